@@ -1,0 +1,5 @@
+"""The one error that a user's input can raise: a sentence that says what was wanted, what came and what to try."""
+
+
+class UserError(ValueError):
+    """Bad input. Its text is one sentence; the command line prints it and exits with code 2."""

@@ -1,0 +1,107 @@
+"""Losses: the value and the error that it sends into the network, side by side.
+
+A loss has a *link*, the output activation it is made for. Where the network's output activation is that link (or the
+network has none and returns logits), value and error are computed from the preactivation z^L in a stable form and the
+error is δ^L = y - t for all three. Source: "Neural networks" (course notes), section 2.3; "Solving Deeper Multilayer
+Perceptrons", equations 6, 8 and 17.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from ascribe.errors import UserError
+from ascribe.types import Array, Float, Scalar
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """E = mean over the batch of L(y, t).
+
+    `value(y, t)`: L of every example, `(batch,)`, from activations; `cost_gradient(y, t)`: ∇_a L of every example,
+    `(batch, outputs)`, the first b-function; `value_from_logits(z, t)`: the same L at y = link(z), stable for large |z|.
+    Targets `t` are `(batch, outputs)` numbers; `encode` makes them from labels.
+    """
+
+    name: str
+    link: str
+    value: Callable[[Array, Array], Array]
+    cost_gradient: Callable[[Array, Array], Array]
+    value_from_logits: Callable[[Array, Array], Array]
+
+    def __repr__(self) -> str:
+        return f"<loss {self.name}>"
+
+    def encode(self, targets: Array, outputs: int, dtype: jnp.dtype) -> Float[Array, "batch outputs"]:
+        """Labels `(batch,)` become one-hot rows, or one column of 0 and 1 for a single output; numbers stay."""
+        if jnp.issubdtype(targets.dtype, jnp.integer):
+            if outputs == 1:
+                return targets[:, None].astype(dtype)
+            return jax.nn.one_hot(targets, outputs, dtype=dtype)
+        if targets.ndim == 1:
+            targets = targets[:, None]
+        if targets.shape[1] != outputs:
+            raise UserError(f"the targets have {targets.shape[1]} columns but the network has {outputs} outputs.")
+        return targets.astype(dtype)
+
+    def mean(self, z: Float[Array, "batch outputs"], t: Float[Array, "batch outputs"]) -> Scalar:
+        """E from the preactivation of the link."""
+        return jnp.mean(self.value_from_logits(z, t))
+
+
+def _half_square(y: Array, t: Array) -> Array:
+    return 0.5 * jnp.sum((y - t) ** 2, axis=-1)
+
+
+def _bernoulli(y: Array, t: Array) -> Array:
+    return -jnp.sum(jax.scipy.special.xlogy(t, y) + jax.scipy.special.xlog1py(1 - t, -y), axis=-1)
+
+
+def _bernoulli_from_logits(z: Array, t: Array) -> Array:
+    return jnp.sum(jax.nn.softplus(z) - t * z, axis=-1)
+
+
+def _categorical(y: Array, t: Array) -> Array:
+    return -jnp.sum(jax.scipy.special.xlogy(t, y), axis=-1)
+
+
+def _categorical_from_logits(z: Array, t: Array) -> Array:
+    return -jnp.sum(t * jax.nn.log_softmax(z, axis=-1), axis=-1)
+
+
+SQUARED_ERROR = Loss("squared-error", "identity", _half_square, lambda y, t: y - t, _half_square)
+"""½‖y - t‖²; ∇_a = y - t."""
+
+BERNOULLI_CROSS_ENTROPY = Loss(
+    "bernoulli-cross-entropy",
+    "logistic",
+    _bernoulli,
+    lambda y, t: (y - t) / (y * (1 - y)),
+    _bernoulli_from_logits,
+)
+"""-(t ln y + (1 - t) ln(1 - y)); ∇_a = (y - t) / (y(1 - y)). Several outputs are independent labels: their sum."""
+
+CATEGORICAL_CROSS_ENTROPY = Loss(
+    "categorical-cross-entropy", "softmax", _categorical, lambda y, t: -t / y, _categorical_from_logits
+)
+"""-Σ_k t_k ln y_k; ∇_a = -t / y."""
+
+LOSSES = {loss.name: loss for loss in (SQUARED_ERROR, BERNOULLI_CROSS_ENTROPY, CATEGORICAL_CROSS_ENTROPY)}
+
+
+def get(name: str | Loss) -> Loss:
+    """The loss of that name; a `UserError` names the known ones."""
+    if isinstance(name, Loss):
+        return name
+    if name not in LOSSES:
+        raise UserError(f"unknown loss {name!r}: choose one of {', '.join(LOSSES)}.")
+    return LOSSES[name]
+
+
+def default_for(task: str, outputs: int) -> Loss:
+    """Regression: squared error. One output: Bernoulli cross entropy. Several: categorical cross entropy."""
+    if task == "regression":
+        return SQUARED_ERROR
+    return BERNOULLI_CROSS_ENTROPY if outputs == 1 else CATEGORICAL_CROSS_ENTROPY

@@ -1,0 +1,11 @@
+"""What is measured: one question a file."""
+
+from .accuracy import class_probabilities as class_probabilities
+from .accuracy import predicted_labels as predicted_labels
+from .alignment import angle as angle
+from .alignment import feedback_alignment as feedback_alignment
+from .alignment import gradient_alignment as gradient_alignment
+from .alignment import norm as norm
+from .area import area_under_curve as area_under_curve
+from .regression import r2 as r2
+from .regression import rmse as rmse

@@ -1,0 +1,32 @@
+"""Networks: layers one file each, activations beside their derivatives, and the tape that records a forward pass."""
+
+from .activation import Activation as Activation
+from .activations import ACTIVATIONS as ACTIVATIONS
+from .activations import ActivationFunction as ActivationFunction
+from .batchnorm import BatchNorm as BatchNorm
+from .build import build as build
+from .conv2d import Conv2d as Conv2d
+from .conv2d import convolve as convolve
+from .dropout import Dropout as Dropout
+from .flatten import Flatten as Flatten
+from .layer import AbstractLayer as AbstractLayer
+from .lenet import lenet as lenet
+from .linear import Linear as Linear
+from .mlp import mlp as mlp
+from .network import Network as Network
+from .network import check_input as check_input
+from .pooling import AveragePool2d as AveragePool2d
+from .pooling import MaxPool2d as MaxPool2d
+from .tape import Tape as Tape
+from .tape import record as record
+
+LAYERS: dict[str, type[AbstractLayer]] = {
+    layer.__name__: layer
+    for layer in (Linear, Conv2d, MaxPool2d, AveragePool2d, Flatten, Dropout, BatchNorm, Activation)
+}
+"""Every layer by its class name: what `Network.config` writes and `from_config` reads."""
+
+
+def from_config(config: list[dict]) -> Network:
+    """The network that `Network.config()` described, with parameters of its initializers' laws."""
+    return Network(LAYERS[entry["layer"]](**{k: v for k, v in entry.items() if k != "layer"}) for entry in config)

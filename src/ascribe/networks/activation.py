@@ -1,0 +1,28 @@
+"""The layer that applies an activation function."""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+
+from ascribe.types import Array, Key, PyTree
+
+from . import activations
+from .layer import AbstractLayer
+
+
+class Activation(AbstractLayer):
+    """h = f(z), with f named in `activations.ACTIVATIONS`. Its derivative is the term that b-functions replace."""
+
+    function: str = eqx.field(static=True)
+    kind: ClassVar[str] = "activation"
+
+    def __init__(self, function: str, *, key: Key | None = None):
+        self.function = activations.get(function).name
+
+    def __call__(
+        self, x: Array, state: PyTree = None, *, key: Key | None = None, training: bool = False
+    ) -> tuple[Array, PyTree]:
+        return activations.get(self.function).function(x), state
+
+    def config(self) -> dict[str, Any]:
+        return {"function": self.function}

@@ -1,0 +1,108 @@
+"""Activation functions beside their derivatives: one row a function, both taken at the preactivation z.
+
+A row is what the rules read: replacing `derivative` by another function is a b-function ("Function changes in the
+Backpropagation equation is equivalent to an implicit learning rate", section 2). The functions and their plots are in
+"Neural networks" (course notes), section 1.5.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ascribe.errors import UserError
+from ascribe.types import Array, Elementwise
+
+LEAK = 0.01
+"""Slope of the leaky ReLU below zero."""
+
+
+class ActivationFunction(NamedTuple):
+    """`function` f(z) and `derivative` f'(z); `elementwise` is False where f couples the units of a layer."""
+
+    name: str
+    function: Elementwise
+    derivative: Elementwise
+    elementwise: bool = True
+
+
+def logistic(z: Array) -> Array:
+    """1 / (1 + exp(-z))."""
+    return jax.nn.sigmoid(z)
+
+
+def logistic_derivative(z: Array) -> Array:
+    """f(z)·(1 - f(z))."""
+    y = jax.nn.sigmoid(z)
+    return y * (1 - y)
+
+
+def arctan_derivative(z: Array) -> Array:
+    """1 / (1 + z²)."""
+    return 1 / (1 + z * z)
+
+
+def tanh_derivative(z: Array) -> Array:
+    """1 - tanh(z)²."""
+    y = jnp.tanh(z)
+    return 1 - y * y
+
+
+def threshold(z: Array) -> Array:
+    """1 where z >= 0, else 0: the threshold logic unit ("Solving Deeper Multilayer Perceptrons", equation 2)."""
+    return (z >= 0).astype(z.dtype)
+
+
+def relu_derivative(z: Array) -> Array:
+    """1 where z > 0, else 0; 0 at z = 0, as in `jax.nn.relu`."""
+    return (z > 0).astype(z.dtype)
+
+
+def leaky_relu(z: Array) -> Array:
+    """z where z >= 0, else 0.01·z."""
+    return jnp.where(z >= 0, z, LEAK * z)
+
+
+def leaky_relu_derivative(z: Array) -> Array:
+    """1 where z >= 0, else 0.01."""
+    return jnp.where(z >= 0, jnp.ones_like(z), LEAK * jnp.ones_like(z))
+
+
+def softmax(z: Array) -> Array:
+    """exp(z_k) / Σ_j exp(z_j) over the last axis."""
+    return jax.nn.softmax(z, axis=-1)
+
+
+def one_hot(z: Array) -> Array:
+    """1 at the largest entry of the last axis, 0 elsewhere."""
+    return jax.nn.one_hot(jnp.argmax(z, axis=-1), z.shape[-1], dtype=z.dtype)
+
+
+def _softmax_diagonal(z: Array) -> Array:
+    """∂y_k/∂z_k = y_k(1 - y_k): the diagonal only. The exact backward step of softmax is its vjp."""
+    y = softmax(z)
+    return y * (1 - y)
+
+
+ACTIVATIONS: dict[str, ActivationFunction] = {
+    row.name: row
+    for row in (
+        ActivationFunction("identity", lambda z: z, jnp.ones_like),
+        ActivationFunction("logistic", logistic, logistic_derivative),
+        ActivationFunction("arctan", jnp.arctan, arctan_derivative),
+        ActivationFunction("tanh", jnp.tanh, tanh_derivative),
+        ActivationFunction("threshold", threshold, jnp.zeros_like),
+        ActivationFunction("relu", jax.nn.relu, relu_derivative),
+        ActivationFunction("leaky-relu", leaky_relu, leaky_relu_derivative),
+        ActivationFunction("softplus", jax.nn.softplus, logistic),
+        ActivationFunction("softmax", softmax, _softmax_diagonal, elementwise=False),
+        ActivationFunction("one-hot", one_hot, jnp.zeros_like, elementwise=False),
+    )
+}
+
+
+def get(name: str) -> ActivationFunction:
+    """The row of the table; a `UserError` names the known ones."""
+    if name not in ACTIVATIONS:
+        raise UserError(f"unknown activation {name!r}: choose one of {', '.join(ACTIVATIONS)}.")
+    return ACTIVATIONS[name]

@@ -1,0 +1,40 @@
+"""A network for a data set, from the short text a command line can carry."""
+
+import re
+
+from ascribe.errors import UserError
+from ascribe.types import Key
+
+from .activations import get
+from .lenet import lenet
+from .mlp import mlp
+from .network import Network
+
+
+def build(
+    text: str,
+    *,
+    input_shape: tuple[int, ...],
+    outputs: int,
+    activation: str = "relu",
+    bias: bool = True,
+    key: Key | None = None,
+) -> Network:
+    """`"64x64"` is an MLP with those hidden layers, `"linear"` one without any, `"lenet"` the convolutional network.
+
+    **Arguments:** `input_shape`: of one example; `outputs`: units of the last layer; the rest as in `mlp`.
+    """
+    get(activation)
+    name = text.strip().lower()
+    if name == "lenet":
+        return lenet(input_shape, outputs, activation=activation, bias=bias, key=key)  # pyright: ignore[reportArgumentType]
+    features = 1
+    for size in input_shape:
+        features *= size
+    if name == "linear":
+        return mlp([features, outputs], activation=activation, bias=bias, key=key)
+    if re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", name):
+        return mlp([features, *map(int, name.split("x")), outputs], activation=activation, bias=bias, key=key)
+    raise UserError(
+        f"unknown network {text!r}: write the hidden layers' sizes as 64x64, or `linear`, or `lenet` (for images)."
+    )

@@ -1,0 +1,45 @@
+"""Laws of the initial weights, by name. Fan-in and fan-out are counted as in `jax.nn.initializers`."""
+
+import jax.numpy as jnp
+from jax.nn import initializers
+
+from ascribe.errors import UserError
+from ascribe.types import Array, Key
+
+_LAWS = {
+    "he-normal": initializers.he_normal,
+    "he-uniform": initializers.he_uniform,
+    "glorot-normal": initializers.glorot_normal,
+    "glorot-uniform": initializers.glorot_uniform,
+    "lecun-normal": initializers.lecun_normal,
+    "lecun-uniform": initializers.lecun_uniform,
+    "orthogonal": None,
+    "zeros": None,
+}
+
+
+def names() -> list[str]:
+    """Every initializer's name."""
+    return list(_LAWS)
+
+
+def default_for(activation: str) -> str:
+    """He et al. (2015) for the ReLU family, Glorot & Bengio (2010) for everything else."""
+    return "he-normal" if "relu" in activation else "glorot-normal"
+
+
+def check(name: str) -> str:
+    """`name`, or a `UserError` that lists the known ones."""
+    if name not in _LAWS:
+        raise UserError(f"unknown initializer {name!r}: choose one of {', '.join(_LAWS)}.")
+    return name
+
+
+def draw(name: str, key: Key, shape: tuple[int, ...], *, in_axis: int, out_axis: int) -> Array:
+    """Weights of the given shape; every axis besides `in_axis` and `out_axis` belongs to the receptive field."""
+    check(name)
+    if name == "zeros":
+        return jnp.zeros(shape)
+    if name == "orthogonal":
+        return initializers.orthogonal(column_axis=out_axis)(key, shape)
+    return _LAWS[name](in_axis=in_axis, out_axis=out_axis)(key, shape)

@@ -1,0 +1,54 @@
+"""The dense synaptic layer."""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+
+from ascribe.errors import UserError
+from ascribe.types import Array, Float, Key, PyTree
+
+from . import initializers
+from .layer import AbstractLayer
+
+
+class Linear(AbstractLayer):
+    """z = W x + b for each example ("Solving Deeper Multilayer Perceptrons", equation 1).
+
+    `weight`: `(fan_out, fan_in)`; `bias`: `(fan_out,)`, zero at the start, or None. On a batch (rows are examples, as in
+    the course notes' row-vector convention) this is z = x Wᵀ + b.
+    """
+
+    weight: Float[Array, "fan_out fan_in"]
+    bias: Float[Array, " fan_out"] | None
+    initializer: str = eqx.field(static=True)
+
+    kind: ClassVar[str] = "linear"
+    synaptic: ClassVar[bool] = True
+
+    def __init__(
+        self, fan_in: int, fan_out: int, *, bias: bool = True, initializer: str = "he-normal", key: Key | None = None
+    ):
+        for name, size in (("fan_in", fan_in), ("fan_out", fan_out)):
+            if not isinstance(size, int) or size < 1:
+                raise UserError(f"`{name}` of Linear is a positive integer; got {size!r}.")
+        self.initializer = initializers.check(initializer)
+        key = jr.key(0) if key is None else key
+        self.weight = initializers.draw(initializer, key, (fan_out, fan_in), in_axis=1, out_axis=0)
+        self.bias = jnp.zeros(fan_out) if bias else None
+
+    def __call__(
+        self, x: Float[Array, "batch fan_in"], state: PyTree = None, *, key: Key | None = None, training: bool = False
+    ) -> tuple[Float[Array, "batch fan_out"], PyTree]:
+        z = x @ self.weight.T
+        return (z if self.bias is None else z + self.bias[None, :]), state
+
+    def config(self) -> dict[str, Any]:
+        fan_out, fan_in = self.weight.shape[-2:]
+        return {
+            "fan_in": fan_in,
+            "fan_out": fan_out,
+            "bias": self.bias is not None,
+            "initializer": self.initializer,
+        }

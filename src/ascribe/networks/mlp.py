@@ -1,0 +1,45 @@
+"""The multilayer perceptron."""
+
+from collections.abc import Sequence
+
+import jax.random as jr
+
+from ascribe.errors import UserError
+from ascribe.types import Key
+
+from . import initializers
+from .activation import Activation
+from .layer import AbstractLayer
+from .linear import Linear
+from .network import Network
+
+
+def mlp(
+    sizes: Sequence[int],
+    *,
+    activation: str = "relu",
+    output_activation: str | None = None,
+    bias: bool = True,
+    initializer: str | None = None,
+    key: Key | None = None,
+) -> Network:
+    """a^l = σ(W^l a^{l-1} + b^l), l = 1 … L ("Solving Deeper Multilayer Perceptrons", the definition of the MLP).
+
+    **Arguments:** `sizes`: units of the input, of each hidden layer and of the output, as in `[2, 64, 64, 1]`;
+    `activation`: of the hidden layers; `output_activation`: by default none, so that the network returns logits and the
+    loss applies its own link (logistic or softmax) in a numerically stable form; `initializer`: by default He's law for
+    the ReLU family, Glorot's for the rest.
+    """
+    if len(sizes) < 2 or any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in sizes):
+        raise UserError(
+            f"the sizes of an MLP are at least two positive integers, input first, as in [2, 64, 1]; got {list(sizes)!r}."
+        )
+    keys = jr.split(jr.key(0) if key is None else key, len(sizes) - 1)
+    law = initializer or initializers.default_for(activation)
+    layers: list[AbstractLayer] = []
+    for fan_in, fan_out, k in zip(sizes[:-1], sizes[1:], keys, strict=True):
+        layers += [Linear(fan_in, fan_out, bias=bias, initializer=law, key=k), Activation(activation)]
+    layers.pop()
+    if output_activation is not None:
+        layers.append(Activation(output_activation))
+    return Network(layers)

@@ -1,0 +1,22 @@
+"""Learning rules: the contract (`base.py`), the shared backward sweep (`terms.py`), then one rule, one file."""
+
+from .backpropagation import Backpropagation as Backpropagation
+from .base import AbstractRule as AbstractRule
+from .base import Batch as Batch
+from .base import Credit as Credit
+from .base import Trainables as Trainables
+from .base import network_of as network_of
+from .check import Verification as Verification
+from .check import as_batch as as_batch
+from .check import value_and_credit as value_and_credit
+from .check import verify as verify
+from .direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedbackAlignment
+from .feedback_alignment import FeedbackAlignment as FeedbackAlignment
+from .feedback_matrices import random_feedback as random_feedback
+from .kolen_pollack import KolenPollack as KolenPollack
+from .registry import describe as describe
+from .registry import get as get
+from .registry import names as names
+from .sign_symmetry import SignSymmetry as SignSymmetry
+from .terms import Terms as Terms
+from .terms import backward_sweep as backward_sweep

@@ -1,0 +1,101 @@
+"""The contract of a rule, on one screen.
+
+A rule answers one question: given a network and a batch, which way should each trainable number move? The answer points
+uphill, so that any Optax optimizer descends it.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import equinox as eqx
+
+from ascribe.losses import Loss
+from ascribe.networks import Network
+from ascribe.types import Array, Key, PyTree, Scalar
+
+
+class Batch(eqx.Module):
+    """What a rule is asked about.
+
+    `inputs`: `(batch, …)`; `targets`: labels `(batch,)` or numbers `(batch, outputs)`; `loss`: what judges the outputs;
+    `indices`: `(batch,)`, which training examples these are; `network_state`: the normalization statistics that the
+    forward pass starts from (None: the initial ones).
+    """
+
+    inputs: Array
+    targets: Array
+    loss: Loss = eqx.field(static=True)
+    indices: Array | None = None
+    network_state: PyTree = None
+
+
+class Trainables(eqx.Module):
+    """A network and what is trained beside it, each part under a label that may have its own optimizer.
+
+    `auxiliary`: activations of training examples; `feedback`: learned feedback weights. A rule that trains nothing but
+    the network uses the bare `Network` instead.
+    """
+
+    network: Network
+    auxiliary: PyTree = None
+    feedback: PyTree = None
+
+
+class Credit(eqx.Module):
+    """A rule's answer: the `loss` before the step, `gradients` in the trainables' own tree (uphill), the rule's new
+    `state` and the network's new `network_state` (normalization statistics)."""
+
+    loss: Scalar
+    gradients: PyTree
+    state: PyTree = None
+    network_state: PyTree = None
+
+
+class AbstractRule(eqx.Module):
+    """A learning rule. Hyper-parameters are array fields (`eqx.field(converter=jnp.asarray)`), so that they can be swept
+    without recompiling; what changes the program (a kind, a depth) is `eqx.field(static=True)`.
+
+    Only `__call__` must be written. The class attributes describe the rule: `tasks` it can do, and `forced` settings that
+    `ascribe.compare` honors and flags: `{"optimizer": …, "learning_rate": …, "batch_size": …, "network": …}`, the last
+    one a function from the experiment's network to the one that the rule needs.
+    """
+
+    tasks: ClassVar[tuple[str, ...]] = ("binary", "classification", "regression")
+    forced: ClassVar[Mapping[str, Any]] = {}
+
+    def trainables(self, network: Network, data: Any, *, key: Key) -> Network | Trainables:
+        """What is trained: the network itself, or `Trainables` with more beside it."""
+        return network
+
+    def init(self, network: Network, data: Any, *, key: Key) -> PyTree:
+        """The rule's state before the first step, such as fixed feedback weights. `data` is the training data (a
+        `Dataset`, or all of it as one `Batch`)."""
+        return None
+
+    @abstractmethod
+    def __call__(self, trainables: Any, state: PyTree, batch: Batch, *, key: Key) -> Credit:
+        """The credit of every trainable number for one batch."""
+
+    def after_update(self, trainables: Any, state: PyTree) -> tuple[Any, PyTree]:
+        """What the rule does to the trainables after the optimizer's step, such as a decoupled decay."""
+        return trainables, state
+
+    def finish(self, network: Network, state: PyTree, data: Batch) -> Network:
+        """The network that prediction uses, after the last epoch. `data` holds all training examples."""
+        return network
+
+    def feedback(self, trainables: Any, state: PyTree) -> dict[str, Array]:
+        """The weights that carry the error back in place of W, by layer name, in W's shape; empty if there are none."""
+        return {}
+
+
+def network_of(trainables: Any) -> Network:
+    """The network inside a rule's trainables."""
+    return trainables if isinstance(trainables, Network) else trainables.network
+
+
+def example_shape(data: Any) -> tuple[int, ...]:
+    """The shape of one training example of a `Dataset` or a `Batch`."""
+    inputs = data.train.inputs if hasattr(data, "train") else data.inputs
+    return tuple(inputs.shape[1:])

@@ -1,0 +1,54 @@
+"""Kolen-Pollack: the feedback learns to be the weights.
+
+Source: Kolen & Pollack (1994), doi:10.1109/ICNN.1994.374486; Akrout et al. (2019), arXiv:1904.05391, section 4
+(equations 16 and 17).
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+
+from ascribe.networks import Network
+from ascribe.types import Array, Key, PyTree, Scalar
+
+from .base import AbstractRule, Batch, Credit, Trainables
+from .feedback_matrices import random_feedback
+from .terms import Terms, backward_sweep
+
+
+class KolenPollack(AbstractRule):
+    """δ^l = (B^{l+1}ᵀ δ^{l+1}) ⊙ σ'(z^l); W and B get the same gradient, and after the optimizer's step both shrink:
+    W ← (1 - λ)W, B ← (1 - λ)B. Under SGD the difference decays exactly, W_t - B_t = (1 - λ)^t (W_0 - B_0), so that the
+    rule becomes `Backpropagation`; with B = W it is that from the start (with weight decay λ on the transported layers).
+
+    **Arguments:** `decay`: λ in [0, 1), a share of the weight per step, whatever the learning rate; `scale`: standard
+    deviation of the initial B in units of 1/√fan_in.
+    """
+
+    decay: Scalar = eqx.field(converter=jnp.asarray, default=1e-3)
+    scale: Scalar = eqx.field(converter=jnp.asarray, default=1.0)
+
+    def trainables(self, network: Network, data: Any, *, key: Key) -> Trainables:
+        return Trainables(network, feedback=random_feedback(network, self.scale, key=key))
+
+    def __call__(self, trainables: Trainables, state: PyTree, batch: Batch, *, key: Key | None = None) -> Credit:
+        credit = backward_sweep(trainables.network, state, batch, Terms(feedback=trainables.feedback), key=key)
+        same = {name: credit.gradients[name].weight for name in trainables.feedback}
+        return Credit(credit.loss, Trainables(credit.gradients, feedback=same), state, credit.network_state)
+
+    def after_update(self, trainables: Trainables, state: PyTree) -> tuple[Trainables, PyTree]:
+        shrunk = {name: self._shrink(b) for name, b in trainables.feedback.items()}
+        names = list(shrunk)
+        network = eqx.tree_at(
+            lambda n: [n[name].weight for name in names],
+            trainables.network,
+            [self._shrink(trainables.network[name].weight) for name in names],
+        ) if names else trainables.network
+        return Trainables(network, trainables.auxiliary, shrunk), state
+
+    def feedback(self, trainables: Trainables, state: PyTree) -> dict[str, Array]:
+        return trainables.feedback
+
+    def _shrink(self, weight: Array) -> Array:
+        return weight * (1 - self.decay).astype(weight.dtype)

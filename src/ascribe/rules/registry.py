@@ -1,0 +1,169 @@
+"""Rules by name: ours, those of installed packages (entry points of the group `ascribe.rules`), and files."""
+
+import difflib
+import importlib
+import importlib.util
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ascribe.errors import UserError
+
+from .base import AbstractRule
+
+
+class Entry(NamedTuple):
+    """One row of the table: where the class is, what it is built with, one line about it and its source."""
+
+    module: str
+    attribute: str
+    description: str
+    source: str
+    options: dict[str, Any] = {}  # noqa: RUF012 - a constant
+
+
+TABLE: dict[str, Entry] = {
+    "backpropagation": Entry(
+        "backpropagation", "Backpropagation", "every term exact: the gradient of the loss", "Rumelhart et al. (1986)"
+    ),
+    "feedback-alignment": Entry(
+        "feedback_alignment",
+        "FeedbackAlignment",
+        "fixed random weights carry the error back",
+        "Lillicrap et al. (2016)",
+    ),
+    "direct-feedback-alignment": Entry(
+        "direct_feedback_alignment",
+        "DirectFeedbackAlignment",
+        "the output error reaches every layer at once, through fixed random weights",
+        "Nøkland (2016)",
+    ),
+    "sign-symmetry": Entry(
+        "sign_symmetry",
+        "SignSymmetry",
+        "the weights' signs, all of one size, carry the error back",
+        "Liao et al. (2016)",
+        {"kind": "uniform"},
+    ),
+    "sign-symmetry-batch-random": Entry(
+        "sign_symmetry",
+        "SignSymmetry",
+        "the weights' signs with sizes drawn anew for every batch",
+        "Liao et al. (2016)",
+        {"kind": "batch-random"},
+    ),
+    "sign-symmetry-fixed-random": Entry(
+        "sign_symmetry",
+        "SignSymmetry",
+        "the weights' signs with sizes drawn once",
+        "Sanfiz & Akrout (2021)",
+        {"kind": "fixed-random"},
+    ),
+    "kolen-pollack": Entry(
+        "kolen_pollack",
+        "KolenPollack",
+        "feedback weights that learn to be the weights: same gradient, same decay",
+        "Kolen & Pollack (1994); Akrout et al. (2019)",
+    ),
+}
+
+
+def names() -> list[str]:
+    """Every registered rule, ours first, then those of installed packages."""
+    return [*TABLE, *(point.name for point in _entry_points() if point.name not in TABLE)]
+
+
+def describe(name: str) -> Entry:
+    """The row of a registered rule; for an installed package's rule, made from its docstring."""
+    if name in TABLE:
+        return TABLE[name]
+    rule_class = _load_class(name)
+    first_line = (rule_class.__doc__ or "").strip().split("\n")[0]
+    return Entry(rule_class.__module__, rule_class.__name__, first_line, rule_class.__module__)
+
+
+def get(name: str, **options: Any) -> AbstractRule:
+    """A rule, built with `options` (its constructor's arguments).
+
+    `name` is a registered name, a beginning that only one of them has (`backprop`), or `PATH.py:Class` for a rule of
+    your own (`PATH.py` alone if the file defines one rule). A file is Python code and is run.
+    """
+    path, attribute = (name, "") if ".py:" not in name else (name[: name.rindex(":")], name[name.rindex(":") + 1 :])
+    if path.endswith(".py"):
+        return _build(name, _class_of_file(Path(path), attribute), options)
+    full = _complete(name)
+    row = TABLE.get(full)
+    if row is None:
+        return _build(full, _load_class(full), options)
+    rule_class = getattr(importlib.import_module(f"{__package__}.{row.module}"), row.attribute)
+    return _build(full, rule_class, {**row.options, **options})
+
+
+def _build(name: str, rule_class: type[AbstractRule], options: dict[str, Any]) -> AbstractRule:
+    try:
+        return rule_class(**options)
+    except TypeError as error:
+        raise UserError(f"the rule {name} cannot be built with {options or 'no options'}: {error}.") from error
+
+
+def _complete(name: str) -> str:
+    known = names()
+    if name in known:
+        return name
+    beginning = [other for other in known if name and other.startswith(name)]
+    if len(beginning) == 1:
+        return beginning[0]
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]}?" if close else "list them with `ascribe rules`."
+    if len(beginning) > 1:
+        hint = f"it could be {' or '.join(beginning)}."
+    raise UserError(f"unknown rule {name!r}: {hint}")
+
+
+def _entry_points() -> list:
+    return list(entry_points(group="ascribe.rules"))
+
+
+def _load_class(name: str) -> type[AbstractRule]:
+    for point in _entry_points():
+        if point.name == name:
+            try:
+                loaded = point.load()
+            except Exception as error:
+                raise UserError(f"the rule {name} of {point.value} cannot be imported: {error}.") from error
+            return _check_class(loaded, name)
+    raise UserError(f"unknown rule {name!r}: list them with `ascribe rules`.")
+
+
+def _class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
+    if not path.is_file():
+        raise UserError(f"there is no rule file {str(path)!r}: write the path of a Python file, as in ./my_rule.py:MyRule.")
+    module_name = f"ascribe_user_rule_{path.stem}_{abs(hash(path.resolve()))}"
+    specification = importlib.util.spec_from_file_location(module_name, path)
+    assert specification is not None and specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[module_name] = module
+    try:
+        specification.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise UserError(f"the rule file {str(path)!r} cannot be run: {type(error).__name__}: {error}.") from error
+    if attribute:
+        if not hasattr(module, attribute):
+            raise UserError(f"the file {str(path)!r} defines no {attribute!r}.")
+        return _check_class(getattr(module, attribute), f"{path}:{attribute}")
+    own = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, AbstractRule) and value.__module__ == module_name
+    ]
+    if len(own) != 1:
+        raise UserError(f"the file {str(path)!r} defines {len(own)} rules: name one, as in {path}:MyRule.")
+    return own[0]
+
+
+def _check_class(value: Any, name: str) -> type[AbstractRule]:
+    if not (isinstance(value, type) and issubclass(value, AbstractRule)):
+        raise UserError(f"{name} is no rule: a rule is a class that derives from ascribe.rules.AbstractRule.")
+    return value

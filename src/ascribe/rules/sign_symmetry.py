@@ -1,0 +1,59 @@
+"""Sign symmetry: the feedback has the weights' signs, not their sizes.
+
+Source: Liao, Leibo & Poggio (2016), arXiv:1510.05067, section 3; the three kinds as in Sanfiz & Akrout (2021),
+arXiv:2108.13446.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+
+from ascribe.errors import UserError
+from ascribe.networks import Network
+from ascribe.types import Array, Key, Scalar
+
+from .base import AbstractRule, Batch, Credit
+from .feedback_matrices import fan_in, fan_out, random_feedback, transported
+from .terms import Terms, backward_sweep
+
+KINDS = ("uniform", "batch-random", "fixed-random")
+
+
+class SignSymmetry(AbstractRule):
+    """δ^l = (B^{l+1}ᵀ δ^{l+1}) ⊙ σ'(z^l) with B = sign(W) ⊙ |M|; with |M| = |W|, `Backpropagation`.
+
+    **Arguments:** `kind`: where the magnitudes |M| come from: `"uniform"`, all equal to `scale`·√(2/(fan_in + fan_out))
+    (Glorot's standard deviation); `"fixed-random"`, drawn once; `"batch-random"`, drawn anew for every batch, both
+    normal with standard deviation `scale`/√fan_in. `scale` is positive.
+    """
+
+    kind: str = eqx.field(static=True, default="uniform")
+    scale: Scalar = eqx.field(converter=jnp.asarray, default=1.0)
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise UserError(f"`kind` of SignSymmetry is one of {', '.join(KINDS)}; got {self.kind!r}.")
+
+    def init(self, network: Network, data: Any, *, key: Key) -> dict[str, Array]:
+        """The magnitudes |M|, by layer name; of the batch-random kind, those of the latest batch."""
+        if self.kind == "uniform":
+            return {name: self._uniform(network, name) for name in transported(network)}
+        return {name: jnp.abs(m) for name, m in random_feedback(network, self.scale, key=key).items()}
+
+    def __call__(self, network: Network, state: dict[str, Array], batch: Batch, *, key: Key | None = None) -> Credit:
+        if self.kind == "batch-random":
+            if key is None:
+                raise UserError("batch-random sign symmetry draws new magnitudes for every batch: pass `key=`.")
+            key, magnitude_key = jr.split(key)
+            state = self.init(network, batch, key=magnitude_key)
+        return backward_sweep(network, state, batch, Terms(feedback=self.feedback(network, state)), key=key)
+
+    def feedback(self, trainables: Network, state: dict[str, Array]) -> dict[str, Array]:
+        return {name: jnp.sign(trainables[name].weight) * magnitude for name, magnitude in state.items()}
+
+    def _uniform(self, network: Network, name: str) -> Array:
+        weight, kind = network[name].weight, network[name].kind
+        size = jnp.sqrt(jnp.asarray(2 / (fan_in(weight, kind) + fan_out(weight, kind)), weight.dtype))
+        return jnp.full(weight.shape, self.scale.astype(weight.dtype) * size)
