@@ -1,1 +1,58 @@
+"""ascribe, the workbench for credit assignment: how a neural network decides which weight gets the credit.
+
+`import ascribe` is instant: every name below is imported when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+_WHERE = {
+    "train": "ascribe.training",
+    "use_all_cores": "ascribe.training",
+    "compare": "ascribe.comparison",
+    "Comparison": "ascribe.comparison",
+    "load": "ascribe.comparison",
+    "value_and_credit": "ascribe.rules",
+    "verify": "ascribe.rules",
+    "Batch": "ascribe.rules",
+    "Credit": "ascribe.rules",
+    "UserError": "ascribe.errors",
+}
+_MODULES = ("datasets", "networks", "losses", "metrics", "rules", "training", "search", "store", "report")
+
+__all__ = ["__version__", *_WHERE, *_MODULES]
+
+if TYPE_CHECKING:
+    from ascribe import datasets as datasets
+    from ascribe import losses as losses
+    from ascribe import metrics as metrics
+    from ascribe import networks as networks
+    from ascribe import report as report
+    from ascribe import rules as rules
+    from ascribe import search as search
+    from ascribe import store as store
+    from ascribe import training as training
+    from ascribe.comparison import Comparison as Comparison
+    from ascribe.comparison import compare as compare
+    from ascribe.comparison import load as load
+    from ascribe.errors import UserError as UserError
+    from ascribe.rules import Batch as Batch
+    from ascribe.rules import Credit as Credit
+    from ascribe.rules import value_and_credit as value_and_credit
+    from ascribe.rules import verify as verify
+    from ascribe.training import train as train
+    from ascribe.training import use_all_cores as use_all_cores
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"ascribe.{name}")
+    if name in _WHERE:
+        return getattr(importlib.import_module(_WHERE[name]), name)
+    raise AttributeError(f"module 'ascribe' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -15,6 +15,7 @@ from .feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from .feedback_matrices import random_feedback as random_feedback
 from .kolen_pollack import KolenPollack as KolenPollack
 from .registry import describe as describe
+from .registry import full_name as full_name
 from .registry import get as get
 from .registry import names as names
 from .sign_symmetry import SignSymmetry as SignSymmetry

@@ -100,6 +100,14 @@ def get(name: str, **options: Any) -> AbstractRule:
     return _build(full, rule_class, {**row.options, **options})
 
 
+def full_name(name: str) -> str:
+    """The registered name that `name` stands for; for a file, its stem and class, as in `my_rule:MyRule`."""
+    if ".py:" in name or name.endswith(".py"):
+        path, _, attribute = name.partition(".py")
+        return Path(path).name + attribute
+    return _complete(name)
+
+
 def _build(name: str, rule_class: type[AbstractRule], options: dict[str, Any]) -> AbstractRule:
     try:
         return rule_class(**options)

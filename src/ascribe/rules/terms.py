@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from ascribe.errors import UserError
+from ascribe.losses import Loss
 from ascribe.networks import Activation, Network, Tape, activations, record
 from ascribe.networks.layer import AbstractLayer
 from ascribe.types import Array, Elementwise, Key, PyTree, Scalar
@@ -66,17 +67,8 @@ def output_error(network: Network, tape: Tape, batch: Batch, terms: Terms) -> tu
     The output activation is the network's last layer if that is an activation, else the loss's link. Softmax and its
     cross entropy (and the logistic function and its own) are fused into y - t unless one of their terms is replaced.
     """
-    loss, last = batch.loss, network.layers[-1]
-    named = isinstance(last, Activation)
-    function = activations.get(last.function if named else loss.link)
-    z = tape.inputs[-1] if named else tape.output
-    if z.ndim != 2:
-        raise UserError(f"a loss needs outputs of the shape (batch, outputs); the network gives {z.shape}.")
-    if function.name != loss.link and loss.link != "identity":
-        raise UserError(
-            f"the loss {loss.name} is made for {loss.link} outputs but the network ends in {function.name}: "
-            f"leave the output activation out, or use the loss squared-error."
-        )
+    loss = batch.loss
+    function, z = final_preactivation(network, tape, loss)
     t = loss.encode(batch.targets, z.shape[1], z.dtype)
     y = function.function(z)
     value = loss.mean(z, t) if function.name == loss.link else jnp.mean(loss.value(y, t))
@@ -92,6 +84,22 @@ def output_error(network: Network, tape: Tape, batch: Batch, terms: Terms) -> tu
             f"use an elementwise output activation, such as logistic."
         )
     return value, jax.vjp(function.function, z)[1](gradient)[0]
+
+
+def final_preactivation(network: Network, tape: Tape, loss: Loss) -> tuple[activations.ActivationFunction, Array]:
+    """The output activation and z^L, `(batch, outputs)`; a `UserError` where the loss is not made for them."""
+    last = network.layers[-1]
+    named = isinstance(last, Activation)
+    function = activations.get(last.function if named else loss.link)
+    z = tape.inputs[-1] if named else tape.output
+    if z.ndim != 2:
+        raise UserError(f"a loss needs outputs of the shape (batch, outputs); the network gives {z.shape}.")
+    if function.name != loss.link and loss.link != "identity":
+        raise UserError(
+            f"the loss {loss.name} is made for {loss.link} outputs but the network ends in {function.name}: "
+            f"leave the output activation out, or use the loss squared-error."
+        )
+    return function, z
 
 
 def sweep_down(network: Network, tape: Tape, delta: Array, terms: Terms) -> Network:

@@ -1,0 +1,7 @@
+"""`python -m ascribe`."""
+
+import sys
+
+from ascribe.cli import main
+
+sys.exit(main())

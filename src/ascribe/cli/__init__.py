@@ -1,0 +1,47 @@
+"""The command line: one file a command. Commands import the library late, so that `--help` is instant."""
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App, CycloptsError
+
+from ascribe import __version__
+from ascribe.errors import UserError
+
+app = App(
+    name="ascribe",
+    help="The workbench for credit assignment: compare learning rules for neural networks, fairly and over many seeds.",
+    version=__version__,
+    help_format="plaintext",
+    help_epilogue="Start with: ascribe compare moons",
+)
+COMMANDS = {
+    "compare": "Compare learning rules on a data set: equal tuning, many seeds, one page.",
+    "rules": "List the learning rules, one line each.",
+    "datasets": "List the data sets, one line each.",
+    "report": "Draw the page of a finished comparison again, from its record.",
+}
+for _command, _help in COMMANDS.items():
+    app.command(f"ascribe.cli.{_command}:{_command}", name=_command, help=_help)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0, or 2 for bad input (one sentence on standard error), or 130 for an
+    interruption."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except UserError as error:
+        return _refuse(str(error))
+    except CycloptsError as error:
+        command = f"{tokens[0]} " if tokens and tokens[0] in COMMANDS else ""
+        return _refuse(f"{' '.join(str(error).split())} See `ascribe {command}--help`.")
+    except KeyboardInterrupt:
+        print("\nascribe: interrupted; nothing was written.", file=sys.stderr)
+        return 130
+    return result if isinstance(result, int) else 0
+
+
+def _refuse(sentence: str) -> int:
+    print(f"ascribe: {sentence}", file=sys.stderr)
+    return 2

@@ -1,0 +1,192 @@
+"""`ascribe compare DATA`: the main job."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from ascribe.errors import UserError
+
+DEFAULT_FOLDER = Path("ascribe-runs")
+
+
+def compare(
+    data: str,
+    /,
+    *,
+    rules: str | None = None,
+    network: str | None = None,
+    activation: str = "relu",
+    seeds: int = 10,
+    epochs: int = 50,
+    batch_size: int = 32,
+    tune: int = 8,
+    tune_seeds: int = 3,
+    optimizer: str = "adam",
+    learning_rate: float | None = None,
+    rates: str | None = None,
+    search: Annotated[list[str] | None, Parameter(negative=())] = None,
+    select: Literal["last", "best-validation"] = "last",
+    loss: str | None = None,
+    target: str | None = None,
+    task: str | None = None,
+    missing: str | None = None,
+    samples: int | None = None,
+    noise: float | None = None,
+    classes: str | None = None,
+    data_seed: int = 0,
+    out: Path | None = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Compare learning rules on a data set: equal tuning, many seeds, one page.
+
+    Parameters
+    ----------
+    data
+        A name (see `ascribe datasets`) or a file: CSV, TSV, TXT, NPZ or Parquet.
+    rules
+        Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own; default: all that can do the task.
+    network
+        Hidden layers as 64x64, or linear, or lenet. Default: 64x64.
+    activation
+        Of the hidden layers: relu, tanh, logistic, arctan, leaky-relu, softplus, ...
+    seeds
+        Fresh seeds of the final runs.
+    epochs
+        Passes over the training examples.
+    batch_size
+        Examples per step.
+    tune
+        Candidates that every rule may try before; 0 for none.
+    tune_seeds
+        Seeds per candidate.
+    optimizer
+        sgd, momentum, adam, adamw, rmsprop, adagrad, adadelta or lion.
+    learning_rate
+        The rate without tuning; implies --tune 0.
+    rates
+        The range in which the rate is tuned, as LOW:HIGH.
+    search
+        A further number of a rule to tune within the same budget, as RULE.NAME=LOW:HIGH; may be repeated.
+    select
+        Test the network of the last epoch, or of the best on validation.
+    loss
+        squared-error, bernoulli-cross-entropy or categorical-cross-entropy.
+    target
+        The target column of a file, by name or number.
+    task
+        binary, classification or regression, where a file leaves it open.
+    missing
+        refuse, drop or mean: what to do with missing values of a file.
+    samples
+        How many examples, where the data set can be made smaller or larger.
+    noise
+        The noise of a generated data set.
+    classes
+        Two or more classes to keep, as 3,8.
+    data_seed
+        Fixes the generated points and the split.
+    out
+        Where the record and the page go. Default: ascribe-runs/DATA-001, -002, ...
+    overwrite
+        Replace an earlier record in --out.
+    json_output
+        Print one JSON object on standard output and nothing else there.
+    """
+    from ascribe import store  # noqa: PLC0415 - late, so that --help is instant
+
+    given: dict[str, Any] = {
+        "target": target,
+        "task": task,
+        "missing": missing,
+        "samples": samples,
+        "noise": noise,
+        "classes": _classes(classes),
+    }
+    if learning_rate is not None and rates is not None:
+        raise UserError("--learning-rate switches tuning off and --rates steers it: give one of them.")
+    ranges = {} if rates is None else {"learning_rate": _range("--rates", rates)}
+    for item in search or []:
+        name, equals, interval = item.partition("=")
+        if not equals:
+            raise UserError(f"--search is RULE.NAME=LOW:HIGH; got {item!r}.")
+        ranges[name.strip()] = _range("--search", interval)
+    if out is not None:
+        store.check_folder(out, overwrite=overwrite)
+
+    from ascribe import datasets, training  # noqa: PLC0415
+    from ascribe.comparison import compare as run  # noqa: PLC0415
+
+    from .progress import Lines  # noqa: PLC0415
+
+    dataset = datasets.load(data, seed=data_seed, **{name: value for name, value in given.items() if value is not None})
+    folder = out or store.fresh_folder(DEFAULT_FOLDER, dataset.name)
+    store.check_folder(folder, overwrite=overwrite)
+    training.use_all_cores()
+    names = None if rules is None else [name.strip() for name in rules.split(",") if name.strip()]
+    with Lines() as lines:
+        comparison = run(
+            dataset,
+            rules=names,
+            network=network or "64x64",
+            activation=activation,
+            seeds=seeds,
+            epochs=epochs,
+            batch_size=batch_size,
+            tune=tune if learning_rate is None else 0,
+            tune_seeds=tune_seeds,
+            optimizer=optimizer,
+            learning_rate=1e-3 if learning_rate is None else learning_rate,
+            search=ranges,
+            select=select,
+            loss=loss,
+            listener=lines,
+            command=shlex.join(["ascribe", *sys.argv[1:]]),
+        )
+        lines.say("drawing the page")
+        page = comparison.save(folder, overwrite=overwrite)
+    _print(comparison, page, json_output)
+    return 0
+
+
+def _print(comparison: Any, page: Path, as_json: bool) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from ascribe import report  # noqa: PLC0415
+
+    rows = comparison.table()
+    if as_json:
+        content = {
+            "table": report.to_records(rows),
+            "page": str(page),
+            "out": str(page.parent),
+            "configuration": comparison.configuration,
+        }
+        print(json.dumps(content, allow_nan=False))
+        return
+    console = Console()
+    console.print(report.to_text(rows))
+    console.print(f"page: {page}", soft_wrap=True, highlight=False)
+
+
+def _range(option: str, text: str) -> tuple[float, float]:
+    low, colon, high = text.partition(":")
+    try:
+        if not colon:
+            raise ValueError
+        return float(low), float(high)
+    except ValueError as error:
+        raise UserError(f"{option} is LOW:HIGH, two positive numbers as in 0.001:1; got {text!r}.") from error
+
+
+def _classes(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise UserError(f"--classes is a list of class numbers as in 3,8; got {text!r}.") from error

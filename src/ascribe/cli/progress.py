@@ -1,0 +1,64 @@
+"""What the terminal shows while an experiment runs: a live line a rule, on standard error."""
+
+import sys
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ascribe.training import status
+
+
+class Lines:
+    """A listener. On a terminal every rule has a bar; elsewhere (a log file) it has one line when it begins a phase."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._live = console.is_terminal
+        self._bars = Progress(
+            TextColumn("{task.description:<28}"),
+            TextColumn("{task.fields[phase]:<10}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:>8}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not self._live,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._phases: dict[str, str] = {}
+        self._began = time.monotonic()
+
+    def __enter__(self) -> "Lines":
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, progress: status.Progress) -> None:
+        if not self._live:
+            if self._phases.get(progress.rule) != progress.phase:
+                self.say(f"{progress.rule}: {progress.phase}")
+            self._phases[progress.rule] = progress.phase
+            return
+        if progress.rule not in self._tasks:
+            self._tasks[progress.rule] = self._bars.add_task(progress.rule, phase="", loss="", total=progress.total)
+        loss = "" if progress.loss != progress.loss else f"{progress.loss:.4g}"
+        self._bars.update(
+            self._tasks[progress.rule],
+            phase=progress.phase,
+            completed=progress.done,
+            total=progress.total,
+            loss=loss,
+        )
+
+    def say(self, sentence: str) -> None:
+        """One line, whatever the terminal."""
+        if self._live:
+            self._bars.console.print(sentence, style="dim")
+        else:
+            print(f"[{time.monotonic() - self._began:6.1f} s] {sentence}", file=sys.stderr, flush=True)

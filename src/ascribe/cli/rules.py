@@ -1,0 +1,33 @@
+"""`ascribe rules`: what there is, one line each."""
+
+import json
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def rules(*, json_output: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+    """List the learning rules, one line each, with the tasks they can do and their source.
+
+    Parameters
+    ----------
+    json_output
+        Print one JSON object instead.
+    """
+    from rich.console import Console  # noqa: PLC0415 - late, so that --help is instant
+    from rich.table import Table  # noqa: PLC0415
+
+    from ascribe import rules as library  # noqa: PLC0415
+
+    rows = []
+    for name in library.names():
+        entry, rule = library.describe(name), library.get(name)
+        rows.append({"name": name, "description": entry.description, "tasks": rule.tasks, "source": entry.source})
+    if json_output:
+        print(json.dumps({"rules": rows}))
+        return 0
+    table = Table("rule", "what it does", "tasks", "source", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row["name"], row["description"], ", ".join(row["tasks"]), row["source"])
+    Console().print(table)
+    return 0

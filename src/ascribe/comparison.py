@@ -1,0 +1,286 @@
+"""`compare`: rules on one data set, judged fairly.
+
+For one seed every rule meets the same initial weights and the same batches. Every rule gets the same number of tuning
+candidates, judged on validation over the same tuning seeds; fresh seeds are then trained at the chosen candidate, and the
+test split is looked at once, at the end.
+"""
+
+import dataclasses
+import importlib.metadata
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ascribe
+from ascribe import losses, networks, report, rules, search, store
+from ascribe.datasets import Dataset
+from ascribe.errors import UserError
+from ascribe.networks import Network
+from ascribe.rules import AbstractRule
+from ascribe.search import Tuning
+from ascribe.training import (
+    Experiment,
+    Listener,
+    Runs,
+    Specification,
+    check_rule,
+    check_seeds,
+    make_settings,
+    optimizers,
+    positive,
+    status,
+)
+
+NetworkLike = str | Network | Callable[..., Network]
+TUNING_SEEDS = 100_000
+"""The first tuning seed: far from the seeds that people choose, so that final runs are fresh."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """A finished comparison: `runs[rule]`, `tuning[rule]` (empty without tuning), the `data`, and the `configuration`
+    as plain JSON values. `reference` is the rule that paired differences refer to."""
+
+    data: Dataset
+    runs: dict[str, Runs]
+    tuning: dict[str, Tuning]
+    configuration: dict[str, Any]
+
+    @property
+    def reference(self) -> str | None:
+        """Backpropagation where it takes part, else the first rule."""
+        return "backpropagation" if "backpropagation" in self.runs else next(iter(self.runs), None)
+
+    def table(self) -> list[report.Row]:
+        """One row a rule, best first: test score with its 95 % interval over seeds, paired difference to the reference."""
+        return report.rows(self)
+
+    def to_frame(self) -> Any:
+        """One row a run as a pandas data frame (extra `tables`): rule, seed, learning rate, status and every score."""
+        try:
+            import pandas
+        except ImportError as error:
+            raise UserError("a data frame needs pandas: pip install 'ascribe[tables]'.") from error
+        records = []
+        for name, runs in self.runs.items():
+            for i, seed in enumerate(runs.seeds):
+                records.append(
+                    {
+                        "rule": name,
+                        "seed": seed,
+                        "learning_rate": runs.learning_rates[i],
+                        **runs.hyperparameters,
+                        "status": "diverged" if runs.diverged[i] else "finished",
+                        **{score: float(values[i]) for score, values in runs.scores.items()},
+                    }
+                )
+        return pandas.DataFrame(records)
+
+    def report(self, path: str | Path) -> Path:
+        """Writes the self-contained page and returns its path."""
+        return report.write_page(self, Path(path))
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Writes the full record with the page and its figures into `folder`, whole or not at all."""
+        return store.save(self, Path(folder), overwrite=overwrite)
+
+
+def load(folder: str | Path) -> Comparison:
+    """The comparison that was saved in `folder`; a `UserError` where there is none or it is damaged."""
+    return Comparison(**store.load(Path(folder)))
+
+
+def compare(
+    data: Dataset,
+    *,
+    rules: Sequence[str | AbstractRule] | None = None,  # noqa: F811 - the public name
+    network: NetworkLike = "64x64",
+    seeds: int | Sequence[int] = 10,
+    tune: int = 8,
+    tune_seeds: int = 3,
+    epochs: int = 50,
+    batch_size: int = 32,
+    optimizer: Any = "adam",
+    learning_rate: float = 1e-3,
+    search: Mapping[str, tuple[float, float]] | None = None,  # noqa: F811 - the public name
+    select: str = "last",
+    loss: str | losses.Loss | None = None,
+    activation: str = "relu",
+    diagnostics: bool = True,
+    listener: Listener = status.silent,
+    command: str | None = None,
+) -> Comparison:
+    """Trains every rule with the same care and returns what came out.
+
+    **Arguments:**
+
+    - `rules`: names (`"./my_rule.py:MyRule"` too) or rules; by default every registered rule that can do the task;
+    - `network`: hidden layers as `"64x64"`, `"linear"`, `"lenet"`, a `Network` template, or a factory `key -> Network`;
+      `activation` goes with the first three;
+    - `seeds`: how many fresh seeds (or which) the final runs use;
+    - `tune`: candidates per rule, 0 for none: then every rule uses `learning_rate`; `tune_seeds`: seeds per candidate;
+    - `search`: other ranges than the optimizer's default, `{"learning_rate": (1e-3, 1.0)}`, and further array leaves of
+      rules, `{"feedback-alignment.scale": (0.1, 10.0)}`, within the same number of candidates;
+    - `epochs`, `batch_size`, `optimizer`, `select`, `loss`, `diagnostics`, `listener`: as in `train`;
+    - `command`: recorded with the results.
+
+    **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
+    """
+    chosen = _chosen_rules(rules, data)
+    seeds = check_seeds(seeds)
+    for name, value, least in (("tune", tune, 0), ("tune_seeds", tune_seeds, 1)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UserError(f"`{name}` is an integer of at least {least}; got {value!r}.")
+    positive("learning_rate", learning_rate)
+    source = _network(network, data, activation)
+    plans = {
+        name: _Plan.make(
+            name,
+            rule,
+            source,
+            data,
+            dict(optimizer=optimizer, batch_size=batch_size, learning_rate=learning_rate, tune=tune),
+            dict(epochs=epochs, select=select, loss=loss, diagnostics=diagnostics),
+            search or {},
+        )
+        for name, rule in chosen.items()
+    }
+    _check_search(search or {}, plans)
+    first = max(TUNING_SEEDS, max(seeds) + 1)
+    tuning_seeds = tuple(range(first, first + tune_seeds)) if first + tune_seeds < 2**31 else tuple(
+        seed for seed in range(len(seeds) + tune_seeds) if seed not in seeds
+    )[:tune_seeds]
+
+    runs: dict[str, Runs] = {}
+    tunings: dict[str, Tuning] = {}
+    for name, plan in plans.items():
+        runs[name], tuning = plan.carry_out(seeds, tuning_seeds, listener)
+        if tuning is not None:
+            tunings[name] = tuning
+    any_run = next(iter(runs.values()))
+    configuration = {
+        "data": data.summary(),
+        "rules": list(runs),
+        "network": str(any_run.network),
+        "parameters": any_run.network.parameters,
+        "loss": any_run.loss,
+        "optimizer": optimizers.describe(optimizer),
+        "epochs": epochs,
+        "batch_size": min(batch_size, len(data.train)),
+        "seeds": list(seeds),
+        "tune": tune,
+        "tune_seeds": list(tuning_seeds) if tune else [],
+        "learning_rate": None if tune else learning_rate,
+        "search": {name: list(interval) for name, interval in (search or {}).items()},
+        "select": select,
+        "versions": versions(),
+        "command": command,
+    }
+    return Comparison(any_run.data, runs, tunings, configuration)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """One rule's part of a comparison, with its forced settings applied."""
+
+    name: str
+    rule: AbstractRule
+    source: Network | Callable[..., Network]
+    data: Dataset
+    settings: Any
+    tune: int
+    learning_rate: float
+    optimizer: Any
+    ranges: dict[str, tuple[float, float]]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def make(
+        cls,
+        name: str,
+        rule: AbstractRule,
+        source: Network | Callable[..., Network],
+        data: Dataset,
+        own: dict[str, Any],
+        shared: dict[str, Any],
+        search_ranges: Mapping[str, tuple[float, float]],
+    ) -> "_Plan":
+        forced = dict(rule.forced)
+        notes = []
+        if "network" in forced:
+            change = forced.pop("network")
+            source = change(source) if isinstance(source, Network) else (lambda key, made=source: change(made(key)))
+            notes.append("network changed by the rule")
+        for setting in forced:
+            if setting not in ("optimizer", "batch_size", "learning_rate"):
+                raise UserError(
+                    f"the rule {name} forces {setting!r}: it can force network, optimizer, batch_size, learning_rate."
+                )
+            notes.append(f"{setting} forced to {optimizers.describe(forced[setting])}")
+        tune = 0 if "learning_rate" in forced else own["tune"]
+        own = {**own, **forced}
+        settings = make_settings(
+            source, data, optimizer=own["optimizer"], batch_size=own["batch_size"], **shared
+        )
+        ranges = search.ranges_of(name, rule, optimizers.search_range(own["optimizer"]), search_ranges)
+        return cls(
+            name, rule, source, data, settings, tune, own["learning_rate"], own["optimizer"], ranges, tuple(notes)
+        )
+
+    def carry_out(
+        self, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...], listener: Listener
+    ) -> tuple[Runs, Tuning | None]:
+        experiment = Experiment(
+            self.source, self.data, self.rule, self.settings, width=len(seeds), name=self.name, listener=listener
+        )
+        tuning, notes = None, list(self.notes)
+        rate, others = self.learning_rate, ()
+        if self.tune:
+            tuning = search.tune(experiment, self.tune, self.ranges, tuning_seeds)
+            rate, others = tuning.learning_rate, tuning.chosen_hyperparameters
+            if tuning.at_edge:
+                notes.append("tuned rate at the end of its range")
+        specifications = [Specification(seed, rate, others) for seed in seeds]
+        trained = experiment.train(specifications, "training")
+        about = {"notes": tuple(notes), "optimizer": optimizers.describe(self.optimizer)}
+        return trained.runs(specifications, **about), tuning
+
+
+def versions() -> dict[str, str]:
+    """What the numbers were made with."""
+    packages = {name: importlib.metadata.version(name) for name in ("jax", "equinox", "optax", "numpy")}
+    return {"ascribe": ascribe.__version__, "python": platform.python_version(), **packages}
+
+
+def _chosen_rules(chosen: Sequence[str | AbstractRule] | None, data: Dataset) -> dict[str, AbstractRule]:
+    if chosen is None:
+        known = {name: rules.get(name) for name in rules.names()}
+        return {name: rule for name, rule in known.items() if data.task in rule.tasks}
+    if isinstance(chosen, str) or not chosen:
+        raise UserError(f"`rules` is a list of rules or of their names; got {chosen!r}.")
+    found: dict[str, AbstractRule] = {}
+    for one in chosen:
+        rule = rules.get(one) if isinstance(one, str) else one
+        name = rules.full_name(one) if isinstance(one, str) else type(one).__name__
+        if name in found:
+            raise UserError(f"the rule {name} is named twice: name each rule once.")
+        check_rule(rule, name, data)
+        found[name] = rule
+    return found
+
+
+def _network(network: NetworkLike, data: Dataset, activation: str) -> Network | Callable[..., Network]:
+    if not isinstance(network, str):
+        return network
+    return networks.build(network, input_shape=data.input_shape, outputs=data.outputs, activation=activation)
+
+
+def _check_search(ranges: Mapping[str, tuple[float, float]], plans: Mapping[str, _Plan]) -> None:
+    for name in ranges:
+        owner = name.rpartition(".")[0]
+        if name != "learning_rate" and owner not in plans:
+            raise UserError(
+                f"the search range {name!r} belongs to no rule here: write learning_rate, or RULE.leaf with one of "
+                f"{', '.join(plans)}."
+            )

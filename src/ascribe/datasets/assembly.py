@@ -1,0 +1,71 @@
+"""From arrays in memory to a `Dataset`: cut, fill gaps, standardize with statistics of the training rows."""
+
+import numpy as np
+
+from .base import Card, Dataset, Split, Task
+from .splits import Indices, split_indices, standardization
+
+
+def assemble(
+    name: str,
+    task: Task,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    *,
+    seed: int,
+    card: Card,
+    class_names: tuple[str, ...] = (),
+    feature_names: tuple[str, ...] = (),
+    standardize: bool,
+    standardize_targets: bool = True,
+    rows: Indices | None = None,
+) -> Dataset:
+    """Build a data set whose every statistic comes from the training rows only.
+
+    Missing inputs (NaN) become the mean of the column over the training rows; with `standardize`, the inputs
+    become `(inputs - mean) / scale`, column by column. Inputs with more than two axes (images) share one scalar
+    mean and scale. Regression targets become `(targets - mean) / scale` unless `standardize_targets` is False,
+    in which case the mean is 0 and the scale is 1.
+
+    **Arguments:**
+
+    - `inputs`: shape `(examples, *input_shape)`, float64.
+    - `targets`: shape `(examples,)` of integer labels, or `(examples, outputs)` of float64.
+    - `rows`: the cut; by default 70 % train, 15 % validation, 15 % test, stratified for classification.
+    """
+    if rows is None:
+        rows = split_indices(len(inputs), seed=seed, labels=None if task == "regression" else targets)
+    inputs = np.asarray(inputs, dtype=np.float64)
+    # One column per feature for tables; a single column for images.
+    columns = inputs if inputs.ndim == 2 else inputs.reshape(-1, 1)
+    train_columns = inputs[rows.train] if inputs.ndim == 2 else inputs[rows.train].reshape(-1, 1)
+    mean, scale = standardization(train_columns)
+    columns = np.where(np.isnan(columns), mean, columns)
+    if standardize:
+        columns = (columns - mean) / scale
+    inputs = columns.reshape(inputs.shape)
+
+    target_mean = target_scale = None
+    if task == "regression":
+        targets = np.asarray(targets, dtype=np.float64)
+        if standardize_targets:
+            target_mean, target_scale = standardization(targets[rows.train])
+        else:
+            target_mean, target_scale = np.zeros(targets.shape[1]), np.ones(targets.shape[1])
+        targets = ((targets - target_mean) / target_scale).astype(np.float32)
+    else:
+        targets = targets.astype(np.int32)
+
+    train, validation, test = (Split(inputs[part].astype(np.float32), targets[part]) for part in rows)
+    return Dataset(
+        name=name,
+        task=task,
+        train=train,
+        validation=validation,
+        test=test,
+        class_names=class_names,
+        feature_names=feature_names,
+        card=card,
+        target_mean=target_mean,
+        target_scale=target_scale,
+    )

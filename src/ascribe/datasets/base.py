@@ -1,0 +1,167 @@
+"""What a data set is: three splits of arrays, a name, a task, and a card that says where it comes from."""
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from ascribe.errors import UserError
+
+Task = Literal["binary", "classification", "regression"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set: `inputs` and the `targets` that belong to them, row by row.
+
+    Whatever arrays come in, float32 inputs and int32 labels (or float32 regression targets) are kept.
+
+    **Arguments:**
+
+    - `inputs`: shape `(examples, *input_shape)`, float32.
+    - `targets`: shape `(examples,)`, int32 labels `0..k-1`; or `(examples, outputs)`, float32, for regression.
+
+    Raises `UserError` if there is not exactly one target per input.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+    def __post_init__(self) -> None:
+        inputs, targets = np.asarray(self.inputs, dtype=np.float32), np.asarray(self.targets)
+        if inputs.ndim < 2 or targets.ndim < 1 or len(inputs) != len(targets):
+            raise UserError(
+                f"A split wants inputs of shape (examples, features, ...) and one target per example, "
+                f"not shapes {inputs.shape} and {targets.shape}; give both the same number of rows."
+            )
+        kind = np.float32 if targets.dtype.kind == "f" else np.int32
+        # A frozen dataclass still lets its own __post_init__ normalize the fields.
+        object.__setattr__(self, "inputs", inputs)
+        object.__setattr__(self, "targets", targets.astype(kind, copy=False))
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True)
+class Card:
+    """Where a data set comes from. All fields are plain text.
+
+    **Arguments:**
+
+    - `title`: the name a reader knows it by.
+    - `description`: what one example is, how many there are, the equation of a synthetic set.
+    - `source`: who made it, and the citation.
+    - `license`: the terms of use.
+    - `url`: where to read more; empty if there is no such place.
+    """
+
+    title: str
+    description: str
+    source: str
+    license: str
+    url: str
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A named data set, split into train, validation and test.
+
+    **Arguments:**
+
+    - `task`: `"binary"` (labels 0 and 1), `"classification"` (labels 0..k-1) or `"regression"`.
+    - `class_names`: one name per label; empty for regression.
+    - `feature_names`: one name per input feature; empty where features have no names (pixels).
+    - `target_mean`, `target_scale`: shape `(outputs,)`, float64, regression only. Targets are stored as
+      `(raw - target_mean) / target_scale`, so an error in the original unit is `rmse * target_scale`.
+    """
+
+    name: str
+    task: Task
+    train: Split
+    validation: Split
+    test: Split
+    class_names: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
+    card: Card = Card(title="", description="", source="", license="", url="")
+    target_mean: np.ndarray | None = None
+    target_scale: np.ndarray | None = None
+
+    @property
+    def splits(self) -> Iterator[tuple[str, Split]]:
+        """The three splits with their names, in the order train, validation, test."""
+        yield "train", self.train
+        yield "validation", self.validation
+        yield "test", self.test
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one example, without the leading axis."""
+        return tuple(self.train.inputs.shape[1:])
+
+    @property
+    def features(self) -> int:
+        """The number of values in one example: the product of `input_shape`."""
+        return math.prod(self.input_shape)
+
+    @property
+    def classes(self) -> int:
+        """The number of classes; 0 for regression."""
+        if self.task == "regression":
+            return 0
+        if self.class_names:
+            return len(self.class_names)
+        return 1 + max(int(split.targets.max(initial=0)) for _, split in self.splits)
+
+    @property
+    def outputs(self) -> int:
+        """How many output units a network needs: 1 (binary), one per class, or one per target column."""
+        if self.task == "binary":
+            return 1
+        if self.task == "classification":
+            return self.classes
+        return 1 if self.train.targets.ndim == 1 else int(self.train.targets.shape[1])
+
+    @cached_property
+    def checksum(self) -> str:
+        """SHA-256 (hexadecimal) over names, shapes, types and bytes of all arrays of all three splits."""
+        digest = hashlib.sha256()
+        for split_name, split in self.splits:
+            for array_name, array in (("inputs", split.inputs), ("targets", split.targets)):
+                digest.update(f"{split_name}.{array_name} {array.shape} {array.dtype.name}\n".encode())
+                # Little-endian bytes, so that every machine computes the same checksum.
+                digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data.cast("B"))
+        return digest.hexdigest()
+
+    def flat(self) -> "Dataset":
+        """The same data set with every input reshaped to one vector: `(examples, features)`."""
+        if len(self.input_shape) == 1:
+            return self
+        parts = {name: Split(split.inputs.reshape(len(split), -1), split.targets) for name, split in self.splits}
+        return replace(self, **parts)
+
+    def summary(self) -> dict[str, Any]:
+        """Name, task, sizes, shape, card and checksum as plain values that JSON can hold."""
+        return {
+            "name": self.name,
+            "task": self.task,
+            "sizes": {name: len(split) for name, split in self.splits},
+            "input_shape": list(self.input_shape),
+            "features": self.features,
+            "outputs": self.outputs,
+            "classes": self.classes,
+            "class_names": list(self.class_names),
+            "feature_names": list(self.feature_names),
+            "target_mean": None if self.target_mean is None else [float(value) for value in self.target_mean],
+            "target_scale": None if self.target_scale is None else [float(value) for value in self.target_scale],
+            "title": self.card.title,
+            "description": self.card.description,
+            "source": self.card.source,
+            "license": self.card.license,
+            "url": self.card.url,
+            "checksum": self.checksum,
+        }

@@ -1,0 +1,76 @@
+"""MNIST: 70,000 handwritten digits, read from the four original IDX files."""
+
+from .base import Card, Dataset
+from .files import fetch
+from .idx import parse_idx
+from .images import Images, image_dataset
+from .options import Option
+
+CARD = Card(
+    title="MNIST handwritten digits",
+    description=(
+        "Gray images of handwritten digits, 28 x 28 pixels: 60,000 to train on, 10 % of them kept for validation, "
+        "and 10,000 to test on."
+    ),
+    source=(
+        "LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, Proceedings of "
+        "the IEEE 86, 1998; made by LeCun, Cortes and Burges."
+    ),
+    license="CC BY-SA 3.0",
+    url="http://yann.lecun.com/exdb/mnist/",
+)
+
+FOLDER = "mnist"
+ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist/"
+FILES = {
+    "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
+    "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
+    "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
+    "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
+}
+CLASS_NAMES = tuple(str(digit) for digit in range(10))
+
+
+def read_images(folder: str, files: dict[str, str], address: str) -> tuple[Images, Images]:
+    """The training and the test images of a data set in the form of MNIST's four IDX files.
+
+    **Arguments:**
+
+    - `files`: the MD5 of each file: training images and labels, then test images and labels.
+
+    Returns images of shape `(examples, height, width, 1)`, uint8. Raises `UserError` if a file cannot be had or
+    is not the published one.
+    """
+    arrays = []
+    for name, md5 in files.items():
+        arrays.append(parse_idx(fetch(folder, name, md5, address), name, axes=3 if "images" in name else 1))
+    train_images, train_labels, test_images, test_labels = arrays
+    return Images(train_images[..., None], train_labels), Images(test_images[..., None], test_labels)
+
+
+def mnist(
+    *,
+    seed: int = 0,
+    classes: Option = None,
+    samples: Option = None,
+    test_samples: Option = None,
+    standardize: Option = True,
+) -> Dataset:
+    """Inputs `(examples, 28, 28, 1)`: pixels in [0, 1], then standardized with one mean and scale of the training part.
+
+    `classes=(3, 8)` keeps two digits and makes the task binary; `samples` and `test_samples` keep a random part.
+    Raises `UserError` on a bad option or if the files cannot be had.
+    """
+    train, test = read_images(FOLDER, FILES, ADDRESS)
+    return image_dataset(
+        "mnist",
+        train,
+        test,
+        seed=seed,
+        classes=classes,
+        samples=samples,
+        test_samples=test_samples,
+        standardize=standardize,
+        class_names=CLASS_NAMES,
+        card=CARD,
+    )

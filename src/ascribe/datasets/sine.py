@@ -1,0 +1,44 @@
+"""One period of a noisy sine: the smallest regression problem."""
+
+import numpy as np
+
+from .assembly import assemble
+from .base import Card, Dataset
+from .options import Option, real_number, sample_count, yes_or_no
+
+CARD = Card(
+    title="Noisy sine",
+    description=(
+        "One input x, uniform on [-pi, pi], one target y = sin(x) + Gaussian noise; samples=1000 points, noise=0.1 "
+        "by default."
+    ),
+    source="Generated here.",
+    license="CC0-1.0 (generated)",
+    url="",
+)
+
+
+def sine(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standardize: Option = False) -> Dataset:
+    """y = sin(x) + N(0, noise^2), x uniform on [-pi, pi].
+
+    Inputs and targets have shape `(examples, 1)`. They are of order one already: unless `standardize` is True,
+    `target_mean` is 0 and `target_scale` is 1. The best possible RMSE is `noise`. Raises `UserError` on a bad
+    option.
+    """
+    samples = sample_count(samples)
+    noise = real_number("noise", noise)
+    standardize = yes_or_no("standardize", standardize)
+    generator = np.random.default_rng(seed)
+    inputs = generator.uniform(-np.pi, np.pi, (samples, 1))
+    targets = np.sin(inputs) + noise * generator.standard_normal((samples, 1))
+    return assemble(
+        "sine",
+        "regression",
+        inputs,
+        targets,
+        seed=seed,
+        card=CARD,
+        feature_names=("x",),
+        standardize=standardize,
+        standardize_targets=standardize,
+    )

@@ -1,0 +1,48 @@
+"""The exclusive or, as four noisy clusters: no linear classifier can solve it."""
+
+import numpy as np
+
+from .assembly import assemble
+from .base import Card, Dataset
+from .options import Option, real_number, sample_count, yes_or_no
+
+CARD = Card(
+    title="Noisy XOR",
+    description=(
+        "Points around the four corners of the unit square with Gaussian noise; the class is the exclusive or of "
+        "the corner's coordinates: (0,0) -> 0, (0,1) -> 1, (1,0) -> 1, (1,1) -> 0; samples=1000 points, noise=0.1 "
+        "by default."
+    ),
+    source=(
+        "Generated here from the XOR table of the usual neural-network course notes; the problem is that of "
+        "Minsky and Papert, Perceptrons, 1969, and of Rumelhart, Hinton and Williams, Nature 323, 1986."
+    ),
+    license="CC0-1.0 (generated)",
+    url="",
+)
+
+CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+LABELS = np.array([0, 1, 1, 0])
+
+
+def xor(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standardize: Option = False) -> Dataset:
+    """A quarter of the `samples` around each corner of (0/1)^2, plus N(0, noise^2) on both coordinates.
+
+    Inputs have shape `(examples, 2)`. Raises `UserError` on a bad option.
+    """
+    samples = sample_count(samples)
+    noise = real_number("noise", noise)
+    standardize = yes_or_no("standardize", standardize)
+    corner = np.arange(samples) % 4
+    inputs = CORNERS[corner] + noise * np.random.default_rng(seed).standard_normal((samples, 2))
+    return assemble(
+        "xor",
+        "binary",
+        inputs,
+        LABELS[corner],
+        seed=seed,
+        card=CARD,
+        class_names=("equal", "different"),
+        feature_names=("x1", "x2"),
+        standardize=standardize,
+    )

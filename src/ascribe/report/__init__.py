@@ -1,0 +1,10 @@
+"""A finished comparison as a table, as figures, and as one HTML page that needs no network."""
+
+from .figures import figures as figures
+from .figures import save_figures as save_figures
+from .page import page as page
+from .page import write_page as write_page
+from .table import Row as Row
+from .table import rows as rows
+from .table import to_records as to_records
+from .table import to_text as to_text

@@ -1,0 +1,89 @@
+"""The panel that curves over training share: a line a rule, its band over seeds, tooltips, a clickable legend."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from .inline import inline
+from .theme import rule_color
+
+RATIO_FOR_LOG = 30.0
+
+
+@dataclass(frozen=True)
+class ValueAxis:
+    """How the values of a panel are drawn: the axis title with its unit, and the rest as Altair takes it."""
+
+    title: str
+    log: bool = False
+    domain: Sequence[float] | None = None
+    percent: bool = False
+    ticks: Sequence[float] | None = None
+
+    def encode(self, field: str) -> alt.Y:
+        """The y encoding of `field`; every layer of a panel gets the same scale and title."""
+        kind: dict[str, Any] = {"type": "log", "nice": False} if self.log else {"zero": False}
+        if self.domain is not None:
+            kind |= {"domain": list(self.domain), "nice": False, "clamp": True}
+        axis: dict[str, Any] = {"tickCount": 6}
+        if self.log or self.percent:
+            axis["format"] = "~%" if self.percent else "~g"
+        if self.ticks is not None:
+            axis["values"] = list(self.ticks)
+        return alt.Y(f"{field}:Q", title=self.title, scale=alt.Scale(**kind), axis=alt.Axis(**axis))
+
+
+def log_worthy(values: Sequence[float]) -> bool:
+    """Whether `values` are positive and span so much that a logarithmic axis reads better."""
+    return bool(values) and min(values) > 0.0 and max(values) > RATIO_FOR_LOG * min(values)
+
+
+def accuracy_floor(least: float) -> float:
+    """Where an accuracy axis that ends at 1 begins: a round number a little below `least`."""
+    step = 0.1 if least < 0.9 else 0.02
+    return float(np.clip(np.floor(least / step + 1e-9) * step, 0.0, 0.98))
+
+
+def one_curve(columns: Mapping[str, list], name: str) -> dict[str, list]:
+    """The rows of `columns` (made by `series`) that belong to the curve `name`."""
+    kept = [index for index, curve in enumerate(columns["curve"]) if curve == name]
+    return {key: [column[index] for index in kept] for key, column in columns.items() if key != "curve"}
+
+
+def band_panel(
+    columns: Mapping[str, list], axis: ValueAxis, colors: Mapping[str, str], selection: alt.Parameter, **size: Any
+) -> alt.LayerChart:
+    """Band, line and tooltips for the columns that `series` makes.
+
+    `colors` holds the rules of the legend; the caller adds `selection`, once in a figure.
+    """
+    if axis.log:
+        # A symmetric interval may reach zero, where a logarithm ends; half the smallest mean is where the band stops.
+        floor = min(columns["mean"], default=1.0) / 2.0
+        columns = {**columns, "low": np.maximum(columns["low"], floor).tolist()}
+    elif axis.percent:
+        columns = {key: np.clip(columns[key], 0.0, 1.0) if key in ("low", "high") else columns[key] for key in columns}
+    # Many overlapping bands turn to mud, so they fade as rules are added; a click on the legend brings one out.
+    alone, many = len(colors) <= 8, len(colors) > 16
+    band = alt.when(selection).then(alt.value(0.18 if alone else 0.06)).otherwise(alt.value(0.0))
+    line = alt.when(selection).then(alt.value(0.7 if many else 1.0)).otherwise(alt.value(0.05))
+    x = alt.X("epoch:Q", title="Epoch", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickMinStep=1, tickCount=7))
+    color = rule_color(colors)
+    tips = [alt.Tooltip("rule:N", title="Rule"), alt.Tooltip("epoch:Q", title="Epoch")]
+    for field, title in (("mean", axis.title), ("low", "95 % interval from"), ("high", "to")):
+        tips.append(alt.Tooltip(f"{field}:Q", title=title, format=".2%" if axis.percent else ".4~g"))
+    data = inline(columns)
+    base = alt.Chart(data).encode(x=x, color=color)
+    return alt.layer(
+        base.mark_area(clip=True).encode(y=axis.encode("low"), y2="high:Q", opacity=band),
+        base.mark_line(clip=True, strokeWidth=1.3 if many else 2.2, strokeJoin="round").encode(
+            y=axis.encode("mean"), opacity=line
+        ),
+        base.mark_point(clip=True, size=70, filled=True, opacity=0.0)
+        .encode(y=axis.encode("mean"), tooltip=tips)
+        .transform_filter("datum.tip == 1"),
+        data=data,
+    ).properties(**size)

@@ -1,0 +1,75 @@
+"""What a report reads of a comparison: the seam between the measuring side and the showing side.
+
+The report is written against these protocols, so it imports neither JAX nor the classes that satisfy them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Runs(Protocol):
+    """One rule, trained once a seed. Arrays start with the seeds axis; NaN marks what a diverged run never reached."""
+
+    @property
+    def curves(self) -> Mapping[str, np.ndarray]:
+        """`train_loss`, `validation_accuracy`, `gradient_angle/linear1` ...: (seeds, epochs) each."""
+        ...
+
+    @property
+    def scores(self) -> Mapping[str, np.ndarray]:
+        """`test_loss`, `test_accuracy` or `test_rmse` ...: (seeds,) each."""
+        ...
+
+    @property
+    def seeds(self) -> Sequence[int]: ...
+    @property
+    def learning_rates(self) -> np.ndarray: ...
+    @property
+    def hyperparameters(self) -> Mapping[str, float]: ...
+    @property
+    def diverged(self) -> np.ndarray: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+    def probabilities(self, inputs: np.ndarray, /) -> np.ndarray:
+        """(n, *shape) to class probabilities (seeds, n, classes); for classification tasks only."""
+        ...
+
+    def predict(self, inputs: np.ndarray, /) -> np.ndarray:
+        """(n, *shape) to labels (seeds, n), or to values (seeds, n, outputs) in the targets' unit."""
+        ...
+
+
+class Tuning(Protocol):
+    """The candidates that were tried for one rule, and the one that was taken."""
+
+    @property
+    def learning_rates(self) -> np.ndarray: ...
+    @property
+    def scores(self) -> np.ndarray:
+        """(candidates, seeds) validation score, higher is better; not finite where a run diverged."""
+        ...
+
+    @property
+    def chosen(self) -> int: ...
+    @property
+    def hyperparameters(self) -> Mapping[str, np.ndarray]: ...
+
+
+class Comparison(Protocol):
+    """A finished comparison of learning rules on one data set. `data` is an `ascribe` data set."""
+
+    @property
+    def data(self) -> Any: ...
+    @property
+    def configuration(self) -> Mapping[str, Any]: ...
+    @property
+    def reference(self) -> str | None: ...
+    @property
+    def runs(self) -> Mapping[str, Runs]: ...
+    @property
+    def tuning(self) -> Mapping[str, Tuning] | None: ...

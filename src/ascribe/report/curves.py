@@ -1,0 +1,32 @@
+"""Learning curves: the training loss and the validation score of every rule, epoch by epoch."""
+
+from typing import Any
+
+from .bands import ValueAxis, accuracy_floor, band_panel, log_worthy, one_curve
+from .base import Comparison
+from .series import series
+from .theme import joined, legend_selection, rule_colors, themed
+
+def learning_curves(comparison: Comparison) -> Any:
+    """Training loss and validation score over epochs, side by side; None when no rule recorded either."""
+    regression = comparison.data.task == "regression"
+    score = "validation_rmse" if regression else "validation_accuracy"
+    title = "Validation RMSE" if regression else "Validation accuracy"
+    columns = series(comparison, ("train_loss", score))
+    colors, selection = rule_colors(comparison.runs), legend_selection()
+    panels = []
+    for name, axis_title in (("train_loss", "Training loss"), (score, title)):
+        part = one_curve(columns, name)
+        if part["mean"]:
+            if name == "validation_accuracy":
+                axis = ValueAxis(axis_title, percent=True, domain=(accuracy_floor(min(part["low"])), 1.0))
+            else:
+                axis = ValueAxis(axis_title, log=log_worthy(part["mean"]))
+            panels.append(band_panel(part, axis, colors, selection, width=440, height=300))
+    if not panels:
+        return None
+    return themed(
+        joined(panels, selection, columns=2),
+        "Learning curves",
+        "Mean over the seeds that finished, with its 95 % interval.",
+    )

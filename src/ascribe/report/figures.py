@@ -1,0 +1,75 @@
+"""All figures of a comparison, and how they become specifications and files."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import vl_convert
+
+from .angles import feedback_angles, gradient_angles, layer_angles
+from .base import Comparison
+from .curves import learning_curves
+from .fits import fits
+from .landscapes import landscapes
+from .scores import final_scores
+from .sensitivity import learning_rate_sensitivity
+
+# In the order in which a reader meets them.
+_FIGURES: dict[str, Callable[[Comparison], Any]] = {
+    "final_scores": final_scores,
+    "learning_curves": learning_curves,
+    "landscapes": landscapes,
+    "fits": fits,
+    "gradient_angles": gradient_angles,
+    "layer_angles": layer_angles,
+    "feedback_angles": feedback_angles,
+    "learning_rate_sensitivity": learning_rate_sensitivity,
+}
+
+# The Vega-Lite version that Altair writes is the one that has to draw.
+VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
+
+
+def figures(comparison: Comparison) -> dict[str, Any]:
+    """Figure name to Altair chart, those that the data and the recorded curves allow, in reading order."""
+    charts = {name: make(comparison) for name, make in _FIGURES.items()}
+    return {name: chart for name, chart in charts.items() if chart is not None}
+
+
+def specification(chart: Any) -> dict[str, Any]:
+    """The Vega-Lite specification of `chart`, whatever theme or data transformer the session has switched on."""
+    with alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None):
+        result = chart.to_dict()
+    tables: dict[str, str] = {}
+    _share_tables(result, tables)
+    return {**result, "datasets": {name: text for text, name in tables.items()}}
+
+
+def _share_tables(node: Any, tables: dict[str, str]) -> None:
+    """Move CSV texts inside `node` to the names in `tables`, so that one which several panels show is stored once."""
+    if isinstance(node, list):
+        for child in node:
+            _share_tables(child, tables)
+    elif isinstance(node, dict):
+        data = node.get("data")
+        if isinstance(data, dict) and isinstance(data.get("values"), str):
+            name = tables.setdefault(data.pop("values"), f"table{len(tables) + 1}")
+            data["name"] = name
+        for child in node.values():
+            _share_tables(child, tables)
+
+
+def save_figures(comparison: Comparison, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write every figure as `NAME.png` (two pixels a unit) and `NAME.svg` into `folder`; returns the paths written."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, chart in figures(comparison).items():
+        drawing = specification(chart)
+        png, svg = folder / f"{name}.png", folder / f"{name}.svg"
+        png.write_bytes(vl_convert.vegalite_to_png(drawing, vl_version=VEGA_LITE, scale=2))
+        svg.write_text(vl_convert.vegalite_to_svg(drawing, vl_version=VEGA_LITE), encoding="utf-8")
+        written += [png, svg]
+    return written

@@ -1,0 +1,54 @@
+"""What each rule learned of one feature: its fitted curve over the test data."""
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from .base import Comparison, Runs
+from .inline import inline
+from .panels import axes_of, layout, padded_range, panel_title, sample
+from .statistics import interval
+from .table import format_score, rows
+from .theme import rule_colors, themed
+
+
+def fits(comparison: Comparison) -> Any:
+    """Fitted curves with their 95 % band over seeds, one panel a rule, for regression on one feature; else None."""
+    data = comparison.data
+    if data.task != "regression" or int(np.prod(data.input_shape)) != 1:
+        return None
+    across, size = layout(len(comparison.runs))
+    low, high = padded_range(data, 1)
+    grid = np.linspace(low[0], high[0], 120).astype(np.float32)
+    inputs = grid.reshape(-1, *data.input_shape)
+    chosen = sample(len(data.test.inputs))
+    observed = np.asarray(data.test.targets, dtype=np.float64).reshape(len(data.test.inputs), -1)[chosen, 0]
+    points = inline({"first": np.asarray(data.test.inputs, dtype=np.float64).reshape(-1)[chosen], "second": observed})
+    margin = 0.15 * (observed.max() - observed.min() or 1.0)
+    # The data set the range: a rule that ran away leaves its panel instead of flattening the others.
+    floor, ceiling = np.array([low[0], observed.min() - margin]), np.array([high[0], observed.max() + margin])
+    colors = rule_colors(comparison.runs)
+    labels = {row.rule: format_score(row)[0] for row in rows(comparison)}
+    panels = []
+    for index, (rule, runs) in enumerate(comparison.runs.items()):
+        mean, half_width = interval(_first_output(runs, inputs))
+        half_width = np.where(np.isfinite(half_width), half_width, 0.0)
+        fit = inline({"first": grid, "mean": mean, "low": mean - half_width, "high": mean + half_width})
+        x, y = axes_of(data, floor, ceiling, index, across, len(comparison.runs), second="target")
+        base = alt.Chart(fit).encode(x=x("first"))
+        dots = alt.Chart(points).mark_point(filled=True, size=16, color="#6b7280", opacity=0.45, clip=True)
+        panel = alt.layer(
+            dots.encode(x=x("first"), y=y("second")),
+            base.mark_area(color=colors[rule], opacity=0.25, clip=True).encode(y=y("low"), y2="high:Q"),
+            base.mark_line(color=colors[rule], strokeWidth=2.5, clip=True).encode(y=y("mean")),
+        )
+        title = panel_title(rule, labels[rule], size)
+        panels.append(panel.properties(width=size, height=int(0.75 * size), title=title))
+    chart = alt.concat(*panels, columns=across, spacing=16)
+    return themed(chart, "What each rule learned", "Mean prediction and its 95 % interval over seeds; dots: test data.")
+
+
+def _first_output(runs: Runs, inputs: np.ndarray) -> np.ndarray:
+    values = np.asarray(runs.predict(inputs), dtype=np.float64)
+    return values.reshape(*values.shape[:2], -1)[..., 0]

@@ -1,0 +1,104 @@
+"""What each rule learned of two features: its class map as a small picture, with the test points on top."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from .base import Comparison
+from .inline import inline
+from .panels import axes_of, layout, padded_range, panel_title, sample
+from .png import data_uri
+from .statistics import interval
+from .table import format_score, rows
+from .theme import diverging, many_colors, rgb, themed
+
+# Two classes take the dark ends of the diverging palette, so that a point tells its class on its own side's color.
+_TWO_CLASSES = ("#0f3f78", "#8a4200")
+
+
+def landscapes(comparison: Comparison) -> Any:
+    """Class maps, one panel a rule, for classification of exactly two features; None for other data.
+
+    Two classes show the mean predicted probability of the second over seeds; more classes show the most probable
+    one, paler where it is less certain. The test points lie on top.
+    """
+    data = comparison.data
+    if data.task == "regression" or tuple(data.input_shape) != (2,):
+        return None
+    across, size = layout(len(comparison.runs))
+    grid_size = 96 if size >= 150 else 64
+    low, high = padded_range(data, 2)
+    columns, lines = (np.linspace(low[axis], high[axis], grid_size) for axis in (0, 1))
+    # The first row of a picture is its top, so the second feature runs downwards.
+    grid = np.stack(np.meshgrid(columns, lines[::-1]), axis=-1).reshape(-1, 2).astype(np.float32)
+    points, domain, colors = _test_points(data)
+    labels = {row.rule: format_score(row)[0] for row in rows(comparison)}
+    panels = []
+    for index, (rule, runs) in enumerate(comparison.runs.items()):
+        mean, _ = interval(runs.probabilities(grid))
+        picture = _picture(_doubled(mean.reshape(grid_size, grid_size, -1)), colors)
+        x, y = axes_of(data, low, high, index, across, len(comparison.runs))
+        corners = {"x": low[0], "x2": high[0], "y": low[1], "y2": high[1], "url": data_uri(picture)}
+        image = alt.Chart(alt.Data(values=[corners])).mark_image(aspect=False)
+        image = image.encode(x=x("x"), x2="x2:Q", y=y("y"), y2="y2:Q", url="url:N")
+        dots = alt.Chart(points).mark_point(filled=True, shape="circle", size=26 if size >= 150 else 14, opacity=1.0)
+        dots = dots.encode(
+            x=x("first"),
+            y=y("second"),
+            color=alt.Color("label:N", title="Test points", scale=alt.Scale(domain=domain, range=colors), sort=domain),
+            stroke=alt.value("white"),
+            strokeWidth=alt.value(0.8),
+        )
+        title = panel_title(rule, labels[rule], size)
+        panels.append(alt.layer(image, dots).properties(width=size, height=size, title=title))
+    subtitle = (
+        f"Probability of {domain[1]}: blue is 0, orange is 1, the dark line one half."
+        if len(domain) == 2
+        else "The most probable class; paler where it is less certain."
+    )
+    chart = alt.concat(*panels, columns=across, spacing=16)
+    return themed(chart, "What each rule learned", f"{subtitle} Mean over seeds; test accuracy in per cent.")
+
+
+def _test_points(data: Any) -> tuple[alt.Data, list[str], list[str]]:
+    names = [str(name) for name in data.class_names]
+    chosen = sample(len(data.test.inputs))
+    inputs, labels = np.asarray(data.test.inputs)[chosen], np.asarray(data.test.targets).reshape(-1)[chosen].astype(int)
+    colors = list(_TWO_CLASSES) if len(names) == 2 else many_colors(len(names))
+    columns = {"first": inputs[:, 0], "second": inputs[:, 1], "label": [names[label] for label in labels]}
+    return inline(columns), names, colors
+
+
+def _doubled(field: np.ndarray) -> np.ndarray:
+    """`field` (height, width, classes) with a midpoint between every two pixels, for a smooth boundary at half the cost.
+
+    **Returns:** (2 height - 1, 2 width - 1, classes).
+    """
+    for axis in (0, 1):
+        field = np.moveaxis(field, axis, 0)
+        result = np.empty((2 * len(field) - 1, *field.shape[1:]))
+        result[::2], result[1::2] = field, (field[1:] + field[:-1]) / 2.0
+        field = np.moveaxis(result, 0, axis)
+    return field
+
+
+def _picture(probabilities: np.ndarray, colors: Sequence[str]) -> np.ndarray:
+    """Class probabilities (height, width, classes) as RGB (height, width, 3) uint8; gray where every seed diverged."""
+    known = np.isfinite(probabilities).all(axis=-1, keepdims=True)
+    probabilities = np.where(known, probabilities, 0.0)
+    likely = probabilities.argmax(axis=-1)
+    if probabilities.shape[-1] == 2:
+        field = diverging(probabilities[..., 1])
+        # A thin line on the decision boundary: the pixels whose right or lower neighbor falls to the other class.
+        edge = np.zeros(likely.shape, dtype=bool)
+        edge[:, :-1] |= likely[:, :-1] != likely[:, 1:]
+        edge[:-1] |= likely[:-1] != likely[1:]
+        field[edge] = 70.0
+    else:
+        palette = np.stack([rgb(color) for color in colors])
+        chance = 1.0 / probabilities.shape[-1]
+        certainty = np.clip((probabilities.max(axis=-1, keepdims=True) - chance) / (1.0 - chance), 0.0, 1.0)
+        field = 255.0 + (0.12 + 0.55 * certainty) * (palette[likely] - 255.0)
+    return np.where(known, np.round(field), 225.0).astype(np.uint8)

@@ -1,0 +1,70 @@
+"""The result at a glance: the test score of every rule, seed by seed, best first."""
+
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from .bands import log_worthy
+from .base import Comparison
+from .inline import inline
+from .statistics import finished
+from .table import rows
+from .theme import INK, rule_color, rule_colors, themed
+
+
+def final_scores(comparison: Comparison) -> Any:
+    """A dot a seed and the mean with its 95 % interval, one line a rule; None when every run diverged."""
+    table = [row for row in rows(comparison) if row.mean is not None]
+    if not table:
+        return None
+    percent = table[0].score == "test_accuracy"
+    title = "Test accuracy" if percent else "Test RMSE (targets' unit)"
+    order = [row.rule for row in table]
+    seeds: dict[str, list] = {"rule": [], "seed": [], "score": []}
+    means: dict[str, list] = {"rule": order, "mean": [], "low": [], "high": []}
+    for row in table:
+        runs = comparison.runs[row.rule]
+        for seed, value in zip(runs.seeds, finished(runs.scores[row.score], runs.diverged), strict=True):
+            if np.isfinite(value):
+                seeds["rule"].append(row.rule)
+                seeds["seed"].append(seed)
+                seeds["score"].append(float(value))
+        mean, half_width = row.mean or 0.0, row.half_width or 0.0
+        means["mean"].append(mean)
+        means["low"].append(mean - half_width)
+        means["high"].append(mean + half_width)
+    log = not percent and log_worthy([*seeds["score"], *means["low"]])
+    scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False, padding=12, nice=False)
+
+    def x(field: str) -> alt.X:
+        return alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(format="~%" if percent else "~g", tickCount=8))
+
+    y = alt.Y("rule:N", sort=order, title=None, axis=alt.Axis(labelLimit=260, grid=True, ticks=False, domain=False))
+    color = rule_color(rule_colors(comparison.runs), legend=False)
+    number = ".2%" if percent else ".4~g"
+    tips = [alt.Tooltip("rule:N", title="Rule")]
+    of_seed = [alt.Tooltip("seed:Q", title="Seed"), alt.Tooltip("score:Q", title=title, format=number)]
+    of_mean = [
+        alt.Tooltip(f"{field}:Q", title=text, format=number)
+        for field, text in (("mean", f"Mean {title.lower()}"), ("low", "95 % interval from"), ("high", "to"))
+    ]
+    summary = alt.Chart(inline(means)).encode(y=y, color=color, tooltip=tips + of_mean)
+    chart = alt.layer(
+        summary.mark_rule(strokeWidth=3).encode(x=x("low"), x2="high:Q"),
+        alt.Chart(inline(seeds))
+        .mark_point(filled=True, size=32, opacity=0.5, yOffset=8)
+        .encode(x=x("score"), y=y, color=color, tooltip=tips + of_seed),
+        summary.mark_point(filled=True, size=120, opacity=1.0, stroke="white", strokeWidth=1.5).encode(x=x("mean")),
+        _reference_line(comparison, table, x),
+    ).properties(width=720, height=alt.Step(36 if len(table) <= 20 else 24))
+    subtitle = "Small dots: seeds. Large dot and bar: mean over seeds and its 95 % interval."
+    if comparison.reference in order:
+        subtitle += f" Dashed: {comparison.reference}."
+    return themed(chart, "Test score", subtitle)
+
+
+def _reference_line(comparison: Comparison, table: list, x: Any) -> alt.Chart:
+    values = [{"mean": row.mean} for row in table if row.rule == comparison.reference]
+    line = alt.Chart(alt.Data(values=values)).mark_rule(strokeDash=[4, 4], color=INK, opacity=0.5)
+    return line.encode(x=x("mean"))

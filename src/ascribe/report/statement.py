@@ -1,0 +1,95 @@
+"""The words of a report: what was compared, on what, and by which protocol."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from .base import Comparison
+
+
+def title(comparison: Comparison) -> str:
+    """The headline: how many rules, on which data."""
+    count = len(comparison.runs)
+    return f"{count} learning {'rule' if count == 1 else 'rules'} on {comparison.data.name}"
+
+
+def statement(comparison: Comparison) -> list[str]:
+    """Sentences that say what was compared and how; a claim is made only where the comparison bears it out."""
+    return [_setting(comparison), _protocol(comparison)]
+
+
+def _setting(comparison: Comparison) -> str:
+    data, configuration = comparison.data, comparison.configuration
+    sizes = [len(split.inputs) for split in (data.train, data.validation, data.test)]
+    task = f"{data.task} of {len(data.class_names)} classes" if data.task == "classification" else data.task
+    network = _words(configuration.get("network"))
+    details = f" for {configuration['epochs']} epochs" if configuration.get("epochs") else ""
+    details += f" in batches of {configuration['batch_size']}" if configuration.get("batch_size") else ""
+    details += f" with {_words(configuration['optimizer'])}" if configuration.get("optimizer") else ""
+    return (
+        f"This report compares {_listing(list(comparison.runs))}. Each trained "
+        f"{f'the network “{network}”' if network else 'the same network'} on {data.name} ({task}; {sizes[0]:,} examples "
+        f"to train, {sizes[1]:,} to validate, {sizes[2]:,} to test){details}."
+    )
+
+
+def _protocol(comparison: Comparison) -> str:
+    sets = {tuple(runs.seeds) for runs in comparison.runs.values()}
+    seeds = next(iter(sets), ())
+    paired = len(sets) == 1
+    words = [
+        f"Every rule ran with the same {_count(len(seeds), 'seed')}, and one seed gives every rule the same initial "
+        "weights and batches, so differences are taken seed by seed."
+        if paired
+        else "The rules ran with different sets of seeds; differences are taken over the seeds that two rules share."
+    ]
+    tuning = comparison.tuning or {}
+    budgets = {np.shape(tuned.scores)[:2] for tuned in tuning.values()}
+    if tuning and len(budgets) == 1 and set(tuning) >= set(comparison.runs):
+        candidates, tuning_seeds = next(iter(budgets))
+        words.append(
+            f"The tuning budget was equal: {_count(candidates, 'candidate')} a rule, {_count(tuning_seeds, 'seed')} "
+            "each, chosen by validation score."
+        )
+    elif tuning:
+        words.append("Hyperparameters were chosen by validation score; the tuning budgets of the rules differ.")
+    else:
+        words.append("Nothing was tuned: the rules ran with the hyperparameters that they were given.")
+    words.append("The test split was used once, for the scores below.")
+    return " ".join(words)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _listing(names: Sequence[str]) -> str:
+    if len(names) > 8:
+        return f"{len(names)} learning rules"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _words(value: Any) -> str:
+    """A setting as text: itself, or its name when it is a table with one, or its entries."""
+    if isinstance(value, Mapping):
+        return str(value["name"]) if "name" in value else ", ".join(f"{key} {entry}" for key, entry in value.items())
+    return "" if value is None else str(value)
+
+
+def facts(comparison: Comparison) -> list[tuple[str, str]]:
+    """Name and value of what the card and the summary of the data set say, without what they leave empty."""
+    data = comparison.data
+    known = [(name, getattr(data.card, name, None)) for name in ("source", "license")]
+    known += [(str(name).replace("_", " "), value) for name, value in data.summary().items()]
+    known.append(("checksum", data.checksum))
+    return [(name, _fact(value)) for name, value in known if value is not None and _fact(value)]
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key}: {_fact(entry)}" for key, entry in value.items())
+    if isinstance(value, list | tuple | np.ndarray):
+        shown = ", ".join(_fact(entry) for entry in value[:12])
+        return shown if len(value) <= 12 else f"{shown}, … ({len(value)})"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

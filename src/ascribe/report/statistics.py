@@ -1,0 +1,38 @@
+"""Means and Student-t intervals over seeds that know how to leave out the runs that diverged."""
+
+import numpy as np
+from scipy.special import stdtrit
+
+LEVEL = 0.95
+
+
+def interval(values: np.ndarray, axis: int = 0, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and half width of its two-sided Student-t interval along `axis`, over the finite values only.
+
+    **Arguments:** - `values`: any shape; NaN and infinities count as missing. - `level`: coverage, 0 to 1.
+
+    **Returns:** `(mean, half_width)` without `axis`: NaN mean where nothing is finite, NaN half width where fewer
+    than two values are.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    finite = np.isfinite(values)
+    count = finite.sum(axis=axis).astype(np.float64)
+    # The masked sums are spelled out because numpy.nanmean warns on an empty slice, which here is an ordinary case.
+    with np.errstate(all="ignore"):
+        mean = np.where(finite, values, 0.0).sum(axis=axis) / count
+        deviations = np.where(finite, values - np.expand_dims(mean, axis), 0.0)
+        variance = (deviations**2).sum(axis=axis) / (count - 1.0)
+        half_width = stdtrit(np.maximum(count - 1.0, 1.0), 0.5 + level / 2.0) * np.sqrt(variance / count)
+    return mean, np.where(count > 1.0, half_width, np.nan)
+
+
+def finished(values: np.ndarray, diverged: np.ndarray) -> np.ndarray:
+    """`values` (seeds, ...) in float64, with NaN in the rows of the seeds that diverged."""
+    values = np.array(values, dtype=np.float64)
+    values[np.asarray(diverged, dtype=bool)] = np.nan
+    return values
+
+
+def optional(value: float | np.ndarray) -> float | None:
+    """A Python float, or None where `value` is not finite."""
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,165 @@
+"""The table of a comparison: one row a rule, best first, each paired with the reference rule seed by seed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .base import Comparison, Runs
+from .statistics import finished, interval, optional
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one rule achieved. Scores are fractions (accuracy) or the targets' unit (root mean squared error).
+
+    `mean` and `half_width` run over the seeds that finished; `difference` (this rule minus the reference) and its
+    half width over the seeds where both did. None where there is nothing to say: no seed left, an interval from one
+    seed, the reference's difference to itself.
+    """
+
+    rule: str
+    score: str
+    mean: float | None
+    half_width: float | None
+    difference: float | None
+    difference_half_width: float | None
+    learning_rate: float | None
+    hyperparameters: Mapping[str, float]
+    seconds: float | None
+    diverged: int
+    seeds: int
+    notes: tuple[str, ...]
+
+
+def score_name(comparison: Comparison) -> str:
+    """The score that ranks the rules: `test_rmse` for regression, `test_accuracy` for the rest."""
+    return "test_rmse" if comparison.data.task == "regression" else "test_accuracy"
+
+
+def paired_difference(runs: Runs, reference: Runs, score: str) -> np.ndarray:
+    """`runs` minus `reference` for each seed that both have, (common seeds,); NaN where either diverged."""
+    own = finished(runs.scores[score], runs.diverged)
+    other = finished(reference.scores[score], reference.diverged)
+    place = {seed: index for index, seed in enumerate(reference.seeds)}
+    pairs = [(index, place[seed]) for index, seed in enumerate(runs.seeds) if seed in place]
+    return np.array([own[i] - other[j] if np.isfinite(own[i]) and np.isfinite(other[j]) else np.nan for i, j in pairs])
+
+
+def rows(comparison: Comparison) -> list[Row]:
+    """The rows of `comparison`, best first: by accuracy downwards or by error upwards, all-diverged rules last."""
+    score = score_name(comparison)
+    reference = None if comparison.reference is None else comparison.runs.get(comparison.reference)
+    table = [_row(rule, runs, reference, score) for rule, runs in comparison.runs.items()]
+    sign = 1.0 if score == "test_rmse" else -1.0
+    return sorted(table, key=lambda row: (row.mean is None, sign * (row.mean or 0.0)))
+
+
+def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
+    values = finished(runs.scores[score], runs.diverged)
+    mean, half_width = interval(values)
+    difference, difference_half_width = np.nan, np.nan
+    if reference is not None and reference is not runs:
+        difference, difference_half_width = interval(paired_difference(runs, reference, score))
+    rates = np.asarray(runs.learning_rates, dtype=np.float64)
+    rates = rates[np.isfinite(rates)]
+    return Row(
+        rule=rule,
+        score=score,
+        mean=optional(mean),
+        half_width=optional(half_width),
+        difference=optional(difference),
+        difference_half_width=optional(difference_half_width),
+        learning_rate=float(np.median(rates)) if rates.size else None,
+        hyperparameters={name: float(value) for name, value in runs.hyperparameters.items()},
+        seconds=optional(runs.seconds),
+        diverged=int(np.count_nonzero(~np.isfinite(values))),
+        seeds=len(runs.seeds),
+        notes=tuple(str(note) for note in runs.notes),
+    )
+
+
+def format_score(row: Row) -> tuple[str, str]:
+    """`(score ± half width, difference ± half width)` as text: per cent and percentage points, or the unit itself."""
+    return (
+        _plus_minus(row.mean, row.half_width, row.score, signed=False),
+        _plus_minus(row.difference, row.difference_half_width, row.score, signed=True),
+    )
+
+
+def _plus_minus(value: float | None, half_width: float | None, score: str, *, signed: bool) -> str:
+    if value is None:
+        return DASH
+    percent = score == "test_accuracy"
+    # As many decimals as the interval deserves: two digits of it, and at least one decimal in per cent.
+    scale = 100.0 if percent else 1.0
+    width = scale * half_width if half_width else 0.0
+    size = width if width > 0.0 else abs(scale * value) / 100.0
+    decimals = 2 if percent else int(np.clip(1 - np.floor(np.log10(size)), 0, 8)) if size > 0.0 else 3
+    text = f"{scale * value:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
+    return f"{text} ± {DASH if half_width is None else f'{width:.{decimals}f}'}"
+
+
+def score_title(score: str) -> tuple[str, str]:
+    """Column titles of the score and of its paired difference, with units."""
+    if score == "test_accuracy":
+        return "Test accuracy (%)", "Difference (points)"
+    return "Test RMSE", "Difference"
+
+
+def to_text(table: Sequence[Row], reference: str | None = None) -> "Table":
+    """`table` as a Rich table for the terminal; `reference` names the rule that differences are taken to."""
+    from rich.table import Table  # noqa: PLC0415  (only the terminal needs Rich)
+    from rich.text import Text  # noqa: PLC0415
+
+    title, difference_title = score_title(table[0].score if table else "test_accuracy")
+    result = Table(caption=None if reference is None else Text(f"± 95 % over seeds; differences to {reference}"))
+    result.add_column("Rule", overflow="fold")
+    for column in (title, difference_title, "Learning rate", "Diverged", "Seconds"):
+        result.add_column(column, justify="right")
+    result.add_column("Notes", overflow="fold")
+    for row in table:
+        cells = (
+            row.rule,
+            *format_score(row),
+            format_number(row.learning_rate),
+            f"{row.diverged}/{row.seeds}",
+            format_seconds(row.seconds),
+            format_notes(row),
+        )
+        # Text objects, since a plain string would have its [brackets] read as markup.
+        result.add_row(*(Text(cell) for cell in cells))
+    return result
+
+
+def format_number(value: float | None) -> str:
+    """Three significant digits, or a dash."""
+    return DASH if value is None else f"{value:.3g}"
+
+
+def format_seconds(value: float | None) -> str:
+    """Seconds with a tenth below a hundred, or a dash."""
+    return DASH if value is None else f"{value:.1f}" if value < 100.0 else f"{value:.0f}"
+
+
+def format_notes(row: Row) -> str:
+    """Tuned hyperparameters, then notes, in one line."""
+    tuned = (f"{name} = {format_number(optional(value))}" for name, value in row.hyperparameters.items())
+    return "; ".join((*tuned, *row.notes))
+
+
+def to_records(table: Sequence[Row]) -> list[dict[str, Any]]:
+    """`table` as plain dictionaries that JSON can hold: what is not a number is None."""
+    records = []
+    for row in table:
+        record = asdict(row)
+        record["hyperparameters"] = {name: optional(value) for name, value in row.hyperparameters.items()}
+        record["notes"] = list(row.notes)
+        records.append(record)
+    return records

@@ -1,0 +1,123 @@
+"""One look for every chart: colors of rules and classes, font sizes, the clickable legend."""
+
+import colorsys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+INK = "#1f2328"
+GRAY = "#6b7280"
+FONT = "Helvetica Neue, Helvetica, Arial, sans-serif"
+
+# Okabe and Ito's colors without black and yellow (too faint on white), then Tol's muted set: color-blind-safe first.
+_PALETTE = (
+    *("#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
+    *("#882255", "#44aa99", "#999933", "#6c5ce7", "#a05a2c", "#117733"),
+)
+# Blue to orange through near-white: the two ends stay apart for every common kind of color blindness.
+# The ends are pale enough for darker test points to stand out.
+_DIVERGING = ("#4c8fca", "#7fb0da", "#b9d5ec", "#f8f8f6", "#fbdcb4", "#f5b871", "#e8913a")
+
+CONFIG: dict[str, Any] = {
+    "background": "white",
+    "font": FONT,
+    "padding": 8,
+    "view": {"stroke": None, "continuousWidth": 420, "continuousHeight": 280},
+    "title": {
+        "anchor": "start",
+        "fontSize": 17,
+        "fontWeight": 600,
+        "color": INK,
+        "subtitleFontSize": 13,
+        "subtitleColor": GRAY,
+        "subtitlePadding": 5,
+        "offset": 14,
+    },
+    "axis": {
+        "labelFontSize": 12,
+        "titleFontSize": 13,
+        "titleFontWeight": 500,
+        "labelColor": "#4b5563",
+        "titleColor": INK,
+        "titlePadding": 8,
+        "gridColor": "#e9ebee",
+        "domainColor": "#9ca3af",
+        "tickColor": "#9ca3af",
+        "labelFlush": False,
+    },
+    "legend": {
+        "labelFontSize": 12,
+        "titleFontSize": 13,
+        "titleFontWeight": 500,
+        "labelLimit": 230,
+        "symbolLimit": 0,
+        "symbolStrokeWidth": 3,
+        "symbolSize": 150,
+        "columnPadding": 18,
+        "labelColor": INK,
+        "rowPadding": 4,
+    },
+    "header": {"labelFontSize": 13, "labelFontWeight": 600, "labelColor": INK, "titleFontSize": 13},
+}
+
+
+def many_colors(count: int) -> list[str]:
+    """`count` distinct colors: the palette first, then hues a golden angle apart in two lightnesses."""
+    colors = list(_PALETTE[:count])
+    for index in range(count - len(colors)):
+        red, green, blue = colorsys.hls_to_rgb((0.07 + 0.618034 * index) % 1.0, (0.36, 0.56)[index % 2], 0.6)
+        colors.append(f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}")
+    return colors
+
+
+def rule_colors(rules: Iterable[str]) -> dict[str, str]:
+    """Rule name to color, in the order of `rules`; backpropagation, the common yardstick, is always near-black."""
+    names = list(rules)
+    others = iter(many_colors(len(names)))
+    return {name: INK if name == "backpropagation" else next(others) for name in names}
+
+
+def rgb(color: str) -> np.ndarray:
+    """`#rrggbb` to three numbers, 0 to 255."""
+    return np.array([int(color[place : place + 2], 16) for place in (1, 3, 5)], dtype=np.float64)
+
+
+def diverging(values: np.ndarray) -> np.ndarray:
+    """Values 0 to 1 to RGB (..., 3), 0 to 255: blue at 0, near-white at one half, orange at 1."""
+    anchors = np.stack([rgb(color) for color in _DIVERGING])
+    places = np.linspace(0.0, 1.0, len(anchors))
+    return np.stack([np.interp(values, places, channel) for channel in anchors.T], axis=-1)
+
+
+def rule_color(colors: Mapping[str, str], *, legend: bool = True) -> alt.Color:
+    """The color encoding of field `rule` for the rules in `colors`, with a legend below the chart."""
+    longest = max((len(rule) for rule in colors), default=1)
+    # As many columns as fit below a figure about a thousand pixels wide.
+    columns = int(np.clip(1000 // (60 + 7 * min(longest, 32)), 1, 6))
+    below = alt.Legend(title=None, orient="bottom", columns=columns, symbolType="stroke", symbolOpacity=1.0)
+    return alt.Color(
+        "rule:N",
+        scale=alt.Scale(domain=list(colors), range=list(colors.values())),
+        sort=list(colors),
+        legend=below if legend and len(colors) > 1 else None,
+    )
+
+
+def legend_selection() -> alt.Parameter:
+    """A selection of rules by clicks on the legend; shift adds a rule, a double click shows all again."""
+    return alt.selection_point(fields=["rule"], bind="legend", name="chosen_rules")
+
+
+def joined(panels: Sequence[Any], selection: alt.Parameter, *, columns: int) -> Any:
+    """`panels` in a grid, `columns` across, that answer to one legend."""
+    # The selection belongs to the first panel only, since Altair warns about a second copy; the rest refer to it.
+    first, *others = panels
+    return alt.concat(first.add_params(selection), *others, columns=columns, spacing=32)
+
+
+def themed(chart: Any, title: str, *subtitle: str) -> Any:
+    """`chart` with its title, optional lines below it, and the look that all charts share."""
+    heading = alt.TitleParams(text=title, subtitle=list(subtitle)) if subtitle else alt.TitleParams(text=title)
+    return chart.properties(title=heading).configure(**CONFIG)

@@ -1,0 +1,121 @@
+"""Tuning: every rule gets the same number of candidates, the same seeds, and is judged on validation alone."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import jax
+import numpy as np
+
+from ascribe.errors import UserError
+from ascribe.training import Experiment, Specification
+
+LEARNING_RATE = "learning_rate"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuning:
+    """What tuning tried and chose.
+
+    `learning_rates`: `(candidates,)`; `hyperparameters[name]`: `(candidates,)`, other array leaves of the rule;
+    `scores`: `(candidates, seeds)`, validation accuracy (or minus the RMSE), minus infinity for a run that diverged;
+    `losses`: `(candidates, seeds)`, the validation loss, which settles ties; `chosen`: the index of the best candidate;
+    `at_edge`: whether the chosen rate is the first or last of its range, so that a wider one may be better.
+    """
+
+    learning_rates: np.ndarray
+    hyperparameters: dict[str, np.ndarray]
+    scores: np.ndarray
+    losses: np.ndarray
+    chosen: int
+    at_edge: bool
+    seeds: tuple[int, ...]
+    seconds: float
+
+    @property
+    def learning_rate(self) -> float:
+        """The chosen learning rate."""
+        return float(self.learning_rates[self.chosen])
+
+    @property
+    def chosen_hyperparameters(self) -> tuple[tuple[str, float], ...]:
+        """The chosen values of the other leaves."""
+        return tuple((name, float(values[self.chosen])) for name, values in self.hyperparameters.items())
+
+
+def candidates(count: int, ranges: Mapping[str, tuple[float, float]]) -> dict[str, np.ndarray]:
+    """`count` points, evenly spread over the logarithms of the ranges: a grid over one, a Sobol sequence over several.
+
+    The number of points does not grow with the number of ranges: a rule that tunes more has no larger budget.
+    """
+    if len(ranges) == 1:
+        ((name, (low, high)),) = ranges.items()
+        return {name: np.geomspace(low, high, count) if count > 1 else np.asarray([np.sqrt(low * high)])}
+    from scipy.stats import qmc  # late: importing it is slow
+
+    points = qmc.Sobol(len(ranges), scramble=True, rng=0).random_base2(int(np.ceil(np.log2(max(count, 2)))))[:count]
+    return {
+        name: np.exp(np.log(low) + points[:, i] * (np.log(high) - np.log(low)))
+        for i, (name, (low, high)) in enumerate(ranges.items())
+    }
+
+
+def tune(
+    experiment: Experiment, count: int, ranges: Mapping[str, tuple[float, float]], seeds: tuple[int, ...]
+) -> Tuning:
+    """Trains every candidate on every seed and chooses by the mean validation score over seeds (then by the mean
+    validation loss). `ranges` holds `learning_rate` and any array leaves of the rule."""
+    points = candidates(count, ranges)
+    rates = points[LEARNING_RATE]
+    others = {name: values for name, values in points.items() if name != LEARNING_RATE}
+    specifications = [
+        Specification(seed, float(rates[i]), tuple((name, float(values[i])) for name, values in others.items()))
+        for i in range(count)
+        for seed in seeds
+    ]
+    trained = experiment.train(specifications, "tuning")
+    curves, diverged = trained.curves(), trained.diverged_at() >= 0
+    score, loss = validation_score(curves, experiment.settings.select)
+    scores = np.where(diverged, -np.inf, score).reshape(count, len(seeds))
+    losses = np.where(diverged, np.inf, loss).reshape(count, len(seeds))
+    chosen = max(range(count), key=lambda i: (scores[i].mean(), -losses[i].mean(), -i))
+    low, high = ranges[LEARNING_RATE]
+    ratio = (high / low) ** (1 / max(2 * (count - 1), 2))  # half a grid step
+    at_edge = count > 1 and not low * ratio < rates[chosen] < high / ratio
+    return Tuning(rates, others, scores, losses, chosen, bool(at_edge), seeds, trained.seconds)
+
+
+def validation_score(curves: dict[str, np.ndarray], select: str) -> tuple[np.ndarray, np.ndarray]:
+    """The score (higher is better) and loss of each run at the epoch that `select` would test."""
+    score = curves["validation_accuracy"] if "validation_accuracy" in curves else -curves["validation_rmse"]
+    loss = curves["validation_loss"]
+    if select == "last":
+        return score[:, -1], loss[:, -1]
+    filled = np.where(np.isfinite(score), score, -np.inf)
+    best = np.argmax(filled, axis=1)
+    rows = np.arange(len(score))
+    return filled[rows, best], loss[rows, best]
+
+
+def ranges_of(
+    rule_name: str, rule: object, rates: tuple[float, float], search: Mapping[str, tuple[float, float]]
+) -> dict[str, tuple[float, float]]:
+    """The ranges that belong to a rule, of `{"learning_rate": …, "RULE.leaf": …}`, checked.
+
+    **Raises:** `UserError` where a range is not two positive numbers in order or the rule has no such array leaf.
+    """
+    found = {LEARNING_RATE: search.get(LEARNING_RATE, rates)}
+    for name, interval in search.items():
+        owner, _, leaf = name.rpartition(".")
+        if name != LEARNING_RATE and owner == rule_name:
+            if not isinstance(getattr(rule, leaf, None), jax.Array | float):
+                raise UserError(f"the rule {rule_name} has no number {leaf!r} to tune.")
+            found[leaf] = interval
+    for name, interval in found.items():
+        try:
+            low, high = (float(end) for end in interval)
+        except (TypeError, ValueError) as error:
+            raise UserError(f"the range of {name} is two positive numbers, low and high; got {interval!r}.") from error
+        if not 0 < low < high < float("inf"):
+            raise UserError(f"the range of {name} is two positive numbers, the lower one first; got {low}:{high}.")
+        found[name] = (low, high)
+    return found

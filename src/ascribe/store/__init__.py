@@ -1,0 +1,6 @@
+"""The store: the only place that writes results."""
+
+from .folder import check_folder as check_folder
+from .folder import fresh_folder as fresh_folder
+from .record import load as load
+from .record import save as save

@@ -1,0 +1,75 @@
+"""Writing a folder whole or not at all."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ascribe.errors import UserError
+
+RECORD = "record.json"
+
+
+def check_folder(folder: Path, *, overwrite: bool = False) -> None:
+    """A `UserError` where results cannot be written to `folder`: asked before hours of work, not after.
+
+    An empty or absent folder is fine; one that holds a record needs `overwrite`; anything else there is left alone.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"results go into a folder, but {str(folder)!r} is a file: choose another --out.")
+    if folder.is_dir() and any(folder.iterdir()):
+        if not (folder / RECORD).is_file():
+            raise UserError(
+                f"{str(folder)!r} holds files that are no finished ascribe record: choose an empty or new folder for --out."
+            )
+        if not overwrite:
+            raise UserError(
+                f"{str(folder)!r} holds an earlier record: choose another --out, or add --overwrite to replace it."
+            )
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".ascribe-"):
+            pass
+        if folder.is_dir() and not os.access(folder, os.W_OK):
+            raise PermissionError(13, "Permission denied")
+    except OSError as error:
+        raise UserError(
+            f"results cannot be written to {str(folder)!r} ({error.strerror}): choose a folder that you may write to."
+        ) from error
+
+
+@contextmanager
+def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary folder beside `folder` that takes its place when the block ends well, and vanishes when it does not."""
+    check_folder(folder, overwrite=overwrite)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o777 & ~_umask())
+        if folder.exists() and any(folder.iterdir()):
+            old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-old-"))
+            os.replace(folder, old)
+            os.replace(temporary, folder)
+            shutil.rmtree(old)
+        else:
+            os.replace(temporary, folder)
+    except OSError as error:
+        raise UserError(f"results cannot be written to {str(folder)!r} ({error.strerror}).") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def fresh_folder(parent: Path, name: str) -> Path:
+    """The first of `parent/name-001`, `-002`, … that does not exist yet."""
+    number = 1
+    while (parent / f"{name}-{number:03d}").exists():
+        number += 1
+    return parent / f"{name}-{number:03d}"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,236 @@
+"""The full record of a comparison, in open formats:
+
+    record.json               configuration, versions, rules, chosen rates, status, scores; checksums of the other files
+    runs.csv                  one row a run: rule, seed, rate, status, scores
+    curves/RULE.npz           every curve, (seeds, epochs), and what tuning tried
+    parameters/RULE.safetensors   the trained networks of all seeds
+    data.npz                  the data, where it is small
+    index.html, figures/      the page, and its pictures as PNG and SVG
+"""
+
+import csv
+import hashlib
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ascribe import report
+from ascribe.datasets import Card, Dataset, Split
+from ascribe.errors import UserError
+from ascribe.search import Tuning
+from ascribe.training import Runs
+
+from .folder import RECORD, whole_folder
+from .parameters import load_parameters, save_parameters
+
+FORMAT = 1
+SMALL_DATA = 8 * 2**20
+"""Bytes up to which the data is kept with the record."""
+
+
+def save(comparison: Any, folder: Path, *, overwrite: bool = False) -> Path:
+    """Writes everything into `folder`, whole or not at all, and returns the page's path."""
+    with whole_folder(folder, overwrite=overwrite) as temporary:
+        (temporary / "curves").mkdir()
+        (temporary / "parameters").mkdir()
+        slugs = _slugs(comparison.runs)
+        for name, runs in comparison.runs.items():
+            arrays = {f"curve:{key}": value for key, value in runs.curves.items()}
+            arrays |= {f"score:{key}": value for key, value in runs.scores.items()}
+            arrays |= {"learning_rates": runs.learning_rates, "diverged_at": runs.diverged_at}
+            tuning = comparison.tuning.get(name)
+            if tuning is not None:
+                arrays |= {
+                    "tuning:learning_rates": tuning.learning_rates,
+                    "tuning:scores": tuning.scores,
+                    "tuning:losses": tuning.losses,
+                    **{f"tuning:leaf:{key}": value for key, value in tuning.hyperparameters.items()},
+                }
+            np.savez_compressed(temporary / "curves" / f"{slugs[name]}.npz", allow_pickle=False, **arrays)
+            path = temporary / "parameters" / f"{slugs[name]}.safetensors"
+            save_parameters(path, runs.networks, runs.states, runs.network)
+        _save_data(comparison.data, temporary)
+        _save_table(comparison, temporary / "runs.csv")
+        report.save_figures(comparison, temporary / "figures")
+        report.write_page(comparison, temporary / "index.html")
+        content = {
+            "format": FORMAT,
+            "configuration": comparison.configuration,
+            "data": comparison.data.summary(),
+            "rules": {name: _about(comparison, name, slugs[name]) for name in comparison.runs},
+            "files": {
+                str(path.relative_to(temporary)): _checksum(path)
+                for path in sorted(temporary.rglob("*"))
+                if path.is_file()
+            },
+        }
+        (temporary / RECORD).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+    return folder / "index.html"
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """The fields of the `Comparison` that `save` wrote.
+
+    **Raises:** `UserError` where there is no record, a newer one, or a file that is missing or damaged.
+    """
+    path = folder / RECORD
+    if not path.is_file():
+        raise UserError(f"{str(folder)!r} holds no ascribe record ({RECORD} is missing): name a folder that compare wrote.")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"the record {str(path)!r} is damaged: {error}.") from error
+    if version != FORMAT:
+        raise UserError(f"the record {str(path)!r} has the format {version!r}; this version of ascribe reads {FORMAT}.")
+    try:
+        for name, expected in content["files"].items():
+            if name.endswith((".npz", ".safetensors")) and _checksum(folder / name) != expected:
+                raise UserError(f"the file {str(folder / name)!r} is not the one that was recorded: it is damaged.")
+        data = _load_data(content["data"], folder)
+        loaded = {name: _load_rule(name, about, data, folder) for name, about in content["rules"].items()}
+        return {
+            "data": data,
+            "runs": {name: runs for name, (runs, _) in loaded.items()},
+            "tuning": {name: tuning for name, (_, tuning) in loaded.items() if tuning is not None},
+            "configuration": content["configuration"],
+        }
+    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"the record in {str(folder)!r} is damaged: {type(error).__name__}: {error}.") from error
+
+
+def _about(comparison: Any, name: str, slug: str) -> dict[str, Any]:
+    runs, tuning = comparison.runs[name], comparison.tuning.get(name)
+    return {
+        "file": slug,
+        "loss": runs.loss,
+        "network": str(runs.network),
+        "seeds": list(runs.seeds),
+        "learning_rate": float(runs.learning_rates[0]),
+        "hyperparameters": runs.hyperparameters,
+        "optimizer": runs.optimizer,
+        "status": ["diverged" if diverged else "finished" for diverged in runs.diverged],
+        "diverged_at_epoch": [int(epoch) for epoch in runs.diverged_at],
+        "scores": {key: [_number(value) for value in values] for key, values in runs.scores.items()},
+        "seconds": runs.seconds,
+        "compile_seconds": runs.compile_seconds,
+        "notes": list(runs.notes),
+        "tuning": None
+        if tuning is None
+        else {
+            "chosen": tuning.chosen,
+            "at_edge": tuning.at_edge,
+            "seeds": list(tuning.seeds),
+            "seconds": tuning.seconds,
+            "candidates": [float(rate) for rate in tuning.learning_rates],
+        },
+    }
+
+
+def _load_rule(name: str, about: dict[str, Any], data: Dataset, folder: Path) -> tuple[Runs, Tuning | None]:
+    with np.load(folder / "curves" / f"{about['file']}.npz", allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files}
+    pick = lambda start: {key[len(start) :]: value for key, value in arrays.items() if key.startswith(start)}
+    template, stacked, states = load_parameters(folder / "parameters" / f"{about['file']}.safetensors")
+    runs = Runs(
+        rule=name,
+        data=data,
+        loss=about["loss"],
+        network=template,
+        seeds=tuple(about["seeds"]),
+        learning_rates=arrays["learning_rates"],
+        hyperparameters=about["hyperparameters"],
+        curves=pick("curve:"),
+        scores=pick("score:"),
+        diverged_at=arrays["diverged_at"],
+        networks=stacked,
+        states=states,
+        seconds=about["seconds"],
+        compile_seconds=about["compile_seconds"],
+        optimizer=about["optimizer"],
+        notes=tuple(about["notes"]),
+    )
+    if about["tuning"] is None:
+        return runs, None
+    kept = about["tuning"]
+    tuning = Tuning(
+        arrays["tuning:learning_rates"],
+        pick("tuning:leaf:"),
+        arrays["tuning:scores"],
+        arrays["tuning:losses"],
+        kept["chosen"],
+        kept["at_edge"],
+        tuple(kept["seeds"]),
+        kept["seconds"],
+    )
+    return runs, tuning
+
+
+def _save_data(data: Dataset, folder: Path) -> None:
+    arrays = {}
+    for name, split in data.splits:
+        arrays |= {f"{name}_inputs": split.inputs, f"{name}_targets": split.targets}
+    if sum(array.nbytes for array in arrays.values()) <= SMALL_DATA:
+        np.savez_compressed(folder / "data.npz", allow_pickle=False, **arrays)
+
+
+def _load_data(summary: dict[str, Any], folder: Path) -> Dataset:
+    """The recorded data; where it was too large to be kept, its description with no examples."""
+    if (folder / "data.npz").is_file():
+        with np.load(folder / "data.npz", allow_pickle=False) as file:
+            splits = {name: Split(file[f"{name}_inputs"], file[f"{name}_targets"]) for name in summary["sizes"]}
+    else:
+        regression = summary["task"] == "regression"
+        targets = np.zeros((0, summary["outputs"]), np.float32) if regression else np.zeros(0, np.int32)
+        splits = dict.fromkeys(summary["sizes"], Split(np.zeros((0, *summary["input_shape"]), np.float32), targets))
+    array = lambda values: None if values is None else np.asarray(values)
+    card = Card(*(summary[key] for key in ("title", "description", "source", "license", "url")))
+    return Dataset(
+        summary["name"],
+        summary["task"],
+        **splits,
+        class_names=tuple(summary["class_names"]),
+        feature_names=tuple(summary["feature_names"]),
+        card=card,
+        target_mean=array(summary["target_mean"]),
+        target_scale=array(summary["target_scale"]),
+    )
+
+
+def _save_table(comparison: Any, path: Path) -> None:
+    first = next(iter(comparison.runs.values()))
+    scores = list(first.scores)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["rule", "seed", "learning_rate", "status", *scores])
+        for name, runs in comparison.runs.items():
+            for i, seed in enumerate(runs.seeds):
+                status = "diverged" if runs.diverged[i] else "finished"
+                row = [float(runs.scores[score][i]) for score in scores]
+                writer.writerow([name, seed, float(runs.learning_rates[i]), status, *row])
+
+
+def _slugs(names: Any) -> dict[str, str]:
+    """A file name for every rule, whatever characters its name has."""
+    found: dict[str, str] = {}
+    for name in names:
+        slug = base = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "rule"
+        number = 2
+        while slug in found.values():
+            slug, number = f"{base}-{number}", number + 1
+        found[name] = slug
+    return found
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _checksum(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

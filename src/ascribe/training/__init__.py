@@ -1,0 +1,16 @@
+"""Training: one loop (`loop.py`), mapped over runs and devices (`devices.py`), driven in chunks (`train.py`)."""
+
+from . import optimizers as optimizers
+from . import status as status
+from .devices import use_all_cores as use_all_cores
+from .runs import Runs as Runs
+from .seeds import check_seeds as check_seeds
+from .status import Listener as Listener
+from .status import Progress as Progress
+from .train import Experiment as Experiment
+from .train import Specification as Specification
+from .train import Trained as Trained
+from .train import check_rule as check_rule
+from .train import make_settings as make_settings
+from .train import positive as positive
+from .train import train as train

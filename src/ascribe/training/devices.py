@@ -1,0 +1,145 @@
+"""Runs side by side: one compiled program for all runs of a rule, spread over the machine's devices.
+
+A vmapped program of small networks keeps one core busy. So the command line tells JAX to see one device per core
+(`use_all_cores`), and the run axis is divided among the devices; no number crosses between them.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ascribe.networks import Conv2d, Network, record
+from ascribe.types import PyTree
+
+from . import loop
+from .evaluate import evaluate
+
+RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
+
+
+def use_all_cores() -> None:
+    """One JAX device per CPU core of this process. Call it before JAX is used for the first time; later it does nothing,
+    and where a GPU is in use it has no effect on it."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        cores = os.cpu_count() or 1
+    try:
+        jax.config.update("jax_num_cpu_devices", cores)
+    except RuntimeError:  # the backend has started already
+        return
+
+
+def use_compilation_cache() -> None:
+    """Compiled programs are kept in the user's cache folder, unless JAX was told another place."""
+    if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
+        base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+        jax.config.update("jax_compilation_cache_dir", os.path.join(base, "ascribe", "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+
+
+def mesh_for(runs: int) -> Mesh:
+    """The devices that share this many runs, on the axis `runs`."""
+    devices = jax.devices()[: max(1, min(runs, jax.device_count()))]
+    return Mesh(np.asarray(devices), ("runs",))
+
+
+def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
+    """The arrays of a tree on every device of the mesh."""
+    return jax.device_put(tree, NamedSharding(mesh, EVERYWHERE))
+
+
+def one_after_another(network: Network) -> bool:
+    """Whether a device trains its runs in turn (`lax.map`) and not at once (`vmap`). `vmap` over a convolution's kernel
+    makes a grouped one, which a CPU computes slowly: there, convolutional networks go in turn (`benchmarks/lenet.py`)."""
+    return jax.default_backend() == "cpu" and any(isinstance(layer, Conv2d) for layer in network.layers)
+
+
+def _over_runs(function: Callable, mesh: Mesh, in_turn: bool, batched: PyTree, *shared: PyTree) -> Any:
+    """`function(batched[i], *shared)` for every run i, divided among the mesh's devices."""
+
+    def local(batched: PyTree, *shared: PyTree) -> Any:
+        if in_turn:
+            return jax.lax.map(lambda one: function(one, *shared), batched)
+        return jax.vmap(lambda one: function(one, *shared))(batched)
+
+    specs = (RUNS,) + (EVERYWHERE,) * len(shared)
+    return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=RUNS, check_vma=False)(batched, *shared)
+
+
+class Programs(eqx.Module):
+    """The compiled functions of one rule and one shape of runs. `fixed` is the rule without its arrays."""
+
+    settings: loop.Settings = eqx.field(static=True)
+    fixed: Any = eqx.field(static=True)
+    mesh: Mesh = eqx.field(static=True)
+    in_turn: bool = eqx.field(static=True)
+
+    def _run(self, run: loop.Run) -> loop.Run:
+        return loop.Run(eqx.combine(run.rule, self.fixed), run.learning_rate, run.seed)
+
+    @eqx.filter_jit
+    def initialize(self, source: loop.NetworkSource, runs: loop.Run, data: loop.Data) -> loop.RunState:
+        function = lambda run, data: loop.initialize(self.settings, source, self._run(run), data)
+        return _over_runs(function, self.mesh, self.in_turn, runs, data)
+
+    @eqx.filter_jit
+    def advance(
+        self, runs: loop.Run, states: loop.RunState, data: loop.Data, start: jax.Array, stop: jax.Array
+    ) -> loop.RunState:
+        function = lambda both, data, start, stop: loop.advance(
+            self.settings, self._run(both[0]), both[1], data, start, stop
+        )
+        return _over_runs(function, self.mesh, self.in_turn, (runs, states), data, start, stop)
+
+    @eqx.filter_jit
+    def conclude(self, runs: loop.Run, states: loop.RunState, data: loop.Data) -> tuple[Network, PyTree]:
+        function = lambda both, data: loop.conclude(self.settings, self._run(both[0]), both[1], data)
+        return _over_runs(function, self.mesh, self.in_turn, (runs, states), data)
+
+
+@eqx.filter_jit
+def evaluate_runs(loss: Any, mesh: Mesh, in_turn: bool, networks: PyTree, examples: PyTree) -> dict[str, jax.Array]:
+    """The scores of every run's network, `(runs,)` each."""
+    function = lambda both, examples: evaluate(both[0], both[1], examples, loss)
+    return _over_runs(function, mesh, in_turn, networks, examples)
+
+
+@functools.partial(eqx.filter_jit)
+def outputs_of_runs(networks: Network, states: PyTree, inputs: jax.Array) -> jax.Array:
+    """What every run's network answers, `(runs, examples, outputs)`."""
+    return jax.lax.map(lambda both: both[0](inputs, both[1]), (networks, states))
+
+
+def runs_that_fit(
+    network: Network, example_shape: tuple[int, ...], batch_size: int, *, in_turn: bool, copies: int = 6
+) -> int:
+    """How many runs fit into memory at once: parameters with their gradient, optimizer state and one spare (`copies`), and
+    the activations of a batch on the way there and back (of one run only where a device trains in turn)."""
+    parameters = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(network))
+    shape = jax.ShapeDtypeStruct((batch_size, *example_shape), np.float32)
+    tape = eqx.filter_eval_shape(lambda n, x: record(n, x, training=False)[0], network, shape)
+    activations = 4 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((tape.inputs, tape.output)))
+    for i, layer in enumerate(network.layers):
+        if isinstance(layer, Conv2d):  # the gathered views of the kernel
+            rows = tape.outputs(i).size // layer.weight.shape[-1]
+            activations += 3 * 4 * rows * layer.weight.shape[0] ** 2 * layer.weight.shape[2]
+    per_run = copies * parameters + (0 if in_turn else activations)
+    return max(1, int((_memory() - (activations if in_turn else 0)) // per_run))
+
+
+def _memory() -> int:
+    """Bytes that training may take: half of the accelerator's memory, a third of what the machine has free."""
+    statistics = jax.devices()[0].memory_stats()
+    if statistics and "bytes_limit" in statistics:
+        return statistics["bytes_limit"] // 2
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 3
+    except (ValueError, OSError, AttributeError):
+        return 2**30

@@ -1,0 +1,195 @@
+"""The training loop, written once, for every rule and every optimizer.
+
+One run is a function of (rule, learning rate, seed, data); `advance` moves it over epochs. The functions here know
+nothing of runs side by side: `devices.py` maps them over the run axis.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import optax
+
+from ascribe.losses import Loss
+from ascribe.metrics import feedback_alignment, gradient_alignment
+from ascribe.networks import Network
+from ascribe.rules import AbstractRule, Backpropagation, Batch, network_of
+from ascribe.types import Array, Key, PyTree
+
+from .batches import epoch_indices
+from .evaluate import Examples, evaluate
+from .optimizers import transformation
+from .seeds import streams
+
+NetworkSource = Network | Callable[[Key], Network]
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is fixed while a program is compiled. `optimizer`: as `optimizers.factory` made it; `select`: `"last"` or
+    `"best-validation"`; `diagnostics`: whether gradient angles are measured after every epoch."""
+
+    optimizer: Any
+    loss: Loss
+    epochs: int
+    batch_size: int
+    select: str = "last"
+    diagnostics: bool = True
+
+
+class Best(eqx.Module):
+    """The network of the best epoch so far, judged on validation: higher `score`, then lower `loss`."""
+
+    network: Network
+    network_state: PyTree
+    score: Array
+    loss: Array
+
+
+class RunState(eqx.Module):
+    """Everything that changes in a run. `diverged_at`: the first epoch with a number that is not finite, or -1;
+    `curves`: one value an epoch, NaN where the run has not been yet."""
+
+    trainables: Any
+    network_state: PyTree
+    rule_state: PyTree
+    optimizer_state: PyTree
+    diverged_at: Array
+    curves: dict[str, Array]
+    best: Best | None
+
+
+class Run(eqx.Module):
+    """What tells runs of one program apart: the rule's array leaves, the learning rate, the seed."""
+
+    rule: AbstractRule
+    learning_rate: Array
+    seed: Array
+
+
+class Data(eqx.Module):
+    """The training and validation examples on the device. The test examples never come here."""
+
+    train: Examples
+    validation: Examples
+
+
+def initialize(settings: Settings, source: NetworkSource, run: Run, data: Data) -> RunState:
+    """The state before the first step."""
+    keys = streams(run.seed)
+    network = source.initialize(keys.network) if isinstance(source, Network) else source(keys.network)
+    everything = all_examples(settings, data)
+    rule_keys = jr.split(keys.rule, 3)
+    trainables = run.rule.trainables(network, everything, key=rule_keys[0])
+    rule_state = run.rule.init(network, everything, key=rule_keys[1])
+    optimizer = transformation(settings.optimizer, run.learning_rate, trainables)
+    dtype = network.weights[network.synaptic[0]].dtype
+    state = RunState(
+        trainables,
+        network.initial_state(),
+        rule_state,
+        optimizer.init(trainables),
+        jnp.asarray(-1, jnp.int32),
+        {},
+        None,
+    )
+    measured = eqx.filter_eval_shape(lambda: measure(settings, run, state, data, jr.key(0)))
+    curves = {name: jnp.full(settings.epochs, jnp.nan, dtype) for name in ("train_loss", *measured)}
+    low = jnp.asarray(-jnp.inf, dtype)
+    best = Best(network, state.network_state, low, -low) if settings.select == "best-validation" else None
+    return dataclasses.replace(state, curves=curves, best=best)
+
+
+def advance(settings: Settings, run: Run, state: RunState, data: Data, start: Array, stop: Array) -> RunState:
+    """The epochs from `start` up to but without `stop`. Both are data, so every chunk runs the same program."""
+    return jax.lax.fori_loop(start, stop, lambda epoch, s: _epoch(settings, run, s, data, epoch), state)
+
+
+def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
+    keys = streams(run.seed)
+    batches = epoch_indices(jr.fold_in(keys.batches, epoch), data.train.inputs.shape[0], settings.batch_size)
+    epoch_key = jr.fold_in(jr.split(keys.rule, 3)[2], epoch)
+
+    def one_step(state: RunState, item: tuple[Array, Array]) -> tuple[RunState, Array]:
+        indices, number = item
+        return step(settings, run, state, data, indices, jr.fold_in(epoch_key, number))
+
+    state, losses = jax.lax.scan(one_step, state, (batches, jnp.arange(len(batches))))
+    found = {"train_loss": jnp.mean(losses), **measure(settings, run, state, data, epoch_key)}
+    finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(found["validation_loss"])
+    diverged_at = jnp.where((state.diverged_at < 0) & ~finite, epoch.astype(jnp.int32), state.diverged_at)
+    curves = {name: curve.at[epoch].set(found[name].astype(curve.dtype)) for name, curve in state.curves.items()}
+    state = dataclasses.replace(state, diverged_at=diverged_at, curves=curves)
+    return state if state.best is None else dataclasses.replace(state, best=_better(state, found))
+
+
+def step(
+    settings: Settings, run: Run, state: RunState, data: Data, indices: Array, key: Key
+) -> tuple[RunState, Array]:
+    """One mini-batch: the rule's credit, the optimizer's step, the rule's own after-update. Returns the loss before it."""
+    batch = take(settings, data, indices, state.network_state)
+    credit = run.rule(state.trainables, state.rule_state, batch, key=key)
+    optimizer = transformation(settings.optimizer, run.learning_rate, state.trainables)
+    updates, optimizer_state = optimizer.update(
+        credit.gradients, state.optimizer_state, state.trainables, value=credit.loss
+    )
+    trainables = optax.apply_updates(state.trainables, updates)
+    trainables, rule_state = run.rule.after_update(trainables, credit.state)
+    moved = dataclasses.replace(
+        state,
+        trainables=trainables,
+        rule_state=rule_state,
+        optimizer_state=optimizer_state,
+        network_state=state.network_state if credit.network_state is None else credit.network_state,
+    )
+    return moved, credit.loss
+
+
+def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key) -> dict[str, Array]:
+    """Validation scores and, on a fixed probe batch (the first training examples), how the rule's gradient lies to
+    backpropagation's. Weights, gradients and feedback are all those of one moment: after the epoch's last step."""
+    network = network_of(state.trainables)
+    scores = evaluate(network, state.network_state, data.validation, settings.loss)
+    found = {f"validation_{name}": value for name, value in scores.items()}
+    if settings.diagnostics:
+        count = min(settings.batch_size, data.train.inputs.shape[0])
+        probe = take(settings, data, jnp.arange(count), state.network_state)
+        ours = network_of(run.rule(state.trainables, state.rule_state, probe, key=key).gradients)
+        theirs = Backpropagation()(network, None, probe, key=key).gradients
+        found |= gradient_alignment(ours, theirs)
+        found |= feedback_alignment(network, run.rule.feedback(state.trainables, state.rule_state))
+    return found
+
+
+def take(settings: Settings, data: Data, indices: Array, network_state: PyTree) -> Batch:
+    """The training examples of these indices, as a batch."""
+    train = data.train
+    return Batch(train.inputs[indices], train.targets[indices], settings.loss, indices, network_state)
+
+
+def all_examples(settings: Settings, data: Data) -> Batch:
+    """The whole training set as one batch: what `rule.init` and `rule.finish` see."""
+    train = data.train
+    return Batch(train.inputs, train.targets, settings.loss, jnp.arange(train.inputs.shape[0]))
+
+
+def conclude(settings: Settings, run: Run, state: RunState, data: Data) -> tuple[Network, PyTree]:
+    """The network that prediction uses: of the last or of the best epoch, after the rule's `finish`."""
+    if state.best is None:
+        network, network_state = network_of(state.trainables), state.network_state
+    else:
+        network, network_state = state.best.network, state.best.network_state
+    return run.rule.finish(network, state.rule_state, all_examples(settings, data)), network_state
+
+
+def _better(state: RunState, found: dict[str, Array]) -> Best:
+    assert state.best is not None
+    score = found["validation_accuracy"] if "validation_accuracy" in found else -found["validation_rmse"]
+    loss = found["validation_loss"]
+    better = (score > state.best.score) | ((score == state.best.score) & (loss < state.best.loss))
+    new = Best(network_of(state.trainables), state.network_state, score, loss)
+    return jax.tree.map(lambda new, old: jnp.where(better, new, old), new, state.best)

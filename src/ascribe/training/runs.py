@@ -1,0 +1,109 @@
+"""The result of training one rule: many runs, one a seed."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ascribe import losses
+from ascribe.datasets import Dataset
+from ascribe.errors import UserError
+from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
+from ascribe.networks import Activation, Network
+from ascribe.types import PyTree
+
+from .devices import outputs_of_runs
+from .evaluate import boundary
+
+
+@dataclasses.dataclass(frozen=True)
+class Runs:
+    """All runs of one rule on one data set.
+
+    - `curves[name]`: `(seeds, epochs)`, among them `train_loss`, `validation_loss`, `validation_accuracy` (or
+      `validation_rmse` and `validation_r2`), `gradient_angle` and `gradient_norm_ratio` against backpropagation's gradient,
+      in total and per layer (`gradient_angle/linear1`), `feedback_angle/…` where a rule has feedback weights;
+    - `scores[name]`: `(seeds,)`, measured once on the test split: `test_loss`, `test_accuracy` or `test_rmse`, `test_r2`;
+      and `area_under_train_loss`. NaN for a run that diverged;
+    - `diverged`: `(seeds,)`; `diverged_at`: the epoch, or -1;
+    - `networks`, `states`: the trained networks and their normalization statistics, a leading axis of seeds on every
+      array; `network`: their structure;
+    - `seconds`, `compile_seconds`: wall time of the training itself, and of compiling it;
+    - `notes`: what sets these runs apart from the others of a comparison (forced settings, a tuned rate at the grid's end).
+    """
+
+    rule: str
+    data: Dataset
+    loss: str
+    network: Network
+    seeds: tuple[int, ...]
+    learning_rates: np.ndarray
+    hyperparameters: dict[str, float]
+    curves: dict[str, np.ndarray]
+    scores: dict[str, np.ndarray]
+    diverged_at: np.ndarray
+    networks: Network
+    states: PyTree
+    seconds: float
+    compile_seconds: float
+    optimizer: Any = "adam"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def diverged(self) -> np.ndarray:
+        """Which runs met a number that is not finite, `(seeds,)`."""
+        return self.diverged_at >= 0
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        """`runs.train_loss`, `runs.validation_accuracy`, `runs.test_accuracy`: a curve or a score by its name."""
+        for table in ("curves", "scores"):
+            found = self.__dict__.get(table, {})
+            if name in found:
+                return found[name]
+        known = [key for table in ("curves", "scores") for key in self.__dict__.get(table, {}) if "/" not in key]
+        raise AttributeError(f"runs have no {name!r}; they have {', '.join(known)}.")
+
+    def outputs(self, inputs: np.ndarray) -> np.ndarray:
+        """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are."""
+        inputs = np.asarray(inputs, np.float32)
+        expected = self.data.input_shape
+        if inputs.shape[1:] != expected and inputs.size == len(inputs) * int(np.prod(expected)):
+            inputs = inputs.reshape(len(inputs), *expected)
+        if inputs.shape[1:] != expected:
+            raise UserError(f"inputs have the shape (examples, {', '.join(map(str, expected))}); got {inputs.shape}.")
+        if self.network.layers[0].kind == "linear":
+            inputs = inputs.reshape(len(inputs), -1)
+        pieces = [
+            np.asarray(outputs_of_runs(self.networks, self.states, jnp.asarray(inputs[i : i + 4096])))
+            for i in range(0, len(inputs), 4096)
+        ]
+        return np.concatenate(pieces, axis=1)
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """Labels `(seeds, examples)`, or for regression values in the target's original unit `(seeds, examples,
+        outputs)`."""
+        outputs = self.outputs(inputs)
+        if self.data.task != "regression":
+            return np.asarray(predicted_labels(jnp.asarray(outputs), boundary=boundary(self.network, losses.get(self.loss))))
+        if self.data.target_scale is None or self.data.target_mean is None:
+            return outputs
+        return outputs * self.data.target_scale + self.data.target_mean
+
+    def probabilities(self, inputs: np.ndarray) -> np.ndarray:
+        """Class probabilities, `(seeds, examples, classes)`; a `UserError` for regression."""
+        if self.data.task == "regression":
+            raise UserError("probabilities belong to classes: for regression use `predict`.")
+        link = None if isinstance(self.network.layers[-1], Activation) else losses.get(self.loss).link
+        return np.asarray(class_probabilities(jnp.asarray(self.outputs(inputs)), link=link))
+
+
+def area_scores(curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a whole curve says in one number a run."""
+    return {"area_under_train_loss": area_under_curve(curves["train_loss"])}
+
+
+def to_numpy(tree: PyTree) -> PyTree:
+    """The arrays of a tree in the machine's memory, off the accelerator."""
+    return jax.tree.map(np.asarray, tree)

@@ -1,0 +1,337 @@
+"""`train`: one rule, many seeds, one compiled program."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax.sharding import Mesh
+
+from ascribe import losses, rules
+from ascribe.datasets import Dataset
+from ascribe.errors import UserError
+from ascribe.networks import Network, check_input
+from ascribe.rules import AbstractRule
+from ascribe.types import PyTree
+
+from . import devices, loop, optimizers, status
+from .evaluate import Examples
+from .runs import Runs, area_scores, to_numpy
+from .seeds import check_seeds
+
+CHUNK_SECONDS = 0.25
+"""How long the loop runs between two looks at it: often enough to watch, too seldom to cost."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Specification:
+    """One run to be trained: its seed, its learning rate, and array leaves of the rule that are set for it by name."""
+
+    seed: int
+    learning_rate: float
+    hyperparameters: tuple[tuple[str, float], ...] = ()
+
+
+class Experiment:
+    """A rule on a data set, ready to train any number of runs with one compiled shape.
+
+    `width` runs go through the program at a time; a list of specifications is cut into such shards (the last one filled
+    up with repeats that are dropped again), so that tuning and final runs share the compilation.
+    """
+
+    def __init__(
+        self,
+        source: Network | Callable[..., Network],
+        data: Dataset,
+        rule: AbstractRule,
+        settings: loop.Settings,
+        *,
+        width: int,
+        name: str,
+        listener: status.Listener = status.silent,
+    ):
+        devices.use_compilation_cache()
+        self.name, self.rule, self.settings, self.listener = name, with_array_leaves(rule), settings, listener
+        self.source = source
+        self.template = source if isinstance(source, Network) else _made(source)
+        self.data = fitted(self.template, data)
+        check_input(self.template, self.data.input_shape)
+        _check_outputs(self.template, self.data, settings.loss)
+        self.in_turn = devices.one_after_another(self.template)
+        fit = devices.runs_that_fit(
+            self.template,
+            self.data.input_shape,
+            settings.batch_size,
+            in_turn=self.in_turn,
+            copies=6 if settings.select == "last" else 8,
+        )
+        self.mesh: Mesh = devices.mesh_for(width)
+        count = self.mesh.devices.size
+        self.width = -(-min(width, max(fit, count)) // count) * count
+        arrays, fixed = eqx.partition(self.rule, eqx.is_array)
+        self._arrays = arrays
+        self.programs = devices.Programs(settings, fixed, self.mesh, self.in_turn)
+        self.device_data = devices.replicate(
+            loop.Data(examples(self.data, "train"), examples(self.data, "validation")), self.mesh
+        )
+        self.compile_seconds = 0.0
+        self._compiled = False
+
+    def train(self, specifications: Sequence[Specification], phase: str) -> "Trained":
+        """All runs, shard by shard."""
+        shards = [specifications[i : i + self.width] for i in range(0, len(specifications), self.width)]
+        total = len(shards) * self.width * self.settings.epochs
+        done, seconds, parts = 0, 0.0, []
+        for shard in shards:
+            filled = [*shard, *[shard[-1]] * (self.width - len(shard))]
+            runs = self._stack(filled)
+            states, spent = self._train_shard(runs, phase, done, total)
+            seconds += spent
+            done += self.width * self.settings.epochs
+            parts.append((len(shard), runs, states))
+        return Trained(self, parts, seconds)
+
+    def _train_shard(self, runs: loop.Run, phase: str, done: int, total: int) -> tuple[loop.RunState, float]:
+        if not self._compiled:
+            self.listener(status.Progress(self.name, "compiling", done, total, float("nan")))
+        began = time.perf_counter()
+        states = self.programs.initialize(self.source, runs, self.device_data)
+        zero = jnp.asarray(0, jnp.int32)
+        states = jax.block_until_ready(self.programs.advance(runs, states, self.device_data, zero, zero))
+        if not self._compiled:  # no epoch has run yet: all of this was compiling
+            self.compile_seconds += time.perf_counter() - began
+            self._compiled = True
+        start, chunk, spent = 0, 1, 0.0
+        while start < self.settings.epochs:
+            stop = min(start + chunk, self.settings.epochs)
+            began = time.perf_counter()
+            bounds = (jnp.asarray(start, jnp.int32), jnp.asarray(stop, jnp.int32))
+            states = jax.block_until_ready(self.programs.advance(runs, states, self.device_data, *bounds))
+            elapsed = time.perf_counter() - began
+            spent += elapsed
+            if elapsed < CHUNK_SECONDS:
+                chunk *= 2
+            elif elapsed > 2 * CHUNK_SECONDS:
+                chunk = max(1, chunk // 2)
+            latest = np.asarray(states.curves["train_loss"][:, stop - 1])
+            finite = latest[np.isfinite(latest)]
+            loss = float(finite.mean()) if len(finite) else float("nan")
+            self.listener(status.Progress(self.name, phase, done + self.width * stop, total, loss))
+            start = stop
+        return states, spent
+
+    def _stack(self, shard: Sequence[Specification]) -> loop.Run:
+        dtype = self._dtype
+        stacked = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (len(shard), *leaf.shape)), self._arrays)
+        for name, _ in shard[0].hyperparameters:
+            values = jnp.asarray([dict(one.hyperparameters)[name] for one in shard])
+            old = getattr(stacked, name)
+            stacked = eqx.tree_at(lambda rule, name=name: getattr(rule, name), stacked, values.astype(old.dtype))
+        rates = jnp.asarray([one.learning_rate for one in shard], dtype)
+        return loop.Run(stacked, rates, jnp.asarray([one.seed for one in shard], jnp.uint32))
+
+    @property
+    def _dtype(self) -> Any:
+        return self.template.weights[self.template.synaptic[0]].dtype
+
+
+class Trained:
+    """Finished runs: their curves, and their networks on demand."""
+
+    def __init__(self, experiment: Experiment, parts: list[tuple[int, loop.Run, loop.RunState]], seconds: float):
+        self.experiment, self.parts, self.seconds = experiment, parts, seconds
+
+    def curves(self) -> dict[str, np.ndarray]:
+        """Every curve, `(runs, epochs)`."""
+        names = self.parts[0][2].curves
+        return {
+            name: np.concatenate([np.asarray(states.curves[name])[:count] for count, _, states in self.parts])
+            for name in names
+        }
+
+    def diverged_at(self) -> np.ndarray:
+        """The epoch in which each run diverged, or -1."""
+        return np.concatenate([np.asarray(states.diverged_at)[:count] for count, _, states in self.parts])
+
+    def tested(self) -> tuple[dict[str, np.ndarray], Network, PyTree]:
+        """The test scores `(runs,)`, the networks and their normalization statistics: the one look at the test split."""
+        experiment = self.experiment
+        test = devices.replicate(examples(experiment.data, "test"), experiment.mesh)
+        scores, networks = [], []
+        for count, runs, states in self.parts:
+            pair = experiment.programs.conclude(runs, states, experiment.device_data)
+            found = devices.evaluate_runs(experiment.settings.loss, experiment.mesh, experiment.in_turn, pair, test)
+            scores.append({f"test_{name}": np.asarray(value)[:count] for name, value in found.items()})
+            networks.append(jax.tree.map(lambda leaf, count=count: np.asarray(leaf)[:count], to_numpy(pair)))
+        merged = jax.tree.map(lambda *leaves: np.concatenate(leaves), *networks)
+        return {name: np.concatenate([part[name] for part in scores]) for name in scores[0]}, *merged
+
+    def runs(self, specifications: Sequence[Specification], **about: Any) -> Runs:
+        """The runs as users see them. A diverged run keeps its curves and has NaN for scores."""
+        curves, diverged_at = self.curves(), self.diverged_at()
+        tested, networks, states = self.tested()
+        scores = {
+            name: np.where(diverged_at >= 0, np.nan, value) for name, value in {**tested, **area_scores(curves)}.items()
+        }
+        return Runs(
+            rule=self.experiment.name,
+            data=self.experiment.data,
+            loss=self.experiment.settings.loss.name,
+            network=self.experiment.template,
+            seeds=tuple(one.seed for one in specifications),
+            learning_rates=np.asarray([one.learning_rate for one in specifications]),
+            hyperparameters=dict(specifications[0].hyperparameters),
+            curves=curves,
+            scores=scores,
+            diverged_at=diverged_at,
+            networks=networks,
+            states=states,
+            seconds=self.seconds,
+            compile_seconds=self.experiment.compile_seconds,
+            **about,
+        )
+
+
+def train(
+    network: Network | Callable[..., Network],
+    data: Dataset,
+    rule: AbstractRule | str,
+    *,
+    optimizer: str | optimizers.Factory | Mapping[str, Any] = "adam",
+    learning_rate: float = 1e-3,
+    epochs: int = 50,
+    batch_size: int = 32,
+    seeds: int | Sequence[int] = 8,
+    select: str = "last",
+    loss: str | losses.Loss | None = None,
+    diagnostics: bool = True,
+    listener: status.Listener = status.silent,
+) -> Runs:
+    """Trains one rule over many seeds in one compiled program.
+
+    **Arguments:**
+
+    - `network`: a template, initialized anew for each seed, or a factory `key -> Network`;
+    - `rule`: a rule or its name; `loss`: by default cross entropy for classes (Bernoulli for a single output), squared
+      error for numbers;
+    - `optimizer`: a name, a factory `learning_rate -> optax.GradientTransformation` (schedules included: the rate is a
+      traced array), or a mapping of the labels `network`, `auxiliary`, `feedback` to either;
+    - `epochs`, `batch_size`, `seeds` (a number, or a list of integers);
+    - `select`: the network that is tested, of the `"last"` epoch or of the `"best-validation"` one;
+    - `diagnostics`: measure the angle to backpropagation's gradient after every epoch (costs two gradients);
+    - `listener`: called with a `Progress` between chunks of epochs.
+
+    **Returns:** `Runs`. A run that diverges is recorded as such and leaves its neighbors alone.
+
+    **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
+    """
+    name = rule if isinstance(rule, str) else type(rule).__name__
+    rule = rules.get(rule) if isinstance(rule, str) else rule
+    check_rule(rule, name, data)
+    settings = make_settings(
+        network,
+        data,
+        optimizer=optimizer,
+        epochs=epochs,
+        batch_size=batch_size,
+        select=select,
+        loss=loss,
+        diagnostics=diagnostics,
+    )
+    chosen = [Specification(seed, positive("learning_rate", learning_rate)) for seed in check_seeds(seeds)]
+    experiment = Experiment(network, data, rule, settings, width=len(chosen), name=name, listener=listener)
+    trained = experiment.train(chosen, "training")
+    return trained.runs(chosen, optimizer=optimizers.describe(optimizer))
+
+
+def make_settings(
+    network: Network | Callable[..., Network],
+    data: Dataset,
+    *,
+    optimizer: Any,
+    epochs: int,
+    batch_size: int,
+    select: str,
+    loss: str | losses.Loss | None,
+    diagnostics: bool,
+) -> loop.Settings:
+    """The checked settings of a program."""
+    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise UserError(f"`{name}` is a positive integer; got {value!r}.")
+    if select not in ("last", "best-validation"):
+        raise UserError(f"`select` is last or best-validation; got {select!r}.")
+    template = network if isinstance(network, Network) else _made(network)
+    chosen = losses.default_for(data.task, template.outputs) if loss is None else losses.get(loss)
+    return loop.Settings(
+        optimizers.factory(optimizer), chosen, epochs, min(batch_size, len(data.train)), select, diagnostics
+    )
+
+
+def positive(name: str, value: Any) -> float:
+    """A positive finite number, or a `UserError`."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"`{name}` is a positive number; got {value!r}.") from error
+    if not 0 < number < float("inf"):
+        raise UserError(f"`{name}` is a positive number; got {value!r}.")
+    return number
+
+
+def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
+    """A `UserError` where `rule` is no rule or cannot do the data's task."""
+    if not isinstance(rule, AbstractRule):
+        raise UserError(f"a rule is a name or an ascribe.rules.AbstractRule; got {type(rule).__name__}.")
+    if data.task not in rule.tasks:
+        raise UserError(
+            f"the rule {name} cannot do {data.task} ({data.name}): it does {', '.join(rule.tasks)}; "
+            f"leave it out or choose other data."
+        )
+
+
+def with_array_leaves(rule: AbstractRule) -> AbstractRule:
+    """The rule with its float fields as arrays, so that a new value does not recompile."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, rule)
+
+
+def fitted(network: Network, data: Dataset) -> Dataset:
+    """The data in the shape that the network takes: images become vectors for a network that begins with a dense layer."""
+    return data.flat() if network.layers[0].kind == "linear" and len(data.input_shape) > 1 else data
+
+
+def examples(data: Dataset, split: str) -> Examples:
+    """A split as arrays."""
+    part = getattr(data, split)
+    scale = np.ones(data.outputs) if data.target_scale is None else np.asarray(data.target_scale).reshape(-1)
+    dtype = jnp.zeros(()).dtype  # float32, or float64 where JAX was told so
+    targets = jnp.asarray(part.targets, jnp.int32 if data.task != "regression" else dtype)
+    return Examples(jnp.asarray(part.inputs, dtype), targets, jnp.asarray(scale, dtype))
+
+
+def _made(source: Callable[..., Network]) -> Network:
+    if not callable(source):
+        raise UserError(f"a network is an ascribe Network or a factory key -> Network; got {type(source).__name__}.")
+    template = source(jr.key(0))
+    if not isinstance(template, Network):
+        raise UserError(f"a network factory returns an ascribe Network; got {type(template).__name__}.")
+    return template
+
+
+def _check_outputs(network: Network, data: Dataset, loss: losses.Loss) -> None:
+    outputs = network.outputs
+    allowed = {data.outputs, data.classes} if data.task != "regression" else {data.outputs}
+    if loss.link == "softmax":
+        allowed -= {1}
+    if loss.link == "logistic" and data.task == "binary":
+        allowed = {1}
+    if outputs not in allowed:
+        wanted = " or ".join(map(str, sorted(allowed)))
+        raise UserError(
+            f"{data.name} with the loss {loss.name} needs a network with {wanted} outputs; this one has {outputs}."
+        )

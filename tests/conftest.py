@@ -1,0 +1,27 @@
+"""Every test runs in float64 with strict promotion, and with shape annotations checked while the package runs."""
+
+import os
+from pathlib import Path
+
+import jax
+import jax.random as jr
+import jaxtyping
+import pytest
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ascribe-tests" / "jax"
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_compilation_cache_dir", str(CACHE))
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+jaxtyping.install_import_hook("ascribe", "beartype.beartype")
+
+
+@pytest.fixture
+def getkey():
+    """A function that returns another key at each call, the same ones in every test."""
+    keys = iter(jr.split(jr.key(0), 1000))
+    return lambda: next(keys)

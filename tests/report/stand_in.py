@@ -1,0 +1,171 @@
+"""A made-up comparison with the attributes that a report reads, so that these tests train nothing."""
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import numpy as np
+
+
+@dataclass
+class StandInRuns:
+    curves: dict
+    scores: dict
+    seeds: tuple
+    learning_rates: np.ndarray
+    diverged: np.ndarray
+    quality: float
+    task: str
+    outputs: int
+    hyperparameters: dict = field(default_factory=dict)
+    seconds: float = 12.3
+    notes: tuple = ()
+
+    def probabilities(self, inputs):
+        flat = np.asarray(inputs).reshape(len(inputs), -1)
+        angles = np.linspace(0.0, 2.0 * np.pi, self.outputs, endpoint=False)
+        tilts = 0.2 * np.random.default_rng(1).normal(size=len(self.seeds))
+        logits = np.stack(
+            [
+                4.0 * self.quality * np.stack([np.sin(flat[:, 0] + a + t) - flat[:, 1] * np.cos(a) for a in angles], -1)
+                for t in tilts
+            ]
+        )
+        exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        result = exponents / exponents.sum(axis=-1, keepdims=True)
+        result[self.diverged] = np.nan
+        return result
+
+    def predict(self, inputs):
+        if self.task != "regression":
+            return self.probabilities(inputs).argmax(axis=-1)
+        tilts = 0.1 * np.random.default_rng(2).normal(size=len(self.seeds))
+        result = np.stack([np.sin(2.0 * np.asarray(inputs)[:, :1]) * self.quality + t for t in tilts])
+        result[self.diverged] = np.nan
+        return result
+
+
+def make_data(task="binary", shape=(2,), classes=2, name="two moons"):
+    rng = np.random.default_rng(0)
+
+    def split(count):
+        inputs = rng.normal(size=(count, *shape)).astype(np.float32)
+        if task == "regression":
+            targets = np.sin(2.0 * inputs[:, :1]) + 0.1 * rng.normal(size=(count, 1)).astype(np.float32)
+        else:
+            flat = inputs.reshape(count, -1)
+            targets = ((np.arctan2(flat[:, 1], flat[:, 0]) + np.pi) / (2.0 * np.pi) * classes).astype(np.int32) % classes
+        return SimpleNamespace(inputs=inputs, targets=targets)
+
+    card = SimpleNamespace(
+        title="Two interleaved half circles",
+        description="A classic toy problem: two half circles that no straight line separates.",
+        source="Pedregosa et al. (2011), scikit-learn",
+        license="BSD-3-Clause",
+        url="https://scikit-learn.org/stable/modules/generated/sklearn.datasets.make_moons.html",
+    )
+    features = ("x", "y") if shape == (2,) else tuple(f"feature {i}" for i in range(int(np.prod(shape))))
+    return SimpleNamespace(
+        name=name,
+        task=task,
+        class_names=() if task == "regression" else tuple(f"class {i}" for i in range(classes)),
+        feature_names=features,
+        input_shape=shape,
+        card=card,
+        summary=lambda: {"train": 300, "validation": 100, "test": 200, "features": int(np.prod(shape))},
+        train=split(300),
+        validation=split(100),
+        test=split(200),
+        checksum="0123456789abcdef",
+    )
+
+
+def make_runs(rng, index, task, classes, seeds, epochs, layers=2):
+    time = np.arange(1, epochs + 1) / epochs
+    quality = 1.0 / (1.0 + 0.15 * index)
+    noise = lambda size: 0.02 * rng.normal(size=(len(seeds), epochs)) * size  # noqa: E731
+    loss = 0.05 / quality**6 + 0.65 * np.exp(-6.0 * quality * time) * np.exp(3.0 * noise(1.0))
+    curves = {"train_loss": loss, "validation_loss": loss * 1.1}
+    if task == "regression":
+        curves["validation_rmse"] = np.sqrt(loss * 1.1)
+        curves["validation_r2"] = 1.0 - loss
+    else:
+        curves["validation_accuracy"] = 0.5 + 0.48 * quality * (1.0 - np.exp(-7.0 * time)) + noise(0.5)
+    angle = 0.0 if index == 0 else 90.0 - 50.0 * quality * (1.0 - np.exp(-4.0 * time))
+    curves["gradient_angle"] = angle + np.abs(noise(60.0)) * (index > 0)
+    curves["gradient_norm_ratio"] = np.exp((index > 0) * (noise(6.0) - 0.4 * index * time))
+    for layer in range(1, layers + 1):
+        curves[f"gradient_angle/linear{layer}"] = curves["gradient_angle"] * (1.3 - 0.3 * layer)
+        curves[f"gradient_norm_ratio/linear{layer}"] = curves["gradient_norm_ratio"]
+        if index % 3 == 1 and layer > 1:
+            curves[f"feedback_angle/linear{layer}"] = curves["gradient_angle"] * 0.8
+    spread = rng.normal(size=len(seeds))
+    if task == "regression":
+        scores = {"test_rmse": 0.1 / quality * np.exp(0.1 * spread), "test_r2": quality - 0.01 * spread**2}
+    else:
+        scores = {"test_accuracy": 0.5 + 0.48 * quality + 0.008 * spread}
+    scores |= {"test_loss": loss[:, -1], "area_under_train_loss": loss.sum(axis=1)}
+    runs = StandInRuns(
+        curves=curves,
+        scores=scores,
+        seeds=tuple(seeds),
+        learning_rates=np.full(len(seeds), 0.1 / (index + 1)),
+        diverged=np.zeros(len(seeds), dtype=bool),
+        quality=quality,
+        task=task,
+        outputs=classes,
+        hyperparameters={"scale": 0.5} if index % 3 == 1 else {},
+        notes=("full batch",) if index == 3 else (),
+    )
+    return runs
+
+
+def diverge(runs, which):
+    """Turn the seeds in `which` into runs that diverged half way."""
+    runs.diverged[list(which)] = True
+    for seed in which:
+        for curve in runs.curves.values():
+            curve[seed, curve.shape[1] // 2 :] = np.nan
+        for score in runs.scores.values():
+            score[seed] = np.nan
+
+
+RULES = (
+    "backpropagation",
+    "feedback alignment",
+    "direct feedback alignment",
+    "perturbation",
+    "equilibrium propagation",
+    "sign symmetry",
+)
+
+
+def make_comparison(
+    task="binary", shape=(2,), classes=2, rules=RULES, seeds=range(5), epochs=60, layers=2, tuned=True, **names
+):
+    rng = np.random.default_rng(3)
+    data = make_data(task, shape, classes, **names)
+    runs = {rule: make_runs(rng, i, task, classes, seeds, epochs, layers) for i, rule in enumerate(rules)}
+    tuning = {}
+    for index, rule in enumerate(rules):
+        rates = np.logspace(-4, 0, 9)
+        scores = 0.95 - 0.03 * (np.log10(rates) + 1.0 + 0.2 * index)[:, None] ** 2 + 0.01 * rng.normal(size=(9, 3))
+        scores[-1 - index % 3 :] = -np.inf
+        best = int(np.argmax(scores.mean(axis=1)))
+        tuning[rule] = SimpleNamespace(learning_rates=rates, scores=scores, chosen=best, hyperparameters={})
+    configuration = {
+        "network": "mlp 2-32-32-1 tanh",
+        "epochs": epochs,
+        "batch_size": 32,
+        "optimizer": "sgd",
+        "seeds": list(seeds),
+        "tune": 9,
+        "versions": {"ascribe": "0.1.0", "jax": "0.10.0"},
+        "command": "ascribe compare two-moons",
+    }
+    return SimpleNamespace(
+        data=data,
+        configuration=configuration,
+        reference=rules[0],
+        runs=runs,
+        tuning=tuning if tuned else {},
+    )

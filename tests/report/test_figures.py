@@ -1,0 +1,128 @@
+import csv
+import io
+import json
+import struct
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+from stand_in import RULES, diverge, make_comparison
+
+from ascribe.report import figures, save_figures
+from ascribe.report.figures import specification
+from ascribe.report.landscapes import _picture
+from ascribe.report.series import epochs_shown, series
+from ascribe.report.theme import INK, rule_colors
+
+COMMON = {"final_scores", "learning_curves", "gradient_angles", "layer_angles", "feedback_angles"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "own"),
+    [
+        ({}, {"landscapes"}),
+        ({"task": "classification", "classes": 4}, {"landscapes"}),
+        ({"task": "classification", "shape": (6, 6, 1), "classes": 10}, set()),
+        ({"task": "regression", "shape": (1,), "classes": 1}, {"fits"}),
+        ({"task": "regression", "shape": (2,), "classes": 1}, set()),
+    ],
+)
+def test_figures_that_apply(arguments, own):
+    assert set(figures(make_comparison(**arguments))) == COMMON | own | {"learning_rate_sensitivity"}
+
+
+def test_no_tuning_no_sensitivity_and_no_feedback_no_angle():
+    comparison = make_comparison(rules=("backpropagation",), tuned=False)
+    assert set(figures(comparison)) == {*COMMON, "landscapes"} - {"feedback_angles"}
+    for missing in ("gradient_angle", "gradient_norm_ratio", "gradient_angle/linear1", "gradient_angle/linear2"):
+        del comparison.runs["backpropagation"].curves[missing]
+    assert set(figures(comparison)) == {"final_scores", "learning_curves", "landscapes"}
+
+
+def test_everything_diverged():
+    comparison = make_comparison(tuned=False)
+    for runs in comparison.runs.values():
+        diverge(runs, range(5))
+        for curve in runs.curves.values():
+            curve[:] = np.nan
+    assert set(figures(comparison)) == {"landscapes"}
+
+
+def test_a_part_diverged_and_one_seed():
+    comparison = make_comparison()
+    diverge(comparison.runs["perturbation"], range(5))
+    diverge(comparison.runs["sign symmetry"], [0, 2])
+    for chart in [*figures(comparison).values(), *figures(make_comparison(seeds=(3,))).values()]:
+        json.dumps(specification(chart), allow_nan=False)
+
+
+def test_series_holds_mean_and_interval():
+    comparison = make_comparison()
+    diverge(comparison.runs["feedback alignment"], [4])
+    columns = series(comparison, ("train_loss",))
+    place = [i for i, rule in enumerate(columns["rule"]) if rule == "feedback alignment"][10]
+    values = comparison.runs["feedback alignment"].curves["train_loss"][:4, columns["epoch"][place] - 1]
+    low, high = stats.t.interval(0.95, 3, loc=values.mean(), scale=stats.sem(values))
+    got = [columns[name][place] for name in ("mean", "low", "high")]
+    np.testing.assert_allclose(got, [values.mean(), low, high], rtol=1e-9)
+
+
+def test_long_runs_are_thinned_but_keep_their_ends():
+    shown = epochs_shown(5000, 4)
+    assert len(shown) <= 200 and shown[0] == 0 and shown[-1] == 4999 and np.all(np.diff(shown) > 0)
+    np.testing.assert_array_equal(epochs_shown(7, 4), np.arange(7))
+    np.testing.assert_array_equal(epochs_shown(1, 4), [0])
+    assert len(epochs_shown(0, 4)) == 0
+
+
+def test_fifty_rules_stay_small():
+    rules = ("backpropagation", *(f"rule {index}" for index in range(49)))
+    comparison = make_comparison(rules=rules, epochs=400, seeds=range(2), layers=3)
+    sizes = {name: len(json.dumps(specification(chart))) for name, chart in figures(comparison).items()}
+    assert max(sizes.values()) < 900_000, sizes
+    assert len(set(rule_colors(rules).values())) == 50
+
+
+def test_one_color_a_rule_and_backpropagation_dark():
+    assert rule_colors(("a", "backpropagation", "b"))["backpropagation"] == INK
+    assert rule_colors(("a", "b"))["a"] == rule_colors(("backpropagation", "a"))["a"]
+
+
+def test_a_name_that_looks_like_a_number_stays_a_name():
+    drawing = specification(figures(make_comparison(rules=("backpropagation", "1", 'a,"b"\nc')))["learning_curves"])
+    kinds = drawing["concat"][0]["layer"][0]["data"] if "data" in drawing["concat"][0]["layer"][0] else None
+    kinds = kinds or drawing["concat"][0]["data"]
+    assert kinds["format"]["parse"]["rule"] == "string"
+    table = list(csv.DictReader(io.StringIO(drawing["datasets"][kinds["name"]])))
+    assert {row["rule"] for row in table} == {"backpropagation", "1", 'a,"b"\nc'}
+
+
+def test_landscape_pictures():
+    certain = np.zeros((4, 6, 2))
+    certain[:, :3, 0] = certain[:, 3:, 1] = 1.0
+    picture = _picture(certain, ())
+    blue, orange = picture[0, 0].astype(int), picture[0, -1].astype(int)
+    assert blue[2] > blue[0] and orange[0] > orange[2]
+    np.testing.assert_array_equal(picture[0, 2], [70, 70, 70])
+    np.testing.assert_array_equal(_picture(np.full((2, 2, 2), np.nan), ()), np.full((2, 2, 3), 225))
+    three = _picture(np.eye(3)[None], ("#ff0000", "#00ff00", "#0000ff"))
+    assert [int(np.argmax(three[0, place])) for place in range(3)] == [0, 1, 2]
+
+
+def test_files_are_written(tmp_path):
+    comparison = make_comparison(rules=RULES[:2], seeds=range(2), epochs=5, layers=1, tuned=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        written = save_figures(comparison, tmp_path / "figures")
+    assert {path.name for path in written} == {
+        f"{name}.{kind}" for name in figures(comparison) for kind in ("png", "svg")
+    }
+    for path in written:
+        data = path.read_bytes()
+        if path.suffix == ".png":
+            width, height = struct.unpack(">II", data[16:24])
+            assert data[:8] == b"\x89PNG\r\n\x1a\n" and width > 600 and height > 250
+        else:
+            assert data.startswith(b"<svg")
+    assert b"data:image/png;base64," in (tmp_path / "figures" / "landscapes.svg").read_bytes()

@@ -1,0 +1,35 @@
+import struct
+import zlib
+
+import numpy as np
+import pytest
+
+from ascribe.errors import UserError
+from ascribe.report.png import encode_png
+
+
+def decode_png(data):
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    place, chunks = 8, {}
+    while place < len(data):
+        (length,) = struct.unpack(">I", data[place : place + 4])
+        kind, body = data[place + 4 : place + 8], data[place + 8 : place + 8 + length]
+        assert struct.unpack(">I", data[place + 8 + length : place + 12 + length])[0] == zlib.crc32(kind + body)
+        chunks[kind], place = body, place + 12 + length
+    width, height, depth, color, *_ = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
+    channels = {2: 3, 6: 4}[color]
+    lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), dtype=np.uint8).reshape(height, 1 + width * channels)
+    assert depth == 8 and np.all(lines[:, 0] == 2) and chunks[b"IEND"] == b""
+    return np.cumsum(lines[:, 1:], axis=0, dtype=np.uint8).reshape(height, width, channels)
+
+
+@pytest.mark.parametrize("shape", [(7, 5, 3), (4, 9, 4), (1, 1, 3)])
+def test_decodes_to_what_went_in(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, size=shape, dtype=np.uint8)
+    np.testing.assert_array_equal(decode_png(encode_png(pixels)), pixels)
+
+
+@pytest.mark.parametrize("pixels", [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 3)), np.zeros((2, 2, 2), np.uint8)])
+def test_other_arrays_are_refused(pixels):
+    with pytest.raises(UserError, match="uint8 of shape"):
+        encode_png(pixels)

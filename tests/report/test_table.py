@@ -1,0 +1,134 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy import stats
+from stand_in import diverge, make_comparison
+
+from ascribe.report import rows, to_records, to_text
+from ascribe.report.statistics import interval
+from ascribe.report.table import DASH, format_score
+
+
+def by_rule(comparison):
+    return {row.rule: row for row in rows(comparison)}
+
+
+def test_mean_and_interval_are_student_t():
+    comparison = make_comparison()
+    for rule, row in by_rule(comparison).items():
+        values = comparison.runs[rule].scores["test_accuracy"]
+        low, high = stats.t.interval(0.95, len(values) - 1, loc=values.mean(), scale=stats.sem(values))
+        assert row.mean == pytest.approx(values.mean(), rel=1e-12)
+        assert row.half_width == pytest.approx((high - low) / 2.0, rel=1e-9)
+
+
+def test_difference_is_paired():
+    comparison = make_comparison()
+    row = by_rule(comparison)["feedback alignment"]
+    runs = comparison.runs
+    own, other = (runs[rule].scores["test_accuracy"] for rule in ("feedback alignment", "backpropagation"))
+    difference = own - other
+    expected = stats.t.ppf(0.975, 4) * difference.std(ddof=1) / np.sqrt(5.0)
+    assert row.difference == pytest.approx(difference.mean(), rel=1e-12)
+    assert row.difference_half_width == pytest.approx(expected, rel=1e-9)
+    # The paired interval's ends are those of SciPy's paired t-test.
+    paired = stats.ttest_rel(own, other).confidence_interval(0.95)
+    assert (paired.high - paired.low) / 2.0 == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_reference_has_no_difference():
+    row = by_rule(make_comparison())["backpropagation"]
+    assert row.difference is None and row.difference_half_width is None
+    comparison = make_comparison()
+    comparison.reference = None
+    assert all(row.difference is None for row in rows(comparison))
+
+
+def test_diverged_seeds_leave_means_and_pairs():
+    comparison = make_comparison()
+    diverge(comparison.runs["feedback alignment"], [1])
+    diverge(comparison.runs["backpropagation"], [3])
+    row = by_rule(comparison)["feedback alignment"]
+    own, other = (comparison.runs[rule].scores["test_accuracy"] for rule in ("feedback alignment", "backpropagation"))
+    assert (row.diverged, row.seeds) == (1, 5)
+    assert row.mean == pytest.approx(own[[0, 2, 3, 4]].mean())
+    assert row.difference == pytest.approx((own - other)[[0, 2, 4]].mean())
+    expected = stats.t.ppf(0.975, 2) * (own - other)[[0, 2, 4]].std(ddof=1) / np.sqrt(3.0)
+    assert row.difference_half_width == pytest.approx(expected)
+
+
+def test_a_flag_outweighs_a_finite_score():
+    comparison = make_comparison()
+    comparison.runs["perturbation"].diverged[0] = True
+    row = by_rule(comparison)["perturbation"]
+    assert row.diverged == 1
+    assert row.mean == pytest.approx(comparison.runs["perturbation"].scores["test_accuracy"][1:].mean())
+
+
+def test_pairs_are_matched_by_seed_not_by_place():
+    comparison = make_comparison()
+    runs = comparison.runs["feedback alignment"]
+    before = by_rule(comparison)["feedback alignment"].difference_half_width
+    runs.seeds = runs.seeds[::-1]
+    runs.scores["test_accuracy"] = runs.scores["test_accuracy"][::-1]
+    assert by_rule(comparison)["feedback alignment"].difference_half_width == pytest.approx(before, rel=1e-12)
+    runs.seeds = (0, 101, 102, 103, 104)
+    assert by_rule(comparison)["feedback alignment"].difference_half_width is None
+
+
+def test_a_rule_without_a_finished_seed_comes_last():
+    comparison = make_comparison()
+    diverge(comparison.runs["backpropagation"], range(5))
+    table = rows(comparison)
+    assert table[-1].rule == "backpropagation"
+    assert table[-1].mean is None and table[-1].half_width is None and table[-1].diverged == 5
+    assert format_score(table[-1]) == (DASH, DASH)
+    assert all(row.difference is None for row in table)
+    means = [row.mean for row in table[:-1]]
+    assert means == sorted(means, reverse=True)
+
+
+def test_errors_rank_upwards():
+    table = rows(make_comparison("regression", (1,), 1))
+    assert table[0].score == "test_rmse"
+    assert [row.mean for row in table] == sorted(row.mean for row in table)
+
+
+def test_one_seed_has_no_interval():
+    table = rows(make_comparison(seeds=(7,)))
+    assert all(row.half_width is None for row in table)
+    assert format_score(table[0])[0].endswith(f"± {DASH}")
+
+
+def test_equal_seeds_have_a_zero_interval():
+    mean, half_width = interval(np.full(4, 0.5))
+    assert (mean, half_width) == (0.5, 0.0)
+
+
+def test_interval_along_an_axis_with_holes():
+    values = np.array([[1.0, np.nan, 2.0], [3.0, np.nan, np.inf], [5.0, 4.0, 2.0]])
+    mean, half_width = interval(values)
+    np.testing.assert_allclose(mean, [3.0, 4.0, 2.0])
+    np.testing.assert_allclose(half_width, [stats.t.ppf(0.975, 2) * 2.0 / np.sqrt(3.0), np.nan, 0.0])
+
+
+def test_records_are_plain_json():
+    comparison = make_comparison()
+    comparison.runs["feedback alignment"].hyperparameters["scale"] = float("nan")
+    diverge(comparison.runs["sign symmetry"], range(5))
+    records = json.loads(json.dumps(to_records(rows(comparison)), allow_nan=False))
+    assert records[-1]["mean"] is None and records[-1]["rule"] == "sign symmetry"
+    assert {"rule", "score", "mean", "half_width", "difference", "learning_rate", "notes"} <= set(records[0])
+
+
+def test_terminal_table_shows_brackets_as_they_are():
+    comparison = make_comparison(rules=("backpropagation", "[bold red]x[/]"))
+    buffer = io.StringIO()
+    Console(file=buffer, width=160).print(to_text(rows(comparison), comparison.reference))
+    text = buffer.getvalue()
+    assert "[bold red]x[/]" in text
+    assert format_score(rows(comparison)[0])[0] in text
+    assert "differences to backpropagation" in text
