@@ -24,19 +24,15 @@ def shake(tree, key, size=0.3):
     )
 
 
-def small_mlp(activation="tanh", output_activation=None, outputs=OUTPUTS, bias=True, hidden=(5, 4), seed=1):
+def small_mlp(activation="tanh", output_activation=None, outputs=OUTPUTS, bias=True, hidden=(5, 4)):
     sizes = [4, *hidden, outputs]
-    network = networks.mlp(
-        sizes, activation=activation, output_activation=output_activation, bias=bias, key=jr.key(seed)
-    )
-    return shake(network, jr.key(seed + 100))
+    network = networks.mlp(sizes, activation=activation, output_activation=output_activation, bias=bias, key=jr.key(1))
+    return shake(network, jr.key(101))
 
 
-def small_lenet(activation="tanh", outputs=OUTPUTS, seed=1):
-    network = networks.lenet(
-        IMAGE, outputs, activation=activation, channels=(2, 3), hidden=(5, 4), key=jr.key(seed)
-    )
-    return shake(network, jr.key(seed + 100), 0.2)
+def small_lenet(activation="tanh", outputs=OUTPUTS):
+    network = networks.lenet(IMAGE, outputs, activation=activation, channels=(2, 3), hidden=(5, 4), key=jr.key(1))
+    return shake(network, jr.key(101), 0.2)
 
 
 def output_layer(network, function):

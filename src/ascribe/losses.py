@@ -2,7 +2,7 @@
 
 A loss has a *link*, the output activation it is made for. Where the network's output activation is that link (or the
 network has none and returns logits), value and error are computed from the preactivation z^L in a stable form and the
-error is δ^L = y - t for all three. Source: "Neural networks" (course notes), section 2.3; "Solving Deeper Multilayer
+error is δ^L = (y - t) / batch for all three. Source: "Neural networks" (course notes), section 2.3; "Solving Deeper Multilayer
 Perceptrons", equations 6, 8 and 17.
 """
 
@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from ascribe.errors import UserError
 from ascribe.types import Array, Float, Scalar
@@ -22,7 +23,8 @@ class Loss:
 
     `value(y, t)`: L of every example, `(batch,)`, from activations; `cost_gradient(y, t)`: ∇_a L of every example,
     `(batch, outputs)`, the first b-function; `value_from_logits(z, t)`: the same L at y = link(z), stable for large |z|.
-    Targets `t` are `(batch, outputs)` numbers; `encode` makes them from labels.
+    In these three, targets `t` are `(batch, outputs)` numbers; `encode` makes them from labels. The methods take labels
+    too.
     """
 
     name: str
@@ -46,9 +48,15 @@ class Loss:
             raise UserError(f"the targets have {targets.shape[1]} columns but the network has {outputs} outputs.")
         return targets.astype(dtype)
 
-    def mean(self, z: Float[Array, "batch outputs"], t: Float[Array, "batch outputs"]) -> Scalar:
-        """E from the preactivation of the link."""
-        return jnp.mean(self.value_from_logits(z, t))
+    def values(self, z: Float[Array, "batch outputs"], targets: Array) -> Float[Array, " batch"]:
+        """L of every example from the preactivation of the link."""
+        if self.link == "softmax" and jnp.issubdtype(targets.dtype, jnp.integer):  # without building one-hot rows
+            return optax.softmax_cross_entropy_with_integer_labels(z, targets)
+        return self.value_from_logits(z, self.encode(targets, z.shape[1], z.dtype))
+
+    def mean_and_error(self, z: Float[Array, "batch outputs"], targets: Array) -> tuple[Scalar, Array]:
+        """E, and ∂E/∂z = (link(z) - t) / batch, from the preactivation of the link."""
+        return jax.value_and_grad(lambda z: jnp.mean(self.values(z, targets)))(z)
 
 
 def _half_square(y: Array, t: Array) -> Array:

@@ -17,7 +17,6 @@ from ascribe.networks import (
     Dropout,
     Flatten,
     Linear,
-    MaxPool2d,
     Network,
     convolve,
     record,
@@ -121,8 +120,8 @@ def check_mlp(hidden, head, bias=True):
 
     def written(layers):
         x = batch.inputs
-        for weight, bias in layers[:-1]:
-            x = WRITTEN[hidden](dense(x, weight, bias))
+        for layer in layers[:-1]:
+            x = WRITTEN[hidden](dense(x, *layer))
         return WRITTEN_LOSS[loss](WRITTEN[written_output](dense(x, *layers[-1])), t)
 
     gradient = assert_is_the_gradient(written, network, batch, Backpropagation()(network, None, batch))
@@ -270,7 +269,7 @@ def test_the_two_forms_of_convolution_agree_with_their_gradients(stride, padding
 
     def values_and_gradients(form):
         z, back = jax.vjp(lambda x, w: convolve(x, w, stride=stride, padding=padding, form=form), x, weight)
-        return z, *back(jnp.cos(z.astype(z.dtype)))
+        return z, *back(jnp.cos(z))
 
     native = values_and_gradients("native")
     assert_active(native)

@@ -53,7 +53,9 @@ def make_data(task="binary", shape=(2,), classes=2, name="two moons"):
             targets = np.sin(2.0 * inputs[:, :1]) + 0.1 * rng.normal(size=(count, 1)).astype(np.float32)
         else:
             flat = inputs.reshape(count, -1)
-            targets = ((np.arctan2(flat[:, 1], flat[:, 0]) + np.pi) / (2.0 * np.pi) * classes).astype(np.int32) % classes
+            targets = ((np.arctan2(flat[:, 1], flat[:, 0]) + np.pi) / (2.0 * np.pi) * classes).astype(
+                np.int32
+            ) % classes
         return SimpleNamespace(inputs=inputs, targets=targets)
 
     card = SimpleNamespace(
@@ -79,10 +81,10 @@ def make_data(task="binary", shape=(2,), classes=2, name="two moons"):
     )
 
 
-def make_runs(rng, index, task, classes, seeds, epochs, layers=2):
+def make_runs(rng, index, *, task, classes, seeds, epochs, layers):
     time = np.arange(1, epochs + 1) / epochs
     quality = 1.0 / (1.0 + 0.15 * index)
-    noise = lambda size: 0.02 * rng.normal(size=(len(seeds), epochs)) * size  # noqa: E731
+    noise = lambda size: 0.02 * rng.normal(size=(len(seeds), epochs)) * size
     loss = 0.05 / quality**6 + 0.65 * np.exp(-6.0 * quality * time) * np.exp(3.0 * noise(1.0))
     curves = {"train_loss": loss, "validation_loss": loss * 1.1}
     if task == "regression":
@@ -140,11 +142,14 @@ RULES = (
 
 
 def make_comparison(
-    task="binary", shape=(2,), classes=2, rules=RULES, seeds=range(5), epochs=60, layers=2, tuned=True, **names
+    task="binary", shape=(2,), classes=2, *, rules=RULES, seeds=range(5), epochs=20, layers=2, tuned=True, **names
 ):
     rng = np.random.default_rng(3)
     data = make_data(task, shape, classes, **names)
-    runs = {rule: make_runs(rng, i, task, classes, seeds, epochs, layers) for i, rule in enumerate(rules)}
+    runs = {
+        rule: make_runs(rng, i, task=task, classes=classes, seeds=seeds, epochs=epochs, layers=layers)
+        for i, rule in enumerate(rules)
+    }
     tuning = {}
     for index, rule in enumerate(rules):
         rates = np.logspace(-4, 0, 9)

@@ -7,13 +7,14 @@ import warnings
 import numpy as np
 import pytest
 from scipy import stats
-from stand_in import RULES, diverge, make_comparison
 
 from ascribe.report import figures, save_figures
 from ascribe.report.figures import specification
 from ascribe.report.landscapes import _picture
 from ascribe.report.series import epochs_shown, series
 from ascribe.report.theme import INK, rule_colors
+
+from .stand_in import RULES, diverge, make_comparison
 
 COMMON = {"final_scores", "learning_curves", "gradient_angles", "layer_angles", "feedback_angles"}
 
@@ -91,8 +92,7 @@ def test_one_color_a_rule_and_backpropagation_dark():
 
 def test_a_name_that_looks_like_a_number_stays_a_name():
     drawing = specification(figures(make_comparison(rules=("backpropagation", "1", 'a,"b"\nc')))["learning_curves"])
-    kinds = drawing["concat"][0]["layer"][0]["data"] if "data" in drawing["concat"][0]["layer"][0] else None
-    kinds = kinds or drawing["concat"][0]["data"]
+    kinds = drawing["concat"][0]["data"]
     assert kinds["format"]["parse"]["rule"] == "string"
     table = list(csv.DictReader(io.StringIO(drawing["datasets"][kinds["name"]])))
     assert {row["rule"] for row in table} == {"backpropagation", "1", 'a,"b"\nc'}

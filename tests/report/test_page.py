@@ -7,10 +7,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from stand_in import RULES, diverge, make_comparison
 
 from ascribe.report import figures, page, rows, write_page
 from ascribe.report.statement import statement
+
+from .stand_in import RULES, diverge, make_comparison
 
 HOSTILE = ("backpropagation", "<script>alert(1)</script>", "</script><img src=x onerror=alert(2)>", "{{ 7*7 }}'\"&<!--")
 
@@ -118,7 +119,7 @@ def test_statement_claims_what_holds():
     comparison = make_comparison()
     words = " ".join(statement(comparison))
     assert "same 5 seeds" in words and "budget was equal: 9 candidates a rule, 3 seeds each" in words
-    assert "60 epochs in batches of 32 with sgd" in words and "300 examples to train" in words
+    assert "20 epochs in batches of 32 with sgd" in words and "300 examples to train" in words
     tuned = comparison.tuning["perturbation"]
     comparison.tuning["perturbation"] = SimpleNamespace(**{**vars(tuned), "scores": tuned.scores[:4]})
     comparison.runs["perturbation"].seeds = (5, 6, 7, 8, 9)

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from rich.console import Console
 from scipy import stats
-from stand_in import diverge, make_comparison
 
 from ascribe.report import rows, to_records, to_text
 from ascribe.report.statistics import interval
 from ascribe.report.table import DASH, format_score
+
+from .stand_in import diverge, make_comparison
 
 
 def by_rule(comparison):

@@ -118,9 +118,11 @@ def encode_feature(column: Column) -> tuple[np.ndarray, list[str]]:
         return column.numbers[:, None], [column.name]
     values = np.unique(column.values[~column.missing])
     if len(values) > CATEGORIES:
+        is_comma = as_number(str(values[0]).replace(",", ".")) is not None
+        advice = "write numbers with a decimal point" if is_comma else f"leave it out with ignore={column.name!r}"
         raise UserError(
             f"Column {column.name!r} holds {len(values)} different texts (such as {str(values[0])[:40]!r}), more than "
-            f"the {CATEGORIES} that are one-hot encoded; leave it out with ignore={column.name!r}."
+            f"the {CATEGORIES} that are one-hot encoded; {advice}."
         )
     encoded = (column.values[:, None] == values).astype(np.float64)
     encoded[column.missing] = np.nan

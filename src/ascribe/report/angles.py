@@ -85,9 +85,9 @@ def _panel_title(name: str) -> alt.TitleParams:
 
 
 def _degrees(means: Sequence[float], title: str) -> ValueAxis:
-    top = 180 if max(means) > 100.0 else 100
-    ticks = (0, 45, 90, 135, 180) if top == 180 else (0, 30, 60, 90)
-    return ValueAxis(title, domain=(0, top), ticks=ticks)
+    if max(means) > 100.0:
+        return ValueAxis(title, domain=(0.0, 180.0), ticks=(0.0, 45.0, 90.0, 135.0, 180.0))
+    return ValueAxis(title, domain=(0.0, 100.0), ticks=(0.0, 30.0, 60.0, 90.0))
 
 
 def _right_angle(axis: ValueAxis) -> alt.Chart:

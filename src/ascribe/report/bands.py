@@ -54,8 +54,8 @@ def one_curve(columns: Mapping[str, list], name: str) -> dict[str, list]:
 
 
 def band_panel(
-    columns: Mapping[str, list], axis: ValueAxis, colors: Mapping[str, str], selection: alt.Parameter, **size: Any
-) -> alt.LayerChart:
+    columns: Mapping[str, Any], axis: ValueAxis, colors: Mapping[str, str], selection: alt.Parameter, **size: Any
+) -> Any:
     """Band, line and tooltips for the columns that `series` makes.
 
     `colors` holds the rules of the legend; the caller adds `selection`, once in a figure.
@@ -70,7 +70,9 @@ def band_panel(
     alone, many = len(colors) <= 8, len(colors) > 16
     band = alt.when(selection).then(alt.value(0.18 if alone else 0.06)).otherwise(alt.value(0.0))
     line = alt.when(selection).then(alt.value(0.7 if many else 1.0)).otherwise(alt.value(0.05))
-    x = alt.X("epoch:Q", title="Epoch", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickMinStep=1, tickCount=7))
+    x = alt.X(
+        "epoch:Q", title="Epoch", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(tickMinStep=1, tickCount=7)
+    )
     color = rule_color(colors)
     tips = [alt.Tooltip("rule:N", title="Rule"), alt.Tooltip("epoch:Q", title="Epoch")]
     for field, title in (("mean", axis.title), ("low", "95 % interval from"), ("high", "to")):

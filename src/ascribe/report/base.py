@@ -4,11 +4,12 @@ The report is written against these protocols, so it imports neither JAX nor the
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 
+@runtime_checkable
 class Runs(Protocol):
     """One rule, trained once a seed. Arrays start with the seeds axis; NaN marks what a diverged run never reached."""
 
@@ -44,6 +45,7 @@ class Runs(Protocol):
         ...
 
 
+@runtime_checkable
 class Tuning(Protocol):
     """The candidates that were tried for one rule, and the one that was taken."""
 
@@ -60,6 +62,7 @@ class Tuning(Protocol):
     def hyperparameters(self) -> Mapping[str, np.ndarray]: ...
 
 
+@runtime_checkable
 class Comparison(Protocol):
     """A finished comparison of learning rules on one data set. `data` is an `ascribe` data set."""
 

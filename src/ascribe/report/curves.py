@@ -7,6 +7,7 @@ from .base import Comparison
 from .series import series
 from .theme import joined, legend_selection, rule_colors, themed
 
+
 def learning_curves(comparison: Comparison) -> Any:
     """Training loss and validation score over epochs, side by side; None when no rule recorded either."""
     regression = comparison.data.task == "regression"

@@ -35,7 +35,7 @@ def fits(comparison: Comparison) -> Any:
         mean, half_width = interval(_first_output(runs, inputs))
         half_width = np.where(np.isfinite(half_width), half_width, 0.0)
         fit = inline({"first": grid, "mean": mean, "low": mean - half_width, "high": mean + half_width})
-        x, y = axes_of(data, floor, ceiling, index, across, len(comparison.runs), second="target")
+        x, y = axes_of(data, floor, ceiling, index=index, across=across, count=len(comparison.runs), second="target")
         base = alt.Chart(fit).encode(x=x("first"))
         dots = alt.Chart(points).mark_point(filled=True, size=16, color="#6b7280", opacity=0.45, clip=True)
         panel = alt.layer(

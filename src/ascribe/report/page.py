@@ -136,17 +136,17 @@ def _plain(value: Any) -> Any:
 
 
 def _asset(name: str) -> str:
-    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    return resources.files(__package__ or "ascribe.report").joinpath(name).read_text(encoding="utf-8")
 
 
 @functools.cache
 def _runtime() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, about 0.9 MB, made once a process."""
-    return _script_safe(vl_convert.javascript_bundle(vl_version=VEGA_LITE))
+    """Vega, Vega-Lite and Vega-Embed as one script for all charts, about 0.9 MB, made once a process."""
+    return _script_safe(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE))
 
 
 def _script_safe(source: str) -> str:
-    """`source` that no `</script` or `<!--` in a string of its own can end early, with the line ends that HTML keeps."""
+    """`source` that no `</script` or `<!--` of its own can end early, with the line ends that HTML keeps."""
     return source.replace("\r\n", "\n").replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 

@@ -36,12 +36,14 @@ def sample(count: int) -> np.ndarray:
 def panel_title(rule: str, score: str, size: int) -> alt.TitleParams:
     """The title of one panel `size` pixels wide: the rule, and its test score (or that it diverged) below."""
     score = "diverged" if score == DASH else score
-    font = {"fontSize": 13, "subtitleFontSize": 12} if size >= 150 else {"fontSize": 11, "subtitleFontSize": 10}
+    font: dict[str, Any] = (
+        {"fontSize": 13, "subtitleFontSize": 12} if size >= 150 else {"fontSize": 11, "subtitleFontSize": 10}
+    )
     return alt.TitleParams(rule, subtitle=score, anchor="middle", offset=4, limit=size + 10, subtitlePadding=2, **font)
 
 
 def axes_of(
-    data: Any, low: np.ndarray, high: np.ndarray, index: int, across: int, count: int, *, second: str | None = None
+    data: Any, low: np.ndarray, high: np.ndarray, *, index: int, across: int, count: int, second: str | None = None
 ) -> tuple[Any, Any]:
     """Makers of the x and y encoding of a panel; only the outer panels carry axis titles and labels.
 

@@ -38,7 +38,9 @@ def final_scores(comparison: Comparison) -> Any:
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False, padding=12, nice=False)
 
     def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(format="~%" if percent else "~g", tickCount=8))
+        return alt.X(
+            f"{field}:Q", title=title, scale=scale, axis=alt.Axis(format="~%" if percent else "~g", tickCount=8)
+        )
 
     y = alt.Y("rule:N", sort=order, title=None, axis=alt.Axis(labelLimit=260, grid=True, ticks=False, domain=False))
     color = rule_color(rule_colors(comparison.runs), legend=False)

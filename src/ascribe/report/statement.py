@@ -29,8 +29,8 @@ def _setting(comparison: Comparison) -> str:
     details += f" with {_words(configuration['optimizer'])}" if configuration.get("optimizer") else ""
     return (
         f"This report compares {_listing(list(comparison.runs))}. Each trained "
-        f"{f'the network “{network}”' if network else 'the same network'} on {data.name} ({task}; {sizes[0]:,} examples "
-        f"to train, {sizes[1]:,} to validate, {sizes[2]:,} to test){details}."
+        f"{f'the network “{network}”' if network else 'the same network'} on {data.name} ({task}; {sizes[0]:,} "
+        f"examples to train, {sizes[1]:,} to validate, {sizes[2]:,} to test){details}."
     )
 
 

@@ -23,7 +23,7 @@ def interval(values: np.ndarray, axis: int = 0, level: float = LEVEL) -> tuple[n
         deviations = np.where(finite, values - np.expand_dims(mean, axis), 0.0)
         variance = (deviations**2).sum(axis=axis) / (count - 1.0)
         half_width = stdtrit(np.maximum(count - 1.0, 1.0), 0.5 + level / 2.0) * np.sqrt(variance / count)
-    return mean, np.where(count > 1.0, half_width, np.nan)
+    return np.asarray(mean), np.where(count > 1.0, half_width, np.nan)
 
 
 def finished(values: np.ndarray, diverged: np.ndarray) -> np.ndarray:

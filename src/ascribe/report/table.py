@@ -10,7 +10,7 @@ from .base import Comparison, Runs
 from .statistics import finished, interval, optional
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    import rich.table
 
 DASH = "–"
 
@@ -78,7 +78,7 @@ def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
         difference_half_width=optional(difference_half_width),
         learning_rate=float(np.median(rates)) if rates.size else None,
         hyperparameters={name: float(value) for name, value in runs.hyperparameters.items()},
-        seconds=optional(runs.seconds),
+        seconds=optional(float(runs.seconds)),
         diverged=int(np.count_nonzero(~np.isfinite(values))),
         seeds=len(runs.seeds),
         notes=tuple(str(note) for note in runs.notes),
@@ -113,7 +113,7 @@ def score_title(score: str) -> tuple[str, str]:
     return "Test RMSE", "Difference"
 
 
-def to_text(table: Sequence[Row], reference: str | None = None) -> "Table":
+def to_text(table: Sequence[Row], reference: str | None = None) -> "rich.table.Table":
     """`table` as a Rich table for the terminal; `reference` names the rule that differences are taken to."""
     from rich.table import Table  # noqa: PLC0415  (only the terminal needs Rich)
     from rich.text import Text  # noqa: PLC0415
@@ -150,7 +150,7 @@ def format_seconds(value: float | None) -> str:
 
 def format_notes(row: Row) -> str:
     """Tuned hyperparameters, then notes, in one line."""
-    tuned = (f"{name} = {format_number(optional(value))}" for name, value in row.hyperparameters.items())
+    tuned = (f"{name} = {format_number(optional(float(value)))}" for name, value in row.hyperparameters.items())
     return "; ".join((*tuned, *row.notes))
 
 
@@ -159,7 +159,7 @@ def to_records(table: Sequence[Row]) -> list[dict[str, Any]]:
     records = []
     for row in table:
         record = asdict(row)
-        record["hyperparameters"] = {name: optional(value) for name, value in row.hyperparameters.items()}
+        record["hyperparameters"] = {name: optional(float(value)) for name, value in row.hyperparameters.items()}
         record["notes"] = list(row.notes)
         records.append(record)
     return records

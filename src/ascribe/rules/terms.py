@@ -69,12 +69,12 @@ def output_error(network: Network, tape: Tape, batch: Batch, terms: Terms) -> tu
     """
     loss = batch.loss
     function, z = final_preactivation(network, tape, loss)
+    if function.name == loss.link and terms.cost_gradient is None and terms.output_derivative is None:
+        return loss.mean_and_error(z, batch.targets)
+
     t = loss.encode(batch.targets, z.shape[1], z.dtype)
     y = function.function(z)
-    value = loss.mean(z, t) if function.name == loss.link else jnp.mean(loss.value(y, t))
-    if function.name == loss.link and terms.cost_gradient is None and terms.output_derivative is None:
-        return value, (y - t) / z.shape[0]
-
+    value = jnp.mean(loss.values(z, batch.targets) if function.name == loss.link else loss.value(y, t))
     gradient = (terms.cost_gradient or loss.cost_gradient)(y, t) / z.shape[0]
     if function.elementwise:
         return value, gradient * (terms.output_derivative or function.derivative)(z)

@@ -123,7 +123,8 @@ def runs_that_fit(
     """How many runs fit into memory at once: parameters with their gradient, optimizer state and one spare (`copies`), and
     the activations of a batch on the way there and back (of one run only where a device trains in turn)."""
     parameters = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(network))
-    shape = jax.ShapeDtypeStruct((batch_size, *example_shape), np.float32)
+    dtype = network.weights[network.synaptic[0]].dtype
+    shape = jax.ShapeDtypeStruct((batch_size, *example_shape), dtype)
     tape = eqx.filter_eval_shape(lambda n, x: record(n, x, training=False)[0], network, shape)
     activations = 4 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((tape.inputs, tape.output)))
     for i, layer in enumerate(network.layers):

@@ -48,11 +48,11 @@ def evaluate(network: Network, network_state: PyTree, examples: Examples, loss: 
         function, z = final_preactivation(network, tape, loss)
         t = loss.encode(targets, z.shape[1], z.dtype)
         y = function.function(z)
-        values = loss.value_from_logits(z, t) if function.name == loss.link else loss.value(y, t)
+        values = loss.values(z, targets) if function.name == loss.link else loss.value(y, t)
         correct = predicted_labels(tape.output, boundary=boundary(network, loss)) == targets if labels else real
         return _Sums(
             jnp.sum(jnp.where(real, values, 0)),
-            jnp.sum(jnp.where(real, correct, 0)),
+            jnp.sum(real & correct),
             jnp.sum(jnp.where(real[:, None], (y - t) ** 2, 0), axis=0),
         )
 

@@ -134,9 +134,10 @@ def step(
     batch = take(settings, data, indices, state.network_state)
     credit = run.rule(state.trainables, state.rule_state, batch, key=key)
     optimizer = transformation(settings.optimizer, run.learning_rate, state.trainables)
-    updates, optimizer_state = optimizer.update(
-        credit.gradients, state.optimizer_state, state.trainables, value=credit.loss
-    )
+    with jax.numpy_dtype_promotion("standard"):  # Optax raises floats to integer powers, which strict promotion forbids
+        updates, optimizer_state = optimizer.update(
+            credit.gradients, state.optimizer_state, state.trainables, value=credit.loss
+        )
     trainables = optax.apply_updates(state.trainables, updates)
     trainables, rule_state = run.rule.after_update(trainables, credit.state)
     moved = dataclasses.replace(

@@ -75,8 +75,9 @@ class Runs:
             raise UserError(f"inputs have the shape (examples, {', '.join(map(str, expected))}); got {inputs.shape}.")
         if self.network.layers[0].kind == "linear":
             inputs = inputs.reshape(len(inputs), -1)
+        dtype = jax.tree.leaves(self.networks)[0].dtype
         pieces = [
-            np.asarray(outputs_of_runs(self.networks, self.states, jnp.asarray(inputs[i : i + 4096])))
+            np.asarray(outputs_of_runs(self.networks, self.states, jnp.asarray(inputs[i : i + 4096], dtype)))
             for i in range(0, len(inputs), 4096)
         ]
         return np.concatenate(pieces, axis=1)
@@ -86,7 +87,8 @@ class Runs:
         outputs)`."""
         outputs = self.outputs(inputs)
         if self.data.task != "regression":
-            return np.asarray(predicted_labels(jnp.asarray(outputs), boundary=boundary(self.network, losses.get(self.loss))))
+            limit = boundary(self.network, losses.get(self.loss))
+            return np.asarray(jax.vmap(lambda one: predicted_labels(one, boundary=limit))(jnp.asarray(outputs)))
         if self.data.target_scale is None or self.data.target_mean is None:
             return outputs
         return outputs * self.data.target_scale + self.data.target_mean
@@ -96,7 +98,7 @@ class Runs:
         if self.data.task == "regression":
             raise UserError("probabilities belong to classes: for regression use `predict`.")
         link = None if isinstance(self.network.layers[-1], Activation) else losses.get(self.loss).link
-        return np.asarray(class_probabilities(jnp.asarray(self.outputs(inputs)), link=link))
+        return np.asarray(jax.vmap(lambda one: class_probabilities(one, link=link))(jnp.asarray(self.outputs(inputs))))
 
 
 def area_scores(curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -1,0 +1,45 @@
+"""Our side of the races: the library's own step inside one `lax.scan`, on given batches."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from ascribe import losses, rules
+from ascribe.training import loop, make_settings
+from ascribe.training.evaluate import Examples
+
+
+class _Shape:
+    """As much of a data set as `make_settings` asks for."""
+
+    def __init__(self, task, examples):
+        self.task, self.train = task, range(examples)
+
+
+def training(network, rule, inputs, targets, *, optimizer="sgd", batch_size, learning_rate=0.01):
+    """`(state, run, data, train)`: `train(state, run, data, batches, key)` is the library's step scanned over batches."""
+    task = "binary" if network.outputs == 1 else "classification"
+    settings = make_settings(
+        network,
+        _Shape(task, len(inputs)),
+        optimizer=optimizer,
+        epochs=1,
+        batch_size=batch_size,
+        select="last",
+        loss=losses.default_for(task, network.outputs),
+        diagnostics=False,
+    )
+    examples = Examples(inputs, targets, jnp.ones(1))
+    few = Examples(inputs[:8], targets[:8], jnp.ones(1))
+    data = loop.Data(examples, few)
+    run = loop.Run(rules.get(rule), jnp.asarray(learning_rate), jnp.asarray(0, jnp.uint32))
+    state = jax.jit(lambda run, data: loop.initialize(settings, network, run, data))(run, data)
+
+    def train(state, run, data, batches, key):
+        def one_step(state, item):
+            indices, number = item
+            return loop.step(settings, run, state, data, indices, jr.fold_in(key, number))
+
+        return jax.lax.scan(one_step, state, (batches, jnp.arange(len(batches))))
+
+    return state, run, data, train

@@ -1,0 +1,71 @@
+"""(a) Does the tape cost anything? One training step through it against `jax.value_and_grad` + Optax written by hand.
+
+Both sides: the same convolution form, the same `lax.scan`, the same batches, plain SGD.
+Run: `python benchmarks/tape.py`
+"""
+
+import handwritten
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import optax
+from measure import alternate, floating_point_operations, ratio, report
+from ours import training
+
+from ascribe.networks import convolve, lenet, mlp
+
+BATCH = 128
+
+
+def race(title, network, parameters, forward, input_shape, steps):
+    key = jr.key(0)
+    inputs = jr.normal(key, (2048, *input_shape))
+    targets = jr.randint(key, (2048,), 0, 10)
+    batches = jr.randint(key, (steps, BATCH), 0, 2048)
+
+    optimizer = optax.sgd(0.01)
+    by_hand = jax.jit(handwritten.train(handwritten.softmax_cross_entropy(forward), optimizer))
+    hand_arguments = (parameters, optimizer.init(parameters), inputs, targets, batches)
+    by_hand = by_hand.lower(*hand_arguments).compile()
+
+    state, run, data, train = training(network, "backpropagation", inputs, targets, batch_size=BATCH)
+    our_arguments = (state, run, data, batches, key)
+    tape = jax.jit(train).lower(*our_arguments).compile()
+
+    times = alternate(
+        {
+            "tape": lambda: jax.block_until_ready(tape(*our_arguments)),
+            "by hand": lambda: jax.block_until_ready(by_hand(*hand_arguments)),
+        }
+    )
+    operations = floating_point_operations(tape) / floating_point_operations(by_hand)
+    report(
+        title,
+        times,
+        steps=steps,
+        claims={
+            "step through the tape / step by hand": (ratio(times, "tape", "by hand"), "<=", 1.05),
+            "floating-point operations, tape / by hand": (operations, "<=", 1.0),
+        },
+    )
+
+
+if __name__ == "__main__":
+    sizes = [784, 1024, 1024, 10]
+    race(
+        "784-1024-1024-10, batch 128",
+        mlp(sizes),
+        handwritten.mlp_parameters(jr.key(1), sizes),
+        handwritten.mlp_forward,
+        (784,),
+        10,
+    )
+    race(
+        "LeNet, batch 128",
+        lenet(),
+        handwritten.lenet_parameters(jr.key(1)),
+        handwritten.lenet_forward(convolve),
+        (28, 28, 1),
+        10,
+    )
+    assert jnp.zeros(()).dtype == jnp.float32

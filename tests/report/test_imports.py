@@ -1,0 +1,13 @@
+import ast
+from pathlib import Path
+
+import ascribe.report
+
+
+def test_the_report_knows_nothing_of_how_runs_are_made():
+    for path in Path(ascribe.report.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+            assert all(name == "ascribe.errors" or name.split(".")[0] not in ("ascribe", "jax") for name in names), path
