@@ -15,9 +15,14 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 jaxtyping.install_import_hook("ascribe", "beartype.beartype")
+
+
+def pytest_configure(config):
+    """Two test processes may meet at one cache file; JAX then compiles as if it were not there, and says so."""
+    config.addinivalue_line("filterwarnings", "ignore:Error (reading|writing) persistent compilation cache:UserWarning")
 
 
 @pytest.fixture

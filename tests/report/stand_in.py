@@ -73,7 +73,7 @@ def make_data(task="binary", shape=(2,), classes=2, name="two moons"):
         feature_names=features,
         input_shape=shape,
         card=card,
-        summary=lambda: {"train": 300, "validation": 100, "test": 200, "features": int(np.prod(shape))},
+        summary=lambda: {"sizes": {"train": 300, "validation": 100, "test": 200}, "features": int(np.prod(shape))},
         train=split(300),
         validation=split(100),
         test=split(200),

@@ -108,7 +108,7 @@ def test_table_is_semantic_and_in_order(plain):
     comparison, text = plain
     elements = Elements(text)
     scopes = [attributes.get("scope") for tag, attributes in elements.tags if tag == "th"]
-    assert scopes == ["col"] * 7 + ["row"] * len(RULES)
+    assert scopes == ["col"] * 8 + ["row"] * len(RULES)
     assert "<caption>" in text
     names = [a["data-value"] for tag, a in elements.tags if tag == "th" and a.get("scope") == "row"]
     assert names == [row.rule for row in rows(comparison)]

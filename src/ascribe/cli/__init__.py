@@ -14,6 +14,7 @@ app = App(
     version=__version__,
     help_format="plaintext",
     help_epilogue="Start with: ascribe compare moons",
+    suppress_keyboard_interrupt=False,  # `main` answers it
 )
 COMMANDS = {
     "compare": "Compare learning rules on a data set: equal tuning, many seeds, one page.",

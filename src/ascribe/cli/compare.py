@@ -169,7 +169,7 @@ def _print(comparison: Any, page: Path, as_json: bool) -> None:
         print(json.dumps(content, allow_nan=False))
         return
     console = Console()
-    console.print(report.to_text(rows))
+    console.print(report.to_text(rows, comparison.reference))
     console.print(f"page: {page}", soft_wrap=True, highlight=False)
 
 

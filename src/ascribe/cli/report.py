@@ -28,6 +28,6 @@ def report(folder: Path, /, *, out: Path | None = None) -> int:
     except OSError as error:
         raise UserError(f"the page cannot be written to {str(target)!r} ({error.strerror}).") from error
     console = Console()
-    console.print(library.to_text(comparison.table()))
+    console.print(library.to_text(comparison.table(), comparison.reference))
     console.print(f"page: {page}", soft_wrap=True, highlight=False)
     return 0

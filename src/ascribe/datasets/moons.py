@@ -10,7 +10,7 @@ CARD = Card(
     title="Two moons",
     description=(
         "Two interleaved half circles of radius 1 with Gaussian noise: (cos t, sin t) and (1 - cos t, 1/2 - sin t), "
-        "t from 0 to pi; samples=1000 points, noise=0.1 by default."
+        "t from 0 to pi; samples=1000 points, noise=0.2 by default."
     ),
     source="Generated here with the curves of make_moons in scikit-learn (Pedregosa et al., JMLR 12, 2011).",
     license="CC0-1.0 (generated)",
@@ -18,7 +18,7 @@ CARD = Card(
 )
 
 
-def moons(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standardize: Option = False) -> Dataset:
+def moons(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.2, standardize: Option = False) -> Dataset:
     """Class 0 on the upper moon, class 1 on the lower one, plus N(0, noise^2) on both coordinates.
 
     Written out instead of calling scikit-learn, whose import takes longer than a small training run; without

@@ -38,12 +38,12 @@ def convolve(
         x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     out_height = (x.shape[1] - kernel_height) // stride + 1
     out_width = (x.shape[2] - kernel_width) // stride + 1
-    views = [
-        x[:, i : i + stride * (out_height - 1) + 1 : stride, j : j + stride * (out_width - 1) + 1 : stride, :]
-        for i in range(kernel_height)
-        for j in range(kernel_width)
-    ]
-    patches = jnp.concatenate(views, axis=-1).reshape(-1, kernel_height * kernel_width * channels)
+    # First the kernel's rows side by side, then its columns: 2·kernel slices in place of kernel², which compile faster.
+    rows = [x[:, i : i + stride * (out_height - 1) + 1 : stride] for i in range(kernel_height)]
+    tall = jnp.concatenate(rows, axis=-1)
+    columns = [tall[:, :, j : j + stride * (out_width - 1) + 1 : stride] for j in range(kernel_width)]
+    patches = jnp.concatenate(columns, axis=-1).reshape(-1, kernel_width * kernel_height * channels)
+    weight = jnp.swapaxes(weight, 0, 1)
     z = patches @ weight.reshape(-1, fan_out)
     return z.reshape(x.shape[0], out_height, out_width, fan_out)
 

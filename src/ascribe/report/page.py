@@ -95,6 +95,8 @@ def _caption(comparison: Comparison, table: list[Row]) -> str:
     words = "Best first. ± is the half width of the 95 % Student-t interval over the seeds that finished."
     if comparison.reference in comparison.runs:
         words += f" Differences are to {comparison.reference}, seed by seed."
+    words += " Loss area: the area under the training-loss curve, in loss times epochs; less is faster."
+    words += " Seconds: wall time of the final runs, without compiling and tuning."
     if any(row.diverged for row in table):
         words += " Runs that diverged are counted, and left out of the means."
     return words
@@ -102,7 +104,7 @@ def _caption(comparison: Comparison, table: list[Row]) -> str:
 
 def _columns(table: list[Row]) -> list[dict[str, str]]:
     score, difference = score_title(table[0].score if table else "test_accuracy")
-    titles = ("Rule", score, difference, "Learning rate", "Diverged", "Seconds", "Notes")
+    titles = ("Rule", score, difference, "Loss area", "Learning rate", "Diverged", "Seconds", "Notes")
     return [{"title": text, "kind": "text" if text in ("Rule", "Notes") else "number"} for text in titles]
 
 
@@ -112,7 +114,7 @@ def _lines(comparison: Comparison, table: list[Row]) -> list[dict[str, Any]]:
     for row in table:
         score, difference = format_score(row)
         line = {"row": row, "color": colors[row.rule], "score": score, "difference": difference}
-        line |= {"learning_rate": format_number(row.learning_rate), "seconds": format_seconds(row.seconds)}
+        line |= {"area": format_number(row.area), "learning_rate": format_number(row.learning_rate), "seconds": format_seconds(row.seconds)}
         lines.append(line | {"notes": format_notes(row), "reference": row.rule == comparison.reference})
     return lines
 

@@ -21,7 +21,7 @@ def statement(comparison: Comparison) -> list[str]:
 
 def _setting(comparison: Comparison) -> str:
     data, configuration = comparison.data, comparison.configuration
-    sizes = [len(split.inputs) for split in (data.train, data.validation, data.test)]
+    sizes = list(summary(comparison)["sizes"].values())
     task = f"{data.task} of {len(data.class_names)} classes" if data.task == "classification" else data.task
     network = _words(configuration.get("network"))
     details = f" for {configuration['epochs']} epochs" if configuration.get("epochs") else ""
@@ -77,12 +77,18 @@ def _words(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def summary(comparison: Comparison) -> Mapping[str, Any]:
+    """What the data set said of itself when it was used: the recorded summary, since large data is not kept."""
+    return comparison.configuration.get("data") or comparison.data.summary()
+
+
 def facts(comparison: Comparison) -> list[tuple[str, str]]:
     """Name and value of what the card and the summary of the data set say, without what they leave empty."""
-    data = comparison.data
-    known = [(name, getattr(data.card, name, None)) for name in ("source", "license")]
-    known += [(str(name).replace("_", " "), value) for name, value in data.summary().items()]
-    known.append(("checksum", data.checksum))
+    card, recorded = comparison.data.card, summary(comparison)
+    known = [(name, getattr(card, name, None)) for name in ("source", "license")]
+    elsewhere = ("title", "description", "source", "license", "url", "checksum")
+    known += [(str(name).replace("_", " "), value) for name, value in recorded.items() if name not in elsewhere]
+    known.append(("checksum", recorded.get("checksum") or comparison.data.checksum))
     return [(name, _fact(value)) for name, value in known if value is not None and _fact(value)]
 
 

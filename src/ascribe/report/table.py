@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import rich.table
 
 DASH = "–"
+AREA = "area_under_train_loss"
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Row:
     """What one rule achieved. Scores are fractions (accuracy) or the targets' unit (root mean squared error).
 
     `mean` and `half_width` run over the seeds that finished; `difference` (this rule minus the reference) and its
-    half width over the seeds where both did. None where there is nothing to say: no seed left, an interval from one
+    half width over the seeds where both did; `area` is the mean area under the training-loss curve, in loss times epochs
+    (how fast the rule learns: less is faster). None where there is nothing to say: no seed left, an interval from one
     seed, the reference's difference to itself.
     """
 
@@ -30,6 +32,7 @@ class Row:
     half_width: float | None
     difference: float | None
     difference_half_width: float | None
+    area: float | None
     learning_rate: float | None
     hyperparameters: Mapping[str, float]
     seconds: float | None
@@ -67,6 +70,7 @@ def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
     difference, difference_half_width = np.nan, np.nan
     if reference is not None and reference is not runs:
         difference, difference_half_width = interval(paired_difference(runs, reference, score))
+    area, _ = interval(finished(runs.scores.get(AREA, np.full(len(runs.seeds), np.nan)), runs.diverged))
     rates = np.asarray(runs.learning_rates, dtype=np.float64)
     rates = rates[np.isfinite(rates)]
     return Row(
@@ -76,6 +80,7 @@ def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
         half_width=optional(half_width),
         difference=optional(difference),
         difference_half_width=optional(difference_half_width),
+        area=optional(area),
         learning_rate=float(np.median(rates)) if rates.size else None,
         hyperparameters={name: float(value) for name, value in runs.hyperparameters.items()},
         seconds=optional(float(runs.seconds)),
@@ -114,27 +119,30 @@ def score_title(score: str) -> tuple[str, str]:
 
 
 def to_text(table: Sequence[Row], reference: str | None = None) -> "rich.table.Table":
-    """`table` as a Rich table for the terminal; `reference` names the rule that differences are taken to."""
+    """`table` as a Rich table for the terminal, notes below it; `reference` is the rule that differences are taken to."""
+    from rich import box  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415  (only the terminal needs Rich)
     from rich.text import Text  # noqa: PLC0415
 
     title, difference_title = score_title(table[0].score if table else "test_accuracy")
-    result = Table(caption=None if reference is None else Text(f"± 95 % over seeds; differences to {reference}"))
-    result.add_column("Rule", overflow="fold")
-    for column in (title, difference_title, "Learning rate", "Diverged", "Seconds"):
+    diverged = any(row.diverged for row in table)
+    caption = "" if reference is None else f"± 95 % over seeds; differences to {reference}. "
+    caption += "Loss area: area under the training-loss curve, less is faster."
+    caption += "" if diverged else " No run diverged."
+    notes = [f"{row.rule}: {format_notes(row)}" for row in table if format_notes(row)]
+    # Narrow on purpose: it has to fit a terminal of 80 columns.
+    result = Table(
+        caption=Text("\n".join([caption, *notes])), caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    result.add_column("Rule", no_wrap=True)
+    for column in (title, difference_title, "Loss area", "Rate", "Seconds", *(["Diverged"] if diverged else [])):
         result.add_column(column, justify="right")
-    result.add_column("Notes", overflow="fold")
     for row in table:
-        cells = (
-            row.rule,
-            *format_score(row),
-            format_number(row.learning_rate),
-            f"{row.diverged}/{row.seeds}",
-            format_seconds(row.seconds),
-            format_notes(row),
-        )
+        cells = [row.rule, *format_score(row), format_number(row.area)]
+        cells += [DASH if row.learning_rate is None else f"{row.learning_rate:.2g}", format_seconds(row.seconds)]
+        cells += [f"{row.diverged}/{row.seeds}"] if diverged else []
         # Text objects, since a plain string would have its [brackets] read as markup.
-        result.add_row(*(Text(cell) for cell in cells))
+        result.add_row(*(Text(cell, no_wrap=True) for cell in cells))
     return result
 
 
@@ -144,8 +152,8 @@ def format_number(value: float | None) -> str:
 
 
 def format_seconds(value: float | None) -> str:
-    """Seconds with a tenth below a hundred, or a dash."""
-    return DASH if value is None else f"{value:.1f}" if value < 100.0 else f"{value:.0f}"
+    """Two significant digits below ten seconds, whole seconds above, or a dash."""
+    return DASH if value is None else f"{value:.2g}" if value < 10.0 else f"{value:.0f}"
 
 
 def format_notes(row: Row) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -97,7 +98,7 @@ def validation_score(curves: dict[str, np.ndarray], select: str) -> tuple[np.nda
 
 
 def ranges_of(
-    rule_name: str, rule: object, rates: tuple[float, float], search: Mapping[str, tuple[float, float]]
+    rule_name: str, rule: object, rates: tuple[float, float], search: Mapping[str, Any]
 ) -> dict[str, tuple[float, float]]:
     """The ranges that belong to a rule, of `{"learning_rate": …, "RULE.leaf": …}`, checked.
 

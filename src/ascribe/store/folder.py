@@ -29,8 +29,8 @@ def check_folder(folder: Path, *, overwrite: bool = False) -> None:
                 f"{str(folder)!r} holds an earlier record: choose another --out, or add --overwrite to replace it."
             )
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".ascribe-"):
+        nearest = next(path for path in folder.absolute().parents if path.exists())
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=".ascribe-"):
             pass
         if folder.is_dir() and not os.access(folder, os.W_OK):
             raise PermissionError(13, "Permission denied")
@@ -44,6 +44,7 @@ def check_folder(folder: Path, *, overwrite: bool = False) -> None:
 def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary folder beside `folder` that takes its place when the block ends well, and vanishes when it does not."""
     check_folder(folder, overwrite=overwrite)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
         yield temporary
@@ -51,7 +52,11 @@ def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
         if folder.exists() and any(folder.iterdir()):
             old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-old-"))
             os.replace(folder, old)
-            os.replace(temporary, folder)
+            try:
+                os.replace(temporary, folder)
+            except BaseException:
+                os.replace(old, folder)
+                raise
             shutil.rmtree(old)
         else:
             os.replace(temporary, folder)

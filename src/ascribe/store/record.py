@@ -13,6 +13,7 @@ import hashlib
 import json
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,9 @@ def load(folder: Path) -> dict[str, Any]:
             "tuning": {name: tuning for name, (_, tuning) in loaded.items() if tuning is not None},
             "configuration": content["configuration"],
         }
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except (
+        OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error
+    ) as error:  # fmt: skip
         if isinstance(error, UserError):
             raise
         raise UserError(f"the record in {str(folder)!r} is damaged: {type(error).__name__}: {error}.") from error
@@ -134,8 +137,7 @@ def _about(comparison: Any, name: str, slug: str) -> dict[str, Any]:
 
 
 def _load_rule(name: str, about: dict[str, Any], data: Dataset, folder: Path) -> tuple[Runs, Tuning | None]:
-    with np.load(folder / "curves" / f"{about['file']}.npz", allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
+    arrays = _load_arrays(folder / "curves" / f"{about['file']}.npz")
     pick = lambda start: {key[len(start) :]: value for key, value in arrays.items() if key.startswith(start)}
     template, stacked, states = load_parameters(folder / "parameters" / f"{about['file']}.safetensors")
     runs = Runs(
@@ -183,8 +185,8 @@ def _save_data(data: Dataset, folder: Path) -> None:
 def _load_data(summary: dict[str, Any], folder: Path) -> Dataset:
     """The recorded data; where it was too large to be kept, its description with no examples."""
     if (folder / "data.npz").is_file():
-        with np.load(folder / "data.npz", allow_pickle=False) as file:
-            splits = {name: Split(file[f"{name}_inputs"], file[f"{name}_targets"]) for name in summary["sizes"]}
+        arrays = _load_arrays(folder / "data.npz")
+        splits = {name: Split(arrays[f"{name}_inputs"], arrays[f"{name}_targets"]) for name in summary["sizes"]}
     else:
         regression = summary["task"] == "regression"
         targets = np.zeros((0, summary["outputs"]), np.float32) if regression else np.zeros(0, np.int32)
@@ -201,6 +203,12 @@ def _load_data(summary: dict[str, Any], folder: Path) -> Dataset:
         target_mean=array(summary["target_mean"]),
         target_scale=array(summary["target_scale"]),
     )
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an NPZ file, opened here because `np.load` leaves a damaged one open."""
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+        return {key: file[key] for key in file.files}
 
 
 def _save_table(comparison: Any, path: Path) -> None:
@@ -220,9 +228,9 @@ def _slugs(names: Any) -> dict[str, str]:
     """A file name for every rule, whatever characters its name has."""
     found: dict[str, str] = {}
     for name in names:
-        slug = base = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "rule"
+        slug = base = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:80] or "rule"
         number = 2
-        while slug in found.values():
+        while slug.lower() in (other.lower() for other in found.values()):  # some file systems do not tell case apart
             slug, number = f"{base}-{number}", number + 1
         found[name] = slug
     return found

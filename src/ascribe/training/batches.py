@@ -1,5 +1,6 @@
 """The order in which a run meets its examples."""
 
+import jax.numpy as jnp
 import jax.random as jr
 
 from ascribe.types import Array, Int, Key
@@ -14,5 +15,5 @@ def epoch_indices(key: Key, examples: int, batch_size: int) -> Int[Array, "steps
     """A fresh permutation of the training examples, cut into batches. A full batch keeps the data's order."""
     batch_size = min(batch_size, examples)
     steps = steps_per_epoch(examples, batch_size)
-    order = jr.permutation(key, examples)
+    order = jnp.arange(examples) if batch_size == examples else jr.permutation(key, examples)
     return order[: steps * batch_size].reshape(steps, batch_size)

@@ -129,7 +129,7 @@ def runs_that_fit(
     activations = 4 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((tape.inputs, tape.output)))
     for i, layer in enumerate(network.layers):
         if isinstance(layer, Conv2d):  # the gathered views of the kernel
-            rows = tape.outputs(i).size // layer.weight.shape[-1]
+            rows = (*tape.inputs, tape.output)[i + 1].size // layer.weight.shape[-1]
             activations += 3 * 4 * rows * layer.weight.shape[0] ** 2 * layer.weight.shape[2]
     per_run = copies * parameters + (0 if in_turn else activations)
     return max(1, int((_memory() - (activations if in_turn else 0)) // per_run))

@@ -33,8 +33,8 @@ OPTIMIZERS: dict[str, Factory] = {
     "lion": optax.lion,
 }
 
-SEARCH_RANGE = {"adam": (1e-4, 1e-1), "adamw": (1e-4, 1e-1), "rmsprop": (1e-4, 1e-1), "lion": (1e-5, 1e-2)}
-"""Where a learning rate is looked for by default; (1e-3, 1e1) for the others."""
+SEARCH_RANGE = {"adam": (1e-4, 1.0), "adamw": (1e-4, 1.0), "rmsprop": (1e-4, 1.0), "lion": (1e-5, 1e-1)}
+"""Where a learning rate is looked for by default; (1e-3, 1e1) for the others. Wide, because rules differ."""
 
 LABELS = ("network", "auxiliary", "feedback")
 

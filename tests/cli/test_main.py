@@ -1,0 +1,270 @@
+"""The command line, in process: exit codes, what goes to which stream, where results go."""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ascribe
+from ascribe import comparison as module
+from ascribe import datasets, rules
+from ascribe.cli import COMMANDS, main
+from ascribe.errors import UserError
+
+from ..store.case import COMMAND_LINE, RULES, comparison, plain, snapshot
+
+ENVIRONMENT = os.environ | {
+    "JAX_PLATFORMS": "cpu",
+    "PYTHONWARNINGS": "error",
+    "PYTHONPATH": str(Path(ascribe.__file__).parents[1]),
+}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Every test runs in a folder of its own, without drawing pictures."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    plain(monkeypatch)
+    return tmp_path
+
+
+def python(*arguments, folder):
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_comparison_prints_its_table_and_says_where_the_page_is(here, capsys):
+    assert main(["compare", *COMMAND_LINE]) == 0
+    out, err = capsys.readouterr()
+    page = Path("ascribe-runs") / "moons-001" / "index.html"
+    assert f"page: {page}" in out
+    assert (here / page).is_file()
+    assert "backprop" in out
+    assert "training" not in out
+    for rule in RULES:
+        assert f"{rule}: training" in err
+    assert list(ascribe.load(here / page.parent).runs) == list(RULES)
+
+
+def test_the_command_line_trains_what_the_library_trains(here):
+    assert main(["compare", *COMMAND_LINE, "--out", "here"]) == 0
+    loaded = ascribe.load("here")
+    for name, runs in comparison().runs.items():
+        for key, curve in runs.curves.items():
+            np.testing.assert_array_equal(curve, loaded.runs[name].curves[key], err_msg=key)
+        for key, score in runs.scores.items():
+            np.testing.assert_array_equal(score, loaded.runs[name].scores[key], err_msg=key)
+
+
+def test_json_is_one_object_on_standard_output_and_nothing_else(here, capsys):
+    assert main(["compare", *COMMAND_LINE, "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert out.count("\n") == 1
+    assert {row["rule"] for row in found["table"]} == set(RULES)
+    assert Path(found["page"]).is_file()
+    assert Path(found["out"]) == Path(found["page"]).parent
+    assert found["configuration"]["seeds"] == [0, 1]
+    assert "training" in err
+
+
+def test_default_folders_are_numbered(here, capsys):
+    for number in (1, 2):
+        assert main(["compare", *COMMAND_LINE]) == 0
+        assert (here / "ascribe-runs" / f"moons-{number:03d}" / "record.json").is_file()
+    assert sorted(path.name for path in here.iterdir()) == ["ascribe-runs"]
+
+
+def test_a_learning_rate_switches_tuning_off(here):
+    arguments = [*COMMAND_LINE, "--learning-rate", "0.25", "--out", "fixed"]
+    assert main(["compare", *arguments]) == 0
+    loaded = ascribe.load("fixed")
+    assert not loaded.tuning
+    for runs in loaded.runs.values():
+        np.testing.assert_array_equal(runs.learning_rates, [0.25, 0.25])
+
+
+def test_rates_and_search_set_the_ranges(here):
+    arguments = [*COMMAND_LINE, "--rates", "0.5:0.7", "--search", "feedback-alignment.scale=2:3", "--out", "ranges"]
+    assert main(["compare", *arguments]) == 0
+    loaded = ascribe.load("ranges")
+    for tuning in loaded.tuning.values():
+        assert np.all((tuning.learning_rates >= 0.5 - 1e-9) & (tuning.learning_rates <= 0.7 + 1e-9))
+    assert 2 <= loaded.runs["feedback-alignment"].hyperparameters["scale"] <= 3
+    assert loaded.runs["backpropagation"].hyperparameters == {}
+
+
+RULE = '''
+from ascribe.rules import AbstractRule, backward_sweep
+
+class MyRule(AbstractRule):
+    """Backpropagation under another name."""
+    def __call__(self, network, state, batch, *, key):
+        return backward_sweep(network, state, batch, key=key)
+'''
+
+
+def test_a_rule_in_a_file_of_one_s_own_takes_part(here, capsys):
+    (here / "my_rule.py").write_text(RULE)
+    arguments = ["moons", "--samples", "60", "--network", "4", "--seeds", "2", "--epochs", "3", "--tune", "0"]
+    assert main(["compare", *arguments, "--rules", "backprop,./my_rule.py:MyRule", "--out", "mine"]) == 0
+    loaded = ascribe.load("mine")
+    assert list(loaded.runs) == ["backpropagation", "my_rule:MyRule"]
+    np.testing.assert_array_equal(
+        loaded.runs["my_rule:MyRule"].train_loss, loaded.runs["backpropagation"].train_loss
+    )
+
+
+def test_a_table_of_one_s_own_is_compared(here):
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{b:.3f},{'yes' if a > b else 'no'}" for a, b in rng.normal(size=(60, 2))]
+    (here / "mine.csv").write_text("\n".join(["a,b,answer", *rows]))
+    arguments = ["--rules", "backprop", "--network", "4", "--seeds", "2", "--epochs", "3", "--tune", "0"]
+    assert main(["compare", "mine.csv", *arguments]) == 0
+    loaded = ascribe.load(here / "ascribe-runs" / "mine-001")
+    assert loaded.data.class_names == ("no", "yes")
+
+
+def test_the_page_is_drawn_again_from_its_record(here, capsys):
+    comparison().save(here / "record")
+    (here / "record" / "index.html").unlink()
+    assert main(["report", "record"]) == 0
+    assert (here / "record" / "index.html").is_file()
+    assert "page: " in capsys.readouterr().out
+    assert main(["report", "record", "--out", "elsewhere.html"]) == 0
+    assert (here / "elsewhere.html").is_file()
+
+
+@pytest.mark.parametrize("flag", ["--version", "--help"])
+def test_flags_answer_with_exit_code_zero(flag, capsys):
+    assert main([flag]) == 0
+    out, err = capsys.readouterr()
+    assert not err
+    assert (ascribe.__version__ if flag == "--version" else "ascribe compare moons") in out
+
+
+@pytest.mark.parametrize("command", list(COMMANDS))
+def test_every_command_has_its_help(command, capsys):
+    assert main([command, "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert not err
+    assert f"ascribe {command}" in out
+
+
+def test_the_version_is_the_package_s(capsys):
+    main(["--version"])
+    version = capsys.readouterr().out.strip()
+    try:
+        assert version == importlib.metadata.version("ascribe")
+    except importlib.metadata.PackageNotFoundError:
+        assert version == ascribe.__version__
+
+
+def test_no_command_at_all_shows_the_help(capsys):
+    assert main([]) == 0
+    assert "compare" in capsys.readouterr().out
+
+
+def test_the_rules_are_listed(capsys):
+    assert main(["rules"]) == 0
+    out = capsys.readouterr().out
+    for name in rules.names():
+        assert name in out
+    assert main(["rules", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["rules"]
+    assert [row["name"] for row in found] == rules.names()
+    for row in found:
+        assert set(row) == {"name", "description", "tasks", "source"}
+        assert row["description"]
+        assert row["source"]
+
+
+def test_the_data_sets_are_listed(capsys):
+    assert main(["datasets"]) == 0
+    out = capsys.readouterr().out
+    for name in datasets.names():
+        assert name in out
+    assert main(["datasets", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["datasets"]
+    assert [row["name"] for row in found] == datasets.names()
+
+
+def test_an_interruption_is_exit_code_130_and_writes_nothing(here, capsys, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "compare", interrupted)
+    before = snapshot(here)
+    assert main(["compare", *COMMAND_LINE]) == 130
+    out, err = capsys.readouterr()
+    assert not out
+    assert "interrupted" in err
+    assert "Traceback" not in err
+    assert snapshot(here) == before
+
+
+def test_a_user_s_error_in_the_middle_is_exit_code_2(here, capsys, monkeypatch):
+    def refused(*_, **__):
+        raise UserError("that will not do.")
+
+    monkeypatch.setattr(module, "compare", refused)
+    assert main(["compare", *COMMAND_LINE]) == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err == "ascribe: that will not do.\n"
+
+
+def test_a_bug_is_not_dressed_up_as_a_user_s_error(monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(module, "compare", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["compare", *COMMAND_LINE])
+
+
+IMPORTS = """
+import sys
+{statement}
+heavy = {{"jax", "equinox", "optax", "sklearn", "scipy", "altair", "pandas"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import ascribe; ascribe.__version__; dir(ascribe)",
+        "import ascribe.datasets as d; d.load('moons', samples=50); d.names(); d.cards()",
+        "import ascribe.cli; assert ascribe.cli.main(['--help']) == 0",
+        "import ascribe.cli; assert ascribe.cli.main(['compare', '--help']) == 0",
+        "import ascribe.cli; assert ascribe.cli.main(['datasets']) == 0",
+        "import ascribe.cli; assert ascribe.cli.main(['compare']) == 2",
+    ],
+)
+def test_what_needs_no_jax_does_not_import_it(here, statement):
+    done = python("-c", IMPORTS.format(statement=statement), folder=here)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_installed_command_runs_from_start_to_finish(here):
+    """In a process of its own, in float32, with the real page and its pictures, warnings as errors."""
+    arguments = [*COMMAND_LINE, "--json", "--out", "record"]
+    done = python("-m", "ascribe", "compare", *arguments, folder=here)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["configuration"]["command"].startswith("ascribe compare moons")
+    assert (here / "record" / "index.html").stat().st_size > 10_000
+    assert len(list((here / "record" / "figures").glob("*.png"))) >= 4
+    loaded = ascribe.load(here / "record")
+    assert loaded.runs["backpropagation"].train_loss.dtype == np.float32
+    refused = python("-m", "ascribe", "compare", "nosuch", folder=here)
+    assert refused.returncode == 2
+    assert not refused.stdout
+    assert refused.stderr.startswith("ascribe: ")

@@ -1,0 +1,264 @@
+"""Every wrong input through the command line: exit code 2, one sentence that names it, and nothing touched."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from ascribe import comparison as module
+from ascribe.cli import main
+
+from ..store.case import comparison, plain, snapshot
+
+GOOD_RULE = """
+from ascribe.rules import AbstractRule, backward_sweep
+class Mine(AbstractRule):
+    tasks = ("binary",)
+    def __call__(self, network, state, batch, *, key):
+        return backward_sweep(network, state, batch, key=key)
+class Other(Mine.__base__):
+    def __call__(self, network, state, batch, *, key):
+        return backward_sweep(network, state, batch, key=key)
+class Picky(Other.__base__):
+    strength: float
+    def __call__(self, network, state, batch, *, key):
+        return backward_sweep(network, state, batch, key=key)
+NotARule = 3
+"""
+
+
+def numbers(count, columns=2, seed=0):
+    return np.random.default_rng(seed).normal(size=(count, columns))
+
+
+def table(header, rows):
+    return "\n".join([",".join(header), *(",".join(map(str, row)) for row in rows)]) + "\n"
+
+
+def files(folder):
+    """Everything that a user may point at, good and bad."""
+    text = {
+        "rule.py": GOOD_RULE,
+        "broken.py": "class Mine(\n",
+        "raises.py": "raise RuntimeError('not today')\n",
+        "empty.py": "",
+        "empty.csv": "",
+        "header.csv": "a,b,label\n",
+        "ragged.csv": "a,b,label\n1,2,x\n3,4\n5,6,y\n" * 5,
+        "constant.csv": table(["a", "b", "label"], [(a, b, "x") for a, b in numbers(20)]),
+        "one-class.csv": table(["a", "label"], [(a, 1) for (a,) in numbers(20, 1)]),
+        "gaps.csv": table(["a", "b", "label"], [(a, "", "x" if a > 0 else "y") for a, b in numbers(20)]),
+        "few.csv": table(["a", "label"], [(1, "x"), (2, "y"), (3, "x")]),
+        "holes.csv": table(["a", "label"], [("" if i == 3 else i, "x" if i % 2 else "y") for i in range(20)]),
+        "words.csv": table(["a", "label"], [(f"word{i}", i % 2) for i in range(40)]),
+        "good.csv": table(["width", "label"], [(i * i, "x" if i % 2 else "y") for i in range(30)]),
+        "one-column.csv": "\n".join(map(str, range(20))),
+        "typo.csv": table(["a", "label"], [("1o" if i == 7 else i, i % 2) for i in range(40)]),
+    }
+    for name, content in text.items():
+        (folder / name).write_text(content)
+    (folder / "garbage.csv").write_bytes(bytes(range(256)) * 4)
+    (folder / "garbage.parquet").write_bytes(b"not parquet at all")
+    (folder / "a-folder.csv").mkdir()
+    (folder / "broken.npz").write_bytes(b"PK\x03\x04 and then nothing")
+    np.savez(folder / "objects.npz", x=np.array([{"a": 1}] * 20, dtype=object), y=np.arange(20) % 2)
+    np.savez(folder / "lonely.npz", x=numbers(20))
+    np.savez(folder / "uneven.npz", x=numbers(20), y=np.arange(19) % 2)
+    (folder / "a-file").write_text("mine")
+    (folder / "thesis").mkdir()
+    (folder / "thesis" / "chapter.tex").write_text("years of work")
+    (folder / "half").mkdir()
+    (folder / "half" / "runs.csv").write_text("rule,seed\n")
+    (folder / "nothing").mkdir()
+
+
+RULES = {
+    "unknown rule": ("moons --rules nosuch", ["unknown rule 'nosuch'", "ascribe rules"]),
+    "rule with a typing error": ("moons --rules bakcpropagation", ["'bakcpropagation'", "did you mean backpropagation"]),
+    "ambiguous beginning": ("moons --rules sign", ["'sign'", "sign-symmetry or sign-symmetry-batch-random"]),
+    "missing rule file": ("moons --rules ./nosuch.py:Mine", ["no rule file 'nosuch.py'"]),
+    "rule file with a syntax error": ("moons --rules ./broken.py:Mine", ["'broken.py'", "SyntaxError"]),
+    "rule file that raises": ("moons --rules ./raises.py:Mine", ["'raises.py'", "not today"]),
+    "rule file without the class": ("moons --rules ./rule.py:Nosuch", ["'rule.py'", "no 'Nosuch'"]),
+    "rule file with several rules": ("moons --rules ./rule.py", ["defines 3 rules", "rule.py:MyRule"]),
+    "rule file with no rule": ("moons --rules ./empty.py", ["defines 0 rules"]),
+    "class that is no rule": ("moons --rules ./rule.py:NotARule", ["rule.py:NotARule is no rule", "AbstractRule"]),
+    "rule that needs an argument": ("moons --rules ./rule.py:Picky", ["Picky", "cannot be built", "strength"]),
+    "rule twice": ("moons --rules backprop,backpropagation", ["backpropagation is named twice"]),
+    "no rules": ("moons --rules ,", ["rules", "ascribe rules"]),
+    "rule for another task": ("digits --rules ./rule.py:Mine", ["rule:Mine", "cannot do classification", "binary"]),
+}
+SETTINGS = {
+    "network 64xx64": ("moons --network 64xx64", ["unknown network '64xx64'", "64x64"]),
+    "network 0x3": ("moons --network 0x3", ["unknown network '0x3'"]),
+    "network -5": ("moons --network=-5", ["unknown network '-5'"]),
+    "network of a word": ("moons --network resnet", ["unknown network 'resnet'", "lenet"]),
+    "lenet without images": ("moons --network lenet", ["LeNet takes images", "(2,)", "64x64"]),
+    "lenet on small images": ("digits --network lenet", ["12 × 12", "(8, 8, 1)"]),
+    "activation": ("moons --activation relo", ["unknown activation 'relo'", "relu"]),
+    "optimizer": ("moons --optimizer adm", ["unknown optimizer 'adm'", "adam"]),
+    "loss": ("moons --loss hinge", ["unknown loss 'hinge'", "squared-error"]),
+    "categorical loss on one output": ("moons --loss categorical-cross-entropy", ["moons", "categorical", "1"]),
+    "Bernoulli loss on numbers": ("sine --loss bernoulli-cross-entropy", ["sine", "bernoulli-cross-entropy"]),
+    "categorical loss on numbers": ("sine --loss categorical-cross-entropy", ["sine", "categorical-cross-entropy"]),
+    "select": ("moons --select best", ["--select", "best", "best-validation"]),
+    "no seeds": ("moons --seeds 0", ["seeds", "positive", "0"]),
+    "negative seeds": ("moons --seeds -1", ["seeds", "-1"]),
+    "half a seed": ("moons --seeds 1.5", ["--seeds", "1.5"]),
+    "seeds in words": ("moons --seeds three", ["--seeds", "three"]),
+    "no epochs": ("moons --epochs 0", ["epochs", "positive integer", "0"]),
+    "negative epochs": ("moons --epochs -3", ["epochs", "-3"]),
+    "epochs in words": ("moons --epochs many", ["--epochs", "many"]),
+    "no batch": ("moons --batch-size 0", ["batch", "positive integer", "0"]),
+    "negative batch": ("moons --batch-size -32", ["batch", "-32"]),
+    "negative tune": ("moons --tune -1", ["tune", "-1"]),
+    "tune in words": ("moons --tune yes", ["--tune", "yes"]),
+    "no tuning seeds": ("moons --tune-seeds 0", ["tune", "at least 1", "0"]),
+    "rate of zero": ("moons --learning-rate 0", ["learning", "positive number", "0"]),
+    "negative rate": ("moons --learning-rate -1", ["learning", "-1"]),
+    "rate that is no number": ("moons --learning-rate nan", ["learning", "positive number", "nan"]),
+    "infinite rate": ("moons --learning-rate inf", ["learning", "positive number", "inf"]),
+    "rate in words": ("moons --learning-rate fast", ["--learning-rate", "fast"]),
+    "rates upside down": ("moons --rates 1:0.1", ["lower one first", "1.0:0.1"]),
+    "rates in letters": ("moons --rates a:b", ["--rates", "LOW:HIGH", "'a:b'"]),
+    "rates from zero": ("moons --rates 0:1", ["positive numbers", "0.0:1.0"]),
+    "a single rate": ("moons --rates 0.1", ["--rates", "LOW:HIGH", "'0.1'"]),
+    "three rates": ("moons --rates 0.1:1:10", ["--rates", "LOW:HIGH", "'0.1:1:10'"]),
+    "rate and rates": ("moons --rates 0.1:1 --learning-rate 1", ["--learning-rate", "--rates"]),
+    "search without a range": ("moons --search feedback-alignment.scale", ["--search", "RULE.NAME=LOW:HIGH"]),
+    "search with half a range": ("moons --search feedback-alignment.scale=1", ["--search", "LOW:HIGH", "'1'"]),
+    "search for an absent rule": ("moons --rules backprop --search nosuch.scale=1:2", ["'nosuch.scale'", "no rule"]),
+    "search for an absent number": ("moons --search feedback-alignment.nosuch=1:2", ["no number 'nosuch'"]),
+    "search upside down": ("moons --search feedback-alignment.scale=2:1", ["lower one first", "2.0:1.0"]),
+    "search with tuning off": (
+        "moons --tune 0 --search feedback-alignment.scale=1:2",
+        ["tun", "search"],
+    ),
+    "rates with tuning off": ("moons --tune 0 --rates 0.1:1", ["tun", "rates"]),
+    "unknown option": ("moons --learningrate 1", ["--learningrate"]),
+    "no data": ("", ["DATA"]),
+}
+DATA = {
+    "unknown data set": ("nosuch", ["'nosuch'", "ascribe datasets"]),
+    "data set with a typing error": ("mons", ["'mons'", "did you mean 'moons'"]),
+    "option of another data set": ("digits --noise 0.1", ["digits", "noise"]),
+    "target of a data set": ("moons --target label", ["moons", "target"]),
+    "task of a data set": ("moons --task binary", ["moons", "task"]),
+    "no samples": ("moons --samples 0", ["samples", "0"]),
+    "negative samples": ("moons --samples -10", ["samples", "-10"]),
+    "too few samples": ("moons --samples 3", ["samples=3", "too few"]),
+    "negative noise": ("moons --noise -0.1", ["noise", "-0.1"]),
+    "noise that is no number": ("moons --noise nan", ["noise", "nan"]),
+    "classes in words": ("digits --classes one,two", ["--classes", "'one,two'"]),
+    "one class": ("digits --classes 3", ["classes", "3"]),
+    "class that is not there": ("digits --classes 3,12", ["classes", "12"]),
+    "negative data seed": ("moons --data-seed -1", ["seed", "-1"]),
+    "absent file": ("./nosuch.csv", ["no file 'nosuch.csv'"]),
+    "absent file with a close name": ("./god.csv", ["'god.csv'", "did you mean 'good.csv'"]),
+    "empty file": ("empty.csv", ["empty.csv", "is empty"]),
+    "header only": ("header.csv", ["header.csv", "no rows"]),
+    "ragged": ("ragged.csv", ["ragged.csv", "line 3", "3 cells"]),
+    "constant target": ("constant.csv", ["'label'", "'x' everywhere"]),
+    "one class only": ("one-class.csv", ["'label'", "'1' everywhere"]),
+    "column without values": ("gaps.csv", ["'b'", "no value"]),
+    "few rows": ("few.csv", ["few.csv", "10 examples", "3"]),
+    "a missing value": ("holes.csv", ["holes.csv", "1 missing", "'a'"]),
+    "too many texts": ("words.csv", ["'a'", "40 different texts"]),
+    "a typing error among numbers": ("typo.csv", ["'a'", "line 9", "'1o'"]),
+    "one column": ("one-column.csv", ["one-column.csv", "two columns"]),
+    "absent target": ("good.csv --target lable", ["'lable'", "did you mean 'label'"]),
+    "target number too high": ("good.csv --target 7", ["good.csv", "target=7"]),
+    "unknown task": ("good.csv --task ranking", ["task", "'ranking'"]),
+    "regression on words": ("good.csv --task regression", ["'label'", "texts"]),
+    "unknown policy": ("holes.csv --missing guess", ["missing", "'guess'"]),
+    "noise for a file": ("good.csv --noise 1", ["file", "noise"]),
+    "binary garbage": ("garbage.csv", ["garbage.csv", "binary"]),
+    "garbage as Parquet": ("garbage.parquet", ["garbage.parquet"]),
+    "folder for a file": ("a-folder.csv", ["a-folder.csv", "folder"]),
+    "broken NPZ": ("broken.npz", ["broken.npz", "not a readable NPZ"]),
+    "NPZ with objects": ("objects.npz", ["objects.npz", "Python objects"]),
+    "NPZ without targets": ("lonely.npz", ["lonely.npz", "x", "y"]),
+    "NPZ with uneven rows": ("uneven.npz", ["uneven.npz", "(20, 2)", "(19,)"]),
+}
+OUT = {
+    "out is a file": ("moons --out a-file", ["'a-file'", "is a file", "--out"]),
+    "out is someone's folder": ("moons --out thesis", ["'thesis'", "no finished ascribe record"]),
+    "out is someone's folder, overwriting": ("moons --out thesis --overwrite", ["'thesis'", "no finished"]),
+    "out is half a record": ("moons --out half --overwrite", ["'half'", "no finished ascribe record"]),
+    "out is a record": ("moons --out record", ["'record'", "--overwrite"]),
+    "out below a file": ("moons --out a-file/results", ["'a-file/results'", "cannot be written"]),
+    "out far below a file": ("moons --out a-file/results/today", ["'a-file/results/today'", "cannot be written"]),
+    "out where nobody may write": ("moons --out /proc/results", ["'/proc/results'", "cannot be written"]),
+    "out with too long a name": (f"moons --out {'x' * 300}", ["cannot be written", "too long"]),
+}
+CASES = {name: (f"compare {line}", wanted) for name, (line, wanted) in (RULES | SETTINGS | DATA | OUT).items()} | {
+    "unknown command": ("comapre moons", ["comapre"]),
+    "unknown option of rules": ("rules --all", ["--all"]),
+    "report on nothing": ("report nosuch", ["'nosuch'", "no ascribe record"]),
+    "report on an empty folder": ("report nothing", ["'nothing'", "no ascribe record"]),
+    "report on someone's folder": ("report thesis", ["'thesis'", "no ascribe record"]),
+    "report on a file": ("report a-file", ["'a-file'", "no ascribe record"]),
+    "report on a damaged record": ("report damaged", ["damaged", "backpropagation.npz"]),
+    "report on a later format": ("report later", ["later", "format 99"]),
+    "report into a folder": ("report record --out thesis", ["--out", "'thesis'", "folder"]),
+    "report below a file": ("report record --out a-file/page.html", ["'a-file/page.html'", "cannot be written"]),
+    "report without a folder": ("report", ["FOLDER"]),
+}
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """One folder with all files, for all cases: none of them may change it."""
+    folder = tmp_path_factory.mktemp("workplace")
+    files(folder)
+    with pytest.MonkeyPatch.context() as patch:
+        plain(patch)
+        for name in ("record", "damaged", "later"):
+            comparison().save(folder / name)
+    curves = folder / "damaged" / "curves" / "backpropagation.npz"
+    curves.write_bytes(curves.read_bytes()[:100])
+    record = folder / "later" / "record.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"format": 99}))
+    return folder, snapshot(folder)
+
+
+@pytest.fixture(autouse=True)
+def inside(workplace, monkeypatch):
+    monkeypatch.chdir(workplace[0])
+
+
+@pytest.mark.parametrize(("line", "fragments"), CASES.values(), ids=CASES)
+def test_a_wrong_input_gets_one_sentence_and_exit_code_2(workplace, capsys, line, fragments):
+    code = main(line.split())
+    out, err = capsys.readouterr()
+    assert code == 2, err
+    assert not out
+    assert err.startswith("ascribe: ")
+    assert err.endswith("\n")
+    assert err.count("\n") == 1
+    assert err.rstrip()[-1] in ".`"
+    assert "Traceback" not in err
+    for fragment in fragments:
+        assert fragment in err
+    assert snapshot(workplace[0]) == workplace[1]
+
+
+def test_there_are_many_cases():
+    assert len(CASES) >= 45
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permission bits do not bind root")
+def test_a_folder_that_may_not_be_written_is_refused_before_the_work(tmp_path, capsys):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    assert main(["compare", "moons", "--out", str(tmp_path / "locked" / "results")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("line", ["moons --out a-file", "moons --rules nosuch", "nosuch", "moons --network lenet"])
+def test_nothing_is_trained_before_the_refusal(line, monkeypatch):
+    def trained(*_, **__):
+        raise AssertionError("this was too late")
+
+    monkeypatch.setattr(module._Plan, "carry_out", trained)
+    assert main(["compare", *line.split()]) == 2

@@ -1,0 +1,30 @@
+"""One small comparison, trained once, that the tests of the store, the command line and the interface share."""
+
+import functools
+
+from ascribe import compare, datasets, report
+
+RULES = ("backpropagation", "feedback-alignment")
+OPTIONS = {"network": "4", "seeds": 2, "tune": 2, "tune_seeds": 1, "epochs": 3}
+SAMPLES = 60
+COMMAND_LINE = ["moons", "--samples", str(SAMPLES), "--rules", ",".join(RULES), "--network", "4", "--seeds", "2"]
+COMMAND_LINE += ["--tune", "2", "--tune-seeds", "1", "--epochs", "3"]
+
+
+@functools.cache
+def comparison():
+    return compare(datasets.load("moons", samples=SAMPLES), rules=list(RULES), **OPTIONS)
+
+
+def plain(monkeypatch):
+    """A page without its pictures, for tests that are about something else."""
+    monkeypatch.setattr(report, "save_figures", lambda comparison, folder: [])
+    monkeypatch.setattr(report, "write_page", lambda comparison, path: path.write_text("<!doctype html>") and path)
+
+
+def snapshot(folder):
+    """Everything under a folder, hidden files too: names, and bytes of files."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }

@@ -1,0 +1,358 @@
+"""What was saved comes back bit for bit; what is not a whole record is refused in a sentence."""
+
+import csv
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+import ascribe
+from ascribe import networks, report, store
+from ascribe.errors import UserError
+from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Network
+from ascribe.store import parameters
+
+from .case import RULES, snapshot
+
+pytestmark = pytest.mark.usefixtures("plain_page")
+
+
+@pytest.fixture
+def saved(finished, tmp_path):
+    finished.save(tmp_path / "record")
+    return tmp_path / "record"
+
+
+def test_a_record_comes_back_bit_for_bit(finished, saved):
+    loaded = ascribe.load(saved)
+    assert loaded.configuration == finished.configuration
+    assert loaded.data.checksum == finished.data.checksum
+    assert list(loaded.runs) == list(finished.runs) == list(RULES)
+    for name, runs in finished.runs.items():
+        again = loaded.runs[name]
+        for table in ("curves", "scores"):
+            ours, theirs = getattr(runs, table), getattr(again, table)
+            assert list(ours) == list(theirs)
+            for key, values in ours.items():
+                assert values.dtype == theirs[key].dtype
+                np.testing.assert_array_equal(values, theirs[key], err_msg=key)
+        for ours, theirs in zip(
+            jax.tree.leaves((runs.networks, runs.states)), jax.tree.leaves((again.networks, again.states)), strict=True
+        ):
+            assert ours.dtype == theirs.dtype
+            np.testing.assert_array_equal(ours, theirs)
+        plain = ("rule", "loss", "seeds", "hyperparameters", "seconds", "compile_seconds", "optimizer", "notes")
+        for field in plain:
+            assert getattr(runs, field) == getattr(again, field), field
+        np.testing.assert_array_equal(runs.diverged_at, again.diverged_at)
+        np.testing.assert_array_equal(runs.learning_rates, again.learning_rates)
+
+
+def test_tuning_comes_back_bit_for_bit(finished, saved):
+    loaded = ascribe.load(saved)
+    for name, tuning in finished.tuning.items():
+        again = loaded.tuning[name]
+        for field in dataclasses.fields(tuning):
+            ours, theirs = getattr(tuning, field.name), getattr(again, field.name)
+            if isinstance(ours, np.ndarray):
+                np.testing.assert_array_equal(ours, theirs)
+            else:
+                assert ours == theirs, field.name
+
+
+def test_predictions_before_and_after_are_the_same(finished, saved):
+    loaded = ascribe.load(saved)
+    x = finished.data.test.inputs
+    for name, runs in finished.runs.items():
+        np.testing.assert_array_equal(runs.outputs(x), loaded.runs[name].outputs(x))
+        np.testing.assert_array_equal(runs.predict(x), loaded.runs[name].predict(x))
+        np.testing.assert_array_equal(runs.probabilities(x), loaded.runs[name].probabilities(x))
+
+
+def test_the_table_before_and_after_is_the_same(finished, saved):
+    assert ascribe.load(saved).table() == finished.table()
+
+
+def refuse(constant):
+    raise AssertionError(f"{constant} is no JSON")
+
+
+def diverged(finished):
+    """The comparison with a run that diverged: NaN where scores were."""
+    runs = finished.runs["feedback-alignment"]
+    scores = {name: np.array([np.nan, values[1]]) for name, values in runs.scores.items()}
+    curves = {name: np.where(np.arange(values.shape[1]) < 1, values, np.nan) for name, values in runs.curves.items()}
+    broken = dataclasses.replace(runs, scores=scores, curves=curves, diverged_at=np.array([1, -1]))
+    return dataclasses.replace(finished, runs=finished.runs | {"feedback-alignment": broken})
+
+
+def test_the_record_is_strict_json_even_where_a_run_diverged(finished, tmp_path):
+    diverged(finished).save(tmp_path / "record")
+    content = json.loads((tmp_path / "record" / "record.json").read_text(), parse_constant=refuse)
+    about = content["rules"]["feedback-alignment"]
+    assert about["status"] == ["diverged", "finished"]
+    assert about["diverged_at_epoch"] == [1, -1]
+    assert about["scores"]["test_accuracy"][0] is None
+    assert about["scores"]["test_accuracy"][1] == finished.runs["feedback-alignment"].test_accuracy[1]
+    again = ascribe.load(tmp_path / "record").runs["feedback-alignment"]
+    assert math.isnan(again.test_accuracy[0])
+    np.testing.assert_array_equal(again.diverged, [True, False])
+
+
+def test_the_record_names_what_a_reader_needs(finished, saved):
+    content = json.loads((saved / "record.json").read_text(), parse_constant=refuse)
+    assert content["configuration"]["versions"]["ascribe"] == ascribe.__version__
+    assert content["data"]["checksum"] == finished.data.checksum
+    for name, runs in finished.runs.items():
+        assert content["rules"][name]["learning_rate"] == runs.learning_rates[0]
+        assert content["rules"][name]["tuning"]["candidates"] == list(finished.tuning[name].learning_rates)
+    for name, checksum in content["files"].items():
+        assert hashlib.sha256((saved / name).read_bytes()).hexdigest() == checksum
+
+
+def test_the_csv_has_one_row_a_run(finished, saved):
+    with (saved / "runs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    wanted = [(name, str(seed)) for name, runs in finished.runs.items() for seed in runs.seeds]
+    assert [(row["rule"], row["seed"]) for row in rows] == wanted
+    assert [float(row["test_accuracy"]) for row in rows] == [
+        value for runs in finished.runs.values() for value in runs.test_accuracy
+    ]
+
+
+def test_a_record_is_not_replaced_unless_asked(finished, saved):
+    before = snapshot(saved.parent)
+    with pytest.raises(UserError, match="--overwrite"):
+        finished.save(saved)
+    assert snapshot(saved.parent) == before
+
+
+def test_overwriting_replaces_the_whole_record(finished, saved):
+    (saved / "curves" / "left-over.npz").write_bytes(b"of an earlier run")
+    finished.save(saved, overwrite=True)
+    assert not (saved / "curves" / "left-over.npz").exists()
+    assert sorted(path.name for path in saved.parent.iterdir()) == ["record"]
+    assert list(ascribe.load(saved).runs) == list(RULES)
+
+
+def test_an_empty_folder_and_a_new_path_are_filled(finished, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "empty", tmp_path / "one" / "two" / "three"):
+        page = finished.save(folder)
+        assert page == folder / "index.html"
+        assert page.is_file()
+        assert list(ascribe.load(folder).runs) == list(RULES)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_foreign_folder_is_left_alone(finished, tmp_path, overwrite):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    before = snapshot(tmp_path)
+    with pytest.raises(UserError, match="no finished ascribe record"):
+        finished.save(tmp_path / "mine", overwrite=overwrite)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, OSError, KeyboardInterrupt, MemoryError])
+@pytest.mark.parametrize("existing", [False, True], ids=["a new folder", "over an old record"])
+def test_a_crash_while_saving_leaves_everything_as_it_was(finished, tmp_path, monkeypatch, failure, existing):
+    folder = tmp_path / "results" / "record"
+    folder.parent.mkdir()
+    if existing:
+        finished.save(folder)
+    before = snapshot(tmp_path)
+
+    def crash(comparison, path):
+        path.write_text("half a page")
+        raise failure("in the middle")
+
+    monkeypatch.setattr(report, "write_page", crash)
+    with pytest.raises(UserError if failure is OSError else failure):
+        finished.save(folder, overwrite=True)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_crash_while_replacing_keeps_the_old_record(finished, saved, monkeypatch):
+    """The last step of all: the new folder cannot take the old one's place."""
+    before = snapshot(saved.parent)
+    real, moves = os.replace, []
+
+    def replace(source, target):
+        moves.append(target)
+        if len(moves) == 2:
+            raise OSError(5, "Input/output error")
+        return real(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(UserError, match="Input/output error"):
+        finished.save(saved, overwrite=True)
+    assert snapshot(saved.parent) == before
+
+
+def reseal(folder):
+    """Writes today's checksums into the record, as if the files had been damaged before they were recorded."""
+    path = folder / "record.json"
+    content = json.loads(path.read_text())
+    content["files"] = {
+        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in content["files"]
+    }
+    path.write_text(json.dumps(content))
+
+
+def edited(change):
+    def damage(folder):
+        content = json.loads((folder / "record.json").read_text())
+        change(content)
+        (folder / "record.json").write_text(json.dumps(content))
+
+    return damage
+
+
+def written(name, content, seal=False):
+    def damage(folder):
+        old = (folder / name).read_bytes()
+        (folder / name).write_bytes(content(old) if callable(content) else content)
+        if seal:
+            reseal(folder)
+
+    return damage
+
+
+def missing(name):
+    return lambda folder: (folder / name).unlink()
+
+
+NPZ, TENSORS = "curves/backpropagation.npz", "parameters/backpropagation.safetensors"
+DAMAGE = {
+    "no record": (missing("record.json"), "holds no ascribe record"),
+    "an empty record": (written("record.json", b""), "damaged"),
+    "half a record": (written("record.json", lambda old: old[: len(old) // 2]), "damaged"),
+    "a record that is no text": (written("record.json", b"\xff\xfe\x00"), "damaged"),
+    "a record that is a list": (written("record.json", b"[1, 2]"), "damaged"),
+    "a record that is a number": (written("record.json", b"1"), "damaged"),
+    "a record without a format": (edited(lambda content: content.pop("format")), "damaged"),
+    "a newer format": (edited(lambda content: content.update(format=99)), "format 99"),
+    "no rules": (edited(lambda content: content.pop("rules")), "damaged"),
+    "rules in a list": (edited(lambda content: content.update(rules=[1])), "damaged"),
+    "files in a list": (edited(lambda content: content.update(files=["record.json"])), "damaged"),
+    "no seeds": (edited(lambda content: content["rules"]["backpropagation"].pop("seeds")), "damaged"),
+    "no card": (edited(lambda content: content["data"].pop("title")), "damaged"),
+    "missing curves": (missing(NPZ), "damaged"),
+    "missing parameters": (missing(TENSORS), "damaged"),
+    "missing data": (missing("data.npz"), "damaged"),
+    "changed curves": (written(NPZ, lambda old: old[:-1] + bytes([old[-1] ^ 1])), "not the one that was recorded"),
+    "changed parameters": (written(TENSORS, lambda old: old + b"x"), "not the one that was recorded"),
+    "changed data": (written("data.npz", lambda old: old[:100]), "not the one that was recorded"),
+    "curves that never were": (written(NPZ, b"not a zip", seal=True), "damaged"),
+    "empty curves": (written(NPZ, b"", seal=True), "damaged"),
+    "half the curves": (written(NPZ, lambda old: old[: len(old) // 2], seal=True), "damaged"),
+    "curves with rot in the middle": (
+        written(NPZ, lambda old: old[:200] + b"\xff" * 50 + old[250:], seal=True),
+        "damaged",
+    ),
+    "parameters that never were": (written(TENSORS, b"not a tensor", seal=True), "damaged"),
+    "half the parameters": (written(TENSORS, lambda old: old[: len(old) // 2], seal=True), "damaged"),
+    "parameters of another network": (
+        lambda folder: safetensors_of(folder / TENSORS, {"linear1.weight": np.zeros((2, 4, 2))}) or reseal(folder),
+        "damaged",
+    ),
+}
+
+
+def safetensors_of(path, tensors):
+    import safetensors.numpy  # noqa: PLC0415
+
+    config = json.dumps(networks.mlp([2, 4, 1]).config())
+    safetensors.numpy.save_file(tensors, path, {"network": config})
+
+
+@pytest.mark.parametrize(("damage", "fragment"), DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_record_is_refused_in_one_sentence(saved, damage, fragment):
+    damage(saved)
+    with pytest.raises(UserError, match=fragment) as caught:
+        ascribe.load(saved)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert sentence.endswith(".")
+    assert str(saved.name) in sentence
+
+
+@pytest.mark.parametrize("where", ["nowhere", "a-file", "an-empty-folder"])
+def test_what_is_no_record_at_all_is_refused(tmp_path, where):
+    (tmp_path / "a-file").write_text("{}")
+    (tmp_path / "an-empty-folder").mkdir()
+    with pytest.raises(UserError, match=f"{where}.*holds no ascribe record"):
+        ascribe.load(tmp_path / where)
+
+
+HOSTILE = [
+    "../../escape", "/etc/passwd", "..", ".", "", "a/b", "a-b", "a b", "con:aux", "Ünïcode ✓", "<script>", "x" * 300,
+    "new\nline", "null\0byte", "%s{0}",
+]  # fmt: skip
+
+
+def test_hostile_names_of_rules_stay_inside_the_folder(finished, tmp_path):
+    runs = finished.runs["backpropagation"]
+    hostile = dataclasses.replace(finished, runs=dict.fromkeys(HOSTILE, runs), tuning={})
+    (tmp_path / "inside").mkdir()
+    hostile.save(tmp_path / "inside" / "record")
+    assert [path.name for path in tmp_path.iterdir()] == ["inside"]
+    assert [path.name for path in (tmp_path / "inside").iterdir()] == ["record"]
+    assert len(list((tmp_path / "inside" / "record" / "curves").iterdir())) == len(HOSTILE)
+    loaded = ascribe.load(tmp_path / "inside" / "record")
+    assert list(loaded.runs) == HOSTILE
+    np.testing.assert_array_equal(loaded.runs[".."].train_loss, runs.train_loss)
+
+
+def test_large_data_is_described_but_not_kept(finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["ascribe.store.record"], "SMALL_DATA", 10)
+    finished.save(tmp_path / "record")
+    assert not (tmp_path / "record" / "data.npz").exists()
+    loaded = ascribe.load(tmp_path / "record")
+    assert loaded.data.input_shape == finished.data.input_shape
+    assert loaded.data.task == finished.data.task
+    assert len(loaded.data.train) == 0
+    np.testing.assert_array_equal(
+        loaded.runs["backpropagation"].predict(finished.data.test.inputs),
+        finished.runs["backpropagation"].predict(finished.data.test.inputs),
+    )
+
+
+def test_every_layer_survives_its_parameter_file(tmp_path):
+    layers = [Conv2d(1, 2, 3, padding=1, bias=False), BatchNorm(2, momentum=0.5), Activation("leaky-relu")]
+    layers += [MaxPool2d(2), Flatten(), Dropout(0.25), Linear(8, 3, initializer="orthogonal")]
+    template = Network(layers)
+    rng = np.random.default_rng(0)
+    draw = lambda leaf: rng.normal(size=(2, *leaf.shape))
+    stacked, states = jax.tree.map(draw, template), jax.tree.map(draw, template.initial_state())
+    parameters.save_parameters(tmp_path / "p.safetensors", stacked, states, template)
+    again, stacked_again, states_again = parameters.load_parameters(tmp_path / "p.safetensors")
+    assert again.config() == template.config()
+    assert again.names == template.names
+    for ours, theirs in zip(
+        jax.tree.leaves((stacked, states)), jax.tree.leaves((stacked_again, states_again)), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_fresh_folders_are_numbered(tmp_path):
+    assert store.fresh_folder(tmp_path, "moons") == tmp_path / "moons-001"
+    (tmp_path / "moons-001").mkdir()
+    (tmp_path / "moons-003").mkdir()
+    assert store.fresh_folder(tmp_path, "moons") == tmp_path / "moons-002"
+    (tmp_path / "moons-002").write_text("a file counts too")
+    assert store.fresh_folder(tmp_path, "moons") == tmp_path / "moons-004"
+
+
+def test_asking_whether_a_folder_will_do_leaves_no_trace(tmp_path):
+    store.check_folder(tmp_path / "new" / "folder")
+    store.check_folder(tmp_path)
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
+    assert not list(tmp_path.rglob(".ascribe-*"))

@@ -1,0 +1,202 @@
+"""Scores are what scikit-learn and NumPy say of the predictions on the test split."""
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from sklearn import metrics as sklearn_metrics
+
+from ascribe import losses, train
+from ascribe.errors import UserError
+from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, Network
+from ascribe.training import devices
+from ascribe.training import evaluate as evaluation
+from ascribe.training.evaluate import Examples, evaluate
+from ascribe.training.seeds import streams
+
+from . import tiny
+
+SEEDS = (0, 1)
+
+
+def trained(network, dataset, **changes):
+    chosen = {"optimizer": "sgd", "learning_rate": 0.5, "epochs": 2, "batch_size": tiny.BATCH, "diagnostics": False}
+    return train(network, dataset, "backpropagation", seeds=SEEDS, **(chosen | changes))
+
+
+@pytest.fixture(scope="module")
+def regression():
+    return trained(tiny.mlp(2), tiny.data("regression", 2), learning_rate=0.1)
+
+
+def in_original_unit(dataset, split):
+    return split.targets * dataset.target_scale + dataset.target_mean
+
+
+def test_rmse_is_scikit_learn_s_in_the_target_s_unit(regression):
+    truth = in_original_unit(regression.data, regression.data.test)
+    for predicted, score in zip(regression.predict(regression.data.test.inputs), regression.test_rmse, strict=True):
+        mean_squared = sklearn_metrics.mean_squared_error(truth, predicted, multioutput="uniform_average")
+        np.testing.assert_allclose(score, np.sqrt(mean_squared), rtol=1e-10)
+
+
+def test_r2_is_scikit_learn_s(regression):
+    truth = in_original_unit(regression.data, regression.data.test)
+    for predicted, score in zip(regression.predict(regression.data.test.inputs), regression.test_r2, strict=True):
+        wanted = sklearn_metrics.r2_score(truth, predicted, multioutput="uniform_average")
+        np.testing.assert_allclose(score, wanted, rtol=1e-9)
+
+
+def test_the_last_validation_score_is_that_of_the_final_network(regression):
+    truth = in_original_unit(regression.data, regression.data.validation)
+    predicted = regression.predict(regression.data.validation.inputs)
+    for one, curve in zip(predicted, regression.validation_rmse, strict=True):
+        np.testing.assert_allclose(curve[-1], np.sqrt(np.mean((truth - one) ** 2)), rtol=1e-10)
+
+
+def test_probabilities_are_for_classes(regression):
+    with pytest.raises(UserError, match="`predict`"):
+        regression.probabilities(regression.data.test.inputs)
+
+
+def test_inputs_of_another_shape_are_refused_with_both_shapes(regression):
+    with pytest.raises(UserError, match=r"\(examples, 2\); got \(4, 3\)"):
+        regression.predict(np.zeros((4, 3)))
+
+
+HEADS = {
+    "one logit": ("binary", 1, None, None),
+    "two logits": ("binary", 2, None, None),
+    "explicit logistic output": ("binary", 1, "logistic", "bernoulli-cross-entropy"),
+    "squared error on one output": ("binary", 1, None, "squared-error"),
+    "squared error on three outputs": ("classification", 3, None, "squared-error"),
+    "three independent labels": ("classification", 3, None, "bernoulli-cross-entropy"),
+}
+
+
+@pytest.mark.parametrize(("task", "outputs", "function", "loss"), HEADS.values(), ids=HEADS)
+def test_accuracy_is_the_share_of_right_predictions(task, outputs, function, loss):
+    dataset = tiny.data(task)
+    runs = trained(tiny.mlp(outputs, output_activation=function), dataset, loss=loss)
+    test = dataset.test
+    x, classes = test.inputs.astype(float), len(dataset.class_names)
+    predicted, probabilities = runs.predict(test.inputs), runs.probabilities(test.inputs)
+    assert predicted.shape == (len(SEEDS), len(test))
+    assert probabilities.shape == (len(SEEDS), len(test), classes)
+    np.testing.assert_allclose(probabilities.sum(axis=-1), 1.0, rtol=1e-12)
+    for i in range(len(SEEDS)):
+        w1, b1, w2, b2 = (leaf[i] for leaf in jax.tree.leaves(runs.networks))
+        z = np.tanh(x @ w1.T + b1) @ w2.T + b2
+        limit = 0.5 if loss == "squared-error" else 0.0  # between the targets 0 and 1, or where the logistic is ½
+        labels = (z[:, 0] > limit).astype(int) if outputs == 1 else np.argmax(z, axis=1)
+        np.testing.assert_array_equal(predicted[i], labels)
+        np.testing.assert_allclose(runs.test_accuracy[i], np.mean(labels == test.targets), rtol=1e-12)
+    assert len(np.unique(predicted)) > 1
+
+
+@pytest.mark.parametrize("loss", ["bernoulli-cross-entropy", "squared-error"])
+def test_many_examples_are_evaluated_in_chunks_without_a_difference(loss, monkeypatch):
+    network = tiny.mlp(1)
+    input_key, target_key = jr.split(jr.key(0))
+    count = 2 * evaluation.CHUNK + 77
+    inputs = jr.normal(input_key, (count, 2))
+    if loss == "squared-error":
+        targets, names = jr.normal(target_key, (count, 1)), ("loss", "rmse", "r2")
+    else:
+        targets, names = jr.randint(target_key, (count,), 0, 2, jnp.int32), ("loss", "accuracy")
+    examples = Examples(inputs, targets, jnp.full(1, 3.0))
+    state, chosen = network.initial_state(), losses.get(loss)
+    chunked = evaluate(network, state, examples, chosen)
+    monkeypatch.setattr(evaluation, "CHUNK", count)
+    whole = evaluate(network, state, examples, chosen)
+    assert set(chunked) == set(whole) == set(names)
+    for name in names:
+        np.testing.assert_allclose(chunked[name], whole[name], rtol=1e-12, err_msg=name)
+
+    z, t = np.asarray(network(inputs)), np.asarray(targets).reshape(count, 1)
+    if loss == "squared-error":
+        np.testing.assert_allclose(chunked["loss"], 0.5 * np.mean((z - t) ** 2), rtol=1e-12)
+        np.testing.assert_allclose(chunked["rmse"], 3 * np.sqrt(np.mean((z - t) ** 2)), rtol=1e-12)
+        np.testing.assert_allclose(chunked["r2"], sklearn_metrics.r2_score(t, z), rtol=1e-10)
+    else:
+        np.testing.assert_allclose(chunked["loss"], np.mean(np.log1p(np.exp(z)) - t * z), rtol=1e-12)
+        np.testing.assert_allclose(chunked["accuracy"], np.mean((z > 0) == t), rtol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def normalized():
+    """One full-batch step of a network with batch normalization and dropout."""
+    layers = [Linear(2, 3), BatchNorm(3), Activation("tanh"), Dropout(0.5), Linear(3, 1)]
+    return trained(Network(layers), tiny.data(), epochs=1, batch_size=1000)
+
+
+def test_the_running_statistics_move_towards_the_batch_s(normalized):
+    x = normalized.data.train.inputs.astype(float)
+    for i, seed in enumerate(SEEDS):
+        start = normalized.network.initialize(streams(jnp.asarray(seed, jnp.uint32)).network)
+        z = x @ np.asarray(start["linear1"].weight).T
+        mean, variance = (array[i] for array in normalized.states[1])
+        np.testing.assert_allclose(mean, 0.1 * z.mean(axis=0), rtol=1e-10)
+        np.testing.assert_allclose(variance, 0.9 + 0.1 * z.var(axis=0), rtol=1e-10)
+
+
+def test_predictions_use_the_running_statistics_and_no_dropout(normalized):
+    x = normalized.data.test.inputs.astype(float)
+    outputs = normalized.outputs(normalized.data.test.inputs)
+    for i in range(len(SEEDS)):
+        n = jax.tree.map(lambda leaf, i=i: leaf[i], normalized.networks)
+        mean, variance = (array[i] for array in normalized.states[1])
+        z = x @ n["linear1"].weight.T + n["linear1"].bias
+        z = n["batchnorm1"].scale * (z - mean) / np.sqrt(variance + 1e-5) + n["batchnorm1"].shift
+        np.testing.assert_allclose(outputs[i], np.tanh(z) @ n["linear2"].weight.T + n["linear2"].bias, rtol=1e-10)
+    accuracy = np.mean(normalized.predict(normalized.data.test.inputs) == normalized.data.test.targets[None], axis=1)
+    np.testing.assert_allclose(normalized.test_accuracy, accuracy, rtol=1e-12)
+
+
+def test_dropout_silences_about_half_of_the_hidden_units(normalized):
+    """In one step a silent unit for all examples has no gradient; here every unit of every seed has moved."""
+    for i, seed in enumerate(SEEDS):
+        start = normalized.network.initialize(streams(jnp.asarray(seed, jnp.uint32)).network)
+        assert np.all(np.asarray(start["linear2"].weight) != normalized.networks["linear2"].weight[i])
+
+
+def test_convolutional_runs_in_turn_equal_those_at_once(monkeypatch):
+    layers = [Conv2d(1, 2, 3), Activation("tanh"), Flatten(), Linear(2 * 2 * 2, 3)]
+    dataset = tiny.data("classification", shape=(4, 4, 1))
+    assert devices.one_after_another(Network(layers)) == (jax.default_backend() == "cpu")
+    found = []
+    for in_turn in (True, False):
+        monkeypatch.setattr(devices, "one_after_another", lambda network, answer=in_turn: answer)
+        found.append(trained(Network(layers), dataset))
+    for name in ("train_loss", "validation_loss", "test_loss"):
+        np.testing.assert_allclose(getattr(found[0], name), getattr(found[1], name), rtol=1e-10, err_msg=name)
+    for ours, theirs in zip(jax.tree.leaves(found[0].networks), jax.tree.leaves(found[1].networks), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-13)
+
+
+def test_images_become_vectors_for_a_network_that_begins_dense():
+    dataset = tiny.data("classification", shape=(4, 4, 1))
+    runs = trained(tiny.mlp(3, features=16), dataset, epochs=1)
+    predicted = runs.predict(dataset.test.inputs)
+    np.testing.assert_allclose(runs.test_accuracy, np.mean(predicted == dataset.test.targets[None], axis=1), rtol=1e-12)
+    np.testing.assert_array_equal(predicted, runs.predict(dataset.test.inputs.reshape(-1, 16)))
+
+
+def test_the_best_epoch_on_validation_is_the_one_that_is_tested():
+    dataset = tiny.data()
+    rule = tiny.Spoils(good=4 * tiny.STEPS)
+    chosen = {"optimizer": "adam", "learning_rate": 0.1, "epochs": 14, "batch_size": tiny.BATCH, "diagnostics": False}
+    runs = train(tiny.mlp(), dataset, rule, seeds=SEEDS, select="best-validation", **chosen)
+    right = runs.predict(dataset.validation.inputs) == dataset.validation.targets[None]
+    best = runs.validation_accuracy.max(axis=1)
+    assert np.all(best > runs.validation_accuracy[:, -1])
+    np.testing.assert_allclose(right.mean(axis=1), best, rtol=1e-12)
+    # Of the epochs with that accuracy, the one with the lowest loss.
+    z = runs.outputs(dataset.validation.inputs)[..., 0]
+    loss = np.mean(np.log1p(np.exp(z)) - dataset.validation.targets * z, axis=1)
+    tied = np.where(runs.validation_accuracy == best[:, None], runs.validation_loss, np.inf)
+    np.testing.assert_allclose(loss, tied.min(axis=1), rtol=1e-10)
+    np.testing.assert_allclose(
+        runs.test_accuracy, np.mean(runs.predict(dataset.test.inputs) == dataset.test.targets[None], axis=1), rtol=1e-12
+    )

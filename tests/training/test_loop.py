@@ -1,0 +1,262 @@
+"""The loop does what a hand-written one does, step by step, and a run that breaks does not touch its neighbors."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+
+from ascribe import train
+from ascribe.errors import UserError
+from ascribe.rules import AbstractRule, Backpropagation, Batch, KolenPollack
+from ascribe.training import Specification, optimizers
+from ascribe.training.batches import epoch_indices
+from ascribe.training.seeds import streams
+
+from . import tiny
+
+SEEDS = (0, 5)
+RATE = 0.3
+
+
+def seed_array(seed):
+    return jnp.asarray(seed, jnp.uint32)
+
+
+class NumpySGD:
+    def __init__(self, rate):
+        self.rate = rate
+
+    def __call__(self, i, gradient):
+        return -self.rate * gradient
+
+
+class NumpyAdam:
+    def __init__(self, rate):
+        self.rate, self.moments = rate, {}
+
+    def __call__(self, i, gradient):
+        m, v, t = self.moments.get(i, (0.0, 0.0, 0))
+        m, v, t = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2, t + 1
+        self.moments[i] = (m, v, t)
+        return -self.rate * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+
+
+def numpy_training(network, dataset, seed, optimizer, link):
+    """Backpropagation written out in NumPy: the mean loss of every epoch, and the parameters w1, b1, w2, b2."""
+    keys = streams(seed_array(seed))
+    start = network.initialize(keys.network)
+    layers = [start[name] for name in start.synaptic]
+    parameters = [np.asarray(a) for layer in layers for a in (layer.weight, layer.bias)]
+    x = dataset.train.inputs.astype(np.float64)
+    t = dataset.train.targets.reshape(len(x), -1).astype(np.float64)
+    curve = []
+    for epoch in range(tiny.EPOCHS):
+        losses = []
+        for indices in np.asarray(epoch_indices(jr.fold_in(keys.batches, epoch), len(x), tiny.BATCH)):
+            w1, b1, w2, b2 = parameters
+            loss, (dw1, dw2), (db1, db2) = tiny.numpy_backpropagation((w1, w2), (b1, b2), x[indices], t[indices], link)
+            losses.append(loss)
+            parameters = [p + optimizer(i, g) for i, (p, g) in enumerate(zip(parameters, (dw1, db1, dw2, db2)))]
+        curve.append(np.mean(losses))
+    return curve, parameters
+
+
+@pytest.mark.parametrize(
+    ("task", "outputs", "link", "optimizer", "by_hand"),
+    [("binary", 1, "logistic", "adam", NumpyAdam), ("regression", 2, "identity", "sgd", NumpySGD)],
+)
+def test_training_is_the_numpy_loop(task, outputs, link, optimizer, by_hand):
+    dataset, network = tiny.data(task, outputs), tiny.mlp(outputs)
+    runs = train(
+        network,
+        dataset,
+        "backpropagation",
+        optimizer=optimizer,
+        learning_rate=RATE,
+        epochs=tiny.EPOCHS,
+        batch_size=tiny.BATCH,
+        seeds=SEEDS,
+        diagnostics=False,
+    )
+    for i, seed in enumerate(SEEDS):
+        curve, parameters = numpy_training(network, dataset, seed, by_hand(RATE), link)
+        np.testing.assert_allclose(runs.train_loss[i], curve, rtol=1e-10)
+        for ours, theirs in zip(jax.tree.leaves(runs.networks), parameters, strict=True):
+            np.testing.assert_allclose(ours[i], theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def breaking():
+    """Four runs of one program: twice with two of them broken, by a gradient and by a rate, and once all healthy."""
+    dataset = tiny.data("regression")
+    experiment = tiny.experiment(tiny.mlp(), dataset, tiny.Breaks(), 4, epochs=4)
+
+    def shard(after, rate):
+        specifications = [
+            Specification(0, 0.1, (("after", 1e9),)),
+            Specification(1, 0.1, (("after", after),)),
+            Specification(2, rate, (("after", 1e9),)),
+            Specification(3, 0.1, (("after", 1e9),)),
+        ]
+        trained = experiment.train(specifications, "training")
+        return trained, trained.runs(specifications)
+
+    return shard(4.0, 1e200), shard(1e9, 0.1)
+
+
+def test_divergence_is_marked_with_its_epoch(breaking):
+    # Step 4 is in epoch 1 of three steps; a rate of 1e200 overflows in the second step, in epoch 0.
+    np.testing.assert_array_equal(breaking[0][1].diverged_at, [-1, 4 // tiny.STEPS, 0, -1])
+    np.testing.assert_array_equal(breaking[0][1].diverged, [False, True, True, False])
+    np.testing.assert_array_equal(breaking[1][1].diverged_at, [-1] * 4)
+
+
+def test_a_diverged_run_scores_nan_and_no_other_does(breaking):
+    for name, score in breaking[0][1].scores.items():
+        np.testing.assert_array_equal(np.isnan(score), [False, True, True, False], err_msg=name)
+    for score in breaking[1][1].scores.values():
+        assert np.all(np.isfinite(score))
+
+
+def test_a_diverged_run_keeps_its_curve_up_to_there(breaking):
+    np.testing.assert_array_equal(breaking[0][1].train_loss[1, 0], breaking[1][1].train_loss[1, 0])
+
+
+def test_the_neighbors_of_a_diverged_run_are_bit_identical(breaking):
+    (broken, broken_runs), (healthy, healthy_runs) = breaking
+    for name, curve in broken.curves().items():
+        np.testing.assert_array_equal(curve[[0, 3]], healthy.curves()[name][[0, 3]], err_msg=name)
+    for name, score in broken_runs.scores.items():
+        np.testing.assert_array_equal(score[[0, 3]], healthy_runs.scores[name][[0, 3]], err_msg=name)
+    for ours, theirs in zip(
+        jax.tree.leaves(broken_runs.networks), jax.tree.leaves(healthy_runs.networks), strict=True
+    ):
+        np.testing.assert_array_equal(ours[[0, 3]], theirs[[0, 3]])
+
+
+class Hooked(AbstractRule):
+    """Its own step moves nothing; afterwards it halves the weights and counts; at the end it sets the last bias."""
+
+    def init(self, network, data, *, key):
+        return jnp.asarray(0)
+
+    def __call__(self, network, state, batch, *, key):
+        return tiny.Still()(network, state, batch, key=key)
+
+    def after_update(self, trainables, state):
+        return jax.tree.map(lambda leaf: leaf / 2, trainables), state + 1
+
+    def finish(self, network, state, data):
+        bias = jnp.full(1, 1000 * state + data.inputs.shape[0], float)
+        return eqx.tree_at(lambda n: n["linear2"].bias, network, bias)
+
+
+def test_the_hooks_of_a_rule_are_called_and_the_finished_network_is_tested():
+    dataset = tiny.data()
+    runs = train(tiny.mlp(), dataset, Hooked(), epochs=2, batch_size=tiny.BATCH, seeds=SEEDS, diagnostics=False)
+    steps = 2 * tiny.STEPS
+    for i, seed in enumerate(SEEDS):
+        start = tiny.mlp().initialize(streams(seed_array(seed)).network)
+        for name in start.synaptic:
+            np.testing.assert_allclose(runs.networks[name].weight[i], start[name].weight / 2**steps, rtol=1e-14)
+    np.testing.assert_array_equal(runs.networks["linear2"].bias, [[1000 * steps + tiny.TRAIN]] * 2)
+    # With such a bias every answer is "yes".
+    np.testing.assert_array_equal(runs.test_accuracy, [np.mean(dataset.test.targets == 1)] * 2)
+    assert runs.rule == "Hooked"
+
+
+def moved(runs):
+    """How far every number went from its start, `(seeds, numbers)`."""
+    found = []
+    for i, seed in enumerate(runs.seeds):
+        start = runs.network.initialize(streams(seed_array(seed)).network)
+        ends = jax.tree.leaves(runs.networks)
+        found.append(np.concatenate([np.ravel(e[i] - s) for e, s in zip(ends, jax.tree.leaves(start), strict=True)]))
+    return np.array(found)
+
+
+def test_a_schedule_is_an_optimizer():
+    schedule = lambda rate: optax.sgd(optax.exponential_decay(rate, 2, 0.5))
+    runs = train(
+        tiny.mlp(),
+        tiny.data(),
+        tiny.Constant(),
+        optimizer=schedule,
+        learning_rate=0.25,
+        epochs=2,
+        batch_size=tiny.BATCH,
+        seeds=SEEDS,
+        diagnostics=False,
+    )
+    wanted = -0.25 * sum(0.5 ** (step / 2) for step in range(2 * tiny.STEPS))
+    np.testing.assert_allclose(moved(runs), wanted, rtol=1e-7)  # Optax counts its steps in float32
+    np.testing.assert_array_equal(runs.learning_rates, [0.25, 0.25])
+
+
+def test_parts_have_the_optimizers_of_their_labels():
+    """Kolen-Pollack with Adam for the network and SGD for the feedback, against both written out."""
+    dataset, network, rule, rate = tiny.data(), tiny.mlp(), KolenPollack(decay=0.01), 0.1
+    steps = 3
+    optimizer = {"network": "adam", "feedback": "sgd"}
+    experiment = tiny.experiment(network, dataset, rule, 1, optimizer=optimizer, epochs=steps, batch_size=1000)
+    trained = tiny.final_states(experiment.train([Specification(4, rate)], "training")).trainables
+
+    keys = streams(seed_array(4))
+    x, t = jnp.asarray(dataset.train.inputs, float), jnp.asarray(dataset.train.targets)
+    everything = Batch(x, t, experiment.settings.loss)
+    current = rule.trainables(network.initialize(keys.network), everything, key=jr.split(keys.rule, 3)[0])
+    feedback, adam = np.asarray(current.feedback["linear2"]), NumpyAdam(rate)
+    numbers = [np.asarray(leaf) for leaf in jax.tree.leaves(current.network)]
+    for _ in range(steps):
+        w1, b1, w2, b2 = numbers
+        x_, t_ = np.asarray(x), np.asarray(t)[:, None]
+        hidden = np.tanh(x_ @ w1.T + b1)
+        delta2 = (1 / (1 + np.exp(-(hidden @ w2.T + b2))) - t_) / len(x_)
+        delta1 = (delta2 @ feedback) * (1 - hidden**2)
+        gradients = [delta1.T @ x_, delta1.sum(0), delta2.T @ hidden, delta2.sum(0)]
+        numbers = [n + adam(i, g) for i, (n, g) in enumerate(zip(numbers, gradients, strict=True))]
+        feedback = 0.99 * (feedback - rate * gradients[2])
+        numbers[2] = 0.99 * numbers[2]
+    np.testing.assert_allclose(trained.feedback["linear2"][0], feedback, rtol=1e-10)
+    for ours, theirs in zip(jax.tree.leaves(trained.network), numbers, strict=True):
+        np.testing.assert_allclose(ours[0], theirs, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", list(optimizers.OPTIMIZERS))
+def test_every_optimizer_by_name_descends_a_bowl(optimizer):
+    low, high = optimizers.search_range(optimizer)
+    made = optimizers.transformation(optimizers.factory(optimizer), jnp.asarray(np.sqrt(low * high)), None)
+    x = jnp.asarray([1.0, -2.0])
+    state = made.init(x)
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(3):
+            updates, state = made.update(x, state, x)
+            x = optax.apply_updates(x, updates)
+    assert np.all(np.abs(x) < [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "fragment"),
+    [
+        ("sdg", "unknown optimizer 'sdg'"),
+        ({"feedback": "sgd"}, "`network` always"),
+        ({"network": "sgd", "head": "adam"}, "labels network, auxiliary, feedback"),
+        ({"network": "sgd", "feedback": "adm"}, "unknown optimizer 'adm'"),
+    ],
+)
+def test_an_optimizer_that_is_none_is_refused(optimizer, fragment):
+    with pytest.raises(UserError, match=fragment):
+        optimizers.factory(optimizer)
+
+
+def test_the_credit_s_loss_is_the_one_before_the_step():
+    """The first epoch's loss of a full batch is that of the initial network."""
+    dataset, network = tiny.data("regression"), tiny.mlp()
+    runs = train(network, dataset, Backpropagation(), epochs=1, batch_size=1000, seeds=[9], diagnostics=False)
+    start = network.initialize(streams(seed_array(9)).network)
+    y = np.asarray(start(jnp.asarray(dataset.train.inputs, float)))
+    wanted = 0.5 * np.mean((y - dataset.train.targets) ** 2)
+    np.testing.assert_allclose(runs.train_loss, [[wanted]], rtol=1e-12)

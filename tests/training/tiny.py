@@ -1,0 +1,142 @@
+"""Data sets, networks and rules so small that a program compiles in a second or two."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ascribe import networks, training
+from ascribe.datasets import Dataset, Split
+from ascribe.rules import AbstractRule, Backpropagation, Credit
+
+TRAIN, VALIDATION, TEST = 26, 11, 13
+BATCH, STEPS, EPOCHS = 8, 3, 3  # 26 = 3 · 8 + 2: two examples sit out in every epoch
+
+
+def data(task="binary", outputs=1, features=2, shape=None, seed=0):
+    """Random inputs, targets that follow from them; regression targets in a unit of their own."""
+    rng = np.random.default_rng(seed)
+    shape = (features,) if shape is None else shape
+    direction = rng.normal(size=(int(np.prod(shape)), max(outputs, 3)))
+    direction /= np.linalg.norm(direction, axis=0)
+    parts = {}
+    for name, count in (("train", TRAIN), ("validation", VALIDATION), ("test", TEST)):
+        inputs = rng.normal(size=(count, *shape)).astype(np.float32)
+        drive = inputs.reshape(count, -1) @ direction + 0.3 * rng.normal(size=(count, direction.shape[1]))
+        if task == "regression":
+            targets = np.tanh(drive[:, :outputs]).astype(np.float32)
+        elif task == "binary":
+            targets = (drive[:, 0] > 0).astype(np.int32)
+        else:
+            targets = np.argmax(drive[:, :3], axis=1).astype(np.int32)
+        parts[name] = Split(inputs, targets)
+    names = {"binary": ("no", "yes"), "classification": ("a", "b", "c"), "regression": ()}[task]
+    unit = {}
+    if task == "regression":
+        unit = {"target_mean": np.linspace(-3.0, 5.0, outputs), "target_scale": np.linspace(0.5, 20.0, outputs)}
+    return Dataset("tiny", task, **parts, class_names=names, **unit)
+
+
+def mlp(outputs=1, activation="tanh", output_activation=None, features=2):
+    return networks.mlp([features, 3, outputs], activation=activation, output_activation=output_activation)
+
+
+def settings(network, dataset, **changes):
+    """Checked settings as `train` makes them, without diagnostics."""
+    chosen = {
+        "optimizer": "sgd",
+        "epochs": EPOCHS,
+        "batch_size": BATCH,
+        "select": "last",
+        "loss": None,
+        "diagnostics": False,
+    }
+    return training.make_settings(network, dataset, **(chosen | changes))
+
+
+def experiment(network, dataset, rule, width, **changes):
+    chosen = settings(network, dataset, **changes)
+    return training.Experiment(network, dataset, rule, chosen, width=width, name=type(rule).__name__)
+
+
+def final_states(trained):
+    """The states of all runs of one shard, after the last epoch."""
+    ((count, _, states),) = trained.parts
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], states)
+
+
+class Recorder(AbstractRule):
+    """Another rule that writes down the weights it began with and the batches it was given, in order."""
+
+    inner: AbstractRule
+    steps: int = eqx.field(static=True, default=EPOCHS * STEPS)
+    batch: int = eqx.field(static=True, default=BATCH)
+
+    def init(self, network, data, *, key):
+        seen = jnp.full((self.steps, self.batch), -1)
+        return {"first": network, "seen": seen, "step": jnp.asarray(0), "inner": self.inner.init(network, data, key=key)}
+
+    def __call__(self, network, state, batch, *, key):
+        credit = self.inner(network, state["inner"], batch, key=key)
+        seen = state["seen"].at[state["step"]].set(batch.indices)
+        state = state | {"seen": seen, "step": state["step"] + 1, "inner": credit.state}
+        return Credit(credit.loss, credit.gradients, state, credit.network_state)
+
+
+class Still(AbstractRule):
+    """Moves nothing."""
+
+    def __call__(self, network, state, batch, *, key):
+        credit = Backpropagation()(network, None, batch, key=key)
+        return Credit(credit.loss, jax.tree.map(jnp.zeros_like, credit.gradients), state, credit.network_state)
+
+
+class Constant(AbstractRule):
+    """The gradient one for every number, so that the weights show what the optimizer did with it."""
+
+    def __call__(self, network, state, batch, *, key):
+        credit = Backpropagation()(network, None, batch, key=key)
+        return Credit(credit.loss, jax.tree.map(jnp.ones_like, credit.gradients), state, credit.network_state)
+
+
+class Breaks(AbstractRule):
+    """Backpropagation whose gradient is infinite in step number `after`."""
+
+    after: jax.Array = eqx.field(converter=jnp.asarray, default=1e9)
+
+    def init(self, network, data, *, key):
+        return jnp.asarray(0)
+
+    def __call__(self, network, state, batch, *, key):
+        credit = Backpropagation()(network, None, batch, key=key)
+        broken = state == self.after.astype(state.dtype)
+        gradients = jax.tree.map(lambda g: jnp.where(broken, jnp.inf, g), credit.gradients)
+        return Credit(credit.loss, gradients, state + 1, credit.network_state)
+
+
+class Spoils(AbstractRule):
+    """Backpropagation that turns around after `good` steps."""
+
+    good: int = eqx.field(static=True, default=2 * STEPS)
+
+    def init(self, network, data, *, key):
+        return jnp.asarray(0)
+
+    def __call__(self, network, state, batch, *, key):
+        credit = Backpropagation()(network, None, batch, key=key)
+        sign = jnp.where(state < self.good, 1.0, -4.0)
+        return Credit(credit.loss, jax.tree.map(lambda g: sign * g, credit.gradients), state + 1, credit.network_state)
+
+
+def numpy_backpropagation(weights, biases, x, t, link):
+    """Loss and gradients of a two-layer tanh network in NumPy: Bernoulli cross entropy or half the squared error."""
+    (w1, w2), (b1, b2) = weights, biases
+    hidden = np.tanh(x @ w1.T + b1)
+    z = hidden @ w2.T + b2
+    y = 1 / (1 + np.exp(-z)) if link == "logistic" else z
+    per_output = -(t * np.log(y) + (1 - t) * np.log(1 - y)) if link == "logistic" else 0.5 * (y - t) ** 2
+    delta2 = (y - t) / len(x)
+    delta1 = (delta2 @ w2) * (1 - hidden**2)
+    return per_output.sum(axis=1).mean(), (delta1.T @ x, delta2.T @ hidden), (delta1.sum(0), delta2.sum(0))
+
+
