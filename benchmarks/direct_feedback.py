@@ -25,7 +25,9 @@ def main():
         state, run, data, train = training(network, rule, inputs, targets, batch_size=BATCH)
         compiled = jax.jit(train).lower(state, run, data, batches, key).compile()
         operations[rule] = floating_point_operations(compiled)
-        programs[rule] = lambda compiled=compiled, a=(state, run, data, batches, key): jax.block_until_ready(compiled(*a))
+        programs[rule] = lambda compiled=compiled, a=(state, run, data, batches, key): jax.block_until_ready(
+            compiled(*a)
+        )
     times = alternate(programs)
     report(
         "784-6×1024-10, batch 512, SGD",

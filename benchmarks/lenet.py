@@ -62,7 +62,8 @@ def one_device_vmap(seeds, form):
     usual = conv2d.convolve
     conv2d.convolve = lambda *a, **k: usual(*a, **{**k, "form": form})
     try:
-        program = jax.jit(lambda s: jax.vmap(lambda s: train(s, run, data, batches, jr.key(0)))(s)).lower(states).compile()
+        together = jax.vmap(lambda one: train(one, run, data, batches, jr.key(0)))
+        program = jax.jit(together).lower(states).compile()
     finally:
         conv2d.convolve = usual
     return lambda: jax.block_until_ready(program(states))

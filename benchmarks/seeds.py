@@ -6,6 +6,8 @@ written by hand shuffles and trains, and evaluates the validation loss every epo
 Run: `python benchmarks/seeds.py` (PyTorch: extra `oracle`; skipped where it is missing)
 """
 
+import itertools
+
 import ascribe
 
 ascribe.use_all_cores()
@@ -70,7 +72,9 @@ def by_hand(data):
 
     mesh = devices.mesh_for(SEEDS)
     program = jax.jit(
-        jax.shard_map(all_seeds, mesh=mesh, in_specs=(P("runs"), P(), P(), P(), P()), out_specs=P("runs"), check_vma=False)
+        jax.shard_map(
+            all_seeds, mesh=mesh, in_specs=(P("runs"), P(), P(), P(), P()), out_specs=P("runs"), check_vma=False
+        )
     )
     keys = jr.split(jr.key(0), SEEDS)
     data_everywhere = devices.replicate((*arrays, *validation), mesh)
@@ -83,7 +87,7 @@ def pytorch(data):
 
     x, y = torch.from_numpy(data.train.inputs), torch.from_numpy(data.train.targets).float()[:, None]
     layers = []
-    for fan_in, fan_out in zip(SIZES[:-1], SIZES[1:], strict=True):
+    for fan_in, fan_out in itertools.pairwise(SIZES):
         layers += [torch.nn.Linear(fan_in, fan_out), torch.nn.ReLU()]
     model = torch.nn.Sequential(*layers[:-1])
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)

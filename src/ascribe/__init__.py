@@ -22,8 +22,6 @@ _WHERE = {
 }
 _MODULES = ("datasets", "networks", "losses", "metrics", "rules", "training", "search", "store", "report")
 
-__all__ = ["__version__", *_WHERE, *_MODULES]
-
 if TYPE_CHECKING:
     from ascribe import datasets as datasets
     from ascribe import losses as losses
@@ -55,4 +53,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted(["__version__", *_WHERE, *_MODULES])

@@ -59,7 +59,7 @@ class Comparison:
     def to_frame(self) -> Any:
         """One row a run as a pandas data frame (extra `tables`): rule, seed, learning rate, status and every score."""
         try:
-            import pandas
+            import pandas  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise UserError("a data frame needs pandas: pip install 'ascribe[tables]'.") from error
         records = []
@@ -94,7 +94,7 @@ def load(folder: str | Path) -> Comparison:
 def compare(
     data: Dataset,
     *,
-    rules: Sequence[str | AbstractRule] | None = None,  # noqa: F811 - the public name
+    rules: Sequence[str | AbstractRule] | None = None,
     network: NetworkLike = "64x64",
     seeds: int | Sequence[int] = 10,
     tune: int = 8,
@@ -103,7 +103,7 @@ def compare(
     batch_size: int = 32,
     optimizer: Any = "adam",
     learning_rate: float = 1e-3,
-    search: Mapping[str, tuple[float, float]] | None = None,  # noqa: F811 - the public name
+    search: Mapping[str, tuple[float, float]] | None = None,
     select: str = "last",
     loss: str | losses.Loss | None = None,
     activation: str = "relu",
@@ -148,9 +148,11 @@ def compare(
     }
     _check_search(search or {}, plans)
     first = max(TUNING_SEEDS, max(seeds) + 1)
-    tuning_seeds = tuple(range(first, first + tune_seeds)) if first + tune_seeds < 2**31 else tuple(
-        seed for seed in range(len(seeds) + tune_seeds) if seed not in seeds
-    )[:tune_seeds]
+    tuning_seeds = (
+        tuple(range(first, first + tune_seeds))
+        if first + tune_seeds < 2**31
+        else tuple(seed for seed in range(len(seeds) + tune_seeds) if seed not in seeds)[:tune_seeds]
+    )
 
     runs: dict[str, Runs] = {}
     tunings: dict[str, Tuning] = {}
@@ -212,17 +214,15 @@ class _Plan:
             change = forced.pop("network")
             source = change(source) if isinstance(source, Network) else (lambda key, made=source: change(made(key)))
             notes.append("network changed by the rule")
-        for setting in forced:
+        for setting, value in forced.items():
             if setting not in ("optimizer", "batch_size", "learning_rate"):
                 raise UserError(
                     f"the rule {name} forces {setting!r}: it can force network, optimizer, batch_size, learning_rate."
                 )
-            notes.append(f"{setting} forced to {optimizers.describe(forced[setting])}")
+            notes.append(f"{setting} forced to {optimizers.describe(value)}")
         tune = 0 if "learning_rate" in forced else own["tune"]
         own = {**own, **forced}
-        settings = make_settings(
-            source, data, optimizer=own["optimizer"], batch_size=own["batch_size"], **shared
-        )
+        settings = make_settings(source, data, optimizer=own["optimizer"], batch_size=own["batch_size"], **shared)
         ranges = search.ranges_of(name, rule, optimizers.search_range(own["optimizer"]), search_ranges)
         return cls(
             name, rule, source, data, settings, tune, own["learning_rate"], own["optimizer"], ranges, tuple(notes)

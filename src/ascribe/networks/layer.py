@@ -34,7 +34,8 @@ class AbstractLayer(eqx.Module):
 
     def initialize(self, key: Key) -> "AbstractLayer":
         """The same layer with fresh parameters."""
-        return type(self)(**self.config(), key=key)
+        build: Any = type(self)
+        return build(**self.config(), key=key)
 
     def initial_state(self) -> PyTree:
         """Normalization statistics before any example was seen; None for a layer that has none."""

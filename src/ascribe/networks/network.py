@@ -89,14 +89,16 @@ class Network(eqx.Module):
         return [{"layer": type(layer).__name__, **layer.config()} for layer in self.layers]
 
     def __str__(self) -> str:
+        weights = self.weights
         return " → ".join(
-            f"{name} {'×'.join(map(str, self[name].weight.shape))}" if layer.synaptic else name
-            for name, layer in zip(self.names, self.layers, strict=True)
+            f"{name} {'×'.join(map(str, weights[name].shape))}" if name in weights else name for name in self.names
         )
 
 
-def check_input(network: Network, shape: tuple[int, ...]) -> tuple[int, ...]:
+def check_input(network: Network, input_shape: tuple[int, ...]) -> tuple[int, ...]:
     """The output shape of one example of the given shape; a `UserError` says where the network does not accept it."""
+    layer: Any
+    shape: Any = tuple(input_shape)
     for name, layer in zip(network.names, network.layers, strict=True):
         expected = layer.weight.shape[1] if layer.kind == "linear" else None
         if expected is not None and (len(shape) != 1 or shape[0] != expected):

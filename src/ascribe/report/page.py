@@ -114,7 +114,11 @@ def _lines(comparison: Comparison, table: list[Row]) -> list[dict[str, Any]]:
     for row in table:
         score, difference = format_score(row)
         line = {"row": row, "color": colors[row.rule], "score": score, "difference": difference}
-        line |= {"area": format_number(row.area), "learning_rate": format_number(row.learning_rate), "seconds": format_seconds(row.seconds)}
+        line |= {
+            "area": format_number(row.area),
+            "learning_rate": format_number(row.learning_rate),
+            "seconds": format_seconds(row.seconds),
+        }
         lines.append(line | {"notes": format_notes(row), "reference": row.rule == comparison.reference})
     return lines
 

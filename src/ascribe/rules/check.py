@@ -34,9 +34,7 @@ def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None
     return Batch(inputs, targets, chosen)
 
 
-def value_and_credit(
-    rule: AbstractRule, loss: str | losses.Loss | None = None
-) -> Callable[..., tuple[Scalar, Credit]]:
+def value_and_credit(rule: AbstractRule, loss: str | losses.Loss | None = None) -> Callable[..., tuple[Scalar, Credit]]:
     """A rule with the manners of `jax.value_and_grad`, for any training loop.
 
     `value_and_credit(rule)(network, state, batch, key=key)` returns `(loss, credit)`; `credit.gradients` has the tree of
@@ -48,7 +46,7 @@ def value_and_credit(
     **Raises:** `UserError` where the rule trains more than the bare network that was given.
     """
 
-    def credited(trainables: Any, state: PyTree, batch: Any, *, key: Key | None = None) -> tuple[Scalar, Credit]:
+    def credited(trainables: Any, state: PyTree, batch: Any, *, key: Any = None) -> tuple[Scalar, Credit]:
         network = network_of(trainables)
         batch = as_batch(network, batch, loss)
         if isinstance(trainables, Network):
@@ -84,7 +82,11 @@ class Verification:
     def __str__(self) -> str:
         lines = [
             f"{self.rule} "
-            + (f"differs from backpropagation in {', '.join(self.differs)}" if self.differs else "is backpropagation here")
+            + (
+                f"differs from backpropagation in {', '.join(self.differs)}"
+                if self.differs
+                else "is backpropagation here"
+            )
         ]
         for name, degrees in self.angles.items():
             lines.append(f"  {name:>12}: angle {degrees:7.3f}°, norm ratio {self.norm_ratios[name]:.4g}")

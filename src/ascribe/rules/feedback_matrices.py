@@ -28,7 +28,9 @@ def random_feedback(network: Network, scale: Scalar, *, key: Key) -> dict[str, A
     found = {}
     for name, k in zip(transported(network), jr.split(key, len(network.synaptic) - 1), strict=True):
         weight, kind = network[name].weight, network[name].kind
-        found[name] = scale.astype(weight.dtype) * jr.normal(k, weight.shape, weight.dtype) / jnp.sqrt(
-            jnp.asarray(fan_in(weight, kind), weight.dtype)
+        found[name] = (
+            scale.astype(weight.dtype)
+            * jr.normal(k, weight.shape, weight.dtype)
+            / jnp.sqrt(jnp.asarray(fan_in(weight, kind), weight.dtype))
         )
     return found

@@ -40,11 +40,15 @@ class KolenPollack(AbstractRule):
     def after_update(self, trainables: Trainables, state: PyTree) -> tuple[Trainables, PyTree]:
         shrunk = {name: self._shrink(b) for name, b in trainables.feedback.items()}
         names = list(shrunk)
-        network = eqx.tree_at(
-            lambda n: [n[name].weight for name in names],
-            trainables.network,
-            [self._shrink(trainables.network[name].weight) for name in names],
-        ) if names else trainables.network
+        network = (
+            eqx.tree_at(
+                lambda n: [n[name].weight for name in names],
+                trainables.network,
+                [self._shrink(trainables.network[name].weight) for name in names],
+            )
+            if names
+            else trainables.network
+        )
         return Trainables(network, trainables.auxiliary, shrunk), state
 
     def feedback(self, trainables: Trainables, state: PyTree) -> dict[str, Array]:

@@ -146,7 +146,9 @@ def _load_class(name: str) -> type[AbstractRule]:
 
 def _class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
     if not path.is_file():
-        raise UserError(f"there is no rule file {str(path)!r}: write the path of a Python file, as in ./my_rule.py:MyRule.")
+        raise UserError(
+            f"there is no rule file {str(path)!r}: write the path of a Python file, as in ./my_rule.py:MyRule."
+        )
     module_name = f"ascribe_user_rule_{path.stem}_{abs(hash(path.resolve()))}"
     specification = importlib.util.spec_from_file_location(module_name, path)
     assert specification is not None and specification.loader is not None

@@ -94,7 +94,7 @@ def final_preactivation(network: Network, tape: Tape, loss: Loss) -> tuple[activ
     z = tape.inputs[-1] if named else tape.output
     if z.ndim != 2:
         raise UserError(f"a loss needs outputs of the shape (batch, outputs); the network gives {z.shape}.")
-    if function.name != loss.link and loss.link != "identity":
+    if loss.link not in (function.name, "identity"):
         raise UserError(
             f"the loss {loss.name} is made for {loss.link} outputs but the network ends in {function.name}: "
             f"leave the output activation out, or use the loss squared-error."

@@ -51,7 +51,7 @@ def candidates(count: int, ranges: Mapping[str, tuple[float, float]]) -> dict[st
     if len(ranges) == 1:
         ((name, (low, high)),) = ranges.items()
         return {name: np.geomspace(low, high, count) if count > 1 else np.asarray([np.sqrt(low * high)])}
-    from scipy.stats import qmc  # late: importing it is slow
+    from scipy.stats import qmc  # noqa: PLC0415 - importing it is slow
 
     points = qmc.Sobol(len(ranges), scramble=True, rng=0).random_base2(int(np.ceil(np.log2(max(count, 2)))))[:count]
     return {

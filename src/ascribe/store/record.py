@@ -1,11 +1,11 @@
 """The full record of a comparison, in open formats:
 
-    record.json               configuration, versions, rules, chosen rates, status, scores; checksums of the other files
-    runs.csv                  one row a run: rule, seed, rate, status, scores
-    curves/RULE.npz           every curve, (seeds, epochs), and what tuning tried
-    parameters/RULE.safetensors   the trained networks of all seeds
-    data.npz                  the data, where it is small
-    index.html, figures/      the page, and its pictures as PNG and SVG
+record.json               configuration, versions, rules, chosen rates, status, scores; checksums of the other files
+runs.csv                  one row a run: rule, seed, rate, status, scores
+curves/RULE.npz           every curve, (seeds, epochs), and what tuning tried
+parameters/RULE.safetensors   the trained networks of all seeds
+data.npz                  the data, where it is small
+index.html, figures/      the page, and its pictures as PNG and SVG
 """
 
 import csv
@@ -80,7 +80,9 @@ def load(folder: Path) -> dict[str, Any]:
     """
     path = folder / RECORD
     if not path.is_file():
-        raise UserError(f"{str(folder)!r} holds no ascribe record ({RECORD} is missing): name a folder that compare wrote.")
+        raise UserError(
+            f"{str(folder)!r} holds no ascribe record ({RECORD} is missing): name a folder that compare wrote."
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["format"]

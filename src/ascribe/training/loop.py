@@ -84,7 +84,7 @@ def initialize(settings: Settings, source: NetworkSource, run: Run, data: Data) 
     network = source.initialize(keys.network) if isinstance(source, Network) else source(keys.network)
     everything = all_examples(settings, data)
     rule_keys = jr.split(keys.rule, 3)
-    trainables = run.rule.trainables(network, everything, key=rule_keys[0])
+    trainables: Any = run.rule.trainables(network, everything, key=rule_keys[0])
     rule_state = run.rule.init(network, everything, key=rule_keys[1])
     optimizer = transformation(settings.optimizer, run.learning_rate, trainables)
     dtype = network.weights[network.synaptic[0]].dtype
@@ -127,9 +127,7 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
     return state if state.best is None else dataclasses.replace(state, best=_better(state, found))
 
 
-def step(
-    settings: Settings, run: Run, state: RunState, data: Data, indices: Array, key: Key
-) -> tuple[RunState, Array]:
+def step(settings: Settings, run: Run, state: RunState, data: Data, indices: Array, key: Key) -> tuple[RunState, Array]:
     """One mini-batch: the rule's credit, the optimizer's step, the rule's own after-update. Returns the loss before it."""
     batch = take(settings, data, indices, state.network_state)
     credit = run.rule(state.trainables, state.rule_state, batch, key=key)

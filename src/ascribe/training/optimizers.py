@@ -71,12 +71,10 @@ def transformation(
     """The Optax transformation at this (traced) learning rate. An unlabeled network counts as `network`."""
     if not isinstance(made, tuple):
         return optax.with_extra_args_support(made(learning_rate))
-    parts = {label: one(learning_rate) for label, one in made}
+    parts: dict[Any, optax.GradientTransformation] = {label: one(learning_rate) for label, one in made}
     if not isinstance(trainables, Trainables):
         return optax.with_extra_args_support(parts["network"])
-    labels = Trainables(
-        *(jax.tree.map(lambda _, label=label: label, getattr(trainables, label)) for label in LABELS)
-    )
+    labels = Trainables(*(jax.tree.map(lambda _, label=label: label, getattr(trainables, label)) for label in LABELS))
     return optax.with_extra_args_support(optax.multi_transform(parts, labels))
 
 

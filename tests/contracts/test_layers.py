@@ -1,0 +1,310 @@
+"""What every layer keeps, read from the table of layers; then what each one computes, beside NumPy and SciPy."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+from scipy.signal import correlate2d
+
+from ascribe import networks
+from ascribe.errors import UserError
+from ascribe.networks import (
+    LAYERS,
+    Activation,
+    AveragePool2d,
+    BatchNorm,
+    Conv2d,
+    Dropout,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    Network,
+    convolve,
+    initializers,
+    record,
+)
+
+from ..cases import assert_identical, shake
+
+# class name: the arguments, all of them unlike their defaults, and the input's shape
+CASES = {
+    "Linear": ({"fan_in": 5, "fan_out": 3, "bias": True, "initializer": "glorot-normal"}, (4, 5)),
+    "Conv2d": (
+        {
+            "channels": 2,
+            "fan_out": 3,
+            "kernel": 3,
+            "stride": 2,
+            "padding": 1,
+            "bias": True,
+            "initializer": "lecun-uniform",
+        },
+        (4, 7, 6, 2),
+    ),
+    "MaxPool2d": ({"window": 3}, (4, 7, 6, 2)),
+    "AveragePool2d": ({"window": 3}, (4, 7, 6, 2)),
+    "Flatten": ({}, (4, 3, 2, 2)),
+    "Dropout": ({"rate": 0.25}, (4, 6)),
+    "BatchNorm": ({"channels": 3, "momentum": 0.8, "epsilon": 0.01}, (4, 5, 3)),
+    "Activation": ({"function": "softplus"}, (4, 6)),
+}
+each_layer = pytest.mark.parametrize("name", list(LAYERS))
+
+
+def made(name):
+    """A layer with noise on its parameters, and an input; no two entries of it are equal."""
+    options, shape = CASES[name]
+    x = jr.permutation(jr.key(1), jnp.linspace(-2, 2, np.prod(shape))).reshape(shape)
+    return shake(LAYERS[name](**options, key=jr.key(0)), jr.key(2), 0.1), x
+
+
+def test_every_layer_has_a_case():
+    assert set(CASES) == set(LAYERS)
+
+
+@each_layer
+def test_config_is_what_the_layer_was_built_with(name):
+    layer, _ = made(name)
+    assert layer.config() == CASES[name][0]
+    assert LAYERS[name](**json.loads(json.dumps(layer.config()))).config() == layer.config()
+
+
+@each_layer
+def test_a_network_survives_the_trip_through_its_config(name):
+    layer, _ = made(name)
+    network = Network([layer, Linear(3, 2)])
+    copy = networks.from_config(json.loads(json.dumps(network.config())))
+    assert jax.tree.structure(copy) == jax.tree.structure(network)
+    assert copy.names == network.names
+    assert jax.tree.map(jnp.shape, copy) == jax.tree.map(jnp.shape, network)
+
+
+@each_layer
+def test_initialize_draws_other_numbers_into_the_same_structure(name):
+    layer, _ = made(name)
+    fresh, other = layer.initialize(jr.key(5)), layer.initialize(jr.key(6))
+    assert jax.tree.structure(fresh) == jax.tree.structure(layer)
+    assert jax.tree.map(jnp.shape, fresh) == jax.tree.map(jnp.shape, layer)
+    assert_identical(fresh, layer.initialize(jr.key(5)))
+    if layer.synaptic:
+        assert bool(jnp.all(fresh.weight != other.weight))
+        assert bool(jnp.all(fresh.bias == 0))
+    elif jax.tree.leaves(layer):
+        assert_identical(fresh, LAYERS[name](**CASES[name][0]))
+
+
+@each_layer
+@pytest.mark.parametrize("training", [False, True])
+def test_the_batch_axis_is_kept(name, training):
+    layer, x = made(name)
+    y, state = layer(x, layer.initial_state(), key=jr.key(3), training=training)
+    assert y.shape[0] == x.shape[0]
+    assert y.dtype == x.dtype
+    assert jax.tree.structure(state) == jax.tree.structure(layer.initial_state())
+
+
+@each_layer
+def test_inference_is_deterministic_and_sees_each_example_alone(name):
+    layer, x = made(name)
+    state = layer.initial_state()
+    y, after = layer(x, state, key=jr.key(3), training=False)
+    assert_identical(y, layer(x, state, training=False)[0])
+    assert_identical(after, state)
+    alone = jnp.concatenate([layer(x[i : i + 1], state, training=False)[0] for i in range(len(x))])
+    np.testing.assert_allclose(y, alone, rtol=1e-12, atol=1e-14)
+
+
+@each_layer
+def test_the_gradient_is_that_of_finite_differences(name):
+    layer, x = made(name)
+
+    def output(layer, x):
+        return layer(x, layer.initial_state(), key=jr.key(3), training=True)[0]
+
+    check_grads(output, (layer, x), order=1, modes=["rev"], rtol=1e-6, atol=1e-6)
+
+
+@each_layer
+def test_a_float32_layer_stays_float32(name):
+    layer, x = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), made(name))
+    assert layer(x, layer.initial_state(), key=jr.key(3), training=True)[0].dtype == jnp.float32
+
+
+@each_layer
+def test_the_tape_can_replay_the_layer(name):
+    layer, x = made(name)
+    after = layer(x, layer.initial_state(), key=jr.key(3), training=False)[0]
+    above = [Flatten(), Linear(int(np.prod(after.shape[1:])), 2)]
+    network = Network([layer, *above])
+    tape, _ = record(network, x, key=jr.key(7))
+    for i in range(3):
+        again = network.layers[i](tape.inputs[i], tape.state[i], key=tape.keys[i], training=True)[0]
+        assert_identical(again, tape.outputs(i))
+
+
+# What each one computes
+
+
+@pytest.mark.parametrize("form", ["native", "slices"])
+@pytest.mark.parametrize(("stride", "padding"), [(1, 0), (1, 2), (2, 0), (2, 1), (3, 2)])
+def test_convolution_is_scipy_s_correlation(stride, padding, form, getkey):
+    x, weight = jr.normal(getkey(), (2, 8, 7, 3)), jr.normal(getkey(), (3, 3, 3, 4))
+    padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    expected = np.stack(
+        [
+            [
+                sum(correlate2d(image[:, :, c], weight[:, :, c, k], mode="valid") for c in range(3))[::stride, ::stride]
+                for k in range(4)
+            ]
+            for image in padded
+        ]
+    ).transpose(0, 2, 3, 1)
+    z = convolve(x, weight, stride=stride, padding=padding, form=form)
+    np.testing.assert_allclose(z, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_convolutional_layer_adds_its_bias_to_every_pixel():
+    layer, x = made("Conv2d")
+    z = convolve(x, layer.weight, stride=2, padding=1)
+    np.testing.assert_array_equal(layer(x)[0], np.asarray(z) + np.asarray(layer.bias))
+
+
+def test_a_dense_layer_is_w_x_plus_b():
+    layer, x = made("Linear")
+    expected = [np.asarray(layer.weight) @ np.asarray(row) + np.asarray(layer.bias) for row in x]
+    np.testing.assert_allclose(layer(x)[0], expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("layer", [Linear(3, 2, bias=False), Conv2d(1, 2, 3, bias=False)], ids=lambda layer: layer.kind)
+def test_a_layer_without_bias_has_none(layer):
+    assert layer.bias is None
+    assert len(jax.tree.leaves(layer)) == 1
+    assert layer.config()["bias"] is False
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+@pytest.mark.parametrize(("layer", "reduction"), [(MaxPool2d, np.max), (AveragePool2d, np.mean)])
+def test_pooling_is_the_loop_over_windows(layer, reduction, window, getkey):
+    x = np.asarray(jr.normal(getkey(), (2, 7, 8, 3)))
+    rows, columns = 7 // window, 8 // window
+    expected = np.zeros((2, rows, columns, 3))
+    for i in range(rows):
+        for j in range(columns):
+            square = x[:, i * window : (i + 1) * window, j * window : (j + 1) * window]
+            expected[:, i, j] = reduction(square, axis=(1, 2))
+    np.testing.assert_allclose(layer(window)(jnp.asarray(x))[0], expected, rtol=1e-14)
+
+
+def test_tied_maxima_share_the_gradient():
+    gradient = jax.grad(lambda x: jnp.sum(MaxPool2d(2)(x)[0]))(jnp.ones((1, 2, 2, 1)))
+    np.testing.assert_array_equal(gradient, np.full((1, 2, 2, 1), 0.25))
+
+
+def test_normalization_uses_the_batch_in_training_and_the_statistics_outside():
+    layer, x = made("BatchNorm")
+    started = (jnp.array([1.0, 2.0, 3.0]), jnp.array([4.0, 5.0, 6.0]))
+    a = np.asarray(x).reshape(-1, 3)
+    scale, shift = np.asarray(layer.scale), np.asarray(layer.shift)
+    y, (mean, variance) = layer(x, started, training=True)
+    expected = scale * (a - a.mean(axis=0)) / np.sqrt(a.var(axis=0) + 0.01) + shift
+    np.testing.assert_allclose(y.reshape(-1, 3), expected, rtol=1e-12, atol=1e-13)
+    np.testing.assert_allclose(mean, 0.8 * np.array([1, 2, 3]) + 0.2 * a.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(variance, 0.8 * np.array([4, 5, 6]) + 0.2 * a.var(axis=0), rtol=1e-12)
+
+    y, state = layer(x, started, training=False)
+    expected = scale * (a - [1, 2, 3]) / np.sqrt(np.array([4, 5, 6]) + 0.01) + shift
+    np.testing.assert_allclose(y.reshape(-1, 3), expected, rtol=1e-12, atol=1e-13)
+    assert_identical(state, started)
+
+
+def test_normalization_starts_at_mean_zero_and_variance_one():
+    mean, variance = BatchNorm(2).initial_state()
+    np.testing.assert_array_equal(mean, [0, 0])
+    np.testing.assert_array_equal(variance, [1, 1])
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+def test_dropout_keeps_the_expected_activation(rate):
+    y = np.asarray(Dropout(rate)(jnp.ones((200, 500)), key=jr.key(0), training=True)[0])
+    np.testing.assert_allclose(np.unique(y), [0, 1 / (1 - rate)], rtol=1e-12)
+    deviation = np.sqrt(rate * (1 - rate) / y.size)
+    assert abs(np.mean(y == 0) - rate) < 4 * deviation
+    assert abs(np.mean(y) - 1) < 4 * deviation / (1 - rate)
+
+
+def test_dropout_is_off_outside_training_and_at_rate_zero():
+    x = jr.normal(jr.key(0), (3, 4))
+    assert_identical(Dropout(0.5)(x)[0], x)
+    assert_identical(Dropout(0.0)(x, training=True)[0], x)
+    with pytest.raises(UserError, match=r"pass `key=jax\.random\.key\(0\)`"):
+        Dropout(0.5)(x, training=True)
+
+
+@pytest.mark.parametrize(
+    ("law", "spread"),
+    [
+        ("he-normal", lambda fan_in, fan_out: np.sqrt(2 / fan_in)),
+        ("he-uniform", lambda fan_in, fan_out: np.sqrt(2 / fan_in)),
+        ("glorot-normal", lambda fan_in, fan_out: np.sqrt(2 / (fan_in + fan_out))),
+        ("glorot-uniform", lambda fan_in, fan_out: np.sqrt(2 / (fan_in + fan_out))),
+        ("lecun-normal", lambda fan_in, fan_out: np.sqrt(1 / fan_in)),
+        ("lecun-uniform", lambda fan_in, fan_out: np.sqrt(1 / fan_in)),
+    ],
+)
+def test_the_initial_weights_have_the_law_s_spread(law, spread):
+    """Standard deviations: He et al. (2015), Glorot & Bengio (2010), LeCun et al. (1998)."""
+    dense = np.asarray(Linear(500, 200, initializer=law, key=jr.key(1)).weight)
+    kernel = np.asarray(Conv2d(40, 120, 5, initializer=law, key=jr.key(2)).weight)
+    for weight, fan_in, fan_out in ((dense, 500, 200), (kernel, 25 * 40, 25 * 120)):
+        s = spread(fan_in, fan_out)
+        np.testing.assert_allclose(weight.std(), s, rtol=0.015)
+        assert abs(weight.mean()) < 4 * s / np.sqrt(weight.size)
+        if law.endswith("uniform"):
+            assert np.sqrt(3) * s * 0.999 < np.abs(weight).max() <= np.sqrt(3) * s
+
+
+@pytest.mark.parametrize(("fan_in", "fan_out"), [(6, 4), (4, 6), (5, 5)])
+def test_orthogonal_weights_are_orthonormal(fan_in, fan_out):
+    W = np.asarray(Linear(fan_in, fan_out, initializer="orthogonal", key=jr.key(0)).weight)
+    gram = W @ W.T if fan_out <= fan_in else W.T @ W
+    np.testing.assert_allclose(gram, np.eye(min(fan_in, fan_out)), atol=1e-12)
+
+
+def test_orthogonal_kernels_are_orthonormal_over_the_receptive_field():
+    W = np.asarray(Conv2d(2, 6, 3, initializer="orthogonal", key=jr.key(0)).weight).reshape(-1, 6)
+    np.testing.assert_allclose(W.T @ W, np.eye(6), atol=1e-12)
+
+
+def test_every_initializer_is_tested_here():
+    tested = {"he", "glorot", "lecun"}
+    assert set(initializers.names()) == {f"{a}-{b}" for a in tested for b in ("normal", "uniform")} | {
+        "orthogonal",
+        "zeros",
+    }
+    assert not np.any(Linear(3, 2, initializer="zeros").weight)
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (lambda: Linear(0, 2), "`fan_in` of Linear is a positive integer; got 0"),
+        (lambda: Linear(2, 1.5), "`fan_out` of Linear is a positive integer; got 1.5"),
+        (lambda: Linear(2, 2, initializer="he"), "unknown initializer 'he': choose one of he-normal"),
+        (lambda: Conv2d(1, 1, 0), "`kernel` of Conv2d is a positive integer; got 0"),
+        (lambda: Conv2d(1, 1, 3, stride=0), "`stride` of Conv2d"),
+        (lambda: Conv2d(1, 1, 3, padding=-1), "`padding` of Conv2d is a number of pixels, 0 or more; got -1"),
+        (lambda: MaxPool2d(0), "`window` of MaxPool2d is a positive number of pixels; got 0"),
+        (lambda: AveragePool2d(-2), "`window` of AveragePool2d"),
+        (lambda: Dropout(1.0), r"`rate` of Dropout is a probability in \[0, 1\); got 1.0"),
+        (lambda: BatchNorm(0), "`channels` of BatchNorm is a positive integer; got 0"),
+        (lambda: BatchNorm(2, momentum=1.0), r"`momentum` of BatchNorm lies in \[0, 1\); got 1.0"),
+        (lambda: Activation("rleu"), "unknown activation 'rleu': choose one of identity, logistic"),
+    ],
+)
+def test_a_bad_argument_meets_its_sentence(build, sentence):
+    with pytest.raises(UserError, match=sentence):
+        build()
