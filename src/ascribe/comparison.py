@@ -9,6 +9,7 @@ import dataclasses
 import importlib.metadata
 import platform
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ascribe.training import (
     Specification,
     check_rule,
     check_seeds,
+    devices,
     make_settings,
     optimizers,
     positive,
@@ -133,6 +135,8 @@ def compare(
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise UserError(f"`{name}` is an integer of at least {least}; got {value!r}.")
     positive("learning_rate", learning_rate)
+    if search and not tune:
+        raise UserError(f"tuning is off, so there is nothing to search in {', '.join(search)}: leave `search` out.")
     source = _network(network, data, activation)
     plans = {
         name: _Plan.make(
@@ -154,10 +158,14 @@ def compare(
         else tuple(seed for seed in range(len(seeds) + tune_seeds) if seed not in seeds)[:tune_seeds]
     )
 
+    placed: dict[Any, Any] = {}
+    experiments = {name: plan.experiment(len(seeds), placed, listener) for name, plan in plans.items()}
+    with ThreadPoolExecutor(devices.cores()) as pool:  # compiling keeps one core busy: several rules at a time
+        list(pool.map(lambda name: experiments[name].compile(plans[name].example()), plans))
     runs: dict[str, Runs] = {}
     tunings: dict[str, Tuning] = {}
     for name, plan in plans.items():
-        runs[name], tuning = plan.carry_out(seeds, tuning_seeds, listener)
+        runs[name], tuning = plan.carry_out(experiments[name], seeds, tuning_seeds)
         if tuning is not None:
             tunings[name] = tuning
     any_run = next(iter(runs.values()))
@@ -228,12 +236,26 @@ class _Plan:
             name, rule, source, data, settings, tune, own["learning_rate"], own["optimizer"], ranges, tuple(notes)
         )
 
-    def carry_out(
-        self, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...], listener: Listener
-    ) -> tuple[Runs, Tuning | None]:
-        experiment = Experiment(
-            self.source, self.data, self.rule, self.settings, width=len(seeds), name=self.name, listener=listener
+    def experiment(self, width: int, placed: dict[Any, Any], listener: Listener) -> Experiment:
+        return Experiment(
+            self.source,
+            self.data,
+            self.rule,
+            self.settings,
+            width=width,
+            name=self.name,
+            listener=listener,
+            placed=placed,
         )
+
+    def example(self) -> Specification:
+        """A run of the kind that will be trained: what tuned leaves it has decides what is compiled."""
+        leaves = [name for name in self.ranges if name != search.LEARNING_RATE] if self.tune else []
+        return Specification(0, self.learning_rate, tuple((name, self.ranges[name][0]) for name in leaves))
+
+    def carry_out(
+        self, experiment: Experiment, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]
+    ) -> tuple[Runs, Tuning | None]:
         tuning, notes = None, list(self.notes)
         rate, others = self.learning_rate, ()
         if self.tune:
@@ -258,7 +280,10 @@ def _chosen_rules(chosen: Sequence[str | AbstractRule] | None, data: Dataset) ->
         known = {name: rules.get(name) for name in rules.names()}
         return {name: rule for name, rule in known.items() if data.task in rule.tasks}
     if isinstance(chosen, str) or not chosen:
-        raise UserError(f"`rules` is a list of rules or of their names; got {chosen!r}.")
+        raise UserError(
+            f"`rules` is a list of at least one rule or name; got {chosen!r}: leave it out for all rules that can do the "
+            f"task, or list them with `ascribe rules`."
+        )
     found: dict[str, AbstractRule] = {}
     for one in chosen:
         rule = rules.get(one) if isinstance(one, str) else one

@@ -123,6 +123,7 @@ def test_the_gradient_is_that_of_finite_differences(name):
     layer, x = made(name)
 
     def output(layer, x):
+        layer, x = jax.tree.map(jnp.asarray, (layer, x))
         return layer(x, layer.initial_state(), key=jr.key(3), training=True)[0]
 
     check_grads(output, (layer, x), order=1, modes=["rev"], rtol=1e-6, atol=1e-6)
@@ -292,7 +293,7 @@ def test_every_initializer_is_tested_here():
     ("build", "sentence"),
     [
         (lambda: Linear(0, 2), "`fan_in` of Linear is a positive integer; got 0"),
-        (lambda: Linear(2, 1.5), "`fan_out` of Linear is a positive integer; got 1.5"),
+        (lambda: Linear(2, -1), "`fan_out` of Linear is a positive integer; got -1"),
         (lambda: Linear(2, 2, initializer="he"), "unknown initializer 'he': choose one of he-normal"),
         (lambda: Conv2d(1, 1, 0), "`kernel` of Conv2d is a positive integer; got 0"),
         (lambda: Conv2d(1, 1, 3, stride=0), "`stride` of Conv2d"),

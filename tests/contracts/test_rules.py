@@ -167,6 +167,18 @@ def test_a_diverged_run_leaves_the_others_alone(cell):
     assert len(cell.traces) == 1
 
 
+@pytest.mark.parametrize("name", rules.names())
+def test_a_hyper_parameter_is_the_same_program_however_its_number_was_written(name):
+    """An integer leaf, or one of another strength of type, would compile once more in the middle of a sweep."""
+    rule = rules.get(name)
+    for field in dataclasses.fields(rule):
+        if isinstance(getattr(rule, field.name), jax.Array):
+            for number in (0, 0.5, np.float64(0.5), np.float32(0.5), jnp.asarray(0.5), jnp.zeros(())):
+                other = rules.get(name, **{field.name: number})
+                assert jax.typeof(getattr(other, field.name)) == jax.typeof(getattr(rule, field.name))
+                assert jnp.issubdtype(getattr(other, field.name).dtype, jnp.floating)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("name", rules.names())
 def test_a_float32_network_gets_float32_numbers(name, loss):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -75,7 +76,10 @@ def files(folder):
 
 RULES = {
     "unknown rule": ("moons --rules nosuch", ["unknown rule 'nosuch'", "ascribe rules"]),
-    "rule with a typing error": ("moons --rules bakcpropagation", ["'bakcpropagation'", "did you mean backpropagation"]),
+    "rule with a typing error": (
+        "moons --rules bakcpropagation",
+        ["'bakcpropagation'", "did you mean backpropagation"],
+    ),
     "ambiguous beginning": ("moons --rules sign", ["'sign'", "sign-symmetry or sign-symmetry-batch-random"]),
     "missing rule file": ("moons --rules ./nosuch.py:Mine", ["no rule file 'nosuch.py'"]),
     "rule file with a syntax error": ("moons --rules ./broken.py:Mine", ["'broken.py'", "SyntaxError"]),
@@ -106,6 +110,7 @@ SETTINGS = {
     "no seeds": ("moons --seeds 0", ["seeds", "positive", "0"]),
     "negative seeds": ("moons --seeds -1", ["seeds", "-1"]),
     "half a seed": ("moons --seeds 1.5", ["--seeds", "1.5"]),
+    "half a sample": ("moons --samples 99.5", ["--samples", "99.5"]),
     "seeds in words": ("moons --seeds three", ["--seeds", "three"]),
     "no epochs": ("moons --epochs 0", ["epochs", "positive integer", "0"]),
     "negative epochs": ("moons --epochs -3", ["epochs", "-3"]),
@@ -133,9 +138,9 @@ SETTINGS = {
     "search upside down": ("moons --search feedback-alignment.scale=2:1", ["lower one first", "2.0:1.0"]),
     "search with tuning off": (
         "moons --tune 0 --search feedback-alignment.scale=1:2",
-        ["tun", "search"],
+        ["tuning", "is off", "--search"],
     ),
-    "rates with tuning off": ("moons --tune 0 --rates 0.1:1", ["tun", "rates"]),
+    "rates with tuning off": ("moons --tune 0 --rates 0.1:1", ["tuning", "is off", "--rates"]),
     "unknown option": ("moons --learningrate 1", ["--learningrate"]),
     "no data": ("", ["DATA"]),
 }
@@ -157,7 +162,7 @@ DATA = {
     "absent file": ("./nosuch.csv", ["no file 'nosuch.csv'"]),
     "absent file with a close name": ("./god.csv", ["'god.csv'", "did you mean 'good.csv'"]),
     "empty file": ("empty.csv", ["empty.csv", "is empty"]),
-    "header only": ("header.csv", ["header.csv", "no rows"]),
+    "header only": ("header.csv", ["header.csv", "10 examples"]),
     "ragged": ("ragged.csv", ["ragged.csv", "line 3", "3 cells"]),
     "constant target": ("constant.csv", ["'label'", "'x' everywhere"]),
     "one class only": ("one-class.csv", ["'label'", "'1' everywhere"]),
@@ -220,16 +225,24 @@ def workplace(tmp_path_factory):
     curves.write_bytes(curves.read_bytes()[:100])
     record = folder / "later" / "record.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"format": 99}))
-    return folder, snapshot(folder)
+    return folder
 
 
 @pytest.fixture(autouse=True)
 def inside(workplace, monkeypatch):
-    monkeypatch.chdir(workplace[0])
+    """In the folder, with the certainty that nothing is trained before a refusal."""
+
+    def trained(*_, **__):
+        raise AssertionError("this was too late")
+
+    monkeypatch.chdir(workplace)
+    monkeypatch.setattr(module._Plan, "carry_out", trained)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # importing a rule file leaves no __pycache__ beside it
 
 
 @pytest.mark.parametrize(("line", "fragments"), CASES.values(), ids=CASES)
 def test_a_wrong_input_gets_one_sentence_and_exit_code_2(workplace, capsys, line, fragments):
+    before = snapshot(workplace)
     code = main(line.split())
     out, err = capsys.readouterr()
     assert code == 2, err
@@ -237,11 +250,11 @@ def test_a_wrong_input_gets_one_sentence_and_exit_code_2(workplace, capsys, line
     assert err.startswith("ascribe: ")
     assert err.endswith("\n")
     assert err.count("\n") == 1
-    assert err.rstrip()[-1] in ".`"
+    assert err.rstrip()[-1] in ".?"
     assert "Traceback" not in err
     for fragment in fragments:
         assert fragment in err
-    assert snapshot(workplace[0]) == workplace[1]
+    assert snapshot(workplace) == before
 
 
 def test_there_are_many_cases():
@@ -253,12 +266,3 @@ def test_a_folder_that_may_not_be_written_is_refused_before_the_work(tmp_path, c
     (tmp_path / "locked").mkdir(mode=0o500)
     assert main(["compare", "moons", "--out", str(tmp_path / "locked" / "results")]) == 2
     assert "cannot be written" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("line", ["moons --out a-file", "moons --rules nosuch", "nosuch", "moons --network lenet"])
-def test_nothing_is_trained_before_the_refusal(line, monkeypatch):
-    def trained(*_, **__):
-        raise AssertionError("this was too late")
-
-    monkeypatch.setattr(module._Plan, "carry_out", trained)
-    assert main(["compare", *line.split()]) == 2

@@ -200,9 +200,7 @@ def reseal(folder):
     """Writes today's checksums into the record, as if the files had been damaged before they were recorded."""
     path = folder / "record.json"
     content = json.loads(path.read_text())
-    content["files"] = {
-        name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in content["files"]
-    }
+    content["files"] = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in content["files"]}
     path.write_text(json.dumps(content))
 
 

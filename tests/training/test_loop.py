@@ -59,7 +59,8 @@ def numpy_training(network, dataset, seed, optimizer, link):
             w1, b1, w2, b2 = parameters
             loss, (dw1, dw2), (db1, db2) = tiny.numpy_backpropagation((w1, w2), (b1, b2), x[indices], t[indices], link)
             losses.append(loss)
-            parameters = [p + optimizer(i, g) for i, (p, g) in enumerate(zip(parameters, (dw1, db1, dw2, db2)))]
+            gradients = (dw1, db1, dw2, db2)
+            parameters = [p + optimizer(i, g) for i, (p, g) in enumerate(zip(parameters, gradients, strict=True))]
         curve.append(np.mean(losses))
     return curve, parameters
 
@@ -131,9 +132,7 @@ def test_the_neighbors_of_a_diverged_run_are_bit_identical(breaking):
         np.testing.assert_array_equal(curve[[0, 3]], healthy.curves()[name][[0, 3]], err_msg=name)
     for name, score in broken_runs.scores.items():
         np.testing.assert_array_equal(score[[0, 3]], healthy_runs.scores[name][[0, 3]], err_msg=name)
-    for ours, theirs in zip(
-        jax.tree.leaves(broken_runs.networks), jax.tree.leaves(healthy_runs.networks), strict=True
-    ):
+    for ours, theirs in zip(jax.tree.leaves(broken_runs.networks), jax.tree.leaves(healthy_runs.networks), strict=True):
         np.testing.assert_array_equal(ours[[0, 3]], theirs[[0, 3]])
 
 

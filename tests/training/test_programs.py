@@ -97,7 +97,7 @@ def test_progress_has_its_phases_in_order_and_reaches_the_total(watched):
         assert done[-1] == told[-1].total
         assert all(progress.loss > 0 for progress in told)
     # Two runs at a time and six epochs: three candidates make two shards, the last one filled up.
-    assert [progress.total for progress in heard if progress.phase == "tuning"][0] == 2 * 2 * 6
+    assert next(progress.total for progress in heard if progress.phase == "tuning") == 2 * 2 * 6
     assert heard[-1].total == 2 * 6
 
 

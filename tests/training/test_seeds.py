@@ -84,9 +84,7 @@ def test_the_batches_are_those_of_the_seed_s_batch_stream(together):
 def test_a_seed_alone_trains_as_it_does_among_others(together, alone):
     for name, curve in together[1].curves().items():
         np.testing.assert_allclose(curve[3:], alone[1].curves()[name], rtol=1e-10, err_msg=name)
-    for ours, theirs in zip(
-        jax.tree.leaves(together[0].trainables), jax.tree.leaves(alone[0].trainables), strict=True
-    ):
+    for ours, theirs in zip(jax.tree.leaves(together[0].trainables), jax.tree.leaves(alone[0].trainables), strict=True):
         np.testing.assert_allclose(ours[3:], theirs, rtol=1e-10)
 
 
@@ -124,7 +122,8 @@ def test_a_full_batch_keeps_the_order_of_the_data(batch_size):
 
 
 @pytest.mark.parametrize(
-    ("seeds", "wanted"), [(3, (0, 1, 2)), ([7, 5], (7, 5)), ((0,), (0,)), (range(2, 4), (2, 3)), ([LARGEST], (LARGEST,))]
+    ("seeds", "wanted"),
+    [(3, (0, 1, 2)), ([7, 5], (7, 5)), ((0,), (0,)), (range(2, 4), (2, 3)), ([LARGEST], (LARGEST,))],
 )
 def test_a_number_of_seeds_counts_from_zero_and_a_list_is_kept(seeds, wanted):
     assert check_seeds(seeds) == wanted

@@ -74,7 +74,12 @@ class Recorder(AbstractRule):
 
     def init(self, network, data, *, key):
         seen = jnp.full((self.steps, self.batch), -1)
-        return {"first": network, "seen": seen, "step": jnp.asarray(0), "inner": self.inner.init(network, data, key=key)}
+        return {
+            "first": network,
+            "seen": seen,
+            "step": jnp.asarray(0),
+            "inner": self.inner.init(network, data, key=key),
+        }
 
     def __call__(self, network, state, batch, *, key):
         credit = self.inner(network, state["inner"], batch, key=key)
@@ -138,5 +143,3 @@ def numpy_backpropagation(weights, biases, x, t, link):
     delta2 = (y - t) / len(x)
     delta1 = (delta2 @ w2) * (1 - hidden**2)
     return per_output.sum(axis=1).mean(), (delta1.T @ x, delta2.T @ hidden), (delta1.sum(0), delta2.sum(0))
-
-

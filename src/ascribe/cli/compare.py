@@ -11,6 +11,8 @@ from cyclopts import Parameter
 from ascribe.errors import UserError
 
 DEFAULT_FOLDER = Path("ascribe-runs")
+Whole = Annotated[int, Parameter(converter=lambda _, tokens: int(tokens[0].value))]
+"""A whole number as it is written: left to itself, cyclopts would round 1.5."""
 
 
 def compare(
@@ -20,11 +22,11 @@ def compare(
     rules: str | None = None,
     network: str | None = None,
     activation: str = "relu",
-    seeds: int = 10,
-    epochs: int = 50,
-    batch_size: int = 32,
-    tune: int = 8,
-    tune_seeds: int = 3,
+    seeds: Whole = 10,
+    epochs: Whole = 50,
+    batch_size: Whole = 32,
+    tune: Whole = 8,
+    tune_seeds: Whole = 3,
     optimizer: str = "adam",
     learning_rate: float | None = None,
     rates: str | None = None,
@@ -34,10 +36,10 @@ def compare(
     target: str | None = None,
     task: str | None = None,
     missing: str | None = None,
-    samples: int | None = None,
+    samples: Whole | None = None,
     noise: float | None = None,
     classes: str | None = None,
-    data_seed: int = 0,
+    data_seed: Whole = 0,
     out: Path | None = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
@@ -109,6 +111,10 @@ def compare(
     }
     if learning_rate is not None and rates is not None:
         raise UserError("--learning-rate switches tuning off and --rates steers it: give one of them.")
+    if (rates is not None or search) and (tune == 0 or learning_rate is not None):
+        raise UserError(
+            "--rates and --search steer tuning, which is off (--tune 0 or --learning-rate): leave them out."
+        )
     ranges = {} if rates is None else {"learning_rate": _range("--rates", rates)}
     for item in search or []:
         name, equals, interval = item.partition("=")

@@ -1,5 +1,6 @@
 """A finished comparison as a table, as figures, and as one HTML page that needs no network."""
 
+from .figures import drawings as drawings
 from .figures import figures as figures
 from .figures import save_figures as save_figures
 from .page import page as page

@@ -61,15 +61,25 @@ def _share_tables(node: Any, tables: dict[str, str]) -> None:
             _share_tables(child, tables)
 
 
-def save_figures(comparison: Comparison, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write every figure as `NAME.png` (two pixels a unit) and `NAME.svg` into `folder`; returns the paths written."""
+def drawings(comparison: Comparison) -> dict[str, dict[str, Any]]:
+    """Figure name to Vega-Lite specification: made once, for the page and for the files."""
+    return {name: specification(chart) for name, chart in figures(comparison).items()}
+
+
+def save_figures(
+    comparison: Comparison, folder: str | os.PathLike[str], drawn: dict[str, dict[str, Any]] | None = None
+) -> list[Path]:
+    """Write every figure as `NAME.png` (two pixels a unit) and `NAME.svg` into `folder`; returns the paths written.
+
+    `drawn` is `drawings(comparison)` where it is at hand already.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, chart in figures(comparison).items():
-        drawing = specification(chart)
+    for name, drawing in (drawings(comparison) if drawn is None else drawn).items():
         png, svg = folder / f"{name}.png", folder / f"{name}.svg"
-        png.write_bytes(vl_convert.vegalite_to_png(drawing, vl_version=VEGA_LITE, scale=2))
-        svg.write_text(vl_convert.vegalite_to_svg(drawing, vl_version=VEGA_LITE), encoding="utf-8")
+        picture = vl_convert.vegalite_to_svg(drawing, vl_version=VEGA_LITE)
+        svg.write_text(picture, encoding="utf-8")
+        png.write_bytes(vl_convert.svg_to_png(picture, scale=2))  # without laying the figure out again
         written += [png, svg]
     return written

@@ -18,16 +18,17 @@ import vl_convert
 from markupsafe import Markup
 
 from .base import Comparison
-from .figures import VEGA_LITE, figures, specification
+from .figures import VEGA_LITE, drawings
 from .statement import facts, statement, title
 from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_title
 from .theme import rule_colors
 
 
-def page(comparison: Comparison) -> str:
+def page(comparison: Comparison, drawn: dict[str, dict[str, Any]] | None = None) -> str:
     """The report as HTML: statement, table, figures, data card, configuration. It fetches nothing.
 
-    Scripts run only if their hash is in the page's policy, so a hostile name could not smuggle one in even unescaped.
+    `drawn` is `drawings(comparison)` where it is at hand already. Scripts run only if their hash is in the page's policy, so a
+    hostile name could not smuggle one in even unescaped.
     """
     runtime, script = _runtime(), _script_safe(_asset("page.js"))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -42,7 +43,9 @@ def page(comparison: Comparison) -> str:
         caption=_caption(comparison, table),
         columns=_columns(table),
         lines=_lines(comparison, table),
-        figures=[_figure(name, specification(chart)) for name, chart in figures(comparison).items()],
+        figures=[
+            _figure(name, drawing) for name, drawing in (drawings(comparison) if drawn is None else drawn).items()
+        ],
         data_name=comparison.data.name,
         card={"title": card.title, "description": card.description, "url": _safe_address(card.url)},
         facts=facts(comparison),
@@ -52,10 +55,12 @@ def page(comparison: Comparison) -> str:
     )
 
 
-def write_page(comparison: Comparison, path: str | os.PathLike[str]) -> Path:
-    """Write `page(comparison)` to `path`, whole or not at all; returns the path."""
+def write_page(
+    comparison: Comparison, path: str | os.PathLike[str], drawn: dict[str, dict[str, Any]] | None = None
+) -> Path:
+    """Write `page(comparison, drawn)` to `path`, whole or not at all; returns the path."""
     path = Path(path)
-    text = page(comparison)
+    text = page(comparison, drawn)
     path.parent.mkdir(parents=True, exist_ok=True)
     # A neighbor of the target, since os.replace is atomic within one file system only.
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -81,7 +86,8 @@ def embedded_json(value: Any) -> Markup:
 
 def _figure(name: str, drawing: dict[str, Any]) -> dict[str, Any]:
     # On the page the title is a heading and the subtitle a caption, so the drawing need not repeat them.
-    heading = drawing.pop("title")
+    heading = drawing["title"]
+    drawing = {key: value for key, value in drawing.items() if key != "title"}
     return {
         "name": name,
         "title": heading["text"],

@@ -136,13 +136,13 @@ def to_text(table: Sequence[Row], reference: str | None = None) -> "rich.table.T
     )
     result.add_column("Rule", no_wrap=True)
     for column in (title, difference_title, "Loss area", "Rate", "Seconds", *(["Diverged"] if diverged else [])):
-        result.add_column(column, justify="right")
+        result.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
     for row in table:
         cells = [row.rule, *format_score(row), format_number(row.area)]
         cells += [DASH if row.learning_rate is None else f"{row.learning_rate:.2g}", format_seconds(row.seconds)]
         cells += [f"{row.diverged}/{row.seeds}"] if diverged else []
         # Text objects, since a plain string would have its [brackets] read as markup.
-        result.add_row(*(Text(cell, no_wrap=True) for cell in cells))
+        result.add_row(*(Text(cell) for cell in cells))
     return result
 
 

@@ -20,7 +20,7 @@ from .base import AbstractRule, Batch, Credit, Trainables, network_of
 
 def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None) -> Batch:
     """A `Batch` from itself or from a pair (inputs, targets). Without `loss`, integer targets mean a cross entropy
-    (Bernoulli for one output, categorical for several) and other numbers the squared error."""
+    (Bernoulli for one output, categorical for several) and other numbers the squared error. Inputs take the weights' type."""
     if isinstance(batch, Batch):
         return batch if loss is None else dataclasses.replace(batch, loss=losses.get(loss))
     try:
@@ -29,6 +29,8 @@ def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None
         raise UserError("a batch is an ascribe.Batch or a pair (inputs, targets) of arrays.") from error
     if len(inputs) != len(targets):
         raise UserError(f"a batch has one target an example; got {len(inputs)} inputs and {len(targets)} targets.")
+    dtype = network.weights[network.synaptic[0]].dtype
+    inputs = inputs.astype(dtype)
     task = "classification" if jnp.issubdtype(targets.dtype, jnp.integer) else "regression"
     chosen = losses.default_for(task, network.outputs) if loss is None else losses.get(loss)
     return Batch(inputs, targets, chosen)

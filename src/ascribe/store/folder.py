@@ -17,18 +17,19 @@ def check_folder(folder: Path, *, overwrite: bool = False) -> None:
 
     An empty or absent folder is fine; one that holds a record needs `overwrite`; anything else there is left alone.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"results go into a folder, but {str(folder)!r} is a file: choose another --out.")
-    if folder.is_dir() and any(folder.iterdir()):
-        if not (folder / RECORD).is_file():
-            raise UserError(
-                f"{str(folder)!r} holds files that are no finished ascribe record: choose an empty or new folder for --out."
-            )
-        if not overwrite:
-            raise UserError(
-                f"{str(folder)!r} holds an earlier record: choose another --out, or add --overwrite to replace it."
-            )
     try:
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"results go into a folder, but {str(folder)!r} is a file: choose another --out.")
+        if folder.is_dir() and any(folder.iterdir()):
+            if not (folder / RECORD).is_file():
+                raise UserError(
+                    f"{str(folder)!r} holds files that are no finished ascribe record: "
+                    f"choose an empty or new folder for --out."
+                )
+            if not overwrite:
+                raise UserError(
+                    f"{str(folder)!r} holds an earlier record: choose another --out, or add --overwrite to replace it."
+                )
         nearest = next(path for path in folder.absolute().parents if path.exists())
         with tempfile.TemporaryDirectory(dir=nearest, prefix=".ascribe-"):
             pass

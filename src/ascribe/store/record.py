@@ -56,8 +56,9 @@ def save(comparison: Any, folder: Path, *, overwrite: bool = False) -> Path:
             save_parameters(path, runs.networks, runs.states, runs.network)
         _save_data(comparison.data, temporary)
         _save_table(comparison, temporary / "runs.csv")
-        report.save_figures(comparison, temporary / "figures")
-        report.write_page(comparison, temporary / "index.html")
+        drawn = report.drawings(comparison)
+        report.save_figures(comparison, temporary / "figures", drawn)
+        report.write_page(comparison, temporary / "index.html", drawn)
         content = {
             "format": FORMAT,
             "configuration": comparison.configuration,

@@ -1,5 +1,6 @@
 """Training: one loop (`loop.py`), mapped over runs and devices (`devices.py`), driven in chunks (`train.py`)."""
 
+from . import devices as devices
 from . import optimizers as optimizers
 from . import status as status
 from .devices import use_all_cores as use_all_cores

@@ -27,13 +27,17 @@ def use_all_cores() -> None:
     """One JAX device per CPU core of this process. Call it before JAX is used for the first time; later it does nothing,
     and where a GPU is in use it has no effect on it."""
     try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        cores = os.cpu_count() or 1
-    try:
-        jax.config.update("jax_num_cpu_devices", cores)
+        jax.config.update("jax_num_cpu_devices", cores())
     except RuntimeError:  # the backend has started already
         return
+
+
+def cores() -> int:
+    """How many CPU cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1
 
 
 def use_compilation_cache() -> None:

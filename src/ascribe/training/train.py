@@ -41,7 +41,8 @@ class Experiment:
     """A rule on a data set, ready to train any number of runs with one compiled shape.
 
     `width` runs go through the program at a time; a list of specifications is cut into such shards (the last one filled
-    up with repeats that are dropped again), so that tuning and final runs share the compilation.
+    up with repeats that are dropped again), so that tuning and final runs share the compilation. Experiments that are given
+    the same dictionary `placed` share one copy of the data on the devices.
     """
 
     def __init__(
@@ -54,14 +55,13 @@ class Experiment:
         width: int,
         name: str,
         listener: status.Listener = status.silent,
+        placed: dict[Any, loop.Data] | None = None,
     ):
         devices.use_compilation_cache()
         self.name, self.rule, self.settings, self.listener = name, with_array_leaves(rule), settings, listener
         self.source = source
         self.template = source if isinstance(source, Network) else _made(source)
         self.data = fitted(self.template, data)
-        check_input(self.template, self.data.input_shape)
-        _check_outputs(self.template, self.data, settings.loss)
         self.in_turn = devices.one_after_another(self.template)
         fit = devices.runs_that_fit(
             self.template,
@@ -76,14 +76,34 @@ class Experiment:
         arrays, fixed = eqx.partition(self.rule, eqx.is_array)
         self._arrays = arrays
         self.programs = devices.Programs(settings, fixed, self.mesh, self.in_turn)
-        self.device_data = devices.replicate(
-            loop.Data(examples(self.data, "train"), examples(self.data, "validation")), self.mesh
-        )
+        placed = {} if placed is None else placed
+        place = (self.data.input_shape, self.mesh)
+        if place not in placed:
+            both = loop.Data(examples(self.data, "train"), examples(self.data, "validation"))
+            placed[place] = devices.replicate(both, self.mesh)
+        self.device_data = placed[place]
         self.compile_seconds = 0.0
         self._compiled = False
 
+    def compile(self, example: Specification) -> None:
+        """Compiles the programs that train runs like the example, and trains nothing."""
+        if self._compiled:
+            return
+        self.listener(status.Progress(self.name, "compiling", 0, 1, float("nan")))
+        began = time.perf_counter()
+        runs = self._stack([example] * self.width)
+        states = self.programs.initialize(self.source, runs, self.device_data)
+        jax.block_until_ready(self._advance(runs, states, 0, 0))
+        self.compile_seconds = time.perf_counter() - began
+        self._compiled = True
+
+    def _advance(self, runs: loop.Run, states: loop.RunState, start: int, stop: int) -> loop.RunState:
+        bounds = (jnp.asarray(start, jnp.int32), jnp.asarray(stop, jnp.int32))
+        return self.programs.advance(runs, states, self.device_data, *bounds)
+
     def train(self, specifications: Sequence[Specification], phase: str) -> "Trained":
         """All runs, shard by shard."""
+        self.compile(specifications[0])
         shards = [specifications[i : i + self.width] for i in range(0, len(specifications), self.width)]
         total = len(shards) * self.width * self.settings.epochs
         done, seconds, parts = 0, 0.0, []
@@ -97,21 +117,12 @@ class Experiment:
         return Trained(self, parts, seconds)
 
     def _train_shard(self, runs: loop.Run, phase: str, done: int, total: int) -> tuple[loop.RunState, float]:
-        if not self._compiled:
-            self.listener(status.Progress(self.name, "compiling", done, total, float("nan")))
-        began = time.perf_counter()
-        states = self.programs.initialize(self.source, runs, self.device_data)
-        zero = jnp.asarray(0, jnp.int32)
-        states = jax.block_until_ready(self.programs.advance(runs, states, self.device_data, zero, zero))
-        if not self._compiled:  # no epoch has run yet: all of this was compiling
-            self.compile_seconds += time.perf_counter() - began
-            self._compiled = True
+        states = jax.block_until_ready(self.programs.initialize(self.source, runs, self.device_data))
         start, chunk, spent = 0, 1, 0.0
         while start < self.settings.epochs:
             stop = min(start + chunk, self.settings.epochs)
             began = time.perf_counter()
-            bounds = (jnp.asarray(start, jnp.int32), jnp.asarray(stop, jnp.int32))
-            states = jax.block_until_ready(self.programs.advance(runs, states, self.device_data, *bounds))
+            states = jax.block_until_ready(self._advance(runs, states, start, stop))
             elapsed = time.perf_counter() - began
             spent += elapsed
             if elapsed < CHUNK_SECONDS:
@@ -268,6 +279,8 @@ def make_settings(
         raise UserError(f"`select` is last or best-validation; got {select!r}.")
     template = network if isinstance(network, Network) else _made(network)
     chosen = losses.default_for(data.task, template.outputs) if loss is None else losses.get(loss)
+    check_input(template, fitted(template, data).input_shape)
+    _check_outputs(template, data, chosen)
     return loop.Settings(
         optimizers.factory(optimizer), chosen, epochs, min(batch_size, len(data.train)), select, diagnostics
     )
@@ -296,8 +309,15 @@ def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
 
 
 def with_array_leaves(rule: AbstractRule) -> AbstractRule:
-    """The rule with its float fields as arrays, so that a new value does not recompile."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, float) else leaf, rule)
+    """The rule with its float fields as arrays, so that a new value does not recompile. (`astype` makes their type a firm
+    one: to JAX, the array of a Python number and the array of a tuned value are different types otherwise.)"""
+
+    def firm(leaf: Any) -> Any:
+        if isinstance(leaf, float):
+            leaf = jnp.asarray(leaf)
+        return leaf.astype(leaf.dtype) if isinstance(leaf, jax.Array) else leaf
+
+    return jax.tree.map(firm, rule)
 
 
 def fitted(network: Network, data: Dataset) -> Dataset:
@@ -325,6 +345,8 @@ def _made(source: Callable[..., Network]) -> Network:
 
 def _check_outputs(network: Network, data: Dataset, loss: losses.Loss) -> None:
     outputs = network.outputs
+    if data.task == "regression" and loss.link != "identity":
+        raise UserError(f"the loss {loss.name} is for classes but {data.name} is regression: use squared-error.")
     allowed = {data.outputs, data.classes} if data.task != "regression" else {data.outputs}
     if loss.link == "softmax":
         allowed -= {1}

@@ -1,0 +1,201 @@
+"""The two ways in for people with their own training loop."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import optax
+import pytest
+
+import ascribe
+from ascribe import losses, networks, rules
+from ascribe.errors import UserError
+from ascribe.rules import Batch, as_batch, value_and_credit, verify
+
+from ..cases import assert_close, assert_identical, case, examples, small_mlp, upper_weights
+
+NETWORK, BATCH = case("mlp", "categorical-cross-entropy")
+PAIR = (BATCH.inputs, BATCH.targets)
+
+
+# value_and_credit
+
+
+@pytest.mark.parametrize("given", [BATCH, PAIR, list(PAIR), tuple(np.asarray(part) for part in PAIR)])
+def test_a_batch_and_a_pair_get_the_same_credit(given):
+    rule = rules.FeedbackAlignment()
+    state = rule.init(NETWORK, BATCH, key=jr.key(0))
+    value, credit = value_and_credit(rule)(NETWORK, state, given)
+    expected = rule(NETWORK, state, BATCH)
+    assert_identical((value, credit), (expected.loss, expected))
+
+
+def test_it_has_the_manners_of_value_and_grad():
+    def loss(network):
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(network(BATCH.inputs), BATCH.targets))
+
+    value, gradients = jax.value_and_grad(loss)(NETWORK)
+    ours, credit = value_and_credit(rules.Backpropagation())(NETWORK, None, PAIR)
+    np.testing.assert_allclose(ours, value, rtol=1e-12)
+    assert_close(credit.gradients, gradients, 1e-12)
+
+
+@pytest.mark.parametrize(
+    ("targets", "outputs", "loss", "expected"),
+    [
+        (jnp.array([0, 1, 2, 0, 1]), 3, None, "categorical-cross-entropy"),
+        (jnp.array([0, 1, 1, 0, 1]), 1, None, "bernoulli-cross-entropy"),
+        (jnp.linspace(0, 1, 5), 1, None, "squared-error"),
+        (jnp.ones((5, 3)), 3, None, "squared-error"),
+        (jnp.array([0, 1, 2, 0, 1]), 3, "squared-error", "squared-error"),
+        (jnp.ones((5, 3)), 3, losses.BERNOULLI_CROSS_ENTROPY, "bernoulli-cross-entropy"),
+    ],
+)
+def test_the_targets_choose_the_loss_unless_one_is_named(targets, outputs, loss, expected):
+    batch = as_batch(small_mlp(outputs=outputs), (BATCH.inputs, targets), loss)
+    assert batch.loss.name == expected
+    credit = rules.Backpropagation()(small_mlp(outputs=outputs), None, batch)
+    assert bool(jnp.isfinite(credit.loss))
+
+
+def test_a_named_loss_replaces_that_of_a_batch():
+    squared = value_and_credit(rules.Backpropagation(), "squared-error")(NETWORK, None, BATCH)[0]
+    expected = 0.5 * np.mean(np.sum((np.asarray(NETWORK(BATCH.inputs)) - np.eye(3)[BATCH.targets]) ** 2, axis=1))
+    np.testing.assert_allclose(squared, expected, rtol=1e-12)
+    assert as_batch(NETWORK, BATCH).loss is BATCH.loss
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (3.0, "a batch is an ascribe.Batch or a pair"),
+        ((BATCH.inputs,), "a batch is an ascribe.Batch or a pair"),
+        ((BATCH.inputs, BATCH.targets, BATCH.targets), "a batch is an ascribe.Batch or a pair"),
+        ((BATCH.inputs, BATCH.targets[:4]), "got 5 inputs and 4 targets"),
+    ],
+)
+def test_what_is_no_batch_is_refused(given, sentence):
+    with pytest.raises(UserError, match=sentence):
+        value_and_credit(rules.Backpropagation())(NETWORK, None, given)
+
+
+def test_kolen_pollack_refuses_the_bare_network_and_takes_its_trainables():
+    rule = rules.KolenPollack()
+    with pytest.raises(UserError, match=r"KolenPollack trains more than the network: pass rule\.trainables"):
+        value_and_credit(rule)(NETWORK, None, PAIR)
+    trainables = rule.trainables(NETWORK, BATCH, key=jr.key(0))
+    _, credit = value_and_credit(rule)(trainables, None, PAIR)
+    assert jax.tree.structure(credit.gradients) == jax.tree.structure(trainables)
+
+
+@pytest.mark.parametrize("name", rules.names())
+def test_every_rule_learns_in_a_plain_optax_loop(name):
+    """Two classes that a line separates; after fifty steps the loss is below a fifth of where it began."""
+    inputs = jr.normal(jr.key(0), (64, 4))
+    targets = (inputs[:, 0] + inputs[:, 1] > 0).astype(jnp.int32)
+    network = networks.mlp([4, 16, 16, 2], activation="tanh", key=jr.key(1))
+    rule, optimizer = rules.get(name), optax.sgd(0.5, momentum=0.9)
+    data = Batch(inputs, targets, losses.CATEGORICAL_CROSS_ENTROPY)
+    trainables = rule.trainables(network, data, key=jr.key(2))
+    state, memory = rule.init(network, data, key=jr.key(2)), optimizer.init(trainables)
+
+    @eqx.filter_jit
+    def step(trainables, state, memory, key):
+        value, credit = value_and_credit(rule)(trainables, state, (inputs, targets), key=key)
+        updates, memory = optimizer.update(credit.gradients, memory, trainables)
+        return value, *rule.after_update(optax.apply_updates(trainables, updates), credit.state), memory
+
+    curve = []
+    for key in jr.split(jr.key(3), 50):
+        value, trainables, state, memory = step(trainables, state, memory, key)
+        curve.append(float(value))
+    assert curve[-1] < 0.2 * curve[0]
+
+
+def test_normalization_statistics_travel_with_the_batch():
+    network = networks.Network([networks.Linear(4, 3, key=jr.key(0)), networks.BatchNorm(3)])
+    once, credit = value_and_credit(rules.Backpropagation())(network, None, BATCH)
+    again = dataclasses.replace(BATCH, network_state=credit.network_state)
+    twice, second = value_and_credit(rules.Backpropagation())(network, None, again)
+    np.testing.assert_allclose(once, twice, rtol=1e-14)
+    np.testing.assert_allclose(second.network_state[1][0], 1.9 * np.asarray(credit.network_state[1][0]), rtol=1e-12)
+
+
+def test_the_front_door_has_both():
+    assert ascribe.value_and_credit is value_and_credit
+    assert ascribe.verify is verify
+
+
+# verify
+
+
+@pytest.mark.parametrize("kind", ["mlp", "lenet"])
+@pytest.mark.parametrize("name", [name for name in rules.names() if name != "backpropagation"])
+def test_a_rule_that_changes_the_way_back_is_active_below_the_last_layer(name, kind):
+    network, batch = case(kind, "categorical-cross-entropy")
+    found = verify(rules.get(name), network, batch)
+    assert found
+    assert found.differs == network.synaptic[:-1]
+    assert list(found.angles) == list(found.norm_ratios) == ["total", *network.synaptic]
+    assert all(0 < found.angles[name] < 180 for name in ("total", *found.differs))
+    np.testing.assert_allclose(found.angles[network.synaptic[-1]], 0, atol=1e-9)
+    np.testing.assert_allclose(found.norm_ratios[network.synaptic[-1]], 1, rtol=1e-9)
+
+
+def test_backpropagation_is_not_active():
+    found = verify(rules.Backpropagation(), NETWORK, PAIR)
+    assert not found
+    assert found.differs == ()
+    assert set(found.angles.values()) == {0.0}
+    assert set(found.norm_ratios.values()) == {1.0}
+    assert str(found).splitlines()[0] == "Backpropagation is backpropagation here"
+
+
+class Handed(rules.AbstractRule):
+    """Feedback alignment with the weights: a rule that is not active."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        return rules.FeedbackAlignment()(network, upper_weights(network), batch, key=key)
+
+
+def test_a_rule_in_its_exact_limit_is_not_active():
+    assert not verify(Handed(), NETWORK, BATCH)
+
+
+class Doubled(rules.AbstractRule):
+    """Backpropagation at twice the size, below the last layer."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        terms = rules.Terms(derivative={"linear2": lambda z: 2 * (1 - jnp.tanh(z) ** 2)})
+        return rules.backward_sweep(network, state, batch, terms, key=key)
+
+
+def test_verify_tells_sizes_from_directions():
+    found = verify(Doubled(), NETWORK, BATCH)
+    assert found.differs == ("linear1", "linear2")
+    np.testing.assert_allclose([found.angles[name] for name in NETWORK.synaptic], 0, atol=1e-9)
+    np.testing.assert_allclose([found.norm_ratios[name] for name in NETWORK.synaptic], [2, 2, 1], rtol=1e-12)
+
+
+def test_the_report_names_every_layer_with_its_numbers():
+    lines = str(verify(Doubled(), NETWORK, BATCH)).splitlines()
+    assert lines[0] == "Doubled differs from backpropagation in linear1, linear2"
+    assert [line.split(":")[0].strip() for line in lines[1:]] == ["total", "linear1", "linear2", "linear3"]
+    assert "angle   0.000°, norm ratio 2" in lines[2]
+
+
+def test_verify_works_in_float32_and_with_dropout():
+    network = networks.Network([networks.Linear(4, 8, key=jr.key(0)), networks.Dropout(0.5), networks.Linear(8, 3)])
+    network = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), network)
+    pair = (BATCH.inputs.astype(jnp.float32), BATCH.targets)
+    assert not verify(rules.Backpropagation(), network, pair)
+    assert verify(rules.FeedbackAlignment(), network, pair).differs == ("linear1",)
+
+
+def test_verify_judges_by_the_named_loss():
+    batch = examples((4,), "squared-error")
+    found = verify(rules.FeedbackAlignment(), NETWORK, (batch.inputs, batch.targets), loss="bernoulli-cross-entropy")
+    assert found.differs == ("linear1", "linear2")

@@ -1,0 +1,167 @@
+"""Rules by name, by the beginning of a name, from files and from installed packages."""
+
+from importlib.metadata import EntryPoint
+
+import jax
+import pytest
+
+from ascribe import rules
+from ascribe.errors import UserError
+from ascribe.rules import registry
+
+RULE = """
+from ascribe import rules
+
+
+class {name}(rules.AbstractRule):
+    \"\"\"Backpropagation, at half the size.\"\"\"
+
+    def __call__(self, network, state, batch, *, key=None):
+        return rules.backward_sweep(network, state, batch, key=key)
+"""
+
+
+def written(folder, *names, extra=""):
+    path = folder / "my_rule.py"
+    path.write_text("".join(RULE.format(name=name) for name in names) + extra)
+    return str(path)
+
+
+def test_every_registered_rule_is_described_and_can_be_built():
+    assert rules.names()[:3] == ["backpropagation", "feedback-alignment", "direct-feedback-alignment"]
+    for name in rules.names():
+        assert isinstance(rules.get(name), rules.AbstractRule)
+        entry = rules.describe(name)
+        assert entry.description
+        assert entry.source
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("backprop", rules.Backpropagation()),
+        ("backpropagation", rules.Backpropagation()),
+        ("feed", rules.FeedbackAlignment()),
+        ("d", rules.DirectFeedbackAlignment()),
+        ("kolen", rules.KolenPollack()),
+        ("sign-symmetry", rules.SignSymmetry("uniform")),
+        ("sign-symmetry-b", rules.SignSymmetry("batch-random")),
+        ("sign-symmetry-fixed-random", rules.SignSymmetry("fixed-random")),
+    ],
+)
+def test_a_name_or_its_beginning_finds_the_rule(text, expected):
+    assert jax.tree.structure(rules.get(text)) == jax.tree.structure(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("sign", "it could be sign-symmetry or sign-symmetry-batch-random or sign-symmetry-fixed-random"),
+        ("sign-symmetry-", "it could be sign-symmetry-batch-random or sign-symmetry-fixed-random"),
+        ("backpropagatoin", "unknown rule 'backpropagatoin': did you mean backpropagation?"),
+        ("feedbak-alignment", "did you mean feedback-alignment?"),
+        ("hebb", "unknown rule 'hebb': list them with `ascribe rules`"),
+        ("", "unknown rule ''"),
+    ],
+)
+def test_a_name_that_is_none_or_several_is_refused_with_a_hint(text, sentence):
+    with pytest.raises(UserError) as caught:
+        rules.get(text)
+    assert sentence in str(caught.value)
+
+
+def test_options_go_to_the_rule():
+    assert float(rules.get("feedback-alignment", scale=0.25).scale) == 0.25
+    rule = rules.get("kolen", decay=0.5, scale=2.0)
+    assert (float(rule.decay), float(rule.scale)) == (0.5, 2.0)
+    assert rules.get("sign-symmetry", kind="fixed-random").kind == "fixed-random"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        ("backpropagation", {"scale": 1.0}, "the rule backpropagation cannot be built with {'scale': 1.0}"),
+        ("feedback-alignment", {"sclae": 1.0}, "cannot be built with {'sclae': 1.0}: .*sclae"),
+        ("feedback-alignment", {"scale": "large"}, "cannot be built with {'scale': 'large'}"),
+        ("sign-symmetry", {"kind": "none"}, "`kind` of SignSymmetry is one of uniform"),
+    ],
+)
+def test_options_that_the_rule_does_not_have_are_refused(name, options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        rules.get(name, **options)
+
+
+def test_a_file_with_one_rule_is_enough(tmp_path):
+    path = written(tmp_path, "Halved")
+    for text in (path, f"{path}:Halved"):
+        assert type(rules.get(text)).__name__ == "Halved"
+    assert registry.full_name(f"{path}:Halved") == "my_rule:Halved"
+
+
+def test_a_relative_path_is_a_file_too(tmp_path, monkeypatch):
+    written(tmp_path, "Halved")
+    monkeypatch.chdir(tmp_path)
+    for text in ("./my_rule.py:Halved", "my_rule.py"):
+        assert isinstance(rules.get(text), rules.AbstractRule)
+
+
+def test_a_class_is_chosen_from_a_file_with_several(tmp_path):
+    path = written(tmp_path, "Halved", "Doubled")
+    assert type(rules.get(f"{path}:Doubled")).__name__ == "Doubled"
+    with pytest.raises(UserError, match=r"defines 2 rules: name one, as in .*my_rule\.py:MyRule"):
+        rules.get(path)
+
+
+def test_a_rule_that_a_file_only_imports_is_not_its_own(tmp_path):
+    path = written(tmp_path, "Halved", extra="from ascribe.rules import FeedbackAlignment\n")
+    assert type(rules.get(path)).__name__ == "Halved"
+
+
+def test_a_rule_file_takes_options_or_refuses_them(tmp_path):
+    path = written(tmp_path, "Halved")
+    with pytest.raises(UserError, match=r"cannot be built with \{'scale': 2\}"):
+        rules.get(path, scale=2)
+
+
+@pytest.mark.parametrize(
+    ("text", "attribute", "sentence"),
+    [
+        ("def broken(:\n", "", "cannot be run: SyntaxError"),
+        ("1 / 0\n", ":Rule", "cannot be run: ZeroDivisionError: division by zero"),
+        ("import no_such_module_anywhere\n", "", "cannot be run: ModuleNotFoundError: .*no_such_module_anywhere"),
+        ("class Rule: ...\n", ":Rule", "my_rule.py:Rule is no rule: a rule is a class that derives from"),
+        ("Rule = 3\n", ":Rule", "is no rule"),
+        ("Rule = 3\n", ":Other", "defines no 'Other'"),
+        ("Rule = 3\n", "", "defines 0 rules: name one"),
+    ],
+)
+def test_a_file_without_a_rule_is_refused(text, attribute, sentence, tmp_path):
+    path = tmp_path / "my_rule.py"
+    path.write_text(text)
+    with pytest.raises(UserError, match=sentence):
+        rules.get(f"{path}{attribute}")
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"there is no rule file .*none\.py"):
+        rules.get(str(tmp_path / "none.py"))
+
+
+def test_installed_packages_add_rules(tmp_path, monkeypatch):
+    written(tmp_path, "Halved")
+    monkeypatch.syspath_prepend(tmp_path)
+    points = [
+        EntryPoint("halved", "my_rule:Halved", "ascribe.rules"),
+        EntryPoint("missing", "no_such_module_anywhere:Rule", "ascribe.rules"),
+        EntryPoint("backpropagation", "my_rule:Halved", "ascribe.rules"),
+        EntryPoint("number", "math:pi", "ascribe.rules"),
+    ]
+    monkeypatch.setattr(registry, "_entry_points", lambda: points)
+    assert rules.names()[-3:] == ["halved", "missing", "number"]
+    assert type(rules.get("halv")).__name__ == "Halved"
+    assert rules.describe("halved").description == "Backpropagation, at half the size."
+    assert isinstance(rules.get("backpropagation"), rules.Backpropagation)
+    with pytest.raises(UserError, match="the rule missing of no_such_module_anywhere:Rule cannot be imported"):
+        rules.get("missing")
+    with pytest.raises(UserError, match="number is no rule"):
+        rules.get("number")

@@ -1,0 +1,97 @@
+"""Folders import from those above them in the tree, never back; what needs no JAX does not import it."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ascribe
+
+SOURCE = Path(ascribe.__file__).parent
+ORDER = (
+    "errors",
+    "types",
+    "datasets",
+    "networks",
+    "losses",
+    "metrics",
+    "rules",
+    "training",
+    "search",
+    "report",
+    "store",
+    "comparison",
+    "cli",
+)
+FREE = ("__init__", "__main__")  # the lazy face of the package, and the way into the command line
+MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in sorted(SOURCE.rglob("*.py"))}
+WITHOUT_JAX = ("errors", "datasets", "report")
+HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
+
+
+def imported(path):
+    """Every module that a file imports, anywhere in it, by its absolute name."""
+    package = ("ascribe", *path.relative_to(SOURCE).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else [])))
+            yield from ([f"{module}.{alias.name}" for alias in node.names] if module == "ascribe" else [module])
+
+
+def folder_of(name):
+    """The folder (or module) of the package that a name belongs to; None for other packages and for names of its face."""
+    parts = name.split(".")
+    return parts[1] if parts[0] == "ascribe" and len(parts) > 1 and not parts[1].startswith("__") else None
+
+
+def test_every_folder_has_its_place_in_the_order():
+    assert set(MODULES.values()) == {*ORDER, *FREE}
+
+
+@pytest.mark.parametrize("path", [p for p, folder in MODULES.items() if folder not in FREE], ids=str)
+def test_a_file_imports_only_from_folders_before_its_own(path):
+    place = ORDER.index(MODULES[path])
+    for name in imported(path):
+        folder = folder_of(name)
+        if folder is not None:
+            assert folder in ORDER, f"{path.name} imports {name}"
+            assert ORDER.index(folder) <= place, f"{path.name} of {MODULES[path]} imports {name}"
+
+
+@pytest.mark.parametrize("folder", ["losses", "errors", "types", "comparison"])
+def test_single_modules_are_files(folder):
+    assert (SOURCE / f"{folder}.py").is_file()
+
+
+@pytest.mark.parametrize("path", [p for p, folder in MODULES.items() if folder in WITHOUT_JAX], ids=str)
+def test_data_sets_and_the_report_name_no_jax(path):
+    found = {name.split(".")[0] for name in imported(path)}
+    assert not found & (HEAVY - {"sklearn"})
+
+
+@pytest.mark.parametrize("module", ["ascribe", "ascribe.errors", "ascribe.datasets", "ascribe.report", "ascribe.cli"])
+def test_importing_it_brings_no_jax_along(module):
+    program = f"import sys, {module}; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(SOURCE.parent), "PYTHONWARNINGS": "error"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == []
+
+
+def test_imports_between_folders_are_absolute_and_inside_them_relative():
+    """So that crossing a layer shows."""
+    for path, folder in MODULES.items():
+        if (SOURCE / folder).is_dir():
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ImportFrom) and node.level > 1:
+                    raise AssertionError(f"{path.name} reaches out of {folder} with a relative import")

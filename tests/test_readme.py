@@ -1,0 +1,64 @@
+"""The README's code runs: its rule file, its Python, its command lines, shrunken to a few epochs and seeds."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import ascribe
+from ascribe.cli import main
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+PYTHON = [text for language, text in BLOCKS if language == "python"]
+COMMANDS = [
+    line.split("#")[0].strip()
+    for language, text in BLOCKS
+    if language == "bash"
+    for line in text.splitlines()
+    if line.startswith("ascribe ")
+]
+SMALL = ["--seeds", "2", "--epochs", "2", "--tune", "2", "--tune-seeds", "1"]
+
+
+@pytest.fixture(autouse=True)
+def somewhere_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for text in PYTHON:
+        if text.startswith("# my_rule.py"):
+            (tmp_path / "my_rule.py").write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def shrunken(monkeypatch):
+    train, compare = ascribe.train, ascribe.compare
+    monkeypatch.setattr(ascribe, "train", lambda *a, **k: train(*a, **{**k, "epochs": 2}), raising=False)
+    small = {"epochs": 2, "seeds": 2, "tune": 2, "tune_seeds": 1}
+    monkeypatch.setattr(ascribe, "compare", lambda *a, **k: compare(*a, **{**k, **small}), raising=False)
+
+
+def test_readme_has_what_these_tests_run():
+    assert len(PYTHON) == 3
+    assert len(COMMANDS) >= 6
+
+
+def test_a_rule_of_your_own_takes_at_most_twenty_lines():
+    (rule,) = [text for text in PYTHON if text.startswith("# my_rule.py")]
+    assert len([line for line in rule.splitlines() if line.strip()]) <= 20
+
+
+@pytest.mark.parametrize("text", [t for t in PYTHON if not t.startswith("# my_rule.py")], ids=["library", "own-loop"])
+def test_python_runs(text, shrunken):
+    exec(compile(text, "README.md", "exec"), {"__name__": "readme"})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_runs(command, capsys):
+    arguments = shlex.split(command)[1:]
+    if arguments[0] == "compare":
+        arguments += SMALL
+        if arguments[1] == "moons" and "--rules" not in arguments:
+            arguments += ["--rules", "backprop,feedback-alignment"]  # all rules: the main job's own test
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.strip()
