@@ -160,8 +160,11 @@ def compare(
 
     placed: dict[Any, Any] = {}
     experiments = {name: plan.experiment(len(seeds), placed, listener) for name, plan in plans.items()}
-    with ThreadPoolExecutor(devices.cores()) as pool:  # compiling keeps one core busy: several rules at a time
+    pool = ThreadPoolExecutor(devices.cores())  # compiling keeps one core busy: several rules at a time
+    try:
         list(pool.map(lambda name: experiments[name].compile(plans[name].example()), plans))
+    finally:
+        pool.shutdown(cancel_futures=True)
     runs: dict[str, Runs] = {}
     tunings: dict[str, Tuning] = {}
     for name, plan in plans.items():

@@ -91,49 +91,60 @@ def test_training_is_the_numpy_loop(task, outputs, link, optimizer, by_hand):
 
 @pytest.fixture(scope="module")
 def breaking():
-    """Four runs of one program: twice with two of them broken, by a gradient and by a rate, and once all healthy."""
-    dataset = tiny.data("regression")
-    experiment = tiny.experiment(tiny.mlp(), dataset, tiny.Breaks(), 4, epochs=4)
+    """Five runs of one program: once with three broken by a gradient, a rate, a loss, and once all healthy."""
+    experiment = tiny.experiment(tiny.mlp(), tiny.data("regression"), tiny.Breaks(), 5, epochs=4)
 
-    def shard(after, rate):
+    def shard(after, rate, stumble):
+        never = (("after", 1e9), ("stumble", 1e9))
         specifications = [
-            Specification(0, 0.1, (("after", 1e9),)),
-            Specification(1, 0.1, (("after", after),)),
-            Specification(2, rate, (("after", 1e9),)),
-            Specification(3, 0.1, (("after", 1e9),)),
+            Specification(0, 0.1, never),
+            Specification(1, 0.1, (("after", after), ("stumble", 1e9))),
+            Specification(2, rate, never),
+            Specification(3, 0.1, (("after", 1e9), ("stumble", stumble))),
+            Specification(4, 0.1, never),
         ]
         trained = experiment.train(specifications, "training")
         return trained, trained.runs(specifications)
 
-    return shard(4.0, 1e200), shard(1e9, 0.1)
+    return shard(4.0, 1e200, 7.0), shard(1e9, 0.1, 1e9)
+
+
+BROKEN = [False, True, True, True, False]
+WHOLE = [0, 4]
 
 
 def test_divergence_is_marked_with_its_epoch(breaking):
-    # Step 4 is in epoch 1 of three steps; a rate of 1e200 overflows in the second step, in epoch 0.
-    np.testing.assert_array_equal(breaking[0][1].diverged_at, [-1, 4 // tiny.STEPS, 0, -1])
-    np.testing.assert_array_equal(breaking[0][1].diverged, [False, True, True, False])
-    np.testing.assert_array_equal(breaking[1][1].diverged_at, [-1] * 4)
+    # Steps 4 and 7 are in the epochs 1 and 2 of three steps; a rate of 1e200 overflows in the second step, in epoch 0.
+    np.testing.assert_array_equal(breaking[0][1].diverged_at, [-1, 4 // tiny.STEPS, 0, 7 // tiny.STEPS, -1])
+    np.testing.assert_array_equal(breaking[0][1].diverged, BROKEN)
+    np.testing.assert_array_equal(breaking[1][1].diverged_at, [-1] * 5)
 
 
 def test_a_diverged_run_scores_nan_and_no_other_does(breaking):
     for name, score in breaking[0][1].scores.items():
-        np.testing.assert_array_equal(np.isnan(score), [False, True, True, False], err_msg=name)
+        np.testing.assert_array_equal(np.isnan(score), BROKEN, err_msg=name)
     for score in breaking[1][1].scores.values():
         assert np.all(np.isfinite(score))
+    # The run whose loss stumbled has a healthy network in the end, and still does not count.
+    assert all(np.all(np.isfinite(leaf[3])) for leaf in jax.tree.leaves(breaking[0][1].networks))
 
 
 def test_a_diverged_run_keeps_its_curve_up_to_there(breaking):
-    np.testing.assert_array_equal(breaking[0][1].train_loss[1, 0], breaking[1][1].train_loss[1, 0])
+    for run, epochs in ((1, 4 // tiny.STEPS), (3, 7 // tiny.STEPS)):
+        broken, healthy = (runs.train_loss[run] for _, runs in breaking)
+        np.testing.assert_array_equal(broken[:epochs], healthy[:epochs])
+        assert not np.isfinite(broken[epochs:]).all()
 
 
 def test_the_neighbors_of_a_diverged_run_are_bit_identical(breaking):
     (broken, broken_runs), (healthy, healthy_runs) = breaking
     for name, curve in broken.curves().items():
-        np.testing.assert_array_equal(curve[[0, 3]], healthy.curves()[name][[0, 3]], err_msg=name)
+        np.testing.assert_array_equal(curve[WHOLE], healthy.curves()[name][WHOLE], err_msg=name)
     for name, score in broken_runs.scores.items():
-        np.testing.assert_array_equal(score[[0, 3]], healthy_runs.scores[name][[0, 3]], err_msg=name)
-    for ours, theirs in zip(jax.tree.leaves(broken_runs.networks), jax.tree.leaves(healthy_runs.networks), strict=True):
-        np.testing.assert_array_equal(ours[[0, 3]], theirs[[0, 3]])
+        np.testing.assert_array_equal(score[WHOLE], healthy_runs.scores[name][WHOLE], err_msg=name)
+    ours, theirs = (jax.tree.leaves(runs.networks) for runs in (broken_runs, healthy_runs))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one[WHOLE], other[WHOLE])
 
 
 class Hooked(AbstractRule):

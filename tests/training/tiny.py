@@ -105,9 +105,10 @@ class Constant(AbstractRule):
 
 
 class Breaks(AbstractRule):
-    """Backpropagation whose gradient is infinite in step number `after`."""
+    """Backpropagation whose gradient is infinite in step number `after`, and whose loss is in step number `stumble`."""
 
     after: jax.Array = eqx.field(converter=jnp.asarray, default=1e9)
+    stumble: jax.Array = eqx.field(converter=jnp.asarray, default=1e9)
 
     def init(self, network, data, *, key):
         return jnp.asarray(0)
@@ -116,7 +117,8 @@ class Breaks(AbstractRule):
         credit = Backpropagation()(network, None, batch, key=key)
         broken = state == self.after.astype(state.dtype)
         gradients = jax.tree.map(lambda g: jnp.where(broken, jnp.inf, g), credit.gradients)
-        return Credit(credit.loss, gradients, state + 1, credit.network_state)
+        loss = jnp.where(state == self.stumble.astype(state.dtype), jnp.inf, credit.loss)
+        return Credit(loss, gradients, state + 1, credit.network_state)
 
 
 class Spoils(AbstractRule):

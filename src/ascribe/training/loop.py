@@ -14,10 +14,11 @@ import jax.numpy as jnp
 import jax.random as jr
 import optax
 
+from ascribe.errors import UserError
 from ascribe.losses import Loss
 from ascribe.metrics import feedback_alignment, gradient_alignment
 from ascribe.networks import Network
-from ascribe.rules import AbstractRule, Backpropagation, Batch, network_of
+from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, network_of
 from ascribe.types import Array, Key, PyTree
 
 from .batches import epoch_indices
@@ -130,7 +131,7 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
 def step(settings: Settings, run: Run, state: RunState, data: Data, indices: Array, key: Key) -> tuple[RunState, Array]:
     """One mini-batch: the rule's credit, the optimizer's step, the rule's own after-update. Returns the loss before it."""
     batch = take(settings, data, indices, state.network_state)
-    credit = run.rule(state.trainables, state.rule_state, batch, key=key)
+    credit = check_credit(run.rule(state.trainables, state.rule_state, batch, key=key), state.trainables, run.rule)
     optimizer = transformation(settings.optimizer, run.learning_rate, state.trainables)
     with jax.numpy_dtype_promotion("standard"):  # Optax raises floats to integer powers, which strict promotion forbids
         updates, optimizer_state = optimizer.update(
@@ -148,6 +149,25 @@ def step(settings: Settings, run: Run, state: RunState, data: Data, indices: Arr
     return moved, credit.loss
 
 
+def check_credit(credit: Any, trainables: Any, rule: AbstractRule) -> Credit:
+    """The credit, or a `UserError` where a rule returned something else or gradients of another tree or shape."""
+    name = type(rule).__name__
+    if not isinstance(credit, Credit):
+        raise UserError(f"a rule returns a Credit(loss, gradients, state); {name} returned {type(credit).__name__}.")
+    ours, theirs = (jax.tree_util.tree_leaves_with_path(tree) for tree in (credit.gradients, trainables))
+    if jax.tree.structure(credit.gradients) != jax.tree.structure(trainables):
+        raise UserError(
+            f"the gradients of {name} have another structure than what it trains: return one number for each."
+        )
+    for (path, leaf), (_, wanted) in zip(ours, theirs, strict=True):
+        if leaf.shape != wanted.shape:
+            where = jax.tree_util.keystr(path)
+            raise UserError(
+                f"the gradient {where} of {name} has the shape {leaf.shape}; its weight has {wanted.shape}."
+            )
+    return credit
+
+
 def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key) -> dict[str, Array]:
     """Validation scores and, on a fixed probe batch (the first training examples), how the rule's gradient lies to
     backpropagation's. Weights, gradients and feedback are all those of one moment: after the epoch's last step."""
@@ -157,7 +177,8 @@ def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key)
     if settings.diagnostics:
         count = min(settings.batch_size, data.train.inputs.shape[0])
         probe = take(settings, data, jnp.arange(count), state.network_state)
-        ours = network_of(run.rule(state.trainables, state.rule_state, probe, key=key).gradients)
+        credit = run.rule(state.trainables, state.rule_state, probe, key=key)
+        ours = network_of(check_credit(credit, state.trainables, run.rule).gradients)
         theirs = Backpropagation()(network, None, probe, key=key).gradients
         found |= gradient_alignment(ours, theirs)
         found |= feedback_alignment(network, run.rule.feedback(state.trainables, state.rule_state))

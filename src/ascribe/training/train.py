@@ -1,7 +1,9 @@
 """`train`: one rule, many seeds, one compiled program."""
 
 import dataclasses
+import inspect
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -91,9 +93,14 @@ class Experiment:
             return
         self.listener(status.Progress(self.name, "compiling", 0, 1, float("nan")))
         began = time.perf_counter()
-        runs = self._stack([example] * self.width)
-        states = self.programs.initialize(self.source, runs, self.device_data)
-        jax.block_until_ready(self._advance(runs, states, 0, 0))
+        try:
+            runs = self._stack([example] * self.width)
+            states = self.programs.initialize(self.source, runs, self.device_data)
+            jax.block_until_ready(self._advance(runs, states, 0, 0))
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(_blame(self.name, self.rule, error)) from error
         self.compile_seconds = time.perf_counter() - began
         self._compiled = True
 
@@ -306,6 +313,16 @@ def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
             f"the rule {name} cannot do {data.task} ({data.name}): it does {', '.join(rule.tasks)}; "
             f"leave it out or choose other data."
         )
+
+
+def _blame(name: str, rule: AbstractRule, error: Exception) -> str:
+    """Where in the rule's own file an error came from; errors elsewhere are not the user's and go on as they are."""
+    file = inspect.getsourcefile(type(rule)) or ""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    if not lines or type(rule).__module__.startswith("ascribe.rules."):
+        raise error
+    first = str(error).strip().split("\n")[0].rstrip(".")
+    return f"the rule {name} failed in {file}, line {lines[-1]}: {type(error).__name__}: {first}."
 
 
 def with_array_leaves(rule: AbstractRule) -> AbstractRule:
