@@ -18,8 +18,14 @@ def comparison():
 
 def plain(monkeypatch):
     """A page without its pictures, for tests that are about something else."""
-    monkeypatch.setattr(report, "save_figures", lambda comparison, folder: [])
-    monkeypatch.setattr(report, "write_page", lambda comparison, path: path.write_text("<!doctype html>") and path)
+
+    def write_page(comparison, path, *drawn):
+        path.write_text("<!doctype html>")
+        return path
+
+    monkeypatch.setattr(report, "drawings", lambda comparison: ())
+    monkeypatch.setattr(report, "save_figures", lambda comparison, folder, *drawn: [])
+    monkeypatch.setattr(report, "write_page", write_page)
 
 
 def snapshot(folder):

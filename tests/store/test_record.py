@@ -169,7 +169,7 @@ def test_a_crash_while_saving_leaves_everything_as_it_was(finished, tmp_path, mo
         finished.save(folder)
     before = snapshot(tmp_path)
 
-    def crash(comparison, path):
+    def crash(comparison, path, *drawn):
         path.write_text("half a page")
         raise failure("in the middle")
 
