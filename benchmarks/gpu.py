@@ -24,7 +24,7 @@ def many_seeds(sizes, seeds, batch, steps):
     batches = jr.randint(jr.key(2), (steps, batch), 0, 1024)
     state, run, data, train = training(mlp(sizes), "backpropagation", inputs, targets, optimizer="adam", batch_size=batch)
     states = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (seeds, *leaf.shape)), state)
-    program = jax.jit(lambda s: jax.vmap(lambda one: train(one, run, data, batches, jr.key(0)))(s))
+    program = jax.jit(jax.vmap(lambda one: train(one, run, data, batches, jr.key(0))))
     return lambda: jax.block_until_ready(program(states))
 
 

@@ -1,5 +1,6 @@
 """The command line: one file a command. Commands import the library late, so that `--help` is instant."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -26,10 +27,19 @@ for _command, _help in COMMANDS.items():
     app.command(f"ascribe.cli.{_command}:{_command}", name=_command, help=_help)
 
 
+_arguments: list[str] = []
+
+
+def command_line() -> str:
+    """The command as it was given, for the record."""
+    return shlex.join(["ascribe", *_arguments])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, or 2 for bad input (one sentence on standard error), or 130 for an
     interruption."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
+    _arguments[:] = tokens
     try:
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except UserError as error:

@@ -1,8 +1,6 @@
 """`ascribe compare DATA`: the main job."""
 
 import json
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,6 +34,7 @@ def compare(
     target: str | None = None,
     task: str | None = None,
     missing: str | None = None,
+    ignore: str | None = None,
     samples: Whole | None = None,
     noise: float | None = None,
     classes: str | None = None,
@@ -84,6 +83,8 @@ def compare(
         binary, classification or regression, where a file leaves it open.
     missing
         refuse, drop or mean: what to do with missing values of a file.
+    ignore
+        Columns of a file to leave out, with commas between.
     samples
         How many examples, where the data set can be made smaller or larger.
     noise
@@ -105,6 +106,7 @@ def compare(
         "target": target,
         "task": task,
         "missing": missing,
+        "ignore": None if ignore is None else tuple(name.strip() for name in ignore.split(",")),
         "samples": samples,
         "noise": noise,
         "classes": _classes(classes),
@@ -127,6 +129,7 @@ def compare(
     from ascribe import datasets, training  # noqa: PLC0415
     from ascribe.comparison import compare as run  # noqa: PLC0415
 
+    from . import command_line  # noqa: PLC0415
     from .progress import Lines  # noqa: PLC0415
 
     dataset = datasets.load(data, seed=data_seed, **{name: value for name, value in given.items() if value is not None})
@@ -151,7 +154,7 @@ def compare(
             select=select,
             loss=loss,
             listener=lines,
-            command=shlex.join(["ascribe", *sys.argv[1:]]),
+            command=command_line(),
         )
         lines.say("drawing the page")
         page = comparison.save(folder, overwrite=overwrite)

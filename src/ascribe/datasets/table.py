@@ -105,7 +105,7 @@ def check_rows(inputs: np.ndarray, path: Path) -> None:
     """Refuse too few examples, and inputs in which nothing changes."""
     if len(inputs) < MINIMUM_EXAMPLES:
         raise UserError(
-            f"{path} wants at least {MINIMUM_EXAMPLES} examples to fill three splits, but {len(inputs)} are left; "
+            f"{path} wants at least {MINIMUM_EXAMPLES} examples to fill three splits, but has {len(inputs)}; "
             f"add more rows."
         )
     flat = inputs.reshape(len(inputs), -1)

@@ -27,7 +27,7 @@ def build(
     get(activation)
     name = text.strip().lower()
     if name == "lenet":
-        return lenet(input_shape, outputs, activation=activation, bias=bias, key=key)  # pyright: ignore[reportArgumentType]
+        return lenet(input_shape, outputs, activation=activation, bias=bias, key=key)
     features = 1
     for size in input_shape:
         features *= size

@@ -15,7 +15,7 @@ from .pooling import MaxPool2d
 
 
 def lenet(
-    input_shape: tuple[int, int, int] = (28, 28, 1),
+    input_shape: tuple[int, ...] = (28, 28, 1),
     outputs: int = 10,
     *,
     activation: str = "relu",
