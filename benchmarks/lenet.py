@@ -47,8 +47,8 @@ def epoch_of(seeds):
     experiment = training.Experiment(
         lenet(), data, rules.get("backpropagation"), settings, width=seeds, name="backpropagation"
     )
-    runs = experiment._stack([training.Specification(seed, 0.01) for seed in range(seeds)])
-    states = experiment.programs.initialize(experiment.source, runs, experiment.device_data)
+    runs = experiment.stack([training.Specification(seed, 0.01) for seed in range(seeds)])
+    states = experiment.initialize(runs)
     bounds = jnp.asarray(0, jnp.int32), jnp.asarray(1, jnp.int32)
     return lambda: jax.block_until_ready(experiment.programs.advance(runs, states, experiment.device_data, *bounds))
 

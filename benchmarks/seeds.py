@@ -41,8 +41,8 @@ def ours(data):
     experiment = training.Experiment(
         ascribe.networks.mlp(SIZES), data, rules.get("backpropagation"), settings, width=SEEDS, name="backpropagation"
     )
-    runs = experiment._stack([training.Specification(seed, 1e-3) for seed in range(SEEDS)])
-    states = experiment.programs.initialize(experiment.source, runs, experiment.device_data)
+    runs = experiment.stack([training.Specification(seed, 1e-3) for seed in range(SEEDS)])
+    states = experiment.initialize(runs)
     bounds = jnp.asarray(0, jnp.int32), jnp.asarray(EPOCHS, jnp.int32)
     advance = lambda: experiment.programs.advance(runs, states, experiment.device_data, *bounds)
     return lambda: jax.block_until_ready(advance())

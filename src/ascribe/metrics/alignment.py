@@ -17,18 +17,23 @@ def angle(a: PyTree, b: PyTree) -> Scalar:
     By the half-angle formula 2·atan2(‖â - b̂‖, ‖â + b̂‖) of the unit vectors (Kahan 2006), which keeps its digits near 0°
     and 180°, where the arc cosine loses half of them.
     """
-    size_a, size_b = norm(a), norm(b)
-    difference = norm(jax.tree.map(lambda x, y: x / size_a - y / size_b, a, b))
-    total = norm(jax.tree.map(lambda x, y: x / size_a + y / size_b, a, b))
-    return jnp.degrees(2 * jnp.arctan2(difference, total))
+    (_, unit_a), (_, unit_b) = _length_and_direction(a), _length_and_direction(b)
+    difference, total = unit_a - unit_b, unit_a + unit_b
+    return jnp.degrees(2 * jnp.arctan2(jnp.sqrt(jnp.vdot(difference, difference)), jnp.sqrt(jnp.vdot(total, total))))
 
 
 def norm(tree: PyTree) -> Scalar:
     """The Euclidean norm of all numbers of a tree, scaled by the largest so that tiny gradients do not underflow."""
-    leaves = jax.tree.leaves(tree)
-    largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in leaves]))
-    scale = jnp.where(largest > 0, largest, jnp.ones_like(largest))
-    return scale * jnp.sqrt(sum(jnp.sum((leaf / scale) ** 2) for leaf in leaves))
+    return _length_and_direction(tree)[0]
+
+
+def _length_and_direction(tree: PyTree) -> tuple[Scalar, Array]:
+    """The norm of a tree and its unit vector. One long vector, and few operations: they are compiled for every layer."""
+    vector = jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+    largest = jnp.max(jnp.abs(vector))
+    vector = vector / jnp.where(largest > 0, largest, jnp.ones_like(largest))
+    length = jnp.sqrt(jnp.vdot(vector, vector))
+    return largest * length, vector / length
 
 
 def gradient_alignment(gradients: Network, reference: Network) -> dict[str, Array]:

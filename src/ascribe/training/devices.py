@@ -89,9 +89,9 @@ class Programs(eqx.Module):
         return loop.Run(eqx.combine(run.rule, self.fixed), run.learning_rate, run.seed)
 
     @eqx.filter_jit
-    def initialize(self, source: loop.NetworkSource, runs: loop.Run, data: loop.Data) -> loop.RunState:
-        function = lambda run, data: loop.initialize(self.settings, source, self._run(run), data)
-        return _over_runs(function, self.mesh, self.in_turn, runs, data)
+    def initialize(self, networks: Network, runs: loop.Run, data: loop.Data) -> loop.RunState:
+        function = lambda both, data: loop.initialize(self.settings, both[0], self._run(both[1]), data)
+        return _over_runs(function, self.mesh, self.in_turn, (networks, runs), data)
 
     @eqx.filter_jit
     def advance(
@@ -106,6 +106,12 @@ class Programs(eqx.Module):
     def conclude(self, runs: loop.Run, states: loop.RunState, data: loop.Data) -> tuple[Network, PyTree]:
         function = lambda both, data: loop.conclude(self.settings, self._run(both[0]), both[1], data)
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data)
+
+
+@eqx.filter_jit
+def new_networks(source: loop.NetworkSource, mesh: Mesh, seeds: jax.Array) -> Network:
+    """The initial network of every run. Apart from `Programs`, because it is the same program for every rule."""
+    return _over_runs(lambda seed: loop.new_network(source, seed), mesh, False, seeds)
 
 
 @eqx.filter_jit

@@ -79,10 +79,15 @@ class Data(eqx.Module):
     validation: Examples
 
 
-def initialize(settings: Settings, source: NetworkSource, run: Run, data: Data) -> RunState:
+def new_network(source: NetworkSource, seed: Array) -> Network:
+    """The network that every rule meets for this seed."""
+    key = streams(seed).network
+    return source.initialize(key) if isinstance(source, Network) else source(key)
+
+
+def initialize(settings: Settings, network: Network, run: Run, data: Data) -> RunState:
     """The state before the first step."""
     keys = streams(run.seed)
-    network = source.initialize(keys.network) if isinstance(source, Network) else source(keys.network)
     everything = all_examples(settings, data)
     rule_keys = jr.split(keys.rule, 3)
     trainables: Any = run.rule.trainables(network, everything, key=rule_keys[0])

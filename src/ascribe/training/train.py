@@ -94,8 +94,8 @@ class Experiment:
         self.listener(status.Progress(self.name, "compiling", 0, 1, float("nan")))
         began = time.perf_counter()
         try:
-            runs = self._stack([example] * self.width)
-            states = self.programs.initialize(self.source, runs, self.device_data)
+            runs = self.stack([example] * self.width)
+            states = self.initialize(runs)
             jax.block_until_ready(self._advance(runs, states, 0, 0))
         except UserError:
             raise
@@ -103,6 +103,11 @@ class Experiment:
             raise UserError(_blame(self.name, self.rule, error)) from error
         self.compile_seconds = time.perf_counter() - began
         self._compiled = True
+
+    def initialize(self, runs: loop.Run) -> loop.RunState:
+        """The states of these runs before the first step."""
+        networks = devices.new_networks(self.source, self.mesh, runs.seed)
+        return self.programs.initialize(networks, runs, self.device_data)
 
     def _advance(self, runs: loop.Run, states: loop.RunState, start: int, stop: int) -> loop.RunState:
         bounds = (jnp.asarray(start, jnp.int32), jnp.asarray(stop, jnp.int32))
@@ -116,7 +121,7 @@ class Experiment:
         done, seconds, parts = 0, 0.0, []
         for shard in shards:
             filled = [*shard, *[shard[-1]] * (self.width - len(shard))]
-            runs = self._stack(filled)
+            runs = self.stack(filled)
             states, spent = self._train_shard(runs, phase, done, total)
             seconds += spent
             done += self.width * self.settings.epochs
@@ -124,7 +129,7 @@ class Experiment:
         return Trained(self, parts, seconds)
 
     def _train_shard(self, runs: loop.Run, phase: str, done: int, total: int) -> tuple[loop.RunState, float]:
-        states = jax.block_until_ready(self.programs.initialize(self.source, runs, self.device_data))
+        states = jax.block_until_ready(self.initialize(runs))
         start, chunk, spent = 0, 1, 0.0
         while start < self.settings.epochs:
             stop = min(start + chunk, self.settings.epochs)
@@ -143,7 +148,8 @@ class Experiment:
             start = stop
         return states, spent
 
-    def _stack(self, shard: Sequence[Specification]) -> loop.Run:
+    def stack(self, shard: Sequence[Specification]) -> loop.Run:
+        """The runs of one shard, every array with a leading axis of runs."""
         dtype = self._dtype
         stacked = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (len(shard), *leaf.shape)), self._arrays)
         for name, _ in shard[0].hyperparameters:
