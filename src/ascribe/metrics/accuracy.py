@@ -25,4 +25,5 @@ def class_probabilities(outputs: Float[Array, "batch outputs"], *, link: str | N
     p = jax.nn.sigmoid(outputs) if link == "logistic" else jnp.clip(outputs, 0, 1)
     if outputs.shape[-1] == 1:
         return jnp.concatenate([1 - p, p], axis=-1)
-    return p / jnp.maximum(jnp.sum(p, axis=-1, keepdims=True), 1e-12)
+    total = jnp.sum(p, axis=-1, keepdims=True)
+    return jnp.where(total > 0, p / jnp.where(total > 0, total, 1), 1 / p.shape[-1])

@@ -8,4 +8,4 @@ import numpy as np
 
 def area_under_curve(curve: np.ndarray) -> np.ndarray:
     """Σ over epochs of the epoch's mean loss, each epoch a bar of width one: `(…, epochs)` to `(…,)`. Less is faster."""
-    return np.sum(curve, axis=-1)
+    return np.asarray(np.sum(curve, axis=-1))

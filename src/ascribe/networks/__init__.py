@@ -1,5 +1,7 @@
 """Networks: layers one file each, activations beside their derivatives, and the tape that records a forward pass."""
 
+from ascribe.errors import UserError
+
 from .activation import Activation as Activation
 from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import ActivationFunction as ActivationFunction
@@ -29,4 +31,7 @@ LAYERS: dict[str, type[AbstractLayer]] = {
 
 def from_config(config: list[dict]) -> Network:
     """The network that `Network.config()` described, with parameters of its initializers' laws."""
+    unknown = [entry["layer"] for entry in config if entry["layer"] not in LAYERS]
+    if unknown:
+        raise UserError(f"there is no layer {unknown[0]!r} in this version of ascribe; it has {', '.join(LAYERS)}.")
     return Network(LAYERS[entry["layer"]](**{k: v for k, v in entry.items() if k != "layer"}) for entry in config)

@@ -98,6 +98,7 @@ class Network(eqx.Module):
 def check_input(network: Network, input_shape: tuple[int, ...]) -> tuple[int, ...]:
     """The output shape of one example of the given shape; a `UserError` says where the network does not accept it."""
     layer: Any
+    dtype = network.weights[network.synaptic[0]].dtype
     shape: Any = tuple(input_shape)
     for name, layer in zip(network.names, network.layers, strict=True):
         expected = layer.weight.shape[1] if layer.kind == "linear" else None
@@ -113,7 +114,12 @@ def check_input(network: Network, input_shape: tuple[int, ...]) -> tuple[int, ..
             )
         if layer.kind == "conv" and shape[2] != layer.weight.shape[2]:
             raise UserError(f"layer {name} takes {layer.weight.shape[2]} channels but gets the shape {shape}.")
-        example = jax.ShapeDtypeStruct((1, *shape), float)
+        if layer.kind == "conv" and min(shape[:2]) + 2 * layer.padding < layer.weight.shape[0]:
+            raise UserError(
+                f"the image is too small for layer {name}: a kernel of {layer.weight.shape[0]} pixels does not "
+                f"fit into {shape}."
+            )
+        example = jax.ShapeDtypeStruct((1, *shape), dtype)
         state = layer.initial_state()
         shape = jax.eval_shape(lambda x, layer=layer, state=state: layer(x, state)[0], example).shape[1:]
         if 0 in shape:

@@ -5,6 +5,7 @@ from .base import AbstractRule as AbstractRule
 from .base import Batch as Batch
 from .base import Credit as Credit
 from .base import Trainables as Trainables
+from .base import hyperparameter as hyperparameter
 from .base import network_of as network_of
 from .check import Verification as Verification
 from .check import as_batch as as_batch

@@ -9,10 +9,17 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax.numpy as jnp
 
 from ascribe.losses import Loss
 from ascribe.networks import Network
 from ascribe.types import Array, Key, PyTree, Scalar
+
+
+def hyperparameter(default: float) -> Any:
+    """An array field for a number that can be swept: 2, 2.0 and a NumPy 2.0 become the same kind of leaf, so that none of
+    them compiles once more."""
+    return eqx.field(converter=lambda value: jnp.asarray(value, float), default=default)
 
 
 class Batch(eqx.Module):
@@ -53,8 +60,8 @@ class Credit(eqx.Module):
 
 
 class AbstractRule(eqx.Module):
-    """A learning rule. Hyper-parameters are array fields (`eqx.field(converter=jnp.asarray)`), so that they can be swept
-    without recompiling; what changes the program (a kind, a depth) is `eqx.field(static=True)`.
+    """A learning rule. Numbers that may be swept are fields made by `hyperparameter(default)`: arrays, so that a new value
+    does not recompile. What changes the program (a kind, a depth) is `eqx.field(static=True)`.
 
     Only `__call__` must be written. The class attributes describe the rule: `tasks` it can do, and `forced` settings that
     `ascribe.compare` honors and flags: `{"optimizer": …, "learning_rate": …, "batch_size": …, "network": …}`, the last

@@ -6,13 +6,14 @@ Source: Nøkland (2016), arXiv:1609.01596, equation 7.
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 
 from ascribe.networks import Network, record
 from ascribe.types import Array, Key, Scalar
 
-from .base import AbstractRule, Batch, Credit, example_shape
+from .base import AbstractRule, Batch, Credit, example_shape, hyperparameter
 from .feedback_matrices import transported
 from .terms import Terms, backward_sweep
 
@@ -27,7 +28,7 @@ class DirectFeedbackAlignment(AbstractRule):
     **Arguments:** `scale`: standard deviation of B_l in units of 1/√outputs; positive.
     """
 
-    scale: Scalar = eqx.field(converter=jnp.asarray, default=1.0)
+    scale: Scalar = hyperparameter(1.0)
 
     def init(self, network: Network, data: Any, *, key: Key) -> dict[str, Array]:
         shapes = input_shapes(network, example_shape(data))
@@ -46,6 +47,8 @@ class DirectFeedbackAlignment(AbstractRule):
 def input_shapes(network: Network, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
     """The shape of one example at the input of every transported layer."""
     example = eqx.filter_eval_shape(
-        lambda network, x: record(network, x, training=False)[0].inputs, network, jnp.zeros((1, *shape))
+        lambda network, x: record(network, x, training=False)[0].inputs,
+        network,
+        jax.ShapeDtypeStruct((1, *shape), network.weights[network.synaptic[0]].dtype),
     )
     return {name: example[network.index(name)].shape[1:] for name in transported(network)}

@@ -6,13 +6,11 @@ equation is equivalent to an implicit learning rate", equation 5.
 
 from typing import Any
 
-import equinox as eqx
-import jax.numpy as jnp
 
 from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
-from .base import AbstractRule, Batch, Credit
+from .base import AbstractRule, Batch, Credit, hyperparameter
 from .feedback_matrices import random_feedback
 from .terms import Terms, backward_sweep
 
@@ -23,7 +21,7 @@ class FeedbackAlignment(AbstractRule):
     **Arguments:** `scale`: standard deviation of B in units of 1/√fan_in; positive.
     """
 
-    scale: Scalar = eqx.field(converter=jnp.asarray, default=1.0)
+    scale: Scalar = hyperparameter(1.0)
 
     def init(self, network: Network, data: Any, *, key: Key) -> dict[str, Array]:
         return random_feedback(network, self.scale, key=key)

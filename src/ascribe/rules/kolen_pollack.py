@@ -7,12 +7,11 @@ Source: Kolen & Pollack (1994), doi:10.1109/ICNN.1994.374486; Akrout et al. (201
 from typing import Any
 
 import equinox as eqx
-import jax.numpy as jnp
 
 from ascribe.networks import Network
 from ascribe.types import Array, Key, PyTree, Scalar
 
-from .base import AbstractRule, Batch, Credit, Trainables
+from .base import AbstractRule, Batch, Credit, Trainables, hyperparameter
 from .feedback_matrices import random_feedback
 from .terms import Terms, backward_sweep
 
@@ -26,8 +25,8 @@ class KolenPollack(AbstractRule):
     deviation of the initial B in units of 1/√fan_in.
     """
 
-    decay: Scalar = eqx.field(converter=jnp.asarray, default=1e-3)
-    scale: Scalar = eqx.field(converter=jnp.asarray, default=1.0)
+    decay: Scalar = hyperparameter(1e-3)
+    scale: Scalar = hyperparameter(1.0)
 
     def trainables(self, network: Network, data: Any, *, key: Key) -> Trainables:
         return Trainables(network, feedback=random_feedback(network, self.scale, key=key))

@@ -111,7 +111,9 @@ def full_name(name: str) -> str:
 def _build(name: str, rule_class: type[AbstractRule], options: dict[str, Any]) -> AbstractRule:
     try:
         return rule_class(**options)
-    except TypeError as error:
+    except UserError:
+        raise
+    except (TypeError, ValueError) as error:
         raise UserError(f"the rule {name} cannot be built with {options or 'no options'}: {error}.") from error
 
 

@@ -14,7 +14,7 @@ from ascribe.errors import UserError
 from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
-from .base import AbstractRule, Batch, Credit
+from .base import AbstractRule, Batch, Credit, hyperparameter
 from .feedback_matrices import fan_in, fan_out, random_feedback, transported
 from .terms import Terms, backward_sweep
 
@@ -30,7 +30,7 @@ class SignSymmetry(AbstractRule):
     """
 
     kind: str = eqx.field(static=True, default="uniform")
-    scale: Scalar = eqx.field(converter=jnp.asarray, default=1.0)
+    scale: Scalar = hyperparameter(1.0)
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

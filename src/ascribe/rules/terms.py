@@ -119,7 +119,7 @@ def sweep_down(network: Network, tape: Tape, delta: Array, terms: Terms) -> Netw
         if i == lowest:
             break
         if name in terms.direct:
-            cotangent = jnp.tensordot(output_delta, terms.direct[name], axes=1)
+            cotangent = jnp.tensordot(output_delta, _direct(terms.direct[name], output_delta, x, name), axes=1)
         elif isinstance(layer, Activation) and name in derivative:
             cotangent = cotangent * derivative[name](x)
         elif isinstance(layer, Activation) and activations.get(layer.function).elementwise:
@@ -140,6 +140,13 @@ def _with_weight(layer: Any, weight: Array) -> Any:
     if weight.shape != layer.weight.shape:
         raise UserError(f"feedback has the weight's own shape {layer.weight.shape}; got {weight.shape}.")
     return eqx.tree_at(lambda layer: layer.weight, layer, weight.astype(layer.weight.dtype))
+
+
+def _direct(matrix: Array, output_delta: Array, x: Array, name: str) -> Array:
+    expected = (output_delta.shape[1], *x.shape[1:])
+    if matrix.shape != expected:
+        raise UserError(f"direct feedback to layer {name} has the shape {expected}; got {matrix.shape}.")
+    return matrix
 
 
 def _derivatives_by_activation(network: Network, terms: Terms) -> dict[str, Elementwise]:
