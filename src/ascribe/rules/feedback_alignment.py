@@ -6,7 +6,6 @@ equation is equivalent to an implicit learning rate", equation 5.
 
 from typing import Any
 
-
 from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
