@@ -5,34 +5,19 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from ascribe import losses, rules
-from ascribe.training import loop, make_settings
+from ascribe.training import loop, optimizers
 from ascribe.training.evaluate import Examples
-
-
-class _Shape:
-    """As much of a data set as `make_settings` asks for."""
-
-    def __init__(self, task, examples):
-        self.task, self.train = task, range(examples)
 
 
 def training(network, rule, inputs, targets, *, optimizer="sgd", batch_size, learning_rate=0.01):
     """`(state, run, data, train)`: `train(state, run, data, batches, key)` is the library's step scanned over batches."""
     task = "binary" if network.outputs == 1 else "classification"
-    settings = make_settings(
-        network,
-        _Shape(task, len(inputs)),
-        optimizer=optimizer,
-        epochs=1,
-        batch_size=batch_size,
-        select="last",
-        loss=losses.default_for(task, network.outputs),
-        diagnostics=False,
-    )
+    loss = losses.default_for(task, network.outputs)
+    settings = loop.Settings(optimizers.factory(optimizer), loss, 1, batch_size, diagnostics=False)
     examples = Examples(inputs, targets, jnp.ones(1))
-    few = Examples(inputs[:8], targets[:8], jnp.ones(1))
-    data = loop.Data(examples, few)
+    data = loop.Data(examples, Examples(inputs[:8], targets[:8], jnp.ones(1)))
     run = loop.Run(rules.get(rule), jnp.asarray(learning_rate), jnp.asarray(0, jnp.uint32))
+    network = network.initialize(jr.key(0))
     state = jax.jit(lambda run, data: loop.initialize(settings, network, run, data))(run, data)
 
     def train(state, run, data, batches, key):

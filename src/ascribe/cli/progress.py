@@ -61,4 +61,6 @@ class Lines:
         if self._live:
             self._bars.console.print(sentence, style="dim")
         else:
-            print(f"[{time.monotonic() - self._began:6.1f} s] {sentence}", file=sys.stderr, flush=True)
+            # One write: rules are compiled in threads, whose lines must not run into each other.
+            sys.stderr.write(f"[{time.monotonic() - self._began:6.1f} s] {sentence}\n")
+            sys.stderr.flush()

@@ -1,0 +1,26 @@
+"""The benchmarks run: one short round each, as a process of its own. What they measure is no test."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["tape.py", "direct_feedback.py", "seeds.py", "startup.py"])
+def test_benchmark_runs(script):
+    done = subprocess.run([sys.executable, FOLDER / script, "--quick"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "wanted" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.oracle
+def test_lenet_benchmark_runs():
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'ascribe[oracle]'")
+    done = subprocess.run([sys.executable, FOLDER / "lenet.py", "--quick"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "wanted" in done.stdout
