@@ -38,7 +38,9 @@ class Loss:
 
     def encode(self, targets: Array, outputs: int, dtype: jnp.dtype) -> Float[Array, "batch outputs"]:
         """Labels `(batch,)` become one-hot rows, or one column of 0 and 1 for a single output; numbers stay."""
-        if jnp.issubdtype(targets.dtype, jnp.integer):
+        if not jnp.issubdtype(targets.dtype, jnp.floating):
+            if targets.ndim != 1:
+                raise UserError(f"labels have the shape (batch,), one whole number an example; got {targets.shape}.")
             if outputs == 1:
                 return targets[:, None].astype(dtype)
             return jax.nn.one_hot(targets, outputs, dtype=dtype)
@@ -50,7 +52,7 @@ class Loss:
 
     def values(self, z: Float[Array, "batch outputs"], targets: Array) -> Float[Array, " batch"]:
         """L of every example from the preactivation of the link."""
-        if self.link == "softmax" and jnp.issubdtype(targets.dtype, jnp.integer):  # without building one-hot rows
+        if self.link == "softmax" and targets.ndim == 1 and jnp.issubdtype(targets.dtype, jnp.integer):  # without building one-hot rows
             return optax.softmax_cross_entropy_with_integer_labels(z, targets)
         return self.value_from_logits(z, self.encode(targets, z.shape[1], z.dtype))
 

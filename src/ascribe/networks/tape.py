@@ -13,7 +13,7 @@ class Tape(eqx.Module):
 
     `inputs[i]`: the input of layer i, `(batch, …)`; `output`: the output of the last layer; `keys[i]`: the randomness that
     layer i used; `state[i]`: the normalization statistics it started from. With these, layer i can be evaluated again
-    exactly as it was (`replay`), which is all that a local vector-Jacobian product needs.
+    exactly as it was, which is all that a local vector-Jacobian product needs.
     """
 
     inputs: tuple[Array, ...]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 
@@ -31,7 +32,11 @@ def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None
         raise UserError(f"a batch has one target an example; got {len(inputs)} inputs and {len(targets)} targets.")
     dtype = network.weights[network.synaptic[0]].dtype
     inputs = inputs.astype(dtype)
-    task = "classification" if jnp.issubdtype(targets.dtype, jnp.integer) else "regression"
+    labels = not jnp.issubdtype(targets.dtype, jnp.floating)
+    if labels and targets.ndim == 2 and targets.shape[1] == 1:
+        targets = targets[:, 0]
+    targets = targets.astype(jnp.int32) if labels else targets
+    task = "classification" if labels else "regression"
     chosen = losses.default_for(task, network.outputs) if loss is None else losses.get(loss)
     return Batch(inputs, targets, chosen)
 
@@ -68,8 +73,8 @@ def value_and_credit(rule: AbstractRule, loss: str | losses.Loss | None = None) 
 class Verification:
     """What `verify` found: whether the rule's gradient differs from backpropagation's, and per layer by how much.
 
-    `angles` (degrees) and `norm_ratios` are by layer name, `"total"` over all parameters. `differs` lists the layers whose
-    gradient is another one.
+    `angles` (degrees) and `norm_ratios` are by synaptic layer, `"total"` over all parameters. `differs` lists the layers,
+    synaptic or not, of which some parameter's gradient is another one.
     """
 
     rule: str
@@ -116,10 +121,15 @@ def verify(
         type(rule).__name__,
         {name: found[f"gradient_angle{suffix}"] for name, suffix in names.items()},
         {name: found[f"gradient_norm_ratio{suffix}"] for name, suffix in names.items()},
-        tuple(name for name in network.synaptic if not _same(ours[name].weight, theirs[name].weight)),
+        tuple(name for name in network.names if not _same(ours[name], theirs[name])),
     )
 
 
 def _same(ours: Any, theirs: Any) -> bool:
-    tolerance = 1e-10 if theirs.dtype == jnp.float64 else 1e-5
-    return bool(jnp.max(jnp.abs(ours - theirs)) <= tolerance * jnp.max(jnp.abs(theirs)))
+    """Whether two gradients of one layer agree, weight, bias and all."""
+    pairs = list(zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True))
+    if not pairs:
+        return True
+    largest = max(float(jnp.max(jnp.abs(b))) for _, b in pairs)
+    tolerance = (1e-10 if pairs[0][1].dtype == jnp.float64 else 1e-5) * largest
+    return all(bool(jnp.all(jnp.abs(a - b) <= tolerance)) for a, b in pairs)

@@ -57,7 +57,7 @@ TABLE: dict[str, Entry] = {
         "sign_symmetry",
         "SignSymmetry",
         "the weights' signs with sizes drawn once",
-        "Sanfiz & Akrout (2021)",
+        "Liao et al. (2016)",
         {"kind": "fixed-random"},
     ),
     "kolen-pollack": Entry(

@@ -1,7 +1,7 @@
 """Sign symmetry: the feedback has the weights' signs, not their sizes.
 
-Source: Liao, Leibo & Poggio (2016), arXiv:1510.05067, section 3; the three kinds as in Sanfiz & Akrout (2021),
-arXiv:2108.13446.
+Source: Liao, Leibo & Poggio (2016), arXiv:1510.05067, section 3; the three kinds as named in BioTorch (Sanfiz &
+Akrout 2021, arXiv:2108.13446), whose magnitudes |M| are a modification of theirs.
 """
 
 from typing import Any
@@ -17,6 +17,9 @@ from ascribe.types import Array, Key, Scalar
 from .base import AbstractRule, Batch, Credit, hyperparameter
 from .feedback_matrices import fan_in, fan_out, random_feedback, transported
 from .terms import Terms, backward_sweep
+
+MAGNITUDES = 2**31 - 1
+"""The stream of the magnitudes: far from the small numbers under which a forward pass draws from the same key."""
 
 KINDS = ("uniform", "batch-random", "fixed-random")
 
@@ -46,8 +49,8 @@ class SignSymmetry(AbstractRule):
         if self.kind == "batch-random":
             if key is None:
                 raise UserError("batch-random sign symmetry draws new magnitudes for every batch: pass `key=`.")
-            key, magnitude_key = jr.split(key)
-            state = self.init(network, batch, key=magnitude_key)
+            # The forward pass keeps the key itself, so that dropout silences the same units as under every other rule.
+            state = self.init(network, batch, key=jr.fold_in(key, MAGNITUDES))
         return backward_sweep(network, state, batch, Terms(feedback=self.feedback(network, state)), key=key)
 
     def feedback(self, trainables: Network, state: dict[str, Array]) -> dict[str, Array]:

@@ -10,6 +10,7 @@ parameters is always the layer's local vector-Jacobian product at the δ that re
 convolutional and normalization layers need no code of their own here.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -154,12 +155,14 @@ def _derivatives_by_activation(network: Network, terms: Terms) -> dict[str, Elem
     for name, function in terms.derivative.items():
         i = network.index(name)
         if network.layers[i].synaptic:
-            above = [j for j in range(i + 1, len(network.layers)) if isinstance(network.layers[j], Activation)]
-            if not above:
+            above = itertools.takewhile(lambda j: not network.layers[j].synaptic, range(i + 1, len(network.layers)))
+            i = next((j for j in above if isinstance(network.layers[j], Activation)), i)
+            if network.layers[i].synaptic:
                 raise UserError(f"no activation follows layer {name}: its derivative cannot be replaced.")
-            i = above[0]
         if not isinstance(network.layers[i], Activation):
             raise UserError(f"layer {name} is no activation: a derivative g(z) belongs to an activation layer.")
+        if i == len(network.layers) - 1:
+            raise UserError(f"layer {network.names[i]} is the output: replace its derivative by `output_derivative`.")
         found[network.names[i]] = function
     return found
 
@@ -171,3 +174,6 @@ def _check_names(network: Network, terms: Terms) -> None:
                 raise UserError(
                     f"layer {name} has no weights: feedback and errors belong to {', '.join(network.synaptic)}."
                 )
+    lowest = network.synaptic[0]
+    if lowest in terms.feedback or lowest in terms.direct:
+        raise UserError(f"no error passes below the lowest layer with weights, {lowest}: it takes no feedback.")
