@@ -8,10 +8,13 @@ test split is looked at once, at the end.
 import dataclasses
 import importlib.metadata
 import platform
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+
+import jax
 
 import ascribe
 from ascribe import losses, networks, report, rules, search, store
@@ -31,7 +34,7 @@ from ascribe.training import (
     make_settings,
     optimizers,
     positive,
-    status,
+    silent,
 )
 
 NetworkLike = str | Network | Callable[..., Network]
@@ -96,32 +99,34 @@ def load(folder: str | Path) -> Comparison:
 def compare(
     data: Dataset,
     *,
-    rules: Sequence[str | AbstractRule] | None = None,
+    rules: Sequence[str | AbstractRule] | Mapping[str, str | AbstractRule] | None = None,
     network: NetworkLike = "64x64",
     seeds: int | Sequence[int] = 10,
-    tune: int = 8,
+    tune: int | None = None,
     tune_seeds: int = 3,
     epochs: int = 50,
     batch_size: int = 32,
     optimizer: Any = "adam",
-    learning_rate: float = 1e-3,
+    learning_rate: float | None = None,
     search: Mapping[str, tuple[float, float]] | None = None,
     select: str = "last",
     loss: str | losses.Loss | None = None,
     activation: str = "relu",
     diagnostics: bool = True,
-    listener: Listener = status.silent,
+    listener: Listener = silent,
     command: str | None = None,
 ) -> Comparison:
     """Trains every rule with the same care and returns what came out.
 
     **Arguments:**
 
-    - `rules`: names (`"./my_rule.py:MyRule"` too) or rules; by default every registered rule that can do the task;
+    - `rules`: names (`"./my_rule.py:MyRule"` too) or rules; a mapping gives them names of their own, as in
+      `{"weak feedback": FeedbackAlignment(scale=0.1)}`; by default every registered rule that can do the task;
     - `network`: hidden layers as `"64x64"`, `"linear"`, `"lenet"`, a `Network` template, or a factory `key -> Network`;
       `activation` goes with the first three;
     - `seeds`: how many fresh seeds (or which) the final runs use;
-    - `tune`: candidates per rule, 0 for none: then every rule uses `learning_rate`; `tune_seeds`: seeds per candidate;
+    - `tune`: candidates per rule, 8 by default; `tune_seeds`: seeds per candidate. With a `learning_rate` (1e-3 with
+      `tune=0`) there is no tuning: every rule uses that rate;
     - `search`: other ranges than the optimizer's default, `{"learning_rate": (1e-3, 1.0)}`, and further array leaves of
       rules, `{"feedback-alignment.scale": (0.1, 10.0)}`, within the same number of candidates;
     - `epochs`, `batch_size`, `optimizer`, `select`, `loss`, `diagnostics`, `listener`: as in `train`;
@@ -131,10 +136,13 @@ def compare(
     """
     chosen = _chosen_rules(rules, data)
     seeds = check_seeds(seeds)
+    if learning_rate is not None and tune:
+        raise UserError("a `learning_rate` means no tuning and `tune` asks for some: give one of them.")
+    tune = (8 if learning_rate is None else 0) if tune is None else tune
+    learning_rate = positive("learning_rate", 1e-3 if learning_rate is None else learning_rate)
     for name, value, least in (("tune", tune, 0), ("tune_seeds", tune_seeds, 1)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise UserError(f"`{name}` is an integer of at least {least}; got {value!r}.")
-    positive("learning_rate", learning_rate)
     if search and not tune:
         raise UserError(f"tuning is off, so there is nothing to search in {', '.join(search)}: leave `search` out.")
     source = _network(network, data, activation)
@@ -159,12 +167,9 @@ def compare(
     )
 
     placed: dict[Any, Any] = {}
-    experiments = {name: plan.experiment(len(seeds), placed, listener) for name, plan in plans.items()}
-    pool = ThreadPoolExecutor(devices.cores())  # compiling keeps one core busy: several rules at a time
-    try:
-        list(pool.map(lambda name: experiments[name].compile(plans[name].example()), plans))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    width = max(len(seeds), devices.count())
+    experiments = {name: plan.experiment(width, placed, listener) for name, plan in plans.items()}
+    _compile_all(experiments, plans)
     runs: dict[str, Runs] = {}
     tunings: dict[str, Tuning] = {}
     for name, plan in plans.items():
@@ -185,12 +190,29 @@ def compare(
         "tune": tune,
         "tune_seeds": list(tuning_seeds) if tune else [],
         "learning_rate": None if tune else learning_rate,
-        "search": {name: list(interval) for name, interval in (search or {}).items()},
+        "ranges": {
+            name: {leaf: list(ends) for leaf, ends in plan.ranges.items()} for name, plan in plans.items() if plan.tune
+        },
         "select": select,
         "versions": versions(),
         "command": command,
     }
-    return Comparison(any_run.data, runs, tunings, configuration)
+    return Comparison(data, runs, tunings, configuration)
+
+
+def _compile_all(experiments: Mapping[str, Experiment], plans: Mapping[str, "_Plan"]) -> None:
+    """Compiling keeps one core busy: several rules at a time. JAX's settings belong to a thread, so they go along."""
+    double, promotion = jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion  # pyright: ignore
+
+    def compile_one(name: str) -> None:
+        with jax.enable_x64(double), jax.numpy_dtype_promotion(promotion):
+            experiments[name].compile(plans[name].example())
+
+    pool = ThreadPoolExecutor(devices.cores())
+    try:
+        list(pool.map(compile_one, plans))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -232,6 +254,11 @@ class _Plan:
                 )
             notes.append(f"{setting} forced to {optimizers.describe(value)}")
         tune = 0 if "learning_rate" in forced else own["tune"]
+        leaves = [leaf for leaf in search_ranges if leaf.rpartition(".")[0] == name]
+        if leaves and not tune:
+            raise UserError(
+                f"the rule {name} forces its learning rate and is not tuned: leave {leaves[0]} out of the search."
+            )
         own = {**own, **forced}
         settings = make_settings(source, data, optimizer=own["optimizer"], batch_size=own["batch_size"], **shared)
         ranges = search.ranges_of(name, rule, optimizers.search_range(own["optimizer"]), search_ranges)
@@ -274,13 +301,21 @@ class _Plan:
 
 def versions() -> dict[str, str]:
     """What the numbers were made with."""
-    packages = {name: importlib.metadata.version(name) for name in ("jax", "equinox", "optax", "numpy")}
-    return {"ascribe": ascribe.__version__, "python": platform.python_version(), **packages}
+    packages = {name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "equinox", "optax", "numpy")}
+    machine = {"devices": f"{devices.count()} × {jax.devices()[0].device_kind}", "cores": str(devices.cores())}
+    return {"ascribe": ascribe.__version__, "python": platform.python_version(), **packages, **machine}
 
 
-def _chosen_rules(chosen: Sequence[str | AbstractRule] | None, data: Dataset) -> dict[str, AbstractRule]:
+def _chosen_rules(
+    chosen: Sequence[str | AbstractRule] | Mapping[str, str | AbstractRule] | None, data: Dataset
+) -> dict[str, AbstractRule]:
     if chosen is None:
-        known = {name: rules.get(name) for name in rules.names()}
+        known = {}
+        for name in rules.names():
+            try:
+                known[name] = rules.get(name)
+            except UserError as error:  # a package's entry point: it must not keep the others from running
+                warnings.warn(f"left out: {error}", stacklevel=3)
         return {name: rule for name, rule in known.items() if data.task in rule.tasks}
     if isinstance(chosen, str) or not chosen:
         raise UserError(
@@ -288,11 +323,14 @@ def _chosen_rules(chosen: Sequence[str | AbstractRule] | None, data: Dataset) ->
             f"task, or list them with `ascribe rules`."
         )
     found: dict[str, AbstractRule] = {}
-    for one in chosen:
+    named = chosen.items() if isinstance(chosen, Mapping) else [(None, one) for one in chosen]
+    for label, one in named:
         rule = rules.get(one) if isinstance(one, str) else one
-        name = rules.full_name(one) if isinstance(one, str) else type(one).__name__
+        name = label or (rules.full_name(one) if isinstance(one, str) else rules.name_of(one))
         if name in found:
-            raise UserError(f"the rule {name} is named twice: name each rule once.")
+            raise UserError(
+                f'the rule {name} is named twice: name each rule once, or give names of your own, {{"a name": rule}}.'
+            )
         check_rule(rule, name, data)
         found[name] = rule
     return found

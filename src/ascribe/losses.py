@@ -52,7 +52,9 @@ class Loss:
 
     def values(self, z: Float[Array, "batch outputs"], targets: Array) -> Float[Array, " batch"]:
         """L of every example from the preactivation of the link."""
-        if self.link == "softmax" and targets.ndim == 1 and jnp.issubdtype(targets.dtype, jnp.integer):  # without building one-hot rows
+        if (
+            self.link == "softmax" and targets.ndim == 1 and jnp.issubdtype(targets.dtype, jnp.integer)
+        ):  # without building one-hot rows
             return optax.softmax_cross_entropy_with_integer_labels(z, targets)
         return self.value_from_logits(z, self.encode(targets, z.shape[1], z.dtype))
 
@@ -104,6 +106,10 @@ LOSSES = {loss.name: loss for loss in (SQUARED_ERROR, BERNOULLI_CROSS_ENTROPY, C
 def get(name: str | Loss) -> Loss:
     """The loss of that name; a `UserError` names the known ones."""
     if isinstance(name, Loss):
+        if LOSSES.get(name.name) is not name:
+            raise UserError(
+                f"the loss {name.name!r} is not registered: add it to ascribe.losses.LOSSES by its name first."
+            )
         return name
     if name not in LOSSES:
         raise UserError(f"unknown loss {name!r}: choose one of {', '.join(LOSSES)}.")

@@ -83,12 +83,19 @@ def test_default_folders_are_numbered(here, capsys):
 
 
 def test_a_learning_rate_switches_tuning_off(here):
-    arguments = [*COMMAND_LINE, "--learning-rate", "0.25", "--out", "fixed"]
+    at = COMMAND_LINE.index("--tune")
+    arguments = [*COMMAND_LINE[:at], *COMMAND_LINE[at + 2 :], "--learning-rate", "0.25", "--out", "fixed"]
     assert main(["compare", *arguments]) == 0
     loaded = ascribe.load("fixed")
     assert not loaded.tuning
     for runs in loaded.runs.values():
         np.testing.assert_array_equal(runs.learning_rates, [0.25, 0.25])
+
+
+def test_a_learning_rate_and_a_tuning_budget_contradict_each_other(here, capsys):
+    assert main(["compare", *COMMAND_LINE, "--learning-rate", "0.25"]) == 2
+    assert "give one of them" in capsys.readouterr().err
+    assert not list(here.iterdir())
 
 
 def test_rates_and_search_set_the_ranges(here):

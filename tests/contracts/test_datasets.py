@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ascribe import datasets
-from ascribe.datasets import cifar10, fashion_mnist, files, mnist
+from ascribe.datasets import cifar10, downloads, fashion_mnist, mnist
 
 # The large sets are tested on a part, which is chosen before anything becomes float32.
 SMALL: dict[str, dict[str, Any]] = {
@@ -36,7 +36,7 @@ def dataset(name: str, seed: int = 0) -> datasets.Dataset:
     if name in FOLDERS:
         if not os.environ.get("ASCRIBE_DATA"):
             pytest.skip("ASCRIBE_DATA is not set")
-        if not any(files.available(folder, expected) for folder, expected in FOLDERS[name]):
+        if not any(downloads.available(folder, expected) for folder, expected in FOLDERS[name]):
             pytest.skip(f"ASCRIBE_DATA has no {name}")
     return loaded(name, seed)
 
@@ -117,9 +117,42 @@ def test_cards_are_complete_without_loading():
     cards = datasets.cards()
     assert list(cards) == datasets.names()
     for name, card in cards.items():
-        for field in ("title", "description", "source", "license"):
+        for field in ("title", "description", "source", "license", "task", "size"):
             assert getattr(card, field).strip(), (name, field)
         assert card.url == "" or card.url.startswith("http"), name
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_card_says_the_task_and_the_size(name):
+    data = dataset(name)
+    assert data.card.task == data.task
+    assert data.summary()["size"] == data.card.size != ""
+    if name not in SMALL:
+        assert data.card.size.startswith(f"{sum(len(split) for _, split in data.splits):,} ")
+    shape = data.input_shape[:-1] if data.input_shape[-1] == 1 and len(data.input_shape) == 3 else data.input_shape
+    wanted = " × ".join(map(str, shape)) if len(shape) > 1 else f"{data.features} feature"
+    assert wanted in data.card.size
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_request_is_what_load_was_called_with(name):
+    data = dataset(name, seed=1)
+    assert data.request == {"data": name, "seed": 1, **SMALL.get(name, {})}
+    assert data.summary()["request"] == data.request == data.flat().request
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_prepare_leads_from_raw_inputs_to_the_stored_ones(name):
+    data = dataset(name)
+    stored = data.test.inputs[:20]
+    raw = stored.astype(np.float64)
+    if data.input_mean is not None:
+        raw = raw * data.input_scale + data.input_mean
+    for version, rows in ((data, raw), (data.flat(), raw.reshape(len(raw), -1))):
+        prepared = version.prepare(rows)
+        assert prepared.dtype == np.float32
+        np.testing.assert_allclose(prepared, stored.reshape(prepared.shape), rtol=1e-6, atol=1e-6)
+        assert np.shape(version.input_mean) in ((), version.input_shape, version.input_shape[-1:])
 
 
 @pytest.mark.parametrize("name", ["diabetes", "digits", "mnist", "cifar10"])

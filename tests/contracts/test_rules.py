@@ -174,7 +174,8 @@ def test_a_hyperparameter_is_the_same_program_however_its_number_was_written(nam
     for field in dataclasses.fields(rule):
         assert not isinstance(getattr(rule, field.name), float)
         if isinstance(getattr(rule, field.name), jax.Array):
-            for number in (0, 0.5, np.float64(0.5), np.float32(0.5), jnp.asarray(0.5), jnp.zeros(())):
+            whole = 0 if field.name == "decay" else 1  # inside the field's interval
+            for number in (whole, 0.5, np.float64(0.5), np.float32(0.5), jnp.asarray(0.5), jnp.full((), 0.5)):
                 other = rules.get(name, **{field.name: number})
                 assert jax.typeof(getattr(other, field.name)) == jax.typeof(getattr(rule, field.name))
                 assert jnp.issubdtype(getattr(other, field.name).dtype, jnp.floating)

@@ -1,5 +1,6 @@
 """The containers: splits, data sets, checksums, and the front door `load`."""
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -54,6 +55,80 @@ def test_checksum_does_not_depend_on_the_memory_layout():
     assert small(train=turned).checksum == data.checksum
 
 
+def test_bool_labels_are_integers():
+    split = Split(np.zeros((3, 2)), np.array([True, False, True]))
+    assert split.targets.dtype == np.int32 and split.targets.tolist() == [1, 0, 1]
+
+
+def test_prepare_without_statistics_is_the_identity():
+    data = small()
+    raw = np.arange(12.0).reshape(2, 3, 2)
+    assert data.input_mean is None and data.summary()["input_mean"] is None
+    assert np.array_equal(data.prepare(raw), raw) and data.prepare(raw.tolist()).dtype == np.float32
+    moons = datasets.load("moons")
+    assert moons.input_mean is None
+    assert np.array_equal(moons.prepare(moons.test.inputs), moons.test.inputs)
+
+
+@pytest.mark.parametrize("standardize", [True, False])
+def test_prepare_takes_the_digits_of_scikit_learn(standardize):
+    from sklearn.datasets import load_digits  # noqa: PLC0415
+
+    raw = np.asarray(load_digits()["images"])[..., None]  # type: ignore[index]
+    data = datasets.load("digits", standardize=standardize)
+    for version, rows in ((data, raw), (data.flat(), raw.reshape(len(raw), 64))):
+        prepared = version.prepare(rows)
+        stored = np.concatenate([split.inputs for _, split in version.splits])
+        # Which image is which: by their whole numbers from 0 to 16, which no rounding confuses.
+        whole = np.rint(stored * version.input_scale + version.input_mean)
+        here, there = (np.lexsort(pixels.reshape(len(pixels), -1).T) for pixels in (rows, whole))
+        assert np.array_equal(rows[here], whole[there])
+        np.testing.assert_allclose(prepared[here], stored[there], rtol=1e-6, atol=1e-6)
+
+
+def test_flat_repeats_the_statistics_of_channels():
+    mean, scale = np.array([1.0, 2.0]), np.array([2.0, 4.0])
+    data = small(input_mean=mean, input_scale=scale)
+    raw = np.random.default_rng(0).normal(size=(5, 3, 2))
+    assert data.flat().input_mean.tolist() == [1.0, 2.0] * 3
+    assert np.array_equal(data.flat().prepare(raw.reshape(5, 6)), data.prepare(raw).reshape(5, 6))
+    assert small(input_mean=np.array([3.0]), input_scale=np.array(2.0)).flat().input_mean.shape == ()
+
+
+def test_summary_lists_statistics_up_to_ten_thousand():
+    assert small(input_mean=np.array(3.0)).summary()["input_mean"] == [3.0]
+    assert small(input_mean=np.zeros(10_000)).summary()["input_mean"] == [0.0] * 10_000
+    assert small(input_mean=np.zeros(10_001)).summary()["input_mean"] is None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "fragment"),
+    [
+        (np.zeros((4, 6)), "(rows, 3, 2), not (4, 6)"),
+        (np.zeros((3, 2)), "(rows, 3, 2), not (3, 2)"),
+        (1.0, "not ()"),
+        ([["a", "b"]], "no array of numbers"),
+        ([[1.0], [1.0, 2.0]], "no array of numbers"),
+        (None, "not ()"),
+    ],
+)
+def test_prepare_refuses_other_shapes_in_one_sentence(inputs, fragment):
+    with pytest.raises(UserError) as caught:
+        small().prepare(inputs)
+    text = str(caught.value)
+    assert fragment in text
+    assert text.endswith(".") and "\n" not in text and ". " not in text
+
+
+def test_request_holds_plain_values():
+    data = datasets.load(
+        "digits", seed=np.int64(2), classes=(np.int64(3), "8"), samples=np.int32(60), standardize=False
+    )
+    assert data.request == {"data": "digits", "seed": 2, "classes": [3, "8"], "samples": 60, "standardize": False}
+    assert json.loads(json.dumps(data.summary())) == data.summary()
+    assert small().request == {} == small().summary()["request"]
+
+
 @pytest.mark.parametrize(
     ("name", "options", "fragment"),
     [
@@ -64,6 +139,7 @@ def test_checksum_does_not_depend_on_the_memory_layout():
         (7, {}, "a name or a path, not 7"),
         (None, {}, "a name or a path, not None"),
         ("moons", {"sample": 9}, "no option 'sample'; its options are samples, noise, standardize"),
+        ("moons", {"name_or_path": 9}, "no option 'name_or_path'"),
         ("moons", {"seed": -1}, "seed wants a whole number of at least 0, not -1"),
         ("moons", {"seed": 1.5}, "seed wants a whole number"),
         ("moons", {"seed": True}, "seed wants a whole number"),

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from ascribe import datasets
-from ascribe.datasets import cifar10, fashion_mnist, files
-from ascribe.datasets.cifar import PIXELS, parse_binary_batch, parse_python_batch
-from ascribe.datasets.idx import parse_idx, read_idx
+from ascribe.datasets import cifar10, downloads, fashion_mnist
+from ascribe.datasets.cifar_format import PIXELS, parse_binary_batch, parse_python_batch
+from ascribe.datasets.idx_format import parse_idx
 from ascribe.errors import UserError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 4, 5), dtype=np.uint8)
@@ -28,10 +28,8 @@ def md5(content: bytes) -> str:
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, bytes])
-def test_idx_returns_what_was_written(tmp_path, pack):
-    path = tmp_path / "images"
-    path.write_bytes(pack(idx(IMAGES)))
-    assert np.array_equal(read_idx(path, axes=3), IMAGES)
+def test_idx_returns_what_was_written(pack):
+    assert np.array_equal(parse_idx(pack(idx(IMAGES)), "the file", axes=3), IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +256,7 @@ def test_cache_is_used_and_failed_downloads_name_the_way_out(folders, monkeypatc
 def test_ascribe_data_must_be_a_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("ASCRIBE_DATA", str(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="ASCRIBE_DATA wants an existing folder"):
-        files.data_folders()
+        downloads.data_folders()
 
 
 def test_cifar_archive_is_unpacked_by_known_names_only(folders, monkeypatch, tmp_path):

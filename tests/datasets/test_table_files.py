@@ -335,6 +335,42 @@ def test_npz_that_is_split_already_stays_so(tmp_path):
     assert np.array_equal(data.validation.targets, LABELS[15:20])
 
 
+def test_npz_labels_as_a_column_or_as_bools_are_labels(tmp_path):
+    def loaded(**arrays):
+        (tmp_path / "x.npz").write_bytes(npz(**arrays))
+        return datasets.load(tmp_path / "x.npz")
+
+    plainly = loaded(x=NUMBERS, y=LABELS)
+    for labels in (LABELS[:, None], LABELS.astype(bool), LABELS.astype(bool)[:, None], LABELS.astype(float)[:, None]):
+        data = loaded(x=NUMBERS, y=labels)
+        assert (data.task, data.train.targets.dtype, data.train.targets.ndim) == ("binary", np.int32, 1)
+        assert data.checksum == plainly.checksum
+    parts = {"x_train": NUMBERS[:20], "y_train": LABELS[:20], "x_test": NUMBERS[20:], "y_test": LABELS[20:]}
+    assert loaded(**parts).checksum == loaded(**parts | {"y_train": LABELS[:20, None]}).checksum
+
+
+def test_prepare_turns_the_rows_of_the_file_into_the_stored_inputs(tmp_path):
+    (tmp_path / "x.csv").write_text(plain(header=["a", "b", "c", "label"]))
+    data = datasets.load(tmp_path / "x.csv", seed=3)
+    assert data.input_mean.shape == data.input_scale.shape == (3,)
+    prepared = data.prepare(NUMBERS)
+    assert prepared.dtype == np.float32
+    assert np.array_equal(together(data), expected(prepared, LABELS))
+    assert data.request == {"data": str(tmp_path / "x.csv"), "seed": 3}
+    assert (data.card.task, data.card.size) == ("binary", "30 rows, 3 features")
+    as_it_is = datasets.load(tmp_path / "x.csv", standardize=False)
+    assert as_it_is.input_mean is None and np.array_equal(as_it_is.prepare(NUMBERS), NUMBERS.astype(np.float32))
+
+
+def test_prepare_of_images_in_a_file_has_one_mean_and_one_scale(tmp_path):
+    images = GENERATOR.normal(3.0, 2.0, (30, 4, 4, 1))
+    (tmp_path / "x.npz").write_bytes(npz(x=images, y=LABELS))
+    data = datasets.load(tmp_path / "x.npz")
+    assert data.input_mean.shape == data.input_scale.shape == data.flat().input_scale.shape == ()
+    assert np.array_equal(together(data), expected(data.prepare(images).reshape(30, -1), LABELS))
+    assert np.array_equal(data.flat().prepare(images.reshape(30, 16)), data.prepare(images).reshape(30, 16))
+
+
 def test_npz_with_several_regression_targets(tmp_path):
     (tmp_path / "x.npz").write_bytes(npz(x=NUMBERS, y=NUMBERS[:, :2] * [1.0, 50.0]))
     data = datasets.load(tmp_path / "x.npz")

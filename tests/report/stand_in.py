@@ -19,6 +19,8 @@ class StandInRuns:
     hyperparameters: dict = field(default_factory=dict)
     seconds: float = 12.3
     notes: tuple = ()
+    # What a diverged run's weights make of any input: finite, as with select="best-validation", and meaningless.
+    garbage: int = 0
 
     def probabilities(self, inputs):
         flat = np.asarray(inputs).reshape(len(inputs), -1)
@@ -32,7 +34,7 @@ class StandInRuns:
         )
         exponents = np.exp(logits - logits.max(axis=-1, keepdims=True))
         result = exponents / exponents.sum(axis=-1, keepdims=True)
-        result[self.diverged] = np.nan
+        result[self.diverged] = np.eye(self.outputs)[self.garbage]
         return result
 
     def predict(self, inputs):
@@ -40,7 +42,7 @@ class StandInRuns:
             return self.probabilities(inputs).argmax(axis=-1)
         tilts = 0.1 * np.random.default_rng(2).normal(size=len(self.seeds))
         result = np.stack([np.sin(2.0 * np.asarray(inputs)[:, :1]) * self.quality + t for t in tilts])
-        result[self.diverged] = np.nan
+        result[self.diverged] = 3.0 * self.garbage
         return result
 
 

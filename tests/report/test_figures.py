@@ -1,3 +1,4 @@
+import base64
 import csv
 import io
 import json
@@ -8,13 +9,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ascribe.report import figures, save_figures
+from ascribe.report import figures, rows, save_figures
 from ascribe.report.figures import specification
 from ascribe.report.landscapes import _picture
 from ascribe.report.series import epochs_shown, series
 from ascribe.report.theme import INK, rule_colors
 
 from .stand_in import RULES, diverge, make_comparison
+from .test_png import decode_png
 
 COMMON = {"final_scores", "learning_curves", "gradient_angles", "layer_angles", "feedback_angles"}
 
@@ -56,6 +58,52 @@ def test_a_part_diverged_and_one_seed():
     diverge(comparison.runs["sign symmetry"], [0, 2])
     for chart in [*figures(comparison).values(), *figures(make_comparison(seeds=(3,))).values()]:
         json.dumps(specification(chart), allow_nan=False)
+
+
+TASKS = [("landscapes", {}), ("fits", {"task": "regression", "shape": (1,), "classes": 1})]
+
+
+@pytest.mark.parametrize(("figure", "arguments"), TASKS)
+def test_learned_functions_leave_diverged_runs_out(figure, arguments):
+    drawn = []
+    for garbage in (0, -1):
+        comparison = make_comparison(**arguments)
+        for rule, which in (("sign symmetry", [0, 2]), ("perturbation", range(5))):
+            diverge(comparison.runs[rule], which)
+            comparison.runs[rule].garbage = garbage
+        drawn.append(specification(figures(comparison)[figure]))
+    assert drawn[0] == drawn[1]
+    panel = next(panel for panel in drawn[0]["concat"] if panel["title"]["text"] == "perturbation")
+    assert panel["title"]["subtitle"] == "diverged"
+    if figure == "landscapes":
+        assert "Gray: every run diverged." in " ".join(drawn[0]["title"]["subtitle"])
+        picture = panel["layer"][0]["data"]["values"][0]["url"].partition(",")[2]
+        assert np.all(decode_png(base64.b64decode(picture)) == 225)
+    else:
+        lines = drawn[0]["datasets"][panel["layer"][2]["data"]["name"]].splitlines()[1:]
+        assert lines and all(line.endswith(",,,") for line in lines)
+
+
+@pytest.mark.parametrize(("figure", "arguments"), TASKS)
+def test_no_learned_function_without_examples(figure, arguments):
+    comparison = make_comparison(**arguments)
+    for split in (comparison.data.train, comparison.data.validation, comparison.data.test):
+        split.inputs, split.targets = split.inputs[:0], split.targets[:0]
+    assert set(figures(comparison)) == COMMON | {"learning_rate_sensitivity"}
+
+
+def test_the_right_angle_is_claimed_for_plain_gradient_steps_only():
+    subtitle = " ".join(specification(figures(make_comparison())["gradient_angles"])["title"]["subtitle"])
+    assert "a small plain gradient step still lowers the loss of the probe batch" in subtitle
+    assert "steps where" not in subtitle
+
+
+def test_scores_stand_in_the_order_of_the_table():
+    comparison = make_comparison()
+    diverge(comparison.runs["backpropagation"], [0])
+    drawing = specification(figures(comparison)["final_scores"])
+    assert "Rules with diverged runs come last." in " ".join(drawing["title"]["subtitle"])
+    assert drawing["layer"][0]["encoding"]["y"]["sort"] == [row.rule for row in rows(comparison)]
 
 
 def test_series_holds_mean_and_interval():

@@ -128,6 +128,23 @@ def test_statement_claims_what_holds():
     assert "Nothing was tuned" in " ".join(statement(make_comparison(tuned=False)))
 
 
+def test_statement_says_when_rules_had_settings_of_their_own():
+    sentence = "Rules marked in the notes ran with settings of their own."
+    comparison = make_comparison()
+    comparison.runs["perturbation"].notes = ("tuned rate at the end of its range",)
+    assert sentence not in " ".join(statement(comparison))
+    for note in ("batch_size forced to 1", "network changed by the rule"):
+        comparison.runs["perturbation"].notes = (note,)
+        assert sentence in " ".join(statement(comparison))
+
+
+def test_caption_says_how_the_table_came_about(plain):
+    caption = re.search(r"<caption>(.*?)</caption>", plain[1], re.S).group(1)
+    assert "Seconds: wall time of the final runs including validation and diagnostics, without compiling" in caption
+    assert "rules with such runs come after those without" in caption
+    assert "come after" not in page(make_comparison(rules=RULES[:2], tuned=False))
+
+
 def test_card_and_configuration_are_shown(plain):
     comparison, text = plain
     shown = Elements(text).text
@@ -154,6 +171,14 @@ def test_write_is_whole_or_not_at_all(tmp_path, plain, monkeypatch):
         write_page(plain[0], target)
     assert target.read_bytes() == before
     assert [path.name for path in target.parent.iterdir()] == ["report.html"]
+
+
+def test_a_page_has_the_rights_of_any_new_file(tmp_path, plain, monkeypatch):
+    (tmp_path / "other").touch()
+    # The mask belongs to the whole process: to change it, even for a moment, would change other threads' files.
+    monkeypatch.setattr("os.umask", None)
+    target = write_page(plain[0], tmp_path / "report.html")
+    assert target.stat().st_mode == (tmp_path / "other").stat().st_mode
 
 
 def test_sparse_configuration_and_card():

@@ -8,7 +8,7 @@ from scipy import stats
 
 from ascribe.report import rows, to_records, to_text
 from ascribe.report.statistics import interval
-from ascribe.report.table import DASH, format_score
+from ascribe.report.table import DASH, Row, format_score
 
 from .stand_in import diverge, make_comparison
 
@@ -92,6 +92,20 @@ def test_a_rule_without_a_finished_seed_comes_last():
     assert means == sorted(means, reverse=True)
 
 
+@pytest.mark.parametrize("arguments", [(), ("regression", (1,), 1)])
+def test_survivors_do_not_outrank_rules_that_finished(arguments):
+    comparison = make_comparison(*arguments)
+    assert rows(comparison)[0].rule == "backpropagation"
+    diverge(comparison.runs["backpropagation"], range(1, 5))
+    diverge(comparison.runs["feedback alignment"], [2])
+    diverge(comparison.runs["direct feedback alignment"], range(5))
+    table = rows(comparison)
+    assert [row.diverged for row in table] in ([0, 0, 0, 4, 1, 5], [0, 0, 0, 1, 4, 5])
+    sign = 1.0 if arguments else -1.0
+    for part in (table[:3], table[3:5]):
+        assert [row.rule for row in part] == [row.rule for row in sorted(part, key=lambda row: sign * row.mean)]
+
+
 def test_errors_rank_upwards():
     table = rows(make_comparison("regression", (1,), 1))
     assert table[0].score == "test_rmse"
@@ -123,6 +137,37 @@ def test_records_are_plain_json():
     records = json.loads(json.dumps(to_records(rows(comparison)), allow_nan=False))
     assert records[-1]["mean"] is None and records[-1]["rule"] == "sign symmetry"
     assert {"rule", "score", "mean", "half_width", "difference", "learning_rate", "notes"} <= set(records[0])
+
+
+def printed(table, width):
+    buffer = io.StringIO()
+    Console(file=buffer, width=width).print(to_text(table, "backpropagation"))
+    return buffer.getvalue()
+
+
+def wide_row(rule, **values):
+    usual = {"mean": 0.8949, "half_width": 0.1031, "difference": -0.3882, "difference_half_width": 0.3501}
+    usual |= {"area": 0.795, "learning_rate": 0.00032, "seconds": 7.2, "diverged": 2, "seeds": 10}
+    return Row(rule=rule, score="test_accuracy", hyperparameters={}, notes=(), **(usual | values))
+
+
+def test_terminal_table_fits_eighty_columns():
+    table = [wide_row("backpropagation", diverged=0), wide_row("sign-symmetry-batch-random")]
+    lines = [line.split() for line in printed(table, 80).splitlines()]
+    cells = "89.49 ± 10.31 −38.82 ± 35.01 0.795 0.00032 7.2 2/10"
+    assert ["sign-symmetry-batch-random", *cells.split()] in lines
+    headers = [line for line in lines if line[:1] == ["Rule"]]
+    assert headers == [["Rule", "(%)", "(points)", "area", "Rate", "(s)", "lost"]]
+
+
+def test_terminal_table_never_cuts_a_cell():
+    table = [wide_row("sign-symmetry-batch-random"), wide_row("x", difference=-0.0737, diverged=0, seconds=86400.0)]
+    for width in range(40, 100):
+        text = printed(table, width)
+        assert "…" not in text
+        assert all(len(line) <= width for line in text.splitlines())
+        if width >= 70:
+            assert "89.49 ± 10.31 −38.82 ± 35.01 0.795 0.00032" in text and "86400" in text
 
 
 def test_terminal_table_shows_brackets_as_they_are():

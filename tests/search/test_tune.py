@@ -26,11 +26,12 @@ class Rehearsed(Experiment):
         self.broken = np.full(len(self.score), -1) if diverged is None else np.asarray(diverged)
         self.named, self.settings, self.asked = name, types.SimpleNamespace(select=select), []
 
-    def train(self, specifications, phase):
+    def train(self, specifications, phase, *, keep):
+        assert not keep
         self.asked, self.phase = list(specifications), phase
         curves = {f"validation_{self.named}": self.score.reshape(len(specifications), -1)}
         curves["validation_loss"] = self.loss.reshape(len(specifications), -1)
-        return types.SimpleNamespace(curves=lambda: curves, diverged_at=lambda: self.broken, seconds=1.5)
+        return types.SimpleNamespace(curves=curves, diverged_at=self.broken, seconds=1.5)
 
 
 def chosen(experiment, count, seeds=(7,), ranges=None):
@@ -177,7 +178,7 @@ class Forced(AbstractRule):
 
 def test_forced_settings_are_honored_and_flagged(regression):
     settings = SETTINGS | {"optimizer": "adam"}
-    comparison = compare(regression, rules=[Forced()], tune=3, tune_seeds=1, learning_rate=0.5, **settings)
+    comparison = compare(regression, rules=[Forced()], tune=3, tune_seeds=1, **settings)
     runs = comparison.runs["Forced"]
     assert "Forced" not in comparison.tuning
     np.testing.assert_array_equal(runs.learning_rates, [0.25, 0.25])

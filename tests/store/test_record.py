@@ -16,7 +16,7 @@ import ascribe
 from ascribe import networks, report, store
 from ascribe.errors import UserError
 from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Network
-from ascribe.store import parameters
+from ascribe.store import parameters, record
 
 from .case import RULES, snapshot
 
@@ -160,6 +160,19 @@ def test_a_foreign_folder_is_left_alone(finished, tmp_path, overwrite):
     assert snapshot(tmp_path) == before
 
 
+def test_a_picture_that_cannot_be_drawn_does_not_cost_the_numbers(finished, tmp_path, monkeypatch):
+    def crash(comparison, path, *drawn):
+        raise ValueError("no ink")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(report, "write_page", crash)
+        with pytest.raises(UserError, match=r"the results are in .*no ink.*ascribe report"):
+            finished.save(tmp_path / "record")
+    loaded = ascribe.load(tmp_path / "record")
+    assert list(loaded.runs) == list(finished.runs)
+    assert loaded.report(tmp_path / "record" / "index.html").is_file()
+
+
 @pytest.mark.parametrize("failure", [RuntimeError, OSError, KeyboardInterrupt, MemoryError])
 @pytest.mark.parametrize("existing", [False, True], ids=["a new folder", "over an old record"])
 def test_a_crash_while_saving_leaves_everything_as_it_was(finished, tmp_path, monkeypatch, failure, existing):
@@ -169,11 +182,11 @@ def test_a_crash_while_saving_leaves_everything_as_it_was(finished, tmp_path, mo
         finished.save(folder)
     before = snapshot(tmp_path)
 
-    def crash(comparison, path, *drawn):
-        path.write_text("half a page")
+    def crash(comparison, path):
+        path.write_text("half a table")
         raise failure("in the middle")
 
-    monkeypatch.setattr(report, "write_page", crash)
+    monkeypatch.setattr(record, "_save_table", crash)
     with pytest.raises(UserError if failure is OSError else failure):
         finished.save(folder, overwrite=True)
     assert snapshot(tmp_path) == before
@@ -342,11 +355,18 @@ def test_every_layer_survives_its_parameter_file(tmp_path):
 
 def test_fresh_folders_are_numbered(tmp_path):
     assert store.fresh_folder(tmp_path, "moons") == tmp_path / "moons-001"
-    (tmp_path / "moons-001").mkdir()
     (tmp_path / "moons-003").mkdir()
     assert store.fresh_folder(tmp_path, "moons") == tmp_path / "moons-002"
-    (tmp_path / "moons-002").write_text("a file counts too")
-    assert store.fresh_folder(tmp_path, "moons") == tmp_path / "moons-004"
+    (tmp_path / "moons-004").write_text("a file counts too")
+    assert store.fresh_folder(tmp_path, "moons") == tmp_path / "moons-005"
+
+
+def test_an_unused_fresh_folder_is_given_back_and_a_used_one_stays(tmp_path):
+    first, second = (store.fresh_folder(tmp_path / "runs", "moons") for _ in range(2))
+    (second / "record.json").write_text("{}")
+    store.give_back(first)
+    store.give_back(second)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["moons-002"]
 
 
 def test_asking_whether_a_folder_will_do_leaves_no_trace(tmp_path):

@@ -138,8 +138,8 @@ def test_a_diverged_run_keeps_its_curve_up_to_there(breaking):
 
 def test_the_neighbors_of_a_diverged_run_are_bit_identical(breaking):
     (broken, broken_runs), (healthy, healthy_runs) = breaking
-    for name, curve in broken.curves().items():
-        np.testing.assert_array_equal(curve[WHOLE], healthy.curves()[name][WHOLE], err_msg=name)
+    for name, curve in broken.curves.items():
+        np.testing.assert_array_equal(curve[WHOLE], healthy.curves[name][WHOLE], err_msg=name)
     for name, score in broken_runs.scores.items():
         np.testing.assert_array_equal(score[WHOLE], healthy_runs.scores[name][WHOLE], err_msg=name)
     ours, theirs = (jax.tree.leaves(runs.networks) for runs in (broken_runs, healthy_runs))

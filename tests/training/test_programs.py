@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import pytest
 
-from ascribe import compare, train
+from ascribe import compare, networks, rules, train
 from ascribe.rules import AbstractRule, Backpropagation, Credit
 from ascribe.training import Specification, devices
 
@@ -123,10 +123,10 @@ def test_shards_do_not_change_what_is_trained(watched):
     """Five runs through a program two runs wide: as five runs of their own."""
     experiment = tiny.experiment(tiny.mlp(), tiny.data(), Counted(), 2, epochs=6)
     specifications = [Specification(seed, 0.1 * (seed + 1)) for seed in range(5)]
-    curves = experiment.train(specifications, "training").curves()["train_loss"]
+    curves = experiment.train(specifications, "training").curves["train_loss"]
     assert curves.shape == (5, 6)
     for i, one in enumerate(specifications):
-        pair = experiment.train([one, one], "training").curves()["train_loss"]
+        pair = experiment.train([one, one], "training").curves["train_loss"]
         assert (pair[0] == curves[i]).all()
 
 
@@ -139,7 +139,25 @@ def test_runs_are_divided_among_the_devices(watched):
 def test_what_fits_into_memory_is_at_least_one_run(monkeypatch):
     network = tiny.mlp().initialize(jr.key(0))
     monkeypatch.setattr(devices, "_memory", lambda: 0)
-    assert devices.runs_that_fit(network, (2,), 8, in_turn=False) == 1
+    assert devices.runs_that_fit(network, 1000, (2,), 8, in_turn=False) == 1
     monkeypatch.setattr(devices, "_memory", lambda: 2**30)
-    many = devices.runs_that_fit(network, (2,), 8, in_turn=False)
-    assert many > devices.runs_that_fit(network, (2,), 800, in_turn=False) > 1
+    many = devices.runs_that_fit(network, 1000, (2,), 8, in_turn=False)
+    assert many > devices.runs_that_fit(network, 1000, (2,), 8000, in_turn=False) > 1
+    assert many > devices.runs_that_fit(network, 10**7, (2,), 8, in_turn=False) > 1
+
+
+def test_the_memory_estimate_covers_what_the_compiled_program_takes(monkeypatch):
+    """XLA's own count for a program of 16 runs, against the estimate of what 16 runs take."""
+    runs, network = 16, networks.mlp([20, 64, 64, 1])
+    experiment = tiny.experiment(network, tiny.data(features=20), rules.KolenPollack(), runs)
+    stacked = experiment.stack([Specification(seed, 1e-2) for seed in range(runs)])
+    states = experiment.initialize(stacked)
+    zero, one_epoch = jnp.asarray(0, jnp.int32), jnp.asarray(1, jnp.int32)
+    program = jax.jit(lambda *given: experiment.programs.advance(*given, zero, one_epoch))
+    count = program.lower(stacked, states, experiment.device_data).compile().memory_analysis()
+    taken = jax.device_count() * (count.temp_size_in_bytes + count.output_size_in_bytes)
+    one = jax.tree.map(lambda leaf: leaf[0], stacked)
+    size = devices.state_bytes(experiment.settings, network, one, experiment.device_data)
+    monkeypatch.setattr(devices, "_memory", lambda: 2**40)
+    estimate = runs * 2**40 / devices.runs_that_fit(network, size, (20,), tiny.BATCH, in_turn=False)
+    assert taken < estimate < 50 * taken

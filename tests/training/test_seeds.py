@@ -50,7 +50,7 @@ def test_two_rules_at_two_rates_start_from_the_same_weights(together, another_ru
 
 def test_two_rules_at_two_rates_meet_the_same_batches(together, another_rule):
     np.testing.assert_array_equal(together[0].rule_state["seen"], another_rule[0].rule_state["seen"])
-    assert np.any(together[1].curves()["train_loss"] != another_rule[1].curves()["train_loss"])
+    assert np.any(together[1].curves["train_loss"] != another_rule[1].curves["train_loss"])
 
 
 def test_a_seed_alone_meets_what_it_meets_among_others(together, alone):
@@ -82,8 +82,8 @@ def test_the_batches_are_those_of_the_seed_s_batch_stream(together):
 
 
 def test_a_seed_alone_trains_as_it_does_among_others(together, alone):
-    for name, curve in together[1].curves().items():
-        np.testing.assert_allclose(curve[3:], alone[1].curves()[name], rtol=1e-10, err_msg=name)
+    for name, curve in together[1].curves.items():
+        np.testing.assert_allclose(curve[3:], alone[1].curves[name], rtol=1e-10, err_msg=name)
     for ours, theirs in zip(jax.tree.leaves(together[0].trainables), jax.tree.leaves(alone[0].trainables), strict=True):
         np.testing.assert_allclose(ours[3:], theirs, rtol=1e-10)
 
@@ -91,8 +91,8 @@ def test_a_seed_alone_trains_as_it_does_among_others(together, alone):
 def test_a_seed_alone_trains_as_it_does_among_others_in_single_precision():
     _, among = recorded(Backpropagation(), SEEDS, 0.5, precision=False)
     _, single = recorded(Backpropagation(), (3,), 0.5, precision=False)
-    assert single.curves()["train_loss"].dtype == np.float32
-    np.testing.assert_allclose(among.curves()["train_loss"][3:], single.curves()["train_loss"], rtol=1e-6)
+    assert single.curves["train_loss"].dtype == np.float32
+    np.testing.assert_allclose(among.curves["train_loss"][3:], single.curves["train_loss"], rtol=1e-6)
 
 
 @pytest.mark.parametrize(

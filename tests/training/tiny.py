@@ -56,13 +56,21 @@ def settings(network, dataset, **changes):
 
 def experiment(network, dataset, rule, width, **changes):
     chosen = settings(network, dataset, **changes)
-    return training.Experiment(network, dataset, rule, chosen, width=width, name=type(rule).__name__)
+    return Watched(network, dataset, rule, chosen, width=width, name=type(rule).__name__)
+
+
+class Watched(training.Experiment):
+    """Remembers the whole state after the last epoch, which the library lets go."""
+
+    def _train_shard(self, runs, phase, done, total):
+        self.states, spent = super()._train_shard(runs, phase, done, total)
+        return self.states, spent
 
 
 def final_states(trained):
     """The states of all runs of one shard, after the last epoch."""
-    ((count, _, states),) = trained.parts
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], states)
+    count = len(trained.diverged_at)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], trained.experiment.states)
 
 
 class Recorder(AbstractRule):

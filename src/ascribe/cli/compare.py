@@ -9,6 +9,8 @@ from cyclopts import Parameter
 from ascribe.errors import UserError
 
 DEFAULT_FOLDER = Path("ascribe-runs")
+CLASSES = "--classes is a list of class numbers as in 3,8 or of names as in cat,dog"
+YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 Whole = Annotated[int, Parameter(converter=lambda _, tokens: int(tokens[0].value))]
 """A whole number as it is written: left to itself, cyclopts would round 1.5."""
 
@@ -23,7 +25,7 @@ def compare(
     seeds: Whole = 10,
     epochs: Whole = 50,
     batch_size: Whole = 32,
-    tune: Whole = 8,
+    tune: Whole | None = None,
     tune_seeds: Whole = 3,
     optimizer: str = "adam",
     learning_rate: float | None = None,
@@ -38,6 +40,7 @@ def compare(
     samples: Whole | None = None,
     noise: float | None = None,
     classes: str | None = None,
+    data_option: Annotated[list[str] | None, Parameter(negative=())] = None,
     data_seed: Whole = 0,
     out: Path | None = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
@@ -62,13 +65,13 @@ def compare(
     batch_size
         Examples per step.
     tune
-        Candidates that every rule may try before; 0 for none.
+        Candidates that every rule may try before; 0 for none. Default: 8, or 0 with --learning-rate.
     tune_seeds
         Seeds per candidate.
     optimizer
         sgd, momentum, adam, adamw, rmsprop, adagrad, adadelta or lion.
     learning_rate
-        The rate without tuning; implies --tune 0.
+        The rate of every rule, without tuning.
     rates
         The range in which the rate is tuned, as LOW:HIGH.
     search
@@ -90,7 +93,10 @@ def compare(
     noise
         The noise of a generated data set.
     classes
-        Two or more classes to keep, as 3,8.
+        Two or more classes to keep, as 3,8 or cat,dog; for spirals how many there are.
+    data_option
+        A further option of the data set, as NAME=VALUE: header=no, standardize=yes, turns=2, dimensions=10, test_samples=500;
+        may be repeated.
     data_seed
         Fixes the generated points and the split.
     out
@@ -111,6 +117,12 @@ def compare(
         "noise": noise,
         "classes": _classes(classes),
     }
+    given = {name: value for name, value in given.items() if value is not None}
+    for item in data_option or []:
+        name, value = _data_option(item)
+        if name in given:
+            raise UserError(f"the data option {name} is given twice: give it once.")
+        given[name] = value
     if learning_rate is not None and rates is not None:
         raise UserError("--learning-rate switches tuning off and --rates steers it: give one of them.")
     if (rates is not None or search) and (tune == 0 or learning_rate is not None):
@@ -122,6 +134,8 @@ def compare(
         name, equals, interval = item.partition("=")
         if not equals:
             raise UserError(f"--search is RULE.NAME=LOW:HIGH; got {item!r}.")
+        if name.strip() in ranges:
+            raise UserError(f"the range of {name.strip()} is given twice: give it once.")
         ranges[name.strip()] = _range("--search", interval)
     if out is not None:
         store.check_folder(out, overwrite=overwrite)
@@ -132,32 +146,40 @@ def compare(
     from . import command_line  # noqa: PLC0415
     from .progress import Lines  # noqa: PLC0415
 
-    dataset = datasets.load(data, seed=data_seed, **{name: value for name, value in given.items() if value is not None})
-    folder = out or store.fresh_folder(DEFAULT_FOLDER, dataset.name)
-    store.check_folder(folder, overwrite=overwrite)
+    try:
+        dataset = datasets.load(data, seed=data_seed, **given)
+    except UserError as error:
+        if isinstance(given.get("classes"), str) and str(error).startswith("classes wants"):
+            raise UserError(f"{CLASSES}; got {classes!r} ({str(error).rstrip('.')}).") from error
+        raise
     training.use_all_cores()
     names = None if rules is None else [name.strip() for name in rules.split(",") if name.strip()]
-    with Lines() as lines:
-        comparison = run(
-            dataset,
-            rules=names,
-            network=network or "64x64",
-            activation=activation,
-            seeds=seeds,
-            epochs=epochs,
-            batch_size=batch_size,
-            tune=tune if learning_rate is None else 0,
-            tune_seeds=tune_seeds,
-            optimizer=optimizer,
-            learning_rate=1e-3 if learning_rate is None else learning_rate,
-            search=ranges,
-            select=select,
-            loss=loss,
-            listener=lines,
-            command=command_line(),
-        )
-        lines.say("drawing the page")
-        page = comparison.save(folder, overwrite=overwrite)
+    folder = out or store.fresh_folder(DEFAULT_FOLDER, dataset.name)
+    try:
+        with Lines() as lines:
+            comparison = run(
+                dataset,
+                rules=names,
+                network=network or "64x64",
+                activation=activation,
+                seeds=seeds,
+                epochs=epochs,
+                batch_size=batch_size,
+                tune=tune,
+                tune_seeds=tune_seeds,
+                optimizer=optimizer,
+                learning_rate=learning_rate,
+                search=ranges,
+                select=select,
+                loss=loss,
+                listener=lines,
+                command=command_line(),
+            )
+            lines.say("drawing the page")
+            page = comparison.save(folder, overwrite=overwrite)
+    finally:
+        if out is None:
+            store.give_back(folder)  # nothing happens where it holds a record
     _print(comparison, page, json_output)
     return 0
 
@@ -192,10 +214,32 @@ def _range(option: str, text: str) -> tuple[float, float]:
         raise UserError(f"{option} is LOW:HIGH, two positive numbers as in 0.001:1; got {text!r}.") from error
 
 
-def _classes(text: str | None) -> tuple[int, ...] | None:
+def _classes(text: str | None) -> int | str | tuple[int, ...] | None:
+    """One number as such, several as a tuple; names, which the data set knows, stay text."""
     if text is None:
         return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise UserError(f"{CLASSES}; got {text!r}.")
     try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise UserError(f"--classes is a list of class numbers as in 3,8; got {text!r}.") from error
+        return tuple(int(part) for part in parts) if len(parts) > 1 else int(text)
+    except ValueError:
+        return text
+
+
+def _data_option(item: str) -> tuple[str, Any]:
+    """The name and the value of NAME=VALUE: a number, a bool for yes and no, else a text."""
+    name, equals, text = (part.strip() for part in item.partition("="))
+    name = name.replace("-", "_")
+    if not (name and equals and text):
+        raise UserError(f"--data-option is NAME=VALUE as in standardize=yes; got {item!r}.")
+    if name == "seed":
+        raise UserError(f"the seed of the data is --data-seed; got --data-option {item!r}.")
+    if text.lower() in YES_OR_NO:
+        return name, YES_OR_NO[text.lower()]
+    for kind in (int, float):
+        try:
+            return name, kind(text)
+        except ValueError:
+            pass
+    return name, text

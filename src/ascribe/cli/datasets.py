@@ -1,4 +1,4 @@
-"""`ascribe datasets`: what there is, one line each."""
+"""`ascribe datasets`: what there is."""
 
 import json
 from dataclasses import asdict
@@ -8,12 +8,12 @@ from cyclopts import Parameter
 
 
 def datasets(*, json_output: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
-    """List the data sets, one line each, with their source. Files of your own (CSV, NPZ, Parquet) work by their path.
+    """List the data sets with their task, size, source and license. Files of your own (CSV, NPZ, Parquet) work by their path.
 
     Parameters
     ----------
     json_output
-        Print one JSON object instead.
+        Print one JSON object instead, with descriptions, whole sources and addresses.
     """
     from rich.console import Console  # noqa: PLC0415 - late, so that --help is instant
     from rich.table import Table  # noqa: PLC0415
@@ -24,8 +24,11 @@ def datasets(*, json_output: Annotated[bool, Parameter(name="--json", negative=(
     if json_output:
         print(json.dumps({"datasets": [{"name": name, **asdict(card)} for name, card in cards.items()]}))
         return 0
-    table = Table("data set", "what it is", "source", "license", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, expand=True)
+    for column, ratio in (("data set", None), ("task", None), ("size", 18), ("source", 28), ("license", 19)):
+        table.add_column(column, ratio=ratio, no_wrap=ratio is None)
     for name, card in cards.items():
-        table.add_row(name, card.description, card.source, card.license)
+        # The citation alone; who collected or copied the data is in the JSON.
+        table.add_row(name, card.task, card.size, card.source.split(";")[0].rstrip("."), card.license)
     Console().print(table)
     return 0

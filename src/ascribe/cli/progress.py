@@ -7,7 +7,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ascribe.training import status
+from ascribe import training
 
 
 class Lines:
@@ -39,7 +39,7 @@ class Lines:
     ) -> None:
         self._bars.stop()
 
-    def __call__(self, progress: status.Progress) -> None:
+    def __call__(self, progress: training.Progress) -> None:
         if not self._live:
             if self._phases.get(progress.rule) != progress.phase:
                 self.say(f"{progress.rule}: {progress.phase}")

@@ -4,8 +4,11 @@ import difflib
 import importlib
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ascribe.errors import UserError
 
@@ -56,7 +59,7 @@ def is_file(name_or_path: str | Path) -> bool:
         return False
 
 
-def load(name_or_path: Option, *, seed: Option = 0, **options: Option) -> Dataset:
+def load(name_or_path: Option, /, *, seed: Option = 0, **options: Option) -> Dataset:
     """Load a registered data set by its name, or a table from a file of the user's own.
 
     The same arguments give the same arrays, bit for bit.
@@ -77,7 +80,8 @@ def load(name_or_path: Option, *, seed: Option = 0, **options: Option) -> Datase
     if is_file(name_or_path):
         table: Callable[..., Dataset] = importlib.import_module(".table", __name__).table
         _check_options(table, "a file", options)
-        return table(name_or_path, seed=seed, **options)
+        data = table(name_or_path, seed=seed, **options)
+        return replace(data, request=_request(name_or_path, seed, options))
     if name_or_path not in REGISTRY:
         close = difflib.get_close_matches(str(name_or_path).lower(), REGISTRY, n=1, cutoff=0.5)
         guess = f"did you mean {close[0]!r}, or " if close else ""
@@ -88,7 +92,21 @@ def load(name_or_path: Option, *, seed: Option = 0, **options: Option) -> Datase
     name = str(name_or_path)
     function: Callable[..., Dataset] = getattr(_module(name), REGISTRY[name].split(":")[1])
     _check_options(function, name, options)
-    return function(seed=seed, **options)
+    return replace(function(seed=seed, **options), request=_request(name, seed, options))
+
+
+def _request(name_or_path: str | Path, seed: int, options: dict[str, Any]) -> dict[str, Any]:
+    """What `load` was called with, as values that JSON can hold."""
+    return {"data": str(name_or_path), "seed": seed} | {name: _plain(value) for name, value in options.items()}
+
+
+def _plain(value: Any) -> Any:
+    """A number, text, bool or None as it is; lists for tuples and arrays; else the text of it."""
+    if isinstance(value, np.generic | np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple | range):
+        return [_plain(entry) for entry in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _module(name: str) -> Any:

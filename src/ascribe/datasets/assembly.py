@@ -41,8 +41,10 @@ def assemble(
     train_columns = inputs[rows.train] if inputs.ndim == 2 else inputs[rows.train].reshape(-1, 1)
     mean, scale = standardization(train_columns)
     columns = np.where(np.isnan(columns), mean, columns)
+    input_mean = input_scale = None
     if standardize:
         columns = (columns - mean) / scale
+        input_mean, input_scale = (mean, scale) if inputs.ndim == 2 else (mean.reshape(()), scale.reshape(()))
     inputs = columns.reshape(inputs.shape)
 
     target_mean = target_scale = None
@@ -68,4 +70,6 @@ def assemble(
         card=card,
         target_mean=target_mean,
         target_scale=target_scale,
+        input_mean=input_mean,
+        input_scale=input_scale,
     )

@@ -2,8 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ import numpy as np
 from ascribe.errors import UserError
 
 Task = Literal["binary", "classification", "regression"]
+LISTED = 10_000  # a summary lists means and scales of at most so many inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +59,8 @@ class Card:
     - `source`: who made it, and the citation.
     - `license`: the terms of use.
     - `url`: where to read more; empty if there is no such place.
+    - `task`: binary, classification or regression, with the default options.
+    - `size`: how many examples of how many features, with the default options.
     """
 
     title: str
@@ -65,6 +68,8 @@ class Card:
     source: str
     license: str
     url: str
+    task: str = ""
+    size: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +83,12 @@ class Dataset:
     - `feature_names`: one name per input feature; empty where features have no names (pixels).
     - `target_mean`, `target_scale`: shape `(outputs,)`, float64, regression only. Targets are stored as
       `(raw - target_mean) / target_scale`, so an error in the original unit is `rmse * target_scale`.
+    - `input_mean`, `input_scale`: float64, of a shape that broadcasts to one example: `(features,)` for tables, `()`
+      or `(channels,)` for images, in the unit of the raw inputs. Inputs are stored as
+      `(raw - input_mean) / input_scale`; None where they are stored as they came. Bytes of images are always
+      divided by the brightest value, so images that are not standardized have the mean 0 and that scale.
+    - `request`: what `datasets.load` was called with, as plain values: `data`, `seed` and the options; empty for a
+      data set that was made otherwise.
     """
 
     name: str
@@ -90,6 +101,9 @@ class Dataset:
     card: Card = Card(title="", description="", source="", license="", url="")
     target_mean: np.ndarray | None = None
     target_scale: np.ndarray | None = None
+    input_mean: np.ndarray | None = None
+    input_scale: np.ndarray | None = None
+    request: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def splits(self) -> Iterator[tuple[str, Split]]:
@@ -142,10 +156,51 @@ class Dataset:
         if len(self.input_shape) == 1:
             return self
         parts = {name: Split(split.inputs.reshape(len(split), -1), split.targets) for name, split in self.splits}
-        return replace(self, **parts)
+        return replace(
+            self, **parts, input_mean=self._flattened(self.input_mean), input_scale=self._flattened(self.input_scale)
+        )
+
+    def _flattened(self, statistic: np.ndarray | None) -> np.ndarray | None:
+        """A mean or scale of inputs, for inputs that are vectors; a single number stays one."""
+        if statistic is None or statistic.size == 1:
+            return None if statistic is None else statistic.reshape(())
+        return np.broadcast_to(statistic, self.input_shape).reshape(-1)
+
+    def prepare(self, inputs: Any) -> np.ndarray:
+        """Raw inputs, in the units of the file or of the images, as the inputs that a network was trained on.
+
+        `(inputs - input_mean) / input_scale`, or the inputs themselves where there is no mean. The columns are those
+        of `feature_names`: a text is one-hot encoded already. A gap (NaN) stays one; `missing="mean"` fills it with
+        `input_mean`.
+
+        **Arguments:**
+
+        - `inputs`: numbers of shape `(rows, *input_shape)`.
+
+        Returns float32 of the same shape. Raises `UserError` if that is not the shape.
+        """
+        wanted = f"({', '.join(map(str, ('rows', *self.input_shape)))})"
+        try:
+            rows = np.asarray(inputs, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise UserError(
+                f"The data set {self.name} wants inputs of the shape {wanted}, but these are no array of numbers; "
+                f"encode texts as in its feature_names."
+            ) from None
+        if rows.ndim == 0 or rows.shape[1:] != self.input_shape:
+            raise UserError(
+                f"The data set {self.name} wants inputs of the shape {wanted}, not {rows.shape}; "
+                f"give one row per example, without the target."
+            )
+        if self.input_mean is not None and self.input_scale is not None:
+            rows = (rows - self.input_mean) / self.input_scale
+        return rows.astype(np.float32)
 
     def summary(self) -> dict[str, Any]:
-        """Name, task, sizes, shape, card and checksum as plain values that JSON can hold."""
+        """Name, task, sizes, shape, card and checksum as plain values that JSON can hold.
+
+        Means and scales are lists, that of a single number too; None where there are none, or more than 10,000.
+        """
         return {
             "name": self.name,
             "task": self.task,
@@ -158,10 +213,19 @@ class Dataset:
             "feature_names": list(self.feature_names),
             "target_mean": None if self.target_mean is None else [float(value) for value in self.target_mean],
             "target_scale": None if self.target_scale is None else [float(value) for value in self.target_scale],
+            "input_mean": _listed(self.input_mean),
+            "input_scale": _listed(self.input_scale),
+            "request": dict(self.request),
             "title": self.card.title,
             "description": self.card.description,
+            "size": self.card.size,
             "source": self.card.source,
             "license": self.card.license,
             "url": self.card.url,
             "checksum": self.checksum,
         }
+
+
+def _listed(statistic: np.ndarray | None) -> list[float] | None:
+    """A mean or scale as a list; None where there is none, or where it is too long for a summary."""
+    return None if statistic is None or statistic.size > LISTED else [float(value) for value in statistic.reshape(-1)]

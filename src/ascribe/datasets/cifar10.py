@@ -10,8 +10,8 @@ import numpy as np
 from ascribe.errors import UserError
 
 from .base import Card, Dataset
-from .cifar import parse_binary_batch, parse_python_batch
-from .files import available, cache_folder, download, find, read_checked
+from .cifar_format import parse_binary_batch, parse_python_batch
+from .downloads import available, cache_folder, download, find, read_checked
 from .images import Images, image_dataset
 from .options import Option
 
@@ -27,6 +27,8 @@ CARD = Card(
     ),
     license="None stated by its makers; cite the technical report and do not redistribute",
     url="https://www.cs.toronto.edu/~kriz/cifar.html",
+    task="classification",
+    size="50,000 + 10,000 images of 32 × 32 × 3",
 )
 
 ARCHIVE = "cifar-10-binary.tar.gz"

@@ -9,7 +9,7 @@ from pathlib import Path
 from ascribe.errors import UserError
 
 from .columns import Column, as_number, column_from_cells, is_gap
-from .files import read_bytes
+from .downloads import read_bytes
 
 DELIMITERS = ("\t", ";", ",")
 _SNIFFED = 50  # lines that decide on the delimiter

@@ -20,6 +20,8 @@ CARD = Card(
     ),
     license="Published with the paper without stated terms; scikit-learn's copy is distributed under BSD-3-Clause",
     url="https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html",
+    task="regression",
+    size="442 patients, 10 features",
 )
 
 

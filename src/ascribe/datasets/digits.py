@@ -21,6 +21,8 @@ CARD = Card(
     ),
     license="CC BY 4.0",
     url="https://archive.ics.uci.edu/dataset/80/optical+recognition+of+handwritten+digits",
+    task="classification",
+    size="1,797 images of 8 × 8",
 )
 
 CLASS_NAMES = tuple(str(digit) for digit in range(10))

@@ -17,6 +17,8 @@ CARD = Card(
     ),
     license="MIT",
     url="https://github.com/zalandoresearch/fashion-mnist",
+    task="classification",
+    size="60,000 + 10,000 images of 28 × 28",
 )
 
 FOLDER = "fashion-mnist"

@@ -18,6 +18,8 @@ CARD = Card(
     ),
     license="CC0-1.0 (generated)",
     url="",
+    task="binary",
+    size="1,000 points (samples=), 2 features (dimensions=)",
 )
 
 

@@ -157,4 +157,7 @@ def image_dataset(
         test=Split(scaled(test.images, maximum, mean, scale), test.labels),
         class_names=kept,
         card=card,
+        # In units of the bytes, which are what a user has at hand.
+        input_mean=mean * maximum,
+        input_scale=scale * maximum,
     )

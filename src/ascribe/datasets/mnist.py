@@ -1,8 +1,8 @@
 """MNIST: 70,000 handwritten digits, read from the four original IDX files."""
 
 from .base import Card, Dataset
-from .files import fetch
-from .idx import parse_idx
+from .downloads import fetch
+from .idx_format import parse_idx
 from .images import Images, image_dataset
 from .options import Option
 
@@ -18,6 +18,8 @@ CARD = Card(
     ),
     license="CC BY-SA 3.0",
     url="http://yann.lecun.com/exdb/mnist/",
+    task="classification",
+    size="60,000 + 10,000 images of 28 × 28",
 )
 
 FOLDER = "mnist"

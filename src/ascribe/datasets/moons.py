@@ -15,6 +15,8 @@ CARD = Card(
     source="Generated here with the curves of make_moons in scikit-learn (Pedregosa et al., JMLR 12, 2011).",
     license="CC0-1.0 (generated)",
     url="https://scikit-learn.org/stable/modules/generated/sklearn.datasets.make_moons.html",
+    task="binary",
+    size="1,000 points (samples=), 2 features",
 )
 
 

@@ -15,6 +15,8 @@ CARD = Card(
     source="Generated here.",
     license="CC0-1.0 (generated)",
     url="",
+    task="regression",
+    size="1,000 points (samples=), 1 feature",
 )
 
 

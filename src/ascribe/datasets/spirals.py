@@ -20,6 +20,8 @@ CARD = Card(
     ),
     license="CC0-1.0 (generated)",
     url="",
+    task="binary",
+    size="1,000 points (samples=), 2 features",
 )
 
 INNER_RADIUS = 0.1  # the arms would meet at the center, where no label is right

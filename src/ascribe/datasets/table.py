@@ -9,17 +9,16 @@ import numpy as np
 
 from ascribe.errors import UserError
 
-from .arrays import read_npz
 from .assembly import assemble
 from .base import Card, Dataset, Task
 from .columns import Column, encode_feature, encode_target, infer_task
 from .delimited import close_names, read_delimited
 from .images import VALIDATION_FRACTION
+from .npz import read_npz
 from .options import MINIMUM_EXAMPLES, Option, names_list, one_of, yes_or_no
 from .parquet import read_parquet
 from .splits import Indices, split_indices
 
-EXTENSIONS = (".csv", ".tsv", ".txt", ".npz", ".parquet")
 TARGET_NAMES = ("target", "label", "class", "y")
 MISSING = ("refuse", "drop", "mean")
 TASKS = ("binary", "classification", "regression")
@@ -206,6 +205,7 @@ def table(
         rows = given_rows(sizes, keep, labels, seed)
         if min(len(part) for part in rows) == 0:
             raise UserError(f"{path} wants examples in every split, but one is empty; write its arrays anew.")
+    count, features = int(keep.sum()), math.prod(inputs.shape[1:])
     return assemble(
         path.stem,
         kind,
@@ -214,10 +214,12 @@ def table(
         seed=seed,
         card=Card(
             title=path.name,
-            description=f"{int(keep.sum())} examples of {math.prod(inputs.shape[1:])} features, read from a file.",
+            description=f"{count} examples of {features} features, read from a file.",
             source=str(path),
             license="Not stated; that of the file",
             url="",
+            task=kind,
+            size=f"{count:,} rows, {features:,} feature{'' if features == 1 else 's'}",
         ),
         class_names=class_names,
         feature_names=feature_names,

@@ -19,6 +19,8 @@ CARD = Card(
     ),
     license="CC0-1.0 (generated)",
     url="",
+    task="binary",
+    size="1,000 points (samples=), 2 features",
 )
 
 CORNERS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])

@@ -1,6 +1,6 @@
 """How far two directions are apart: angles and norm ratios between gradients, and between weights and feedback.
 
-A rule's update descends the loss as long as its angle to backpropagation's gradient stays below 90°
+A small plain gradient step along a rule's gradient lowers the loss as long as its angle to backpropagation's stays below 90°
 (Lillicrap et al. 2016, figure 2).
 """
 

@@ -121,7 +121,12 @@ def check_input(network: Network, input_shape: tuple[int, ...]) -> tuple[int, ..
             )
         example = jax.ShapeDtypeStruct((1, *shape), dtype)
         state = layer.initial_state()
-        shape = jax.eval_shape(lambda x, layer=layer, state=state: layer(x, state)[0], example).shape[1:]
+        try:
+            shape = jax.eval_shape(lambda x, layer=layer, state=state: layer(x, state)[0], example).shape[1:]
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"layer {name} does not accept examples of the shape {shape}: build it for them."
+            ) from error
         if 0 in shape:
             raise UserError(f"the image is too small for layer {name}: nothing is left of it ({shape}).")
     return shape

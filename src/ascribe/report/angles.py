@@ -32,7 +32,8 @@ def gradient_angles(comparison: Comparison) -> Any:
     return themed(
         joined(panels, selection, columns=2),
         "Distance from backpropagation",
-        "At 0° a rule steps where backpropagation would; below the dashed 90° its step still lowers the loss.",
+        "At 0° a rule's gradient points where backpropagation's does.",
+        "Below the dashed 90° a small plain gradient step still lowers the loss of the probe batch.",
     )
 
 

@@ -7,16 +7,19 @@ import numpy as np
 
 from .base import Comparison, Runs
 from .inline import inline
-from .panels import axes_of, layout, padded_range, panel_title, sample
-from .statistics import interval
+from .panels import axes_of, has_examples, layout, padded_range, panel_title, sample
+from .statistics import finished, interval
 from .table import format_score, rows
 from .theme import rule_colors, themed
 
 
 def fits(comparison: Comparison) -> Any:
-    """Fitted curves with their 95 % band over seeds, one panel a rule, for regression on one feature; else None."""
+    """Fitted curves with their 95 % band over the seeds that finished, one panel a rule, for regression on one feature.
+
+    None for other data, or none. A rule whose runs all diverged has no curve, and its panel says so.
+    """
     data = comparison.data
-    if data.task != "regression" or int(np.prod(data.input_shape)) != 1:
+    if data.task != "regression" or int(np.prod(data.input_shape)) != 1 or not has_examples(data):
         return None
     across, size = layout(len(comparison.runs))
     low, high = padded_range(data, 1)
@@ -46,9 +49,10 @@ def fits(comparison: Comparison) -> Any:
         title = panel_title(rule, labels[rule], size)
         panels.append(panel.properties(width=size, height=int(0.75 * size), title=title))
     chart = alt.concat(*panels, columns=across, spacing=16)
-    return themed(chart, "What each rule learned", "Mean prediction and its 95 % interval over seeds; dots: test data.")
+    subtitle = "Mean prediction and its 95 % interval over the seeds that finished; dots: test data."
+    return themed(chart, "What each rule learned", subtitle)
 
 
 def _first_output(runs: Runs, inputs: np.ndarray) -> np.ndarray:
-    values = np.asarray(runs.predict(inputs), dtype=np.float64)
+    values = finished(runs.predict(inputs), runs.diverged)
     return values.reshape(*values.shape[:2], -1)[..., 0]

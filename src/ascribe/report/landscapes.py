@@ -8,9 +8,9 @@ import numpy as np
 
 from .base import Comparison
 from .inline import inline
-from .panels import axes_of, layout, padded_range, panel_title, sample
+from .panels import axes_of, has_examples, layout, padded_range, panel_title, sample
 from .png import data_uri
-from .statistics import interval
+from .statistics import finished, interval
 from .table import format_score, rows
 from .theme import diverging, many_colors, rgb, themed
 
@@ -19,13 +19,13 @@ _TWO_CLASSES = ("#0f3f78", "#8a4200")
 
 
 def landscapes(comparison: Comparison) -> Any:
-    """Class maps, one panel a rule, for classification of exactly two features; None for other data.
+    """Class maps, one panel a rule, for classification of exactly two features; None for other data, or none.
 
-    Two classes show the mean predicted probability of the second over seeds; more classes show the most probable
-    one, paler where it is less certain. The test points lie on top.
+    Two classes show the mean predicted probability of the second over the seeds that finished; more classes show the
+    most probable one, paler where it is less certain. The test points lie on top. Gray: every run diverged.
     """
     data = comparison.data
-    if data.task == "regression" or tuple(data.input_shape) != (2,):
+    if data.task == "regression" or tuple(data.input_shape) != (2,) or not has_examples(data):
         return None
     across, size = layout(len(comparison.runs))
     grid_size = 96 if size >= 150 else 64
@@ -37,7 +37,7 @@ def landscapes(comparison: Comparison) -> Any:
     labels = {row.rule: format_score(row)[0] for row in rows(comparison)}
     panels = []
     for index, (rule, runs) in enumerate(comparison.runs.items()):
-        mean, _ = interval(runs.probabilities(grid))
+        mean, _ = interval(finished(runs.probabilities(grid), runs.diverged))
         picture = _picture(_doubled(mean.reshape(grid_size, grid_size, -1)), colors)
         x, y = axes_of(data, low, high, index=index, across=across, count=len(comparison.runs))
         corners = {"x": low[0], "x2": high[0], "y": low[1], "y2": high[1], "url": data_uri(picture)}
@@ -58,8 +58,11 @@ def landscapes(comparison: Comparison) -> Any:
         if len(domain) == 2
         else "The most probable class; paler where it is less certain."
     )
+    if any(np.all(runs.diverged) for runs in comparison.runs.values()):
+        subtitle += " Gray: every run diverged."
     chart = alt.concat(*panels, columns=across, spacing=16)
-    return themed(chart, "What each rule learned", f"{subtitle} Mean over seeds; test accuracy in per cent.")
+    below = "Mean over the seeds that finished; test accuracy in per cent."
+    return themed(chart, "What each rule learned", subtitle, below)
 
 
 def _test_points(data: Any) -> tuple[alt.Data, list[str], list[str]]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 import jinja2
 import numpy as np
 import vl_convert
-from markupsafe import Markup
 
 from .base import Comparison
 from .figures import VEGA_LITE, drawings
@@ -27,8 +26,9 @@ from .theme import rule_colors
 def page(comparison: Comparison, drawn: dict[str, dict[str, Any]] | None = None) -> str:
     """The report as HTML: statement, table, figures, data card, configuration. It fetches nothing.
 
-    `drawn` is `drawings(comparison)` where it is at hand already. Scripts run only if their hash is in the page's policy, so a
-    hostile name could not smuggle one in even unescaped.
+    `drawn` is `drawings(comparison)` where it is at hand already. The template escapes everything but what it marks safe: the
+    style, the two scripts and the figures' embedded JSON. Scripts run only if their hash is in the page's policy, so a hostile
+    name could not smuggle one in even unescaped.
     """
     runtime, script = _runtime(), _script_safe(_asset("page.js"))
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -39,7 +39,7 @@ def page(comparison: Comparison, drawn: dict[str, dict[str, Any]] | None = None)
         title=title(comparison),
         statement=statement(comparison),
         policy=_policy(runtime, script),
-        style=Markup(_asset("page.css")),
+        style=_asset("page.css"),
         caption=_caption(comparison, table),
         columns=_columns(table),
         lines=_lines(comparison, table),
@@ -50,8 +50,8 @@ def page(comparison: Comparison, drawn: dict[str, dict[str, Any]] | None = None)
         card={"title": card.title, "description": card.description, "url": _safe_address(card.url)},
         facts=facts(comparison),
         configuration=json.dumps(_plain(comparison.configuration), indent=2, ensure_ascii=False, allow_nan=False),
-        runtime=Markup(runtime),
-        script=Markup(script),
+        runtime=runtime,
+        script=script,
     )
 
 
@@ -62,26 +62,23 @@ def write_page(
     path = Path(path)
     text = page(comparison, drawn)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A neighbor of the target, since os.replace is atomic within one file system only.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    # A neighbor of the target, since os.replace is atomic within one file system only; opened as any new file is, so that
+    # the report gets the rights that the user's umask leaves it, and not the private ones of mkstemp.
+    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
     try:
-        # mkstemp makes private files; a report gets the rights that any new file would.
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+        with part.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
-        os.replace(name, path)
+        os.replace(part, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
     return path
 
 
-def embedded_json(value: Any) -> Markup:
+def embedded_json(value: Any) -> str:
     """`value` as JSON that may stand inside a script element: no `<`, so it cannot close the element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _figure(name: str, drawing: dict[str, Any]) -> dict[str, Any]:
@@ -102,9 +99,10 @@ def _caption(comparison: Comparison, table: list[Row]) -> str:
     if comparison.reference in comparison.runs:
         words += f" Differences are to {comparison.reference}, seed by seed."
     words += " Loss area: the area under the training-loss curve, in loss times epochs; less is faster."
-    words += " Seconds: wall time of the final runs, without compiling and tuning."
+    words += " Seconds: wall time of the final runs including validation and diagnostics, without compiling and tuning."
     if any(row.diverged for row in table):
-        words += " Runs that diverged are counted, and left out of the means."
+        words += " Runs that diverged are counted, and left out of the means;"
+        words += " rules with such runs come after those without, whatever the mean of the rest."
     return words
 
 

@@ -18,6 +18,11 @@ def layout(count: int) -> tuple[int, int]:
     return across, (250, 250, 250, 200, 158)[across - 1]
 
 
+def has_examples(data: Any) -> bool:
+    """Whether there are test points to show: large data is not kept, and a record of it comes back with empty splits."""
+    return len(data.test.inputs) > 0
+
+
 def padded_range(data: Any, features: int) -> tuple[np.ndarray, np.ndarray]:
     """The corners of the data, padded by a tenth, (features,) each."""
     parts = [np.asarray(split.inputs).reshape(-1, features) for split in (data.train, data.validation, data.test)]

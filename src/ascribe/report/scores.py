@@ -1,4 +1,4 @@
-"""The result at a glance: the test score of every rule, seed by seed, best first."""
+"""The result at a glance: the test score of every rule, seed by seed, in the order of the table."""
 
 from typing import Any
 
@@ -61,6 +61,8 @@ def final_scores(comparison: Comparison) -> Any:
         _reference_line(comparison, table, x),
     ).properties(width=720, height=alt.Step(36 if len(table) <= 20 else 24))
     subtitle = "Small dots: seeds. Large dot and bar: mean over seeds and its 95 % interval."
+    if any(row.diverged for row in table):
+        subtitle += " Rules with diverged runs come last."
     if comparison.reference in order:
         subtitle += f" Dashed: {comparison.reference}."
     return themed(chart, "Test score", subtitle)

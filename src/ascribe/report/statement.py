@@ -56,6 +56,9 @@ def _protocol(comparison: Comparison) -> str:
         words.append("Hyperparameters were chosen by validation score; the tuning budgets of the rules differ.")
     else:
         words.append("Nothing was tuned: the rules ran with the hyperparameters that they were given.")
+    notes = [note for runs in comparison.runs.values() for note in runs.notes]
+    if any("forced" in note or "changed by the rule" in note for note in notes):
+        words.append("Rules marked in the notes ran with settings of their own.")
     words.append("The test split was used once, for the scores below.")
     return " ".join(words)
 

@@ -1,4 +1,4 @@
-"""The table of a comparison: one row a rule, best first, each paired with the reference rule seed by seed."""
+"""The table of a comparison: one row a rule, best first (diverged runs last), paired with the reference seed by seed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -56,12 +56,15 @@ def paired_difference(runs: Runs, reference: Runs, score: str) -> np.ndarray:
 
 
 def rows(comparison: Comparison) -> list[Row]:
-    """The rows of `comparison`, best first: by accuracy downwards or by error upwards, all-diverged rules last."""
+    """The rows of `comparison`, best first: by accuracy downwards or by error upwards.
+
+    Rules with diverged runs come after those without, since a mean over survivors flatters; all-diverged rules last.
+    """
     score = score_name(comparison)
     reference = None if comparison.reference is None else comparison.runs.get(comparison.reference)
     table = [_row(rule, runs, reference, score) for rule, runs in comparison.runs.items()]
     sign = 1.0 if score == "test_rmse" else -1.0
-    return sorted(table, key=lambda row: (row.mean is None, sign * (row.mean or 0.0)))
+    return sorted(table, key=lambda row: (row.mean is None, row.diverged > 0, sign * (row.mean or 0.0)))
 
 
 def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
@@ -128,15 +131,20 @@ def to_text(table: Sequence[Row], reference: str | None = None) -> "rich.table.T
     diverged = any(row.diverged for row in table)
     caption = "" if reference is None else f"± 95 % over seeds; differences to {reference}. "
     caption += "Loss area: area under the training-loss curve, less is faster."
-    caption += "" if diverged else " No run diverged."
+    caption += " Lost runs diverged; rules with any come last." if diverged else " No run diverged."
     notes = [f"{row.rule}: {format_notes(row)}" for row in table if format_notes(row)]
-    # Narrow on purpose: it has to fit a terminal of 80 columns.
+    # Narrow on purpose, since it has to fit a terminal of 80 columns: only the box's one space stands between columns.
     result = Table(
-        caption=Text("\n".join([caption, *notes])), caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        caption=Text("\n".join([caption, *notes])),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=0,
+        show_edge=False,
     )
-    result.add_column("Rule", no_wrap=True)
-    for column in (title, difference_title, "Loss area", "Rate", "Seconds", *(["Diverged"] if diverged else [])):
-        result.add_column(column.replace(" ", "\n"), justify="right", no_wrap=True)
+    # Where that is still too wide, cells go on in a second line, the long names first: a digit is never cut off.
+    result.add_column("Rule", overflow="fold")
+    for column in (title, difference_title, "Loss area", "Rate", "Time (s)", *(["Runs lost"] if diverged else [])):
+        result.add_column(column.replace(" ", "\n"), justify="right", overflow="fold")
     for row in table:
         cells = [row.rule, *format_score(row), format_number(row.area)]
         cells += [DASH if row.learning_rate is None else f"{row.learning_rate:.2g}", format_seconds(row.seconds)]

@@ -10,16 +10,30 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+from jax.core import Tracer
 
+from ascribe.errors import UserError
 from ascribe.losses import Loss
 from ascribe.networks import Network
 from ascribe.types import Array, Key, PyTree, Scalar
 
 
-def hyperparameter(default: float) -> Any:
+def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
     """An array field for a number that can be swept: 2, 2.0 and a NumPy 2.0 become the same kind of leaf, so that none of
-    them compiles once more."""
-    return eqx.field(converter=lambda value: jnp.asarray(value, float), default=default)
+    them compiles once more. A number outside `interval` (as in `"[0, 1)"`) is refused where it enters."""
+    low, high = (float(end) for end in interval[1:-1].split(","))
+
+    def convert(value: Any) -> Array:
+        array = jnp.asarray(value, float)
+        if array.ndim == 0 and not isinstance(array, Tracer):
+            number = float(array)
+            above = number > low or (interval[0] == "[" and number == low)
+            below = number < high or (interval[-1] == "]" and number == high)
+            if not (above and below):
+                raise UserError(f"a number in {interval} is wanted; got {number:g}.")
+        return array
+
+    return eqx.field(converter=convert, default=default)
 
 
 class Batch(eqx.Module):
@@ -88,9 +102,9 @@ class AbstractRule(eqx.Module):
         """What the rule does to the trainables after the optimizer's step, such as a decoupled decay."""
         return trainables, state
 
-    def finish(self, network: Network, state: PyTree, data: Batch) -> Network:
-        """The network that prediction uses, after the last epoch. `data` holds all training examples."""
-        return network
+    def finish(self, trainables: Any, state: PyTree, data: Batch) -> Network:
+        """The network that prediction uses, made once after the last epoch. `data` holds all training examples."""
+        return network_of(trainables)
 
     def feedback(self, trainables: Any, state: PyTree) -> dict[str, Array]:
         """The weights that carry the error back in place of W, by layer name, in W's shape; empty if there are none."""

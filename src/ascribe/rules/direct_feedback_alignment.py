@@ -28,7 +28,7 @@ class DirectFeedbackAlignment(AbstractRule):
     **Arguments:** `scale`: standard deviation of B_l in units of 1/√outputs; positive.
     """
 
-    scale: Scalar = hyperparameter(1.0)
+    scale: Scalar = hyperparameter(1.0, "(0, inf)")
 
     def init(self, network: Network, data: Any, *, key: Key) -> dict[str, Array]:
         shapes = input_shapes(network, example_shape(data))

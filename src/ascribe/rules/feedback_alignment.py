@@ -20,7 +20,7 @@ class FeedbackAlignment(AbstractRule):
     **Arguments:** `scale`: standard deviation of B in units of 1/√fan_in; positive.
     """
 
-    scale: Scalar = hyperparameter(1.0)
+    scale: Scalar = hyperparameter(1.0, "(0, inf)")
 
     def init(self, network: Network, data: Any, *, key: Key) -> dict[str, Array]:
         return random_feedback(network, self.scale, key=key)

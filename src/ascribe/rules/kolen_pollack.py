@@ -25,8 +25,8 @@ class KolenPollack(AbstractRule):
     deviation of the initial B in units of 1/√fan_in.
     """
 
-    decay: Scalar = hyperparameter(1e-3)
-    scale: Scalar = hyperparameter(1.0)
+    decay: Scalar = hyperparameter(1e-3, "[0, 1)")
+    scale: Scalar = hyperparameter(1.0, "(0, inf)")
 
     def trainables(self, network: Network, data: Any, *, key: Key) -> Trainables:
         return Trainables(network, feedback=random_feedback(network, self.scale, key=key))

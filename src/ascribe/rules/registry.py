@@ -1,5 +1,6 @@
 """Rules by name: ours, those of installed packages (entry points of the group `ascribe.rules`), and files."""
 
+import dataclasses
 import difflib
 import importlib
 import importlib.util
@@ -8,9 +9,15 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import equinox as eqx
+import numpy as np
+
 from ascribe.errors import UserError
 
 from .base import AbstractRule
+
+FILE_MODULE = "ascribe_user_rule_"
+"""How the module of a rule file is called inside Python."""
 
 
 class Entry(NamedTuple):
@@ -108,13 +115,34 @@ def full_name(name: str) -> str:
     return _complete(name)
 
 
+def settings(rule: AbstractRule) -> dict[str, Any]:
+    """A rule's class, the values of its fields, and the source of its file if it is a user's, as plain JSON values."""
+    found: dict[str, Any] = {"class": f"{type(rule).__module__}.{type(rule).__qualname__}"}
+    for field in dataclasses.fields(rule):
+        value = getattr(rule, field.name)
+        plain = value is None or isinstance(value, str | int | float | bool)
+        found[field.name] = value if plain else np.asarray(value).tolist() if eqx.is_array(value) else repr(value)
+    if type(rule).__module__.startswith(FILE_MODULE):
+        path = Path(sys.modules[type(rule).__module__].__file__ or "")
+        found |= {"class": f"{path.name}:{type(rule).__qualname__}", "source": path.read_text(encoding="utf-8")}
+    return found
+
+
+def name_of(rule: AbstractRule) -> str:
+    """The registered name of a rule that was built elsewhere; the name of its class where there is none."""
+    for name, row in TABLE.items():
+        same = type(rule).__module__ == f"{__package__}.{row.module}" and type(rule).__name__ == row.attribute
+        if same and all(getattr(rule, option) == value for option, value in row.options.items()):
+            return name
+    return type(rule).__name__
+
+
 def _build(name: str, rule_class: type[AbstractRule], options: dict[str, Any]) -> AbstractRule:
     try:
         return rule_class(**options)
-    except UserError:
-        raise
     except (TypeError, ValueError) as error:
-        raise UserError(f"the rule {name} cannot be built with {options or 'no options'}: {error}.") from error
+        reason = str(error).rstrip(".")
+        raise UserError(f"the rule {name} cannot be built with {options or 'no options'}: {reason}.") from error
 
 
 def _complete(name: str) -> str:
@@ -151,7 +179,7 @@ def _class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
         raise UserError(
             f"there is no rule file {str(path)!r}: write the path of a Python file, as in ./my_rule.py:MyRule."
         )
-    module_name = f"ascribe_user_rule_{path.stem}_{abs(hash(path.resolve()))}"
+    module_name = f"{FILE_MODULE}{path.stem}_{abs(hash(path.resolve()))}"
     specification = importlib.util.spec_from_file_location(module_name, path)
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)

@@ -33,7 +33,7 @@ class SignSymmetry(AbstractRule):
     """
 
     kind: str = eqx.field(static=True, default="uniform")
-    scale: Scalar = hyperparameter(1.0)
+    scale: Scalar = hyperparameter(1.0, "(0, inf)")
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:

@@ -175,5 +175,6 @@ def _check_names(network: Network, terms: Terms) -> None:
                     f"layer {name} has no weights: feedback and errors belong to {', '.join(network.synaptic)}."
                 )
     lowest = network.synaptic[0]
-    if lowest in terms.feedback or lowest in terms.direct:
+    below = any(jax.tree.leaves(layer) for layer in network.layers[: network.index(lowest)])
+    if not below and (lowest in terms.feedback or lowest in terms.direct):
         raise UserError(f"no error passes below the lowest layer with weights, {lowest}: it takes no feedback.")

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from ascribe.errors import UserError
+from ascribe.rules import AbstractRule
 from ascribe.training import Experiment, Specification
 
 LEARNING_RATE = "learning_rate"
@@ -73,8 +74,8 @@ def tune(
         for i in range(count)
         for seed in seeds
     ]
-    trained = experiment.train(specifications, "tuning")
-    curves, diverged = trained.curves(), trained.diverged_at() >= 0
+    trained = experiment.train(specifications, "tuning", keep=False)
+    curves, diverged = trained.curves, trained.diverged_at >= 0
     score, loss = validation_score(curves, experiment.settings.select)
     scores = np.where(diverged, -np.inf, score).reshape(count, len(seeds))
     losses = np.where(diverged, np.inf, loss).reshape(count, len(seeds))
@@ -92,13 +93,14 @@ def validation_score(curves: dict[str, np.ndarray], select: str) -> tuple[np.nda
     if select == "last":
         return score[:, -1], loss[:, -1]
     filled = np.where(np.isfinite(score), score, -np.inf)
-    best = np.argmax(filled, axis=1)
+    # As the loop chooses: the highest score, then the lowest loss, then the earliest epoch.
+    best = np.asarray([np.lexsort((losses, -scores))[0] for scores, losses in zip(filled, loss, strict=True)])
     rows = np.arange(len(score))
     return filled[rows, best], loss[rows, best]
 
 
 def ranges_of(
-    rule_name: str, rule: object, rates: tuple[float, float], search: Mapping[str, Any]
+    rule_name: str, rule: AbstractRule, rates: tuple[float, float], search: Mapping[str, Any]
 ) -> dict[str, tuple[float, float]]:
     """The ranges that belong to a rule, of `{"learning_rate": …, "RULE.leaf": …}`, checked.
 
@@ -108,7 +110,10 @@ def ranges_of(
     for name, interval in search.items():
         owner, _, leaf = name.rpartition(".")
         if name != LEARNING_RATE and owner == rule_name:
-            if not isinstance(getattr(rule, leaf, None), jax.Array | float):
+            value = getattr(rule, leaf, None)
+            if not isinstance(value, float) and not (
+                isinstance(value, jax.Array) and value.dtype.kind == "f" and not value.ndim
+            ):
                 raise UserError(f"the rule {rule_name} has no number {leaf!r} to tune.")
             found[leaf] = interval
     for name, interval in found.items():
@@ -119,4 +124,7 @@ def ranges_of(
         if not 0 < low < high < float("inf"):
             raise UserError(f"the range of {name} is two positive numbers, the lower one first; got {low}:{high}.")
         found[name] = (low, high)
+        if name != LEARNING_RATE:
+            for end in (low, high):  # the field's own interval
+                dataclasses.replace(rule, **{name: end})
     return found

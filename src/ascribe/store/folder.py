@@ -68,11 +68,28 @@ def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
 
 
 def fresh_folder(parent: Path, name: str) -> Path:
-    """The first of `parent/name-001`, `-002`, … that does not exist yet."""
+    """Makes the first of `parent/name-001`, `-002`, … that does not exist yet: it is then nobody else's."""
     number = 1
-    while (parent / f"{name}-{number:03d}").exists():
-        number += 1
-    return parent / f"{name}-{number:03d}"
+    while True:
+        folder = parent / f"{name}-{number:03d}"
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            number += 1
+        except OSError as error:
+            raise UserError(
+                f"results cannot be written to {str(folder)!r} ({error.strerror}): choose another folder with --out."
+            ) from error
+
+
+def give_back(folder: Path) -> None:
+    """Removes a folder that `fresh_folder` made, if it is still empty, and its parent likewise."""
+    for empty in (folder, folder.parent):
+        try:
+            empty.rmdir()
+        except OSError:  # it holds something
+            return
 
 
 def _umask() -> int:

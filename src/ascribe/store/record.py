@@ -34,7 +34,11 @@ SMALL_DATA = 8 * 2**20
 
 
 def save(comparison: Any, folder: Path, *, overwrite: bool = False) -> Path:
-    """Writes everything into `folder`, whole or not at all, and returns the page's path."""
+    """Writes everything into `folder`, whole or not at all, and returns the page's path.
+
+    **Raises:** `UserError` where the folder cannot be written. Where only the page cannot be drawn, the record stands.
+    """
+    undrawn: Exception | None = None
     with whole_folder(folder, overwrite=overwrite) as temporary:
         (temporary / "curves").mkdir()
         (temporary / "parameters").mkdir()
@@ -56,9 +60,12 @@ def save(comparison: Any, folder: Path, *, overwrite: bool = False) -> Path:
             save_parameters(path, runs.networks, runs.states, runs.network)
         _save_data(comparison.data, temporary)
         _save_table(comparison, temporary / "runs.csv")
-        drawn = report.drawings(comparison)
-        report.save_figures(comparison, temporary / "figures", drawn)
-        report.write_page(comparison, temporary / "index.html", drawn)
+        try:
+            drawn = report.drawings(comparison)
+            report.save_figures(comparison, temporary / "figures", drawn)
+            report.write_page(comparison, temporary / "index.html", drawn)
+        except Exception as error:  # a picture must never cost the numbers
+            undrawn = error
         content = {
             "format": FORMAT,
             "configuration": comparison.configuration,
@@ -71,6 +78,11 @@ def save(comparison: Any, folder: Path, *, overwrite: bool = False) -> Path:
             },
         }
         (temporary / RECORD).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+    if undrawn is not None:
+        raise UserError(
+            f"the results are in {str(folder)!r}, but their page could not be drawn ({type(undrawn).__name__}: {undrawn}): "
+            f"try `ascribe report {folder}`."
+        ) from undrawn
     return folder / "index.html"
 
 
@@ -117,6 +129,7 @@ def _about(comparison: Any, name: str, slug: str) -> dict[str, Any]:
         "file": slug,
         "loss": runs.loss,
         "network": str(runs.network),
+        "settings": runs.rule_settings,
         "seeds": list(runs.seeds),
         "learning_rate": float(runs.learning_rates[0]),
         "hyperparameters": runs.hyperparameters,
@@ -145,6 +158,7 @@ def _load_rule(name: str, about: dict[str, Any], data: Dataset, folder: Path) ->
     template, stacked, states = load_parameters(folder / "parameters" / f"{about['file']}.safetensors")
     runs = Runs(
         rule=name,
+        rule_settings=about["settings"],
         data=data,
         loss=about["loss"],
         network=template,
@@ -195,16 +209,22 @@ def _load_data(summary: dict[str, Any], folder: Path) -> Dataset:
         targets = np.zeros((0, summary["outputs"]), np.float32) if regression else np.zeros(0, np.int32)
         splits = dict.fromkeys(summary["sizes"], Split(np.zeros((0, *summary["input_shape"]), np.float32), targets))
     array = lambda values: None if values is None else np.asarray(values)
-    card = Card(*(summary[key] for key in ("title", "description", "source", "license", "url")))
+    broadcast = lambda values: np.asarray(values[0]) if values is not None and len(values) == 1 else array(values)
+    card = Card(*(summary[key] for key in ("title", "description", "source", "license", "url", "task", "size")))
     return Dataset(
         summary["name"],
         summary["task"],
-        **splits,
+        train=splits["train"],
+        validation=splits["validation"],
+        test=splits["test"],
         class_names=tuple(summary["class_names"]),
         feature_names=tuple(summary["feature_names"]),
         card=card,
         target_mean=array(summary["target_mean"]),
         target_scale=array(summary["target_scale"]),
+        input_mean=broadcast(summary["input_mean"]),
+        input_scale=broadcast(summary["input_scale"]),
+        request=summary["request"],
     )
 
 
@@ -219,12 +239,14 @@ def _save_table(comparison: Any, path: Path) -> None:
     scores = list(first.scores)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["rule", "seed", "learning_rate", "status", *scores])
+        leaves = sorted({leaf for runs in comparison.runs.values() for leaf in runs.hyperparameters})
+        writer.writerow(["rule", "seed", "learning_rate", *leaves, "status", *scores])
         for name, runs in comparison.runs.items():
             for i, seed in enumerate(runs.seeds):
                 status = "diverged" if runs.diverged[i] else "finished"
                 row = [float(runs.scores[score][i]) for score in scores]
-                writer.writerow([name, seed, float(runs.learning_rates[i]), status, *row])
+                tuned = [runs.hyperparameters.get(leaf, "") for leaf in leaves]
+                writer.writerow([name, seed, float(runs.learning_rates[i]), *tuned, status, *row])
 
 
 def _slugs(names: Any) -> dict[str, str]:

@@ -2,12 +2,12 @@
 
 from . import devices as devices
 from . import optimizers as optimizers
-from . import status as status
 from .devices import use_all_cores as use_all_cores
+from .progress import Listener as Listener
+from .progress import Progress as Progress
+from .progress import silent as silent
 from .runs import Runs as Runs
 from .seeds import check_seeds as check_seeds
-from .status import Listener as Listener
-from .status import Progress as Progress
 from .train import Experiment as Experiment
 from .train import Specification as Specification
 from .train import Trained as Trained

@@ -4,9 +4,9 @@ A vmapped program of small networks keeps one core busy. So the command line tel
 (`use_all_cores`), and the run axis is divided among the devices; no number crosses between them.
 """
 
-import functools
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -18,7 +18,7 @@ from ascribe.networks import Conv2d, Network, record
 from ascribe.types import PyTree
 
 from . import loop
-from .evaluate import evaluate
+from .evaluate import CHUNK, evaluate
 
 RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
 
@@ -38,6 +38,11 @@ def cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on Linux
         return os.cpu_count() or 1
+
+
+def count() -> int:
+    """How many devices share the runs."""
+    return jax.device_count()
 
 
 def use_compilation_cache() -> None:
@@ -121,36 +126,64 @@ def evaluate_runs(loss: Any, mesh: Mesh, in_turn: bool, networks: PyTree, exampl
     return _over_runs(function, mesh, in_turn, networks, examples)
 
 
-@functools.partial(eqx.filter_jit)
+@eqx.filter_jit
 def outputs_of_runs(networks: Network, states: PyTree, inputs: jax.Array) -> jax.Array:
     """What every run's network answers, `(runs, examples, outputs)`."""
     return jax.lax.map(lambda both: both[0](inputs, both[1]), (networks, states))
 
 
 def runs_that_fit(
-    network: Network, example_shape: tuple[int, ...], batch_size: int, *, in_turn: bool, copies: int = 6
+    network: Network, state_bytes: int, example_shape: tuple[int, ...], batch_size: int, *, in_turn: bool
 ) -> int:
-    """How many runs fit into memory at once: parameters with their gradient, optimizer state and one spare (`copies`), and
-    the activations of a batch on the way there and back (of one run only where a device trains in turn)."""
-    parameters = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(network))
+    """How many runs fit into memory at once.
+
+    A run takes its state twice (before and after a chunk), its gradient and the optimizer's update, and the activations of
+    a batch on the way there and back, or of an evaluation chunk if that is more (of one run only where a device trains in
+    turn). `state_bytes` is the size of everything that changes in a run.
+    """
     dtype = network.weights[network.synaptic[0]].dtype
-    shape = jax.ShapeDtypeStruct((batch_size, *example_shape), dtype)
-    tape = eqx.filter_eval_shape(lambda n, x: record(n, x, training=False)[0], network, shape)
-    activations = 4 * sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((tape.inputs, tape.output)))
-    for i, layer in enumerate(network.layers):
-        if isinstance(layer, Conv2d):  # the gathered views of the kernel
-            rows = (*tape.inputs, tape.output)[i + 1].size // layer.weight.shape[-1]
-            activations += 3 * 4 * rows * layer.weight.shape[0] ** 2 * layer.weight.shape[2]
-    per_run = copies * parameters + (0 if in_turn else activations)
+    there_and_back = 4 * _activation_bytes(network, (batch_size, *example_shape), dtype)
+    activations = max(there_and_back, 2 * _activation_bytes(network, (CHUNK, *example_shape), dtype))
+    per_run = 2 * state_bytes + 2 * _bytes(network) + (0 if in_turn else activations)
     return max(1, int((_memory() - (activations if in_turn else 0)) // per_run))
 
 
+def _activation_bytes(network: Network, shape: tuple[int, ...], dtype: Any) -> int:
+    """What one forward pass keeps: every layer's input and output, and a convolution's gathered views of the kernel."""
+    inputs = jax.ShapeDtypeStruct(shape, dtype)
+    tape = eqx.filter_eval_shape(lambda n, x: record(n, x, training=False)[0], network, inputs)
+    values = (*tape.inputs, tape.output)
+    views = 0
+    for i, layer in enumerate(network.layers):
+        if isinstance(layer, Conv2d):
+            positions = values[i + 1].size // layer.weight.shape[-1]
+            views += positions * layer.weight[..., 0].size * values[i].dtype.itemsize
+    return _bytes(values) + 3 * views
+
+
+def _bytes(tree: PyTree) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def state_bytes(settings: loop.Settings, network: Network, run: loop.Run, data: loop.Data) -> int:
+    """The size of everything that changes in one run, the rule's own state and trainables included."""
+    state = eqx.filter_eval_shape(lambda *given: loop.initialize(settings, *given), network, run, data)
+    return _bytes(state)
+
+
 def _memory() -> int:
-    """Bytes that training may take: half of the accelerator's memory, a third of what the machine has free."""
+    """Bytes that training may take: half of the accelerator's memory, a third of what the machine (or the container) can
+    still give."""
     statistics = jax.devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"] // 2
+    free = []
     try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 3
-    except (ValueError, OSError, AttributeError):
-        return 2**30
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")]
+        group = Path("/sys/fs/cgroup")
+        limit, used = ((group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
+        free += [int(limit) - int(used)]
+    except (OSError, ValueError):  # another system, or no limit
+        pass
+    return max(min(free, default=3 * 2**30), 0) // 3

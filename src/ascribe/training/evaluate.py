@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from ascribe.losses import Loss
 from ascribe.metrics import predicted_labels, r2, rmse
 from ascribe.networks import Activation, Network, record
-from ascribe.rules.terms import final_preactivation
+from ascribe.rules import final_preactivation
 from ascribe.types import Array, PyTree
 
 CHUNK = 512

@@ -43,10 +43,11 @@ class Settings:
 
 
 class Best(eqx.Module):
-    """The network of the best epoch so far, judged on validation: higher `score`, then lower `loss`."""
+    """What was trained, at the best epoch so far, judged on validation: higher `score`, then lower `loss`."""
 
-    network: Network
+    trainables: Any
     network_state: PyTree
+    rule_state: PyTree
     score: Array
     loss: Array
 
@@ -106,7 +107,9 @@ def initialize(settings: Settings, network: Network, run: Run, data: Data) -> Ru
     measured = eqx.filter_eval_shape(lambda: measure(settings, run, state, data, jr.key(0)))
     curves = {name: jnp.full(settings.epochs, jnp.nan, dtype) for name in ("train_loss", *measured)}
     low = jnp.asarray(-jnp.inf, dtype)
-    best = Best(network, state.network_state, low, -low) if settings.select == "best-validation" else None
+    best = (
+        Best(trainables, state.network_state, rule_state, low, -low) if settings.select == "best-validation" else None
+    )
     return dataclasses.replace(state, curves=curves, best=best)
 
 
@@ -125,7 +128,7 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
         return step(settings, run, state, data, indices, jr.fold_in(epoch_key, number))
 
     state, losses = jax.lax.scan(one_step, state, (batches, jnp.arange(len(batches))))
-    found = {"train_loss": jnp.mean(losses), **measure(settings, run, state, data, epoch_key)}
+    found = {"train_loss": jnp.mean(losses), **measure(settings, run, state, data, jr.fold_in(epoch_key, len(batches)))}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(found["validation_loss"])
     diverged_at = jnp.where((state.diverged_at < 0) & ~finite, epoch.astype(jnp.int32), state.diverged_at)
     curves = {name: curve.at[epoch].set(found[name].astype(curve.dtype)) for name, curve in state.curves.items()}
@@ -136,7 +139,7 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
 def step(settings: Settings, run: Run, state: RunState, data: Data, indices: Array, key: Key) -> tuple[RunState, Array]:
     """One mini-batch: the rule's credit, the optimizer's step, the rule's own after-update. Returns the loss before it."""
     batch = take(settings, data, indices, state.network_state)
-    credit = check_credit(run.rule(state.trainables, state.rule_state, batch, key=key), state.trainables, run.rule)
+    credit = credit_of(run.rule, state, batch, key)
     optimizer = transformation(settings.optimizer, run.learning_rate, state.trainables)
     with jax.numpy_dtype_promotion("standard"):  # Optax raises floats to integer powers, which strict promotion forbids
         updates, optimizer_state = optimizer.update(
@@ -154,22 +157,30 @@ def step(settings: Settings, run: Run, state: RunState, data: Data, indices: Arr
     return moved, credit.loss
 
 
-def check_credit(credit: Any, trainables: Any, rule: AbstractRule) -> Credit:
-    """The credit, or a `UserError` where a rule returned something else or gradients of another tree or shape."""
-    name = type(rule).__name__
+def credit_of(rule: AbstractRule, state: RunState, batch: Batch, key: Key) -> Credit:
+    """The rule's credit, or a `UserError` where it returned something else, or a gradient or state of another shape."""
+    credit, name = rule(state.trainables, state.rule_state, batch, key=key), type(rule).__name__
     if not isinstance(credit, Credit):
         raise UserError(f"a rule returns a Credit(loss, gradients, state); {name} returned {type(credit).__name__}.")
-    ours, theirs = (jax.tree_util.tree_leaves_with_path(tree) for tree in (credit.gradients, trainables))
-    if jax.tree.structure(credit.gradients) != jax.tree.structure(trainables):
+    if jax.tree.structure(credit.gradients) != jax.tree.structure(state.trainables):
         raise UserError(
             f"the gradients of {name} have another structure than what it trains: return one number for each."
         )
+    ours, theirs = (jax.tree_util.tree_leaves_with_path(tree) for tree in (credit.gradients, state.trainables))
     for (path, leaf), (_, wanted) in zip(ours, theirs, strict=True):
         if leaf.shape != wanted.shape:
             where = jax.tree_util.keystr(path)
             raise UserError(
                 f"the gradient {where} of {name} has the shape {leaf.shape}; its weight has {wanted.shape}."
             )
+    kind = lambda leaf: (jnp.shape(leaf), str(getattr(leaf, "dtype", type(leaf))))
+    if jax.tree.structure(credit.state) != jax.tree.structure(state.rule_state) or not jax.tree.all(
+        jax.tree.map(lambda new, old: kind(new) == kind(old), credit.state, state.rule_state)
+    ):
+        raise UserError(
+            f"the state that {name} returns is not of the kind that its `init` made: "
+            f"pass it on, as in Credit(loss, gradients, state)."
+        )
     return credit
 
 
@@ -182,8 +193,7 @@ def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key)
     if settings.diagnostics:
         count = min(settings.batch_size, data.train.inputs.shape[0])
         probe = take(settings, data, jnp.arange(count), state.network_state)
-        credit = run.rule(state.trainables, state.rule_state, probe, key=key)
-        ours = network_of(check_credit(credit, state.trainables, run.rule).gradients)
+        ours = network_of(credit_of(run.rule, state, probe, key).gradients)
         theirs = Backpropagation()(network, None, probe, key=key).gradients
         found |= gradient_alignment(ours, theirs)
         found |= feedback_alignment(network, run.rule.feedback(state.trainables, state.rule_state))
@@ -205,10 +215,10 @@ def all_examples(settings: Settings, data: Data) -> Batch:
 def conclude(settings: Settings, run: Run, state: RunState, data: Data) -> tuple[Network, PyTree]:
     """The network that prediction uses: of the last or of the best epoch, after the rule's `finish`."""
     if state.best is None:
-        network, network_state = network_of(state.trainables), state.network_state
+        trainables, network_state, rule_state = state.trainables, state.network_state, state.rule_state
     else:
-        network, network_state = state.best.network, state.best.network_state
-    return run.rule.finish(network, state.rule_state, all_examples(settings, data)), network_state
+        trainables, network_state, rule_state = state.best.trainables, state.best.network_state, state.best.rule_state
+    return run.rule.finish(trainables, rule_state, all_examples(settings, data)), network_state
 
 
 def _better(state: RunState, found: dict[str, Array]) -> Best:
@@ -216,5 +226,5 @@ def _better(state: RunState, found: dict[str, Array]) -> Best:
     score = found["validation_accuracy"] if "validation_accuracy" in found else -found["validation_rmse"]
     loss = found["validation_loss"]
     better = (score > state.best.score) | ((score == state.best.score) & (loss < state.best.loss))
-    new = Best(network_of(state.trainables), state.network_state, score, loss)
+    new = Best(state.trainables, state.network_state, state.rule_state, score, loss)
     return jax.tree.map(lambda new, old: jnp.where(better, new, old), new, state.best)

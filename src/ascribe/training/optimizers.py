@@ -40,7 +40,9 @@ LABELS = ("network", "auxiliary", "feedback")
 
 
 def search_range(optimizer: Any) -> tuple[float, float]:
-    """The default ends of the learning-rate grid."""
+    """The default ends of the learning-rate grid; of a mapping, those of its `network`."""
+    if isinstance(optimizer, Mapping):
+        return search_range(optimizer.get("network"))
     return SEARCH_RANGE.get(optimizer if isinstance(optimizer, str) else "", (1e-3, 1e1))
 
 

@@ -22,6 +22,7 @@ from .evaluate import boundary
 class Runs:
     """All runs of one rule on one data set.
 
+    - `rule`: its name; `rule_settings`: its class and the values of its fields, as plain JSON values;
     - `curves[name]`: `(seeds, epochs)`, among them `train_loss`, `validation_loss`, `validation_accuracy` (or
       `validation_rmse` and `validation_r2`), `gradient_angle` and `gradient_norm_ratio` against backpropagation's gradient,
       in total and per layer (`gradient_angle/linear1`), `feedback_angle/…` where a rule has feedback weights;
@@ -35,6 +36,7 @@ class Runs:
     """
 
     rule: str
+    rule_settings: dict[str, Any]
     data: Dataset
     loss: str
     network: Network
@@ -74,11 +76,11 @@ class Runs:
         if inputs.shape[1:] != expected:
             raise UserError(f"inputs have the shape (examples, {', '.join(map(str, expected))}); got {inputs.shape}.")
         if self.network.layers[0].kind == "linear":
-            inputs = inputs.reshape(len(inputs), -1)
+            inputs = inputs.reshape(len(inputs), int(np.prod(expected)))
         dtype = jax.tree.leaves(self.networks)[0].dtype
         pieces = [
             np.asarray(outputs_of_runs(self.networks, self.states, jnp.asarray(inputs[i : i + 4096], dtype)))
-            for i in range(0, len(inputs), 4096)
+            for i in range(0, max(len(inputs), 1), 4096)
         ]
         return np.concatenate(pieces, axis=1)
 
@@ -104,8 +106,3 @@ class Runs:
 def area_scores(curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What a whole curve says in one number a run."""
     return {"area_under_train_loss": area_under_curve(curves["train_loss"])}
-
-
-def to_numpy(tree: PyTree) -> PyTree:
-    """The arrays of a tree in the machine's memory, off the accelerator."""
-    return jax.tree.map(np.asarray, tree)

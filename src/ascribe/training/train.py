@@ -4,7 +4,8 @@ import dataclasses
 import inspect
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import equinox as eqx
@@ -21,9 +22,10 @@ from ascribe.networks import Network, check_input
 from ascribe.rules import AbstractRule
 from ascribe.types import PyTree
 
-from . import devices, loop, optimizers, status
+from . import devices, loop, optimizers
 from .evaluate import Examples
-from .runs import Runs, area_scores, to_numpy
+from .progress import Listener, Progress, silent
+from .runs import Runs, area_scores
 from .seeds import check_seeds
 
 CHUNK_SECONDS = 0.25
@@ -56,34 +58,25 @@ class Experiment:
         *,
         width: int,
         name: str,
-        listener: status.Listener = status.silent,
+        listener: Listener = silent,
         placed: dict[Any, loop.Data] | None = None,
     ):
         devices.use_compilation_cache()
         self.name, self.rule, self.settings, self.listener = name, with_array_leaves(rule), settings, listener
         self.source = source
         self.template = source if isinstance(source, Network) else _made(source)
-        self.data = fitted(self.template, data)
+        self.data, self._fitted = data, fitted(self.template, data)
         self.in_turn = devices.one_after_another(self.template)
-        fit = devices.runs_that_fit(
-            self.template,
-            self.data.input_shape,
-            settings.batch_size,
-            in_turn=self.in_turn,
-            copies=6 if settings.select == "last" else 8,
-        )
         self.mesh: Mesh = devices.mesh_for(width)
-        count = self.mesh.devices.size
-        self.width = -(-min(width, max(fit, count)) // count) * count
-        arrays, fixed = eqx.partition(self.rule, eqx.is_array)
-        self._arrays = arrays
-        self.programs = devices.Programs(settings, fixed, self.mesh, self.in_turn)
         placed = {} if placed is None else placed
-        place = (self.data.input_shape, self.mesh)
+        place = (self._fitted.input_shape, self.mesh)
         if place not in placed:
-            both = loop.Data(examples(self.data, "train"), examples(self.data, "validation"))
+            both = loop.Data(examples(self._fitted, "train"), examples(self._fitted, "validation"))
             placed[place] = devices.replicate(both, self.mesh)
         self.device_data = placed[place]
+        self._arrays, fixed = eqx.partition(self.rule, eqx.is_array)
+        self.programs = devices.Programs(settings, fixed, self.mesh, self.in_turn)
+        self.width = self._width(width)
         self.compile_seconds = 0.0
         self._compiled = False
 
@@ -91,18 +84,35 @@ class Experiment:
         """Compiles the programs that train runs like the example, and trains nothing."""
         if self._compiled:
             return
-        self.listener(status.Progress(self.name, "compiling", 0, 1, float("nan")))
+        self.listener(Progress(self.name, "compiling", 0, 1, float("nan")))
         began = time.perf_counter()
-        try:
+        with self._blamed():
             runs = self.stack([example] * self.width)
             states = self.initialize(runs)
             jax.block_until_ready(self._advance(runs, states, 0, 0))
+        self.compile_seconds = time.perf_counter() - began
+        self._compiled = True
+
+    def _width(self, wanted: int) -> int:
+        """Runs at a time: what was wanted, within memory, the same number on every device."""
+        one = loop.Run(self.rule, jnp.asarray(1.0, self._dtype), jnp.asarray(0, jnp.uint32))
+        with self._blamed():
+            size = devices.state_bytes(self.settings, self.template, one, self.device_data)
+        fit = devices.runs_that_fit(
+            self.template, size, self._fitted.input_shape, self.settings.batch_size, in_turn=self.in_turn
+        )
+        count = self.mesh.devices.size
+        return -(-min(wanted, max(fit, count)) // count) * count
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        """Errors in the rule's own file are told by their line."""
+        try:
+            yield
         except UserError:
             raise
         except Exception as error:
             raise UserError(_blame(self.name, self.rule, error)) from error
-        self.compile_seconds = time.perf_counter() - began
-        self._compiled = True
 
     def initialize(self, runs: loop.Run) -> loop.RunState:
         """The states of these runs before the first step."""
@@ -113,8 +123,8 @@ class Experiment:
         bounds = (jnp.asarray(start, jnp.int32), jnp.asarray(stop, jnp.int32))
         return self.programs.advance(runs, states, self.device_data, *bounds)
 
-    def train(self, specifications: Sequence[Specification], phase: str) -> "Trained":
-        """All runs, shard by shard."""
+    def train(self, specifications: Sequence[Specification], phase: str, *, keep: bool = True) -> "Trained":
+        """All runs, shard by shard. With `keep=False` only their curves are kept, not their networks: enough for tuning."""
         self.compile(specifications[0])
         shards = [specifications[i : i + self.width] for i in range(0, len(specifications), self.width)]
         total = len(shards) * self.width * self.settings.epochs
@@ -125,7 +135,9 @@ class Experiment:
             states, spent = self._train_shard(runs, phase, done, total)
             seconds += spent
             done += self.width * self.settings.epochs
-            parts.append((len(shard), runs, states))
+            with self._blamed():
+                networks = self.programs.conclude(runs, states, self.device_data) if keep else None
+            parts.append(_first(len(shard), (states.curves, states.diverged_at, networks)))
         return Trained(self, parts, seconds)
 
     def _train_shard(self, runs: loop.Run, phase: str, done: int, total: int) -> tuple[loop.RunState, float]:
@@ -144,7 +156,7 @@ class Experiment:
             latest = np.asarray(states.curves["train_loss"][:, stop - 1])
             finite = latest[np.isfinite(latest)]
             loss = float(finite.mean()) if len(finite) else float("nan")
-            self.listener(status.Progress(self.name, phase, done + self.width * stop, total, loss))
+            self.listener(Progress(self.name, phase, done + self.width * stop, total, loss))
             start = stop
         return states, spent
 
@@ -164,55 +176,58 @@ class Experiment:
         return self.template.weights[self.template.synaptic[0]].dtype
 
 
+def _first(count: int, tree: PyTree) -> PyTree:
+    """The first runs of every array, in the machine's memory, off the accelerator."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], tree)
+
+
 class Trained:
-    """Finished runs: their curves, and their networks on demand."""
+    """Finished runs: their curves, and their networks where they were kept."""
 
-    def __init__(self, experiment: Experiment, parts: list[tuple[int, loop.Run, loop.RunState]], seconds: float):
-        self.experiment, self.parts, self.seconds = experiment, parts, seconds
-
-    def curves(self) -> dict[str, np.ndarray]:
+    def __init__(
+        self, experiment: Experiment, parts: list[tuple[dict[str, np.ndarray], np.ndarray, PyTree]], seconds: float
+    ):
+        self.experiment, self.seconds = experiment, seconds
+        join = lambda *leaves: np.concatenate(leaves)
+        curves, diverged_at, networks = zip(*parts, strict=True)
+        self.curves: dict[str, np.ndarray] = jax.tree.map(join, *curves)
         """Every curve, `(runs, epochs)`."""
-        names = self.parts[0][2].curves
-        return {
-            name: np.concatenate([np.asarray(states.curves[name])[:count] for count, _, states in self.parts])
-            for name in names
-        }
-
-    def diverged_at(self) -> np.ndarray:
+        self.diverged_at: np.ndarray = join(*diverged_at)
         """The epoch in which each run diverged, or -1."""
-        return np.concatenate([np.asarray(states.diverged_at)[:count] for count, _, states in self.parts])
+        self.networks: PyTree = jax.tree.map(join, *networks)
+        """The networks and their normalization statistics, a leading axis of runs on every array."""
 
-    def tested(self) -> tuple[dict[str, np.ndarray], Network, PyTree]:
-        """The test scores `(runs,)`, the networks and their normalization statistics: the one look at the test split."""
+    def tested(self) -> dict[str, np.ndarray]:
+        """The test scores, `(runs,)`: the one look at the test split."""
         experiment = self.experiment
-        test = devices.replicate(examples(experiment.data, "test"), experiment.mesh)
-        scores, networks = [], []
-        for count, runs, states in self.parts:
-            pair = experiment.programs.conclude(runs, states, experiment.device_data)
-            found = devices.evaluate_runs(experiment.settings.loss, experiment.mesh, experiment.in_turn, pair, test)
+        test = devices.replicate(examples(experiment._fitted, "test"), experiment.mesh)
+        scores = []
+        for start in range(0, len(self.diverged_at), experiment.width):
+            shard = jax.tree.map(lambda leaf, start=start: leaf[start : start + experiment.width], self.networks)
+            count = len(jax.tree.leaves(shard)[0])
+            rows = np.minimum(np.arange(experiment.width), count - 1)  # the last one fills up the shard
+            filled = jax.tree.map(lambda leaf, rows=rows: leaf[rows], shard)
+            found = devices.evaluate_runs(experiment.settings.loss, experiment.mesh, experiment.in_turn, filled, test)
             scores.append({f"test_{name}": np.asarray(value)[:count] for name, value in found.items()})
-            networks.append(jax.tree.map(lambda leaf, count=count: np.asarray(leaf)[:count], to_numpy(pair)))
-        merged = jax.tree.map(lambda *leaves: np.concatenate(leaves), *networks)
-        return {name: np.concatenate([part[name] for part in scores]) for name in scores[0]}, *merged
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *scores)
 
     def runs(self, specifications: Sequence[Specification], **about: Any) -> Runs:
         """The runs as users see them. A diverged run keeps its curves and has NaN for scores."""
-        curves, diverged_at = self.curves(), self.diverged_at()
-        tested, networks, states = self.tested()
-        scores = {
-            name: np.where(diverged_at >= 0, np.nan, value) for name, value in {**tested, **area_scores(curves)}.items()
-        }
+        values = {**self.tested(), **area_scores(self.curves)}
+        scores = {name: np.where(self.diverged_at >= 0, np.nan, value) for name, value in values.items()}
+        networks, states = self.networks
         return Runs(
             rule=self.experiment.name,
+            rule_settings=rules.settings(self.experiment.rule),
             data=self.experiment.data,
             loss=self.experiment.settings.loss.name,
             network=self.experiment.template,
             seeds=tuple(one.seed for one in specifications),
             learning_rates=np.asarray([one.learning_rate for one in specifications]),
             hyperparameters=dict(specifications[0].hyperparameters),
-            curves=curves,
+            curves=self.curves,
             scores=scores,
-            diverged_at=diverged_at,
+            diverged_at=self.diverged_at,
             networks=networks,
             states=states,
             seconds=self.seconds,
@@ -234,7 +249,7 @@ def train(
     select: str = "last",
     loss: str | losses.Loss | None = None,
     diagnostics: bool = True,
-    listener: status.Listener = status.silent,
+    listener: Listener = silent,
 ) -> Runs:
     """Trains one rule over many seeds in one compiled program.
 
@@ -254,7 +269,7 @@ def train(
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
-    name = rule if isinstance(rule, str) else type(rule).__name__
+    name = rules.full_name(rule) if isinstance(rule, str) else rules.name_of(rule)
     rule = rules.get(rule) if isinstance(rule, str) else rule
     check_rule(rule, name, data)
     settings = make_settings(
@@ -323,7 +338,10 @@ def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
 
 def _blame(name: str, rule: AbstractRule, error: Exception) -> str:
     """Where in the rule's own file an error came from; errors elsewhere are not the user's and go on as they are."""
-    file = inspect.getsourcefile(type(rule)) or ""
+    try:
+        file = inspect.getsourcefile(type(rule)) or ""
+    except (OSError, TypeError):  # defined at a prompt: there is no line to name
+        raise error from None
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
     if not lines or type(rule).__module__.startswith("ascribe.rules."):
         raise error
@@ -360,7 +378,12 @@ def examples(data: Dataset, split: str) -> Examples:
 def _made(source: Callable[..., Network]) -> Network:
     if not callable(source):
         raise UserError(f"a network is an ascribe Network or a factory key -> Network; got {type(source).__name__}.")
-    template = source(jr.key(0))
+    try:
+        template = source(jr.key(0))
+    except TypeError as error:
+        raise UserError(
+            f"a network factory takes a key alone, as in lambda key: mlp([2, 64, 1], key=key): {error}."
+        ) from error
     if not isinstance(template, Network):
         raise UserError(f"a network factory returns an ascribe Network; got {type(template).__name__}.")
     return template

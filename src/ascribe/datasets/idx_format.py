@@ -10,13 +10,10 @@ import io
 import math
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 
 from ascribe.errors import UserError
-
-from .files import read_bytes
 
 UNSIGNED_BYTE = 0x08
 LARGEST = 2**31  # bytes; no real file of the kind is larger, so a longer one is damage
@@ -59,8 +56,3 @@ def parse_idx(content: bytes, name: str, *, axes: int) -> np.ndarray:
         found = f"only {len(values)}" if len(values) < size else "more"
         raise UserError(f"{name} announces {size} values of shape {shape} but holds {found}; {advice}.")
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)
-
-
-def read_idx(path: str | Path, *, axes: int) -> np.ndarray:
-    """The array in an IDX file on disk; see `parse_idx`."""
-    return parse_idx(read_bytes(Path(path)), str(path), axes=axes)

@@ -16,6 +16,7 @@ class Progress(NamedTuple):
 
 
 Listener = Callable[[Progress], None]
+"""Called between chunks of epochs, and, while several rules are compiled at once, from several threads."""
 
 
 def silent(progress: Progress) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from ascribe.errors import UserError
 
 from .columns import Column, first_too_large, too_large
-from .files import read_bytes
+from .downloads import read_bytes
 
 INPUT_NAMES = ("x", "X", "inputs")
 TARGET_NAMES = ("y", "targets", "labels")
@@ -84,7 +84,8 @@ def _pair(arrays: dict[str, np.ndarray], suffixes: tuple[str, ...], path: Path) 
             f"{path} wants y{ending} of numbers or texts on one axis (or two, for regression), but it has the type "
             f"{targets.dtype} and the shape {targets.shape}; write labels as whole numbers."
         )
-    return inputs, targets
+    # Labels are often kept as a column, and may be so in one split only.
+    return inputs, targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets
 
 
 def read_npz(path: Path) -> Arrays:
@@ -117,8 +118,6 @@ def read_npz(path: Path) -> Arrays:
         if position is not None:
             number = too_large(values.reshape(-1)[position])
             raise UserError(f"{path} holds {number} among its arrays; replace it by a smaller number or by NaN.")
-    if targets.ndim == 2 and targets.shape[1] == 1:
-        targets = targets[:, 0]
     if targets.ndim == 2:
         if targets.dtype.kind == "U" or np.isnan(targets.astype(np.float64)).any():
             raise UserError(f"{path} wants numbers without gaps in targets of several columns; write y anew.")

@@ -1,0 +1,90 @@
+"""The options of `ascribe compare` that are about the data: what reaches the data set, and what is refused."""
+
+import numpy as np
+import pytest
+
+from ascribe import comparison as module
+from ascribe.cli import main
+from ascribe.datasets import digits
+from ascribe.errors import UserError
+
+ENOUGH = "nothing is trained here."
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "number nine")
+
+
+@pytest.fixture(autouse=True)
+def seen(tmp_path, monkeypatch):
+    """The data sets that would have been trained on, in a folder with one file; digits have names here."""
+    found = []
+
+    def compare(dataset, **_):
+        found.append(dataset)
+        raise UserError(ENOUGH)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(module, "compare", compare)
+    monkeypatch.setattr(digits, "CLASS_NAMES", WORDS)
+    rows = [f"{a:.3f},{b:.3f},{i % 2}" for i, (a, b) in enumerate(np.random.default_rng(0).normal(size=(40, 2)))]
+    (tmp_path / "mine.csv").write_text("\n".join(rows))
+    return found
+
+
+LOADED = {
+    "no options": (["moons"], {}),
+    "class numbers": (["digits", "--classes", "3,8"], {"classes": [3, 8]}),
+    "class names": (["digits", "--classes", "three, number nine"], {"classes": "three, number nine"}),
+    "names and numbers": (["digits", "--classes", "three,8,0"], {"classes": "three,8,0"}),
+    "a count of classes": (["spirals", "--classes", "3"], {"classes": 3}),
+    "a header": (["mine.csv", "--data-option", "header=no"], {"header": False}),
+    "standardize": (["moons", "--data-option", "standardize=yes"], {"standardize": True}),
+    "as Python says it": (["moons", "--data-option", "standardize=True"], {"standardize": True}),
+    "a dash": (["digits", "--data-option", "test-samples=100"], {"test_samples": 100}),
+    "a number with a point": (["spirals", "--data-option", "turns = 1.5"], {"turns": 1.5}),
+    "a text": (["mine.csv", "--data-option", "missing=drop"], {"missing": "drop"}),
+    "several": (
+        ["gaussians", "--samples", "60", "--data-option", "dimensions=5", "--data-option", "standardize=no"],
+        {"samples": 60, "dimensions": 5, "standardize": False},
+    ),
+}
+
+
+@pytest.mark.parametrize(("arguments", "options"), LOADED.values(), ids=LOADED)
+def test_options_reach_the_data_set(seen, capsys, arguments, options):
+    assert main(["compare", *arguments]) == 2
+    assert capsys.readouterr().err == f"ascribe: {ENOUGH}\n"
+    (data,) = seen
+    assert data.request == {"data": arguments[0], "seed": 0, **options}
+
+
+def test_class_names_choose_those_classes(seen):
+    main(["compare", "digits", "--classes", "number nine,two"])
+    main(["compare", "spirals", "--classes", "4"])
+    assert (seen[0].class_names, seen[0].task) == (("number nine", "two"), "binary")
+    assert seen[1].classes == 4
+
+
+REFUSED = {
+    "unknown names": (["digits", "--classes", "cat,dog"], ["--classes", "got 'cat,dog'", "classes wants", "3 three"]),
+    "names for a count": (["spirals", "--classes", "one,two"], ["--classes", "got 'one,two'", "whole number"]),
+    "numbers for a count": (["spirals", "--classes", "3,8"], ["classes wants a whole number", "(3, 8)"]),
+    "a gap between commas": (["digits", "--classes", "3,,8"], ["--classes", "3,8", "cat,dog", "got '3,,8'"]),
+    "no equals sign": (["moons", "--data-option", "standardize"], ["--data-option", "NAME=VALUE", "'standardize'"]),
+    "no value": (["moons", "--data-option", "standardize="], ["--data-option", "NAME=VALUE", "'standardize='"]),
+    "no name": (["moons", "--data-option", "=3"], ["--data-option", "NAME=VALUE", "'=3'"]),
+    "the seed": (["moons", "--data-option", "seed=3"], ["--data-seed", "seed=3"]),
+    "twice": (["moons", "--samples", "60", "--data-option", "samples=70"], ["samples", "given twice"]),
+    "of another set": (["moons", "--data-option", "turns=2"], ["moons has no option 'turns'", "samples, noise"]),
+    "not a data option": (["moons", "--data-option", "name_or_path=2"], ["no option 'name_or_path'"]),
+    "a number for yes": (["moons", "--data-option", "standardize=1"], ["standardize wants True or False", "1"]),
+    "a text for a number": (["spirals", "--data-option", "turns=many"], ["turns wants a finite number", "'many'"]),
+}
+
+
+@pytest.mark.parametrize(("arguments", "fragments"), REFUSED.values(), ids=REFUSED)
+def test_nonsense_gets_one_sentence(seen, capsys, arguments, fragments):
+    assert main(["compare", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert not out and not seen
+    assert err.startswith("ascribe: ") and err.endswith(".\n") and err.count("\n") == 1
+    for fragment in fragments:
+        assert fragment in err
