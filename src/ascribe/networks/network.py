@@ -124,8 +124,9 @@ def check_input(network: Network, input_shape: tuple[int, ...]) -> tuple[int, ..
         try:
             shape = jax.eval_shape(lambda x, layer=layer, state=state: layer(x, state)[0], example).shape[1:]
         except (TypeError, ValueError) as error:
+            reason = str(error).strip().split("\n")[0].rstrip(".")
             raise UserError(
-                f"layer {name} does not accept examples of the shape {shape}: build it for them."
+                f"layer {name} does not accept examples of the shape {shape}: build it for them ({reason})."
             ) from error
         if 0 in shape:
             raise UserError(f"the image is too small for layer {name}: nothing is left of it ({shape}).")

@@ -1,0 +1,48 @@
+"""Real data, as users meet it: MNIST in its original files (ASCRIBE_DATA), dense and convolutional."""
+
+import os
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import ascribe
+from ascribe.cli import main
+
+HERE = Path(os.environ.get("ASCRIBE_DATA", "/nowhere")) / "mnist"
+pytestmark = [
+    pytest.mark.data,
+    pytest.mark.slow,
+    pytest.mark.skipif(not HERE.is_dir(), reason="ASCRIBE_DATA names no folder with mnist/"),
+]
+
+
+def test_a_dense_network_reaches_97_percent_on_mnist_by_backpropagation():
+    data = ascribe.datasets.load("mnist")
+    with jax.enable_x64(False):
+        network = ascribe.networks.mlp([784, 256, 10])
+        runs = ascribe.train(
+            network, data, "backpropagation", learning_rate=1e-3, epochs=6, batch_size=64, seeds=3, diagnostics=False
+        )
+        predicted = runs.predict(data.test.inputs)
+    assert not runs.diverged.any()
+    assert runs.test_accuracy.mean() >= 0.97
+    np.testing.assert_array_less(0.965, runs.test_accuracy)
+    assert (predicted == data.test.targets).mean() == pytest.approx(runs.test_accuracy.mean())
+
+
+def test_lenet_learns_mnist_on_the_command_line_under_every_rule(tmp_path, capsys):
+    options = ["--samples", "1000", "--seeds", "2", "--epochs", "3", "--batch-size", "50", "--learning-rate", "0.002"]
+    rules = ["backpropagation", "sign-symmetry", "direct-feedback-alignment"]
+    out = tmp_path / "lenet"
+    command = ["compare", "mnist", "--network", "lenet", *options, "--rules", ",".join(rules), "--out", str(out)]
+    with jax.enable_x64(False):
+        assert main(command) == 0
+    assert "page:" in capsys.readouterr().out
+    found = ascribe.load(out)
+    assert list(found.runs) == rules
+    for name in ("backpropagation", "sign-symmetry"):
+        assert found.runs[name].test_accuracy.mean() > 0.6, name
+    for runs in found.runs.values():
+        assert not runs.diverged.any()
