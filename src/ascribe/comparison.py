@@ -42,7 +42,7 @@ TUNING_SEEDS = 100_000
 """The first tuning seed: far from the seeds that people choose, so that final runs are fresh."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Comparison:
     """A finished comparison: `runs[rule]`, `tuning[rule]` (empty without tuning), the `data`, and the `configuration`
     as plain JSON values. `reference` is the rule that paired differences refer to."""
@@ -51,6 +51,9 @@ class Comparison:
     runs: dict[str, Runs]
     tuning: dict[str, Tuning]
     configuration: dict[str, Any]
+
+    def __repr__(self) -> str:
+        return f"<comparison on {self.data.name}: {', '.join(map(repr, self.runs.values()))}>"
 
     @property
     def reference(self) -> str | None:

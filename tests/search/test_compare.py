@@ -57,6 +57,7 @@ def test_a_comparison_keeps_the_data_it_was_given():
     found = ascribe.compare(digits, rules=["backpropagation"], **SMALL)
     runs = found.runs["backpropagation"]
     assert found.data is digits
+    assert max(len(repr(one)) for one in (found, runs, digits)) < 400  # a line, not every array
     assert runs.data.checksum == digits.checksum
     assert runs.predict(digits.test.inputs).shape == (2, len(digits.test))
     assert runs.predict(digits.test.inputs[:0]).shape == (2, 0)

@@ -26,8 +26,12 @@ def rules(*, json_output: Annotated[bool, Parameter(name="--json", negative=())]
     if json_output:
         print(json.dumps({"rules": rows}))
         return 0
-    table = Table("rule", "what it does", "tasks", "source", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("rule", no_wrap=True)
+    for column in ("what it does", "tasks", "source"):
+        table.add_column(column)
     for row in rows:
-        table.add_row(row["name"], row["description"], ", ".join(row["tasks"]), row["source"])
+        tasks = "all" if len(row["tasks"]) == 3 else ", ".join(row["tasks"])
+        table.add_row(row["name"], row["description"], tasks, row["source"])
     Console().print(table)
     return 0

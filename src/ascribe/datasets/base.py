@@ -72,7 +72,7 @@ class Card:
     size: str = ""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """A named data set, split into train, validation and test.
 
@@ -104,6 +104,10 @@ class Dataset:
     input_mean: np.ndarray | None = None
     input_scale: np.ndarray | None = None
     request: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(split)} {name}" for name, split in self.splits)
+        return f"<data set {self.name}: {self.task}, inputs of shape {self.input_shape}, {sizes}>"
 
     @property
     def splits(self) -> Iterator[tuple[str, Split]]:

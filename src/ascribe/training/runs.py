@@ -18,7 +18,7 @@ from .devices import outputs_of_runs
 from .evaluate import boundary
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class Runs:
     """All runs of one rule on one data set.
 
@@ -53,6 +53,15 @@ class Runs:
     optimizer: Any = "adam"
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        name = "test_rmse" if self.data.task == "regression" else "test_accuracy"
+        finished = self.scores[name][~self.diverged]
+        score = f"{name} {finished.mean():.4g}" if len(finished) else "no run finished"
+        return (
+            f"<runs of {self.rule} on {self.data.name}: {len(self.seeds)} seeds, {score} on average, "
+            f"{int(self.diverged.sum())} diverged>"
+        )
+
     @property
     def diverged(self) -> np.ndarray:
         """Which runs met a number that is not finite, `(seeds,)`."""
@@ -86,7 +95,8 @@ class Runs:
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Labels `(seeds, examples)`, or for regression values in the target's original unit `(seeds, examples,
-        outputs)`."""
+        outputs)`. Inputs are prepared as the data set's own are: raw rows of a file that was standardized go through
+        `runs.data.prepare(rows)` first."""
         outputs = self.outputs(inputs)
         if self.data.task != "regression":
             limit = boundary(self.network, losses.get(self.loss))
