@@ -27,9 +27,11 @@ def lenet(
 ) -> Network:
     """Convolution 5×5, pooling 2×2, convolution 5×5, pooling 2×2, then dense layers (after LeCun et al. 1998).
 
-    **Arguments:** `input_shape`: (height, width, channels) of an image, 16 × 16 or larger once the first convolution has
-    padded small ones (28 × 28 and below are padded by 2 on each side); `outputs`: units of the last layer; `channels`,
-    `hidden`: widths of the convolutional and of the dense layers.
+    **Arguments:** `input_shape`: (height, width, channels) of an image of 12 × 12 pixels or more (up to 28 × 28 the first
+    convolution pads by 2 on each side); `outputs`: units of the last layer; `channels`, `hidden`: widths of the
+    convolutional and of the dense layers.
+
+    **Raises:** `UserError` for any other input shape.
     """
     if len(input_shape) != 3 or min(input_shape) < 1 or min(input_shape[:2]) < 12:
         raise UserError(
