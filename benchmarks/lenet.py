@@ -34,19 +34,10 @@ def epoch_of(seeds):
     split = Split(*images(BATCH * STEPS))
     few = Split(*images(8))
     data = Dataset("images", "classification", split, few, few, class_names=tuple("0123456789"))
-    settings = training.make_settings(
-        lenet(),
-        data,
-        optimizer="sgd",
-        epochs=1,
-        batch_size=BATCH,
-        select="last",
-        loss=None,
-        diagnostics=False,
-    )
-    experiment = training.Experiment(
-        lenet(), data, rules.get("backpropagation"), settings, width=seeds, name="backpropagation"
-    )
+    rule, name = rules.get("backpropagation"), "backpropagation"
+    demands = training.honor(rule, name, lenet(), data, optimizer="sgd", learning_rate=0.01, batch_size=BATCH)
+    settings = training.make_settings(demands, epochs=1, select="last", loss=None, diagnostics=False)
+    experiment = training.Experiment(demands, rule, settings, width=seeds, name=name)
     runs = experiment.stack([training.Specification(seed, 0.01) for seed in range(seeds)])
     states = experiment.initialize(runs)
     bounds = jnp.asarray(0, jnp.int32), jnp.asarray(1, jnp.int32)

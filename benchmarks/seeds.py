@@ -28,19 +28,11 @@ SIZES = [2, 64, 64, 1]
 
 
 def ours(data):
-    settings = training.make_settings(
-        ascribe.networks.mlp(SIZES),
-        data,
-        optimizer="adam",
-        epochs=EPOCHS,
-        batch_size=BATCH,
-        select="last",
-        loss=None,
-        diagnostics=False,
-    )
-    experiment = training.Experiment(
-        ascribe.networks.mlp(SIZES), data, rules.get("backpropagation"), settings, width=SEEDS, name="backpropagation"
-    )
+    rule, name = rules.get("backpropagation"), "backpropagation"
+    network = ascribe.networks.mlp(SIZES)
+    demands = training.honor(rule, name, network, data, optimizer="adam", learning_rate=1e-3, batch_size=BATCH)
+    settings = training.make_settings(demands, epochs=EPOCHS, select="last", loss=None, diagnostics=False)
+    experiment = training.Experiment(demands, rule, settings, width=SEEDS, name=name)
     runs = experiment.stack([training.Specification(seed, 1e-3) for seed in range(SEEDS)])
     states = experiment.initialize(runs)
     bounds = jnp.asarray(0, jnp.int32), jnp.asarray(EPOCHS, jnp.int32)

@@ -1,13 +1,19 @@
 """Small networks, batches and comparisons that several test files share."""
 
+import functools
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
-from ascribe import losses, networks
-from ascribe.networks import Activation, Linear, Network
-from ascribe.rules import Batch
+from ascribe import losses, networks, rules, training
+from ascribe.datasets import Dataset, Split
+from ascribe.errors import UserError
+from ascribe.networks import Activation, BatchNorm, Dropout, Linear, Network
+from ascribe.rules import AbstractRule, Batch
+from ascribe.training.train import fitted
 
 LOSSES = tuple(losses.LOSSES)
 IMAGE = (12, 12, 1)
@@ -35,6 +41,16 @@ def small_lenet(activation="tanh", outputs=OUTPUTS):
     return shake(network, jr.key(101), 0.2)
 
 
+def noisy_mlp(activation="tanh", outputs=OUTPUTS):
+    """With the layers that need a state or a key."""
+    layers = list(small_mlp(activation, outputs=outputs).layers)
+    return Network([layers[0], BatchNorm(5), layers[1], Dropout(0.5), *layers[2:]])
+
+
+def single_layer(outputs=OUTPUTS):
+    return small_mlp(outputs=outputs, hidden=())
+
+
 def output_layer(network, function):
     """The network with an explicit output activation."""
     return Network([*network.layers, Activation(function)])
@@ -59,6 +75,78 @@ def case(kind, loss):
     """A network of the kind and a batch for it."""
     network = {"mlp": small_mlp, "lenet": small_lenet}[kind]()
     return network, examples(input_shape(network), loss)
+
+
+# Every registered rule, on what it can do
+
+KINDS = {"mlp": small_mlp, "lenet": small_lenet, "noisy": noisy_mlp, "single layer": single_layer}
+TASKS = ("regression", "classification", "binary")
+EXACT = 1e-12
+LAST_LAYER = {
+    "finite-differences": 1e-3,  # a quotient with a truncation error, in every layer
+    "forward-pass": None,  # the label decides the sign of a step and the weight its size, in the last layer too
+    "forward-pass-one-versus-rest": None,  # the same
+    "perceptron": None,  # the gradient of another criterion than the loss
+}
+"""The rules whose gradient of the last layer is not the loss's, to `EXACT`; None: another one altogether."""
+
+
+class Applied(NamedTuple):
+    """A rule with a network that it adapted and a batch in its encoding; `own`: whether the network is the rule's own."""
+
+    rule: AbstractRule
+    network: Network
+    batch: Batch
+    own: bool
+
+
+@functools.cache
+def applied(name, kind, loss, tasks=TASKS, seed=2):
+    """The rule where a network of this kind meets data with this loss, as `train` lets it take part: on the first of the
+    tasks that it does. None where the rule refuses, or the loss does not fit what it made of the network."""
+    rule = rules.get(name)
+    for task in tasks:
+        if task not in rule.tasks:
+            continue
+        outputs = OUTPUTS if task != "binary" else 2 if loss == "categorical-cross-entropy" else 1
+        network = _network(kind, outputs)
+        own = {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": BATCH}
+        try:
+            demands = training.honor(rule, name, network, _tiny(task, input_shape(network), outputs, seed), **own)
+            training.make_settings(demands, epochs=1, select="last", loss=loss, diagnostics=False)
+        except UserError:
+            continue
+        source, changed = demands.source, demands.source is not network
+        part = fitted(source, demands.data).train
+        targets = jnp.asarray(part.targets, float if task == "regression" else np.int32)
+        batch = Batch(jnp.asarray(part.inputs, float), targets, losses.get(loss))
+        return Applied(rule, shake(source, jr.key(101), 0.2) if changed else source, batch, changed)
+    return None
+
+
+@functools.cache
+def _network(kind, outputs):
+    return KINDS[kind](outputs=outputs)
+
+
+@functools.cache
+def _tiny(task, shape, outputs, seed):
+    drawn = examples(shape, "squared-error" if task == "regression" else "bernoulli-cross-entropy", outputs, seed=seed)
+    split = Split(np.asarray(drawn.inputs), np.asarray(drawn.targets))
+    names = () if task == "regression" else tuple("abc"[: max(outputs, 2)])
+    return Dataset("tiny", task, split, split, split, class_names=names)
+
+
+def cells(kinds=("mlp", "lenet"), losses=LOSSES, tasks=TASKS, *, given=False):
+    """Every (rule, kind, loss) in which the rule applies; with `given`, those in which it leaves the network as it is."""
+    every = [(name, kind, loss) for name in rules.names() for kind in kinds for loss in losses]
+    found = [(cell, applied(*cell, tasks)) for cell in every]
+    return [cell for cell, one in found if one is not None and not (given and one.own)]
+
+
+def last_layer_tolerance(name):
+    """How exact a rule's gradient of the last layer is, relative to its largest entry; None: that is no question."""
+    return LAST_LAYER.get(name, EXACT)
 
 
 def upper_weights(network):

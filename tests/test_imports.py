@@ -23,6 +23,7 @@ ORDER = (
     "report",
     "store",
     "comparison",
+    "papers",
     "cli",
 )
 FREE = ("__init__", "__main__")  # the lazy face of the package, and the way into the command line
@@ -74,7 +75,9 @@ def test_data_sets_and_the_report_name_no_jax(path):
     assert not found & (HEAVY - {"sklearn"})
 
 
-@pytest.mark.parametrize("module", ["ascribe", "ascribe.errors", "ascribe.datasets", "ascribe.report", "ascribe.cli"])
+@pytest.mark.parametrize(
+    "module", ["ascribe", "ascribe.errors", "ascribe.datasets", "ascribe.report", "ascribe.papers", "ascribe.cli"]
+)
 def test_importing_it_brings_no_jax_along(module):
     program = f"import sys, {module}; print(*sorted({HEAVY!r} & set(sys.modules)))"
     done = subprocess.run(

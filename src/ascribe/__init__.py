@@ -16,17 +16,19 @@ _WHERE = {
     "load": "ascribe.comparison",
     "value_and_credit": "ascribe.rules",
     "verify": "ascribe.rules",
+    "check_gradients": "ascribe.rules",
     "Batch": "ascribe.rules",
     "Credit": "ascribe.rules",
     "UserError": "ascribe.errors",
 }
-_MODULES = ("datasets", "networks", "losses", "metrics", "rules", "training", "search", "store", "report")
+_MODULES = ("datasets", "networks", "losses", "metrics", "rules", "training", "search", "store", "report", "papers")
 
 if TYPE_CHECKING:
     from ascribe import datasets as datasets
     from ascribe import losses as losses
     from ascribe import metrics as metrics
     from ascribe import networks as networks
+    from ascribe import papers as papers
     from ascribe import report as report
     from ascribe import rules as rules
     from ascribe import search as search
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from ascribe.errors import UserError as UserError
     from ascribe.rules import Batch as Batch
     from ascribe.rules import Credit as Credit
+    from ascribe.rules import check_gradients as check_gradients
     from ascribe.rules import value_and_credit as value_and_credit
     from ascribe.rules import verify as verify
     from ascribe.training import train as train

@@ -24,6 +24,7 @@ from ascribe.networks import Network
 from ascribe.rules import AbstractRule
 from ascribe.search import Tuning
 from ascribe.training import (
+    Demands,
     Experiment,
     Listener,
     Runs,
@@ -31,6 +32,8 @@ from ascribe.training import (
     check_rule,
     check_seeds,
     devices,
+    honor,
+    made,
     make_settings,
     optimizers,
     positive,
@@ -124,7 +127,8 @@ def compare(
     **Arguments:**
 
     - `rules`: names (`"./my_rule.py:MyRule"` too) or rules; a mapping gives them names of their own, as in
-      `{"weak feedback": FeedbackAlignment(scale=0.1)}`; by default every registered rule that can do the task;
+      `{"weak feedback": FeedbackAlignment(scale=0.1)}`; by default every registered rule that can do the task with a
+      network like this one (`configuration["left_out"]` says which cannot, and why);
     - `network`: hidden layers as `"64x64"`, `"linear"`, `"lenet"`, a `Network` template, or a factory `key -> Network`;
       `activation` goes with the first three;
     - `seeds`: how many fresh seeds (or which) the final runs use;
@@ -149,18 +153,22 @@ def compare(
     if search and not tune:
         raise UserError(f"tuning is off, so there is nothing to search in {', '.join(search)}: leave `search` out.")
     source = _network(network, data, activation)
-    plans = {
-        name: _Plan.make(
-            name,
-            rule,
-            source,
-            data,
-            dict(optimizer=optimizer, batch_size=batch_size, learning_rate=learning_rate, tune=tune),
-            dict(epochs=epochs, select=select, loss=loss, diagnostics=diagnostics),
-            search or {},
-        )
-        for name, rule in chosen.items()
-    }
+    template = made(source)
+    plans: dict[str, _Plan] = {}
+    left_out: dict[str, str] = {}
+    for name, rule in chosen.items():
+        shared = dict(optimizer=optimizer, batch_size=batch_size, learning_rate=learning_rate)
+        demands = None
+        try:
+            demands = honor(rule, name, source, data, **shared)
+            settings = make_settings(demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics)
+        except UserError as error:
+            everybodys = demands is not None and demands.source is source  # what is wrong is not the rule's network
+            if rules is not None or len(chosen) == 1 or everybodys:
+                raise
+            left_out[name] = str(error)
+            continue
+        plans[name] = _Plan.make(name, rule, demands, settings, tune, search or {})
     _check_search(search or {}, plans)
     first = max(TUNING_SEEDS, max(seeds) + 1)
     tuning_seeds = (
@@ -176,16 +184,16 @@ def compare(
     runs: dict[str, Runs] = {}
     tunings: dict[str, Tuning] = {}
     for name, plan in plans.items():
-        runs[name], tuning = plan.carry_out(experiments[name], seeds, tuning_seeds)
+        runs[name], tuning = plan.carry_out(experiments[name], data, seeds, tuning_seeds)
         if tuning is not None:
             tunings[name] = tuning
-    any_run = next(iter(runs.values()))
     configuration = {
         "data": data.summary(),
         "rules": list(runs),
-        "network": str(any_run.network),
-        "parameters": any_run.network.parameters,
-        "loss": any_run.loss,
+        "left_out": left_out,
+        "network": str(template),
+        "parameters": template.parameters,
+        "loss": next(iter(runs.values())).loss,
         "optimizer": optimizers.describe(optimizer),
         "epochs": epochs,
         "batch_size": min(batch_size, len(data.train)),
@@ -224,82 +232,53 @@ class _Plan:
 
     name: str
     rule: AbstractRule
-    source: Network | Callable[..., Network]
-    data: Dataset
+    demands: Demands
     settings: Any
     tune: int
-    learning_rate: float
-    optimizer: Any
     ranges: dict[str, tuple[float, float]]
-    notes: tuple[str, ...]
 
     @classmethod
     def make(
         cls,
         name: str,
         rule: AbstractRule,
-        source: Network | Callable[..., Network],
-        data: Dataset,
-        own: dict[str, Any],
-        shared: dict[str, Any],
+        demands: Demands,
+        settings: Any,
+        tune: int,
         search_ranges: Mapping[str, tuple[float, float]],
     ) -> "_Plan":
-        forced = dict(rule.forced)
-        notes = []
-        if "network" in forced:
-            change = forced.pop("network")
-            source = change(source) if isinstance(source, Network) else (lambda key, made=source: change(made(key)))
-            notes.append("network changed by the rule")
-        for setting, value in forced.items():
-            if setting not in ("optimizer", "batch_size", "learning_rate"):
-                raise UserError(
-                    f"the rule {name} forces {setting!r}: it can force network, optimizer, batch_size, learning_rate."
-                )
-            notes.append(f"{setting} forced to {optimizers.describe(value)}")
-        tune = 0 if "learning_rate" in forced else own["tune"]
+        tune = 0 if "learning_rate" in demands.forced else tune
         leaves = [leaf for leaf in search_ranges if leaf.rpartition(".")[0] == name]
         if leaves and not tune:
             raise UserError(
                 f"the rule {name} forces its learning rate and is not tuned: leave {leaves[0]} out of the search."
             )
-        own = {**own, **forced}
-        settings = make_settings(source, data, optimizer=own["optimizer"], batch_size=own["batch_size"], **shared)
-        ranges = search.ranges_of(name, rule, optimizers.search_range(own["optimizer"]), search_ranges)
-        return cls(
-            name, rule, source, data, settings, tune, own["learning_rate"], own["optimizer"], ranges, tuple(notes)
-        )
+        ranges = search.ranges_of(name, rule, optimizers.search_range(demands.optimizer), search_ranges)
+        return cls(name, rule, demands, settings, tune, ranges)
 
     def experiment(self, width: int, placed: dict[Any, Any], listener: Listener) -> Experiment:
         return Experiment(
-            self.source,
-            self.data,
-            self.rule,
-            self.settings,
-            width=width,
-            name=self.name,
-            listener=listener,
-            placed=placed,
+            self.demands, self.rule, self.settings, width=width, name=self.name, listener=listener, placed=placed
         )
 
     def example(self) -> Specification:
         """A run of the kind that will be trained: what tuned leaves it has decides what is compiled."""
         leaves = [name for name in self.ranges if name != search.LEARNING_RATE] if self.tune else []
-        return Specification(0, self.learning_rate, tuple((name, self.ranges[name][0]) for name in leaves))
+        return Specification(0, self.demands.learning_rate, tuple((name, self.ranges[name][0]) for name in leaves))
 
     def carry_out(
-        self, experiment: Experiment, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]
+        self, experiment: Experiment, data: Dataset, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]
     ) -> tuple[Runs, Tuning | None]:
-        tuning, notes = None, list(self.notes)
-        rate, others = self.learning_rate, ()
+        tuning, notes = None, ()
+        rate, others = self.demands.learning_rate, ()
         if self.tune:
             tuning = search.tune(experiment, self.tune, self.ranges, tuning_seeds)
             rate, others = tuning.learning_rate, tuning.chosen_hyperparameters
             if tuning.at_edge:
-                notes.append("tuned rate at the end of its range")
+                notes = ("tuned rate at the end of its range",)
         specifications = [Specification(seed, rate, others) for seed in seeds]
         trained = experiment.train(specifications, "training")
-        about = {"notes": tuple(notes), "optimizer": optimizers.describe(self.optimizer)}
-        return trained.runs(specifications, **about), tuning
+        return trained.runs(specifications, data, notes), tuning
 
 
 def versions() -> dict[str, str]:

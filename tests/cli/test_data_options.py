@@ -35,6 +35,15 @@ LOADED = {
     "class names": (["digits", "--classes", "three, number nine"], {"classes": "three, number nine"}),
     "names and numbers": (["digits", "--classes", "three,8,0"], {"classes": "three,8,0"}),
     "a count of classes": (["spirals", "--classes", "3"], {"classes": 3}),
+    "a transform": (["moons", "--transform", "split-signs"], {"transforms": ["split-signs"]}),
+    "transforms of a file": (
+        ["mine.csv", "--transform", "unit-interval, constant-one"],
+        {"transforms": ["unit-interval", "constant-one"]},
+    ),
+    "a transform as a data option": (
+        ["moons", "--data-option", "transforms=split-signs"],
+        {"transforms": ["split-signs"]},
+    ),
     "a header": (["mine.csv", "--data-option", "header=no"], {"header": False}),
     "standardize": (["moons", "--data-option", "standardize=yes"], {"standardize": True}),
     "as Python says it": (["moons", "--data-option", "standardize=True"], {"standardize": True}),
@@ -63,6 +72,11 @@ def test_class_names_choose_those_classes(seen):
     assert seen[1].classes == 4
 
 
+def test_a_transform_encodes_the_inputs(seen):
+    main(["compare", "moons", "--transform", "split-signs,constant-one"])
+    assert seen[0].input_shape == (5,) and seen[0].original.input_shape == (2,)
+
+
 REFUSED = {
     "unknown names": (["digits", "--classes", "cat,dog"], ["--classes", "got 'cat,dog'", "classes wants", "3 three"]),
     "names for a count": (["spirals", "--classes", "one,two"], ["--classes", "got 'one,two'", "whole number"]),
@@ -73,6 +87,11 @@ REFUSED = {
     "no name": (["moons", "--data-option", "=3"], ["--data-option", "NAME=VALUE", "'=3'"]),
     "the seed": (["moons", "--data-option", "seed=3"], ["--data-seed", "seed=3"]),
     "twice": (["moons", "--samples", "60", "--data-option", "samples=70"], ["samples", "given twice"]),
+    "two kinds of transforms": (
+        ["moons", "--transform", "split-signs", "--data-option", "transforms=constant-one"],
+        ["transforms", "given twice"],
+    ),
+    "a transform in a yes": (["moons", "--data-option", "transforms=yes"], ["transforms wants a name", "True"]),
     "of another set": (["moons", "--data-option", "turns=2"], ["moons has no option 'turns'", "samples, noise"]),
     "not a data option": (["moons", "--data-option", "name_or_path=2"], ["no option 'name_or_path'"]),
     "a number for yes": (["moons", "--data-option", "standardize=1"], ["standardize wants True or False", "1"]),

@@ -75,6 +75,22 @@ def test_json_is_one_object_on_standard_output_and_nothing_else(here, capsys):
     assert "training" in err
 
 
+def test_rules_that_do_not_suit_the_network_are_listed_after_the_table(here, capsys, monkeypatch):
+    monkeypatch.setattr(rules, "names", lambda: ["backpropagation", "finite-differences"])
+    arguments = ["moons", "--samples", "60", "--network", "30x30", "--seeds", "1", "--epochs", "1", "--tune", "0"]
+    assert main(["compare", *arguments, "--out", "first"]) == 0
+    out, _ = capsys.readouterr()
+    why = ascribe.load("first").configuration["left_out"]["finite-differences"]
+    lines = out.splitlines()
+    assert lines[-2:] == [f"left out: finite-differences: {why}", f"page: {Path('first') / 'index.html'}"]
+    assert main(["compare", *arguments, "--out", "second", "--json"]) == 0
+    out, _ = capsys.readouterr()
+    assert json.loads(out)["configuration"]["left_out"] == {"finite-differences": why}
+    assert "left out:" not in out
+    assert main(["compare", *COMMAND_LINE]) == 0
+    assert "left out" not in capsys.readouterr().out
+
+
 def test_default_folders_are_numbered(here, capsys):
     for number in (1, 2):
         assert main(["compare", *COMMAND_LINE]) == 0
@@ -137,6 +153,17 @@ def test_a_table_of_one_s_own_is_compared(here):
     assert loaded.data.class_names == ("no", "yes")
 
 
+def test_transformed_inputs_are_compared(here):
+    assert main(["compare", *COMMAND_LINE, "--transform", "split-signs,constant-one", "--out", "encoded"]) == 0
+    loaded = ascribe.load("encoded")
+    assert loaded.data.input_shape == (5,)
+    assert loaded.configuration["data"]["request"]["transforms"] == ["split-signs", "constant-one"]
+    plain = comparison().data
+    for runs in loaded.runs.values():
+        labels = runs.predict(loaded.data.prepare(plain.test.inputs))
+        np.testing.assert_allclose(np.mean(labels == plain.test.targets, axis=1), runs.test_accuracy, rtol=1e-12)
+
+
 def test_the_page_is_drawn_again_from_its_record(here, capsys):
     comparison().save(here / "record")
     (here / "record" / "index.html").unlink()
@@ -194,11 +221,12 @@ def test_the_rules_are_listed(capsys):
 def test_the_data_sets_are_listed(capsys):
     assert main(["datasets"]) == 0
     out = capsys.readouterr().out
-    for name in datasets.names():
+    for name in [*datasets.names(), *datasets.TRANSFORMS]:
         assert name in out
     assert main(["datasets", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["datasets"]
-    assert [row["name"] for row in found] == datasets.names()
+    found = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in found["datasets"]] == datasets.names()
+    assert {row["name"]: row["description"] for row in found["transforms"]} == datasets.TRANSFORMS
 
 
 def test_an_interruption_is_exit_code_130_and_writes_nothing(here, capsys, monkeypatch):

@@ -23,6 +23,7 @@ from ascribe.networks import (
     Linear,
     MaxPool2d,
     Network,
+    Shift,
     convolve,
     initializers,
     record,
@@ -51,6 +52,7 @@ CASES = {
     "Dropout": ({"rate": 0.25}, (4, 6)),
     "BatchNorm": ({"channels": 3, "momentum": 0.8, "epsilon": 0.01}, (4, 5, 3)),
     "Activation": ({"function": "softplus"}, (4, 6)),
+    "Shift": ({"offset": 0.25}, (4, 6)),
 }
 each_layer = pytest.mark.parametrize("name", list(LAYERS))
 
@@ -245,6 +247,12 @@ def test_dropout_is_off_outside_training_and_at_rate_zero():
         Dropout(0.5)(x, training=True)
 
 
+def test_a_shift_adds_the_same_number_everywhere_and_passes_the_error_on():
+    y, pull = jax.vjp(lambda x: Shift(-0.5)(x)[0], jnp.array([[1.0, -2.0]]))
+    np.testing.assert_array_equal(y, [[0.5, -2.5]])
+    np.testing.assert_array_equal(pull(jnp.array([[3.0, 4.0]]))[0], [[3.0, 4.0]])
+
+
 @pytest.mark.parametrize(
     ("law", "spread"),
     [
@@ -303,6 +311,7 @@ def test_every_initializer_is_tested_here():
         (lambda: Dropout(1.0), r"`rate` of Dropout is a probability in \[0, 1\); got 1.0"),
         (lambda: BatchNorm(0), "`channels` of BatchNorm is a positive integer; got 0"),
         (lambda: BatchNorm(2, momentum=1.0), r"`momentum` of BatchNorm lies in \[0, 1\); got 1.0"),
+        (lambda: Shift(float("nan")), "`offset` of Shift is a finite number; got nan"),
         (lambda: Activation("rleu"), "unknown activation 'rleu': choose one of identity, logistic"),
     ],
 )

@@ -65,6 +65,7 @@ def files(folder):
     (folder / "broken.npz").write_bytes(b"PK\x03\x04 and then nothing")
     np.savez(folder / "objects.npz", x=np.array([{"a": 1}] * 20, dtype=object), y=np.arange(20) % 2)
     np.savez(folder / "lonely.npz", x=numbers(20))
+    np.savez(folder / "images.npz", x=numbers(20, 144).reshape(20, 12, 12, 1), y=np.arange(20) % 2)
     np.savez(folder / "uneven.npz", x=numbers(20), y=np.arange(19) % 2)
     (folder / "a-file").write_text("mine")
     (folder / "thesis").mkdir()
@@ -91,6 +92,16 @@ RULES = {
     "rule that needs an argument": ("moons --rules ./rule.py:Picky", ["Picky", "cannot be built", "strength"]),
     "rule twice": ("moons --rules backprop,backpropagation", ["backpropagation is named twice"]),
     "no rules": ("moons --rules ,", ["rules", "ascribe rules"]),
+    "multi-class data for a binary rule": ("digits --rules forward-pass", ["forward-pass", "classification", "binary"]),
+    "dense rule with a convolution": (
+        "images.npz --rules forward-pass --network lenet",
+        ["forward-pass rule is defined for dense layers", "64x64"],
+    ),
+    "too many parameters for the rule": (
+        "moons --rules backprop,finite-differences",
+        ["finite differences", "4,417", "limit is 1,000", "as 16"],
+    ),
+    "regression for the perceptron": ("sine --rules perceptron", ["perceptron", "cannot do regression", "binary"]),
     "rule for another task": ("digits --rules ./rule.py:Mine", ["rule:Mine", "cannot do classification", "binary"]),
 }
 SETTINGS = {
@@ -159,6 +170,16 @@ DATA = {
     "one class": ("digits --classes 3", ["classes", "3"]),
     "class that is not there": ("digits --classes 3,12", ["classes", "12"]),
     "negative data seed": ("moons --data-seed -1", ["seed", "-1"]),
+    "unknown transform": ("moons --transform nosuch", ["no transform 'nosuch'", "split-signs, constant-one"]),
+    "transform with a typing error": (
+        "moons --transform constant-one,split-sings",
+        ["'split-sings'", "did you mean 'split-signs'"],
+    ),
+    "no transform": ("good.csv --transform ,", ["transforms", "a name or a list of names", "','"]),
+    "transforms the wrong way round": (
+        "moons --transform constant-one,unit-interval",
+        ["unit-interval comes before constant-one", "write unit-interval,constant-one"],
+    ),
     "absent file": ("./nosuch.csv", ["no file 'nosuch.csv'"]),
     "absent file with a close name": ("./god.csv", ["'god.csv'", "did you mean 'good.csv'"]),
     "empty file": ("empty.csv", ["empty.csv", "is empty"]),

@@ -34,6 +34,7 @@ WRITTEN = {
     "tanh": lambda z: (jnp.exp(z) - jnp.exp(-z)) / (jnp.exp(z) + jnp.exp(-z)),
     "threshold": lambda z: jnp.where(z < 0, 0.0, 1.0),
     "relu": lambda z: jnp.maximum(z, 0.0),
+    "clipped-relu": lambda z: jnp.clip(z, 0.0, 10.0),
     "leaky-relu": lambda z: jnp.maximum(z, 0.0) + 0.01 * jnp.minimum(z, 0.0),
     "softplus": lambda z: jnp.log(1 + jnp.exp(z)),
     "softmax": lambda z: jnp.exp(z) / jnp.sum(jnp.exp(z), axis=-1, keepdims=True),

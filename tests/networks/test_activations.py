@@ -19,6 +19,7 @@ FORMULAS = {
     "tanh": np.tanh,
     "threshold": lambda z: np.heaviside(z, 1.0),
     "relu": lambda z: np.maximum(z, 0),
+    "clipped-relu": lambda z: np.clip(z, 0, 10),
     "leaky-relu": lambda z: np.where(z < 0, 0.01 * z, z),
     "softplus": lambda z: np.log1p(np.exp(z)),
 }
@@ -37,10 +38,17 @@ def test_the_function_is_its_formula(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "slope"), [("relu", 0), ("leaky-relu", 1), ("threshold", 0), ("logistic", 0.25), ("softplus", 0.5)]
+    ("name", "slope"),
+    [("relu", 0), ("clipped-relu", 0), ("leaky-relu", 1), ("threshold", 0), ("logistic", 0.25), ("softplus", 0.5)],
 )
 def test_the_slope_at_zero(name, slope):
     assert float(ACTIVATIONS[name].derivative(jnp.zeros(()))) == slope
+
+
+def test_the_clipped_relu_is_flat_from_its_ceiling_on():
+    z = jnp.array([9.999, 10.0, 10.001])
+    np.testing.assert_array_equal(ACTIVATIONS["clipped-relu"].function(z), [9.999, 10.0, 10.0])
+    np.testing.assert_array_equal(ACTIVATIONS["clipped-relu"].derivative(z), [1.0, 0.0, 0.0])
 
 
 @pytest.mark.parametrize("name", list(ACTIVATIONS))

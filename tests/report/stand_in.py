@@ -80,6 +80,8 @@ def make_data(task="binary", shape=(2,), classes=2, name="two moons"):
         validation=split(100),
         test=split(200),
         checksum="0123456789abcdef",
+        transforms=(),
+        original=None,
     )
 
 

@@ -4,11 +4,13 @@ import io
 import json
 import struct
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy import stats
 
+from ascribe.datasets.transforms import fit
 from ascribe.report import figures, rows, save_figures
 from ascribe.report.figures import specification
 from ascribe.report.landscapes import _picture
@@ -82,6 +84,36 @@ def test_learned_functions_leave_diverged_runs_out(figure, arguments):
     else:
         lines = drawn[0]["datasets"][panel["layer"][2]["data"]["name"]].splitlines()[1:]
         assert lines and all(line.endswith(",,,") for line in lines)
+
+
+@pytest.mark.parametrize(("figure", "arguments"), TASKS)
+def test_learned_functions_of_transformed_data_have_the_coordinates_from_before(figure, arguments):
+    """Networks that put the parts of x together again have learned the same function of x."""
+    plain, encoded = make_comparison(**arguments), make_comparison(**arguments)
+    before = encoded.data
+    transforms = tuple(fit("split-signs", np.zeros((1, size * before.input_shape[0]))) for size in (1, 2))
+    change = lambda inputs: transforms[1](transforms[0](inputs))
+    parts = {
+        name: SimpleNamespace(inputs=change(getattr(before, name).inputs), targets=getattr(before, name).targets)
+        for name in ("train", "validation", "test")
+    }
+    shape = transforms[1].output_shape
+    names = tuple(f"part {number}" for number in range(shape[0]))
+    new = {"input_shape": shape, "feature_names": names, "transforms": transforms, "original": before}
+    encoded.data = SimpleNamespace(**vars(before) | parts | new)
+
+    def decoded(method):
+        def call(inputs):
+            assert inputs.shape[1:] == shape and inputs.min() >= 0.0
+            positive, negative = np.split(inputs[:, : shape[0] // 2], 2, axis=1)
+            return method(positive - negative)
+
+        return call
+
+    for runs in encoded.runs.values():
+        runs.probabilities, runs.predict = decoded(runs.probabilities), decoded(runs.predict)
+    drawn = [specification(figures(comparison)[figure]) for comparison in (plain, encoded)]
+    assert drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize(("figure", "arguments"), TASKS)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ascribe.report import figures, page, rows, write_page
-from ascribe.report.statement import statement
+from ascribe.report.statement import facts, statement
 
 from .stand_in import RULES, diverge, make_comparison
 
@@ -133,9 +133,17 @@ def test_statement_says_when_rules_had_settings_of_their_own():
     comparison = make_comparison()
     comparison.runs["perturbation"].notes = ("tuned rate at the end of its range",)
     assert sentence not in " ".join(statement(comparison))
-    for note in ("batch_size forced to 1", "network changed by the rule"):
+    for note in ("batch_size forced to 1", "network changed by the rule", "inputs encoded by the rule (constant-one)"):
         comparison.runs["perturbation"].notes = (note,)
         assert sentence in " ".join(statement(comparison))
+
+
+def test_transforms_are_facts_by_their_names():
+    transforms = [{"name": "unit-interval", "minimum": [0.0] * 3, "scale": [1.0] * 3}, {"name": "constant-one"}]
+    comparison = make_comparison()
+    assert "transforms" not in dict(facts(comparison))
+    comparison.configuration["data"] = comparison.data.summary() | {"transforms": transforms}
+    assert dict(facts(comparison))["transforms"] == "unit-interval, constant-one"
 
 
 def test_caption_says_how_the_table_came_about(plain):

@@ -84,6 +84,10 @@ def test_options_go_to_the_rule():
         ("feedback-alignment", {"sclae": 1.0}, "cannot be built with {'sclae': 1.0}: .*sclae"),
         ("feedback-alignment", {"scale": "large"}, "cannot be built with {'scale': 'large'}"),
         ("sign-symmetry", {"kind": "none"}, "`kind` of SignSymmetry is one of uniform"),
+        ("forward-pass", {"inactive": "some"}, "`inactive` is all or positive or none; got 'some'"),
+        ("forward-pass-one-versus-rest", {"input_activation": "on"}, "is always or nonzero; got 'on'"),
+        ("finite-differences", {"limit": 0}, "`limit` of FiniteDifferences is a positive integer; got 0"),
+        ("perceptron", {"scale": 1.0}, "the rule perceptron cannot be built with {'scale': 1.0}"),
     ],
 )
 def test_options_that_the_rule_does_not_have_are_refused(name, options, sentence):

@@ -11,11 +11,24 @@ import optax
 import pytest
 
 import ascribe
-from ascribe import losses, networks, rules
+from ascribe import losses, networks, rules, training
+from ascribe.datasets import Dataset, Split
 from ascribe.errors import UserError
-from ascribe.rules import Batch, as_batch, value_and_credit, verify
+from ascribe.metrics import predicted_labels
+from ascribe.rules import as_batch, value_and_credit, verify
 
-from ..cases import assert_close, assert_identical, case, examples, small_mlp, upper_weights
+from ..cases import (
+    EXACT,
+    applied,
+    assert_close,
+    assert_identical,
+    case,
+    cells,
+    examples,
+    last_layer_tolerance,
+    small_mlp,
+    upper_weights,
+)
 
 NETWORK, BATCH = case("mlp", "categorical-cross-entropy")
 PAIR = (BATCH.inputs, BATCH.targets)
@@ -93,26 +106,39 @@ def test_kolen_pollack_refuses_the_bare_network_and_takes_its_trainables():
 
 @pytest.mark.parametrize("name", rules.names())
 def test_every_rule_learns_in_a_plain_optax_loop(name):
-    """Two classes that a line separates; after fifty steps the loss is below a fifth of where it began."""
-    inputs = jr.normal(jr.key(0), (64, 4))
-    targets = (inputs[:, 0] + inputs[:, 1] > 0).astype(jnp.int32)
-    network = networks.mlp([4, 16, 16, 2], activation="tanh", key=jr.key(1))
-    rule, optimizer = rules.get(name), optax.sgd(0.5, momentum=0.9)
-    data = Batch(inputs, targets, losses.CATEGORICAL_CROSS_ENTROPY)
-    trainables = rule.trainables(network, data, key=jr.key(2))
-    state, memory = rule.init(network, data, key=jr.key(2)), optimizer.init(trainables)
+    """Two classes that a line separates. After a hundred epochs the loss of a rule that is about errors is below a fifth
+    of where it began; of the others, the networks are right on more than three quarters."""
+    rule = rules.get(name)
+    inputs = np.asarray(jr.normal(jr.key(0), (64, 4)))
+    split = Split(inputs, (inputs[:, 0] + inputs[:, 1] > 0).astype(int))
+    task = "classification" if "classification" in rule.tasks else "binary"
+    data = Dataset("line", task, split, split, split, class_names=("below", "above"))
+    network = networks.mlp([4, 16, 16, data.outputs], activation="tanh")
+    demands = training.honor(rule, name, network, data, optimizer="sgd", learning_rate=0.5, batch_size=64)
+    optimizer = optax.sgd(demands.learning_rate)
+    assert demands.optimizer == "sgd"
+    everything = as_batch(demands.source, (demands.data.train.inputs, split.targets))
+    network = demands.source.initialize(jr.key(1))
+    trainables = rule.trainables(network, everything, key=jr.key(2))
+    state, memory = rule.init(network, everything, key=jr.key(2)), optimizer.init(trainables)
 
     @eqx.filter_jit
-    def step(trainables, state, memory, key):
-        value, credit = value_and_credit(rule)(trainables, state, (inputs, targets), key=key)
+    def step(trainables, state, memory, pair, key):
+        value, credit = value_and_credit(rule)(trainables, state, pair, key=key)
         updates, memory = optimizer.update(credit.gradients, memory, trainables)
         return value, *rule.after_update(optax.apply_updates(trainables, updates), credit.state), memory
 
     curve = []
-    for key in jr.split(jr.key(3), 50):
-        value, trainables, state, memory = step(trainables, state, memory, key)
-        curve.append(float(value))
-    assert curve[-1] < 0.2 * curve[0]
+    for key in jr.split(jr.key(3), 100):
+        for start in range(0, 64, demands.batch_size):
+            part = slice(start, start + demands.batch_size)
+            pair = (everything.inputs[part], everything.targets[part])
+            value, trainables, state, memory = step(trainables, state, memory, pair, key)
+            curve.append(float(value))
+    if last_layer_tolerance(name) is not None:
+        assert curve[-1] < 0.2 * curve[0]
+    found = predicted_labels(rule.finish(trainables, state, everything)(everything.inputs))
+    assert float(jnp.mean((found == everything.targets).astype(float))) > 0.75
 
 
 def test_normalization_statistics_travel_with_the_batch():
@@ -132,11 +158,22 @@ def test_the_front_door_has_both():
 # verify
 
 
-@pytest.mark.parametrize("kind", ["mlp", "lenet"])
-@pytest.mark.parametrize("name", [name for name in rules.names() if name != "backpropagation"])
-def test_a_rule_that_changes_the_way_back_is_active_below_the_last_layer(name, kind):
-    network, batch = case(kind, "categorical-cross-entropy")
-    found = verify(rules.get(name), network, batch)
+OTHERS = [cell for cell in cells() if cell[0] != "backpropagation"]
+ON_THE_WAY = [cell for cell in OTHERS if last_layer_tolerance(cell[0]) == EXACT and cell[2].startswith("categorical")]
+
+
+@pytest.mark.parametrize(
+    "cell", [cell for cell in OTHERS if cell[0] not in {name for name, _, _ in ON_THE_WAY}], ids="-".join
+)
+def test_every_rule_is_active(cell):
+    rule, network, batch, _ = applied(*cell)
+    assert verify(rule, network, batch)
+
+
+@pytest.mark.parametrize("cell", ON_THE_WAY, ids="-".join)
+def test_a_rule_that_changes_the_way_back_is_active_below_the_last_layer(cell):
+    rule, network, batch, _ = applied(*cell)
+    found = verify(rule, network, batch)
     assert found
     assert found.differs == network.synaptic[:-1]
     assert list(found.angles) == list(found.norm_ratios) == ["total", *network.synaptic]
@@ -152,6 +189,20 @@ def test_backpropagation_is_not_active():
     assert set(found.angles.values()) == {0.0}
     assert set(found.norm_ratios.values()) == {1.0}
     assert str(found).splitlines()[0] == "Backpropagation is backpropagation here"
+
+
+class Started(rules.AbstractRule):
+    """Backpropagation from weights of its own."""
+
+    def trainables(self, network, data, *, key):
+        return jax.tree.map(lambda leaf: 2 * leaf, network)
+
+    def __call__(self, network, state, batch, *, key=None):
+        return rules.backward_sweep(network, state, batch, key=key)
+
+
+def test_the_gradients_are_compared_where_the_rule_begins():
+    assert not verify(Started(), NETWORK, BATCH)
 
 
 class Handed(rules.AbstractRule):

@@ -169,8 +169,10 @@ class Forced(AbstractRule):
         "optimizer": "sgd",
         "learning_rate": 0.25,
         "batch_size": tiny.TRAIN,
-        "network": lambda network: tiny.mlp(activation="relu"),
     }
+
+    def adapt(self, network, data):
+        return tiny.mlp(activation="relu")
 
     def __call__(self, network, state, batch, *, key):
         return tiny.Constant()(network, state, batch, key=key)

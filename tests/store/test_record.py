@@ -14,11 +14,12 @@ import pytest
 
 import ascribe
 from ascribe import networks, report, store
+from ascribe.datasets import Transform
 from ascribe.errors import UserError
 from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Network
 from ascribe.store import parameters, record
 
-from .case import RULES, snapshot
+from .case import OPTIONS, RULES, snapshot
 
 pytestmark = pytest.mark.usefixtures("plain_page")
 
@@ -254,6 +255,15 @@ DAMAGE = {
     "rules in a list": (edited(lambda content: content.update(rules=[1])), "damaged"),
     "files in a list": (edited(lambda content: content.update(files=["record.json"])), "damaged"),
     "no seeds": (edited(lambda content: content["rules"]["backpropagation"].pop("seeds")), "damaged"),
+    "transforms in a number": (edited(lambda content: content["data"].update(transforms=3)), "damaged"),
+    "a transform without its range": (
+        edited(lambda content: content["data"].update(transforms=[{"name": "unit-interval", "input_shape": [2]}])),
+        "damaged",
+    ),
+    "a transform that is not there": (
+        edited(lambda content: content["data"].update(transforms=[{"name": "nosuch", "input_shape": [2]}])),
+        "damaged.*no transform 'nosuch'",
+    ),
     "no card": (edited(lambda content: content["data"].pop("title")), "damaged"),
     "missing curves": (missing(NPZ), "damaged"),
     "missing parameters": (missing(TENSORS), "damaged"),
@@ -334,6 +344,97 @@ def test_large_data_is_described_but_not_kept(finished, tmp_path, monkeypatch):
         loaded.runs["backpropagation"].predict(finished.data.test.inputs),
         finished.runs["backpropagation"].predict(finished.data.test.inputs),
     )
+
+
+ENCODINGS = {
+    "encoded": lambda data: data.encode("unit-interval", "split-signs", "constant-one"),
+    "flat, then encoded": lambda data: data.flat().encode("unit-interval", "constant-one"),
+    "encoded, then flat": lambda data: data.encode("split-signs").flat(),
+    "flat in between": lambda data: data.encode("unit-interval", "split-signs").flat().encode("constant-one"),
+}
+KEPT = {"short": (8 * 2**20, 10_000), "no examples": (10, 10_000), "long": (8 * 2**20, 1), "neither": (10, 1)}
+
+
+def limits(monkeypatch, bytes_kept, numbers_listed):
+    """Other limits of what is kept with a record, and of what its summary lists."""
+    monkeypatch.setattr(sys.modules["ascribe.store.record"], "SMALL_DATA", bytes_kept)
+    for module in ("ascribe.store.record", "ascribe.datasets.base"):
+        monkeypatch.setattr(sys.modules[module], "LISTED", numbers_listed)
+
+
+@pytest.mark.parametrize("kept", KEPT.values(), ids=KEPT)
+@pytest.mark.parametrize("encode", ENCODINGS.values(), ids=ENCODINGS)
+def test_transforms_come_back_bit_for_bit(finished, tmp_path, monkeypatch, encode, kept):
+    limits(monkeypatch, *kept)
+    images = np.random.default_rng(0).normal(size=(60, 3, 4, 2))
+    np.savez(tmp_path / "images.npz", x=images, y=np.arange(60) % 2)
+    data = encode(ascribe.datasets.load(tmp_path / "images.npz"))
+    dataclasses.replace(finished, data=data).save(tmp_path / "record")
+    again = ascribe.load(tmp_path / "record").data
+    assert data.original is not None and again.original is not None
+    assert [one.settings() for one in again.transforms] == [one.settings() for one in data.transforms]
+    assert (again.input_shape, again.original.input_shape) == (data.input_shape, data.original.input_shape)
+    raw = images[:5].reshape(5, *data.original.input_shape)
+    np.testing.assert_array_equal(again.prepare(raw), data.prepare(raw))
+    if kept[0] == 10:
+        assert len(again.train) == len(again.original.train) == 0
+    else:
+        assert (again.checksum, again.original.checksum) == (data.checksum, data.original.checksum)
+        with np.load(tmp_path / "record" / "data.npz") as arrays:
+            np.testing.assert_array_equal(arrays["train_inputs"], data.original.train.inputs)
+
+
+def test_the_record_of_encoded_data_says_what_was_asked_for(finished, tmp_path):
+    options = {"samples": 60, "standardize": True}
+    data = ascribe.datasets.load("moons", transforms="split-signs,constant-one", **options)
+    dataclasses.replace(finished, data=data).save(tmp_path / "record")
+    again = ascribe.load(tmp_path / "record").data
+    assert again.request == data.request and again.request["transforms"] == ["split-signs", "constant-one"]
+    assert again.feature_names == data.feature_names
+    assert data.original is not None and again.original is not None
+    assert again.original.request == data.original.request == {"data": "moons", "seed": 0, **options}
+    assert again.original.feature_names == ("x1", "x2")
+    assert again.summary() == data.summary()
+
+
+@pytest.mark.parametrize("kept", KEPT.values(), ids=KEPT)
+def test_the_encoding_of_a_rule_comes_back_bit_for_bit(tmp_path, monkeypatch, kept):
+    """Trained on three transforms: one belongs to the data, and two to the rule."""
+    whole = ascribe.datasets.load("moons", samples=60, transforms="constant-one")
+    encoded = whole.encode("split-signs").encode(Transform("unit-interval", (6,), np.zeros(6), np.full(6, 3.0)))
+    comparison = ascribe.compare(encoded, rules=list(RULES), **OPTIONS | {"tune": 0})
+    runs = {name: dataclasses.replace(one, data=whole) for name, one in comparison.runs.items()}
+    runs[RULES[1]] = dataclasses.replace(runs[RULES[1]], encoding=encoded.transforms[1:])
+    limits(monkeypatch, *kept)
+    dataclasses.replace(comparison, data=whole, runs=runs).save(tmp_path / "record")
+    loaded = ascribe.load(tmp_path / "record").runs
+    assert loaded[RULES[0]].encoding == ()
+    assert [one.settings() for one in loaded[RULES[1]].encoding] == [one.settings() for one in encoded.transforms[1:]]
+    np.testing.assert_array_equal(
+        loaded[RULES[1]].outputs(whole.test.inputs), comparison.runs[RULES[1]].outputs(encoded.test.inputs)
+    )
+
+
+def test_long_statistics_come_back_bit_for_bit(finished, tmp_path, monkeypatch):
+    data = ascribe.datasets.load("moons", samples=60, standardize=True)
+    limits(monkeypatch, 10, 1)
+    dataclasses.replace(finished, data=data).save(tmp_path / "record")
+    again = ascribe.load(tmp_path / "record").data
+    np.testing.assert_array_equal(again.prepare(np.eye(2)), data.prepare(np.eye(2)))
+
+
+def test_records_from_before_transforms_are_read(finished, saved):
+    def older(content):
+        for key in ("transforms", "original"):
+            del content["data"][key]
+        for about in content["rules"].values():
+            del about["encoding"]
+
+    edited(older)(saved)
+    loaded = ascribe.load(saved)
+    assert (loaded.data.transforms, loaded.data.original) == ((), None)
+    assert loaded.data.checksum == finished.data.checksum
+    assert all(runs.encoding == () for runs in loaded.runs.values())
 
 
 def test_every_layer_survives_its_parameter_file(tmp_path):

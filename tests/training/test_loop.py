@@ -92,7 +92,8 @@ def test_training_is_the_numpy_loop(task, outputs, link, optimizer, by_hand):
 @pytest.fixture(scope="module")
 def breaking():
     """Five runs of one program: once with three broken by a gradient, a rate, a loss, and once all healthy."""
-    experiment = tiny.experiment(tiny.mlp(), tiny.data("regression"), tiny.Breaks(), 5, epochs=4)
+    data = tiny.data("regression")
+    experiment = tiny.experiment(tiny.mlp(), data, tiny.Breaks(), 5, epochs=4)
 
     def shard(after, rate, stumble):
         never = (("after", 1e9), ("stumble", 1e9))
@@ -104,7 +105,7 @@ def breaking():
             Specification(4, 0.1, never),
         ]
         trained = experiment.train(specifications, "training")
-        return trained, trained.runs(specifications)
+        return trained, trained.runs(specifications, data)
 
     return shard(4.0, 1e200, 7.0), shard(1e9, 0.1, 1e9)
 

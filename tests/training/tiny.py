@@ -41,22 +41,22 @@ def mlp(outputs=1, activation="tanh", output_activation=None, features=2):
     return networks.mlp([features, 3, outputs], activation=activation, output_activation=output_activation)
 
 
-def settings(network, dataset, **changes):
+def demands(network, dataset, rule=None, optimizer="sgd", batch_size=BATCH):
+    """What a rule asks of the experiment, as `train` honors it."""
+    own = {"optimizer": optimizer, "learning_rate": 0.1, "batch_size": batch_size}
+    return training.honor(rule or Backpropagation(), "tiny", network, dataset, **own)
+
+
+def settings(network, dataset, rule=None, optimizer="sgd", batch_size=BATCH, **changes):
     """Checked settings as `train` makes them, without diagnostics."""
-    chosen = {
-        "optimizer": "sgd",
-        "epochs": EPOCHS,
-        "batch_size": BATCH,
-        "select": "last",
-        "loss": None,
-        "diagnostics": False,
-    }
-    return training.make_settings(network, dataset, **(chosen | changes))
+    chosen = {"epochs": EPOCHS, "select": "last", "loss": None, "diagnostics": False} | changes
+    return training.make_settings(demands(network, dataset, rule, optimizer, batch_size), **chosen)
 
 
-def experiment(network, dataset, rule, width, **changes):
-    chosen = settings(network, dataset, **changes)
-    return Watched(network, dataset, rule, chosen, width=width, name=type(rule).__name__)
+def experiment(network, dataset, rule, width, optimizer="sgd", batch_size=BATCH, **changes):
+    chosen = settings(network, dataset, rule, optimizer, batch_size, **changes)
+    honored = demands(network, dataset, rule, optimizer, batch_size)
+    return Watched(honored, rule, chosen, width=width, name=type(rule).__name__)
 
 
 class Watched(training.Experiment):

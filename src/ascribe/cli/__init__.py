@@ -21,6 +21,7 @@ COMMANDS = {
     "compare": "Compare learning rules on a data set: equal tuning, many seeds, one page.",
     "rules": "List the learning rules, one line each.",
     "datasets": "List the data sets, one line each.",
+    "reproduce": "Redo the source documents' figures and numbers, each with its check.",
     "report": "Draw the page of a finished comparison again, from its record.",
 }
 for _command, _help in COMMANDS.items():
@@ -36,8 +37,8 @@ def command_line() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, or 2 for bad input (one sentence on standard error), or 130 for an
-    interruption."""
+    """Runs one command and returns its exit code: 0, or 1 where a check of `reproduce` fails, or 2 for bad input (one
+    sentence on standard error), or 130 for an interruption."""
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     _arguments[:] = tokens
     try:

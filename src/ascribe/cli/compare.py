@@ -40,6 +40,7 @@ def compare(
     samples: Whole | None = None,
     noise: float | None = None,
     classes: str | None = None,
+    transform: str | None = None,
     data_option: Annotated[list[str] | None, Parameter(negative=())] = None,
     data_seed: Whole = 0,
     out: Path | None = None,
@@ -94,6 +95,9 @@ def compare(
         The noise of a generated data set.
     classes
         Two or more classes to keep, as 3,8 or cat,dog; for spirals how many there are.
+    transform
+        What is done to the inputs, in that order, with commas between: unit-interval, split-signs, constant-one (see
+        `ascribe datasets`).
     data_option
         A further option of the data set, as NAME=VALUE: header=no, standardize=yes, turns=2, dimensions=10, test_samples=500;
         may be repeated.
@@ -116,6 +120,7 @@ def compare(
         "samples": samples,
         "noise": noise,
         "classes": _classes(classes),
+        "transforms": transform,
     }
     given = {name: value for name, value in given.items() if value is not None}
     for item in data_option or []:
@@ -186,6 +191,7 @@ def compare(
 
 def _print(comparison: Any, page: Path, as_json: bool) -> None:
     from rich.console import Console  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     from ascribe import report  # noqa: PLC0415
 
@@ -201,6 +207,9 @@ def _print(comparison: Any, page: Path, as_json: bool) -> None:
         return
     console = Console()
     console.print(report.to_text(rows, comparison.reference))
+    for rule, why in (comparison.configuration.get("left_out") or {}).items():
+        # A Text object, since a plain string would have its [brackets] read as markup.
+        console.print(Text(f"left out: {rule}: {why}", style="dim"), soft_wrap=True, highlight=False)
     console.print(f"page: {page}", soft_wrap=True, highlight=False)
 
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 def datasets(*, json_output: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
     """List the data sets with their task, size, source and license. Files of your own (CSV, NPZ, Parquet) work by their path.
+    Below them are the transforms of inputs, which work with all data (`ascribe compare --transform`).
 
     Parameters
     ----------
@@ -22,7 +23,9 @@ def datasets(*, json_output: Annotated[bool, Parameter(name="--json", negative=(
 
     cards = library.cards()
     if json_output:
-        print(json.dumps({"datasets": [{"name": name, **asdict(card)} for name, card in cards.items()]}))
+        found = [{"name": name, **asdict(card)} for name, card in cards.items()]
+        transforms = [{"name": name, "description": does} for name, does in library.TRANSFORMS.items()]
+        print(json.dumps({"datasets": found, "transforms": transforms}))
         return 0
     table = Table(box=None, pad_edge=False, expand=True)
     for column, ratio in (("data set", None), ("task", None), ("size", 18), ("source", 28), ("license", 19)):
@@ -30,5 +33,13 @@ def datasets(*, json_output: Annotated[bool, Parameter(name="--json", negative=(
     for name, card in cards.items():
         # The citation alone; who collected or copied the data is in the JSON.
         table.add_row(name, card.task, card.size, card.source.split(";")[0].rstrip("."), card.license)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    transforms = Table(box=None, pad_edge=False)
+    for column in ("transform", "what becomes of the inputs"):
+        transforms.add_column(column, no_wrap=column == "transform")
+    for name, does in library.TRANSFORMS.items():
+        transforms.add_row(name, does)
+    console.print()
+    console.print(transforms)
     return 0

@@ -16,6 +16,9 @@ from .base import Card as Card
 from .base import Dataset as Dataset
 from .base import Split as Split
 from .options import Option, whole_number
+from .transforms import TRANSFORMS as TRANSFORMS
+from .transforms import Transform as Transform
+from .transforms import transform_names
 
 # name -> module:function. Each module has its CARD, and is imported when its data set is asked for.
 REGISTRY: dict[str, str] = {
@@ -59,7 +62,7 @@ def is_file(name_or_path: str | Path) -> bool:
         return False
 
 
-def load(name_or_path: Option, /, *, seed: Option = 0, **options: Option) -> Dataset:
+def load(name_or_path: Option, /, *, seed: Option = 0, transforms: Option = None, **options: Option) -> Dataset:
     """Load a registered data set by its name, or a table from a file of the user's own.
 
     The same arguments give the same arrays, bit for bit.
@@ -69,14 +72,21 @@ def load(name_or_path: Option, /, *, seed: Option = 0, **options: Option) -> Dat
     - `name_or_path`: one of `names()`, or the path of a file (a string or a `Path`); a string counts as a path if it
       has a path separator or the ending of a table, or if a file of that name exists.
     - `seed`: a whole number from 0 that fixes the generated points and the cut into train, validation and test.
+    - `transforms`: what is done to the inputs, in that order: names of `TRANSFORMS`, as a list or with commas between;
+      see `Dataset.encode`.
     - `options`: those of the data set's function, such as `samples` or `noise`; for files see
       `ascribe.datasets.table.table`.
 
-    Raises `UserError`, one sentence, for an unknown name, an unknown or bad option, or a file that cannot be used.
+    Raises `UserError`, one sentence, for an unknown name of a data set or of a transform, an unknown or bad option, or a
+    file that cannot be used.
     """
     if not isinstance(name_or_path, str | Path):
         raise UserError(f"A data set wants a name or a path, not {name_or_path!r}; list them with `ascribe datasets`.")
     seed = whole_number("seed", seed, minimum=0)
+    if transforms is not None:
+        names = transform_names(transforms)
+        encoded = load(name_or_path, seed=seed, **options).encode(*names)
+        return replace(encoded, request={**encoded.request, "transforms": list(names)})
     if is_file(name_or_path):
         table: Callable[..., Dataset] = importlib.import_module(".table", __name__).table
         _check_options(table, "a file", options)

@@ -11,6 +11,9 @@ import numpy as np
 
 from ascribe.errors import UserError
 
+from .options import Option
+from .transforms import CONSTANT_ONE, UNIT_INTERVAL, Transform, fit, transform_names
+
 Task = Literal["binary", "classification", "regression"]
 LISTED = 10_000  # a summary lists means and scales of at most so many inputs
 
@@ -89,6 +92,9 @@ class Dataset:
       divided by the brightest value, so images that are not standardized have the mean 0 and that scale.
     - `request`: what `datasets.load` was called with, as plain values: `data`, `seed` and the options; empty for a
       data set that was made otherwise.
+    - `transforms`: what `encode` did to the inputs, in that order, after the standardization; `input_mean` and
+      `input_scale` are those of the inputs before.
+    - `original`: the data set before its transforms; None where there are none.
     """
 
     name: str
@@ -104,10 +110,13 @@ class Dataset:
     input_mean: np.ndarray | None = None
     input_scale: np.ndarray | None = None
     request: Mapping[str, Any] = field(default_factory=dict)
+    transforms: tuple[Transform, ...] = ()
+    original: "Dataset | None" = None
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(split)} {name}" for name, split in self.splits)
-        return f"<data set {self.name}: {self.task}, inputs of shape {self.input_shape}, {sizes}>"
+        after = f" after {', '.join(transform.name for transform in self.transforms)}" if self.transforms else ""
+        return f"<data set {self.name}: {self.task}, inputs of shape {self.input_shape}{after}, {sizes}>"
 
     @property
     def splits(self) -> Iterator[tuple[str, Split]]:
@@ -156,13 +165,54 @@ class Dataset:
         return digest.hexdigest()
 
     def flat(self) -> "Dataset":
-        """The same data set with every input reshaped to one vector: `(examples, features)`."""
+        """The same data set with every input reshaped to one vector: `(examples, features)`.
+
+        After `encode`, `original` and its means keep their shape, and `prepare` takes rows of that shape.
+        """
         if len(self.input_shape) == 1:
             return self
-        parts = {name: Split(split.inputs.reshape(len(split), -1), split.targets) for name, split in self.splits}
+        shape = (self.features,)
+        parts = {name: Split(split.inputs.reshape(len(split), *shape), split.targets) for name, split in self.splits}
+        if self.transforms:
+            return replace(self, **parts)
         return replace(
             self, **parts, input_mean=self._flattened(self.input_mean), input_scale=self._flattened(self.input_scale)
         )
+
+    def encode(self, *names: Option) -> "Dataset":
+        """The same data set with its inputs transformed, in the order of the names.
+
+        Each transform is fitted on the training part, as the transforms before left it, and applied to all parts. One
+        that the data has had already is left out: again, `unit-interval` would change nothing, and the others would add
+        nothing but zeros or ones.
+
+        **Arguments:**
+
+        - `names`: of `datasets.TRANSFORMS`; or a `Transform`, which is applied as it was fitted.
+
+        Raises `UserError` for an unknown name, for training inputs that are not finite, and for `unit-interval` after
+        `constant-one`, whose ones it would make zeros.
+        """
+        transform_names([name for name in names if not isinstance(name, Transform)])
+        data = self
+        for name in names:
+            done = [transform.name for transform in data.transforms]
+            if name in done:
+                continue
+            if name == UNIT_INTERVAL and CONSTANT_ONE in done:
+                raise UserError(
+                    f"The transform {UNIT_INTERVAL} comes before {CONSTANT_ONE}, because it makes zeros of a constant; "
+                    f"write {UNIT_INTERVAL},{CONSTANT_ONE}."
+                )
+            transform = name if isinstance(name, Transform) else fit(name, data.train.inputs)
+            data = replace(
+                data,
+                **{part: Split(transform(split.inputs), split.targets) for part, split in data.splits},
+                feature_names=transform.renamed(data.feature_names),
+                transforms=(*data.transforms, transform),
+                original=data.original or data,
+            )
+        return data
 
     def _flattened(self, statistic: np.ndarray | None) -> np.ndarray | None:
         """A mean or scale of inputs, for inputs that are vectors; a single number stays one."""
@@ -173,16 +223,21 @@ class Dataset:
     def prepare(self, inputs: Any) -> np.ndarray:
         """Raw inputs, in the units of the file or of the images, as the inputs that a network was trained on.
 
-        `(inputs - input_mean) / input_scale`, or the inputs themselves where there is no mean. The columns are those
-        of `feature_names`: a text is one-hot encoded already. A gap (NaN) stays one; `missing="mean"` fills it with
-        `input_mean`.
+        `(inputs - input_mean) / input_scale`, or the inputs themselves where there is no mean; then the `transforms`,
+        one after the other. The columns are those of `feature_names` before the transforms: a text is one-hot encoded
+        already. A gap (NaN) stays one; `missing="mean"` fills it with `input_mean`.
 
         **Arguments:**
 
-        - `inputs`: numbers of shape `(rows, *input_shape)`.
+        - `inputs`: numbers of shape `(rows, *input_shape)`, with the `input_shape` of `original` where there is one.
 
-        Returns float32 of the same shape. Raises `UserError` if that is not the shape.
+        Returns float32 of shape `(rows, *input_shape)`. Raises `UserError` if the inputs have another shape.
         """
+        if self.original is not None:
+            rows = self.original.prepare(inputs)
+            for transform in self.transforms:
+                rows = transform(rows)
+            return rows.reshape(len(rows), *self.input_shape)
         wanted = f"({', '.join(map(str, ('rows', *self.input_shape)))})"
         try:
             rows = np.asarray(inputs, dtype=np.float64)
@@ -203,8 +258,10 @@ class Dataset:
     def summary(self) -> dict[str, Any]:
         """Name, task, sizes, shape, card and checksum as plain values that JSON can hold.
 
-        Means and scales are lists, that of a single number too; None where there are none, or more than 10,000.
+        Means and scales are lists, that of a single number too; None where there are none, or more than 10,000. What
+        was fitted for a transform is left out where it is more than 10,000 numbers.
         """
+        original = self.original
         return {
             "name": self.name,
             "task": self.task,
@@ -220,6 +277,10 @@ class Dataset:
             "input_mean": _listed(self.input_mean),
             "input_scale": _listed(self.input_scale),
             "request": dict(self.request),
+            "transforms": [short_settings(transform) for transform in self.transforms],
+            "original": None
+            if original is None
+            else {"input_shape": list(original.input_shape), "feature_names": list(original.feature_names)},
             "title": self.card.title,
             "description": self.card.description,
             "size": self.card.size,
@@ -233,3 +294,10 @@ class Dataset:
 def _listed(statistic: np.ndarray | None) -> list[float] | None:
     """A mean or scale as a list; None where there is none, or where it is too long for a summary."""
     return None if statistic is None or statistic.size > LISTED else [float(value) for value in statistic.reshape(-1)]
+
+
+def short_settings(transform: Transform) -> dict[str, Any]:
+    """The settings of a transform, without fitted numbers that are too many for a summary."""
+    settings = transform.settings()
+    long = [name for name in ("minimum", "scale") if len(settings.get(name, [])) > LISTED]
+    return {name: value for name, value in settings.items() if name not in long}

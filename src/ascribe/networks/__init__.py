@@ -19,12 +19,18 @@ from .network import Network as Network
 from .network import check_input as check_input
 from .pooling import AveragePool2d as AveragePool2d
 from .pooling import MaxPool2d as MaxPool2d
+from .shift import Shift as Shift
 from .tape import Tape as Tape
 from .tape import record as record
+from .threshold_units import and_unit as and_unit
+from .threshold_units import not_unit as not_unit
+from .threshold_units import or_unit as or_unit
+from .threshold_units import threshold_unit as threshold_unit
+from .threshold_units import xor_network as xor_network
 
 LAYERS: dict[str, type[AbstractLayer]] = {
     layer.__name__: layer
-    for layer in (Linear, Conv2d, MaxPool2d, AveragePool2d, Flatten, Dropout, BatchNorm, Activation)
+    for layer in (Linear, Conv2d, MaxPool2d, AveragePool2d, Flatten, Dropout, BatchNorm, Shift, Activation)
 }
 """Every layer by its class name: what `Network.config` writes and `from_config` reads."""
 

@@ -16,6 +16,9 @@ from ascribe.types import Array, Elementwise
 LEAK = 0.01
 """Slope of the leaky ReLU below zero."""
 
+CEILING = 10.0
+"""Where the clipped ReLU stops."""
+
 
 class ActivationFunction(NamedTuple):
     """`function` f(z) and `derivative` f'(z); `elementwise` is False where f couples the units of a layer."""
@@ -58,6 +61,16 @@ def relu_derivative(z: Array) -> Array:
     return (z > 0).astype(z.dtype)
 
 
+def clipped_relu(z: Array) -> Array:
+    """min(max(z, 0), 10) ("Binary Classifier Forward-Pass Optimization", equations 11 and 12)."""
+    return jnp.minimum(jax.nn.relu(z), CEILING)
+
+
+def clipped_relu_derivative(z: Array) -> Array:
+    """1 where 0 < z < 10, else 0."""
+    return ((z > 0) & (z < CEILING)).astype(z.dtype)
+
+
 def leaky_relu(z: Array) -> Array:
     """z where z >= 0, else 0.01·z."""
     return jnp.where(z >= 0, z, LEAK * z)
@@ -93,6 +106,7 @@ ACTIVATIONS: dict[str, ActivationFunction] = {
         ActivationFunction("tanh", jnp.tanh, tanh_derivative),
         ActivationFunction("threshold", threshold, jnp.zeros_like),
         ActivationFunction("relu", jax.nn.relu, relu_derivative),
+        ActivationFunction("clipped-relu", clipped_relu, clipped_relu_derivative),
         ActivationFunction("leaky-relu", leaky_relu, leaky_relu_derivative),
         ActivationFunction("softplus", jax.nn.softplus, logistic),
         ActivationFunction("softmax", softmax, _softmax_diagonal, elementwise=False),

@@ -3,8 +3,11 @@
 from .figures import drawings as drawings
 from .figures import figures as figures
 from .figures import save_figures as save_figures
+from .figures import specification as specification
+from .figures import write_figure as write_figure
 from .page import page as page
 from .page import write_page as write_page
+from .sheet import sheet as sheet
 from .table import Row as Row
 from .table import rows as rows
 from .table import to_records as to_records

@@ -13,6 +13,7 @@ from .base import Comparison
 from .curves import learning_curves
 from .fits import fits
 from .landscapes import landscapes
+from .own_metrics import own_metrics
 from .scores import final_scores
 from .sensitivity import learning_rate_sensitivity
 
@@ -25,6 +26,7 @@ _FIGURES: dict[str, Callable[[Comparison], Any]] = {
     "gradient_angles": gradient_angles,
     "layer_angles": layer_angles,
     "feedback_angles": feedback_angles,
+    "own_metrics": own_metrics,
     "learning_rate_sensitivity": learning_rate_sensitivity,
 }
 
@@ -69,17 +71,22 @@ def drawings(comparison: Comparison) -> dict[str, dict[str, Any]]:
 def save_figures(
     comparison: Comparison, folder: str | os.PathLike[str], drawn: dict[str, dict[str, Any]] | None = None
 ) -> list[Path]:
-    """Write every figure as `NAME.png` (two pixels a unit) and `NAME.svg` into `folder`; returns the paths written.
+    """Write every figure as `NAME.png` and `NAME.svg` into `folder`; returns the paths written.
 
     `drawn` is `drawings(comparison)` where it is at hand already.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, drawing in (drawings(comparison) if drawn is None else drawn).items():
-        png, svg = folder / f"{name}.png", folder / f"{name}.svg"
-        picture = vl_convert.vegalite_to_svg(drawing, vl_version=VEGA_LITE)
-        svg.write_text(picture, encoding="utf-8")
-        png.write_bytes(vl_convert.svg_to_png(picture, scale=2))  # without laying the figure out again
-        written += [png, svg]
+        written += write_figure(Path(folder) / name, drawing)
     return written
+
+
+def write_figure(stem: str | os.PathLike[str], drawing: dict[str, Any]) -> tuple[Path, Path]:
+    """Write the specification `drawing` as `STEM.png` (two pixels a unit) and `STEM.svg`; returns the two paths."""
+    stem = Path(stem)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
+    picture = vl_convert.vegalite_to_svg(drawing, vl_version=VEGA_LITE)
+    svg.write_text(picture, encoding="utf-8")
+    png.write_bytes(vl_convert.svg_to_png(picture, scale=2))  # without laying the figure out again
+    return png, svg

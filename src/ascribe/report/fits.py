@@ -7,7 +7,7 @@ import numpy as np
 
 from .base import Comparison, Runs
 from .inline import inline
-from .panels import axes_of, has_examples, layout, padded_range, panel_title, sample
+from .panels import axes_of, has_examples, layout, padded_range, panel_title, sample, transformed, untransformed
 from .statistics import finished, interval
 from .table import format_score, rows
 from .theme import rule_colors, themed
@@ -16,15 +16,16 @@ from .theme import rule_colors, themed
 def fits(comparison: Comparison) -> Any:
     """Fitted curves with their 95 % band over the seeds that finished, one panel a rule, for regression on one feature.
 
-    None for other data, or none. A rule whose runs all diverged has no curve, and its panel says so.
+    None for other data, or none. A rule whose runs all diverged has no curve, and its panel says so. Data that was
+    transformed is drawn as it was before.
     """
-    data = comparison.data
+    data = untransformed(comparison.data)
     if data.task != "regression" or int(np.prod(data.input_shape)) != 1 or not has_examples(data):
         return None
     across, size = layout(len(comparison.runs))
     low, high = padded_range(data, 1)
     grid = np.linspace(low[0], high[0], 120).astype(np.float32)
-    inputs = grid.reshape(-1, *data.input_shape)
+    inputs = transformed(comparison.data, grid.reshape(-1, *data.input_shape))
     chosen = sample(len(data.test.inputs))
     observed = np.asarray(data.test.targets, dtype=np.float64).reshape(len(data.test.inputs), -1)[chosen, 0]
     points = inline({"first": np.asarray(data.test.inputs, dtype=np.float64).reshape(-1)[chosen], "second": observed})

@@ -8,7 +8,7 @@ import numpy as np
 
 from .base import Comparison
 from .inline import inline
-from .panels import axes_of, has_examples, layout, padded_range, panel_title, sample
+from .panels import axes_of, has_examples, layout, padded_range, panel_title, sample, transformed, untransformed
 from .png import data_uri
 from .statistics import finished, interval
 from .table import format_score, rows
@@ -22,9 +22,10 @@ def landscapes(comparison: Comparison) -> Any:
     """Class maps, one panel a rule, for classification of exactly two features; None for other data, or none.
 
     Two classes show the mean predicted probability of the second over the seeds that finished; more classes show the
-    most probable one, paler where it is less certain. The test points lie on top. Gray: every run diverged.
+    most probable one, paler where it is less certain. The test points lie on top. Gray: every run diverged. Data that was
+    transformed is drawn as it was before.
     """
-    data = comparison.data
+    data = untransformed(comparison.data)
     if data.task == "regression" or tuple(data.input_shape) != (2,) or not has_examples(data):
         return None
     across, size = layout(len(comparison.runs))
@@ -33,11 +34,12 @@ def landscapes(comparison: Comparison) -> Any:
     columns, lines = (np.linspace(low[axis], high[axis], grid_size) for axis in (0, 1))
     # The first row of a picture is its top, so the second feature runs downwards.
     grid = np.stack(np.meshgrid(columns, lines[::-1]), axis=-1).reshape(-1, 2).astype(np.float32)
+    inputs = transformed(comparison.data, grid)
     points, domain, colors = _test_points(data)
     labels = {row.rule: format_score(row)[0] for row in rows(comparison)}
     panels = []
     for index, (rule, runs) in enumerate(comparison.runs.items()):
-        mean, _ = interval(finished(runs.probabilities(grid), runs.diverged))
+        mean, _ = interval(finished(runs.probabilities(inputs), runs.diverged))
         picture = _picture(_doubled(mean.reshape(grid_size, grid_size, -1)), colors)
         x, y = axes_of(data, low, high, index=index, across=across, count=len(comparison.runs))
         corners = {"x": low[0], "x2": high[0], "y": low[1], "y2": high[1], "url": data_uri(picture)}

@@ -43,6 +43,7 @@ def page(comparison: Comparison, drawn: dict[str, dict[str, Any]] | None = None)
         caption=_caption(comparison, table),
         columns=_columns(table),
         lines=_lines(comparison, table),
+        left_out=list((comparison.configuration.get("left_out") or {}).items()),
         figures=[
             _figure(name, drawing) for name, drawing in (drawings(comparison) if drawn is None else drawn).items()
         ],

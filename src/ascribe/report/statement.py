@@ -57,7 +57,7 @@ def _protocol(comparison: Comparison) -> str:
     else:
         words.append("Nothing was tuned: the rules ran with the hyperparameters that they were given.")
     notes = [note for runs in comparison.runs.values() for note in runs.notes]
-    if any("forced" in note or "changed by the rule" in note for note in notes):
+    if any(word in note for note in notes for word in ("forced", "changed by the rule", "encoded by the rule")):
         words.append("Rules marked in the notes ran with settings of their own.")
     words.append("The test split was used once, for the scores below.")
     return " ".join(words)
@@ -90,6 +90,7 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     card, recorded = comparison.data.card, summary(comparison)
     known = [(name, getattr(card, name, None)) for name in ("source", "license")]
     elsewhere = ("title", "description", "source", "license", "url", "checksum")
+    recorded = {**recorded, "transforms": [transform["name"] for transform in recorded.get("transforms") or ()]}
     known += [(str(name).replace("_", " "), value) for name, value in recorded.items() if name not in elsewhere]
     known.append(("checksum", recorded.get("checksum") or comparison.data.checksum))
     return [(name, _fact(value)) for name, value in known if value is not None and _fact(value)]

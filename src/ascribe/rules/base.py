@@ -77,13 +77,22 @@ class AbstractRule(eqx.Module):
     """A learning rule. Numbers that may be swept are fields made by `hyperparameter(default)`: arrays, so that a new value
     does not recompile. What changes the program (a kind, a depth) is `eqx.field(static=True)`.
 
-    Only `__call__` must be written. The class attributes describe the rule: `tasks` it can do, and `forced` settings that
-    `ascribe.compare` honors and flags: `{"optimizer": …, "learning_rate": …, "batch_size": …, "network": …}`, the last
-    one a function from the experiment's network to the one that the rule needs.
+    Only `__call__` must be written. The class attributes describe the rule: `tasks` it can do, and `forced` settings,
+    `{"optimizer": …, "learning_rate": …, "batch_size": …}`. `encoding` and `adapt` say what inputs and what network it
+    needs. `ascribe.train` and `ascribe.compare` honor all of them, and flag such a rule in its `notes`.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("binary", "classification", "regression")
     forced: ClassVar[Mapping[str, Any]] = {}
+
+    def encoding(self, data: Any) -> tuple[str, ...]:
+        """The transforms (`datasets.TRANSFORMS`) that the inputs of this `Dataset` need before the rule can use them."""
+        return ()
+
+    def adapt(self, network: Network, data: Any) -> Network:
+        """The network that the rule needs in place of the experiment's, for a `Dataset` in its encoding. A `UserError`
+        where there is none: `compare` without a list of rules then leaves this one out, and says why."""
+        return network
 
     def trainables(self, network: Network, data: Any, *, key: Key) -> Network | Trainables:
         """What is trained: the network itself, or `Trainables` with more beside it."""
@@ -101,6 +110,12 @@ class AbstractRule(eqx.Module):
     def after_update(self, trainables: Any, state: PyTree) -> tuple[Any, PyTree]:
         """What the rule does to the trainables after the optimizer's step, such as a decoupled decay."""
         return trainables, state
+
+    def metrics(self, trainables: Any, state: PyTree, batch: Batch, *, before: Any, after: Any) -> dict[str, Array]:
+        """Numbers of the rule's own, measured after every epoch on the probe batch; each name becomes a curve, and names
+        like `activated_share/relu1` one panel of a figure. `before`: the trainables when the epoch began; `after`: what
+        one more step, on the probe batch, would make of them."""
+        return {}
 
     def finish(self, trainables: Any, state: PyTree, data: Batch) -> Network:
         """The network that prediction uses, made once after the last epoch. `data` holds all training examples."""

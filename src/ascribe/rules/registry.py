@@ -73,6 +73,30 @@ TABLE: dict[str, Entry] = {
         "feedback weights that learn to be the weights: same gradient, same decay",
         "Kolen & Pollack (1994); Akrout et al. (2019)",
     ),
+    "forward-pass": Entry(
+        "forward_pass",
+        "ForwardPass",
+        "no backward pass: which neurons activated, the label, and the size of the weights",
+        "Lerman (2021)",
+    ),
+    "forward-pass-one-versus-rest": Entry(
+        "forward_pass",
+        "ForwardPassOneVersusRest",
+        "the forward-pass rule for several classes, each against the rest",
+        "ours, after Lerman (2021)",
+    ),
+    "perceptron": Entry(
+        "perceptron",
+        "Perceptron",
+        "on each mistake, add the example: one layer, unit steps from 0",
+        "Rosenblatt (1957); Farrahi (2020)",
+    ),
+    "finite-differences": Entry(
+        "finite_differences",
+        "FiniteDifferences",
+        "two evaluations of the loss for every weight: no derivative anywhere",
+        "Neural networks (course notes), section 3.1.2",
+    ),
 }
 
 

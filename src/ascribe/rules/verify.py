@@ -62,7 +62,7 @@ def verify(
     trainables = rule.trainables(network, batch, key=init_key)
     state = rule.init(network, batch, key=init_key)
     ours = network_of(rule(trainables, state, batch, key=step_key).gradients)
-    theirs = Backpropagation()(network, None, batch, key=step_key).gradients
+    theirs = Backpropagation()(network_of(trainables), None, batch, key=step_key).gradients
     found = {name: float(value) for name, value in gradient_alignment(ours, theirs).items()}
     names = {"total": "", **{name: f"/{name}" for name in network.synaptic}}
     return Verification(

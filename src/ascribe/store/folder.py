@@ -12,16 +12,17 @@ from ascribe.errors import UserError
 RECORD = "record.json"
 
 
-def check_folder(folder: Path, *, overwrite: bool = False) -> None:
+def check_folder(folder: Path, *, overwrite: bool = False, record: str = RECORD) -> None:
     """A `UserError` where results cannot be written to `folder`: asked before hours of work, not after.
 
-    An empty or absent folder is fine; one that holds a record needs `overwrite`; anything else there is left alone.
+    An empty or absent folder is fine; one that holds the file `record` needs `overwrite`; anything else there is left
+    alone.
     """
     try:
         if folder.exists() and not folder.is_dir():
             raise UserError(f"results go into a folder, but {str(folder)!r} is a file: choose another --out.")
         if folder.is_dir() and any(folder.iterdir()):
-            if not (folder / RECORD).is_file():
+            if not (folder / record).is_file():
                 raise UserError(
                     f"{str(folder)!r} holds files that are no finished ascribe record: "
                     f"choose an empty or new folder for --out."
@@ -42,9 +43,9 @@ def check_folder(folder: Path, *, overwrite: bool = False) -> None:
 
 
 @contextmanager
-def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+def whole_folder(folder: Path, *, overwrite: bool = False, record: str = RECORD) -> Iterator[Path]:
     """A temporary folder beside `folder` that takes its place when the block ends well, and vanishes when it does not."""
-    check_folder(folder, overwrite=overwrite)
+    check_folder(folder, overwrite=overwrite, record=record)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:

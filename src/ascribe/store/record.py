@@ -4,7 +4,8 @@ record.json               configuration, versions, rules, chosen rates, status, 
 runs.csv                  one row a run: rule, seed, rate, status, scores
 curves/RULE.npz           every curve, (seeds, epochs), and what tuning tried
 parameters/RULE.safetensors   the trained networks of all seeds
-data.npz                  the data, where it is small
+data.npz                  the data before its transforms, where it is small
+statistics.npz            what was fitted to the inputs, where that is too long for record.json
 index.html, figures/      the page, and its pictures as PNG and SVG
 """
 
@@ -14,13 +15,15 @@ import json
 import re
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ascribe import report
-from ascribe.datasets import Card, Dataset, Split
+from ascribe.datasets import Card, Dataset, Split, Transform
+from ascribe.datasets.base import LISTED, short_settings
 from ascribe.errors import UserError
 from ascribe.search import Tuning
 from ascribe.training import Runs
@@ -59,6 +62,7 @@ def save(comparison: Any, folder: Path, *, overwrite: bool = False) -> Path:
             path = temporary / "parameters" / f"{slugs[name]}.safetensors"
             save_parameters(path, runs.networks, runs.states, runs.network)
         _save_data(comparison.data, temporary)
+        _save_statistics(comparison, slugs, temporary)
         _save_table(comparison, temporary / "runs.csv")
         try:
             drawn = report.drawings(comparison)
@@ -107,8 +111,10 @@ def load(folder: Path) -> dict[str, Any]:
         for name, expected in content["files"].items():
             if name.endswith((".npz", ".safetensors")) and _checksum(folder / name) != expected:
                 raise UserError(f"the file {str(folder / name)!r} is not the one that was recorded: it is damaged.")
-        data = _load_data(content["data"], folder)
-        loaded = {name: _load_rule(name, about, data, folder) for name, about in content["rules"].items()}
+        statistics = folder / "statistics.npz"
+        long = _load_arrays(statistics) if statistics.is_file() else {}
+        data = _load_data(content["data"], folder, long)
+        loaded = {name: _load_rule(name, about, data, folder, long) for name, about in content["rules"].items()}
         return {
             "data": data,
             "runs": {name: runs for name, (runs, _) in loaded.items()},
@@ -140,6 +146,7 @@ def _about(comparison: Any, name: str, slug: str) -> dict[str, Any]:
         "seconds": runs.seconds,
         "compile_seconds": runs.compile_seconds,
         "notes": list(runs.notes),
+        "encoding": [short_settings(transform) for transform in runs.encoding],
         "tuning": None
         if tuning is None
         else {
@@ -152,7 +159,9 @@ def _about(comparison: Any, name: str, slug: str) -> dict[str, Any]:
     }
 
 
-def _load_rule(name: str, about: dict[str, Any], data: Dataset, folder: Path) -> tuple[Runs, Tuning | None]:
+def _load_rule(
+    name: str, about: dict[str, Any], data: Dataset, folder: Path, long: dict[str, np.ndarray]
+) -> tuple[Runs, Tuning | None]:
     arrays = _load_arrays(folder / "curves" / f"{about['file']}.npz")
     pick = lambda start: {key[len(start) :]: value for key, value in arrays.items() if key.startswith(start)}
     template, stacked, states = load_parameters(folder / "parameters" / f"{about['file']}.safetensors")
@@ -174,6 +183,7 @@ def _load_rule(name: str, about: dict[str, Any], data: Dataset, folder: Path) ->
         compile_seconds=about["compile_seconds"],
         optimizer=about["optimizer"],
         notes=tuple(about["notes"]),
+        encoding=_load_transforms(about.get("encoding", []), f"encoding:{about['file']}", long),
     )
     if about["tuning"] is None:
         return runs, None
@@ -193,39 +203,74 @@ def _load_rule(name: str, about: dict[str, Any], data: Dataset, folder: Path) ->
 
 def _save_data(data: Dataset, folder: Path) -> None:
     arrays = {}
-    for name, split in data.splits:
+    for name, split in (data if data.original is None else data.original).splits:
         arrays |= {f"{name}_inputs": split.inputs, f"{name}_targets": split.targets}
     if sum(array.nbytes for array in arrays.values()) <= SMALL_DATA:
         np.savez_compressed(folder / "data.npz", allow_pickle=False, **arrays)
 
 
-def _load_data(summary: dict[str, Any], folder: Path) -> Dataset:
+def _save_statistics(comparison: Any, slugs: dict[str, str], folder: Path) -> None:
+    """Means, scales and fitted transforms that a summary leaves out: without them, no new row could be prepared."""
+    data = comparison.data
+    arrays = {"input_mean": data.input_mean, "input_scale": data.input_scale}
+    fitted = {"transforms": data.transforms}
+    fitted |= {f"encoding:{slugs[name]}": runs.encoding for name, runs in comparison.runs.items()}
+    for owner, transforms in fitted.items():
+        for number, transform in enumerate(transforms):
+            place = f"{owner}:{number}"
+            arrays |= {f"{place}:minimum": transform.minimum, f"{place}:scale": transform.scale}
+    long = {name: array for name, array in arrays.items() if array is not None and array.size > LISTED}
+    if long:
+        np.savez_compressed(folder / "statistics.npz", allow_pickle=False, **long)
+
+
+def _load_transforms(recorded: Any, owner: str, long: dict[str, np.ndarray]) -> tuple[Transform, ...]:
+    """Fitted transforms, from their short settings and the long arrays of their owner."""
+    found = []
+    for number, settings in enumerate(recorded):
+        start = f"{owner}:{number}:"
+        arrays = {name[len(start) :]: array for name, array in long.items() if name.startswith(start)}
+        try:
+            found.append(Transform.from_settings(settings | arrays))
+        except UserError as error:  # it does not know the folder
+            raise ValueError(str(error).rstrip(".")) from error
+    return tuple(found)
+
+
+def _load_data(summary: dict[str, Any], folder: Path, long: dict[str, np.ndarray]) -> Dataset:
     """The recorded data; where it was too large to be kept, its description with no examples."""
+    shape, before = summary["input_shape"], summary.get("original") or summary
     if (folder / "data.npz").is_file():
         arrays = _load_arrays(folder / "data.npz")
         splits = {name: Split(arrays[f"{name}_inputs"], arrays[f"{name}_targets"]) for name in summary["sizes"]}
     else:
         regression = summary["task"] == "regression"
         targets = np.zeros((0, summary["outputs"]), np.float32) if regression else np.zeros(0, np.int32)
-        splits = dict.fromkeys(summary["sizes"], Split(np.zeros((0, *summary["input_shape"]), np.float32), targets))
+        splits = dict.fromkeys(summary["sizes"], Split(np.zeros((0, *before["input_shape"]), np.float32), targets))
     array = lambda values: None if values is None else np.asarray(values)
     broadcast = lambda values: np.asarray(values[0]) if values is not None and len(values) == 1 else array(values)
     card = Card(*(summary[key] for key in ("title", "description", "source", "license", "url", "task", "size")))
-    return Dataset(
+    request = summary["request"]
+    original = Dataset(
         summary["name"],
         summary["task"],
         train=splits["train"],
         validation=splits["validation"],
         test=splits["test"],
         class_names=tuple(summary["class_names"]),
-        feature_names=tuple(summary["feature_names"]),
+        feature_names=tuple(before["feature_names"]),
         card=card,
         target_mean=array(summary["target_mean"]),
         target_scale=array(summary["target_scale"]),
-        input_mean=broadcast(summary["input_mean"]),
-        input_scale=broadcast(summary["input_scale"]),
-        request=summary["request"],
+        input_mean=long.get("input_mean", broadcast(summary["input_mean"])),
+        input_scale=long.get("input_scale", broadcast(summary["input_scale"])),
+        request={name: value for name, value in request.items() if name != "transforms"},
     )
+    # Between and after its transforms, the data may have been made flat.
+    data = original
+    for transform in _load_transforms(summary.get("transforms", []), "transforms", long):
+        data = (data if data.input_shape == transform.input_shape else data.flat()).encode(transform)
+    return replace(data if data.input_shape == tuple(shape) else data.flat(), request=request)
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:

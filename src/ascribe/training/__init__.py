@@ -2,6 +2,9 @@
 
 from . import devices as devices
 from . import optimizers as optimizers
+from .demands import Demands as Demands
+from .demands import honor as honor
+from .demands import made as made
 from .devices import use_all_cores as use_all_cores
 from .progress import Listener as Listener
 from .progress import Progress as Progress

@@ -27,6 +27,8 @@ from .optimizers import transformation
 from .seeds import streams
 
 NetworkSource = Network | Callable[[Key], Network]
+MEASURED = ("train_", "validation_", "test_", "gradient_", "feedback_", "area_")
+"""How the names of the curves and scores begin that every rule has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +106,7 @@ def initialize(settings: Settings, network: Network, run: Run, data: Data) -> Ru
         {},
         None,
     )
-    measured = eqx.filter_eval_shape(lambda: measure(settings, run, state, data, jr.key(0)))
+    measured = eqx.filter_eval_shape(lambda: measure(settings, run, state, data, jr.key(0), before=trainables))
     curves = {name: jnp.full(settings.epochs, jnp.nan, dtype) for name in ("train_loss", *measured)}
     low = jnp.asarray(-jnp.inf, dtype)
     best = (
@@ -119,7 +121,7 @@ def advance(settings: Settings, run: Run, state: RunState, data: Data, start: Ar
 
 
 def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
-    keys = streams(run.seed)
+    keys, before = streams(run.seed), state.trainables
     batches = epoch_indices(jr.fold_in(keys.batches, epoch), data.train.inputs.shape[0], settings.batch_size)
     epoch_key = jr.fold_in(jr.split(keys.rule, 3)[2], epoch)
 
@@ -128,7 +130,8 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
         return step(settings, run, state, data, indices, jr.fold_in(epoch_key, number))
 
     state, losses = jax.lax.scan(one_step, state, (batches, jnp.arange(len(batches))))
-    found = {"train_loss": jnp.mean(losses), **measure(settings, run, state, data, jr.fold_in(epoch_key, len(batches)))}
+    measured = measure(settings, run, state, data, jr.fold_in(epoch_key, len(batches)), before=before)
+    found = {"train_loss": jnp.mean(losses), **measured}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(found["validation_loss"])
     diverged_at = jnp.where((state.diverged_at < 0) & ~finite, epoch.astype(jnp.int32), state.diverged_at)
     curves = {name: curve.at[epoch].set(found[name].astype(curve.dtype)) for name, curve in state.curves.items()}
@@ -184,9 +187,10 @@ def credit_of(rule: AbstractRule, state: RunState, batch: Batch, key: Key) -> Cr
     return credit
 
 
-def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key) -> dict[str, Array]:
+def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key, *, before: Any) -> dict[str, Array]:
     """Validation scores and, on a fixed probe batch (the first training examples), how the rule's gradient lies to
-    backpropagation's. Weights, gradients and feedback are all those of one moment: after the epoch's last step."""
+    backpropagation's, and the rule's own metrics. Weights, gradients and feedback are all those of one moment: after the
+    epoch's last step. `before`: the trainables when the epoch began."""
     network = network_of(state.trainables)
     scores = evaluate(network, state.network_state, data.validation, settings.loss)
     found = {f"validation_{name}": value for name, value in scores.items()}
@@ -197,6 +201,25 @@ def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key)
         theirs = Backpropagation()(network, None, probe, key=key).gradients
         found |= gradient_alignment(ours, theirs)
         found |= feedback_alignment(network, run.rule.feedback(state.trainables, state.rule_state))
+        found |= _own_metrics(settings, run, state, data, key, before)
+    return found
+
+
+def _own_metrics(settings: Settings, run: Run, state: RunState, data: Data, key: Key, before: Any) -> dict[str, Array]:
+    """What the rule measures of itself. The step on the probe batch is tried for it, and not taken."""
+    if type(run.rule).metrics is AbstractRule.metrics:
+        return {}
+    count = min(settings.batch_size, data.train.inputs.shape[0])
+    tried, _ = step(settings, run, state, data, jnp.arange(count), key)
+    probe = take(settings, data, jnp.arange(count), state.network_state)
+    measured = run.rule.metrics(state.trainables, state.rule_state, probe, before=before, after=tried.trainables)
+    found = {name: jnp.asarray(value) for name, value in measured.items()}
+    taken = [name for name, value in found.items() if name.startswith(MEASURED) or value.shape != ()]
+    if taken:
+        raise UserError(
+            f"a metric is one number under a name of its own; {type(run.rule).__name__} gives {taken[0]!r} "
+            f"(names that begin with {', '.join(MEASURED)} are taken)."
+        )
     return found
 
 

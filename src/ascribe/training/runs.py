@@ -1,6 +1,7 @@
 """The result of training one rule: many runs, one a seed."""
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -8,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import losses
-from ascribe.datasets import Dataset
+from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError
 from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
 from ascribe.networks import Activation, Network
@@ -32,7 +33,9 @@ class Runs:
     - `networks`, `states`: the trained networks and their normalization statistics, a leading axis of seeds on every
       array; `network`: their structure;
     - `seconds`, `compile_seconds`: wall time of the training itself, and of compiling it;
-    - `notes`: what sets these runs apart from the others of a comparison (forced settings, a tuned rate at the grid's end).
+    - `notes`: what sets these runs apart from the others of a comparison (forced settings, a tuned rate at the grid's end);
+    - `encoding`: the transforms that the rule needs beyond the data's own; `data` is without them, and `outputs`,
+      `predict` and `probabilities` apply them to their inputs.
     """
 
     rule: str
@@ -52,6 +55,7 @@ class Runs:
     compile_seconds: float
     optimizer: Any = "adam"
     notes: tuple[str, ...] = ()
+    encoding: tuple[Transform, ...] = ()
 
     def __repr__(self) -> str:
         name = "test_rmse" if self.data.task == "regression" else "test_accuracy"
@@ -77,15 +81,18 @@ class Runs:
         raise AttributeError(f"runs have no {name!r}; they have {', '.join(known)}.")
 
     def outputs(self, inputs: np.ndarray) -> np.ndarray:
-        """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are."""
+        """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are: with its
+        transforms, without those of the `encoding`."""
         inputs = np.asarray(inputs, np.float32)
         expected = self.data.input_shape
         if inputs.shape[1:] != expected and inputs.size == len(inputs) * int(np.prod(expected)):
             inputs = inputs.reshape(len(inputs), *expected)
         if inputs.shape[1:] != expected:
             raise UserError(f"inputs have the shape (examples, {', '.join(map(str, expected))}); got {inputs.shape}.")
+        for transform in self.encoding:
+            inputs = transform(inputs)
         if self.network.layers[0].kind == "linear":
-            inputs = inputs.reshape(len(inputs), int(np.prod(expected)))
+            inputs = inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
         dtype = jax.tree.leaves(self.networks)[0].dtype
         pieces = [
             np.asarray(outputs_of_runs(self.networks, self.states, jnp.asarray(inputs[i : i + 4096], dtype)))

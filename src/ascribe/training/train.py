@@ -11,7 +11,6 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from jax.sharding import Mesh
 
@@ -23,6 +22,7 @@ from ascribe.rules import AbstractRule
 from ascribe.types import PyTree
 
 from . import devices, loop, optimizers
+from .demands import Demands, honor, made
 from .evaluate import Examples
 from .progress import Listener, Progress, silent
 from .runs import Runs, area_scores
@@ -51,8 +51,7 @@ class Experiment:
 
     def __init__(
         self,
-        source: Network | Callable[..., Network],
-        data: Dataset,
+        demands: Demands,
         rule: AbstractRule,
         settings: loop.Settings,
         *,
@@ -63,13 +62,14 @@ class Experiment:
     ):
         devices.use_compilation_cache()
         self.name, self.rule, self.settings, self.listener = name, with_array_leaves(rule), settings, listener
-        self.source = source
-        self.template = source if isinstance(source, Network) else _made(source)
-        self.data, self._fitted = data, fitted(self.template, data)
+        self.demands, self.source = demands, demands.source
+        self.template = made(demands.source)
+        self._fitted = fitted(self.template, demands.data)
         self.in_turn = devices.one_after_another(self.template)
         self.mesh: Mesh = devices.mesh_for(width)
         placed = {} if placed is None else placed
-        place = (self._fitted.input_shape, self.mesh)
+        encoding = tuple(transform.name for transform in demands.encoding)
+        place = (encoding, self._fitted.input_shape, self.mesh)
         if place not in placed:
             both = loop.Data(examples(self._fitted, "train"), examples(self._fitted, "validation"))
             placed[place] = devices.replicate(both, self.mesh)
@@ -211,15 +211,17 @@ class Trained:
             scores.append({f"test_{name}": np.asarray(value)[:count] for name, value in found.items()})
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *scores)
 
-    def runs(self, specifications: Sequence[Specification], **about: Any) -> Runs:
-        """The runs as users see them. A diverged run keeps its curves and has NaN for scores."""
+    def runs(self, specifications: Sequence[Specification], data: Dataset, notes: tuple[str, ...] = ()) -> Runs:
+        """The runs as users see them, on the data as users see it: without the rule's own encoding. A diverged run keeps its
+        curves and has NaN for scores."""
+        demands = self.experiment.demands
         values = {**self.tested(), **area_scores(self.curves)}
         scores = {name: np.where(self.diverged_at >= 0, np.nan, value) for name, value in values.items()}
         networks, states = self.networks
         return Runs(
             rule=self.experiment.name,
             rule_settings=rules.settings(self.experiment.rule),
-            data=self.experiment.data,
+            data=data,
             loss=self.experiment.settings.loss.name,
             network=self.experiment.template,
             seeds=tuple(one.seed for one in specifications),
@@ -232,7 +234,9 @@ class Trained:
             states=states,
             seconds=self.seconds,
             compile_seconds=self.experiment.compile_seconds,
-            **about,
+            optimizer=optimizers.describe(demands.optimizer),
+            notes=(*demands.notes, *notes),
+            encoding=demands.encoding,
         )
 
 
@@ -265,53 +269,46 @@ def train(
     - `diagnostics`: measure the angle to backpropagation's gradient after every epoch (costs two gradients);
     - `listener`: called with a `Progress` between chunks of epochs.
 
-    **Returns:** `Runs`. A run that diverges is recorded as such and leaves its neighbors alone.
+    **Returns:** `Runs`. A run that diverges is recorded as such and leaves its neighbors alone. A rule that needs another
+    network, encoded inputs or settings of its own gets them, and `runs.notes` says so.
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
     name = rules.full_name(rule) if isinstance(rule, str) else rules.name_of(rule)
     rule = rules.get(rule) if isinstance(rule, str) else rule
     check_rule(rule, name, data)
-    settings = make_settings(
+    demands = honor(
+        rule,
+        name,
         network,
         data,
         optimizer=optimizer,
-        epochs=epochs,
+        learning_rate=positive("learning_rate", learning_rate),
         batch_size=batch_size,
-        select=select,
-        loss=loss,
-        diagnostics=diagnostics,
     )
-    chosen = [Specification(seed, positive("learning_rate", learning_rate)) for seed in check_seeds(seeds)]
-    experiment = Experiment(network, data, rule, settings, width=len(chosen), name=name, listener=listener)
+    settings = make_settings(demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics)
+    chosen = [Specification(seed, demands.learning_rate) for seed in check_seeds(seeds)]
+    experiment = Experiment(demands, rule, settings, width=len(chosen), name=name, listener=listener)
     trained = experiment.train(chosen, "training")
-    return trained.runs(chosen, optimizer=optimizers.describe(optimizer))
+    return trained.runs(chosen, data)
 
 
 def make_settings(
-    network: Network | Callable[..., Network],
-    data: Dataset,
-    *,
-    optimizer: Any,
-    epochs: int,
-    batch_size: int,
-    select: str,
-    loss: str | losses.Loss | None,
-    diagnostics: bool,
+    demands: Demands, *, epochs: int, select: str, loss: str | losses.Loss | None, diagnostics: bool
 ) -> loop.Settings:
     """The checked settings of a program."""
+    batch_size, data = demands.batch_size, demands.data
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"`{name}` is a positive integer; got {value!r}.")
     if select not in ("last", "best-validation"):
         raise UserError(f"`select` is last or best-validation; got {select!r}.")
-    template = network if isinstance(network, Network) else _made(network)
+    template = made(demands.source)
     chosen = losses.default_for(data.task, template.outputs) if loss is None else losses.get(loss)
     check_input(template, fitted(template, data).input_shape)
     _check_outputs(template, data, chosen)
-    return loop.Settings(
-        optimizers.factory(optimizer), chosen, epochs, min(batch_size, len(data.train)), select, diagnostics
-    )
+    optimizer = optimizers.factory(demands.optimizer)
+    return loop.Settings(optimizer, chosen, epochs, min(batch_size, len(data.train)), select, diagnostics)
 
 
 def positive(name: str, value: Any) -> float:
@@ -373,20 +370,6 @@ def examples(data: Dataset, split: str) -> Examples:
     dtype = jnp.zeros(()).dtype  # float32, or float64 where JAX was told so
     targets = jnp.asarray(part.targets, jnp.int32 if data.task != "regression" else dtype)
     return Examples(jnp.asarray(part.inputs, dtype), targets, jnp.asarray(scale, dtype))
-
-
-def _made(source: Callable[..., Network]) -> Network:
-    if not callable(source):
-        raise UserError(f"a network is an ascribe Network or a factory key -> Network; got {type(source).__name__}.")
-    try:
-        template = source(jr.key(0))
-    except TypeError as error:
-        raise UserError(
-            f"a network factory takes a key alone, as in lambda key: mlp([2, 64, 1], key=key): {error}."
-        ) from error
-    if not isinstance(template, Network):
-        raise UserError(f"a network factory returns an ascribe Network; got {type(template).__name__}.")
-    return template
 
 
 def _check_outputs(network: Network, data: Dataset, loss: losses.Loss) -> None:

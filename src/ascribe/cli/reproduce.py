@@ -1,0 +1,130 @@
+"""`ascribe reproduce NAME`: a source document's figures and numbers, each with its check."""
+
+import json
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from ascribe.errors import UserError
+
+
+def reproduce(
+    *names: str,
+    list_entries: Annotated[bool, Parameter(name="--list", negative=())] = False,
+    all_entries: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    out: Path | None = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
+    json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Redo the source documents' figures and numbers, each with its check. The exit code is 1 where a check fails.
+
+    Parameters
+    ----------
+    names
+        What to redo; without any, the list of what there is.
+    list_entries
+        List what there is, with its source, and run nothing.
+    all_entries
+        Redo everything.
+    out
+        Where checks, figures and the page go. Default: ascribe-runs/reproduce-NAME-001, -002, ...
+    overwrite
+        Replace earlier results in --out.
+    json_output
+        Print one JSON object on standard output and nothing else there.
+    """
+    from ascribe import papers  # noqa: PLC0415 - late, so that --help is instant
+
+    if bool(names) + list_entries + all_entries > 1:
+        raise UserError("NAME, --list and --all are three ways to say what to redo: give one of them.")
+    if not names and not all_entries:
+        if out is not None:
+            raise UserError("--out is where results go, and a list makes none: name what to redo, or give --all.")
+        return _list(json_output)
+    entries = [papers.get(name) for name in (papers.names() if all_entries else dict.fromkeys(names))]
+
+    from ascribe import store, training  # noqa: PLC0415
+    from ascribe.papers import results  # noqa: PLC0415
+
+    from . import command_line  # noqa: PLC0415
+    from .compare import DEFAULT_FOLDER  # noqa: PLC0415
+    from .progress import Lines  # noqa: PLC0415
+
+    if out is not None:
+        store.check_folder(out, overwrite=overwrite, record=results.RECORD)
+    training.use_all_cores()
+    name = "all" if all_entries else entries[0].name if len(entries) == 1 else "several"
+    folder = out or store.fresh_folder(DEFAULT_FOLDER, f"reproduce-{name}")
+    found, seconds = {}, {}
+    try:
+        with Lines() as lines:
+            for entry in entries:
+                lines.say(f"{entry.name}: {_duration(entry.minutes)}")
+                began = time.monotonic()
+                found[entry] = entry.run(lines)
+                seconds[entry.name] = round(time.monotonic() - began, 3)
+            lines.say("drawing the figures")
+            page = results.save(found, folder, overwrite=overwrite, seconds=seconds, command=command_line())
+    finally:
+        if out is None:
+            store.give_back(folder)  # nothing happens where it holds results
+    passed = all(result.passed for result in found.values())
+    if json_output:
+        described = [results.describe(entry, result) for entry, result in found.items()]
+        print(
+            json.dumps({"passed": passed, "entries": described, "page": str(page), "out": str(folder)}, allow_nan=False)
+        )
+    else:
+        _print(found, page)
+    return 0 if passed else 1
+
+
+def _list(as_json: bool) -> int:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    from ascribe import papers  # noqa: PLC0415
+
+    entries = papers.TABLE.values()
+    if as_json:
+        keys = ("name", "title", "source", "minutes")
+        print(json.dumps({"entries": [{key: getattr(entry, key) for key in keys} for entry in entries]}))
+        return 0
+    table = Table(box=None, pad_edge=False)
+    table.add_column("entry", no_wrap=True)
+    for column in ("what it redoes", "source"):
+        table.add_column(column)
+    for entry in entries:
+        table.add_row(entry.name, entry.title, entry.source)
+    Console().print(table)
+    return 0
+
+
+def _print(found: dict[Any, Any], page: Path) -> None:
+    from rich import box  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from ascribe.papers.results import format_value  # noqa: PLC0415
+
+    console = Console()
+    for entry, result in found.items():
+        console.print(Text.assemble((entry.name, "bold"), f": {entry.title} ({entry.source})"))
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
+        for column in ("what is checked", "the document", "here", ""):
+            table.add_column(column)
+        for check in result.checks:
+            outcome = Text("pass", style="green") if check.passed else Text("fail", style="bold red")
+            # Text objects, since a plain string would have its [brackets] read as markup.
+            cells = (check.statement, format_value(check.expected), format_value(check.got))
+            table.add_row(*(Text(cell) for cell in cells), outcome)
+        console.print(table)
+        console.print()
+    console.print(f"page: {page}", soft_wrap=True, highlight=False)
+
+
+def _duration(minutes: float) -> str:
+    return "some seconds" if minutes < 0.5 else f"about {minutes:.0f} min"

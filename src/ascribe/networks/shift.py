@@ -1,0 +1,31 @@
+"""A constant offset."""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+
+from ascribe.errors import UserError
+from ascribe.types import Array, Key, PyTree
+
+from .layer import AbstractLayer
+
+
+class Shift(AbstractLayer):
+    """y = x + `offset`, the same fixed number for every unit ("Binary Classifier Forward-Pass Optimization", equation 11,
+    with the offset -0.001 after the last layer: an output that is never exactly 0)."""
+
+    offset: float = eqx.field(static=True)
+    kind: ClassVar[str] = "shift"
+
+    def __init__(self, offset: float = -0.001, *, key: Key | None = None):
+        if not -float("inf") < offset < float("inf"):
+            raise UserError(f"`offset` of Shift is a finite number; got {offset!r}.")
+        self.offset = float(offset)
+
+    def __call__(
+        self, x: Array, state: PyTree = None, *, key: Key | None = None, training: bool = False
+    ) -> tuple[Array, PyTree]:
+        return x + self.offset, state
+
+    def config(self) -> dict[str, Any]:
+        return {"offset": self.offset}

@@ -1,0 +1,86 @@
+"""The source documents' figures and printed numbers, redone: one file a document, each with its checks."""
+
+import difflib
+
+from ascribe.errors import UserError
+
+from .base import Check as Check
+from .base import Entry as Entry
+from .base import Listener as Listener
+from .base import Result as Result
+from .base import silent
+
+LECTURE = "Solving Deeper Multilayer Perceptrons"
+FORWARD_PASS = "Binary Classifier Forward-Pass Optimization"
+NOTES = "Neural networks (course notes)"
+
+_ENTRIES = (
+    Entry(
+        "forward-pass",
+        "learning from the forward pass alone: which of its options learn, and the trust region",
+        f"{FORWARD_PASS}, rules 1–3, (8), (13)",
+        "forward_pass",
+        "forward_pass",
+        1.5,
+    ),
+    Entry(
+        "threshold-units",
+        "or, and, not by one threshold unit each, xor by two layers of them",
+        f"{LECTURE}, (2)",
+        "perceptrons_lecture",
+        "threshold_units",
+        0.1,
+    ),
+    Entry(
+        "perceptron",
+        "the perceptron algorithm on points that a line separates",
+        f"{LECTURE}, Learning Rule",
+        "perceptrons_lecture",
+        "perceptron",
+        0.1,
+    ),
+    Entry(
+        "vectorization",
+        "a layer unit by unit against one matrix product: equal, and faster",
+        f"{LECTURE}, (1)",
+        "perceptrons_lecture",
+        "vectorization",
+        0.1,
+    ),
+    Entry(
+        "quadratic-backpropagation",
+        "backpropagation for the quadratic cost, written out, and gradient descent until convergence",
+        f"{LECTURE}, (3)–(21)",
+        "perceptrons_lecture",
+        "quadratic_backpropagation",
+        0.1,
+    ),
+    Entry(
+        "finite-differences",
+        "a derivative by central differences, and the order in which they converge",
+        f"{NOTES}, 3.1.2",
+        "course_notes",
+        "finite_differences",
+        0.1,
+    ),
+)
+TABLE: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+
+
+def names() -> list[str]:
+    """Every entry, document by document."""
+    return list(TABLE)
+
+
+def get(name: str) -> Entry:
+    """The entry of that name; a `UserError` names one that is close."""
+    if name not in TABLE:
+        near = difflib.get_close_matches(name, TABLE, 1)
+        hint = f"did you mean {near[0]}?" if near else "list them with `ascribe reproduce --list`."
+        raise UserError(f"unknown entry {name!r}: {hint}")
+    return TABLE[name]
+
+
+def reproduce(name: str, *, listener: Listener = silent) -> Result:
+    """Redoes the entry of that name: `result.passed`, `result.checks`, `result.figures` (name to Altair chart)."""
+    return get(name).run(listener)

@@ -1,0 +1,87 @@
+"""What every reproduction is made of: an entry, and the checks and figures that come out of it."""
+
+import importlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Value = str | int | float
+"""A number that a document states or that came out here, or what stands for it in a table."""
+Listener = Callable[[Any], None]
+"""Told how far an entry is, as a `training.Progress` (not named here, because the list of entries needs no JAX)."""
+
+
+def silent(progress: Any) -> None:
+    """Tells nobody."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One statement, what the document says of it (`expected`), what came out here (`got`), and whether they agree."""
+
+    statement: str
+    expected: Value
+    got: Value
+    passed: bool
+
+
+@dataclass(frozen=True, repr=False)
+class Result:
+    """What an entry found: its checks, its figures (name to Altair chart), and tables (name to rows) where there are some."""
+
+    checks: tuple[Check, ...]
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return all(check.passed for check in self.checks)
+
+    def __repr__(self) -> str:
+        good = sum(check.passed for check in self.checks)
+        return f"<{good} of {len(self.checks)} checks pass; figures: {', '.join(self.figures) or 'none'}>"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One figure, table or printed number of a source document, and the function that redoes it.
+
+    `source`: the document's title and the place in it; `module` and `function`: where in `ascribe.papers` the experiment
+    is, imported when it is run; `minutes`: about how long it takes on two cores.
+    """
+
+    name: str
+    title: str
+    source: str
+    module: str
+    function: str
+    minutes: float
+
+    def run(self, listener: Listener = silent) -> Result:
+        """Redoes it."""
+        module = importlib.import_module(f"{__package__}.{self.module}")
+        return getattr(module, self.function)(listener)
+
+
+def same(statement: str, expected: Value, got: Value) -> Check:
+    """Passes where both are equal."""
+    return Check(statement, expected, got, expected == got)
+
+
+def printed(statement: str, expected: str, got: float) -> Check:
+    """Passes where `got`, rounded to as many decimals as the printed number `expected` has, is that number."""
+    decimals = len(expected.partition(".")[2])
+    passed = math.isfinite(got) and round(got, decimals) == float(expected)
+    return Check(statement, expected, f"{got:.{decimals + 2}f}", passed)
+
+
+def close(statement: str, expected: float, got: float, tolerance: float) -> Check:
+    """Passes where the two differ by no more than `tolerance`."""
+    return Check(statement, f"{expected:g} ± {tolerance:g}", float(got), bool(abs(got - expected) <= tolerance))
+
+
+def at_most(statement: str, limit: float, got: int | float) -> Check:
+    """Passes where `got` is no more than `limit`."""
+    return Check(statement, f"at most {limit:g}", got, bool(got <= limit))

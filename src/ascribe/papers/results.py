@@ -1,0 +1,100 @@
+"""Writing what entries found:
+
+result.json               every check, with sources, times and versions
+index.html                the same as one page, with the figures
+ENTRY/FIGURE.png, .svg    every figure
+ENTRY/TABLE.csv           every table
+"""
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ascribe import report, store
+from ascribe.comparison import versions
+
+from .base import Check, Entry, Result, Value
+
+RECORD = "result.json"
+FORMAT = 1
+
+
+def save(
+    results: Mapping[Entry, Result],
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    seconds: Mapping[str, float] | None = None,
+    command: str | None = None,
+) -> Path:
+    """Writes everything into `folder`, whole or not at all, and returns the page's path.
+
+    `seconds`: how long each entry took, by its name. **Raises:** `UserError` where the folder cannot be written.
+    """
+    described = [
+        {**describe(entry, result), "seconds": (seconds or {}).get(entry.name)} for entry, result in results.items()
+    ]
+    with store.whole_folder(folder, overwrite=overwrite, record=RECORD) as temporary:
+        shown = []
+        for (entry, result), about in zip(results.items(), described, strict=True):
+            pictures = {}
+            for name, chart in result.figures.items():
+                drawing = report.specification(chart)
+                _, svg = report.write_figure(temporary / entry.name / name, drawing)
+                pictures[drawing["title"]["text"]] = svg.read_text(encoding="utf-8")
+            for name, rows in result.tables.items():
+                _write_table(rows, temporary / entry.name / f"{name}.csv")
+            checks = [
+                {**check, **{key: format_value(check[key]) for key in ("expected", "got")}} for check in about["checks"]
+            ]
+            shown.append({**about, "checks": checks, "figures": pictures})
+        page = report.sheet("The source documents, redone", shown)
+        (temporary / "index.html").write_text(page, encoding="utf-8")
+        content = {
+            "format": FORMAT,
+            "passed": all(result.passed for result in results.values()),
+            "entries": described,
+            "versions": versions(),
+            "command": command,
+        }
+        (temporary / RECORD).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+    return folder / "index.html"
+
+
+def describe(entry: Entry, result: Result) -> dict[str, Any]:
+    """An entry and what it found as plain JSON values; figures and tables by the paths that `save` gives them."""
+    return {
+        "name": entry.name,
+        "title": entry.title,
+        "source": entry.source,
+        "passed": result.passed,
+        "checks": [_plain(check) for check in result.checks],
+        "figures": [f"{entry.name}/{name}.{kind}" for name in result.figures for kind in ("png", "svg")],
+        "tables": [f"{entry.name}/{name}.csv" for name in result.tables],
+    }
+
+
+def format_value(value: Value) -> str:
+    """A text as it is, a number with four significant digits."""
+    return value if isinstance(value, str) else str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def _plain(check: Check) -> dict[str, Any]:
+    number = lambda value: str(value) if isinstance(value, float) and not math.isfinite(value) else value
+    return {
+        "statement": check.statement,
+        "expected": number(check.expected),
+        "got": number(check.got),
+        "passed": bool(check.passed),
+    }
+
+
+def _write_table(rows: list[dict[str, Any]], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,94 @@
+"""What rules measured of themselves: the curves that only some rules have, such as the share of units that they act on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from .bands import ValueAxis, band_panel, log_worthy, one_curve
+from .base import Comparison
+from .series import series
+from .theme import joined, legend_selection, rule_colors, themed
+
+PANELS = 12
+EVERYBODYS = ("train_", "validation_", "test_", "gradient_", "feedback_", "area_")
+"""How the names of the curves begin that every rule has. All other curves are a rule's own."""
+
+
+def own_metrics(comparison: Comparison) -> Any:
+    """Curves of the rules' own, a panel a name, with bands over seeds; None when no rule recorded any."""
+    every = _own_names(comparison)
+    names = _chosen(every)
+    columns = series(comparison, names, points=100)
+    if not columns["mean"]:
+        return None
+    # Only rules that have such curves enter the legend; each keeps the color that it has everywhere.
+    drawn = set(columns["rule"])
+    colors = {rule: color for rule, color in rule_colors(comparison.runs).items() if rule in drawn}
+    selection = legend_selection()
+    parts = {name: one_curve(columns, name) for name in names}
+    parts = {name: part for name, part in parts.items() if part["mean"]}
+    across = 2 if len(parts) == 4 else min(len(parts), 3)
+    axes = {
+        group: _axis(group, [part for name, part in parts.items() if _group(name) == group])
+        for group in map(_group, parts)
+    }
+    panels = []
+    for name, part in parts.items():
+        panel = band_panel(part, axes[_group(name)], colors, selection, width=min(440, 960 // across - 65), height=220)
+        panels.append(panel.properties(title=_panel_title(name)))
+    who = f"{next(iter(colors))} records of itself" if len(colors) == 1 else "a rule records of itself"
+    subtitle = [f"Numbers that {who} after every epoch, on the probe batch."]
+    if len(names) < len(every):
+        subtitle.append(f"{len(names)} of {len(every)} curves, their layers evenly spaced from first to last.")
+    return themed(joined(panels, selection, columns=across), "What the rules measured of themselves", *subtitle)
+
+
+def _own_names(comparison: Comparison) -> list[str]:
+    """Names of the rules' own curves, each once, those of one group (`group/layer`) together."""
+    found = (name for runs in comparison.runs.values() for name in runs.curves if not name.startswith(EVERYBODYS))
+    names = list(dict.fromkeys(found))
+    groups = list(dict.fromkeys(_group(name) for name in names))
+    return sorted(names, key=lambda name: groups.index(_group(name)))
+
+
+def _chosen(names: list[str]) -> list[str]:
+    """At most `PANELS` of `names`: every group keeps as many of its layers as fit, evenly spaced."""
+    if len(names) <= PANELS:
+        return names
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(_group(name), []).append(name)
+    shares = dict.fromkeys(list(groups)[:PANELS], 1)
+    while sum(shares.values()) < PANELS:  # one more panel for the group that shows the least of itself
+        fewest = min(
+            (group for group in shares if shares[group] < len(groups[group])),
+            key=lambda group: (shares[group], shares[group] / len(groups[group])),
+        )
+        shares[fewest] += 1
+    chosen = []
+    for group, share in shares.items():
+        places = np.linspace(0, len(groups[group]) - 1, share).round().astype(int)
+        chosen += [groups[group][place] for place in places]
+    return chosen
+
+
+def _axis(group: str, parts: Sequence[Mapping[str, list]]) -> ValueAxis:
+    """The axis that all layers of a group share, so that they can be compared. Groups called a share are in per cent."""
+    means, low, high = ([value for part in parts for value in part[field]] for field in ("mean", "low", "high"))
+    if group.endswith("share"):
+        return ValueAxis("Mean over seeds", domain=(max(min(low), 0.0), min(max(high), 1.0)), percent=True)
+    if log_worthy(means):
+        return ValueAxis("Mean over seeds", log=True, domain=(min(means) / 1.3, max(means) * 1.3))
+    return ValueAxis("Mean over seeds", domain=(min(low), max(high)) if min(low) < max(high) else None)
+
+
+def _group(name: str) -> str:
+    return name.partition("/")[0]
+
+
+def _panel_title(name: str) -> alt.TitleParams:
+    group, _, layer = name.partition("/")
+    words = group.replace("_", " ")
+    return alt.TitleParams(f"{words}, {layer}" if layer else words, anchor="middle", fontSize=13, offset=6, limit=300)

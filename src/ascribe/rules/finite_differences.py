@@ -1,0 +1,89 @@
+"""Finite differences: each derivative from two evaluations of the loss.
+
+Source: "Neural networks" (course notes), section 3.1.2.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from ascribe.errors import UserError
+from ascribe.networks import Conv2d, Network, record
+from ascribe.types import Array, Key, PyTree, Scalar
+
+from .base import AbstractRule, Batch, Credit, hyperparameter
+from .terms import Terms, output_error
+
+MEMORY = 2**24
+"""Bytes that the activations of all evaluations at once may take; on a CPU more of them are no faster."""
+
+
+class FiniteDifferences(AbstractRule):
+    """∂E/∂θ_i ≈ (E(θ + Δ e_i) - E(θ - Δ e_i)) / 2Δ for every trainable number θ_i, all for one batch and one dropout mask.
+
+    `step`: Δ. The truncation error Δ²/6 · ∂³E/∂θ_i³ falls with Δ², the rounding error ε E/Δ grows with 1/Δ; on numbers of
+    order one their sum is least near ε^⅓, which is 0.005 in float32 (the default) and 6e-6 in float64. In float32 the
+    default's relative error is about 1e-4 for smooth activations and up to 1e-2 for ReLU, where Δ crosses corners.
+    `limit`: the most parameters a network may have, because one step evaluates it twice for each.
+
+    The limit Δ → 0 is `Backpropagation`; where the loss is quadratic in each parameter (one linear layer, squared error)
+    every Δ is exact. Threshold units have a slope here where Δ is wide enough to switch some of them.
+
+    **Raises:** `UserError` for a network with more than `limit` parameters.
+    """
+
+    step: Scalar = hyperparameter(0.005, "(0, inf)")
+    limit: int = eqx.field(static=True, default=1000)
+
+    def __check_init__(self):
+        if not isinstance(self.limit, int) or self.limit < 1:
+            raise UserError(f"`limit` of FiniteDifferences is a positive integer; got {self.limit!r}.")
+
+    def adapt(self, network: Network, data: Any) -> Network:
+        """The network itself, if it is small enough."""
+        count = network.parameters
+        if count > self.limit:
+            raise UserError(
+                f"finite differences evaluate the network twice per parameter: this one has {count:,} and the limit is "
+                f"{self.limit:,}; use a smaller network, as 16, or FiniteDifferences(limit={-(-count // 1000) * 1000})."
+            )
+        return network
+
+    def __call__(self, network: Network, state: PyTree, batch: Batch, *, key: Key | None = None) -> Credit:
+        return _credit(self.adapt(network, batch), state, batch, key, self.step)
+
+
+@eqx.filter_jit
+def _credit(network: Network, state: PyTree, batch: Batch, key: Key | None, step: Scalar) -> Credit:
+    loss, network_state = loss_of(network, batch, key)
+    theta, unravel = ravel_pytree(network)
+    delta = step.astype(theta.dtype)
+
+    def quotient(i: Array) -> Scalar:
+        above, below = (loss_of(unravel(theta.at[i].add(by)), batch, key)[0] for by in (delta, -delta))
+        return (above - below) / (2 * delta)
+
+    gradient = jax.lax.map(quotient, jnp.arange(theta.size), batch_size=_at_once(network, batch, key))
+    return Credit(loss, unravel(gradient), state, network_state)
+
+
+def loss_of(network: Network, batch: Batch, key: Key | None) -> tuple[Scalar, PyTree]:
+    """E of one forward pass in training mode, as the backward sweep reports it, and the new normalization statistics."""
+    tape, network_state = record(network, batch.inputs, batch.network_state, key=key)
+    return output_error(network, tape, batch, Terms())[0], network_state
+
+
+def _at_once(network: Network, batch: Batch, key: Key | None) -> int:
+    """How many parameters are perturbed at once, so that their evaluations' activations fit into `MEMORY`: every layer's
+    input and output, a convolution's gathered views of the kernel, and the network itself, twice each."""
+    tape = eqx.filter_eval_shape(lambda n, b, k: record(n, b.inputs, b.network_state, key=k)[0], network, batch, key)
+    values = (*tape.inputs, tape.output)
+    numbers = network.parameters + sum(x.size for x in values)
+    for layer, output in zip(network.layers, values[1:], strict=True):
+        if isinstance(layer, Conv2d):
+            numbers += 3 * output.size // layer.weight.shape[-1] * layer.weight[..., 0].size
+    bytes_each = 2 * numbers * tape.output.dtype.itemsize
+    return min(max(1, MEMORY // bytes_each), network.parameters)

@@ -1,0 +1,97 @@
+"""What a rule asks of an experiment, honored and flagged: forced settings, an encoding of the inputs, another network."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.random as jr
+
+from ascribe.datasets import Dataset, Transform
+from ascribe.errors import UserError
+from ascribe.networks import Network
+from ascribe.rules import AbstractRule
+from ascribe.types import Key
+
+from . import optimizers
+
+FORCIBLE = ("optimizer", "learning_rate", "batch_size")
+
+
+@dataclasses.dataclass(frozen=True)
+class Demands:
+    """An experiment as one rule takes part in it: its network, its data in the rule's `encoding` (the transforms beyond
+    those that the data had), its settings, and a note for everything that sets it apart."""
+
+    source: Network | Callable[..., Network]
+    data: Dataset
+    encoding: tuple[Transform, ...]
+    optimizer: Any
+    learning_rate: float
+    batch_size: int
+    forced: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def honor(
+    rule: AbstractRule,
+    name: str,
+    source: Network | Callable[..., Network],
+    data: Dataset,
+    *,
+    optimizer: Any,
+    learning_rate: float,
+    batch_size: int,
+) -> Demands:
+    """The rule's `forced`, `encoding` and `adapt` applied.
+
+    **Raises:** `UserError` where the rule has no network for this experiment, or forces what belongs to the comparison.
+    """
+    settings = {"optimizer": optimizer, "learning_rate": learning_rate, "batch_size": batch_size}
+    notes = []
+    names = rule.encoding(data)
+    encoded = data.flat().encode(*names) if names else data
+    template = made(source)
+    encoding = encoded.transforms[len(data.transforms) :]
+    if encoding:
+        notes.append(f"inputs encoded by the rule ({', '.join(transform.name for transform in encoding)})")
+    adapted = rule.adapt(template, encoded)
+    if adapted.config() != template.config():
+        notes.append("network changed by the rule")
+        source = adapted if isinstance(source, Network) else _adapting(rule, source, encoded)
+    for setting, value in rule.forced.items():
+        if setting not in FORCIBLE:
+            raise UserError(f"the rule {name} forces {setting!r}: it can force {', '.join(FORCIBLE)}.")
+        settings[setting] = value
+        notes.append(f"{setting} forced to {optimizers.describe(value)}")
+    return Demands(source, encoded, encoding, **settings, forced=tuple(rule.forced), notes=tuple(notes))
+
+
+def _adapting(rule: AbstractRule, given: Callable[..., Network], data: Dataset) -> Callable[..., Network]:
+    """The factory whose networks the rule has adapted. What the rule left as it was stays as it was drawn; what it put in
+    is drawn anew from the key, as in a template."""
+
+    def factory(key: Key) -> Network:
+        network = given(key)
+        drawn = {id(leaf) for leaf in jax.tree.leaves(network)}
+        adapted = rule.adapt(network, data)
+        return jax.tree.map(lambda old, new: old if id(old) in drawn else new, adapted, adapted.initialize(key))
+
+    return factory
+
+
+def made(source: Network | Callable[..., Network]) -> Network:
+    """A network of the source: itself, or what the factory makes."""
+    if isinstance(source, Network):
+        return source
+    if not callable(source):
+        raise UserError(f"a network is an ascribe Network or a factory key -> Network; got {type(source).__name__}.")
+    try:
+        template = source(jr.key(0))
+    except TypeError as error:
+        raise UserError(
+            f"a network factory takes a key alone, as in lambda key: mlp([2, 64, 1], key=key): {error}."
+        ) from error
+    if not isinstance(template, Network):
+        raise UserError(f"a network factory returns an ascribe Network; got {type(template).__name__}.")
+    return template

@@ -1,0 +1,127 @@
+"""Every entry of the table runs, its checks pass, and its figures can be drawn."""
+
+import math
+
+import numpy as np
+import pytest
+import vl_convert
+
+import ascribe
+from ascribe import papers, report
+from ascribe.errors import UserError
+from ascribe.papers import Check, Entry, Result
+from ascribe.papers.base import at_most, close, printed, same
+from ascribe.report.figures import VEGA_LITE
+
+
+@pytest.fixture(params=[name for name, entry in papers.TABLE.items() if entry.minutes < 0.5])
+def found(request):
+    return papers.reproduce(request.param)
+
+
+def test_an_entry_s_checks_pass_and_its_figures_are_drawn(found):
+    assert found.checks
+    assert [check for check in found.checks if not check.passed] == []
+    assert found.passed
+    assert found.figures
+    for chart in found.figures.values():
+        drawing = report.specification(chart)
+        assert drawing["title"]["text"]
+        picture = vl_convert.vegalite_to_svg(drawing, vl_version=VEGA_LITE)
+        assert picture.count("<path") + picture.count("<image") > 5
+        for axis in ("NaN", "undefined", "Infinity"):
+            assert f">{axis}<" not in picture
+    for rows in found.tables.values():
+        assert rows
+        assert len({tuple(row) for row in rows}) == 1
+
+
+def test_the_table_names_itself():
+    for name, entry in papers.TABLE.items():
+        assert name == entry.name
+        assert entry.title and entry.source and entry.minutes > 0
+    assert papers.names() == list(papers.TABLE)
+    assert ascribe.papers is papers
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("perceptrn", "did you mean perceptron?"),
+        ("qqqq", "list them with `ascribe reproduce --list`."),
+        ("", "list them"),
+    ],
+)
+def test_an_unknown_entry_is_a_sentence(name, hint):
+    with pytest.raises(UserError) as caught:
+        papers.reproduce(name)
+    assert str(caught.value).startswith(f"unknown entry {name!r}: ")
+    assert hint in str(caught.value)
+
+
+def test_a_printed_number_is_met_to_its_digits():
+    assert printed("", "0.301", 0.30149).passed
+    assert not printed("", "0.301", 0.30151).passed
+    assert printed("", "-0.0292", -0.029197).passed
+    assert not printed("", "1", math.nan).passed
+    assert printed("", "0.301", 0.3012345) == Check("", "0.301", "0.30123", True)
+
+
+def test_checks_that_are_not_met_fail():
+    assert not same("", 1, 2).passed
+    assert same("", "a", "a").passed
+    assert not close("", 2.0, 2.1, 0.05).passed
+    assert close("", 2.0, 2.04, 0.05).passed
+    assert not at_most("", 1.0, 1.1).passed
+    for value in (math.nan, math.inf):
+        assert not close("", 2.0, value, 0.05).passed
+        assert not at_most("", 1.0, value).passed
+
+
+def test_one_failing_check_fails_the_result():
+    result = Result((same("", 1, 1), same("", 1, 2)))
+    assert not result.passed
+    assert repr(result) == "<1 of 2 checks pass; figures: none>"
+
+
+def test_an_entry_finds_its_function_late(monkeypatch):
+    entry = Entry("mine", "", "", "base", "mine", 0.1)
+    heard = []
+    monkeypatch.setattr(papers.base, "mine", lambda listener: listener("progress") or Result(()), raising=False)
+    assert entry.run(heard.append) == Result(())
+    assert heard == ["progress"]
+
+
+def test_a_wrong_bias_fails_the_truth_table(monkeypatch):
+    """The checks can fail: with the bias of `and`, or gives another table."""
+    from ascribe import networks  # noqa: PLC0415
+
+    monkeypatch.setattr(networks, "or_unit", networks.and_unit)
+    failed = [check.statement for check in papers.reproduce("threshold-units").checks if not check.passed]
+    assert failed == ["or(u, v), the unit", "or(u, v), of 00, 01, 10, 11"]
+
+
+def test_a_wrong_derivative_fails_the_sums(monkeypatch):
+    """With feedback other than W, the sums of the layer below are not the rule's any more; those above are."""
+    from ascribe import losses  # noqa: PLC0415
+    from ascribe.papers import perceptrons_lecture  # noqa: PLC0415
+    from ascribe.rules import Batch, Terms, backward_sweep  # noqa: PLC0415
+
+    def wrong(network, inputs, targets):
+        terms = Terms(feedback={"linear2": 1.5 * network["linear2"].weight})
+        return backward_sweep(network, None, Batch(inputs, targets, losses.SQUARED_ERROR), terms)
+
+    monkeypatch.setattr(perceptrons_lecture, "_gradient", wrong)
+    two = perceptrons_lecture._two_layers()
+    assert two["upper"] < 1e-12
+    assert two["lower"] > 1e-4
+
+
+def test_the_network_of_ours_is_the_one_that_is_differentiated():
+    """θ1 moves the output by what its derivative says, to first order."""
+    from ascribe.papers import course_notes  # noqa: PLC0415
+
+    network = course_notes._network()
+    np.testing.assert_array_equal(network["linear1"].weight[0, 0], course_notes.THETA)
+    slope = (course_notes._output(network, -0.508) - course_notes._output(network, -0.51)) / 0.002
+    np.testing.assert_allclose(-slope / course_notes._output(network, -0.509), -0.0292, atol=5e-5)

@@ -1,0 +1,115 @@
+"""The curves that rules measure of themselves, one panel a name."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from ascribe.report import page
+from ascribe.report.figures import _FIGURES, specification
+from ascribe.report.own_metrics import EVERYBODYS, PANELS, _chosen, own_metrics
+from ascribe.training.loop import MEASURED
+
+from .stand_in import make_comparison
+
+
+def with_own(*names, rule="perturbation", scale=1.0):
+    comparison = make_comparison(epochs=20)
+    for name in names:
+        comparison.runs[rule].curves[name] = scale * np.random.default_rng(0).uniform(0.2, 0.6, size=(5, 20))
+    return comparison
+
+
+def drawing(comparison):
+    return specification(own_metrics(comparison))
+
+
+def titles(drawn):
+    return [panel["title"]["text"] for panel in drawn["concat"]]
+
+
+def test_the_names_that_everybody_has_are_the_training_loop_s():
+    assert EVERYBODYS == MEASURED
+
+
+def test_no_own_curve_no_figure():
+    assert own_metrics(make_comparison()) is None
+
+
+def test_one_panel_a_curve_with_words_for_its_name():
+    drawn = drawing(with_own("activated_share/relu1", "sign_changes", "activated_share/relu2"))
+    assert titles(drawn) == ["activated share, relu1", "activated share, relu2", "sign changes"]
+    assert drawn["title"]["text"] == "What the rules measured of themselves"
+
+
+def test_it_comes_after_the_angles():
+    names = list(_FIGURES)
+    assert names.index("own_metrics") == names.index("feedback_angles") + 1
+
+
+def test_only_rules_with_such_curves_are_in_the_legend():
+    comparison = with_own("sign_changes")
+    comparison.runs["sign symmetry"].curves["sign_changes"] = np.full((5, 20), 0.25)
+    color = drawing(comparison)["concat"][0]["layer"][0]["encoding"]["color"]
+    assert color["scale"]["domain"] == ["perturbation", "sign symmetry"]
+    assert color["legend"] is not None
+
+
+def test_a_curve_over_decades_has_a_logarithmic_axis():
+    comparison = with_own("sign_changes")
+    comparison.runs["perturbation"].curves["damage"] = np.geomspace(1, 1e-4, 20) * np.ones((5, 1))
+    scales = {
+        panel["title"]["text"]: panel["layer"][0]["encoding"]["y"]["scale"].get("type")
+        for panel in drawing(comparison)["concat"]
+    }
+    assert scales == {"sign changes": None, "damage": "log"}
+
+
+def test_the_layers_of_a_group_share_an_axis():
+    comparison = with_own("share/relu1", "total")
+    comparison.runs["perturbation"].curves["share/relu2"] = 3.0 * comparison.runs["perturbation"].curves["share/relu1"]
+    comparison.runs["perturbation"].curves["nothing"] = np.zeros((5, 20))
+    first, second, other, flat = (
+        panel["layer"][0]["encoding"]["y"]["scale"] for panel in drawing(comparison)["concat"]
+    )
+    assert first["domain"] == second["domain"] != other["domain"]
+    assert "domain" not in flat
+
+
+def test_the_only_rule_is_named_below_the_title():
+    assert "perturbation records" in drawing(with_own("total"))["title"]["subtitle"][0]
+
+
+def test_a_curve_that_nobody_finished_has_no_panel():
+    comparison = with_own("sign_changes")
+    comparison.runs["perturbation"].curves["lost"] = np.full((5, 20), np.nan)
+    assert titles(drawing(comparison)) == ["sign changes"]
+
+
+def test_deep_networks_show_layers_evenly_spaced_and_every_group():
+    names = [f"share/relu{layer}" for layer in range(1, 41)] + [f"change/linear{layer}" for layer in range(1, 42)]
+    drawn = drawing(with_own(*names, "total"))
+    shown = titles(drawn)
+    assert len(shown) == PANELS
+    assert "total" in shown
+    for first, last in (("share, relu1", "share, relu40"), ("change, linear1", "change, linear41")):
+        assert {first, last} <= set(shown)
+    assert "12 of 82 curves" in " ".join(drawn["title"]["subtitle"])
+
+
+@pytest.mark.parametrize("count", [12, 13, 30])
+def test_never_more_panels_than_fit(count):
+    assert len(_chosen([f"group{index}" for index in range(count)])) == PANELS
+    assert len(set(_chosen([f"a/{index}" for index in range(count)]))) == PANELS
+
+
+def test_the_page_has_it_and_says_which_rules_were_left_out(monkeypatch):
+    monkeypatch.setattr(sys.modules["ascribe.report.page"], "_runtime", lambda: "")  # slow to make, and not looked at
+    comparison = with_own("sign_changes")
+    comparison.configuration["left_out"] = {"perceptron": "it does <binary> tasks only."}
+    text = page(comparison, {"own_metrics": drawing(comparison)})
+    assert "What the rules measured of themselves" in text
+    assert "Left out: perceptron: it does &lt;binary&gt; tasks only." in text
+    assert "Left out" not in page(make_comparison(), {})
+    json.dumps(drawing(comparison), allow_nan=False)

@@ -1,0 +1,379 @@
+"""What a rule asks of an experiment (encoded inputs, another network, settings of its own) is honored, and said."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+import ascribe
+from ascribe import compare, networks, rules, train
+from ascribe.datasets import Split
+from ascribe.errors import UserError
+from ascribe.rules import AbstractRule, Backpropagation, Batch
+from ascribe.training import honor
+from ascribe.training.batches import epoch_indices
+from ascribe.training.loop import MEASURED
+from ascribe.training.seeds import streams
+
+from ..cases import IMAGE, assert_identical, small_lenet
+from ..store.case import plain
+from . import tiny
+
+SEEDS = (0, 5)
+GIVEN = {"optimizer": "adam", "learning_rate": 0.1, "batch_size": tiny.BATCH}
+SHORT = {"epochs": 2, "batch_size": tiny.BATCH, "diagnostics": False}
+ENCODED = "inputs encoded by the rule (split-signs, constant-one)"
+CHANGED = "network changed by the rule"
+
+
+def names(transforms):
+    return [transform.name for transform in transforms]
+
+
+def not_negative(data):
+    parts = {name: Split(np.abs(split.inputs), split.targets) for name, split in data.splits}
+    return dataclasses.replace(data, **parts)
+
+
+class Narrow(AbstractRule):
+    """Backpropagation on a network of its own, from inputs with a constant."""
+
+    def encoding(self, data):
+        return ("constant-one",)
+
+    def adapt(self, network, data):
+        return networks.mlp([data.features, 2, data.outputs], activation="tanh", bias=False)
+
+    def __call__(self, network, state, batch, *, key):
+        return Backpropagation()(network, state, batch, key=key)
+
+
+# The encoding
+
+
+def test_a_rule_that_asks_for_nothing_gets_the_experiment_as_it_is():
+    network, data = tiny.mlp(), tiny.data()
+    demands = honor(Backpropagation(), "backpropagation", network, data, **GIVEN)
+    assert demands.source is network and demands.data is data
+    assert (demands.encoding, demands.forced, demands.notes) == ((), (), ())
+    assert (demands.optimizer, demands.learning_rate, demands.batch_size) == ("adam", 0.1, tiny.BATCH)
+
+
+def test_what_the_rule_asks_for_is_what_one_would_do_by_hand():
+    """On encoded data and with the adapted network the same rule asks for nothing more, and trains the same numbers."""
+    data, network, rule = tiny.data(), tiny.mlp(), Narrow()
+    runs = train(network, data, rule, seeds=SEEDS, **SHORT)
+    encoded = data.encode("constant-one")
+    by_hand = train(rule.adapt(network, encoded), encoded, rule, seeds=SEEDS, **SHORT)
+    assert by_hand.notes == by_hand.encoding == ()
+    assert runs.notes == ("inputs encoded by the rule (constant-one)", CHANGED)
+    assert names(runs.encoding) == ["constant-one"]
+    assert runs.data is data
+    for curve, values in by_hand.curves.items():
+        np.testing.assert_array_equal(runs.curves[curve], values)
+    for score, values in by_hand.scores.items():
+        np.testing.assert_array_equal(runs.scores[score], values)
+    raw, wanted = data.test.inputs, encoded.test.inputs
+    np.testing.assert_array_equal(runs.outputs(raw), by_hand.outputs(wanted))
+    np.testing.assert_array_equal(runs.predict(raw), by_hand.predict(wanted))
+    np.testing.assert_array_equal(runs.probabilities(raw), by_hand.probabilities(wanted))
+    np.testing.assert_allclose(np.mean(runs.predict(raw) == data.test.targets, axis=1), runs.test_accuracy)
+
+
+def test_images_are_encoded_as_vectors():
+    data = tiny.data(shape=(2, 3, 1))
+    demands = honor(Narrow(), "narrow", networks.mlp([6, 3, 1]), data, **GIVEN)
+    assert demands.data.input_shape == (7,)
+    runs = train(networks.mlp([6, 3, 1]), data, Narrow(), seeds=SEEDS, **SHORT)
+    images = data.test.inputs
+    np.testing.assert_array_equal(runs.predict(images), runs.predict(images.reshape(len(images), 6)))
+
+
+@pytest.mark.parametrize(
+    ("data", "added", "features"),
+    [
+        (tiny.data(), ["split-signs", "constant-one"], 5),
+        (not_negative(tiny.data()), ["constant-one"], 3),
+        (tiny.data().encode("unit-interval"), ["constant-one"], 3),
+        (tiny.data().encode("split-signs"), ["constant-one"], 5),
+        (tiny.data().encode("split-signs", "constant-one"), [], 5),
+    ],
+    ids=["both signs", "not negative", "unit interval", "split before", "encoded before"],
+)
+def test_only_what_is_missing_is_encoded(data, added, features):
+    demands = honor(rules.get("forward-pass"), "forward-pass", tiny.mlp(), data, **GIVEN)
+    assert names(demands.encoding) == added
+    assert demands.data.input_shape == (features,)
+    assert bool((demands.data.train.inputs >= 0).all())
+    assert names(demands.data.transforms) == names(data.transforms) + added
+    note = f"inputs encoded by the rule ({', '.join(added)})"
+    assert demands.notes == ((note, CHANGED) if added else (CHANGED,))
+
+
+def test_a_rule_with_an_encoding_and_one_without_are_compared_on_one_data_set():
+    data = tiny.data()
+    options = {"network": "3", "activation": "tanh", "seeds": SEEDS, "tune": 0, **SHORT}
+    both = compare(data, rules={"first": Narrow(), "second": "backpropagation"}, **options)
+    alone = compare(data, rules=["backpropagation"], **options).runs["backpropagation"]
+    for curve, values in alone.curves.items():
+        np.testing.assert_array_equal(both.runs["second"].curves[curve], values)
+    assert names(both.runs["first"].encoding) == ["constant-one"]
+    assert both.runs["second"].encoding == both.runs["second"].notes == ()
+    assert both.data is data
+
+
+def test_a_saved_and_loaded_run_predicts_the_same_from_raw_inputs(tmp_path, monkeypatch):
+    plain(monkeypatch)
+    data = tiny.data()
+    options = {"network": "3", "seeds": SEEDS, "tune": 0, "epochs": 2, "batch_size": tiny.BATCH}
+    compare(data, rules=["forward-pass"], **options).save(tmp_path / "record")
+    saved = compare(data, rules=["forward-pass"], **options).runs["forward-pass"]
+    loaded = ascribe.load(tmp_path / "record").runs["forward-pass"]
+    assert names(loaded.encoding) == ["split-signs", "constant-one"]
+    assert loaded.notes == saved.notes == (ENCODED, CHANGED)
+    assert loaded.data.input_shape == data.input_shape
+    np.testing.assert_array_equal(loaded.outputs(data.test.inputs), saved.outputs(data.test.inputs))
+    np.testing.assert_array_equal(loaded.predict(data.test.inputs), saved.predict(data.test.inputs))
+
+
+# The network
+
+
+def test_an_adapted_template_is_drawn_anew_for_every_seed():
+    source = honor(rules.get("forward-pass"), "forward-pass", tiny.mlp(), tiny.data(), **GIVEN).source
+    assert str(source) == "linear1 3×5 → relu1 → linear2 1×3"
+    first, second = (source.initialize(jr.key(seed)) for seed in SEEDS)
+    assert not np.array_equal(first["linear2"].weight, second["linear2"].weight)
+
+
+def test_a_factory_whose_layers_are_all_replaced_is_the_template():
+    """Its networks are drawn as the adapted template's are, seed by seed."""
+    rule, data = rules.get("forward-pass"), tiny.data()
+    factory = lambda key: networks.mlp([2, 3, 1], activation="tanh", key=key)
+    adapted = honor(rule, "forward-pass", factory, data, **GIVEN)
+    template = honor(rule, "forward-pass", tiny.mlp(), data, **GIVEN)
+    assert adapted.notes == template.notes == (ENCODED, CHANGED)
+    for seed in SEEDS:
+        assert_identical(adapted.source(jr.key(seed)), template.source.initialize(jr.key(seed)))
+
+
+def test_training_with_a_factory_is_training_with_the_template():
+    template = tiny.mlp()
+    by_factory = train(template.initialize, tiny.data(), Narrow(), seeds=SEEDS, **SHORT)
+    by_template = train(template, tiny.data(), Narrow(), seeds=SEEDS, **SHORT)
+    assert not np.array_equal(by_factory.train_loss[0], by_factory.train_loss[1])
+    np.testing.assert_array_equal(by_factory.train_loss, by_template.train_loss)
+    assert_identical(by_factory.networks, by_template.networks)
+
+
+def test_what_a_rule_leaves_of_a_factory_s_network_stays_as_it_was_drawn():
+    """Only the layer that the encoding made wider is drawn anew."""
+    factory = lambda key: jax.tree.map(lambda leaf: leaf + 10, networks.mlp([2, 3, 1], bias=False, key=key))
+    source = honor(rules.get("forward-pass"), "forward-pass", factory, tiny.data(), **GIVEN).source
+    for seed in SEEDS:
+        network = source(jr.key(seed))
+        np.testing.assert_array_equal(network["linear2"].weight, factory(jr.key(seed))["linear2"].weight)
+        assert network["linear1"].weight.shape == (3, 5)
+        assert bool(jnp.all(jnp.abs(network["linear1"].weight) < 5))
+    first, second = (source(jr.key(seed))["linear1"].weight for seed in SEEDS)
+    assert not np.array_equal(first, second)
+
+
+def test_a_factory_that_the_rule_leaves_alone_is_used_as_it_is():
+    factory = lambda key: networks.mlp([2, 3, 1], key=key)
+    demands = honor(rules.get("finite-differences"), "finite-differences", factory, tiny.data(), **GIVEN)
+    assert demands.source is factory
+    assert demands.notes == ()
+
+
+# Who takes part
+
+
+@pytest.mark.parametrize(
+    ("network", "shape", "left", "sentence"),
+    [
+        (small_lenet(outputs=1), IMAGE, "forward-pass", "defined for dense layers"),
+        ("64x64", (2,), "finite-differences", "this one has 4,417 and the limit is 1,000"),
+    ],
+    ids=["forward-pass", "finite-differences"],
+)
+def test_a_rule_that_the_network_does_not_suit_is_left_out_and_it_is_said_why(
+    monkeypatch, network, shape, left, sentence
+):
+    monkeypatch.setattr(rules, "names", lambda: ["backpropagation", left])
+    data = tiny.data(shape=shape)
+    options = {"network": network, "seeds": 1, "tune": 0, **(SHORT | {"epochs": 1})}
+    comparison = compare(data, **options)
+    assert list(comparison.configuration["left_out"]) == [left]
+    assert sentence in comparison.configuration["left_out"][left]
+    assert comparison.configuration["rules"] == list(comparison.runs) == ["backpropagation"]
+    with pytest.raises(UserError, match=sentence):
+        compare(data, rules=["backpropagation", left], **options)
+    with pytest.raises(UserError, match=sentence):
+        train(network if shape == IMAGE else networks.mlp([2, 64, 64, 1]), data, left, **SHORT)
+
+
+def test_a_rule_whose_own_network_does_not_suit_the_loss_is_left_out(monkeypatch):
+    monkeypatch.setattr(rules, "names", lambda: ["backpropagation", "perceptron"])
+    options = {"network": tiny.mlp(2), "loss": "categorical-cross-entropy", "seeds": 1, "tune": 0, **SHORT}
+    comparison = compare(tiny.data(), **options)
+    assert list(comparison.runs) == ["backpropagation"]
+    assert "needs a network with 2 outputs; this one has 1" in comparison.configuration["left_out"]["perceptron"]
+    with pytest.raises(UserError, match="2 outputs; this one has 3"):
+        compare(tiny.data(), **(options | {"network": tiny.mlp(3)}))
+    with pytest.raises(UserError, match="`epochs` is a positive integer"):
+        compare(tiny.data(), **(options | {"epochs": 0}))
+
+
+def test_a_comparison_of_named_rules_leaves_none_out():
+    comparison = compare(tiny.data(), rules=["backpropagation"], network="3", seeds=1, tune=0, **SHORT)
+    assert comparison.configuration["left_out"] == {}
+
+
+# Forced settings
+
+
+@pytest.mark.parametrize("setting", ["epochs", "network", "seeds"])
+def test_what_belongs_to_the_comparison_cannot_be_forced(setting):
+    rule = type("Demanding", (Narrow,), {"forced": {setting: 1}})()
+    with pytest.raises(
+        UserError, match=f"the rule demanding forces '{setting}': it can force optimizer, learning_rate"
+    ):
+        honor(rule, "demanding", tiny.mlp(), tiny.data(), **GIVEN)
+
+
+def test_every_forced_setting_is_used_and_noted():
+    forced = {"optimizer": {"network": "sgd", "feedback": "adam"}, "learning_rate": 0.5, "batch_size": 3}
+    rule = type("Demanding", (Backpropagation,), {"forced": forced})()
+    demands = honor(rule, "demanding", tiny.mlp(), tiny.data(), **GIVEN)
+    assert {name: getattr(demands, name) for name in forced} == forced
+    assert demands.forced == tuple(forced)
+    assert demands.notes[1:] == ("learning_rate forced to 0.5", "batch_size forced to 3")
+    assert demands.notes[0].startswith("optimizer forced to {'network': 'sgd'")
+
+
+def test_the_perceptron_is_its_algorithm_in_the_loop_s_order_whatever_it_was_given():
+    """Every mistake adds its example to the weights, one example a step: the weights are sums of rows, and end separating."""
+    data = tiny.data(features=6)
+    runs = train(networks.mlp([6, 4, 1]), data, "perceptron", seeds=SEEDS, **(GIVEN | {"epochs": 60}))
+    forced = ("optimizer forced to sgd", "learning_rate forced to 1.0", "batch_size forced to 1")
+    assert runs.notes == (CHANGED, *forced)
+    assert runs.optimizer == "sgd"
+    np.testing.assert_array_equal(runs.learning_rates, [1.0, 1.0])
+    x, labels = data.train.inputs.astype(np.float64), data.train.targets
+    rows = (2 * labels - 1)[:, None] * np.column_stack([x, np.ones(len(x))])
+    for i, seed in enumerate(SEEDS):
+        w, key = np.zeros(7), streams(jnp.asarray(seed, jnp.uint32)).batches
+        for epoch in range(60):
+            for n in np.asarray(epoch_indices(jr.fold_in(key, epoch), len(x), 1))[:, 0]:
+                w = w if rows[n] @ w > 0 else w + rows[n]
+        assert bool((rows @ w > 0).all())
+        layer = runs.networks["linear1"]
+        np.testing.assert_allclose(np.append(layer.weight[i, 0], layer.bias[i]), w, rtol=1e-10, atol=1e-12)
+
+
+# The rule's own metrics
+
+DECAY = 0.9
+
+
+class Measuring(AbstractRule):
+    """Backpropagation with a decay after the step, that counts its steps and tells where it was, is and would be."""
+
+    def init(self, network, data, *, key):
+        return jnp.asarray(0)
+
+    def __call__(self, network, state, batch, *, key):
+        credit = Backpropagation()(network, None, batch, key=key)
+        return dataclasses.replace(credit, state=state + 1)
+
+    def after_update(self, trainables, state):
+        return jax.tree.map(lambda leaf: DECAY * leaf, trainables), state
+
+    def metrics(self, trainables, state, batch, *, before, after):
+        weight = lambda network: network["linear1"].weight[0, 0]
+        found = {"before": weight(before), "now": weight(trainables), "after": weight(after)}
+        return {f"weight/{name}": value for name, value in found.items()} | {
+            "steps": state,
+            "first_input": batch.inputs[0, 0],
+            "last_input": batch.inputs[-1, 0],
+            "constant": 1.5,
+        }
+
+
+def measured_by_hand(data, network, seed, rate, epochs):
+    """The same curves from a loop in which nothing is hidden."""
+    keys, rule = streams(jnp.asarray(seed, jnp.uint32)), Backpropagation()
+    x, t = jnp.asarray(data.train.inputs, float), jnp.asarray(data.train.targets)
+    loss = ascribe.losses.get("bernoulli-cross-entropy")
+
+    def step(network, indices):
+        gradients = rule(network, None, Batch(x[indices], t[indices], loss)).gradients
+        return jax.tree.map(lambda w, g: DECAY * (w - rate * g), network, gradients)
+
+    network, weight, rows = network.initialize(keys.network), lambda n: float(n["linear1"].weight[0, 0]), []
+    for epoch in range(epochs):
+        before = network
+        for indices in epoch_indices(jr.fold_in(keys.batches, epoch), len(x), tiny.BATCH):
+            network = step(network, indices)
+        rows.append([weight(before), weight(network), weight(step(network, jnp.arange(tiny.BATCH)))])
+    return np.array(rows).T
+
+
+def test_own_metrics_are_curves_with_the_values_of_a_loop_by_hand():
+    data, network, epochs, rate = tiny.data(), tiny.mlp(), 3, 0.3
+    options = {"optimizer": "sgd", "learning_rate": rate, "epochs": epochs, "batch_size": tiny.BATCH}
+    runs = train(network, data, Measuring(), seeds=SEEDS, **options)
+    for i, seed in enumerate(SEEDS):
+        before, now, after = measured_by_hand(data, network, seed, rate, epochs)
+        for name, wanted in (("before", before), ("now", now), ("after", after)):
+            np.testing.assert_allclose(runs.curves[f"weight/{name}"][i], wanted, rtol=1e-10)
+        np.testing.assert_array_equal(before[1:], now[:-1])  # the step that was tried was not taken
+        np.testing.assert_allclose(runs.networks["linear1"].weight[i, 0, 0], now[-1], rtol=1e-10)
+    np.testing.assert_array_equal(runs.curves["steps"], [[tiny.STEPS * (e + 1) for e in range(epochs)]] * 2)
+    np.testing.assert_array_equal(runs.first_input, np.full((2, epochs), data.train.inputs[0, 0], float))
+    np.testing.assert_array_equal(runs.last_input, np.full((2, epochs), data.train.inputs[tiny.BATCH - 1, 0], float))
+    np.testing.assert_array_equal(runs.constant, np.full((2, epochs), 1.5))
+
+
+def test_measuring_changes_nothing():
+    options = {"optimizer": "momentum", "learning_rate": 0.1, "epochs": 3, "batch_size": tiny.BATCH, "seeds": SEEDS}
+    silent = type("Silent", (Measuring,), {"metrics": AbstractRule.metrics})()
+    with_metrics = train(tiny.mlp(), tiny.data(), Measuring(), **options)
+    without = train(tiny.mlp(), tiny.data(), silent, **options)
+    assert_identical(with_metrics.networks, without.networks)
+    own = {name for name in with_metrics.curves if name not in without.curves}
+    assert own == {"weight/before", "weight/now", "weight/after", "steps", "first_input", "last_input", "constant"}
+
+
+def with_metrics(found):
+    return type("Mine", (Measuring,), {"metrics": lambda self, *_, **__: found})()
+
+
+def test_without_diagnostics_nothing_is_measured():
+    def refuse(*_, **__):
+        raise AssertionError("measured")
+
+    runs = train(tiny.mlp(), tiny.data(), type("Refusing", (Measuring,), {"metrics": refuse})(), seeds=1, **SHORT)
+    assert set(runs.curves) == {"train_loss", "validation_loss", "validation_accuracy"}
+
+
+@pytest.mark.parametrize("name", [f"{beginning}speed" for beginning in MEASURED])
+def test_a_metric_with_the_name_of_another_curve_is_refused(name):
+    sentence = f"a metric is one number under a name of its own; Mine gives '{name}'"
+    with pytest.raises(UserError, match=sentence):
+        train(
+            tiny.mlp(),
+            tiny.data(),
+            with_metrics({"fine": 0.0, name: jnp.asarray(1.0)}),
+            **(SHORT | {"diagnostics": True}),
+        )
+
+
+@pytest.mark.parametrize("value", [jnp.ones(2), jnp.ones((1, 1)), [1.0]])
+def test_a_metric_that_is_no_single_number_is_refused(value):
+    with pytest.raises(UserError, match="a metric is one number under a name of its own; Mine gives 'speeds'"):
+        train(tiny.mlp(), tiny.data(), with_metrics({"speeds": value}), **(SHORT | {"diagnostics": True}))
