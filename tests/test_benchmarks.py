@@ -18,6 +18,15 @@ def test_benchmark_runs(script):
 
 
 @pytest.mark.slow
+def test_the_forward_pass_tables_are_printed():
+    script = [sys.executable, FOLDER / "forward_pass_learning.py", "--quick"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "| the default |" in done.stdout
+    assert "| digits 3-8 |" in done.stdout
+
+
+@pytest.mark.slow
 @pytest.mark.oracle
 def test_lenet_benchmark_runs():
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'ascribe[oracle]'")

@@ -45,8 +45,8 @@ def test_idx_returns_what_was_written(pack):
         (idx(IMAGES) + b"\0", "but holds more"),
         (struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 2**31), "impossible shape"),
         (struct.pack(">HBB3I", 0, 8, 3, 0, 28, 28), "impossible shape"),
-        (gzip.compress(idx(IMAGES))[:-20], "cut short or damaged"),
-        (gzip.compress(idx(IMAGES))[:10] + b"\x07" * 40, "cut short or damaged"),
+        (gzip.compress(idx(IMAGES), mtime=0)[:-20], "cut short or damaged"),
+        (gzip.compress(idx(IMAGES), mtime=0)[:10] + b"\x07" * 40, "cut short or damaged"),
         (b"\x1f\x8b", "cut short or damaged"),
     ],
 )

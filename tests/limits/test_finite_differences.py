@@ -11,11 +11,22 @@ from jax.flatten_util import ravel_pytree
 
 from ascribe import losses, networks, rules
 from ascribe.errors import UserError
-from ascribe.networks import BatchNorm, Dropout, Network
+from ascribe.networks import BatchNorm, Dropout, Network, record
 from ascribe.rules import Backpropagation, Batch, FiniteDifferences
 from ascribe.rules import finite_differences as module
 
-from ..cases import LOSSES, assert_active, assert_close, case, examples, output_layer, shake, small_mlp, to_float32
+from ..cases import (
+    IMAGE,
+    LOSSES,
+    assert_active,
+    assert_close,
+    case,
+    examples,
+    output_layer,
+    shake,
+    small_mlp,
+    to_float32,
+)
 
 STEPS = np.array([1e-4, 2e-4, 4e-4])
 """Above the rounding, and below what makes a max pooling of the small LeNet choose another pixel."""
@@ -156,6 +167,17 @@ def test_the_memory_of_the_evaluations_at_once_is_bounded():
     assert count * 2 * 8 * 512 * (20 + 30 + 30 + 1) < module.MEMORY
 
 
+def test_the_views_that_a_convolution_gathers_count():
+    """Of 8 bytes: the first kernel, 5 by 5, has a view for every place of each of 16 images, and is held three times."""
+    network, _ = case("lenet", "squared-error")
+    batch = examples(IMAGE, "squared-error", batch=16)
+    kernel, output = network["conv1"].weight, record(network, batch.inputs)[0].outputs(0)
+    views = output.size // output.shape[-1] * kernel[..., 0].size
+    count = module._at_once(network, batch, None)
+    assert 1 < count < network.parameters
+    assert count * 2 * 8 * 3 * views < module.MEMORY
+
+
 def test_another_step_is_the_same_program():
     network, batch = case("mlp", "squared-error")
     traces = []
@@ -197,7 +219,7 @@ def test_a_network_above_the_limit_is_refused():
     assert rules.get("finite-diff", limit=5000).adapt(network, batch) is network
 
 
-@pytest.mark.parametrize("options", [{"step": 0.0}, {"step": -1.0}, {"limit": 0}])
+@pytest.mark.parametrize("options", [{"step": 0.0}, {"step": -1.0}, {"limit": 0}, {"limit": True}])
 def test_options_that_make_no_sense_are_refused(options):
     with pytest.raises(UserError):
         FiniteDifferences(**options)

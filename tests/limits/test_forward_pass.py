@@ -52,6 +52,31 @@ def test_the_trust_region_is_a_metric_of_every_epoch():
     np.testing.assert_array_equal(runs.curves["activated_share/relu1"], 1)
 
 
+def two_layers(first, second):
+    """A bias-free network of two inputs, two hidden units and one logit, with these weights."""
+    network = networks.mlp([2, 2, 1], bias=False)
+    return jax.tree.unflatten(jax.tree.structure(network), [jnp.asarray(first), jnp.asarray(second)])
+
+
+def test_its_metrics_by_hand():
+    """The second hidden unit never activates, so F is relu of the first; x = (0, 1) silences that too."""
+    before = two_layers([[-1.0, 0.0], [0.0, -1.0]], [[1.0, -1.0]])
+    now = two_layers([[1.0, 0.0], [0.0, -1.0]], [[1.0, 1.0]])
+    after = two_layers([[1.0, 2.0], [0.0, -1.0]], [[1.0, 1.0]])
+    x = jnp.asarray([[1.0, 1.0], [2.0, 1.0], [0.0, 1.0], [3.0, 1.0]])  # F: 1, 2, 0, 3; after: 3, 4, 2, 5
+    batch = Batch(x, jnp.asarray([0, 1, 0, 1]), losses.BERNOULLI_CROSS_ENTROPY)
+    found = ForwardPass(scaling=0.5).metrics(now, None, batch, before=before, after=after)
+    assert {name: float(value) for name, value in found.items()} == {
+        "activated_share/relu1": 3 / 8,
+        "sign_changes": 2 / 6,
+        "trust_region_ratio": 2.0,  # of 3, 2 and 5/3
+        "trust_region_share": pytest.approx(2 / 3),  # 3 is above 1.5²
+    }
+    silent = two_layers([[0.0, -1.0], [0.0, -1.0]], [[1.0, 1.0]])
+    found = ForwardPass().metrics(silent, None, batch, before=now, after=now)
+    assert np.isnan(found["trust_region_ratio"]) and np.isnan(found["trust_region_share"])
+
+
 def test_signs_change_only_below_the_threshold():
     network = networks.mlp([2, 1], bias=False)
     network = jax.tree.unflatten(jax.tree.structure(network), [jnp.asarray([[0.0, -0.02]])])
@@ -117,6 +142,25 @@ def test_blocks_stay_blocks():
     assert np.all(weight[:, inside == 0] == 0) and np.all(weight[:, inside == 1] != 0)
 
 
+def test_a_weight_at_zero_moves_on_inside_its_block_alone():
+    """As in a network of one class; between two classes it stays."""
+    network = jax.tree.map(jnp.zeros_like, networks.mlp([2, 4, 2], bias=False))
+    moved, _ = ForwardPassOneVersusRest(sign_threshold=0.05).after_update(network, None)
+    np.testing.assert_array_equal(moved["linear1"].weight, np.full((4, 2), -0.05))
+    np.testing.assert_array_equal(moved["linear2"].weight, np.kron(np.eye(2), np.full((1, 2), -0.05)))
+
+
+def test_a_block_is_drawn_as_large_as_a_network_of_one_class():
+    """He's standard deviation, √(2/fan_in), for the fan-in of the block; the first layer is drawn with the right one."""
+    data = datasets.load("digits", samples=200)
+    rule = ForwardPassOneVersusRest(transforms=())
+    wide = rule.adapt(networks.mlp([64, 100, 100, 10], initializer="he-normal"), data.flat()).initialize(jr.key(0))
+    drawn = rule.trainables(wide, data, key=jr.key(1))
+    inside = np.kron(np.eye(10), np.ones((100, 100))) == 1
+    np.testing.assert_allclose(np.asarray(drawn["linear2"].weight)[inside].std(), np.sqrt(2 / 100), rtol=0.02)
+    np.testing.assert_array_equal(drawn["linear1"].weight, wide["linear1"].weight)
+
+
 def test_the_stabilized_network_is_the_one_that_is_tested():
     """Trained, evaluated and kept with clipped activations and the offset, from a plain network."""
     rule = ForwardPass(stabilized=True)
@@ -165,11 +209,19 @@ def test_blocks_of_unequal_size_are_refused():
         {"scaling": 1.5},
         {"epsilon": 0.0},
         {"sign_threshold": -0.1},
+        {"transforms": "nosuch"},
+        {"transforms": 3},
     ],
 )
 def test_options_out_of_range_are_refused(options):
-    with pytest.raises(UserError, match=r"; got|is wanted"):
+    with pytest.raises(UserError, match=r"; got|is wanted|choose from|list of names"):
         rules.get("forward-pass", **options)
+
+
+def test_transforms_may_be_written_as_everywhere():
+    for given in ("split-signs,constant-one", ["split-signs", "constant-one"], ("split-signs", "constant-one")):
+        assert ForwardPass(transforms=given).transforms == ("split-signs", "constant-one")
+    assert ForwardPass(transforms=()).transforms == ()
 
 
 def test_an_adapted_network_keeps_what_it_can():
@@ -179,7 +231,9 @@ def test_an_adapted_network_keeps_what_it_can():
     adapted = ForwardPass(transforms=()).adapt(network, data)
     assert adapted.config() == network.config()
     np.testing.assert_array_equal(adapted["linear2"].weight, network["linear2"].weight)
-    other = ForwardPass().adapt(networks.mlp([64, 7, 5, 2], activation="tanh"), data.encode("constant-one"))
+    given = networks.mlp([64, 7, 5, 2], activation="tanh", initializer="orthogonal")
+    other = ForwardPass().adapt(given, data.encode("constant-one"))
+    assert {layer.initializer for layer in other.layers if layer.synaptic} == {"orthogonal"}
     assert [weight.shape for weight in other.weights.values()] == [(7, 65), (5, 7), (1, 5)]
     assert other.names == ("linear1", "relu1", "linear2", "relu2", "linear3")
     stable = ForwardPass(stabilized=True, transforms=()).adapt(network, data)

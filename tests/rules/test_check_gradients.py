@@ -154,6 +154,11 @@ def test_a_function_with_wrong_gradients_fails():
     assert row.wrong == 6
 
 
+def test_an_answer_of_zeros_is_wrong_by_all_of_the_derivative():
+    found = check(lambda a: (jnp.sum(a**2), jnp.zeros(3)), jnp.array([1.0, 2.0, 4.0]))
+    np.testing.assert_allclose(found.largest_error, 1.0, rtol=1e-4)
+
+
 def test_jax_value_and_grad_passes():
     assert check(jax.value_and_grad(lambda a: jnp.sum(jnp.sin(a))), jnp.arange(5.0))
     assert check(jax.value_and_grad(lambda a: a**3), 2.0).leaves[0].name == "parameters"
@@ -273,6 +278,25 @@ def test_a_steep_place_is_no_kink():
     assert not found.kinks
 
 
+def test_a_step_that_is_too_large_makes_no_kinks():
+    """The truncation error of a wide step is an error, no excuse for a wrong answer."""
+    sine = lambda off: lambda a: (jnp.sin(a), jnp.cos(a) + off)
+    for step in (0.01, 0.1, 0.5):
+        found = check(sine(0.002), 0.9, step=step)
+        assert not found and not found.kinks
+        assert check(sine(0.0), 0.9, step=step, tolerance=step**2)
+    assert not check(sine(0.0), 0.9, step=0.1).kinks
+
+
+@pytest.mark.parametrize("place", [0.02, 0.2, 1 / 3, 0.5, 0.8, 0.98])
+def test_a_corner_anywhere_inside_the_step_is_a_kink(place):
+    """At 1/3 of the step the gap between the slopes halves with it, as in a smooth place; the central quotients tell."""
+    both = jax.value_and_grad(lambda a: jax.nn.relu(a) + a**2)
+    found = check(both, place * 1e-4, step=1e-4, tolerance=1e-3)
+    assert found
+    assert len(found.kinks) == 1
+
+
 # The report
 
 
@@ -308,6 +332,7 @@ def test_the_report_names_every_leaf_with_its_numbers():
         ((jnp.sum, jnp.ones(2, complex)), {}, "complex parameters"),
         ((jnp.sum, jnp.ones(2)), {"step": 0.0}, "`step` of check_gradients is a positive number; got 0.0"),
         ((jnp.sum, jnp.ones(2)), {"tolerance": np.inf}, "`tolerance` of check_gradients is a positive number"),
+        ((jnp.sum, jnp.ones(2)), {"samples": True}, "`samples` of check_gradients is a positive integer; got True"),
         ((jnp.sum, jnp.ones(2)), {"samples": 0}, "`samples` of check_gradients is a positive integer; got 0"),
         ((lambda a: a, jnp.ones(2)), {}, r"one real number; the function returned float64 of the shape \(2,\)"),
         ((lambda a: 3, jnp.ones(2)), {}, "one real number; the function returned int64"),
@@ -346,3 +371,9 @@ def test_an_error_of_the_function_itself_is_not_hidden():
 
     with pytest.raises(TypeError, match="mine"):
         check(broken, jnp.ones(2))
+
+
+def test_where_there_are_only_kinks_nothing_is_said_to_be_right():
+    found = check(lambda a: (jnp.sum(jnp.abs(a)), jnp.zeros(2)), jnp.zeros(2))
+    assert len(found.kinks) == 2
+    assert "could not be checked" in str(found)

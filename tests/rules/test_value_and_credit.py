@@ -250,3 +250,9 @@ def test_verify_judges_by_the_named_loss():
     batch = examples((4,), "squared-error")
     found = verify(rules.FeedbackAlignment(), NETWORK, (batch.inputs, batch.targets), loss="bernoulli-cross-entropy")
     assert found.differs == ("linear1", "linear2")
+
+
+def test_inputs_of_another_width_are_refused():
+    network = networks.mlp([3, 5, 1], key=jr.key(0))
+    with pytest.raises(UserError, match="layer linear1 takes 3 numbers"):
+        rules.value_and_credit(rules.Backpropagation())(network, None, (np.ones((4, 2)), np.array([0, 1, 0, 1])))

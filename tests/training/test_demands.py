@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -15,7 +16,7 @@ from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, Backpropagation, Batch
 from ascribe.training import honor
 from ascribe.training.batches import epoch_indices
-from ascribe.training.loop import MEASURED
+from ascribe.training.loop import MEASURED, PROBE
 from ascribe.training.seeds import streams
 
 from ..cases import IMAGE, assert_identical, small_lenet
@@ -27,6 +28,11 @@ GIVEN = {"optimizer": "adam", "learning_rate": 0.1, "batch_size": tiny.BATCH}
 SHORT = {"epochs": 2, "batch_size": tiny.BATCH, "diagnostics": False}
 ENCODED = "inputs encoded by the rule (split-signs, constant-one)"
 CHANGED = "network changed by the rule"
+
+
+def heads(notes):
+    """The notes without what comes after the colon."""
+    return tuple(note.partition(": ")[0] for note in notes)
 
 
 def names(transforms):
@@ -69,7 +75,7 @@ def test_what_the_rule_asks_for_is_what_one_would_do_by_hand():
     encoded = data.encode("constant-one")
     by_hand = train(rule.adapt(network, encoded), encoded, rule, seeds=SEEDS, **SHORT)
     assert by_hand.notes == by_hand.encoding == ()
-    assert runs.notes == ("inputs encoded by the rule (constant-one)", CHANGED)
+    assert heads(runs.notes) == ("inputs encoded by the rule (constant-one)", CHANGED)
     assert names(runs.encoding) == ["constant-one"]
     assert runs.data is data
     for curve, values in by_hand.curves.items():
@@ -110,7 +116,7 @@ def test_only_what_is_missing_is_encoded(data, added, features):
     assert bool((demands.data.train.inputs >= 0).all())
     assert names(demands.data.transforms) == names(data.transforms) + added
     note = f"inputs encoded by the rule ({', '.join(added)})"
-    assert demands.notes == ((note, CHANGED) if added else (CHANGED,))
+    assert heads(demands.notes) == ((note, CHANGED) if added else (CHANGED,))
 
 
 def test_a_rule_with_an_encoding_and_one_without_are_compared_on_one_data_set():
@@ -125,6 +131,16 @@ def test_a_rule_with_an_encoding_and_one_without_are_compared_on_one_data_set():
     assert both.data is data
 
 
+def test_two_encodings_of_one_shape_are_two_data_sets():
+    data = tiny.data()
+    both = {name: rules.ForwardPass(transforms=names) for name, names in (("bare", ()), ("unit", ("unit-interval",)))}
+    options = {"network": "3", "seeds": SEEDS, "tune": 0, **SHORT}
+    together = compare(data, rules=both, **options)
+    for name, rule in both.items():
+        alone = compare(data, rules={name: rule}, **options)
+        np.testing.assert_array_equal(together.runs[name].train_loss, alone.runs[name].train_loss)
+
+
 def test_a_saved_and_loaded_run_predicts_the_same_from_raw_inputs(tmp_path, monkeypatch):
     plain(monkeypatch)
     data = tiny.data()
@@ -133,7 +149,7 @@ def test_a_saved_and_loaded_run_predicts_the_same_from_raw_inputs(tmp_path, monk
     saved = compare(data, rules=["forward-pass"], **options).runs["forward-pass"]
     loaded = ascribe.load(tmp_path / "record").runs["forward-pass"]
     assert names(loaded.encoding) == ["split-signs", "constant-one"]
-    assert loaded.notes == saved.notes == (ENCODED, CHANGED)
+    assert heads(loaded.notes) == heads(saved.notes) == (ENCODED, CHANGED)
     assert loaded.data.input_shape == data.input_shape
     np.testing.assert_array_equal(loaded.outputs(data.test.inputs), saved.outputs(data.test.inputs))
     np.testing.assert_array_equal(loaded.predict(data.test.inputs), saved.predict(data.test.inputs))
@@ -155,7 +171,7 @@ def test_a_factory_whose_layers_are_all_replaced_is_the_template():
     factory = lambda key: networks.mlp([2, 3, 1], activation="tanh", key=key)
     adapted = honor(rule, "forward-pass", factory, data, **GIVEN)
     template = honor(rule, "forward-pass", tiny.mlp(), data, **GIVEN)
-    assert adapted.notes == template.notes == (ENCODED, CHANGED)
+    assert heads(adapted.notes) == heads(template.notes) == (ENCODED, CHANGED)
     for seed in SEEDS:
         assert_identical(adapted.source(jr.key(seed)), template.source.initialize(jr.key(seed)))
 
@@ -260,7 +276,7 @@ def test_the_perceptron_is_its_algorithm_in_the_loop_s_order_whatever_it_was_giv
     data = tiny.data(features=6)
     runs = train(networks.mlp([6, 4, 1]), data, "perceptron", seeds=SEEDS, **(GIVEN | {"epochs": 60}))
     forced = ("optimizer forced to sgd", "learning_rate forced to 1.0", "batch_size forced to 1")
-    assert runs.notes == (CHANGED, *forced)
+    assert heads(runs.notes) == (CHANGED, *forced)
     assert runs.optimizer == "sgd"
     np.testing.assert_array_equal(runs.learning_rates, [1.0, 1.0])
     x, labels = data.train.inputs.astype(np.float64), data.train.targets
@@ -319,7 +335,7 @@ def measured_by_hand(data, network, seed, rate, epochs):
         before = network
         for indices in epoch_indices(jr.fold_in(keys.batches, epoch), len(x), tiny.BATCH):
             network = step(network, indices)
-        rows.append([weight(before), weight(network), weight(step(network, jnp.arange(tiny.BATCH)))])
+        rows.append([weight(before), weight(network), weight(step(network, jnp.arange(min(PROBE, len(x)))))])
     return np.array(rows).T
 
 
@@ -377,3 +393,30 @@ def test_a_metric_with_the_name_of_another_curve_is_refused(name):
 def test_a_metric_that_is_no_single_number_is_refused(value):
     with pytest.raises(UserError, match="a metric is one number under a name of its own; Mine gives 'speeds'"):
         train(tiny.mlp(), tiny.data(), with_metrics({"speeds": value}), **(SHORT | {"diagnostics": True}))
+
+
+class Odd(AbstractRule):
+    """Returns what the contract does not know."""
+
+    wrong: str = eqx.field(static=True, default="adapt")
+
+    def adapt(self, network, data):
+        return None if self.wrong == "adapt" else network
+
+    def metrics(self, trainables, state, batch, *, before, after):
+        return [1.0]
+
+    def __call__(self, network, state, batch, *, key):
+        return Backpropagation()(network, state, batch, key=key)
+
+
+@pytest.mark.parametrize(("wrong", "sentence"), [("adapt", "returns a Network"), ("metrics", "returns a dict")])
+def test_a_hook_that_returns_something_else_is_told_so(wrong, sentence):
+    with pytest.raises(UserError, match=sentence):
+        ascribe.train(tiny.mlp(), tiny.data(), Odd(wrong), epochs=1, seeds=1)
+
+
+def test_a_direction_is_told_from_more_than_one_example():
+    """The perceptron's batch is one example; its probe is not, so that its angle says something in every epoch."""
+    runs = ascribe.train(tiny.mlp(), tiny.data(), "perceptron", epochs=2, seeds=2)
+    assert np.all(np.isfinite(runs.gradient_angle)) and np.all(runs.gradient_angle > 0)

@@ -114,7 +114,7 @@ def _print(found: dict[Any, Any], page: Path) -> None:
     for entry, result in found.items():
         console.print(Text.assemble((entry.name, "bold"), f": {entry.title} ({entry.source})"))
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
-        for column in ("what is checked", "the document", "here", ""):
+        for column in ("what is checked", "expected", "here", ""):
             table.add_column(column)
         for check in result.checks:
             outcome = Text("pass", style="green") if check.passed else Text("fail", style="bold red")

@@ -188,11 +188,13 @@ class Dataset:
 
         **Arguments:**
 
-        - `names`: of `datasets.TRANSFORMS`; or a `Transform`, which is applied as it was fitted.
+        - `names`: of `datasets.TRANSFORMS`, or one list of them; or a `Transform`, which is applied as it was fitted.
 
         Raises `UserError` for an unknown name, for training inputs that are not finite, and for `unit-interval` after
         `constant-one`, whose ones it would make zeros.
         """
+        if len(names) == 1 and isinstance(names[0], list | tuple):
+            names = tuple(names[0])
         transform_names([name for name in names if not isinstance(name, Transform)])
         data = self
         for name in names:

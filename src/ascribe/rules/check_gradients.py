@@ -88,6 +88,8 @@ class GradientCheck:
 
     def __str__(self) -> str:
         found = f"differs from the gradient in {', '.join(self.differs)}" if self.differs else "is the gradient here"
+        if not self.differs and all(leaf.checked == 0 for leaf in self.leaves):
+            found = "could not be checked: there are only kinks here"
         lines, width = [f"{self.checked} {found}"], max(12, *(len(leaf.name) for leaf in self.leaves))
         for leaf in self.leaves:
             line = f"  {leaf.name:>{width}}: largest error {leaf.error:.1e}"
@@ -135,7 +137,8 @@ def check_gradients(
     Everything is computed in float64, whatever the parameters are; only where the function refuses that, in its own type.
     An error is relative to the largest entry of its leaf, or to the rounding error of the quotients over `tolerance` if
     that is more. Where the quotients of Δ and Δ/2 do not agree, or the slopes below and above stay apart as Δ halves, there
-    is a kink (ReLU at 0, a threshold): it is reported apart if the answer lies between the two slopes.
+    is a kink (ReLU at 0, a threshold): it is reported apart if the answer lies between the two slopes. A larger `step` wants
+    a larger `tolerance`, for its truncation error Δ²/6 ∂³E/∂θ_i³ counts as an error.
 
     **Raises:** `UserError` for what is neither rule nor function, gradients of another tree, and numbers that are not finite.
     """
@@ -238,12 +241,15 @@ def _compare(
     name: str, leaf: np.ndarray, places: np.ndarray, found: Quotients, noise: float, tolerance: float
 ) -> tuple[LeafCheck, list[Kink]]:
     """One leaf's row and kinks. In a smooth place the central quotients of Δ and Δ/2 differ by Δ² and the gap between the
-    one-sided ones halves with Δ; at a corner the gap stays, at a jump it doubles."""
+    one-sided ones halves with Δ; at a corner the gap stays, at a jump it doubles, and where it halves because the corner
+    lies inside the step, the central quotients differ by a quarter of it."""
     ours = leaf.ravel()[places]
     size = max(np.max(np.abs(ours)), np.max(np.minimum(np.abs(found.below), np.abs(found.above))), noise / tolerance)
     allowed = max(tolerance * size, float(np.finfo(np.float64).tiny))
     off, gap = np.abs(ours - found.central), np.abs(found.above - found.below)
-    rough = (np.abs(found.central - found.half) > allowed) | ((gap > allowed) & (np.abs(found.half_gap) > 0.75 * gap))
+    moved = np.abs(found.central - found.half)
+    smooth = (moved <= 0.1 * gap) & (np.abs(found.half_gap - (found.above - found.below) / 2) <= 0.1 * gap)
+    rough = ((moved > allowed) & ~smooth) | ((gap > allowed) & (np.abs(found.half_gap) > 0.75 * gap))
     kink = rough & (off <= np.maximum(gap, np.abs(found.half_gap)) + allowed)
     index = [tuple(int(k) for k in np.unravel_index(place, leaf.shape)) for place in places]
     corners = [
@@ -353,7 +359,7 @@ def _check_arguments(checked: Any, parameters: Any, batch: Any, loss: Any, optio
         if options[name] is not None and not 0 < options[name] < math.inf:
             raise UserError(f"`{name}` of check_gradients is a positive number; got {options[name]!r}.")
     samples = options["samples"]
-    if samples is not None and (not isinstance(samples, int) or samples < 1):
+    if samples is not None and (not isinstance(samples, int) or isinstance(samples, bool) or samples < 1):
         raise UserError(f"`samples` of check_gradients is a positive integer; got {samples!r}.")
 
 

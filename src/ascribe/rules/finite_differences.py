@@ -39,7 +39,7 @@ class FiniteDifferences(AbstractRule):
     limit: int = eqx.field(static=True, default=1000)
 
     def __check_init__(self):
-        if not isinstance(self.limit, int) or self.limit < 1:
+        if not isinstance(self.limit, int) or isinstance(self.limit, bool) or self.limit < 1:
             raise UserError(f"`limit` of FiniteDifferences is a positive integer; got {self.limit!r}.")
 
     def adapt(self, network: Network, data: Any) -> Network:
@@ -48,7 +48,7 @@ class FiniteDifferences(AbstractRule):
         if count > self.limit:
             raise UserError(
                 f"finite differences evaluate the network twice per parameter: this one has {count:,} and the limit is "
-                f"{self.limit:,}; use a smaller network, as 16, or FiniteDifferences(limit={-(-count // 1000) * 1000})."
+                f"{self.limit:,}; use a smaller network, or, in Python, FiniteDifferences(limit={-(-count // 1000) * 1000})."
             )
         return network
 

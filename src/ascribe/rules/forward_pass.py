@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ascribe.datasets.transforms import transform_names
 from ascribe.errors import UserError
 from ascribe.losses import BERNOULLI_CROSS_ENTROPY
 from ascribe.networks import Activation, Linear, Network, Shift, Tape, record
@@ -19,6 +20,7 @@ from .base import AbstractRule, Batch, Credit, hyperparameter
 OFFSET = -0.001
 """What `stabilized` adds to the output (equation 11)."""
 
+FLAGS = ("flip_label", "adaptive_rate", "error_scaled", "stabilized", "natural")
 CHOICES = {"input_activation": ("always", "nonzero"), "inactive": ("all", "positive", "none")}
 
 
@@ -62,7 +64,7 @@ class ForwardPass(AbstractRule):
     **Needs** a bias-free network of dense layers with ReLU (or clipped ReLU) and one logit, and inputs that are not negative;
     `adapt` and `encoding` give `train` and `compare` both: inputs of either sign are split into relu(x) and relu(-x), and a
     constant 1 takes the place of the bias. There is no limit in which this is backpropagation. For non-negative weights,
-    plain SGD at rate 1 and one example with y = 1, (13) off, one step multiplies F(x) by (1 + λ)^L exactly.
+    plain SGD at rate 1 and one example with y = 1, without (10), (13) and (14), one step multiplies F(x) by (1 + λ)^L exactly.
 
     **Raises:** `UserError` for other networks, options or targets.
     """
@@ -74,7 +76,9 @@ class ForwardPass(AbstractRule):
     error_scaled: bool = eqx.field(static=True, default=True)
     stabilized: bool = eqx.field(static=True, default=False)
     natural: bool = eqx.field(static=True, default=True)
-    transforms: tuple[str, ...] | None = eqx.field(static=True, default=None)
+    transforms: tuple[str, ...] | None = eqx.field(
+        static=True, default=None, converter=lambda names: None if names is None else transform_names(names)
+    )
     scaling: Scalar = hyperparameter(1.0, "(0, 1]")
     epsilon: Scalar = hyperparameter(1.0, "(0, inf)")
     sign_threshold: Scalar = hyperparameter(0.003, "[0, inf)")
@@ -85,6 +89,9 @@ class ForwardPass(AbstractRule):
         for name, known in CHOICES.items():
             if getattr(self, name) not in known:
                 raise UserError(f"`{name}` is {' or '.join(known)}; got {getattr(self, name)!r}.")
+        for name in FLAGS:
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(f"`{name}` is True or False; got {getattr(self, name)!r}.")
 
     def encoding(self, data: Any) -> tuple[str, ...]:
         """`transforms`; without them, signs split where there is a negative input, and a constant 1 for the bias."""
@@ -193,7 +200,8 @@ class ForwardPass(AbstractRule):
     ) -> dict[str, Array]:
         """`activated_share/LAYER`: of the probe batch's neurons; `sign_changes`: the share of weights whose sign the epoch
         changed; `trust_region_ratio`: the median of F_new(x)/F_old(x) over the probe batch for one more step on it, and
-        `trust_region_share` how many lie in [(1 - λ)^L, (1 + λ)^L] (the text after equation 13)."""
+        `trust_region_share` how many lie in [(1 - λ)^L, (1 + λ)^L] (the text after equation 13), both without the examples
+        that silence the network, whose F_old is 0."""
         tape, names = self._forward(trainables, batch.inputs)
         dtype = tape.output.dtype
         found = {}
@@ -203,10 +211,12 @@ class ForwardPass(AbstractRule):
             found[f"activated_share/{trainables.names[activation]}"] = share
         signs = [jnp.ravel((trainables[name].weight < 0) != (before[name].weight < 0)) for name in names]
         found["sign_changes"] = jnp.mean(jnp.concatenate(signs).astype(dtype))
-        ratio = _logits(self._forward(after, batch.inputs)[0], after) / _logits(tape, trainables)
+        old, new = _logits(tape, trainables), _logits(self._forward(after, batch.inputs)[0], after)
+        known = old != 0
+        ratio = jnp.where(known, new / old, jnp.nan)
         low, high = ((1 + sign * self.scaling.astype(dtype)) ** len(names) for sign in (-1, 1))
-        found["trust_region_ratio"] = jnp.median(ratio)
-        found["trust_region_share"] = jnp.mean(((ratio >= low) & (ratio <= high)).astype(dtype))
+        found["trust_region_ratio"] = jnp.nanmedian(ratio)
+        found["trust_region_share"] = jnp.mean(((ratio >= low) & (ratio <= high)).astype(dtype), where=known)
         return found
 
 
@@ -230,20 +240,7 @@ class ForwardPassOneVersusRest(ForwardPass):
 
     def trainables(self, network: Network, data: Any, *, key: Key) -> Network:
         """The same weights inside the blocks, as large as a network of one class draws them, and 0 between them."""
-        classes = network.outputs
-
-        def blocks(weight: Array) -> Array:
-            fan_out, fan_in = weight.shape
-            if fan_out % classes or fan_in % classes:
-                raise UserError(
-                    f"the hidden layers hold one block a class: their sizes are multiples of {classes}; got {weight.shape}."
-                )
-            rows, columns = jnp.arange(fan_out) * classes // fan_out, jnp.arange(fan_in) * classes // fan_in
-            return jnp.where(rows[:, None] == columns[None, :], weight * classes**0.5, 0)
-
-        inner = [network.index(name) for name in network.synaptic[1:]]
-        weights = lambda n: [n.layers[i].weight for i in inner]
-        return eqx.tree_at(weights, network, [blocks(weight) for weight in weights(network)]) if inner else network
+        return _blocks(network, network.outputs**0.5)
 
     def _errors(self, output: Array, t: Array, batch: Batch) -> Array:
         one_class = lambda z, y: BERNOULLI_CROSS_ENTROPY.value_from_logits(z[:, None], y[:, None])
@@ -251,7 +248,26 @@ class ForwardPassOneVersusRest(ForwardPass):
 
     def after_update(self, trainables: Network, state: PyTree) -> tuple[Network, PyTree]:
         moved, state = super().after_update(trainables, state)
-        return jax.tree.map(lambda old, new: jnp.where(old == 0, 0, new), trainables, moved), state
+        return _blocks(moved, 1.0), state
+
+
+def _blocks(network: Network, scale: float) -> Network:
+    """The network with 0 between the blocks of different classes, and what is inside them times `scale`; its first layer
+    as it is, since every class sees all inputs."""
+    classes = network.outputs
+
+    def inside(weight: Array) -> Array:
+        fan_out, fan_in = weight.shape
+        if fan_out % classes or fan_in % classes:
+            raise UserError(
+                f"the hidden layers hold one block a class: their sizes are multiples of {classes}; got {weight.shape}."
+            )
+        rows, columns = jnp.arange(fan_out) * classes // fan_out, jnp.arange(fan_in) * classes // fan_in
+        return jnp.where(rows[:, None] == columns[None, :], weight * scale, 0)
+
+    inner = [network.index(name) for name in network.synaptic[1:]]
+    weights = lambda n: [n.layers[i].weight for i in inner]
+    return eqx.tree_at(weights, network, [inside(weight) for weight in weights(network)]) if inner else network
 
 
 def _spread(values: Array, width: int, *, axis: int) -> Array:

@@ -120,6 +120,8 @@ def get(name: str, **options: Any) -> AbstractRule:
     `name` is a registered name, a beginning that only one of them has (`backprop`), or `PATH.py:Class` for a rule of
     your own (`PATH.py` alone if the file defines one rule). A file is Python code and is run.
     """
+    if not isinstance(name, str):
+        raise UserError(f"a rule's name is a text, as in 'backpropagation'; got {name!r}.")
     path, attribute = (name, "") if ".py:" not in name else (name[: name.rindex(":")], name[name.rindex(":") + 1 :])
     if path.endswith(".py"):
         return _build(name, _class_of_file(Path(path), attribute), options)

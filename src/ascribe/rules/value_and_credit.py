@@ -10,7 +10,7 @@ import jax.random as jr
 
 from ascribe import losses
 from ascribe.errors import UserError
-from ascribe.networks import Network
+from ascribe.networks import Network, check_input
 from ascribe.types import PyTree, Scalar
 
 from .base import AbstractRule, Batch, Credit, Trainables, network_of
@@ -27,6 +27,7 @@ def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None
         raise UserError("a batch is an ascribe.Batch or a pair (inputs, targets) of arrays.") from error
     if len(inputs) != len(targets):
         raise UserError(f"a batch has one target an example; got {len(inputs)} inputs and {len(targets)} targets.")
+    check_input(network, inputs.shape[1:])
     dtype = network.weights[network.synaptic[0]].dtype
     inputs = inputs.astype(dtype)
     labels = not jnp.issubdtype(targets.dtype, jnp.floating)

@@ -56,8 +56,10 @@ def honor(
     if encoding:
         notes.append(f"inputs encoded by the rule ({', '.join(transform.name for transform in encoding)})")
     adapted = rule.adapt(template, encoded)
+    if not isinstance(adapted, Network):
+        raise UserError(f"`adapt` of the rule {name} returns a Network; it returned {type(adapted).__name__}.")
     if adapted.config() != template.config():
-        notes.append("network changed by the rule")
+        notes.append(f"network changed by the rule: {adapted}")
         source = adapted if isinstance(source, Network) else _adapting(rule, source, encoded)
     for setting, value in rule.forced.items():
         if setting not in FORCIBLE:

@@ -5,7 +5,7 @@ nothing of runs side by side: `devices.py` maps them over the run axis.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -27,6 +27,9 @@ from .optimizers import transformation
 from .seeds import streams
 
 NetworkSource = Network | Callable[[Key], Network]
+PROBE = 32
+"""The least number of examples on which gradients are compared."""
+
 MEASURED = ("train_", "validation_", "test_", "gradient_", "feedback_", "area_")
 """How the names of the curves and scores begin that every rule has."""
 
@@ -195,7 +198,7 @@ def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key,
     scores = evaluate(network, state.network_state, data.validation, settings.loss)
     found = {f"validation_{name}": value for name, value in scores.items()}
     if settings.diagnostics:
-        count = min(settings.batch_size, data.train.inputs.shape[0])
+        count = _probe_size(settings, data)
         probe = take(settings, data, jnp.arange(count), state.network_state)
         ours = network_of(credit_of(run.rule, state, probe, key).gradients)
         theirs = Backpropagation()(network, None, probe, key=key).gradients
@@ -205,14 +208,24 @@ def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key,
     return found
 
 
+def _probe_size(settings: Settings, data: Data) -> int:
+    """As many examples as a batch has, and more where that is too few to tell a direction from."""
+    return min(max(settings.batch_size, PROBE), data.train.inputs.shape[0])
+
+
 def _own_metrics(settings: Settings, run: Run, state: RunState, data: Data, key: Key, before: Any) -> dict[str, Array]:
     """What the rule measures of itself. The step on the probe batch is tried for it, and not taken."""
     if type(run.rule).metrics is AbstractRule.metrics:
         return {}
-    count = min(settings.batch_size, data.train.inputs.shape[0])
+    count = _probe_size(settings, data)
     tried, _ = step(settings, run, state, data, jnp.arange(count), key)
     probe = take(settings, data, jnp.arange(count), state.network_state)
     measured = run.rule.metrics(state.trainables, state.rule_state, probe, before=before, after=tried.trainables)
+    if not isinstance(measured, Mapping):
+        kind = type(measured).__name__
+        raise UserError(
+            f"`metrics` returns a dict of names to numbers; that of {type(run.rule).__name__} returned a {kind}."
+        )
     found = {name: jnp.asarray(value) for name, value in measured.items()}
     taken = [name for name, value in found.items() if name.startswith(MEASURED) or value.shape != ()]
     if taken:

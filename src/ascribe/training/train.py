@@ -327,9 +327,10 @@ def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
     if not isinstance(rule, AbstractRule):
         raise UserError(f"a rule is a name or an ascribe.rules.AbstractRule; got {type(rule).__name__}.")
     if data.task not in rule.tasks:
+        two = data.task == "classification" and "binary" in rule.tasks
         raise UserError(
             f"the rule {name} cannot do {data.task} ({data.name}): it does {', '.join(rule.tasks)}; "
-            f"leave it out or choose other data."
+            f"leave it out or choose {'two of the classes' if two else 'other data'}."
         )
 
 
