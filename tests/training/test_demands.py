@@ -351,7 +351,9 @@ def test_own_metrics_are_curves_with_the_values_of_a_loop_by_hand():
         np.testing.assert_allclose(runs.networks["linear1"].weight[i, 0, 0], now[-1], rtol=1e-10)
     np.testing.assert_array_equal(runs.curves["steps"], [[tiny.STEPS * (e + 1) for e in range(epochs)]] * 2)
     np.testing.assert_array_equal(runs.first_input, np.full((2, epochs), data.train.inputs[0, 0], float))
-    np.testing.assert_array_equal(runs.last_input, np.full((2, epochs), data.train.inputs[tiny.BATCH - 1, 0], float))
+    np.testing.assert_array_equal(
+        runs.last_input, np.full((2, epochs), data.train.inputs[min(PROBE, tiny.TRAIN) - 1, 0], float)
+    )
     np.testing.assert_array_equal(runs.constant, np.full((2, epochs), 1.5))
 
 
