@@ -99,7 +99,7 @@ RULES = {
     ),
     "too many parameters for the rule": (
         "moons --rules backprop,finite-differences",
-        ["finite differences", "4,417", "limit is 1,000", "as 16"],
+        ["finite differences", "4,417", "limit is 1,000", "smaller network"],
     ),
     "regression for the perceptron": ("sine --rules perceptron", ["perceptron", "cannot do regression", "binary"]),
     "rule for another task": ("digits --rules ./rule.py:Mine", ["rule:Mine", "cannot do classification", "binary"]),
