@@ -5,10 +5,9 @@
 Run: `python benchmarks/direct_feedback.py`
 """
 
-import jax
 import jax.random as jr
-from measure import alternate, floating_point_operations, ratio, report
-from ours import training
+from measure import alternate, ratio, report
+from ours import race
 
 from ascribe.networks import mlp
 
@@ -20,14 +19,8 @@ def main():
     network = mlp([784, *[1024] * 6, 10])
     inputs, targets = jr.normal(key, (2048, 784)), jr.randint(key, (2048,), 0, 10)
     batches = jr.randint(key, (STEPS, BATCH), 0, 2048)
-    programs, operations = {}, {}
-    for rule in ("direct-feedback-alignment", "backpropagation"):
-        state, run, data, train = training(network, rule, inputs, targets, batch_size=BATCH)
-        compiled = jax.jit(train).lower(state, run, data, batches, key).compile()
-        operations[rule] = floating_point_operations(compiled)
-        programs[rule] = lambda compiled=compiled, a=(state, run, data, batches, key): jax.block_until_ready(
-            compiled(*a)
-        )
+    names = ("direct-feedback-alignment", "backpropagation")
+    programs, operations = race(network, names, inputs, targets, batches, key, batch_size=BATCH)
     times = alternate(programs)
     report(
         "784-6×1024-10, batch 512, SGD",

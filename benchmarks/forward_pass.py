@@ -6,11 +6,10 @@ layer two), the forward-pass rule two.
 Run: `python benchmarks/forward_pass.py`
 """
 
-import jax
 import jax.numpy as jnp
 import jax.random as jr
-from measure import alternate, floating_point_operations, ratio, report
-from ours import training
+from measure import alternate, ratio, report
+from ours import race
 
 from ascribe.networks import mlp
 
@@ -23,14 +22,8 @@ def main():
         network = mlp([inputs_count, *[1024] * 4, 1], bias=False)
         inputs = jnp.maximum(jr.normal(key, (2048, inputs_count)), 0)
         targets, batches = jr.randint(key, (2048,), 0, 2), jr.randint(key, (STEPS, BATCH), 0, 2048)
-        programs, operations = {}, {}
-        for rule in ("forward-pass", "backpropagation"):
-            state, run, data, train = training(network, rule, inputs, targets, batch_size=BATCH)
-            compiled = jax.jit(train).lower(state, run, data, batches, key).compile()
-            operations[rule] = floating_point_operations(compiled)
-            programs[rule] = lambda compiled=compiled, a=(state, run, data, batches, key): jax.block_until_ready(
-                compiled(*a)
-            )
+        names = ("forward-pass", "backpropagation")
+        programs, operations = race(network, names, inputs, targets, batches, key, batch_size=BATCH)
         times = alternate(programs)
         claims = {
             "forward-pass step / backpropagation step": (ratio(times, *programs), "<=", wanted),

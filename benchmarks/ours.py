@@ -3,10 +3,24 @@
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+from measure import floating_point_operations
 
 from ascribe import losses, rules
 from ascribe.training import loop, optimizers
 from ascribe.training.evaluate import Examples
+
+
+def race(network, names, inputs, targets, batches, key, *, batch_size):
+    """The compiled scans of several rules on one network, by name, and the floating-point operations that XLA counts."""
+    programs, operations = {}, {}
+    for rule in names:
+        state, run, data, train = training(network, rule, inputs, targets, batch_size=batch_size)
+        compiled = jax.jit(train).lower(state, run, data, batches, key).compile()
+        operations[rule] = floating_point_operations(compiled)
+        programs[rule] = lambda compiled=compiled, a=(state, run, data, batches, key): jax.block_until_ready(
+            compiled(*a)
+        )
+    return programs, operations
 
 
 def training(network, rule, inputs, targets, *, optimizer="sgd", batch_size, learning_rate=0.01):

@@ -129,13 +129,20 @@ def test_statement_claims_what_holds():
 
 
 def test_statement_says_when_rules_had_settings_of_their_own():
-    sentence = "Rules marked in the notes ran with settings of their own."
+    sentence = "Where the notes say so, a rule ran with a network, inputs or settings of its own instead."
     comparison = make_comparison()
     comparison.runs["perturbation"].notes = ("tuned rate at the end of its range",)
     assert sentence not in " ".join(statement(comparison))
     for note in ("batch_size forced to 1", "network changed by the rule", "inputs encoded by the rule (constant-one)"):
         comparison.runs["perturbation"].notes = (note,)
         assert sentence in " ".join(statement(comparison))
+
+
+def test_statement_says_that_a_rule_with_a_forced_rate_was_not_tuned():
+    comparison = make_comparison()
+    del comparison.tuning[next(iter(comparison.tuning))]
+    words = " ".join(statement(comparison))
+    assert "rules that force them were not tuned" in words and "budgets of the rules differ" not in words
 
 
 def test_transforms_are_facts_by_their_names():

@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-COLUMNS = ("What is checked", "The document", "Here", "Outcome")
+COLUMNS = ("What is checked", "Expected", "Here", "Outcome")
 
 
 def sheet(title: str, entries: Sequence[dict[str, Any]]) -> str:

@@ -53,12 +53,16 @@ def _protocol(comparison: Comparison) -> str:
             "each, chosen by validation score."
         )
     elif tuning:
-        words.append("Hyperparameters were chosen by validation score; the tuning budgets of the rules differ.")
+        words.append(
+            "Hyperparameters were chosen by validation score, with equal budgets; rules that force them were not tuned."
+            if len(budgets) == 1
+            else "Hyperparameters were chosen by validation score; the tuning budgets of the rules differ."
+        )
     else:
         words.append("Nothing was tuned: the rules ran with the hyperparameters that they were given.")
     notes = [note for runs in comparison.runs.values() for note in runs.notes]
     if any(word in note for note in notes for word in ("forced", "changed by the rule", "encoded by the rule")):
-        words.append("Rules marked in the notes ran with settings of their own.")
+        words.append("Where the notes say so, a rule ran with a network, inputs or settings of its own instead.")
     words.append("The test split was used once, for the scores below.")
     return " ".join(words)
 

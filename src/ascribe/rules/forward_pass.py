@@ -35,7 +35,7 @@ class ForwardPass(AbstractRule):
         2.  i activated, j did not  Δw_ij = λ(2y - 1)|w_ij|
         3.  i did not activate      Δw_ij = 0
 
-    The gradient is the mean of Δw over the batch, and any Optax optimizer descends it. With masks a (0 or 1) and one
+    The gradient is the mean of Δw over the batch, and any Optax optimizer descends it. With masks pre and post (0 or 1) and one
     coefficient c_n = λ_n(1 - 2y_n)/N an example, a layer's gradient is |W| ⊙ Σ_n c_n (post_n preᵀ_n - (1 - post_n) preᵀ_n):
     one matrix product, the layers independent of each other.
 
@@ -59,7 +59,8 @@ class ForwardPass(AbstractRule):
     **(8) and (13) belong together**: 1/z^L turns the sign of the whole update where z^L < 0, and the flip turns the last
     layer's back. Then the hidden layers make the output larger where its sign is right and smaller where it is wrong, and the
     last layer moves it towards the label. With exactly one of them on, the examples with z^L < 0 push the wrong way, and
-    nothing is learned. Both default to on. The other defaults are the best that we measured (docs/forward-pass.md).
+    little or nothing is learned. Both default to on. No other combination that we measured is better by more than noise
+    (docs/forward-pass.md).
 
     **Needs** a bias-free network of dense layers with ReLU (or clipped ReLU) and one logit, and inputs that are not negative;
     `adapt` and `encoding` give `train` and `compare` both: inputs of either sign are split into relu(x) and relu(-x), and a
