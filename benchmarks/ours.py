@@ -30,7 +30,8 @@ def training(network, rule, inputs, targets, *, optimizer="sgd", batch_size, lea
     settings = loop.Settings(optimizers.factory(optimizer), loss, 1, batch_size, diagnostics=False)
     examples = Examples(inputs, targets, jnp.ones(1))
     data = loop.Data(examples, Examples(inputs[:8], targets[:8], jnp.ones(1)))
-    run = loop.Run(rules.get(rule), jnp.asarray(learning_rate), jnp.asarray(0, jnp.uint32))
+    rule = rules.get(rule) if isinstance(rule, str) else rule
+    run = loop.Run(rule, jnp.asarray(learning_rate), jnp.asarray(0, jnp.uint32))
     network = network.initialize(jr.key(0))
     state = jax.jit(lambda run, data: loop.initialize(settings, network, run, data))(run, data)
 

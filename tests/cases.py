@@ -87,8 +87,12 @@ LAST_LAYER = {
     "forward-pass": None,  # the label decides the sign of a step and the weight its size, in the last layer too
     "forward-pass-one-versus-rest": None,  # the same
     "perceptron": None,  # the gradient of another criterion than the loss
+    "relaxed-identity": None,  # at the relaxed activations; exact at the forward ones (tests/limits)
+    "relaxed-identity-transient": None,  # the same
 }
 """The rules whose gradient of the last layer is not the loss's, to `EXACT`; None: another one altogether."""
+AT_THE_END = {"relaxed-identity": ("ridge",), "relaxed-identity-transient": ("ridge",)}
+"""Hyperparameters that no single step shows, because they act after the last epoch (tests/references)."""
 
 
 class Applied(NamedTuple):

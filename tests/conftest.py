@@ -30,3 +30,12 @@ def getkey():
     """A function that returns another key at each call, the same ones in every test."""
     keys = iter(jr.split(jr.key(0), 1000))
     return lambda: next(keys)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def programs_are_forgotten():
+    """Linux allows a process 65,530 memory maps, and every compiled program takes some: a long session would crash."""
+    yield
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_text(encoding="utf-8").count("\n") > 20_000:
+        jax.clear_caches()

@@ -179,7 +179,15 @@ def compare(
 
     placed: dict[Any, Any] = {}
     width = max(len(seeds), devices.count())
-    experiments = {name: plan.experiment(width, placed, listener) for name, plan in plans.items()}
+    experiments: dict[str, Experiment] = {}
+    for name in list(plans):
+        try:
+            experiments[name] = plans[name].experiment(width, placed, listener)
+        except UserError as error:  # such as: what it keeps for every example does not fit into memory
+            if rules is not None or len(plans) == 1:
+                raise
+            left_out[name] = str(error)
+            del plans[name]
     _compile_all(experiments, plans)
     runs: dict[str, Runs] = {}
     tunings: dict[str, Tuning] = {}

@@ -19,7 +19,7 @@ from ascribe.errors import UserError
 from ascribe.rules import Credit, network_of
 from ascribe.training.loop import MEASURED
 
-from ..cases import applied, assert_close, assert_identical, cells, last_layer_tolerance, shake, to_float32
+from ..cases import AT_THE_END, applied, assert_close, assert_identical, cells, last_layer_tolerance, shake, to_float32
 
 RUNS = 3
 
@@ -151,8 +151,11 @@ def test_same_key_same_answer_and_the_second_call_does_not_recompile(cell):
 def test_a_new_hyperparameter_does_not_recompile(cell):
     """Half of it, or a twentieth where it is 0, gives another answer by the same program."""
     leaves, structure = jax.tree.flatten(cell.rule)
+    named = [path[0].name for path, _ in jax.tree_util.tree_leaves_with_path(cell.rule)]
     for i, leaf in enumerate(leaves):
         assert isinstance(leaf, jax.Array)
+        if named[i] in AT_THE_END.get(cell.name, ()):
+            continue
         other = structure.unflatten([*leaves[:i], jnp.where(leaf == 0, 0.05, 0.5 * leaf), *leaves[i + 1 :]])
         answer = cell.compiled(other, cell.stack)
         same = [

@@ -13,7 +13,7 @@ from scipy import stats
 from ascribe.datasets.transforms import fit
 from ascribe.report import figures, rows, save_figures
 from ascribe.report.figures import specification
-from ascribe.report.landscapes import _picture
+from ascribe.report.landscapes import picture as drawn
 from ascribe.report.series import epochs_shown, series
 from ascribe.report.theme import INK, rule_colors
 
@@ -181,12 +181,12 @@ def test_a_name_that_looks_like_a_number_stays_a_name():
 def test_landscape_pictures():
     certain = np.zeros((4, 6, 2))
     certain[:, :3, 0] = certain[:, 3:, 1] = 1.0
-    picture = _picture(certain, ())
+    picture = drawn(certain, ())
     blue, orange = picture[0, 0].astype(int), picture[0, -1].astype(int)
     assert blue[2] > blue[0] and orange[0] > orange[2]
     np.testing.assert_array_equal(picture[0, 2], [70, 70, 70])
-    np.testing.assert_array_equal(_picture(np.full((2, 2, 2), np.nan), ()), np.full((2, 2, 3), 225))
-    three = _picture(np.eye(3)[None], ("#ff0000", "#00ff00", "#0000ff"))
+    np.testing.assert_array_equal(drawn(np.full((2, 2, 2), np.nan), ()), np.full((2, 2, 3), 225))
+    three = drawn(np.eye(3)[None], ("#ff0000", "#00ff00", "#0000ff"))
     assert [int(np.argmax(three[0, place])) for place in range(3)] == [0, 1, 2]
 
 

@@ -167,7 +167,7 @@ def test_convolutional_runs_in_turn_equal_those_at_once(monkeypatch):
     assert devices.one_after_another(Network(layers)) == (jax.default_backend() == "cpu")
     found = []
     for in_turn in (True, False):
-        monkeypatch.setattr(devices, "one_after_another", lambda network, answer=in_turn: answer)
+        monkeypatch.setattr(devices, "one_after_another", lambda network, size=0, answer=in_turn: answer)
         found.append(trained(Network(layers), dataset))
     for name in ("train_loss", "validation_loss", "test_loss"):
         np.testing.assert_allclose(getattr(found[0], name), getattr(found[1], name), rtol=1e-10, err_msg=name)

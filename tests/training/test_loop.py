@@ -239,7 +239,7 @@ def test_parts_have_the_optimizers_of_their_labels():
 @pytest.mark.parametrize("optimizer", list(optimizers.OPTIMIZERS))
 def test_every_optimizer_by_name_descends_a_bowl(optimizer):
     low, high = optimizers.search_range(optimizer)
-    made = optimizers.transformation(optimizers.factory(optimizer), jnp.asarray(np.sqrt(low * high)), None)
+    made = optimizers.transformation(optimizers.factory(optimizer), jnp.asarray(np.sqrt(low * high)))
     x = jnp.asarray([1.0, -2.0])
     state = made.init(x)
     with jax.numpy_dtype_promotion("standard"):
@@ -271,3 +271,13 @@ def test_the_credit_s_loss_is_the_one_before_the_step():
     y = np.asarray(start(jnp.asarray(dataset.train.inputs, float)))
     wanted = 0.5 * np.mean((y - dataset.train.targets) ** 2)
     np.testing.assert_allclose(runs.train_loss, [[wanted]], rtol=1e-12)
+
+
+def test_rprop_steps_at_once_and_skips_the_step_after_a_change_of_sign():
+    """Worked by hand: 0.1, then 1.2 times as far; the sign changes: half as far, skipped once, then taken."""
+    optimizer = optimizers.OPTIMIZERS["rprop"](jnp.asarray(0.1))
+    state, steps = optimizer.init(jnp.asarray(0.0)), []
+    for gradient in (3.0, 0.01, -2.0, -1e-30, 0.0):
+        step, state = optimizer.update(jnp.asarray(gradient), state)
+        steps.append(float(step))
+    assert steps == pytest.approx([-0.1, -0.12, 0.0, 0.06, 0.0])

@@ -4,10 +4,12 @@ A small plain gradient step along a rule's gradient lowers the loss as long as i
 (Lillicrap et al. 2016, figure 2).
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from ascribe.networks import Network
+from ascribe.networks import Network, Stack
 from ascribe.types import Array, PyTree, Scalar
 
 
@@ -42,11 +44,24 @@ def gradient_alignment(gradients: Network, reference: Network) -> dict[str, Arra
     **Returns:** `gradient_angle` and `gradient_norm_ratio` over all parameters, and for every synaptic layer
     `gradient_angle/NAME` and `gradient_norm_ratio/NAME` over its weight and bias together.
     """
-    found = {"gradient_angle": angle(gradients, reference), "gradient_norm_ratio": norm(gradients) / norm(reference)}
-    for name in reference.synaptic:
-        ours, theirs = gradients[name], reference[name]
-        found[f"gradient_angle/{name}"] = angle(ours, theirs)
-        found[f"gradient_norm_ratio/{name}"] = norm(ours) / norm(theirs)
+    both = lambda ours, theirs: (angle(ours, theirs), norm(ours) / norm(theirs))
+    found: dict[str, Array] = dict(
+        zip(("gradient_angle", "gradient_norm_ratio"), both(gradients, reference), strict=True)
+    )
+    ours: Any
+    theirs: Any
+    for number, (ours, theirs) in enumerate(zip(gradients.parts, reference.parts, strict=True)):
+        names = reference.names[reference.starts[number] :]
+        if not isinstance(theirs, Stack):
+            pairs = [(names[0], both(ours, theirs))] if theirs.synaptic else []
+        else:  # all blocks at once
+            pairs, period = [], len(theirs.layers)
+            for i, layer in enumerate(theirs.layers):
+                if layer.synaptic:
+                    angles, ratios = jax.vmap(both)(ours.layers[i], layer)
+                    pairs += [(names[i + period * row], (angles[row], ratios[row])) for row in range(theirs.count)]
+        for name, (one, ratio) in pairs:
+            found |= {f"gradient_angle/{name}": one, f"gradient_norm_ratio/{name}": ratio}
     return found
 
 

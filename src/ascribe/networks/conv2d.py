@@ -34,6 +34,16 @@ def convolve(
             x, weight, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
     kernel_height, kernel_width, channels, fan_out = weight.shape
+    views = patches(x, kernel_height, kernel_width, stride=stride, padding=padding)
+    weight = jnp.swapaxes(weight, 0, 1)
+    z = views.reshape(-1, kernel_width * kernel_height * channels) @ weight.reshape(-1, fan_out)
+    return z.reshape(*views.shape[:3], fan_out)
+
+
+def patches(
+    x: Float[Array, "batch height width channels"], kernel_height: int, kernel_width: int, *, stride: int, padding: int
+) -> Float[Array, "batch out_height out_width view"]:
+    """What the kernel sees at every place, in the order (kernel_width, kernel_height, channels)."""
     if padding:
         x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
     out_height = (x.shape[1] - kernel_height) // stride + 1
@@ -42,10 +52,7 @@ def convolve(
     rows = [x[:, i : i + stride * (out_height - 1) + 1 : stride] for i in range(kernel_height)]
     tall = jnp.concatenate(rows, axis=-1)
     columns = [tall[:, :, j : j + stride * (out_width - 1) + 1 : stride] for j in range(kernel_width)]
-    patches = jnp.concatenate(columns, axis=-1).reshape(-1, kernel_width * kernel_height * channels)
-    weight = jnp.swapaxes(weight, 0, 1)
-    z = patches @ weight.reshape(-1, fan_out)
-    return z.reshape(x.shape[0], out_height, out_width, fan_out)
+    return jnp.concatenate(columns, axis=-1)
 
 
 class Conv2d(AbstractLayer):

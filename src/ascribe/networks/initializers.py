@@ -1,18 +1,22 @@
 """Laws of the initial weights, by name. Fan-in and fan-out are counted as in `jax.nn.initializers`."""
 
+from functools import partial
+
 import jax.numpy as jnp
 from jax.nn import initializers
 
 from ascribe.errors import UserError
 from ascribe.types import Array, Key
 
-_LAWS = {
+_LAWS = {  # logistic-normal: 4/√fan_in, because σ' is at most 1/4; pytorch-uniform: ±1/√fan_in, as torch.nn.Linear's weights
     "he-normal": initializers.he_normal,
     "he-uniform": initializers.he_uniform,
     "glorot-normal": initializers.glorot_normal,
     "glorot-uniform": initializers.glorot_uniform,
     "lecun-normal": initializers.lecun_normal,
     "lecun-uniform": initializers.lecun_uniform,
+    "logistic-normal": partial(initializers.variance_scaling, 16.0, "fan_in", "normal"),
+    "pytorch-uniform": partial(initializers.variance_scaling, 1 / 3, "fan_in", "uniform"),
     "orthogonal": None,
     "zeros": None,
 }

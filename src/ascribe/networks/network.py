@@ -1,8 +1,10 @@
 """A network: a sequence of layers, each with a name. It knows nothing of rules, losses or optimizers."""
 
+import bisect
+import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -14,70 +16,145 @@ from ascribe.types import Array, Key, PyTree
 
 from .activation import Activation
 from .layer import AbstractLayer
+from .stack import Stack, stacked
 
 
 class Network(eqx.Module):
-    """`layers` applied in order; `names[i]` addresses `layers[i]` (`linear1`, `relu1`, `linear2`, …).
+    """Layers applied in order; `names[i]` addresses `layers[i]` (`linear1`, `relu1`, `linear2`, …).
 
     Calling it is inference: dropout is off and normalization uses its running statistics. Training goes through the
     tape (`ascribe.networks.record`), which keeps what the rules need. Every array leaf is trainable.
+
+    `parts` is how the layers are stored: each for itself, but many equal blocks in a row as one `Stack`. Code that loops over
+    `layers` need not know; code that loops over `parts` compiles as fast for a hundred layers as for three.
     """
 
-    layers: tuple[AbstractLayer, ...]
+    parts: tuple[AbstractLayer | Stack, ...]
     names: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(self, layers: Iterable[AbstractLayer]):
-        self.layers = tuple(layers)
-        if not any(layer.synaptic for layer in self.layers):
+        layers = tuple(layers)
+        if not any(layer.synaptic for layer in layers):
             raise UserError("a network needs at least one layer with weights (Linear or Conv2d); got none.")
         counts: Counter[str] = Counter()
         names = []
-        for layer in self.layers:
+        for layer in layers:
             kind = layer.function if isinstance(layer, Activation) else layer.kind
             counts[kind] += 1
             names.append(f"{kind}{counts[kind]}")
+        self.parts = stacked(layers)
         self.names = tuple(names)
 
     def __call__(self, x: Array, state: PyTree = None) -> Array:
         """The output `(batch, outputs)` for inputs `(batch, …)`, with normalization statistics `state`."""
         states = self.initial_state() if state is None else state
-        for layer, layer_state in zip(self.layers, states, strict=True):
-            x, _ = layer(x, layer_state, training=False)
+        for part, first in zip(self.parts, self.starts, strict=True):
+            if isinstance(part, Stack):
+                x, _ = jax.lax.scan(lambda x, block: (_through(block, x), None), x, part.layers)
+            else:
+                x, _ = part(x, states[first], training=False)
         return x
 
     def initialize(self, key: Key) -> "Network":
         """The same structure with fresh parameters: the law of each layer, one key a layer."""
-        keys = jr.split(key, len(self.layers))
-        return Network(layer.initialize(k) for layer, k in zip(self.layers, keys, strict=True))
+        keys = jr.split(key, len(self.names))
+        parts = []
+        for part, first in zip(self.parts, self.starts, strict=True):
+            if isinstance(part, Stack):
+                period = len(part.layers)
+                own = keys[first : first + period * part.count].reshape(part.count, period)
+                layers = tuple(jax.vmap(layer.initialize)(own[:, i]) for i, layer in enumerate(part.layers))
+                parts.append(Stack(layers, part.count))
+            else:
+                parts.append(part.initialize(keys[first]))
+        return eqx.tree_at(lambda network: network.parts, self, tuple(parts))
 
     def initial_state(self) -> tuple[PyTree, ...]:
         """Normalization statistics before training, one entry a layer (None for most)."""
-        return tuple(layer.initial_state() for layer in self.layers)
+        return tuple(layer.initial_state() for layer in self.templates)
+
+    @property
+    def layers(self) -> tuple[AbstractLayer, ...]:
+        """Every layer, from the input upwards."""
+        found: list[AbstractLayer] = []
+        for part in self.parts:
+            if isinstance(part, Stack):
+                for row in range(part.count):
+                    found += part.block(row)
+            else:
+                found.append(part)
+        return tuple(found)
+
+    def with_layers(self, layers: Iterable[AbstractLayer]) -> "Network":
+        """A network of this structure with other numbers, such as its gradient, from every layer's."""
+        return eqx.tree_at(lambda network: network.parts, self, Network(layers).parts)
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The number of the layer that each part begins with."""
+        sizes = [part.count * len(part.layers) if isinstance(part, Stack) else 1 for part in self.parts]
+        return tuple(itertools.accumulate(sizes[:-1], initial=0))
+
+    @property
+    def first(self) -> Any:
+        """The first layer."""
+        return self.parts[0]
+
+    @property
+    def last(self) -> Any:
+        """The last layer."""
+        return self.parts[-1]
+
+    @property
+    def templates(self) -> tuple[AbstractLayer, ...]:
+        """For questions of structure: a layer of the right kind for every name, whose arrays, in a stack, are those of all
+        blocks."""
+        found: list[AbstractLayer] = []
+        for part in self.parts:
+            found += part.layers * part.count if isinstance(part, Stack) else (part,)
+        return tuple(found)
 
     @property
     def synaptic(self) -> tuple[str, ...]:
         """Names of the layers with weights, from the input upwards."""
-        return tuple(name for name, layer in zip(self.names, self.layers, strict=True) if layer.synaptic)
+        return tuple(name for name, layer in zip(self.names, self.templates, strict=True) if layer.synaptic)
 
     @property
     def weights(self) -> dict[str, Array]:
         """The weight W of every synaptic layer, by name."""
-        return {name: self[name].weight for name in self.synaptic}
+        pairs = zip(self.names, self.layers, strict=True)
+        return {name: layer.weight for name, layer in pairs if layer.synaptic}  # pyright: ignore[reportAttributeAccessIssue]
+
+    @property
+    def dtype(self) -> Any:
+        """The type of the numbers."""
+        return self[self.synaptic[0]].weight.dtype
 
     def __getitem__(self, name: str) -> Any:
         """The layer of that name; a `UserError` names the ones there are."""
-        return self.layers[self.index(name)]
+        number, row, position = self.address(self.index(name))
+        part = self.parts[number]
+        return part.block(row)[position] if isinstance(part, Stack) else part
+
+    def address(self, index: int) -> tuple[int, int, int]:
+        """Where the layer at this position is stored: the number of its part, the row of its block and its place in the
+        block (0 and 0 outside a stack)."""
+        starts = self.starts
+        number = bisect.bisect_right(starts, index) - 1
+        part = self.parts[number]
+        return (number, *divmod(index - starts[number], len(part.layers) if isinstance(part, Stack) else 1))
 
     def index(self, name: str) -> int:
         """The position of the layer of that name."""
         if name not in self.names:
-            raise UserError(f"this network has no layer {name!r}: its layers are {', '.join(self.names)}.")
+            raise UserError(f"this network has no layer {name!r}: its layers are {listed(self.names)}.")
         return self.names.index(name)
 
     @property
     def outputs(self) -> int:
         """Units of the last synaptic layer."""
-        return self.weights[self.synaptic[-1]].shape[0 if self[self.synaptic[-1]].kind == "linear" else -1]
+        last = self[self.synaptic[-1]]
+        return last.weight.shape[0 if last.kind == "linear" else -1]
 
     @property
     def parameters(self) -> int:
@@ -86,19 +163,37 @@ class Network(eqx.Module):
 
     def config(self) -> list[dict[str, Any]]:
         """The structure as plain JSON values: one `{"layer": class name, **arguments}` a layer."""
-        return [{"layer": type(layer).__name__, **layer.config()} for layer in self.layers]
+        return [{"layer": type(layer).__name__, **layer.config()} for layer in self.templates]
 
     def __str__(self) -> str:
-        weights = self.weights
-        return " → ".join(
-            f"{name} {'×'.join(map(str, weights[name].shape))}" if name in weights else name for name in self.names
-        )
+        def text(name: str, layer: Any) -> str:
+            return f"{name} {'×'.join(map(str, layer.weight.shape))}" if layer.synaptic else name
+
+        found = []
+        for part, first in zip(self.parts, self.starts, strict=True):
+            if isinstance(part, Stack):
+                block = [text(name, layer) for name, layer in zip(self.names[first:], part.block(0), strict=False)]
+                found.append(f"{part.count} × ({' → '.join(block)})")
+            else:
+                found.append(text(self.names[first], part))
+        return " → ".join(found)
+
+
+def _through(layers: tuple[AbstractLayer, ...], x: Array) -> Array:
+    for layer in layers:
+        x, _ = layer(x, training=False)
+    return x
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names for a sentence; of many, the first and the last."""
+    return ", ".join(names if len(names) <= 12 else [*names[:4], "…", *names[-4:]])
 
 
 def check_input(network: Network, input_shape: tuple[int, ...]) -> tuple[int, ...]:
     """The output shape of one example of the given shape; a `UserError` says where the network does not accept it."""
     layer: Any
-    dtype = network.weights[network.synaptic[0]].dtype
+    dtype = network.dtype
     shape: Any = tuple(input_shape)
     for name, layer in zip(network.names, network.layers, strict=True):
         expected = layer.weight.shape[1] if layer.kind == "linear" else None

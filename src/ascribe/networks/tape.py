@@ -1,11 +1,15 @@
 """The tape: one forward pass, recorded. Everything a rule may ask about the pass is on it."""
 
+from typing import Any
+
 import equinox as eqx
+import jax
 import jax.random as jr
 
 from ascribe.types import Array, Key, PyTree
 
 from .network import Network
+from .stack import Stack
 
 
 class Tape(eqx.Module):
@@ -14,20 +18,36 @@ class Tape(eqx.Module):
     `inputs[i]`: the input of layer i, `(batch, …)`; `output`: the output of the last layer; `keys[i]`: the randomness that
     layer i used; `state[i]`: the normalization statistics it started from. With these, layer i can be evaluated again
     exactly as it was, which is all that a local vector-Jacobian product needs.
+
+    `parts` is how the inputs are stored, one entry for each of `network.parts`: of a `Stack`, one array `(blocks, batch, …)`
+    for each layer of its block.
     """
 
-    inputs: tuple[Array, ...]
+    parts: tuple[Array | tuple[Array, ...], ...]
     output: Array
     keys: tuple[Key | None, ...]
     state: tuple[PyTree, ...]
 
+    @property
+    def inputs(self) -> tuple[Array, ...]:
+        """The input of every layer."""
+        found: list[Array] = []
+        for part in self.parts:
+            if isinstance(part, tuple):
+                found += [one[row] for row in range(part[0].shape[0]) for one in part]
+            else:
+                found.append(part)
+        return tuple(found)
+
     def outputs(self, index: int) -> Array:
         """The output of layer `index`."""
-        return self.inputs[index + 1] if index + 1 < len(self.inputs) else self.output
+        inputs = self.inputs
+        return inputs[index + 1] if index + 1 < len(inputs) else self.output
 
     def preactivations(self, network: Network) -> dict[str, Array]:
         """z of every synaptic layer, by name."""
-        return {name: self.outputs(network.index(name)) for name in network.synaptic}
+        outputs = (*self.inputs[1:], self.output)
+        return {name: outputs[network.index(name)] for name in network.synaptic}
 
 
 def record(
@@ -41,10 +61,22 @@ def record(
     **Returns:** the tape, and the normalization statistics after the pass.
     """
     states = network.initial_state() if state is None else state
-    keys = (None,) * len(network.layers) if key is None else tuple(jr.split(key, len(network.layers)))
-    inputs, new_states = [], []
-    for layer, layer_state, layer_key in zip(network.layers, states, keys, strict=True):
-        inputs.append(x)
-        x, new_state = layer(x, layer_state, key=layer_key, training=training)
-        new_states.append(new_state)
+    keys = (None,) * len(network.names) if key is None else tuple(jr.split(key, len(network.names)))
+    inputs: list[Any] = []
+    new_states = list(states)
+
+    def block(x: Array, layers: Any) -> tuple[Array, tuple[Array, ...]]:
+        seen = []
+        for layer in layers:
+            seen.append(x)
+            x, _ = layer(x, training=training)
+        return x, tuple(seen)
+
+    for part, first in zip(network.parts, network.starts, strict=True):
+        if isinstance(part, Stack):
+            x, seen = jax.lax.scan(block, x, part.layers)
+            inputs.append(seen)
+        else:
+            inputs.append(x)
+            x, new_states[first] = part(x, states[first], key=keys[first], training=training)
     return Tape(tuple(inputs), x, keys, tuple(states)), tuple(new_states)

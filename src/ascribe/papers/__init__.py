@@ -13,6 +13,7 @@ from .base import silent
 LECTURE = "Solving Deeper Multilayer Perceptrons"
 FORWARD_PASS = "Binary Classifier Forward-Pass Optimization"
 NOTES = "Neural networks (course notes)"
+RELAXED_IDENTITY = "An Empirical Study of Relaxed Activation Identity's Effects on First-Order Optimization"
 
 _ENTRIES = (
     Entry(
@@ -22,6 +23,22 @@ _ENTRIES = (
         "forward_pass",
         "forward_pass",
         1.5,
+    ),
+    Entry(
+        "relaxed-identity-shallow",
+        "landscapes of backpropagation and of relaxed identity, four hidden layers; how far seeds agree",
+        f"{RELAXED_IDENTITY}, figures 2, 3",
+        "relaxed_identity",
+        "shallow",
+        0.6,
+    ),
+    Entry(
+        "relaxed-identity-deep",
+        "a hundred hidden layers: where backpropagation fails and relaxed identity does not, and why",
+        f"{RELAXED_IDENTITY}, figures 4, 5",
+        "relaxed_identity",
+        "deep",
+        6.0,
     ),
     Entry(
         "threshold-units",

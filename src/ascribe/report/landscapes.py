@@ -40,9 +40,9 @@ def landscapes(comparison: Comparison) -> Any:
     panels = []
     for index, (rule, runs) in enumerate(comparison.runs.items()):
         mean, _ = interval(finished(runs.probabilities(inputs), runs.diverged))
-        picture = _picture(_doubled(mean.reshape(grid_size, grid_size, -1)), colors)
+        colored = picture(doubled(mean.reshape(grid_size, grid_size, -1)), colors)
         x, y = axes_of(data, low, high, index=index, across=across, count=len(comparison.runs))
-        corners = {"x": low[0], "x2": high[0], "y": low[1], "y2": high[1], "url": data_uri(picture)}
+        corners = {"x": low[0], "x2": high[0], "y": low[1], "y2": high[1], "url": data_uri(colored)}
         image = alt.Chart(alt.Data(values=[corners])).mark_image(aspect=False)
         image = image.encode(x=x("x"), x2="x2:Q", y=y("y"), y2="y2:Q", url="url:N")
         dots = alt.Chart(points).mark_point(filled=True, shape="circle", size=26 if size >= 150 else 14, opacity=1.0)
@@ -76,7 +76,7 @@ def _test_points(data: Any) -> tuple[alt.Data, list[str], list[str]]:
     return inline(columns), names, colors
 
 
-def _doubled(field: np.ndarray) -> np.ndarray:
+def doubled(field: np.ndarray) -> np.ndarray:
     """`field` (height, width, classes) with a midpoint between every two pixels: smooth at a quarter of the cost.
 
     **Returns:** (2 height - 1, 2 width - 1, classes).
@@ -89,7 +89,7 @@ def _doubled(field: np.ndarray) -> np.ndarray:
     return field
 
 
-def _picture(probabilities: np.ndarray, colors: Sequence[str]) -> np.ndarray:
+def picture(probabilities: np.ndarray, colors: Sequence[str]) -> np.ndarray:
     """Class probabilities (height, width, classes) as RGB (height, width, 3) uint8; gray where every seed diverged."""
     known = np.isfinite(probabilities).all(axis=-1, keepdims=True)
     probabilities = np.where(known, probabilities, 0.0)

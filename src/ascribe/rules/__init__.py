@@ -26,6 +26,7 @@ from .registry import get as get
 from .registry import name_of as name_of
 from .registry import names as names
 from .registry import settings as settings
+from .relaxed_identity import RelaxedIdentity as RelaxedIdentity
 from .sign_symmetry import SignSymmetry as SignSymmetry
 from .terms import Terms as Terms
 from .terms import backward_sweep as backward_sweep

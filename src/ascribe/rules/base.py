@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 
 from ascribe.errors import UserError
@@ -54,8 +55,9 @@ class Batch(eqx.Module):
 class Trainables(eqx.Module):
     """A network and what is trained beside it, each part under a label that may have its own optimizer.
 
-    `auxiliary`: activations of training examples; `feedback`: learned feedback weights. A rule that trains nothing but
-    the network uses the bare `Network` instead.
+    `auxiliary`: activations of training examples, arrays `(layers, examples, …)`: the loop hands the rule the rows of the
+    batch's examples only, and leaves all others as they are. `feedback`: learned feedback weights. A rule that trains nothing
+    but the network uses the bare `Network` instead.
     """
 
     network: Network
@@ -78,8 +80,9 @@ class AbstractRule(eqx.Module):
     does not recompile. What changes the program (a kind, a depth) is `eqx.field(static=True)`.
 
     Only `__call__` must be written. The class attributes describe the rule: `tasks` it can do, and `forced` settings,
-    `{"optimizer": …, "learning_rate": …, "batch_size": …}`. `encoding` and `adapt` say what inputs and what network it
-    needs. `ascribe.train` and `ascribe.compare` honor all of them, and flag such a rule in its `notes`.
+    `{"optimizer": …, "learning_rate": …, "batch_size": …}` (an optimizer for `auxiliary` or `feedback` alone is a mapping).
+    `encoding` and `adapt` say what inputs and what network it needs. `ascribe.train` and `ascribe.compare` honor all of them,
+    and flag such a rule in its `notes`.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("binary", "classification", "regression")
@@ -111,11 +114,20 @@ class AbstractRule(eqx.Module):
         """What the rule does to the trainables after the optimizer's step, such as a decoupled decay."""
         return trainables, state
 
+    def after_epoch(self, trainables: Any, state: PyTree, data: Batch, *, epoch: Array) -> tuple[Any, PyTree]:
+        """What the rule does between two epochs, such as a refit; after the last one there is `finish`. `data` holds all
+        training examples; `epoch` is the one that ended, from 0, and traced."""
+        return trainables, state
+
     def metrics(self, trainables: Any, state: PyTree, batch: Batch, *, before: Any, after: Any) -> dict[str, Array]:
         """Numbers of the rule's own, measured after every epoch on the probe batch; each name becomes a curve, and names
         like `activated_share/relu1` one panel of a figure. `before`: the trainables when the epoch began; `after`: what
         one more step, on the probe batch, would make of them."""
         return {}
+
+    def notes(self, curves: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+        """What the table should say of finished runs, from their curves, `(runs, epochs)` each, the rule's own among them."""
+        return ()
 
     def finish(self, trainables: Any, state: PyTree, data: Batch) -> Network:
         """The network that prediction uses, made once after the last epoch. `data` holds all training examples."""

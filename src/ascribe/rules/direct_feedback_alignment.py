@@ -33,7 +33,7 @@ class DirectFeedbackAlignment(AbstractRule):
     def init(self, network: Network, data: Any, *, key: Key) -> dict[str, Array]:
         shapes = input_shapes(network, example_shape(data))
         keys = jr.split(key, max(len(shapes), 1))
-        dtype = network.weights[network.synaptic[0]].dtype
+        dtype = network.dtype
         spread = self.scale.astype(dtype) / jnp.sqrt(jnp.asarray(network.outputs, dtype))
         return {
             name: spread * jr.normal(k, (network.outputs, *shape), dtype)
@@ -49,6 +49,6 @@ def input_shapes(network: Network, shape: tuple[int, ...]) -> dict[str, tuple[in
     example = eqx.filter_eval_shape(
         lambda network, x: record(network, x, training=False)[0].inputs,
         network,
-        jax.ShapeDtypeStruct((1, *shape), network.weights[network.synaptic[0]].dtype),
+        jax.ShapeDtypeStruct((1, *shape), network.dtype),
     )
     return {name: example[network.index(name)].shape[1:] for name in transported(network)}

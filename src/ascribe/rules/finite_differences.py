@@ -79,11 +79,15 @@ def loss_of(network: Network, batch: Batch, key: Key | None) -> tuple[Scalar, Py
 def _at_once(network: Network, batch: Batch, key: Key | None) -> int:
     """How many parameters are perturbed at once, so that their evaluations' activations fit into `MEMORY`: every layer's
     input and output, a convolution's gathered views of the kernel, and the network itself, twice each."""
-    tape = eqx.filter_eval_shape(lambda n, b, k: record(n, b.inputs, b.network_state, key=k)[0], network, batch, key)
-    values = (*tape.inputs, tape.output)
+
+    def outputs(network: Network, batch: Batch, key: Key | None) -> tuple[Array, ...]:
+        tape, _ = record(network, batch.inputs, batch.network_state, key=key)
+        return (*tape.inputs, tape.output)
+
+    values = eqx.filter_eval_shape(outputs, network, batch, key)
     numbers = network.parameters + sum(x.size for x in values)
     for layer, output in zip(network.layers, values[1:], strict=True):
         if isinstance(layer, Conv2d):
             numbers += 3 * output.size // layer.weight.shape[-1] * layer.weight[..., 0].size
-    bytes_each = 2 * numbers * tape.output.dtype.itemsize
+    bytes_each = 2 * numbers * values[-1].dtype.itemsize
     return min(max(1, MEMORY // bytes_each), network.parameters)

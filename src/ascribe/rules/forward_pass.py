@@ -127,7 +127,7 @@ class ForwardPass(AbstractRule):
         t = batch.loss.encode(batch.targets, network.outputs, tape.output.dtype)
         loss = jnp.mean(batch.loss.values(tape.output, batch.targets))
         hidden, last = self._coefficients(_logits(tape, network), tape.output, t, batch)
-        gradients = list(network.layers)
+        gradients: list[Any] = list(network.layers)
         for name in names:
             i, weight = network.index(name), network[name].weight
             c, width = (last, network.outputs) if name == names[-1] else (hidden, weight.shape[0])
@@ -142,8 +142,8 @@ class ForwardPass(AbstractRule):
             if self.inactive != "none":
                 size = jnp.abs(weight) if self.inactive == "all" else jax.nn.relu(weight)
                 gradient = gradient - size * (_spread(all_pre, width, axis=0) - both)
-            gradients[i] = eqx.tree_at(lambda layer: layer.weight, network.layers[i], gradient)
-        return Credit(loss, eqx.tree_at(lambda n: n.layers, network, tuple(gradients)), state)
+            gradients[i] = eqx.tree_at(lambda layer: layer.weight, gradients[i], gradient)
+        return Credit(loss, network.with_layers(gradients), state)
 
     def _forward(self, network: Network, inputs: Array) -> tuple[Tape, tuple[str, ...]]:
         """The tape of the network, stabilized if that is wanted, and the names of its dense layers."""
@@ -157,9 +157,9 @@ class ForwardPass(AbstractRule):
                 raise UserError(
                     f"the forward-pass rule knows no biases, and {name} has one: build the network with bias=False."
                 )
-        names = network.synaptic
-        between = [isinstance(network.layers[i + 1], Activation) for i in map(network.index, names[:-1])]
-        if not all(between) or isinstance(network.layers[-1], Activation):
+        names, layers = network.synaptic, network.layers
+        between = [isinstance(layers[i + 1], Activation) for i in map(network.index, names[:-1])]
+        if not all(between) or isinstance(layers[-1], Activation):
             raise UserError(
                 "the forward-pass rule wants a ReLU after every dense layer but the last, and logits after that."
             )
@@ -266,9 +266,10 @@ def _blocks(network: Network, scale: float) -> Network:
         rows, columns = jnp.arange(fan_out) * classes // fan_out, jnp.arange(fan_in) * classes // fan_in
         return jnp.where(rows[:, None] == columns[None, :], weight * scale, 0)
 
-    inner = [network.index(name) for name in network.synaptic[1:]]
-    weights = lambda n: [n.layers[i].weight for i in inner]
-    return eqx.tree_at(weights, network, [inside(weight) for weight in weights(network)]) if inner else network
+    layers: list[Any] = list(network.layers)
+    for i in map(network.index, network.synaptic[1:]):
+        layers[i] = eqx.tree_at(lambda layer: layer.weight, layers[i], inside(layers[i].weight))
+    return network.with_layers(layers)
 
 
 def _spread(values: Array, width: int, *, axis: int) -> Array:

@@ -194,8 +194,8 @@ class Perceptron(AbstractRule):
 
 
 def _one_unit(network: Network) -> Network:
-    layer: Any = network.layers[0]
-    if len(network.layers) > 1 or layer.kind != "linear" or layer.weight.shape[0] != 1:
+    layer = network.first
+    if len(network.parts) > 1 or layer.kind != "linear" or layer.weight.shape[0] != 1:
         raise UserError(
             f"the perceptron trains one Linear layer with one output; got {network}: "
             f"use Perceptron().adapt(network, data), as ascribe.train does."

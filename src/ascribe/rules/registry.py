@@ -85,6 +85,27 @@ TABLE: dict[str, Entry] = {
         "the forward-pass rule for several classes, each against the rest",
         "ours, after Lerman (2021)",
     ),
+    "relaxed-identity": Entry(
+        "relaxed_identity",
+        "RelaxedIdentity",
+        "an auxiliary activation for every example and layer, so that layers learn apart",
+        "Mertens Velasquez, Relaxed Activation Identity",
+        {
+            "kind": "persistent",
+            "coordinates": "residual",
+            "hidden_loss": "sum",
+            "hidden_weight": 100.0,
+            "inner_steps": "depth",
+            "inner_rate": 1.0,
+        },
+    ),
+    "relaxed-identity-transient": Entry(
+        "relaxed_identity",
+        "RelaxedIdentity",
+        "auxiliary activations from each batch's forward pass, relaxed for a few steps",
+        "ours, after Mertens Velasquez",
+        {"kind": "transient", "hidden_loss": "sum", "inner_steps": 5},
+    ),
     "perceptron": Entry(
         "perceptron",
         "Perceptron",

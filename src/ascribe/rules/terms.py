@@ -10,8 +10,10 @@ parameters is always the layer's local vector-Jacobian product at the δ that re
 convolutional and normalization layers need no code of their own here.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import equinox as eqx
@@ -20,8 +22,9 @@ import jax.numpy as jnp
 
 from ascribe.errors import UserError
 from ascribe.losses import Loss
-from ascribe.networks import Activation, Network, Tape, activations, record
+from ascribe.networks import Activation, Network, Stack, Tape, activations, record
 from ascribe.networks.layer import AbstractLayer
+from ascribe.networks.network import listed
 from ascribe.types import Array, Elementwise, Key, PyTree, Scalar
 
 from .base import Batch, Credit
@@ -89,10 +92,14 @@ def output_error(network: Network, tape: Tape, batch: Batch, terms: Terms) -> tu
 
 def final_preactivation(network: Network, tape: Tape, loss: Loss) -> tuple[activations.ActivationFunction, Array]:
     """The output activation and z^L, `(batch, outputs)`; a `UserError` where the loss is not made for them."""
-    last = network.layers[-1]
-    named = isinstance(last, Activation)
-    function = activations.get(last.function if named else loss.link)
-    z = tape.inputs[-1] if named else tape.output
+    z: Any = tape.parts[-1] if isinstance(network.last, Activation) else tape.output
+    return output_function(network, z, loss), z
+
+
+def output_function(network: Network, z: Array, loss: Loss) -> activations.ActivationFunction:
+    """The output activation, for the last preactivation z^L; a `UserError` where the loss is not made for them."""
+    last = network.last
+    function = activations.get(last.function if isinstance(last, Activation) else loss.link)
     if z.ndim != 2:
         raise UserError(f"a loss needs outputs of the shape (batch, outputs); the network gives {z.shape}.")
     if loss.link not in (function.name, "identity"):
@@ -100,46 +107,136 @@ def final_preactivation(network: Network, tape: Tape, loss: Loss) -> tuple[activ
             f"the loss {loss.name} is made for {loss.link} outputs but the network ends in {function.name}: "
             f"leave the output activation out, or use the loss squared-error."
         )
-    return function, z
+    return function
+
+
+def output_loss(network: Network, z: Array, batch: Batch) -> Scalar:
+    """The loss from the last preactivation z^L, `(batch, outputs)`: the value that `output_error` gives."""
+    function, loss = output_function(network, z, batch.loss), batch.loss
+    if function.name == loss.link:
+        return jnp.mean(loss.values(z, batch.targets))
+    return jnp.mean(loss.value(function.function(z), loss.encode(batch.targets, z.shape[1], z.dtype)))
 
 
 def sweep_down(network: Network, tape: Tape, delta: Array, terms: Terms) -> Network:
-    """Every layer's parameter gradient, from δ^L at the last preactivation downwards: terms 3, 4 and 5."""
+    """Every layer's parameter gradient, from δ^L at the last preactivation downwards: terms 3, 4 and 5. A stack of equal
+    blocks is one `lax.scan`, from its last block to its first."""
     derivative = _derivatives_by_activation(network, terms)
     _check_names(network, terms)
-    output_delta, cotangent = delta, delta
-    top = len(network.layers) - (2 if isinstance(network.layers[-1], Activation) else 1)
-    lowest = min(i for i, layer in enumerate(network.layers) if jax.tree.leaves(layer))
-    gradients = list(network.layers)  # a layer without parameters is its own, empty, gradient
-    for i in range(top, lowest - 1, -1):
-        name, layer, x = network.names[i], network.layers[i], tape.inputs[i]
-        if name in terms.error:
-            cotangent = terms.error[name](cotangent)
-        if jax.tree.leaves(layer):
-            gradients[i] = jax.vjp(lambda layer, i=i, x=x: _replay(layer, tape, i, x), layer)[1](cotangent)[0]
-        if i == lowest:
-            break
-        if name in terms.direct:
-            cotangent = jnp.tensordot(output_delta, _direct(terms.direct[name], output_delta, x, name), axes=1)
-        elif isinstance(layer, Activation) and name in derivative:
-            cotangent = cotangent * derivative[name](x)
-        elif isinstance(layer, Activation) and activations.get(layer.function).elementwise:
-            cotangent = cotangent * activations.get(layer.function).derivative(x)
-        else:
-            back = _with_weight(layer, terms.feedback[name]) if name in terms.feedback else layer
-            cotangent = jax.vjp(lambda x, i=i, back=back: _replay(back, tape, i, x), x)[1](cotangent)[0]
-    return eqx.tree_at(lambda n: n.layers, network, tuple(gradients))
+    terms = dataclasses.replace(terms, derivative=derivative)
+    top = len(network.names) - (2 if isinstance(network.last, Activation) else 1)
+    lowest = min(i for i, part in zip(network.starts, network.parts, strict=True) if jax.tree.leaves(part))
+    gradients: list[Any] = list(network.parts)  # a layer without parameters is its own, empty, gradient
+    cotangent = delta
+    for number in reversed(range(len(network.parts))):
+        i, inputs = network.starts[number], tape.parts[number]
+        part: Any = network.parts[number]
+        if not lowest <= i <= top:
+            continue
+        if isinstance(part, Stack):
+            gradients[number], cotangent = _through_stack(network, tape, number, cotangent, delta, terms)
+            continue
+        own = _Own.of(terms, network.names[i])
+        step = partial(_through_layer, state=tape.state[i], key=tape.keys[i], output_delta=delta, stop=i == lowest)
+        gradients[number], cotangent = step(part, inputs, cotangent, own)
+    return eqx.tree_at(lambda n: n.parts, network, tuple(gradients))
 
 
-def _replay(layer: AbstractLayer, tape: Tape, i: int, x: Array) -> Array:
-    """Layer i's output as on the tape, as a function of its parameters and input. What is not needed of it (the forward
-    product, above all) is dead code that the compiler removes."""
-    return layer(x, tape.state[i], key=tape.keys[i], training=True)[0]
+class _Own(eqx.Module):
+    """The terms of one layer; None for one that is exact."""
+
+    name: str = eqx.field(static=True)
+    feedback: Array | None
+    direct: Array | None
+    error: Elementwise | None = eqx.field(static=True)
+    derivative: Elementwise | None = eqx.field(static=True)
+
+    @classmethod
+    def of(cls, terms: Terms, name: str) -> "_Own":
+        feedback, direct = terms.feedback.get(name), terms.direct.get(name)
+        return cls(name, feedback, direct, terms.error.get(name), terms.derivative.get(name))
+
+
+def _through_layer(
+    layer: Any,
+    x: Any,
+    cotangent: Array,
+    own: _Own,
+    *,
+    output_delta: Array,
+    state: PyTree = None,
+    key: Key | None = None,
+    stop: bool = False,
+) -> tuple[Any, Array]:
+    """A layer's parameter gradient, and the error at its input (with `stop`, that at its output).
+
+    What is not needed of the layer's output (the forward product, above all) is dead code that the compiler removes."""
+
+    def replay(layer: AbstractLayer, x: Array) -> Array:
+        return layer(x, state, key=key, training=True)[0]
+
+    if own.error is not None:
+        cotangent = own.error(cotangent)
+    gradient = layer
+    if jax.tree.leaves(layer):
+        gradient = jax.vjp(lambda layer: replay(layer, x), layer)[1](cotangent)[0]
+    if stop:
+        return gradient, cotangent
+    if own.direct is not None:
+        return gradient, jnp.tensordot(output_delta, _direct(own.direct, output_delta, x, own.name), axes=1)
+    if isinstance(layer, Activation) and own.derivative is not None:
+        return gradient, cotangent * own.derivative(x)
+    if isinstance(layer, Activation) and activations.get(layer.function).elementwise:
+        return gradient, cotangent * activations.get(layer.function).derivative(x)
+    back = layer if own.feedback is None else _with_weight(layer, own.feedback)
+    return gradient, jax.vjp(lambda x: replay(back, x), x)[1](cotangent)[0]
+
+
+def _through_stack(
+    network: Network, tape: Tape, number: int, cotangent: Array, output_delta: Array, terms: Terms
+) -> tuple[Stack, Array]:
+    """The gradient of a stack, and the error at its input. Where the blocks' terms are not of one kind (a function for some,
+    none for others), the blocks are taken one by one."""
+    part: Any = network.parts[number]
+    inputs, period = tape.parts[number], len(part.layers)
+    names = network.names[network.starts[number] :]
+    blocks = [tuple(_Own.of(terms, names[period * row + i]) for i in range(period)) for row in range(part.count)]
+    for one in (one for block in blocks for one in block):
+        layer, x = part.layers[names.index(one.name) % period], inputs[names.index(one.name) % period]
+        if one.feedback is not None:
+            _check_feedback(one.feedback, layer.weight.shape[1:])
+        if one.direct is not None:
+            _direct(one.direct, output_delta, x[0], one.name)
+
+    def through_block(cotangent: Array, item: Any) -> tuple[Array, Any]:
+        layers, inputs, own = item
+        gradients = list(layers)
+        for i in reversed(range(period)):
+            gradients[i], cotangent = _through_layer(layers[i], inputs[i], cotangent, own[i], output_delta=output_delta)
+        return cotangent, tuple(gradients)
+
+    alike = [jax.tree.structure(tuple(dataclasses.replace(one, name="") for one in block)) for block in blocks]
+    if all(structure == alike[0] for structure in alike):
+        own = jax.tree.map(
+            lambda *leaves: jnp.stack(leaves),
+            *(jax.tree.unflatten(alike[0], jax.tree.leaves(block)) for block in blocks),
+        )
+        cotangent, gradients = jax.lax.scan(through_block, cotangent, (part.layers, inputs, own), reverse=True)
+        return Stack(gradients, part.count), cotangent
+    rows = []
+    for row in reversed(range(part.count)):
+        cotangent, gradients = through_block(cotangent, (part.block(row), [x[row] for x in inputs], blocks[row]))
+        rows.append(gradients)
+    return Stack(jax.tree.map(lambda *leaves: jnp.stack(leaves), *reversed(rows)), part.count), cotangent
+
+
+def _check_feedback(weight: Array, wanted: tuple[int, ...]) -> None:
+    if weight.shape != wanted:
+        raise UserError(f"feedback has the weight's own shape {wanted}; got {weight.shape}.")
 
 
 def _with_weight(layer: Any, weight: Array) -> Any:
-    if weight.shape != layer.weight.shape:
-        raise UserError(f"feedback has the weight's own shape {layer.weight.shape}; got {weight.shape}.")
+    _check_feedback(weight, layer.weight.shape)
     return eqx.tree_at(lambda layer: layer.weight, layer, weight.astype(layer.weight.dtype))
 
 
@@ -151,17 +248,17 @@ def _direct(matrix: Array, output_delta: Array, x: Array, name: str) -> Array:
 
 
 def _derivatives_by_activation(network: Network, terms: Terms) -> dict[str, Elementwise]:
-    found = {}
+    found, layers = {}, network.templates
     for name, function in terms.derivative.items():
         i = network.index(name)
-        if network.layers[i].synaptic:
-            above = itertools.takewhile(lambda j: not network.layers[j].synaptic, range(i + 1, len(network.layers)))
-            i = next((j for j in above if isinstance(network.layers[j], Activation)), i)
-            if network.layers[i].synaptic:
+        if layers[i].synaptic:
+            above = itertools.takewhile(lambda j: not layers[j].synaptic, range(i + 1, len(layers)))
+            i = next((j for j in above if isinstance(layers[j], Activation)), i)
+            if layers[i].synaptic:
                 raise UserError(f"no activation follows layer {name}: its derivative cannot be replaced.")
-        if not isinstance(network.layers[i], Activation):
+        if not isinstance(layers[i], Activation):
             raise UserError(f"layer {name} is no activation: a derivative g(z) belongs to an activation layer.")
-        if i == len(network.layers) - 1:
+        if i == len(layers) - 1:
             raise UserError(f"layer {network.names[i]} is the output: replace its derivative by `output_derivative`.")
         found[network.names[i]] = function
     return found
@@ -170,11 +267,11 @@ def _derivatives_by_activation(network: Network, terms: Terms) -> dict[str, Elem
 def _check_names(network: Network, terms: Terms) -> None:
     for part in (terms.feedback, terms.direct, terms.error):
         for name in part:
-            if not network[name].synaptic:
+            if not network.templates[network.index(name)].synaptic:
                 raise UserError(
-                    f"layer {name} has no weights: feedback and errors belong to {', '.join(network.synaptic)}."
+                    f"layer {name} has no weights: feedback and errors belong to {listed(network.synaptic)}."
                 )
     lowest = network.synaptic[0]
-    below = any(jax.tree.leaves(layer) for layer in network.layers[: network.index(lowest)])
+    below = any(jax.tree.leaves(part) for part in network.parts[: network.index(lowest)])
     if not below and (lowest in terms.feedback or lowest in terms.direct):
         raise UserError(f"no error passes below the lowest layer with weights, {lowest}: it takes no feedback.")

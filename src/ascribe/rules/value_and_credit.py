@@ -28,7 +28,7 @@ def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None
     if len(inputs) != len(targets):
         raise UserError(f"a batch has one target an example; got {len(inputs)} inputs and {len(targets)} targets.")
     check_input(network, inputs.shape[1:])
-    dtype = network.weights[network.synaptic[0]].dtype
+    dtype = network.dtype
     inputs = inputs.astype(dtype)
     labels = not jnp.issubdtype(targets.dtype, jnp.floating)
     if labels and targets.ndim == 2 and targets.shape[1] == 1:

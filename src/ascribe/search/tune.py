@@ -74,9 +74,14 @@ def tune(
         for i in range(count)
         for seed in seeds
     ]
-    trained = experiment.train(specifications, "tuning", keep=False)
+    own_finish = type(experiment.rule).finish is not AbstractRule.finish
+    trained = experiment.train(specifications, "tuning", keep=own_finish)
     curves, diverged = trained.curves, trained.diverged_at >= 0
-    score, loss = validation_score(curves, experiment.settings.select)
+    if own_finish:  # curves end before it; what is judged is what is tested
+        found = trained.validated()
+        curves = {name: values[:, None] for name, values in found.items()}
+        diverged = diverged | ~np.isfinite(found["validation_loss"])
+    score, loss = validation_score(curves, "last" if own_finish else experiment.settings.select)
     scores = np.where(diverged, -np.inf, score).reshape(count, len(seeds))
     losses = np.where(diverged, np.inf, loss).reshape(count, len(seeds))
     chosen = max(range(count), key=lambda i: (scores[i].mean(), -losses[i].mean(), -i))

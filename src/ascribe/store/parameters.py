@@ -11,7 +11,7 @@ import safetensors.numpy
 
 from ascribe import networks
 from ascribe.errors import UserError
-from ascribe.networks import Network
+from ascribe.networks import Network, Stack
 from ascribe.types import PyTree
 
 
@@ -39,14 +39,20 @@ def load_parameters(path: Path) -> tuple[Network, Network, PyTree]:
 
 
 def _named(network: Network, states: PyTree) -> dict[str, Any]:
-    """`linear1.weight`, `batchnorm1.state.0`, … in the order of the tree's leaves."""
+    """`linear1.weight`, `batchnorm1.state.0`, … in the order of the tree's leaves; the layers of a stack have one array
+    together, with an axis of its own, `linear2 to linear100.weight`."""
     found = {}
     for path, leaf in jax.tree_util.tree_leaves_with_path((network, states)):
         keys = [_plain(key) for key in path]
-        if keys[0] == 0:  # (0, "layers", i, field)
-            found[f"{network.names[keys[2]]}.{keys[3]}"] = leaf
-        else:  # (1, i, number)
+        if keys[0] == 1:  # (1, i, number)
             found[f"{network.names[keys[1]]}.state.{'.'.join(map(str, keys[2:]))}"] = leaf
+            continue
+        part, first = network.parts[keys[2]], network.starts[keys[2]]  # (0, "parts", part, …, field)
+        name = network.names[first]
+        if isinstance(part, Stack):  # (0, "parts", part, "layers", i, field)
+            period, first = len(part.layers), first + keys[4]
+            name = f"{network.names[first]} to {network.names[first + period * (part.count - 1)]}"
+        found[f"{name}.{keys[-1]}"] = leaf
     return found
 
 

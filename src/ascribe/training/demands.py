@@ -1,7 +1,7 @@
 """What a rule asks of an experiment, honored and flagged: forced settings, an encoding of the inputs, another network."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -48,7 +48,7 @@ def honor(
     **Raises:** `UserError` where the rule has no network for this experiment, or forces what belongs to the comparison.
     """
     settings = {"optimizer": optimizer, "learning_rate": learning_rate, "batch_size": batch_size}
-    notes = []
+    notes, forced = [], []
     names = rule.encoding(data)
     encoded = data.flat().encode(*names) if names else data
     template = made(source)
@@ -64,9 +64,15 @@ def honor(
     for setting, value in rule.forced.items():
         if setting not in FORCIBLE:
             raise UserError(f"the rule {name} forces {setting!r}: it can force {', '.join(FORCIBLE)}.")
+        if setting == "optimizer" and isinstance(value, Mapping) and "network" not in value:
+            base = optimizer if isinstance(optimizer, Mapping) else {"network": optimizer}
+            settings[setting] = {**base, **value}  # of parts that only this rule has: nothing sets it apart
+            notes += [f"optimizer of {label} forced to {value[label]}" for label in value if label in base]
+            continue
         settings[setting] = value
+        forced.append(setting)
         notes.append(f"{setting} forced to {optimizers.describe(value)}")
-    return Demands(source, encoded, encoding, **settings, forced=tuple(rule.forced), notes=tuple(notes))
+    return Demands(source, encoded, encoding, **settings, forced=tuple(forced), notes=tuple(notes))
 
 
 def _adapting(rule: AbstractRule, given: Callable[..., Network], data: Dataset) -> Callable[..., Network]:

@@ -14,8 +14,9 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from ascribe.errors import UserError
 from ascribe.networks import Conv2d, Network, record
-from ascribe.types import PyTree
+from ascribe.types import Array, PyTree
 
 from . import loop
 from .evaluate import CHUNK, evaluate
@@ -64,10 +65,16 @@ def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
     return jax.device_put(tree, NamedSharding(mesh, EVERYWHERE))
 
 
-def one_after_another(network: Network) -> bool:
+CACHED = 2**24
+"""Bytes of one run's state above which a CPU's caches are lost on several runs at once."""
+
+
+def one_after_another(network: Network, state_bytes: int = 0) -> bool:
     """Whether a device trains its runs in turn (`lax.map`) and not at once (`vmap`). `vmap` over a convolution's kernel
-    makes a grouped one, which a CPU computes slowly: there, convolutional networks go in turn (`benchmarks/lenet.py`)."""
-    return jax.default_backend() == "cpu" and any(isinstance(layer, Conv2d) for layer in network.layers)
+    makes a grouped one, which a CPU computes slowly: there, convolutional networks go in turn (`benchmarks/lenet.py`), and
+    so do runs with a large state, whose products are no small ones (`benchmarks/relaxed_identity.py`)."""
+    large = state_bytes > CACHED or any(isinstance(part, Conv2d) for part in network.parts)
+    return jax.default_backend() == "cpu" and large
 
 
 def _over_runs(function: Callable, mesh: Mesh, in_turn: bool, batched: PyTree, *shared: PyTree) -> Any:
@@ -108,7 +115,9 @@ class Programs(eqx.Module):
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data, start, stop)
 
     @eqx.filter_jit
-    def conclude(self, runs: loop.Run, states: loop.RunState, data: loop.Data) -> tuple[Network, PyTree]:
+    def conclude(
+        self, runs: loop.Run, states: loop.RunState, data: loop.Data
+    ) -> tuple[Network, PyTree, Network | None]:
         function = lambda both, data: loop.conclude(self.settings, self._run(both[0]), both[1], data)
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data)
 
@@ -135,13 +144,13 @@ def outputs_of_runs(networks: Network, states: PyTree, inputs: jax.Array) -> jax
 def runs_that_fit(
     network: Network, state_bytes: int, example_shape: tuple[int, ...], batch_size: int, *, in_turn: bool
 ) -> int:
-    """How many runs fit into memory at once.
+    """How many runs fit into memory at once, at least one.
 
     A run takes its state twice (before and after a chunk), its gradient and the optimizer's update, and the activations of
     a batch on the way there and back, or of an evaluation chunk if that is more (of one run only where a device trains in
     turn). `state_bytes` is the size of everything that changes in a run.
     """
-    dtype = network.weights[network.synaptic[0]].dtype
+    dtype = network.dtype
     there_and_back = 4 * _activation_bytes(network, (batch_size, *example_shape), dtype)
     activations = max(there_and_back, 2 * _activation_bytes(network, (CHUNK, *example_shape), dtype))
     per_run = 2 * state_bytes + 2 * _bytes(network) + (0 if in_turn else activations)
@@ -151,8 +160,12 @@ def runs_that_fit(
 def _activation_bytes(network: Network, shape: tuple[int, ...], dtype: Any) -> int:
     """What one forward pass keeps: every layer's input and output, and a convolution's gathered views of the kernel."""
     inputs = jax.ShapeDtypeStruct(shape, dtype)
-    tape = eqx.filter_eval_shape(lambda n, x: record(n, x, training=False)[0], network, inputs)
-    values = (*tape.inputs, tape.output)
+
+    def outputs(network: Network, x: Array) -> tuple[Array, ...]:
+        tape, _ = record(network, x, training=False)
+        return (*tape.inputs, tape.output)
+
+    values = eqx.filter_eval_shape(outputs, network, inputs)
     views = 0
     for i, layer in enumerate(network.layers):
         if isinstance(layer, Conv2d):
@@ -166,17 +179,33 @@ def _bytes(tree: PyTree) -> int:
 
 
 def state_bytes(settings: loop.Settings, network: Network, run: loop.Run, data: loop.Data) -> int:
-    """The size of everything that changes in one run, the rule's own state and trainables included."""
+    """The size of everything that changes in one run, the rule's own state and trainables included; auxiliaries three times,
+    because whatever is done with all examples at the end has their size too."""
     state = eqx.filter_eval_shape(lambda *given: loop.initialize(settings, *given), network, run, data)
-    return _bytes(state)
+    return _bytes(state) + 2 * _bytes(getattr(state.trainables, "auxiliary", None))
+
+
+def check_memory(name: str, state_bytes: int) -> None:
+    """A `UserError` where not even one run, before and after a step, fits into all the memory that there is."""
+    free = available_memory()
+    if 2 * state_bytes > free:
+        raise UserError(
+            f"one run of {name} takes {2 * state_bytes / 2**30:.1f} GiB for what it trains and keeps and this machine has "
+            f"{free / 2**30:.1f}: choose fewer training examples or narrower layers, or a rule that keeps nothing for every "
+            f"example."
+        )
 
 
 def _memory() -> int:
-    """Bytes that training may take: half of the accelerator's memory, a third of what the machine (or the container) can
-    still give."""
+    """Bytes that training may take: half of the accelerator's memory, a third of the machine's."""
+    return available_memory() // (2 if jax.default_backend() != "cpu" else 3)
+
+
+def available_memory() -> int:
+    """Bytes of the accelerator's memory, or what the machine (or the container) can still give."""
     statistics = jax.devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
-        return statistics["bytes_limit"] // 2
+        return statistics["bytes_limit"]
     free = []
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
@@ -186,4 +215,4 @@ def _memory() -> int:
         free += [int(limit) - int(used)]
     except (OSError, ValueError):  # another system, or no limit
         pass
-    return max(min(free, default=3 * 2**30), 0) // 3
+    return max(min(free, default=3 * 2**30), 0)

@@ -73,5 +73,5 @@ def evaluate(network: Network, network_state: PyTree, examples: Examples, loss: 
 
 def boundary(network: Network, loss: Loss) -> float:
     """Where a single output changes class: 0 for logits, 0.5 for an output between the targets 0 and 1."""
-    logits = not isinstance(network.layers[-1], Activation) and loss.link == "logistic"
+    logits = not isinstance(network.last, Activation) and loss.link == "logistic"
     return 0.0 if logits else 0.5

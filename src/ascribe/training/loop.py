@@ -18,12 +18,12 @@ from ascribe.errors import UserError
 from ascribe.losses import Loss
 from ascribe.metrics import feedback_alignment, gradient_alignment
 from ascribe.networks import Network
-from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, network_of
+from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, Trainables, network_of
 from ascribe.types import Array, Key, PyTree
 
 from .batches import epoch_indices
 from .evaluate import Examples, evaluate
-from .optimizers import transformation
+from .optimizers import examples_axis, transformation
 from .seeds import streams
 
 NetworkSource = Network | Callable[[Key], Network]
@@ -98,8 +98,8 @@ def initialize(settings: Settings, network: Network, run: Run, data: Data) -> Ru
     rule_keys = jr.split(keys.rule, 3)
     trainables: Any = run.rule.trainables(network, everything, key=rule_keys[0])
     rule_state = run.rule.init(network, everything, key=rule_keys[1])
-    optimizer = transformation(settings.optimizer, run.learning_rate, trainables)
-    dtype = network.weights[network.synaptic[0]].dtype
+    optimizer = transformation(settings.optimizer, run.learning_rate)
+    dtype = network.dtype
     state = RunState(
         trainables,
         network.initial_state(),
@@ -132,7 +132,12 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
         indices, number = item
         return step(settings, run, state, data, indices, jr.fold_in(epoch_key, number))
 
-    state, losses = jax.lax.scan(one_step, state, (batches, jnp.arange(len(batches))))
+    if len(batches) == 1:  # a loop of one step would only copy its state
+        state, losses = one_step(state, (batches[0], jnp.asarray(0)))
+    else:
+        state, losses = jax.lax.scan(one_step, state, (batches, jnp.arange(len(batches))))
+    if type(run.rule).after_epoch is not AbstractRule.after_epoch:
+        state = _between_epochs(settings, run, state, data, epoch)
     measured = measure(settings, run, state, data, jr.fold_in(epoch_key, len(batches)), before=before)
     found = {"train_loss": jnp.mean(losses), **measured}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(found["validation_loss"])
@@ -142,11 +147,23 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
     return state if state.best is None else dataclasses.replace(state, best=_better(state, found))
 
 
+def _between_epochs(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
+    """What the rule does before the next epoch; after the last one it has `finish`."""
+
+    def act(both: tuple[Any, PyTree]) -> tuple[Any, PyTree]:
+        return run.rule.after_epoch(*both, all_examples(settings, data), epoch=epoch)
+
+    both = (state.trainables, state.rule_state)
+    both = jax.lax.cond(epoch + 1 < settings.epochs, act, lambda same: same, both)
+    return dataclasses.replace(state, trainables=both[0], rule_state=both[1])
+
+
 def step(settings: Settings, run: Run, state: RunState, data: Data, indices: Array, key: Key) -> tuple[RunState, Array]:
     """One mini-batch: the rule's credit, the optimizer's step, the rule's own after-update. Returns the loss before it."""
     batch = take(settings, data, indices, state.network_state)
+    whole, state = state, of_batch(state, data, indices)
     credit = credit_of(run.rule, state, batch, key)
-    optimizer = transformation(settings.optimizer, run.learning_rate, state.trainables)
+    optimizer = transformation(settings.optimizer, run.learning_rate)
     with jax.numpy_dtype_promotion("standard"):  # Optax raises floats to integer powers, which strict promotion forbids
         updates, optimizer_state = optimizer.update(
             credit.gradients, state.optimizer_state, state.trainables, value=credit.loss
@@ -160,7 +177,42 @@ def step(settings: Settings, run: Run, state: RunState, data: Data, indices: Arr
         optimizer_state=optimizer_state,
         network_state=state.network_state if credit.network_state is None else credit.network_state,
     )
-    return moved, credit.loss
+    return into_whole(whole, moved, data, indices), credit.loss
+
+
+def of_batch(state: RunState, data: Data, indices: Array) -> RunState:
+    """The state with only the rows of the batch's examples."""
+    if not _is_part(state, data, indices):
+        return state
+    return _with_rows(state, jax.tree.map(lambda leaf: jnp.take(leaf, indices, axis=examples_axis(leaf)), _rows(state)))
+
+
+def into_whole(whole: RunState, moved: RunState, data: Data, indices: Array) -> RunState:
+    """The state after a step on a batch; the rows of all other examples are as they were."""
+    if not _is_part(whole, data, indices):
+        return moved
+
+    def put(leaf: Array, rows: Array) -> Array:
+        place = leaf.at[:, indices] if examples_axis(leaf) else leaf.at[indices]
+        return place.set(rows, unique_indices=True)
+
+    return _with_rows(moved, jax.tree.map(put, _rows(whole), _rows(moved)))
+
+
+def _is_part(state: RunState, data: Data, indices: Array) -> bool:
+    """Whether there are auxiliaries, and the batch has not all of them. (A full batch keeps the data's order.)"""
+    auxiliary = state.trainables.auxiliary if isinstance(state.trainables, Trainables) else None
+    return auxiliary is not None and indices.shape[0] < data.train.inputs.shape[0]
+
+
+def _rows(state: RunState) -> tuple[PyTree, PyTree]:
+    """Everything that there is once for every training example: the auxiliaries, and what the optimizer knows of them."""
+    return state.trainables.auxiliary, state.optimizer_state[1]
+
+
+def _with_rows(state: RunState, rows: tuple[PyTree, PyTree]) -> RunState:
+    trainables = dataclasses.replace(state.trainables, auxiliary=rows[0])
+    return dataclasses.replace(state, trainables=trainables, optimizer_state=(state.optimizer_state[0], rows[1]))
 
 
 def credit_of(rule: AbstractRule, state: RunState, batch: Batch, key: Key) -> Credit:
@@ -199,8 +251,9 @@ def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key,
     found = {f"validation_{name}": value for name, value in scores.items()}
     if settings.diagnostics:
         count = _probe_size(settings, data)
-        probe = take(settings, data, jnp.arange(count), state.network_state)
-        ours = network_of(credit_of(run.rule, state, probe, key).gradients)
+        indices = jnp.arange(count)
+        probe = take(settings, data, indices, state.network_state)
+        ours = network_of(credit_of(run.rule, of_batch(state, data, indices), probe, key).gradients)
         theirs = Backpropagation()(network, None, probe, key=key).gradients
         found |= gradient_alignment(ours, theirs)
         found |= feedback_alignment(network, run.rule.feedback(state.trainables, state.rule_state))
@@ -218,9 +271,12 @@ def _own_metrics(settings: Settings, run: Run, state: RunState, data: Data, key:
     if type(run.rule).metrics is AbstractRule.metrics:
         return {}
     count = _probe_size(settings, data)
-    tried, _ = step(settings, run, state, data, jnp.arange(count), key)
-    probe = take(settings, data, jnp.arange(count), state.network_state)
-    measured = run.rule.metrics(state.trainables, state.rule_state, probe, before=before, after=tried.trainables)
+    indices = jnp.arange(count)
+    tried, _ = step(settings, run, state, data, indices, key)
+    probe = take(settings, data, indices, state.network_state)
+    rows = lambda one: of_batch(dataclasses.replace(state, trainables=one), data, indices).trainables
+    moments = {"before": rows(before), "after": rows(tried.trainables)}
+    measured = run.rule.metrics(rows(state.trainables), state.rule_state, probe, **moments)
     if not isinstance(measured, Mapping):
         kind = type(measured).__name__
         raise UserError(
@@ -248,13 +304,16 @@ def all_examples(settings: Settings, data: Data) -> Batch:
     return Batch(train.inputs, train.targets, settings.loss, jnp.arange(train.inputs.shape[0]))
 
 
-def conclude(settings: Settings, run: Run, state: RunState, data: Data) -> tuple[Network, PyTree]:
-    """The network that prediction uses: of the last or of the best epoch, after the rule's `finish`."""
+def conclude(settings: Settings, run: Run, state: RunState, data: Data) -> tuple[Network, PyTree, Network | None]:
+    """The network that prediction uses, of the last or of the best epoch, after the rule's `finish`; its normalization
+    statistics; and the network before `finish`, None for a rule that leaves that to `AbstractRule`."""
     if state.best is None:
         trainables, network_state, rule_state = state.trainables, state.network_state, state.rule_state
     else:
         trainables, network_state, rule_state = state.best.trainables, state.best.network_state, state.best.rule_state
-    return run.rule.finish(trainables, rule_state, all_examples(settings, data)), network_state
+    own = type(run.rule).finish is not AbstractRule.finish
+    finished = run.rule.finish(trainables, rule_state, all_examples(settings, data))
+    return finished, network_state, network_of(trainables) if own else None
 
 
 def _better(state: RunState, found: dict[str, Array]) -> Best:

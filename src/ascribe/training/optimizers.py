@@ -1,10 +1,12 @@
 """Optimizers by name. A factory takes the learning rate, an array, and returns an Optax transformation: the rate is data
 to the compiled program, so a new one never recompiles."""
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from ascribe.errors import UserError
@@ -22,18 +24,43 @@ def _adadelta(learning_rate: Array) -> optax.GradientTransformation:
     return optax.adadelta(learning_rate, rho=0.9, eps=1e-6)
 
 
+def _rprop(learning_rate: Array) -> optax.GradientTransformation:
+    """Riedmiller & Braun (1993), as in PyTorch: only the signs of the gradient count. Every number has a step size of its own,
+    `learning_rate` at the start, times 1.2 while the sign stays and 0.5 where it changes (and that step is left out).
+    (`optax.rprop` 0.2.8 applies each update one step late.)"""
+
+    def init(params: Any) -> tuple[Any, Any]:
+        return jax.tree.map(lambda p: jnp.full_like(p, learning_rate), params), jax.tree.map(jnp.zeros_like, params)
+
+    def update(gradients: Any, state: tuple[Any, Any], params: Any = None) -> tuple[Any, tuple[Any, Any]]:
+        agreement = jax.tree.map(lambda now, before: jnp.sign(now) * jnp.sign(before), gradients, state[1])
+        factor = lambda one: jnp.where(one > 0, 1.2, jnp.where(one < 0, 0.5, 1.0)).astype(one.dtype)
+        sizes = jax.tree.map(lambda one, size: jnp.clip(size * factor(one), 1e-6, 50.0), agreement, state[0])
+        kept = jax.tree.map(lambda one, now: jnp.where(one < 0, 0, now), agreement, gradients)
+        return jax.tree.map(lambda now, size: -jnp.sign(now) * size, kept, sizes), (sizes, kept)
+
+    return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]
+
+
 OPTIMIZERS: dict[str, Factory] = {
     "sgd": optax.sgd,
     "momentum": _momentum,
     "adam": optax.adam,
     "adamw": optax.adamw,
     "rmsprop": optax.rmsprop,
+    "rprop": _rprop,
     "adagrad": optax.adagrad,
     "adadelta": _adadelta,
     "lion": optax.lion,
 }
 
-SEARCH_RANGE = {"adam": (1e-4, 1.0), "adamw": (1e-4, 1.0), "rmsprop": (1e-4, 1.0), "lion": (1e-5, 1e-1)}
+SEARCH_RANGE = {
+    "adam": (1e-4, 1.0),
+    "adamw": (1e-4, 1.0),
+    "rmsprop": (1e-4, 1.0),
+    "rprop": (1e-4, 1.0),
+    "lion": (1e-5, 1e-1),
+}
 """Where a learning rate is looked for by default; (1e-3, 1e1) for the others. Wide, because rules differ."""
 
 LABELS = ("network", "auxiliary", "feedback")
@@ -46,42 +73,95 @@ def search_range(optimizer: Any) -> tuple[float, float]:
     return SEARCH_RANGE.get(optimizer if isinstance(optimizer, str) else "", (1e-3, 1e1))
 
 
-def factory(optimizer: str | Factory | Mapping[str, str | Factory]) -> Factory | tuple[tuple[str, Factory], ...]:
+def factory(optimizer: Any) -> Factory | tuple[tuple[str, Factory], ...]:
     """The factory of a name, of itself, or of a mapping from the labels of `Trainables` (`network`, `auxiliary`,
-    `feedback`) to either, each part with its own optimizer (labels left out use that of `network`)."""
+    `feedback`) to either, each part with its own optimizer (labels left out use that of `network`). All take the learning
+    rate of the run, but for a pair `("sgd", 0.1)`, whose rate is its own."""
     if isinstance(optimizer, Mapping):
         unknown = [label for label in optimizer if label not in LABELS]
         if unknown or "network" not in optimizer:
             raise UserError(
                 f"a mapping of optimizers has the labels {', '.join(LABELS)}, `network` always; got {list(optimizer)}."
             )
+        if isinstance(optimizer["network"], Sequence) and not isinstance(optimizer["network"], str):
+            raise UserError(
+                f"the network's rate is the run's learning rate: give its optimizer alone, not {optimizer['network']!r}."
+            )
         return tuple((label, _single(optimizer.get(label, optimizer["network"]))) for label in LABELS)
     return _single(optimizer)
 
 
-def _single(optimizer: str | Factory) -> Factory:
+def _single(optimizer: Any) -> Factory:
+    if isinstance(optimizer, Sequence) and not isinstance(optimizer, str):
+        rate = optimizer[1] if len(optimizer) == 2 and not isinstance(optimizer[1], bool) else None
+        if not isinstance(rate, int | float) or not 0 < rate < float("inf"):
+            raise UserError(f'an optimizer with a rate of its own is a pair, as in ("sgd", 0.1); got {optimizer!r}.')
+        made = _single(optimizer[0])
+        return lambda learning_rate: made(jnp.full_like(learning_rate, rate))
     if callable(optimizer):
-        return optimizer
+        return optimizer  # pyright: ignore[reportReturnType]
     if optimizer not in OPTIMIZERS:
         raise UserError(f"unknown optimizer {optimizer!r}: choose one of {', '.join(OPTIMIZERS)}, or give a factory.")
     return OPTIMIZERS[optimizer]
 
 
+def examples_axis(leaf: Array) -> int:
+    """The axis of examples, of an auxiliary `(layers, examples, …)` or of what the optimizer knows of it: one number for
+    each example, or an array like the auxiliary."""
+    return min(leaf.ndim - 1, 1)
+
+
 def transformation(
-    made: Factory | tuple[tuple[str, Factory], ...], learning_rate: Array, trainables: Any
+    made: Factory | tuple[tuple[str, Factory], ...], learning_rate: Array
 ) -> optax.GradientTransformationExtraArgs:
-    """The Optax transformation at this (traced) learning rate. An unlabeled network counts as `network`."""
-    if not isinstance(made, tuple):
-        return optax.with_extra_args_support(made(learning_rate))
-    parts: dict[Any, optax.GradientTransformation] = {label: one(learning_rate) for label, one in made}
-    if not isinstance(trainables, Trainables):
-        return optax.with_extra_args_support(parts["network"])
-    labels = Trainables(*(jax.tree.map(lambda _, label=label: label, getattr(trainables, label)) for label in LABELS))
-    return optax.with_extra_args_support(optax.multi_transform(parts, labels))
+    """The Optax transformation at this (traced) learning rate. An unlabeled network counts as `network`.
+
+    Its state is a pair: of what all examples share, and of the auxiliaries (None without), where every example has a state
+    of its own, step counts included. So a batch's rows can be taken out, moved and put back."""
+    parts = dict(made) if isinstance(made, tuple) else dict.fromkeys(LABELS, made)
+    own: dict[Any, Any] = {label: optax.with_extra_args_support(one(learning_rate)) for label, one in parts.items()}
+    of_example = own["auxiliary"]
+
+    def shared(trainables: Any) -> optax.GradientTransformationExtraArgs:
+        if not isinstance(made, tuple) or not isinstance(trainables, Trainables):
+            return own["network"]
+        labels = (jax.tree.map(lambda _, label=label: label, getattr(trainables, label)) for label in LABELS)
+        return optax.with_extra_args_support(optax.multi_transform(own, Trainables(*labels)))
+
+    def split(trainables: Any) -> tuple[Any, Any]:
+        if not isinstance(trainables, Trainables) or not jax.tree.leaves(trainables.auxiliary):
+            return trainables, None
+        return dataclasses.replace(trainables, auxiliary=None), trainables.auxiliary
+
+    def axes(tree: Any) -> Any:
+        return jax.tree.map(examples_axis, tree)
+
+    def init(params: Any) -> Any:
+        rest, auxiliary = split(params)
+        if auxiliary is None:
+            return shared(rest).init(rest), None
+        one = jax.tree.map(lambda leaf: jnp.take(leaf, 0, axis=1), auxiliary)
+        out = jax.tree.map(lambda leaf: min(leaf.ndim, 1), jax.eval_shape(of_example.init, one))
+        return shared(rest).init(rest), jax.vmap(of_example.init, (axes(auxiliary),), out)(auxiliary)
+
+    def update(updates: Any, state: Any, params: Any = None, **more: Any) -> tuple[Any, Any]:
+        (rest, auxiliary), (uphill, uphill_rows) = split(params), split(updates)
+        moves: Any
+        moves, shared_state = shared(rest).update(uphill, state[0], rest, **more)
+        if auxiliary is None:
+            return moves, (shared_state, None)
+        along = axes(auxiliary), axes(state[1])
+        one = jax.vmap(lambda g, s, z: of_example.update(g, s, z, **more), (along[0], along[1], along[0]), along)
+        rows, examples_state = one(uphill_rows, state[1], auxiliary)
+        return dataclasses.replace(moves, auxiliary=rows), (shared_state, examples_state)
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def describe(optimizer: Any) -> Any:
     """The optimizer as a plain JSON value, for the record."""
     if isinstance(optimizer, Mapping):
         return {label: describe(one) for label, one in optimizer.items()}
+    if isinstance(optimizer, Sequence) and not isinstance(optimizer, str):
+        return [describe(optimizer[0]), optimizer[1]]
     return optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", repr(optimizer))

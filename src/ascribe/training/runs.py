@@ -28,7 +28,8 @@ class Runs:
       `validation_rmse` and `validation_r2`), `gradient_angle` and `gradient_norm_ratio` against backpropagation's gradient,
       in total and per layer (`gradient_angle/linear1`), `feedback_angle/…` where a rule has feedback weights;
     - `scores[name]`: `(seeds,)`, measured once on the test split: `test_loss`, `test_accuracy` or `test_rmse`, `test_r2`;
-      and `area_under_train_loss`. NaN for a run that diverged;
+      the same before the rule's `finish`, where it has one of its own (`test_accuracy_before_finish`); and
+      `area_under_train_loss`. NaN for a run that diverged;
     - `diverged`: `(seeds,)`; `diverged_at`: the epoch, or -1;
     - `networks`, `states`: the trained networks and their normalization statistics, a leading axis of seeds on every
       array; `network`: their structure;
@@ -91,7 +92,7 @@ class Runs:
             raise UserError(f"inputs have the shape (examples, {', '.join(map(str, expected))}); got {inputs.shape}.")
         for transform in self.encoding:
             inputs = transform(inputs)
-        if self.network.layers[0].kind == "linear":
+        if self.network.first.kind == "linear":
             inputs = inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
         dtype = jax.tree.leaves(self.networks)[0].dtype
         pieces = [
@@ -116,7 +117,7 @@ class Runs:
         """Class probabilities, `(seeds, examples, classes)`; a `UserError` for regression."""
         if self.data.task == "regression":
             raise UserError("probabilities belong to classes: for regression use `predict`.")
-        link = None if isinstance(self.network.layers[-1], Activation) else losses.get(self.loss).link
+        link = None if isinstance(self.network.last, Activation) else losses.get(self.loss).link
         return np.asarray(jax.vmap(lambda one: class_probabilities(one, link=link))(jnp.asarray(self.outputs(inputs))))
 
 

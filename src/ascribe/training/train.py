@@ -65,7 +65,6 @@ class Experiment:
         self.demands, self.source = demands, demands.source
         self.template = made(demands.source)
         self._fitted = fitted(self.template, demands.data)
-        self.in_turn = devices.one_after_another(self.template)
         self.mesh: Mesh = devices.mesh_for(width)
         placed = {} if placed is None else placed
         encoding = tuple(transform.name for transform in demands.encoding)
@@ -75,8 +74,10 @@ class Experiment:
             placed[place] = devices.replicate(both, self.mesh)
         self.device_data = placed[place]
         self._arrays, fixed = eqx.partition(self.rule, eqx.is_array)
+        size = self._state_bytes()
+        self.in_turn = devices.one_after_another(self.template, size)
         self.programs = devices.Programs(settings, fixed, self.mesh, self.in_turn)
-        self.width = self._width(width)
+        self.width = self._width(width, size)
         self.compile_seconds = 0.0
         self._compiled = False
 
@@ -93,11 +94,16 @@ class Experiment:
         self.compile_seconds = time.perf_counter() - began
         self._compiled = True
 
-    def _width(self, wanted: int) -> int:
-        """Runs at a time: what was wanted, within memory, the same number on every device."""
+    def _state_bytes(self) -> int:
+        """The size of everything that changes in one run, if the machine has that."""
         one = loop.Run(self.rule, jnp.asarray(1.0, self._dtype), jnp.asarray(0, jnp.uint32))
         with self._blamed():
             size = devices.state_bytes(self.settings, self.template, one, self.device_data)
+        devices.check_memory(self.name, size)
+        return size
+
+    def _width(self, wanted: int, size: int) -> int:
+        """Runs at a time: what was wanted, within memory, the same number on every device."""
         fit = devices.runs_that_fit(
             self.template, size, self._fitted.input_shape, self.settings.batch_size, in_turn=self.in_turn
         )
@@ -173,7 +179,7 @@ class Experiment:
 
     @property
     def _dtype(self) -> Any:
-        return self.template.weights[self.template.synaptic[0]].dtype
+        return self.template.dtype
 
 
 def _first(count: int, tree: PyTree) -> PyTree:
@@ -195,20 +201,42 @@ class Trained:
         self.diverged_at: np.ndarray = join(*diverged_at)
         """The epoch in which each run diverged, or -1."""
         self.networks: PyTree = jax.tree.map(join, *networks)
-        """The networks and their normalization statistics, a leading axis of runs on every array."""
+        """The networks, their normalization statistics, and the networks before the rule's `finish` where it has its own; a
+        leading axis of runs on every array."""
+
+    @property
+    def finished_apart(self) -> bool:
+        """Whether the rule's `finish` is its own, so that curves end before it."""
+        return type(self.experiment.rule).finish is not AbstractRule.finish
 
     def tested(self) -> dict[str, np.ndarray]:
         """The test scores, `(runs,)`: the one look at the test split."""
+        networks, states, before = self.networks
+        found = self._scores("test", (networks, states))
+        if before is not None:
+            found |= {f"{name}_before_finish": value for name, value in self._scores("test", (before, states)).items()}
+        return found
+
+    def validated(self) -> dict[str, np.ndarray]:
+        """The validation scores of the finished networks, `(runs,)`."""
+        return self._scores("validation", self.networks[:2])
+
+    def _own_notes(self) -> tuple[str, ...]:
+        finished = self.diverged_at < 0
+        own = {name: curve[finished] for name, curve in self.curves.items()}
+        return self.experiment.rule.notes(own) if finished.any() else ()
+
+    def _scores(self, split: str, networks: tuple[Network, PyTree]) -> dict[str, np.ndarray]:
         experiment = self.experiment
-        test = devices.replicate(examples(experiment._fitted, "test"), experiment.mesh)
+        part = devices.replicate(examples(experiment._fitted, split), experiment.mesh)
         scores = []
         for start in range(0, len(self.diverged_at), experiment.width):
-            shard = jax.tree.map(lambda leaf, start=start: leaf[start : start + experiment.width], self.networks)
+            shard = jax.tree.map(lambda leaf, start=start: leaf[start : start + experiment.width], networks)
             count = len(jax.tree.leaves(shard)[0])
             rows = np.minimum(np.arange(experiment.width), count - 1)  # the last one fills up the shard
             filled = jax.tree.map(lambda leaf, rows=rows: leaf[rows], shard)
-            found = devices.evaluate_runs(experiment.settings.loss, experiment.mesh, experiment.in_turn, filled, test)
-            scores.append({f"test_{name}": np.asarray(value)[:count] for name, value in found.items()})
+            found = devices.evaluate_runs(experiment.settings.loss, experiment.mesh, experiment.in_turn, filled, part)
+            scores.append({f"{split}_{name}": np.asarray(value)[:count] for name, value in found.items()})
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *scores)
 
     def runs(self, specifications: Sequence[Specification], data: Dataset, notes: tuple[str, ...] = ()) -> Runs:
@@ -217,7 +245,7 @@ class Trained:
         demands = self.experiment.demands
         values = {**self.tested(), **area_scores(self.curves)}
         scores = {name: np.where(self.diverged_at >= 0, np.nan, value) for name, value in values.items()}
-        networks, states = self.networks
+        networks, states, _ = self.networks
         return Runs(
             rule=self.experiment.name,
             rule_settings=rules.settings(self.experiment.rule),
@@ -235,9 +263,20 @@ class Trained:
             seconds=self.seconds,
             compile_seconds=self.experiment.compile_seconds,
             optimizer=optimizers.describe(demands.optimizer),
-            notes=(*demands.notes, *notes),
+            notes=(*demands.notes, *notes, *_note_before_finish(scores), *self._own_notes()),
             encoding=demands.encoding,
         )
+
+
+def _note_before_finish(scores: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """What a rule's `finish` did to the test score, where it did something."""
+    score = "test_accuracy" if "test_accuracy" in scores else "test_rmse"
+    before, after = scores.get(f"{score}_before_finish"), scores[score]
+    if before is None or np.array_equal(before, after, equal_nan=True) or not np.isfinite(after).any():
+        return ()
+    mean = np.nanmean(before)
+    text = f"{100 * mean:.1f} %" if score == "test_accuracy" else f"{mean:.4g}"
+    return (f"mean {score.replace('_', ' ')} before its last pass {text}",)
 
 
 def train(
@@ -361,7 +400,7 @@ def with_array_leaves(rule: AbstractRule) -> AbstractRule:
 
 def fitted(network: Network, data: Dataset) -> Dataset:
     """The data in the shape that the network takes: images become vectors for a network that begins with a dense layer."""
-    return data.flat() if network.layers[0].kind == "linear" and len(data.input_shape) > 1 else data
+    return data.flat() if network.first.kind == "linear" and len(data.input_shape) > 1 else data
 
 
 def examples(data: Dataset, split: str) -> Examples:

@@ -1,0 +1,284 @@
+"""The parts of the entries `relaxed-identity-shallow` and `-deep`, and both of them on small networks for a few steps."""
+
+import dataclasses
+import itertools
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+import vl_convert
+from sklearn.datasets import make_moons
+
+from ascribe import losses, networks, report
+from ascribe.papers import relaxed_identity as module
+from ascribe.report.figures import VEGA_LITE
+from ascribe.rules import Backpropagation, Batch, RelaxedIdentity
+
+SIZES = [2, 3, 1]
+
+
+@pytest.fixture(scope="module")
+def few():
+    """A row of each kind, for real: two seeds, two steps, a landscape of 8 × 8."""
+    settings = [
+        module.Setting("backpropagation", Backpropagation(), 2, "pytorch-uniform", "relu"),
+        module.Setting(
+            "RAI as published", module.Observed(relax_output=True, consolidate="never"), 2, "he-normal", "relu"
+        ),
+        module.Setting("RAI, ours", module.Observed(), 2, "he-normal", "relu"),
+    ]
+    heard = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SEEDS", 2)
+        patch.setattr(module, "GRID", 8)
+        found = module.trained(settings, SIZES, heard.append)
+    assert {progress.rule for progress in heard} == {setting.name for setting in settings}
+    return found
+
+
+@pytest.fixture
+def small(monkeypatch, few):
+    """Entries whose rows take their numbers from those of `few`."""
+
+    def trained(settings, sizes, listener):
+        kinds = [
+            0 if isinstance(one.rule, Backpropagation) else 1 if one.rule.consolidate == "never" else 2
+            for one in settings
+        ]
+        rows = [few[kind].row | {"rule": one.name} for kind, one in zip(kinds, settings, strict=True)]
+        return [
+            module.Found(one, few[kind].runs, few[kind].logits, row)
+            for kind, one, row in zip(kinds, settings, rows, strict=True)
+        ]
+
+    monkeypatch.setattr(module, "trained", trained)
+    monkeypatch.setattr(module, "GRID", 8)
+    monkeypatch.setattr(module, "DEEP", SIZES)
+    monkeypatch.setattr(module, "GRADIENT_STEPS", (1, 3))
+    monkeypatch.setattr(module, "STEPS", dict.fromkeys(module.STEPS, 2))
+
+
+def test_the_table_holds_what_the_runs_are_worth(few):
+    for found in few:
+        row, runs = found.row, found.runs
+        assert (row["test"], row["worst"]) == (runs.test_accuracy.mean(), runs.test_accuracy.min())
+        right = runs.predict(runs.data.train.inputs) == runs.data.train.targets
+        assert row["train"] == pytest.approx(right.mean())
+        assert row["disagreement"] == np.mean(np.diff(found.logits > 0, axis=0))
+        assert (row["finite"], row["diverged"], row["steps"]) == (1.0, 0, 2)
+        assert (row["objective"] is None) == (row["rule"] == "backpropagation")
+    for found in few[:2]:  # nothing happens after their last step
+        row = found.row
+        assert (row["test"], row["worst"]) == (row["test_before"], row["worst_before"])
+        assert row["loss"] == pytest.approx(row["loss_before"], rel=1e-6)
+        assert row["train"] == pytest.approx(row["train_before"], rel=1e-6)
+    assert few[2].row["loss"] != pytest.approx(few[2].row["loss_before"], rel=1e-6)
+
+
+def pictures(result):
+    return [
+        vl_convert.vegalite_to_svg(report.specification(chart), vl_version=VEGA_LITE)
+        for chart in result.figures.values()
+    ]
+
+
+@pytest.mark.parametrize("function", ["shallow", "deep"])
+def test_an_entry_makes_its_table_its_checks_and_its_figures(small, function):
+    result = getattr(module, function)(lambda progress: None)
+    rows = result.tables["rows"]
+    assert len({row["rule"] for row in rows}) == len(rows)
+    assert len({tuple(row) for row in rows}) == 1
+    assert len({check.statement for check in result.checks}) == len(result.checks) >= 6
+    if function == "deep":
+        kinds = {(row["rule"], row["steps"], row["initializer"], row["layer"]) for row in result.tables["gradients"]}
+        assert len(result.tables["gradients"]) == len(kinds) == 2 * 3 * 2
+    drawn = pictures(result)
+    assert drawn[0].count("<image") == 12
+    for picture in drawn:
+        assert picture.count("<path") > 20
+        assert not any(f">{axis}<" in picture for axis in ("NaN", "undefined", "Infinity"))
+
+
+def test_the_points_are_those_of_the_document():
+    data = module.moons()
+    inputs, labels = make_moons(n_samples=100, noise=0.1, random_state=42)
+    np.testing.assert_array_equal(data.train.inputs, inputs.astype(np.float32))
+    np.testing.assert_array_equal(data.train.targets, labels)
+    assert len(data.test) == 2000
+    assert not np.isin(data.test.inputs, data.train.inputs).any()
+
+
+def test_the_loss_that_is_followed_is_the_objective_and_no_gradient_changes():
+    network = networks.mlp([2, 3, 3, 1], key=jr.key(0))
+    split = module.moons().train
+    batch = Batch(jnp.asarray(split.inputs, float), jnp.asarray(split.targets), losses.BERNOULLI_CROSS_ENTROPY)
+    ours, theirs = module.Observed(relax_output=True), RelaxedIdentity(relax_output=True)
+    trainables = theirs.trainables(network, batch, key=jr.key(1))
+    trainables = dataclasses.replace(trainables, auxiliary=jax.tree.map(lambda z: z + 0.3, trainables.auxiliary))
+    one, other = (rule(trainables, None, batch) for rule in (ours, theirs))
+    for mine, its in zip(jax.tree.leaves(one.gradients), jax.tree.leaves(other.gradients), strict=True):
+        np.testing.assert_array_equal(mine, its)
+    z = list(trainables.auxiliary.values())
+    expected = written_out(network, [each[0] for each in z], batch)
+    np.testing.assert_allclose(one.loss, expected, rtol=1e-12)
+    assert abs(other.loss - expected) > 1e-3
+
+
+def written_out(network, auxiliary, batch, sigma=jax.nn.relu):
+    """E of the document's published runs, its output relaxed too where there are as many auxiliaries as layers."""
+    layers = [network[name] for name in network.synaptic]
+    below, total = batch.inputs, 0.0
+    for i, layer in enumerate(layers):
+        estimate = below @ layer.weight.T + layer.bias[None, :]
+        z = auxiliary[i] if i < len(auxiliary) else estimate
+        total = total + jnp.mean((z - estimate) ** 2)
+        below = sigma(z)
+    t = batch.targets[:, None].astype(float)
+    return total + jnp.mean(jnp.logaddexp(0.0, z) - t * z)
+
+
+def test_gradient_norms_are_those_of_jax_grad():
+    """Backpropagation's at once; RAI's after one step of Rprop, which is one of its rate against the gradient's sign."""
+    sizes, initializer = [2, 3, 4, 1], "logistic-normal"
+    network = networks.mlp(sizes, activation="logistic", initializer=initializer, key=jr.key(0))
+    split = module.moons().train
+    batch = Batch(jnp.asarray(split.inputs, float), jnp.asarray(split.targets), losses.BERNOULLI_CROSS_ENTROPY)
+
+    def plain(network):
+        z = batch.inputs
+        for i, name in enumerate(network.synaptic):
+            z = (jax.nn.sigmoid(z) if i else z) @ network[name].weight.T + network[name].bias[None, :]
+        t = batch.targets[:, None].astype(float)
+        return jnp.mean(jnp.logaddexp(0.0, z) - t * z)
+
+    norms = lambda gradients: [np.linalg.norm(weight) for weight in gradients.weights.values()]
+    [(kind, found)] = module.gradient_norms(Backpropagation(), initializer, sizes, (0,))
+    expected = norms(jax.grad(plain)(network))
+    assert kind == ("backpropagation", 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+    (_, at_start), (kind, later), (_, last) = module.gradient_norms(RelaxedIdentity(), initializer, sizes, (0, 1, 3))
+    np.testing.assert_allclose(at_start, [0.0, 0.0, expected[-1]], rtol=1e-10, atol=1e-14)
+    assert kind == ("RAI", 1)
+    auxiliary, below = [], batch.inputs
+    for name in network.synaptic[:-1]:
+        auxiliary.append(below @ network[name].weight.T + network[name].bias[None, :])
+        below = jax.nn.sigmoid(auxiliary[-1])
+    of = lambda parts: written_out(*parts, batch, sigma=jax.nn.sigmoid)
+    moved = jax.tree.map(
+        lambda leaf, g: leaf - module.RATE * jnp.where(abs(g) > 1e-12, jnp.sign(g), 0.0),
+        (network, auxiliary),
+        jax.grad(of)((network, auxiliary)),
+    )
+    np.testing.assert_allclose(later, norms(jax.grad(of)(moved)[0]), rtol=1e-8, atol=1e-14)
+    assert later[0] == 0.0 < last[0]
+
+
+def test_disagreement_is_a_mean_over_pairs():
+    labels = np.array([[0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 1]], dtype=bool)
+    assert module.disagreement(labels) == pytest.approx((1 / 4 + 1 / 4 + 2 / 4) / 3)
+    assert module.disagreement(labels[[0, 0]]) == 0.0
+    assert module.disagreement(np.array([[True, False], [False, True]])) == 1.0
+    many = np.random.default_rng(0).random((5, 300)) < 0.4
+    assert module.pairs_apart(many).mean() == pytest.approx(module.disagreement(many))
+    by_hand = [np.mean([one != other for one, other in itertools.combinations(column, 2)]) for column in many.T]
+    np.testing.assert_allclose(module.pairs_apart(many), by_hand, atol=1e-12)
+
+
+def test_the_grid_begins_at_the_top_left():
+    grid = module.grid_points()
+    assert grid.shape == (module.GRID**2, 2)
+    assert (grid[0].tolist(), grid[1, 1], grid[-1].tolist()) == ([-3.0, 3.0], 3.0, [3.0, -3.0])
+
+
+GOOD = {"train": 1.0, "test": 0.998, "worst": 0.99, "best": 1.0, "steps": 1000, "objective": 0.0028, "finite": 1.0}
+FAILED = GOOD | {"test": 0.5, "best": 0.5, "worst": 0.5, "loss": 0.6931}
+
+
+def shallow_rows(**changed):
+    rows = {name: dict(GOOD) for name in ("backpropagation", "RAI as published", "RAI, ours")}
+    rows["backpropagation"]["disagreement"], rows["RAI as published"]["disagreement"] = 0.1, 0.3
+    return changed_rows(rows, changed)
+
+
+def deep_rows(**changed):
+    rows = {setting.name: dict(GOOD) for setting in module.deep_settings()}
+    for name in rows:
+        if name.startswith("backpropagation") or "step" in name:
+            rows[name] = dict(FAILED)
+    rows["RAI as published"]["test"] = 0.88
+    return changed_rows(rows, changed)
+
+
+def changed_rows(rows, changed):
+    for place, value in changed.items():
+        name, column = place.split("/")
+        rows[name][column] = value
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("checks", "rows", "changed", "statement"),
+    [
+        ("shallow_checks", shallow_rows, {"backpropagation/train": 0.9}, "figure 2"),
+        ("shallow_checks", shallow_rows, {"RAI as published/train": 0.9}, "figure 3"),
+        ("shallow_checks", shallow_rows, {"RAI as published/test": 0.97}, "the published code's test accuracy"),
+        ("shallow_checks", shallow_rows, {"RAI as published/objective": 0.005}, "the published code's E"),
+        ("shallow_checks", shallow_rows, {"RAI, ours/test": 0.98}, "RAI, ours: test accuracy"),
+        ("shallow_checks", shallow_rows, {"RAI as published/disagreement": 0.1}, "section 5: seeds disagree"),
+        ("deep_checks", deep_rows, {"backpropagation/best": 0.7}, "figure 4"),
+        ("deep_checks", deep_rows, {"backpropagation/loss": 0.6925}, "figure 4: the loss"),
+        ("deep_checks", deep_rows, {"backpropagation, gain 4/best": 0.7}, "the same from weights of gain 4"),
+        ("deep_checks", deep_rows, {"RAI as published/objective": 0.1}, "RAI as published: E"),
+        ("deep_checks", deep_rows, {"RAI as published/test": 0.96}, "RAI as published: test accuracy"),
+        ("deep_checks", deep_rows, {"RAI, ours/test": 0.98}, "RAI, ours: test accuracy"),
+        ("deep_checks", deep_rows, {"RAI as published/test": 0.7}, "figure 5"),
+        ("deep_checks", deep_rows, {"RAI, ours/worst": 0.96}, "RAI, ours: test accuracy of the worst"),
+        ("deep_checks", deep_rows, {"noise as auxiliaries, 1 step/test": 0.95}, "controls"),
+        ("deep_checks", deep_rows, {"RAI, ours, 10 steps/test": float("nan")}, "controls"),
+        ("deep_checks", deep_rows, {"RAI, ours, ReLU/finite": 0.999}, "open, ReLU"),
+    ],
+)
+def test_each_check_can_fail(checks, rows, changed, statement):
+    judged = getattr(module, checks)
+    assert [check.statement for check in judged(rows()) if not check.passed] == []
+    failed = [check.statement for check in judged(rows(**changed)) if not check.passed]
+    assert any(found.startswith(statement) for found in failed)
+
+
+def gradient_rows(rai):
+    rows = []
+    for initializer, (rule, steps, bottom) in itertools.product(
+        (module.PUBLISHED, module.GAIN_4), (("backpropagation", 0, 1e-80), ("RAI", 10, 0.0), ("RAI", 250, rai))
+    ):
+        for layer, norm in ((1, bottom), (2, 1.0)):
+            rows.append({"rule": rule, "steps": steps, "initializer": initializer, "layer": layer, "norm": norm})
+    return rows
+
+
+def test_vanishing_gradients_are_told_from_others():
+    assert all(check.passed for check in module.gradient_checks(gradient_rows(0.01)))
+    assert [check.passed for check in module.gradient_checks(gradient_rows(1e-8))] == [True, True, False, False]
+    assert not any(check.passed for check in module.gradient_checks(gradient_rows(float("nan")))[2:])
+
+
+def test_a_landscape_that_is_not_finite_is_gray(small):
+    logits = np.zeros((2, 64))
+    logits[:, :32], logits[1, 40] = np.nan, np.inf
+    row = {"disagreement": 0.0, "test": float("nan")}
+    setting = module.Setting("a", Backpropagation(), 3, "zeros", "relu")
+    found = module.Found(setting, None, logits, row)
+    picture = vl_convert.vegalite_to_svg(report.specification(module.landscapes([found], "t")), vl_version=VEGA_LITE)
+    assert picture.count("<image") == 2
+    assert "no seed stayed finite" in picture
+    shares = module._shade(np.array([[[0.0], [0.6], [np.nan]]]))
+    assert len({tuple(pixel) for pixel in shares[0]}) == 3
+
+
+def test_options_are_the_fields_that_differ():
+    assert module.options(Backpropagation()) == ""
+    assert (
+        module.options(module.Observed(relax_output=True, weight_decay=1e-5)) == "relax_output=True weight_decay=1e-05"
+    )
