@@ -262,6 +262,8 @@ def test_a_shift_adds_the_same_number_everywhere_and_passes_the_error_on():
         ("glorot-uniform", lambda fan_in, fan_out: np.sqrt(2 / (fan_in + fan_out))),
         ("lecun-normal", lambda fan_in, fan_out: np.sqrt(1 / fan_in)),
         ("lecun-uniform", lambda fan_in, fan_out: np.sqrt(1 / fan_in)),
+        ("logistic-normal", lambda fan_in, fan_out: 4 / np.sqrt(fan_in)),
+        ("pytorch-uniform", lambda fan_in, fan_out: np.sqrt(1 / (3 * fan_in))),
     ],
 )
 def test_the_initial_weights_have_the_law_s_spread(law, spread):
@@ -289,11 +291,8 @@ def test_orthogonal_kernels_are_orthonormal_over_the_receptive_field():
 
 
 def test_every_initializer_is_tested_here():
-    tested = {"he", "glorot", "lecun"}
-    assert set(initializers.names()) == {f"{a}-{b}" for a in tested for b in ("normal", "uniform")} | {
-        "orthogonal",
-        "zeros",
-    }
+    tested = {f"{law}-{kind}" for law in ("he", "glorot", "lecun") for kind in ("normal", "uniform")}
+    assert set(initializers.names()) == tested | {"logistic-normal", "pytorch-uniform", "orthogonal", "zeros"}
     assert not np.any(Linear(3, 2, initializer="zeros").weight)
 
 

@@ -9,7 +9,7 @@ import pytest
 from ascribe import compare, train
 from ascribe.datasets import Split
 from ascribe.errors import UserError
-from ascribe.rules import AbstractRule, FeedbackAlignment
+from ascribe.rules import AbstractRule, Backpropagation, FeedbackAlignment
 from ascribe.search import tune
 from ascribe.training import Experiment
 
@@ -25,6 +25,7 @@ class Rehearsed(Experiment):
         self.score, self.loss = np.asarray(accuracy, float), np.asarray(loss, float)
         self.broken = np.full(len(self.score), -1) if diverged is None else np.asarray(diverged)
         self.named, self.settings, self.asked = name, types.SimpleNamespace(select=select), []
+        self.rule = Backpropagation()
 
     def train(self, specifications, phase, *, keep):
         assert not keep

@@ -97,6 +97,7 @@ TABLE: dict[str, Entry] = {
             "hidden_weight": 100.0,
             "inner_steps": "depth",
             "inner_rate": 1.0,
+            "consolidate": "never",
         },
     ),
     "relaxed-identity-transient": Entry(
