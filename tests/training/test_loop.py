@@ -281,3 +281,9 @@ def test_rprop_steps_at_once_and_skips_the_step_after_a_change_of_sign():
         step, state = optimizer.update(jnp.asarray(gradient), state)
         steps.append(float(step))
     assert steps == pytest.approx([-0.1, -0.12, 0.0, 0.06, 0.0])
+
+
+def test_rprop_does_not_take_nan_for_no_gradient():
+    optimizer = optimizers.OPTIMIZERS["rprop"](jnp.asarray(0.1))
+    step, _ = optimizer.update(jnp.asarray([jnp.nan, 1.0]), optimizer.init(jnp.zeros(2)))
+    np.testing.assert_array_equal(step, [np.nan, -0.1])

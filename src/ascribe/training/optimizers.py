@@ -30,14 +30,20 @@ def _rprop(learning_rate: Array) -> optax.GradientTransformation:
     (`optax.rprop` 0.2.8 applies each update one step late.)"""
 
     def init(params: Any) -> tuple[Any, Any]:
-        return jax.tree.map(lambda p: jnp.full_like(p, learning_rate), params), jax.tree.map(jnp.zeros_like, params)
+        sizes = jax.tree.map(lambda p: jnp.full_like(p, learning_rate), params)
+        return sizes, jax.tree.map(lambda p: jnp.zeros(p.shape, jnp.int8), params)
 
     def update(gradients: Any, state: tuple[Any, Any], params: Any = None) -> tuple[Any, tuple[Any, Any]]:
-        agreement = jax.tree.map(lambda now, before: jnp.sign(now) * jnp.sign(before), gradients, state[1])
-        factor = lambda one: jnp.where(one > 0, 1.2, jnp.where(one < 0, 0.5, 1.0)).astype(one.dtype)
-        sizes = jax.tree.map(lambda one, size: jnp.clip(size * factor(one), 1e-6, 50.0), agreement, state[0])
-        kept = jax.tree.map(lambda one, now: jnp.where(one < 0, 0, now), agreement, gradients)
-        return jax.tree.map(lambda now, size: -jnp.sign(now) * size, kept, sizes), (sizes, kept)
+        signs = jax.tree.map(lambda now: jnp.sign(now).astype(jnp.int8), gradients)
+        agreement = jax.tree.map(jnp.multiply, signs, state[1])
+
+        def resized(agree: Array, now: Array, size: Array) -> Array:
+            factor = jnp.where(agree > 0, 1.2, jnp.where(agree < 0, 0.5, 1.0)).astype(size.dtype)
+            return jnp.where(jnp.isnan(now), now, jnp.clip(size * factor, 1e-6, 50.0))  # NaN stays NaN: it is no zero
+
+        sizes = jax.tree.map(resized, agreement, gradients, state[0])
+        kept = jax.tree.map(lambda one, sign: jnp.where(one < 0, 0, sign).astype(jnp.int8), agreement, signs)
+        return jax.tree.map(lambda sign, size: -sign.astype(size.dtype) * size, kept, sizes), (sizes, kept)
 
     return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]
 
