@@ -86,13 +86,18 @@ LAST_LAYER = {
     "finite-differences": 1e-3,  # a quotient with a truncation error, in every layer
     "forward-pass": None,  # the label decides the sign of a step and the weight its size, in the last layer too
     "forward-pass-one-versus-rest": None,  # the same
+    "gradient-noise": None,  # noise in every layer
     "perceptron": None,  # the gradient of another criterion than the loss
     "relaxed-identity": None,  # at the relaxed activations; exact at the forward ones (tests/limits)
     "relaxed-identity-transient": None,  # the same
 }
 """The rules whose gradient of the last layer is not the loss's, to `EXACT`; None: another one altogether."""
-AT_THE_END = {"relaxed-identity": ("ridge",), "relaxed-identity-transient": ("ridge",)}
-"""Hyperparameters that no single step shows, because they act after the last epoch (tests/references)."""
+AT_THE_END = {
+    "gradient-noise": ("gamma",),  # from the second step on (tests/limits)
+    "relaxed-identity": ("ridge",),
+    "relaxed-identity-transient": ("ridge",),
+}
+"""Hyperparameters that no first step shows, because they act later, after the last epoch (tests/references) but for one."""
 
 
 class Applied(NamedTuple):

@@ -23,6 +23,7 @@ ORDER = (
     "report",
     "store",
     "comparison",
+    "discovery",
     "papers",
     "cli",
 )
@@ -64,7 +65,7 @@ def test_a_file_imports_only_from_folders_before_its_own(path):
             assert ORDER.index(folder) <= place, f"{path.name} of {MODULES[path]} imports {name}"
 
 
-@pytest.mark.parametrize("folder", ["losses", "errors", "types", "comparison"])
+@pytest.mark.parametrize("folder", ["losses", "errors", "types", "comparison", "discovery"])
 def test_single_modules_are_files(folder):
     assert (SOURCE / f"{folder}.py").is_file()
 

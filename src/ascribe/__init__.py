@@ -11,9 +11,13 @@ __version__ = "0.1.0"
 _WHERE = {
     "train": "ascribe.training",
     "use_all_cores": "ascribe.training",
+    "landscape": "ascribe.training",
+    "LossLandscape": "ascribe.training",
     "compare": "ascribe.comparison",
     "Comparison": "ascribe.comparison",
     "load": "ascribe.comparison",
+    "discover": "ascribe.discovery",
+    "Discovery": "ascribe.discovery",
     "value_and_credit": "ascribe.rules",
     "verify": "ascribe.rules",
     "check_gradients": "ascribe.rules",
@@ -37,12 +41,16 @@ if TYPE_CHECKING:
     from ascribe.comparison import Comparison as Comparison
     from ascribe.comparison import compare as compare
     from ascribe.comparison import load as load
+    from ascribe.discovery import Discovery as Discovery
+    from ascribe.discovery import discover as discover
     from ascribe.errors import UserError as UserError
     from ascribe.rules import Batch as Batch
     from ascribe.rules import Credit as Credit
     from ascribe.rules import check_gradients as check_gradients
     from ascribe.rules import value_and_credit as value_and_credit
     from ascribe.rules import verify as verify
+    from ascribe.training import LossLandscape as LossLandscape
+    from ascribe.training import landscape as landscape
     from ascribe.training import train as train
     from ascribe.training import use_all_cores as use_all_cores
 

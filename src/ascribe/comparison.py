@@ -14,7 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 import ascribe
 from ascribe import losses, networks, report, rules, search, store
@@ -27,6 +29,7 @@ from ascribe.training import (
     Demands,
     Experiment,
     Listener,
+    LossLandscape,
     Runs,
     Specification,
     check_rule,
@@ -39,6 +42,10 @@ from ascribe.training import (
     positive,
     silent,
 )
+from ascribe.training import landscape as draw
+from ascribe.training.freezing import check_layer
+from ascribe.training.landscape import check_size, outsider
+from ascribe.training.train import leaf, with_array_leaves
 
 NetworkLike = str | Network | Callable[..., Network]
 TUNING_SEEDS = 100_000
@@ -48,12 +55,14 @@ TUNING_SEEDS = 100_000
 @dataclasses.dataclass(frozen=True, repr=False)
 class Comparison:
     """A finished comparison: `runs[rule]`, `tuning[rule]` (empty without tuning), the `data`, and the `configuration`
-    as plain JSON values. `reference` is the rule that paired differences refer to."""
+    as plain JSON values; `landscape`: the loss over one layer's weights with every rule's path, if it was asked for.
+    `reference` is the rule that paired differences refer to."""
 
     data: Dataset
     runs: dict[str, Runs]
     tuning: dict[str, Tuning]
     configuration: dict[str, Any]
+    landscape: LossLandscape | None = None
 
     def __repr__(self) -> str:
         return f"<comparison on {self.data.name}: {', '.join(map(repr, self.runs.values()))}>"
@@ -119,6 +128,8 @@ def compare(
     loss: str | losses.Loss | None = None,
     activation: str = "relu",
     diagnostics: bool = True,
+    only: str | None = None,
+    landscape: str | None = None,
     listener: Listener = silent,
     command: str | None = None,
 ) -> Comparison:
@@ -136,7 +147,9 @@ def compare(
       `tune=0`) there is no tuning: every rule uses that rate;
     - `search`: other ranges than the optimizer's default, `{"learning_rate": (1e-3, 1.0)}`, and further array leaves of
       rules, `{"feedback-alignment.scale": (0.1, 10.0)}`, within the same number of candidates;
-    - `epochs`, `batch_size`, `optimizer`, `select`, `loss`, `diagnostics`, `listener`: as in `train`;
+    - `epochs`, `batch_size`, `optimizer`, `select`, `loss`, `diagnostics`, `only`, `listener`: as in `train`;
+    - `landscape`: the name of a layer: in the end it is trained alone once more, with the first seed and every rule at its
+      chosen rate, for a picture of the loss over its weights and of the rules' paths (`ascribe.landscape`);
     - `command`: recorded with the results.
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
@@ -154,6 +167,7 @@ def compare(
         raise UserError(f"tuning is off, so there is nothing to search in {', '.join(search)}: leave `search` out.")
     source = _network(network, data, activation)
     template = made(source)
+    _check_layers(template, only=only, landscape=landscape)
     plans: dict[str, _Plan] = {}
     left_out: dict[str, str] = {}
     for name, rule in chosen.items():
@@ -161,7 +175,9 @@ def compare(
         demands = None
         try:
             demands = honor(rule, name, source, data, **shared)
-            settings = make_settings(demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics)
+            settings = make_settings(
+                demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics, only=only
+            )
         except UserError as error:
             everybodys = demands is not None and demands.source is source  # what is wrong is not the rule's network
             if rules is not None or len(chosen) == 1 or everybodys:
@@ -170,6 +186,7 @@ def compare(
             continue
         plans[name] = _Plan.make(name, rule, demands, settings, tune, search or {})
     _check_search(search or {}, plans)
+    _check_landscape(landscape, template, source, plans, epochs)
     first = max(TUNING_SEEDS, max(seeds) + 1)
     tuning_seeds = (
         tuple(range(first, first + tune_seeds))
@@ -213,10 +230,61 @@ def compare(
             name: {leaf: list(ends) for leaf, ends in plan.ranges.items()} for name, plan in plans.items() if plan.tune
         },
         "select": select,
+        "only": only,
+        "landscape": landscape,
         "versions": versions(),
         "command": command,
     }
-    return Comparison(data, runs, tunings, configuration)
+    shared = dict(optimizer=optimizer, epochs=epochs, batch_size=batch_size, loss=loss, listener=listener)
+    return Comparison(
+        data, runs, tunings, configuration, _landscape(landscape, source, data, plans, runs, seeds[0], shared)
+    )
+
+
+def _check_layers(template: Network, **layers: str | None) -> None:
+    for setting, layer in layers.items():
+        if layer is not None:
+            check_layer(setting, template, layer)
+
+
+def _check_landscape(
+    layer: str | None, template: Network, source: Any, plans: Mapping[str, "_Plan"], epochs: int
+) -> None:
+    """A `UserError`, before anything is trained, where no rule would have a path or the paths do not fit into memory."""
+    if layer is None:
+        return
+    reasons = {name: outsider(plan.demands, source) for name, plan in plans.items()}
+    if all(reasons.values()):
+        words = "; ".join(f"{name}: {why}" for name, why in reasons.items())
+        raise UserError(f"no rule here has a path in a loss landscape of {layer} ({words}): leave the landscape out.")
+    check_size(layer, template, len(plans), epochs)
+
+
+def _landscape(
+    layer: str | None,
+    source: Any,
+    data: Dataset,
+    plans: Mapping[str, "_Plan"],
+    runs: Mapping[str, Runs],
+    seed: int,
+    settings: Mapping[str, Any],
+) -> LossLandscape | None:
+    """Every rule as it was chosen, with one layer free; None where no landscape is wanted."""
+    if layer is None:
+        return None
+    chosen = {}
+    for name, plan in plans.items():
+        rule: Any = with_array_leaves(plan.rule)
+        for path, value in runs[name].hyperparameters.items():
+            where = leaf(path)
+            rule = eqx.tree_at(where, rule, jnp.asarray(value, where(rule).dtype))
+        chosen[name] = rule
+    rates = {name: float(one.learning_rates[0]) for name, one in runs.items()}
+    try:
+        return draw(source, data, chosen, layer=layer, seed=seed, learning_rate=rates, **settings)
+    except UserError as error:  # a picture must never cost the numbers
+        warnings.warn(f"without the loss landscape: {error}", stacklevel=3)
+        return None
 
 
 def _compile_all(experiments: Mapping[str, Experiment], plans: Mapping[str, "_Plan"]) -> None:

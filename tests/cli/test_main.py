@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ from ascribe import comparison as module
 from ascribe import datasets, rules
 from ascribe.cli import COMMANDS, main
 from ascribe.errors import UserError
+from ascribe.training import seeds
 
 from ..store.case import COMMAND_LINE, RULES, comparison, plain, snapshot
 
@@ -106,6 +108,21 @@ def test_a_learning_rate_switches_tuning_off(here):
     assert not loaded.tuning
     for runs in loaded.runs.values():
         np.testing.assert_array_equal(runs.learning_rates, [0.25, 0.25])
+
+
+def test_one_layer_is_trained_and_another_drawn(here, capsys):
+    arguments = ["moons", "--samples", "60", "--rules", "backprop", "--network", "4", "--seeds", "1", "--epochs", "2"]
+    options = ["--learning-rate", "0.1", "--only", "linear1", "--landscape", "linear2", "--out", "drawn"]
+    assert main(["compare", *arguments, *options]) == 0
+    loaded = ascribe.load("drawn")
+    assert loaded.configuration["only"] == "linear1"
+    assert loaded.landscape.layer == "linear2"
+    runs = loaded.runs["backpropagation"]
+    start = runs.network.initialize(seeds.streams(jnp.asarray(0, jnp.uint32)).network)
+    for name, same in (("linear1", False), ("linear2", True)):
+        weight = np.asarray(start[name].weight, runs.networks[name].weight.dtype)
+        assert np.array_equal(runs.networks[name].weight[0], weight) == same
+    assert "loss surface of linear2: computing" in capsys.readouterr().err
 
 
 def test_a_learning_rate_and_a_tuning_budget_contradict_each_other(here, capsys):

@@ -118,6 +118,13 @@ SETTINGS = {
     "Bernoulli loss on numbers": ("sine --loss bernoulli-cross-entropy", ["sine", "bernoulli-cross-entropy"]),
     "categorical loss on numbers": ("sine --loss categorical-cross-entropy", ["sine", "categorical-cross-entropy"]),
     "select": ("moons --select best", ["--select", "best", "best-validation"]),
+    "only of no layer": ("moons --only linear9", ["only", "linear1, linear2, linear3", "'linear9'"]),
+    "only of an activation": ("moons --only relu1", ["only", "layer with weights", "'relu1'"]),
+    "landscape of no layer": ("moons --landscape conv1", ["landscape", "linear1, linear2, linear3", "'conv1'"]),
+    "landscape without a path": (
+        "moons --rules forward-pass --landscape linear2",
+        ["no rule here has a path", "forward-pass", "inputs of its own"],
+    ),
     "no seeds": ("moons --seeds 0", ["seeds", "positive", "0"]),
     "negative seeds": ("moons --seeds -1", ["seeds", "-1"]),
     "half a seed": ("moons --seeds 1.5", ["--seeds", "1.5"]),

@@ -177,4 +177,37 @@ def make_comparison(
         reference=rules[0],
         runs=runs,
         tuning=tuning if tuned else {},
+        landscape=None,
     )
+
+
+def make_landscape(rules=RULES, epochs=30, points=21, **changes):
+    """A bowl with a ridge, and paths that bend into it."""
+    time = np.linspace(0.0, 1.0, epochs + 1)
+    start, goal = np.array([-3.0, -1.0]), np.array([2.0, 0.5])
+    trajectories = {}
+    for index, rule in enumerate(rules):
+        bend = np.stack([0 * time, (index - 2) * np.sin(np.pi * time) / 2], axis=1)
+        trajectories[rule] = start + (1 - np.exp(-4 * time))[:, None] * (goal - start) + bend
+    axes = np.stack([np.linspace(-4.0, 3.0, points), np.linspace(-2.5, 2.5, points)])
+    bowl = lambda point: 0.05 + ((point - goal) ** 2).sum(axis=-1) * (1 + 0.3 * np.sin(2 * point[..., 0]))
+    surface = bowl(np.stack(np.meshgrid(*axes), axis=-1))
+    known = {
+        "layer": "linear2",
+        "seed": 0,
+        "epochs": epochs,
+        "kind": "principal",
+        "examples": 300,
+        "training_examples": 300,
+        "trajectories": trajectories,
+        "losses": {rule: bowl(path) for rule, path in trajectories.items()},
+        "axes": axes,
+        "surface": surface,
+        "shares": np.array([0.7, 0.21]),
+        "explained": 0.91,
+        "shown": dict.fromkeys(rules, epochs + 1),
+        "diverged_at": {},
+        "left_out": {},
+        "notes": (),
+    }
+    return SimpleNamespace(**known | changes)

@@ -67,6 +67,49 @@ def test_tuning_comes_back_bit_for_bit(finished, saved):
                 assert ours == theirs, field.name
 
 
+@pytest.fixture(scope="module")
+def drawn():
+    """A comparison with a loss landscape, in which one rule has no path."""
+    data = ascribe.datasets.load("moons", samples=60)
+    options = {"network": "4x3", "seeds": 1, "learning_rate": 0.05, "epochs": 2, "diagnostics": False}
+    return ascribe.compare(
+        data, rules=["backpropagation", "feedback-alignment", "forward-pass"], landscape="linear2", **options
+    )
+
+
+def test_a_comparison_draws_its_landscape_at_its_own_rates_from_its_first_seed(drawn):
+    found = drawn.landscape
+    assert drawn.configuration["landscape"] == found.layer == "linear2"
+    assert found.rules == ("backpropagation", "feedback-alignment") and found.seed == 0
+    assert found.left_out == {"forward-pass": "it needs inputs of its own"}
+    assert found.learning_rates == dict.fromkeys(found.rules, 0.05) and (found.epochs, found.batch_size) == (2, 32)
+
+
+def test_a_landscape_comes_back_bit_for_bit(drawn, tmp_path):
+    drawn.save(tmp_path / "drawn")
+    again = ascribe.load(tmp_path / "drawn").landscape
+    for field in dataclasses.fields(drawn.landscape):
+        ours, theirs = getattr(drawn.landscape, field.name), getattr(again, field.name)
+        if isinstance(ours, dict):
+            assert list(ours) == list(theirs)
+        if field.name in ("trajectories", "losses"):
+            ours, theirs = list(ours.values()), list(theirs.values())
+        np.testing.assert_equal(ours, theirs, err_msg=field.name)
+    path = tmp_path / "drawn" / "landscape.npz"
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(UserError, match=r"landscape.npz.*damaged"):
+        ascribe.load(tmp_path / "drawn")
+
+
+def test_a_record_without_a_landscape_has_none(saved):
+    assert ascribe.load(saved).landscape is None
+    path = saved / "record.json"
+    older = json.loads(path.read_text())
+    del older["landscape"]
+    path.write_text(json.dumps(older))
+    assert ascribe.load(saved).landscape is None
+
+
 def test_predictions_before_and_after_are_the_same(finished, saved):
     loaded = ascribe.load(saved)
     x = finished.data.test.inputs

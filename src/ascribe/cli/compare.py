@@ -33,6 +33,8 @@ def compare(
     search: Annotated[list[str] | None, Parameter(negative=())] = None,
     select: Literal["last", "best-validation"] = "last",
     loss: str | None = None,
+    only: str | None = None,
+    landscape: str | None = None,
     target: str | None = None,
     task: str | None = None,
     missing: str | None = None,
@@ -56,7 +58,7 @@ def compare(
     rules
         Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own; default: all that can do the task.
     network
-        Hidden layers as 64x64, or linear, or lenet. Default: 64x64.
+        Hidden layers as 64x64, or linear, lenet, simplenet or simplenet/8. Default: 64x64.
     activation
         Of the hidden layers: relu, tanh, logistic, arctan, leaky-relu, softplus, ...
     seeds
@@ -70,7 +72,7 @@ def compare(
     tune_seeds
         Seeds per candidate.
     optimizer
-        sgd, momentum, adam, adamw, rmsprop, adagrad, adadelta or lion.
+        sgd, momentum, adam, adamw, rmsprop, rprop, adagrad, adadelta, lion, hypergradient-sgd or hypergradient-adam.
     learning_rate
         The rate of every rule, without tuning.
     rates
@@ -81,6 +83,10 @@ def compare(
         Test the network of the last epoch, or of the best on validation.
     loss
         squared-error, bernoulli-cross-entropy or categorical-cross-entropy.
+    only
+        Train this one layer, such as linear2, and leave all others as they began.
+    landscape
+        Draw the loss over the weights of this layer, such as linear2, with the path of every rule.
     target
         The target column of a file, by name or number.
     task
@@ -177,6 +183,8 @@ def compare(
                 search=ranges,
                 select=select,
                 loss=loss,
+                only=only,
+                landscape=landscape,
                 listener=lines,
                 command=command_line(),
             )

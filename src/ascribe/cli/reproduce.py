@@ -14,6 +14,7 @@ def reproduce(
     *names: str,
     list_entries: Annotated[bool, Parameter(name="--list", negative=())] = False,
     all_entries: Annotated[bool, Parameter(name="--all", negative=())] = False,
+    full: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
@@ -28,6 +29,8 @@ def reproduce(
         List what there is, with its source, and run nothing.
     all_entries
         Redo everything.
+    full
+        The document's own size, where the entry has a smaller one by default: hours on a CPU, minutes on a GPU.
     out
         Where checks, figures and the page go. Default: ascribe-runs/reproduce-NAME-001, -002, ...
     overwrite
@@ -45,6 +48,10 @@ def reproduce(
         return _list(json_output)
     entries = [papers.get(name) for name in (papers.names() if all_entries else dict.fromkeys(names))]
 
+    for entry in entries:
+        if full and not entry.full:
+            raise UserError(f"{entry.name} has one size only: leave --full out.")
+
     from ascribe import store, training  # noqa: PLC0415
     from ascribe.papers import results  # noqa: PLC0415
 
@@ -61,9 +68,9 @@ def reproduce(
     try:
         with Lines() as lines:
             for entry in entries:
-                lines.say(f"{entry.name}: {_duration(entry.minutes)}")
+                lines.say(f"{entry.name}: {'its full size' if full else _duration(entry.minutes)}")
                 began = time.monotonic()
-                found[entry] = entry.run(lines)
+                found[entry] = entry.run(lines, full=full)
                 seconds[entry.name] = round(time.monotonic() - began, 3)
             lines.say("drawing the figures")
             page = results.save(found, folder, overwrite=overwrite, seconds=seconds, command=command_line())

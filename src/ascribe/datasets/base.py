@@ -12,7 +12,7 @@ import numpy as np
 from ascribe.errors import UserError
 
 from .options import Option
-from .transforms import CONSTANT_ONE, UNIT_INTERVAL, Transform, fit, transform_names
+from .transforms import AUGMENTATIONS, CONSTANT_ONE, UNIT_INTERVAL, Transform, fit, transform_names
 
 Task = Literal["binary", "classification", "regression"]
 LISTED = 10_000  # a summary lists means and scales of at most so many inputs
@@ -95,6 +95,8 @@ class Dataset:
     - `transforms`: what `encode` did to the inputs, in that order, after the standardization; `input_mean` and
       `input_scale` are those of the inputs before.
     - `original`: the data set before its transforms; None where there are none.
+    - `augmentations`: names of transforms (`random-crop`, `random-flip`) that training applies to its batches, in that
+      order. The splits are without them.
     """
 
     name: str
@@ -112,10 +114,12 @@ class Dataset:
     request: Mapping[str, Any] = field(default_factory=dict)
     transforms: tuple[Transform, ...] = ()
     original: "Dataset | None" = None
+    augmentations: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(split)} {name}" for name, split in self.splits)
         after = f" after {', '.join(transform.name for transform in self.transforms)}" if self.transforms else ""
+        after += f", in training with {', '.join(self.augmentations)}" if self.augmentations else ""
         return f"<data set {self.name}: {self.task}, inputs of shape {self.input_shape}{after}, {sizes}>"
 
     @property
@@ -184,14 +188,15 @@ class Dataset:
 
         Each transform is fitted on the training part, as the transforms before left it, and applied to all parts. One
         that the data has had already is left out: again, `unit-interval` would change nothing, and the others would add
-        nothing but zeros or ones.
+        nothing but zeros or ones. `random-crop` and `random-flip` change no split; they are noted in `augmentations`, for
+        training.
 
         **Arguments:**
 
         - `names`: of `datasets.TRANSFORMS`, or one list of them; or a `Transform`, which is applied as it was fitted.
 
-        Raises `UserError` for an unknown name, for training inputs that are not finite, and for `unit-interval` after
-        `constant-one`, whose ones it would make zeros.
+        Raises `UserError` for an unknown name, for training inputs that are not finite, for `unit-interval` after
+        `constant-one`, whose ones it would make zeros, and for an augmentation of inputs that are no images.
         """
         if len(names) == 1 and isinstance(names[0], list | tuple):
             names = tuple(names[0])
@@ -199,7 +204,15 @@ class Dataset:
         data = self
         for name in names:
             done = [transform.name for transform in data.transforms]
-            if name in done:
+            if name in done or name in data.augmentations:
+                continue
+            if name in AUGMENTATIONS:
+                if len(data.input_shape) != 3:
+                    raise UserError(
+                        f"{name} needs images (height, width, channels), but the inputs of {data.name} have the shape "
+                        f"{data.input_shape}; leave it out."
+                    )
+                data = replace(data, augmentations=(*data.augmentations, str(name)))
                 continue
             if name == UNIT_INTERVAL and CONSTANT_ONE in done:
                 raise UserError(
@@ -215,6 +228,13 @@ class Dataset:
                 original=data.original or data,
             )
         return data
+
+    @property
+    def black(self) -> tuple[float, ...]:
+        """The stored value of a black pixel, one a channel: what raw zeros become (`prepare`); of images whose mean and
+        scale are not known, 0 before the transforms. Images only."""
+        raw = self.original or self
+        return tuple(float(value) for value in self.prepare(np.zeros((1, *raw.input_shape)))[0, 0, 0])
 
     def _flattened(self, statistic: np.ndarray | None) -> np.ndarray | None:
         """A mean or scale of inputs, for inputs that are vectors; a single number stays one."""
@@ -280,6 +300,7 @@ class Dataset:
             "input_scale": _listed(self.input_scale),
             "request": dict(self.request),
             "transforms": [short_settings(transform) for transform in self.transforms],
+            "augmentations": list(self.augmentations),
             "original": None
             if original is None
             else {"input_shape": list(original.input_shape), "feature_names": list(original.feature_names)},

@@ -1,4 +1,4 @@
-"""Transforms of inputs: into [0, 1], into positive and negative parts, with a column of ones.
+"""Transforms of inputs: into [0, 1], into positive and negative parts, with a column of ones; the names of augmentations.
 
 A learning rule may presume inputs that are not negative; these encodings make such inputs of any. What a transform needs
 to know of the data is fitted on the training part only.
@@ -17,12 +17,18 @@ from ascribe.errors import UserError
 from .options import Option
 
 UNIT_INTERVAL, SPLIT_SIGNS, CONSTANT_ONE = "unit-interval", "split-signs", "constant-one"
+RANDOM_CROP, RANDOM_FLIP = "random-crop", "random-flip"
+AUGMENTATIONS = (RANDOM_CROP, RANDOM_FLIP)
+"""The transforms that change no stored row, but the images of training batches (`training/augmentations.py`)."""
 
 # name -> what it does, in one line.
 TRANSFORMS: dict[str, str] = {
     UNIT_INTERVAL: "every feature (of images: every channel) into [0, 1], from its least to its greatest training value",
     SPLIT_SIGNS: "x becomes max(x, 0) and max(-x, 0): twice the features, first all positive parts, then all negative",
     CONSTANT_ONE: "one more feature that is always 1, a bias among the inputs",
+    RANDOM_CROP: "in training batches alone: images padded with black by 4 pixels (by an eighth of a small side), a random "
+    "window of them",
+    RANDOM_FLIP: "in training batches alone: images mirrored left to right with probability 1/2",
 }
 _CHUNK = 4096  # rows per step, for arithmetic in float64 without a copy of all rows in it
 
@@ -51,6 +57,16 @@ def _known(name: Option) -> str:
     raise UserError(f"There is no transform {name!r}; {guess}choose from {', '.join(TRANSFORMS)}.")
 
 
+def _fitted(name: Option) -> str:
+    """The name of a transform of stored rows; a `UserError` for any other."""
+    name = _known(name)
+    if name in AUGMENTATIONS:
+        raise UserError(
+            f"{name} changes training batches and no stored row; ask for it with data.encode({name!r}) or --transform {name}."
+        )
+    return name
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Transform:
     """One transform of inputs with what was fitted for it; calling it transforms rows.
@@ -66,7 +82,7 @@ class Transform:
 
     **Arguments:**
 
-    - `name`: one of `TRANSFORMS`.
+    - `name`: one of `TRANSFORMS`, but none of `AUGMENTATIONS`.
     - `input_shape`: the shape of one example before.
     - `minimum`, `scale`: float64, for `unit-interval` alone, in the unit of the inputs: `(features,)` for vectors,
       `(channels,)` for images, `(1,)` for examples of two axes, which have no channels. A constant feature has the
@@ -81,7 +97,7 @@ class Transform:
     scale: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        _known(self.name)
+        _fitted(self.name)
         if not self.input_shape:
             raise ValueError("an example has at least one axis")
         wanted = _statistic_shape(self.input_shape) if self.name == UNIT_INTERVAL else None
@@ -172,7 +188,7 @@ def fit(name: str, inputs: np.ndarray) -> Transform:
 
     Raises `UserError` for an unknown name, for inputs that are not finite, and for `unit-interval` of no examples.
     """
-    name, inputs = _known(name), np.asarray(inputs, dtype=np.float32)
+    name, inputs = _fitted(name), np.asarray(inputs, dtype=np.float32)
     shape = tuple(inputs.shape[1:])
     if not np.isfinite(inputs).all():
         raise UserError(

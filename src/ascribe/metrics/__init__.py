@@ -7,5 +7,8 @@ from .alignment import feedback_alignment as feedback_alignment
 from .alignment import gradient_alignment as gradient_alignment
 from .alignment import norm as norm
 from .area import area_under_curve as area_under_curve
+from .implicit_rate import implicit_rate as implicit_rate
+from .implicit_rate import rate_quantiles as rate_quantiles
+from .implicit_rate import zero_slope_share as zero_slope_share
 from .regression import r2 as r2
 from .regression import rmse as rmse

@@ -20,6 +20,7 @@ from .network import check_input as check_input
 from .pooling import AveragePool2d as AveragePool2d
 from .pooling import MaxPool2d as MaxPool2d
 from .shift import Shift as Shift
+from .simplenet import simplenet as simplenet
 from .stack import Stack as Stack
 from .tape import Tape as Tape
 from .tape import record as record

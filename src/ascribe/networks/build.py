@@ -9,6 +9,7 @@ from .activations import get
 from .lenet import lenet
 from .mlp import mlp
 from .network import Network
+from .simplenet import simplenet
 
 
 def build(
@@ -20,7 +21,8 @@ def build(
     bias: bool = True,
     key: Key | None = None,
 ) -> Network:
-    """`"64x64"` is an MLP with those hidden layers, `"linear"` one without any, `"lenet"` the convolutional network.
+    """`"64x64"` is an MLP with those hidden layers, `"linear"` one without any, `"lenet"` and `"simplenet"` are the
+    convolutional networks of those names, and `"simplenet/8"` is the latter with an eighth of the channels.
 
     **Arguments:** `input_shape`: of one example; `outputs`: units of the last layer; the rest as in `mlp`.
     """
@@ -28,6 +30,10 @@ def build(
     name = text.strip().lower()
     if name == "lenet":
         return lenet(input_shape, outputs, activation=activation, bias=bias, key=key)
+    thin = re.fullmatch(r"simplenet(?:/([1-9]\d*))?", name)
+    if thin:
+        width = 1 / int(thin[1] or 1)
+        return simplenet(input_shape, outputs, activation=activation, bias=bias, width=width, key=key)
     features = 1
     for size in input_shape:
         features *= size
@@ -36,5 +42,6 @@ def build(
     if re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", name):
         return mlp([features, *map(int, name.split("x")), outputs], activation=activation, bias=bias, key=key)
     raise UserError(
-        f"unknown network {text!r}: write the hidden layers' sizes as 64x64, or `linear`, or `lenet` (for images)."
+        f"unknown network {text!r}: write the hidden layers' sizes as 64x64, or `linear`, or `lenet`, `simplenet` or "
+        f"`simplenet/8` (for images)."
     )

@@ -16,7 +16,8 @@ class Tape(eqx.Module):
     """What one forward pass leaves behind.
 
     `inputs[i]`: the input of layer i, `(batch, …)`; `output`: the output of the last layer; `keys[i]`: the randomness that
-    layer i used; `state[i]`: the normalization statistics it started from. With these, layer i can be evaluated again
+    layer i used; `state[i]`: the normalization statistics it started from; `training`: whether batch statistics and dropout
+    were in force. With these, layer i can be evaluated again
     exactly as it was, which is all that a local vector-Jacobian product needs.
 
     `parts` is how the inputs are stored, one entry for each of `network.parts`: of a `Stack`, one array `(blocks, batch, …)`
@@ -27,6 +28,7 @@ class Tape(eqx.Module):
     output: Array
     keys: tuple[Key | None, ...]
     state: tuple[PyTree, ...]
+    training: bool = eqx.field(static=True, default=True)
 
     @property
     def inputs(self) -> tuple[Array, ...]:
@@ -79,4 +81,4 @@ def record(
         else:
             inputs.append(x)
             x, new_states[first] = part(x, states[first], key=keys[first], training=training)
-    return Tape(tuple(inputs), x, keys, tuple(states)), tuple(new_states)
+    return Tape(tuple(inputs), x, keys, tuple(states), training), tuple(new_states)

@@ -12,6 +12,7 @@ from .base import silent
 
 LECTURE = "Solving Deeper Multilayer Perceptrons"
 FORWARD_PASS = "Binary Classifier Forward-Pass Optimization"
+B_FUNCTIONS = "Function changes in the Backpropagation equation is equivalent to an implicit learning rate"
 NOTES = "Neural networks (course notes)"
 RELAXED_IDENTITY = "An Empirical Study of Relaxed Activation Identity's Effects on First-Order Optimization"
 
@@ -23,6 +24,47 @@ _ENTRIES = (
         "forward_pass",
         "forward_pass",
         1.5,
+    ),
+    Entry(
+        "b-functions-1a",
+        "the derivatives that can stand in place of the ReLU's",
+        f"{B_FUNCTIONS}, figure 1a",
+        "b_functions",
+        "figure_1a",
+        0.1,
+    ),
+    Entry(
+        "b-functions-1b",
+        "two Gaussians, all but one layer frozen: what each derivative makes of the loss, and its path on the surface",
+        f"{B_FUNCTIONS}, figure 1b",
+        "b_functions",
+        "figure_1b",
+        1.0,
+    ),
+    Entry(
+        "b-functions-2-digits",
+        "a b-function found on digits, and its loss curve beside backpropagation's",
+        f"{B_FUNCTIONS}, figure 2, small",
+        "b_functions",
+        "figure_2_digits",
+        1.5,
+    ),
+    Entry(
+        "b-functions-2-mnist",
+        "the same on 4,000 images of MNIST",
+        f"{B_FUNCTIONS}, figure 2, small",
+        "b_functions",
+        "figure_2_mnist",
+        2.0,
+    ),
+    Entry(
+        "b-functions-2-cifar10",
+        "the same on CIFAR-10 with SimpleNet, thin and on 1,200 images; with --full the document's own size, for a GPU",
+        f"{B_FUNCTIONS}, figure 2",
+        "b_functions",
+        "figure_2_cifar10",
+        9.0,
+        full=True,
     ),
     Entry(
         "relaxed-identity-shallow",
@@ -98,6 +140,7 @@ def get(name: str) -> Entry:
     return TABLE[name]
 
 
-def reproduce(name: str, *, listener: Listener = silent) -> Result:
-    """Redoes the entry of that name: `result.passed`, `result.checks`, `result.figures` (name to Altair chart)."""
-    return get(name).run(listener)
+def reproduce(name: str, *, full: bool = False, listener: Listener = silent) -> Result:
+    """Redoes the entry of that name: `result.passed`, `result.checks`, `result.figures` (name to Altair chart). `full`: in the
+    document's own size, where the entry has one."""
+    return get(name).run(listener, full=full)

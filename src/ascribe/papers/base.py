@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ascribe.errors import UserError
+
 Value = str | int | float
 """A number that a document states or that came out here, or what stands for it in a table."""
 Listener = Callable[[Any], None]
@@ -58,11 +60,17 @@ class Entry:
     module: str
     function: str
     minutes: float
+    full: bool = False
 
-    def run(self, listener: Listener = silent) -> Result:
-        """Redoes it."""
+    def run(self, listener: Listener = silent, *, full: bool = False) -> Result:
+        """Redoes it, in the document's own size with `full`.
+
+        **Raises:** `UserError` where there is no other size than the one.
+        """
+        if full and not self.full:
+            raise UserError(f"{self.name} has one size only: leave --full out.")
         module = importlib.import_module(f"{__package__}.{self.module}")
-        return getattr(module, self.function)(listener)
+        return getattr(module, self.function)(listener, **({"full": True} if full else {}))
 
 
 def same(statement: str, expected: Value, got: Value) -> Check:

@@ -1,13 +1,16 @@
 """A finished comparison as a table, as figures, and as one HTML page that needs no network."""
 
+from . import discovery as discovery
 from .figures import drawings as drawings
 from .figures import figures as figures
 from .figures import save_figures as save_figures
 from .figures import specification as specification
 from .figures import write_figure as write_figure
+from .loss_surface import surface_chart as surface_chart
 from .page import page as page
 from .page import write_page as write_page
 from .sheet import sheet as sheet
+from .statistics import interval as interval
 from .table import Row as Row
 from .table import rows as rows
 from .table import to_records as to_records

@@ -63,6 +63,65 @@ class Tuning(Protocol):
 
 
 @runtime_checkable
+class LossLandscape(Protocol):
+    """The loss over a plane through one layer's weights, and the path of every rule on it."""
+
+    @property
+    def layer(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def epochs(self) -> int: ...
+    @property
+    def kind(self) -> str:
+        """`"principal"` or `"chosen"`: what the two directions are."""
+        ...
+
+    @property
+    def examples(self) -> int: ...
+    @property
+    def training_examples(self) -> int: ...
+    @property
+    def trajectories(self) -> Mapping[str, np.ndarray]:
+        """(steps, 2) each, from the common start."""
+        ...
+
+    @property
+    def losses(self) -> Mapping[str, np.ndarray]:
+        """(steps,) each."""
+        ...
+
+    @property
+    def axes(self) -> np.ndarray:
+        """(2, points): the coordinates of the surface's columns and rows, ascending."""
+        ...
+
+    @property
+    def surface(self) -> np.ndarray:
+        """(points, points): a row for each of `axes[1]`; NaN where it is not finite."""
+        ...
+
+    @property
+    def shares(self) -> np.ndarray:
+        """(2,): of the paths' variance, along each direction."""
+        ...
+
+    @property
+    def explained(self) -> float: ...
+    @property
+    def shown(self) -> Mapping[str, int]:
+        """How many steps of each path belong into the picture; after them, its loss is far above that of the surface."""
+        ...
+
+    @property
+    def diverged_at(self) -> Mapping[str, int]: ...
+    @property
+    def left_out(self) -> Mapping[str, str]: ...
+    @property
+    def notes(self) -> Sequence[str]: ...
+
+
+@runtime_checkable
 class Comparison(Protocol):
     """A finished comparison of learning rules on one data set. `data` is an `ascribe` data set."""
 
@@ -76,3 +135,5 @@ class Comparison(Protocol):
     def runs(self) -> Mapping[str, Runs]: ...
     @property
     def tuning(self) -> Mapping[str, Tuning] | None: ...
+    @property
+    def landscape(self) -> LossLandscape | None: ...

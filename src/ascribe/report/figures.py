@@ -13,6 +13,7 @@ from .base import Comparison
 from .curves import learning_curves
 from .fits import fits
 from .landscapes import landscapes
+from .loss_surface import loss_surface
 from .own_metrics import own_metrics
 from .scores import final_scores
 from .sensitivity import learning_rate_sensitivity
@@ -23,6 +24,7 @@ _FIGURES: dict[str, Callable[[Comparison], Any]] = {
     "learning_curves": learning_curves,
     "landscapes": landscapes,
     "fits": fits,
+    "loss_surface": loss_surface,
     "gradient_angles": gradient_angles,
     "layer_angles": layer_angles,
     "feedback_angles": feedback_angles,

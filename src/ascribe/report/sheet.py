@@ -18,13 +18,14 @@ def sheet(title: str, entries: Sequence[dict[str, Any]]) -> str:
     template escapes everything else. There is no script.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["picture"] = _data_uri
+    environment.filters["picture"] = data_uri
     return environment.from_string(_asset("sheet.html.jinja")).render(
         title=title, columns=COLUMNS, entries=entries, style=_asset("page.css")
     )
 
 
-def _data_uri(svg: str) -> str:
+def data_uri(svg: str) -> str:
+    """A picture as the address of an image that holds it."""
     return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode('utf-8')).decode('ascii')}"
 
 

@@ -27,6 +27,7 @@ def _setting(comparison: Comparison) -> str:
     details = f" for {configuration['epochs']} epochs" if configuration.get("epochs") else ""
     details += f" in batches of {configuration['batch_size']}" if configuration.get("batch_size") else ""
     details += f" with {_words(configuration['optimizer'])}" if configuration.get("optimizer") else ""
+    details += f", its layer {configuration['only']} alone" if configuration.get("only") else ""
     return (
         f"This report compares {_listing(list(comparison.runs))}. Each trained "
         f"{f'the network “{network}”' if network else 'the same network'} on {data.name} ({task}; {sizes[0]:,} "

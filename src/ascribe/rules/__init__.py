@@ -1,5 +1,10 @@
 """Learning rules: the contract (`base.py`), the shared backward sweep (`terms.py`), then one rule, one file."""
 
+from . import meta_network as meta_network
+from . import rule_files as rule_files
+from .b_function import BFunction as BFunction
+from .b_function import implicit_rates as implicit_rates
+from .b_functions import B_FUNCTIONS as B_FUNCTIONS
 from .backpropagation import Backpropagation as Backpropagation
 from .base import AbstractRule as AbstractRule
 from .base import Batch as Batch
@@ -15,7 +20,10 @@ from .feedback_matrices import random_feedback as random_feedback
 from .finite_differences import FiniteDifferences as FiniteDifferences
 from .forward_pass import ForwardPass as ForwardPass
 from .forward_pass import ForwardPassOneVersusRest as ForwardPassOneVersusRest
+from .gradient_noise import GradientNoise as GradientNoise
+from .gradient_noise import MatchedNoise as MatchedNoise
 from .kolen_pollack import KolenPollack as KolenPollack
+from .meta_network import MetaNetwork as MetaNetwork
 from .perceptron import Perceptron as Perceptron
 from .perceptron import PerceptronResult as PerceptronResult
 from .perceptron import mistake_bound as mistake_bound
@@ -29,8 +37,10 @@ from .registry import settings as settings
 from .relaxed_identity import RelaxedIdentity as RelaxedIdentity
 from .sign_symmetry import SignSymmetry as SignSymmetry
 from .terms import Terms as Terms
+from .terms import activation_of as activation_of
 from .terms import backward_sweep as backward_sweep
 from .terms import final_preactivation as final_preactivation
+from .terms import hidden_activations as hidden_activations
 from .value_and_credit import as_batch as as_batch
 from .value_and_credit import value_and_credit as value_and_credit
 from .verify import Verification as Verification

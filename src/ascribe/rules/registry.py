@@ -5,6 +5,7 @@ import difflib
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ import numpy as np
 
 from ascribe.errors import UserError
 
+from . import rule_files
+from .b_functions import Named, Plain
 from .base import AbstractRule
 
 FILE_MODULE = "ascribe_user_rule_"
@@ -72,6 +75,25 @@ TABLE: dict[str, Entry] = {
         "KolenPollack",
         "feedback weights that learn to be the weights: same gradient, same decay",
         "Kolen & Pollack (1994); Akrout et al. (2019)",
+    ),
+    "b-function": Entry(
+        "b_function",
+        "BFunction",
+        "another function g(z) in place of σ'(z): softplus's derivative, or b-function:NAME",
+        "Function changes in the Backpropagation equation …, (1)–(5)",
+        {"derivative": "softplus"},
+    ),
+    "gradient-noise": Entry(
+        "gradient_noise",
+        "GradientNoise",
+        "backpropagation with noise that fades from step to step",
+        "Neelakantan et al. (2015)",
+    ),
+    "gradient-noise-matched": Entry(
+        "gradient_noise",
+        "MatchedNoise",
+        "backpropagation with noise of the size of what b-function changes",
+        "ours, after Neelakantan et al. (2015)",
     ),
     "forward-pass": Entry(
         "forward_pass",
@@ -140,15 +162,21 @@ def get(name: str, **options: Any) -> AbstractRule:
     """A rule, built with `options` (its constructor's arguments).
 
     `name` is a registered name, a beginning that only one of them has (`backprop`), or `PATH.py:Class` for a rule of
-    your own (`PATH.py` alone if the file defines one rule). A file is Python code and is run.
+    your own (`PATH.py` alone if the file defines one rule). A Python file is run. `PATH.json` is a b-function that `ascribe
+    discover` found, and `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what is put where.
     """
     if not isinstance(name, str):
         raise UserError(f"a rule's name is a text, as in 'backpropagation'; got {name!r}.")
     path, attribute = (name, "") if ".py:" not in name else (name[: name.rindex(":")], name[name.rindex(":") + 1 :])
     if path.endswith(".py"):
         return _build(name, _class_of_file(Path(path), attribute), options)
+    if name.endswith(".json"):
+        return _build(name, lambda **more: rule_files.load(Path(name), **more), options)
+    name, _, inline = name.partition(":")
     full = _complete(name)
     row = TABLE.get(full)
+    if inline:
+        options = {"derivative": _inline(full, inline), **options}
     if row is None:
         return _build(full, _load_class(full), options)
     rule_class = getattr(importlib.import_module(f"{__package__}.{row.module}"), row.attribute)
@@ -160,32 +188,61 @@ def full_name(name: str) -> str:
     if ".py:" in name or name.endswith(".py"):
         path, _, attribute = name.partition(".py")
         return Path(path).name + attribute
-    return _complete(name)
+    if name.endswith(".json"):
+        return Path(name).stem
+    name, colon, inline = name.partition(":")
+    return _complete(name) + colon + inline
 
 
 def settings(rule: AbstractRule) -> dict[str, Any]:
     """A rule's class, the values of its fields, and the source of its file if it is a user's, as plain JSON values."""
     found: dict[str, Any] = {"class": f"{type(rule).__module__}.{type(rule).__qualname__}"}
     for field in dataclasses.fields(rule):
-        value = getattr(rule, field.name)
-        plain = value is None or isinstance(value, str | int | float | bool)
-        found[field.name] = value if plain else np.asarray(value).tolist() if eqx.is_array(value) else repr(value)
+        found[field.name] = _plain(getattr(rule, field.name))
     if type(rule).__module__.startswith(FILE_MODULE):
         path = Path(sys.modules[type(rule).__module__].__file__ or "")
         found |= {"class": f"{path.name}:{type(rule).__qualname__}", "source": path.read_text(encoding="utf-8")}
     return found
 
 
+def _plain(value: Any) -> Any:
+    """A field as a plain JSON value: arrays as lists, a module as its fields, any other object as its `repr`."""
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, Named | Plain):
+        return value.name if isinstance(value, Named) else value.function.__qualname__
+    if isinstance(value, eqx.Module) and dataclasses.is_dataclass(value):
+        fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {"class": type(value).__qualname__, **fields}
+    if eqx.is_array(value):
+        return np.asarray(value).tolist()
+    return getattr(value, "__qualname__", repr(value))
+
+
+def _inline(name: str, text: str) -> Any:
+    """What follows the colon in `b-function:tanh` (one g for all hidden activations) or `b-function:relu1=tanh;relu2=0.5`."""
+    if name != "b-function":
+        raise UserError(f"only b-function takes something after a colon, as in b-function:tanh; got {name}:{text}.")
+    if "=" not in text:
+        return text
+    pairs = [part.partition("=") for part in text.split(";") if part.strip()]
+    if not all(layer.strip() and equals and g.strip() for layer, equals, g in pairs):
+        raise UserError(f"b-functions by layer are written as b-function:relu1=tanh;relu2=0.5; got {text!r}.")
+    return {layer.strip(): g.strip() for layer, _, g in pairs}
+
+
 def name_of(rule: AbstractRule) -> str:
     """The registered name of a rule that was built elsewhere; the name of its class where there is none."""
     for name, row in TABLE.items():
         same = type(rule).__module__ == f"{__package__}.{row.module}" and type(rule).__name__ == row.attribute
-        if same and all(getattr(rule, option) == value for option, value in row.options.items()):
+        if same and all(getattr(rule, option) == getattr(get(name), option) for option in row.options):
             return name
     return type(rule).__name__
 
 
-def _build(name: str, rule_class: type[AbstractRule], options: dict[str, Any]) -> AbstractRule:
+def _build(name: str, rule_class: Callable[..., AbstractRule], options: dict[str, Any]) -> AbstractRule:
     try:
         return rule_class(**options)
     except (TypeError, ValueError) as error:

@@ -52,15 +52,21 @@ class Terms(eqx.Module):
 
 
 def backward_sweep(
-    network: Network, state: PyTree, batch: Batch, terms: Terms | None = None, *, key: Key | None = None
+    network: Network,
+    state: PyTree,
+    batch: Batch,
+    terms: Terms | None = None,
+    *,
+    key: Key | None = None,
+    training: bool = True,
 ) -> Credit:
-    """One forward pass onto a tape, one sweep back with the given terms.
+    """One forward pass onto a tape, one sweep back with the given terms. `training`: batch statistics and dropout on.
 
     **Returns:** the credit, with the rule's `state` handed through. With `Terms()`, or with every replacement equal to the
     term it replaces, `gradients` equals `jax.grad` of the loss.
     """
     terms = Terms() if terms is None else terms
-    tape, network_state = record(network, batch.inputs, batch.network_state, key=key)
+    tape, network_state = record(network, batch.inputs, batch.network_state, key=key, training=training)
     loss, delta = output_error(network, tape, batch, terms)
     return Credit(loss, sweep_down(network, tape, delta, terms), state, network_state)
 
@@ -121,7 +127,20 @@ def output_loss(network: Network, z: Array, batch: Batch) -> Scalar:
 def sweep_down(network: Network, tape: Tape, delta: Array, terms: Terms) -> Network:
     """Every layer's parameter gradient, from δ^L at the last preactivation downwards: terms 3, 4 and 5. A stack of equal
     blocks is one `lax.scan`, from its last block to its first."""
-    derivative = _derivatives_by_activation(network, terms)
+    return _sweep(network, tape, delta, terms)
+
+
+def layer_errors(network: Network, tape: Tape, delta: Array, terms: Terms) -> dict[str, Array]:
+    """δ^l, the error at every synaptic layer's preactivation, `(batch, …)` each, by name: what the layer's gradient is made
+    of."""
+    errors: dict[str, Array] = {}
+    _sweep(network, tape, delta, terms, errors)
+    return {name: errors[name] for name in network.synaptic}
+
+
+def _sweep(network: Network, tape: Tape, delta: Array, terms: Terms, errors: dict[str, Array] | None = None) -> Network:
+    """The sweep itself; the errors that it meets go into `errors`, where they are asked for."""
+    derivative = {activation_of(network, name): function for name, function in terms.derivative.items()}
     _check_names(network, terms)
     terms = dataclasses.replace(terms, derivative=derivative)
     top = len(network.names) - (2 if isinstance(network.last, Activation) else 1)
@@ -134,10 +153,15 @@ def sweep_down(network: Network, tape: Tape, delta: Array, terms: Terms) -> Netw
         if not lowest <= i <= top:
             continue
         if isinstance(part, Stack):
-            gradients[number], cotangent = _through_stack(network, tape, number, cotangent, delta, terms)
+            gradients[number], cotangent, met = _through_stack(network, tape, number, cotangent, delta, terms)
+            if errors is not None:
+                errors |= _by_name(network.names[i:], met)
             continue
         own = _Own.of(terms, network.names[i])
-        step = partial(_through_layer, state=tape.state[i], key=tape.keys[i], output_delta=delta, stop=i == lowest)
+        if errors is not None and part.synaptic:
+            errors[network.names[i]] = cotangent if own.error is None else own.error(cotangent)
+        replayed = {"state": tape.state[i], "key": tape.keys[i], "training": tape.training}
+        step = partial(_through_layer, **replayed, output_delta=delta, stop=i == lowest)
         gradients[number], cotangent = step(part, inputs, cotangent, own)
     return eqx.tree_at(lambda n: n.parts, network, tuple(gradients))
 
@@ -148,8 +172,8 @@ class _Own(eqx.Module):
     name: str = eqx.field(static=True)
     feedback: Array | None
     direct: Array | None
-    error: Elementwise | None = eqx.field(static=True)
-    derivative: Elementwise | None = eqx.field(static=True)
+    error: Elementwise | None
+    derivative: Elementwise | None
 
     @classmethod
     def of(cls, terms: Terms, name: str) -> "_Own":
@@ -166,6 +190,7 @@ def _through_layer(
     output_delta: Array,
     state: PyTree = None,
     key: Key | None = None,
+    training: bool = True,
     stop: bool = False,
 ) -> tuple[Any, Array]:
     """A layer's parameter gradient, and the error at its input (with `stop`, that at its output).
@@ -173,7 +198,7 @@ def _through_layer(
     What is not needed of the layer's output (the forward product, above all) is dead code that the compiler removes."""
 
     def replay(layer: AbstractLayer, x: Array) -> Array:
-        return layer(x, state, key=key, training=True)[0]
+        return layer(x, state, key=key, training=training)[0]
 
     if own.error is not None:
         cotangent = own.error(cotangent)
@@ -188,15 +213,16 @@ def _through_layer(
         return gradient, cotangent * own.derivative(x)
     if isinstance(layer, Activation) and activations.get(layer.function).elementwise:
         return gradient, cotangent * activations.get(layer.function).derivative(x)
-    back = layer if own.feedback is None else _with_weight(layer, own.feedback)
+    back = layer if own.feedback is None else with_weight(layer, own.feedback)
     return gradient, jax.vjp(lambda x: replay(back, x), x)[1](cotangent)[0]
 
 
 def _through_stack(
     network: Network, tape: Tape, number: int, cotangent: Array, output_delta: Array, terms: Terms
-) -> tuple[Stack, Array]:
-    """The gradient of a stack, and the error at its input. Where the blocks' terms are not of one kind (a function for some,
-    none for others), the blocks are taken one by one."""
+) -> tuple[Stack, Array, Any]:
+    """The gradient of a stack, the error at its input, and the errors at its synaptic layers (a block's, with an axis of
+    blocks in front; None for the other layers). Where the blocks' terms are not
+    of one kind (a function for some, none for others), the blocks are taken one by one."""
     part: Any = network.parts[number]
     inputs, period = tape.parts[number], len(part.layers)
     names = network.names[network.starts[number] :]
@@ -208,26 +234,42 @@ def _through_stack(
         if one.direct is not None:
             _direct(one.direct, output_delta, x[0], one.name)
 
-    def through_block(cotangent: Array, item: Any) -> tuple[Array, Any]:
-        layers, inputs, own = item
-        gradients = list(layers)
+    def through_block(cotangent: Array, layers: Any, inputs: Any, own: Any) -> tuple[Array, Any, Any]:
+        gradients: list[Any] = list(layers)
+        met: list[Any] = [None] * period
         for i in reversed(range(period)):
+            if layers[i].synaptic:
+                met[i] = cotangent if own[i].error is None else own[i].error(cotangent)
             gradients[i], cotangent = _through_layer(layers[i], inputs[i], cotangent, own[i], output_delta=output_delta)
-        return cotangent, tuple(gradients)
+        return cotangent, tuple(gradients), tuple(met)
 
-    alike = [jax.tree.structure(tuple(dataclasses.replace(one, name="") for one in block)) for block in blocks]
-    if all(structure == alike[0] for structure in alike):
-        own = jax.tree.map(
-            lambda *leaves: jnp.stack(leaves),
-            *(jax.tree.unflatten(alike[0], jax.tree.leaves(block)) for block in blocks),
-        )
-        cotangent, gradients = jax.lax.scan(through_block, cotangent, (part.layers, inputs, own), reverse=True)
-        return Stack(gradients, part.count), cotangent
+    nameless = [tuple(dataclasses.replace(one, name="") for one in block) for block in blocks]
+    arrays, fixed = zip(*(eqx.partition(block, eqx.is_array) for block in nameless), strict=True)
+    shapes = [jax.tree.map(jnp.shape, block) for block in arrays]
+    if all(shape == shapes[0] and eqx.tree_equal(one, fixed[0]) for shape, one in zip(shapes, fixed, strict=True)):
+
+        def step(cotangent: Array, item: Any) -> tuple[Array, Any]:
+            layers, inputs, own = item
+            cotangent, *rest = through_block(cotangent, layers, inputs, eqx.combine(own, fixed[0]))
+            return cotangent, tuple(rest)
+
+        own = jax.tree.map(lambda *leaves: jnp.stack(leaves), *arrays)
+        cotangent, (gradients, met) = jax.lax.scan(step, cotangent, (part.layers, inputs, own), reverse=True)
+        return Stack(gradients, part.count), cotangent, met
     rows = []
     for row in reversed(range(part.count)):
-        cotangent, gradients = through_block(cotangent, (part.block(row), [x[row] for x in inputs], blocks[row]))
-        rows.append(gradients)
-    return Stack(jax.tree.map(lambda *leaves: jnp.stack(leaves), *reversed(rows)), part.count), cotangent
+        here = [x[row] for x in inputs]
+        cotangent, gradients, met = through_block(cotangent, part.block(row), here, blocks[row])
+        rows.append((gradients, met))
+    gradients, met = jax.tree.map(lambda *leaves: jnp.stack(leaves), *reversed(rows))
+    return Stack(gradients, part.count), cotangent, met
+
+
+def _by_name(names: tuple[str, ...], met: tuple[Array | None, ...]) -> dict[str, Array]:
+    """The errors of a stack by the names of its synaptic layers."""
+    period = len(met)
+    pairs = [(i, one) for i, one in enumerate(met) if one is not None]
+    return {names[period * row + i]: one[row] for i, one in pairs for row in range(one.shape[0])}
 
 
 def _check_feedback(weight: Array, wanted: tuple[int, ...]) -> None:
@@ -235,7 +277,8 @@ def _check_feedback(weight: Array, wanted: tuple[int, ...]) -> None:
         raise UserError(f"feedback has the weight's own shape {wanted}; got {weight.shape}.")
 
 
-def _with_weight(layer: Any, weight: Array) -> Any:
+def with_weight(layer: Any, weight: Array) -> Any:
+    """The layer with another weight of the same shape, such as B."""
     _check_feedback(weight, layer.weight.shape)
     return eqx.tree_at(lambda layer: layer.weight, layer, weight.astype(layer.weight.dtype))
 
@@ -247,21 +290,30 @@ def _direct(matrix: Array, output_delta: Array, x: Array, name: str) -> Array:
     return matrix
 
 
-def _derivatives_by_activation(network: Network, terms: Terms) -> dict[str, Elementwise]:
-    found, layers = {}, network.templates
-    for name, function in terms.derivative.items():
-        i = network.index(name)
+def activation_of(network: Network, name: str) -> str:
+    """The name of the activation layer that `name` stands for: itself, or the one that follows a synaptic layer.
+
+    **Raises:** `UserError` where there is none, or it is the output's.
+    """
+    i, layers = network.index(name), network.templates
+    if layers[i].synaptic:
+        above = itertools.takewhile(lambda j: not layers[j].synaptic, range(i + 1, len(layers)))
+        i = next((j for j in above if isinstance(layers[j], Activation)), i)
         if layers[i].synaptic:
-            above = itertools.takewhile(lambda j: not layers[j].synaptic, range(i + 1, len(layers)))
-            i = next((j for j in above if isinstance(layers[j], Activation)), i)
-            if layers[i].synaptic:
-                raise UserError(f"no activation follows layer {name}: its derivative cannot be replaced.")
-        if not isinstance(layers[i], Activation):
-            raise UserError(f"layer {name} is no activation: a derivative g(z) belongs to an activation layer.")
-        if i == len(layers) - 1:
-            raise UserError(f"layer {network.names[i]} is the output: replace its derivative by `output_derivative`.")
-        found[network.names[i]] = function
-    return found
+            raise UserError(f"no activation follows layer {name}: its derivative cannot be replaced.")
+    if not isinstance(layers[i], Activation):
+        raise UserError(f"layer {name} is no activation: a derivative g(z) belongs to an activation layer.")
+    if i == len(layers) - 1:
+        raise UserError(f"layer {network.names[i]} is the output: replace its derivative by `output_derivative`.")
+    return network.names[i]
+
+
+def hidden_activations(network: Network) -> tuple[str, ...]:
+    """The names of the activation layers whose derivative can be replaced: all but the output's."""
+    pairs = zip(network.names[:-1], network.templates[:-1], strict=True)
+    return tuple(
+        name for name, layer in pairs if isinstance(layer, Activation) and activations.get(layer.function).elementwise
+    )
 
 
 def _check_names(network: Network, terms: Terms) -> None:

@@ -6,6 +6,7 @@ curves/RULE.npz           every curve, (seeds, epochs), and what tuning tried
 parameters/RULE.safetensors   the trained networks of all seeds
 data.npz                  the data before its transforms, where it is small
 statistics.npz            what was fitted to the inputs, where that is too long for record.json
+landscape.npz             the loss landscape, where one was asked for
 index.html, figures/      the page, and its pictures as PNG and SVG
 """
 
@@ -29,6 +30,7 @@ from ascribe.search import Tuning
 from ascribe.training import Runs
 
 from .folder import RECORD, whole_folder
+from .landscape import load_landscape, save_landscape
 from .parameters import load_parameters, save_parameters
 
 FORMAT = 1
@@ -64,6 +66,7 @@ def save(comparison: Any, folder: Path, *, overwrite: bool = False) -> Path:
         _save_data(comparison.data, temporary)
         _save_statistics(comparison, slugs, temporary)
         _save_table(comparison, temporary / "runs.csv")
+        landscape = None if comparison.landscape is None else save_landscape(comparison.landscape, temporary)
         try:
             drawn = report.drawings(comparison)
             report.save_figures(comparison, temporary / "figures", drawn)
@@ -75,6 +78,7 @@ def save(comparison: Any, folder: Path, *, overwrite: bool = False) -> Path:
             "configuration": comparison.configuration,
             "data": comparison.data.summary(),
             "rules": {name: _about(comparison, name, slugs[name]) for name in comparison.runs},
+            "landscape": landscape,
             "files": {
                 str(path.relative_to(temporary)): _checksum(path)
                 for path in sorted(temporary.rglob("*"))
@@ -120,6 +124,7 @@ def load(folder: Path) -> dict[str, Any]:
             "runs": {name: runs for name, (runs, _) in loaded.items()},
             "tuning": {name: tuning for name, (_, tuning) in loaded.items() if tuning is not None},
             "configuration": content["configuration"],
+            "landscape": load_landscape(content.get("landscape"), folder),
         }
     except (
         OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error
@@ -270,7 +275,8 @@ def _load_data(summary: dict[str, Any], folder: Path, long: dict[str, np.ndarray
     data = original
     for transform in _load_transforms(summary.get("transforms", []), "transforms", long):
         data = (data if data.input_shape == transform.input_shape else data.flat()).encode(transform)
-    return replace(data if data.input_shape == tuple(shape) else data.flat(), request=request)
+    data = data if data.input_shape == tuple(shape) else data.flat()
+    return replace(data, request=request, augmentations=tuple(summary.get("augmentations", ())))
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:

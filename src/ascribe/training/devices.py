@@ -66,15 +66,16 @@ def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
 
 
 CACHED = 2**24
-"""Bytes of one run's state above which a CPU's caches are lost on several runs at once."""
+"""Bytes of one run's state above which the caches are lost on several runs at once."""
 
 
 def one_after_another(network: Network, state_bytes: int = 0) -> bool:
     """Whether a device trains its runs in turn (`lax.map`) and not at once (`vmap`). `vmap` over a convolution's kernel
-    makes a grouped one, which a CPU computes slowly: there, convolutional networks go in turn (`benchmarks/lenet.py`), and
-    so do runs with a large state, whose products are no small ones (`benchmarks/relaxed_identity.py`)."""
-    large = state_bytes > CACHED or any(isinstance(part, Conv2d) for part in network.parts)
-    return jax.default_backend() == "cpu" and large
+    makes a grouped one, which is slow: on a CPU, convolutional networks go in turn (`benchmarks/lenet.py`), and so do runs
+    with a large state, whose products are no small ones (`benchmarks/relaxed_identity.py`); on an accelerator,
+    convolutional networks with a large state (`benchmarks/simplenet.py`)."""
+    convolutional, large = any(isinstance(part, Conv2d) for part in network.parts), state_bytes > CACHED
+    return convolutional or large if jax.default_backend() == "cpu" else convolutional and large
 
 
 def _over_runs(function: Callable, mesh: Mesh, in_turn: bool, batched: PyTree, *shared: PyTree) -> Any:

@@ -12,15 +12,18 @@ from ascribe.networks import Activation, Network, record
 from ascribe.rules import final_preactivation
 from ascribe.types import Array, PyTree
 
+from .pixels import Pixels
+
 CHUNK = 512
 """Examples per forward pass: bounds the memory of the activations, times the runs side by side."""
 
 
 class Examples(eqx.Module):
-    """A split on the device. `target_scale`, `(outputs,)`: what one standardized unit of the target is in its original
+    """A split on the device. `inputs`: floats, or large images as bytes, which are floats as soon as they are indexed;
+    `target_scale`, `(outputs,)`: what one standardized unit of the target is in its original
     unit (ones where nothing was standardized)."""
 
-    inputs: Array
+    inputs: Array | Pixels
     targets: Array
     target_scale: Array
 
@@ -33,7 +36,7 @@ class _Sums(NamedTuple):
 
 def evaluate(network: Network, network_state: PyTree, examples: Examples, loss: Loss) -> dict[str, Array]:
     """**Returns:** `loss`, then `accuracy` for labels or `rmse` (original unit) and `r2` for numbers."""
-    count = examples.inputs.shape[0]
+    stored, count = examples.inputs, examples.inputs.shape[0]
     chunk = min(CHUNK, count)
     chunks = -(-count // chunk)
     labels = jnp.issubdtype(examples.targets.dtype, jnp.integer)
@@ -44,6 +47,7 @@ def evaluate(network: Network, network_state: PyTree, examples: Examples, loss: 
 
     def sums(part: tuple[Array, Array, Array]) -> _Sums:
         inputs, targets, real = part
+        inputs = stored.decoded(inputs) if isinstance(stored, Pixels) else inputs
         tape, _ = record(network, inputs, network_state, training=False)
         function, z = final_preactivation(network, tape, loss)
         t = loss.encode(targets, z.shape[1], z.dtype)
@@ -56,7 +60,11 @@ def evaluate(network: Network, network_state: PyTree, examples: Examples, loss: 
             jnp.sum(jnp.where(real[:, None], (y - t) ** 2, 0), axis=0),
         )
 
-    parts = (cut(examples.inputs), cut(examples.targets), cut(jnp.ones(count, bool)))
+    parts = (
+        cut(stored.bytes if isinstance(stored, Pixels) else stored),
+        cut(examples.targets),
+        cut(jnp.ones(count, bool)),
+    )
     if chunks == 1:
         total = sums(jax.tree.map(lambda part: part[0], parts))
     else:

@@ -21,14 +21,19 @@ from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, Trainables, network_of
 from ascribe.types import Array, Key, PyTree
 
+from .augmentations import augment
 from .batches import epoch_indices
 from .evaluate import Examples, evaluate
+from .freezing import one_layer, only_layer
 from .optimizers import examples_axis, transformation
 from .seeds import streams
 
 NetworkSource = Network | Callable[[Key], Network]
 PROBE = 32
 """The least number of examples on which gradients are compared."""
+
+AUGMENTATION = 2**31
+"""The number of the augmentations' stream among those of the batches; the others are numbers of epochs, all smaller."""
 
 MEASURED = ("train_", "validation_", "test_", "gradient_", "feedback_", "area_")
 """How the names of the curves and scores begin that every rule has."""
@@ -37,7 +42,8 @@ MEASURED = ("train_", "validation_", "test_", "gradient_", "feedback_", "area_")
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """What is fixed while a program is compiled. `optimizer`: as `optimizers.factory` made it; `select`: `"last"` or
-    `"best-validation"`; `diagnostics`: whether gradient angles are measured after every epoch."""
+    `"best-validation"`; `diagnostics`: whether gradient angles are measured after every epoch; `only`: the one synaptic layer
+    of the network that is trained, or None for all (what is trained beside the network is not concerned)."""
 
     optimizer: Any
     loss: Loss
@@ -45,6 +51,11 @@ class Settings:
     batch_size: int
     select: str = "last"
     diagnostics: bool = True
+    only: str | None = None
+    augmentations: tuple[str, ...] = ()
+    """What is done to the images of the batches that are learned from, and to no others (`augmentations.py`)."""
+    black: tuple[float, ...] = ()
+    """The stored value of a black pixel, one a channel, for augmentations that pad."""
 
 
 class Best(eqx.Module):
@@ -97,6 +108,11 @@ def initialize(settings: Settings, network: Network, run: Run, data: Data) -> Ru
     everything = all_examples(settings, data)
     rule_keys = jr.split(keys.rule, 3)
     trainables: Any = run.rule.trainables(network, everything, key=rule_keys[0])
+    if settings.augmentations and getattr(trainables, "auxiliary", None) is not None:
+        raise UserError(
+            f"{type(run.rule).__name__} keeps activations of every training image, and {settings.augmentations[0]} makes "
+            f"another image of it in every step: leave out one of the two."
+        )
     rule_state = run.rule.init(network, everything, key=rule_keys[1])
     optimizer = transformation(settings.optimizer, run.learning_rate)
     dtype = network.dtype
@@ -127,10 +143,12 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
     keys, before = streams(run.seed), state.trainables
     batches = epoch_indices(jr.fold_in(keys.batches, epoch), data.train.inputs.shape[0], settings.batch_size)
     epoch_key = jr.fold_in(jr.split(keys.rule, 3)[2], epoch)
+    images_key = jr.fold_in(jr.fold_in(keys.batches, AUGMENTATION), epoch)  # the same for every rule
 
     def one_step(state: RunState, item: tuple[Array, Array]) -> tuple[RunState, Array]:
         indices, number = item
-        return step(settings, run, state, data, indices, jr.fold_in(epoch_key, number))
+        changed = jr.fold_in(images_key, number) if settings.augmentations else None
+        return step(settings, run, state, data, indices, jr.fold_in(epoch_key, number), augmentation=changed)
 
     if len(batches) == 1:  # a loop of one step would only copy its state
         state, losses = one_step(state, (batches[0], jnp.asarray(0)))
@@ -151,25 +169,44 @@ def _between_epochs(settings: Settings, run: Run, state: RunState, data: Data, e
     """What the rule does before the next epoch; after the last one it has `finish`."""
 
     def act(both: tuple[Any, PyTree]) -> tuple[Any, PyTree]:
-        return run.rule.after_epoch(*both, all_examples(settings, data), epoch=epoch)
+        trainables, rule_state = run.rule.after_epoch(*both, all_examples(settings, data), epoch=epoch)
+        return only_layer(settings.only, trainables, both[0]), rule_state
 
     both = (state.trainables, state.rule_state)
     both = jax.lax.cond(epoch + 1 < settings.epochs, act, lambda same: same, both)
     return dataclasses.replace(state, trainables=both[0], rule_state=both[1])
 
 
-def step(settings: Settings, run: Run, state: RunState, data: Data, indices: Array, key: Key) -> tuple[RunState, Array]:
-    """One mini-batch: the rule's credit, the optimizer's step, the rule's own after-update. Returns the loss before it."""
+def step(
+    settings: Settings,
+    run: Run,
+    state: RunState,
+    data: Data,
+    indices: Array,
+    key: Key,
+    *,
+    augmentation: Key | None = None,
+) -> tuple[RunState, Array]:
+    """One mini-batch: the rule's credit, the optimizer's step, the rule's own after-update. Returns the loss before it.
+    `augmentation`: the randomness of the batch's images; without it, they are as they are stored."""
     batch = take(settings, data, indices, state.network_state)
+    if augmentation is not None:
+        images = augment(settings.augmentations, batch.inputs, augmentation, black=settings.black)
+        batch = dataclasses.replace(batch, inputs=images)
     whole, state = state, of_batch(state, data, indices)
     credit = credit_of(run.rule, state, batch, key)
+    # The optimizer sees no gradient of a frozen layer, so that what it sums over all of them is of the free one.
+    gradients = only_layer(settings.only, credit.gradients, jax.tree.map(jnp.zeros_like, credit.gradients))
     optimizer = transformation(settings.optimizer, run.learning_rate)
     with jax.numpy_dtype_promotion("standard"):  # Optax raises floats to integer powers, which strict promotion forbids
         updates, optimizer_state = optimizer.update(
-            credit.gradients, state.optimizer_state, state.trainables, value=credit.loss
+            gradients, state.optimizer_state, state.trainables, value=credit.loss
         )
     trainables = optax.apply_updates(state.trainables, updates)
-    trainables, rule_state = run.rule.after_update(trainables, credit.state)
+    trainables, rule_state = run.rule.after_update(
+        only_layer(settings.only, trainables, state.trainables), credit.state
+    )
+    trainables = only_layer(settings.only, trainables, state.trainables)  # no decay of the optimizer or of the rule
     moved = dataclasses.replace(
         state,
         trainables=trainables,
@@ -301,7 +338,7 @@ def take(settings: Settings, data: Data, indices: Array, network_state: PyTree) 
 def all_examples(settings: Settings, data: Data) -> Batch:
     """The whole training set as one batch: what `rule.init` and `rule.finish` see."""
     train = data.train
-    return Batch(train.inputs, train.targets, settings.loss, jnp.arange(train.inputs.shape[0]))
+    return Batch(train.inputs[:], train.targets, settings.loss, jnp.arange(train.inputs.shape[0]))
 
 
 def conclude(settings: Settings, run: Run, state: RunState, data: Data) -> tuple[Network, PyTree, Network | None]:
@@ -313,6 +350,8 @@ def conclude(settings: Settings, run: Run, state: RunState, data: Data) -> tuple
         trainables, network_state, rule_state = state.best.trainables, state.best.network_state, state.best.rule_state
     own = type(run.rule).finish is not AbstractRule.finish
     finished = run.rule.finish(trainables, rule_state, all_examples(settings, data))
+    if settings.only is not None and own:
+        finished = one_layer(settings.only, finished, network_of(trainables))
     return finished, network_state, network_of(trainables) if own else None
 
 

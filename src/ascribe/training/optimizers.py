@@ -13,6 +13,8 @@ from ascribe.errors import UserError
 from ascribe.rules import Trainables
 from ascribe.types import Array
 
+from .hypergradient import hypergradient
+
 Factory = Callable[[Array], optax.GradientTransformation]
 
 
@@ -58,6 +60,8 @@ OPTIMIZERS: dict[str, Factory] = {
     "adagrad": optax.adagrad,
     "adadelta": _adadelta,
     "lion": optax.lion,
+    "hypergradient-sgd": hypergradient(optax.sgd),
+    "hypergradient-adam": hypergradient(optax.adam),
 }
 
 SEARCH_RANGE = {
@@ -66,6 +70,7 @@ SEARCH_RANGE = {
     "rmsprop": (1e-4, 1.0),
     "rprop": (1e-4, 1.0),
     "lion": (1e-5, 1e-1),
+    "hypergradient-adam": (1e-4, 1.0),
 }
 """Where a learning rate is looked for by default; (1e-3, 1e1) for the others. Wide, because rules differ."""
 

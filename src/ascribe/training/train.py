@@ -24,6 +24,8 @@ from ascribe.types import PyTree
 from . import devices, loop, optimizers
 from .demands import Demands, honor, made
 from .evaluate import Examples
+from .freezing import check_layer
+from .pixels import pixels
 from .progress import Listener, Progress, silent
 from .runs import Runs, area_scores
 from .seeds import check_seeds
@@ -34,11 +36,23 @@ CHUNK_SECONDS = 0.25
 
 @dataclasses.dataclass(frozen=True)
 class Specification:
-    """One run to be trained: its seed, its learning rate, and array leaves of the rule that are set for it by name."""
+    """One run to be trained: its seed, its learning rate, and array leaves of the rule that are set for it by name: a field
+    (`scale`), or a path (`derivative.relu2.omega`)."""
 
     seed: int
     learning_rate: float
-    hyperparameters: tuple[tuple[str, float], ...] = ()
+    hyperparameters: tuple[tuple[str, Any], ...] = ()
+
+
+def leaf(path: str) -> Callable[[Any], Any]:
+    """What finds the leaf of that path: fields, and names in mappings, with dots between."""
+
+    def find(tree: Any) -> Any:
+        for part in path.split("."):
+            tree = tree[part] if isinstance(tree, Mapping) else getattr(tree, part)
+        return tree
+
+    return find
 
 
 class Experiment:
@@ -166,14 +180,27 @@ class Experiment:
             start = stop
         return states, spent
 
+    def epochs(self, specification: Specification, phase: str) -> Iterator[loop.RunState]:
+        """One run, watched: its state before the first epoch and after every epoch, every array with an axis of runs in
+        front (that of the first is the run's)."""
+        self.compile(specification)
+        runs = self.stack([specification] * self.width)
+        states = self.initialize(runs)
+        yield states
+        for epoch in range(self.settings.epochs):
+            states = self._advance(runs, states, epoch, epoch + 1)
+            loss = float(states.curves["train_loss"][0, epoch])
+            self.listener(Progress(self.name, phase, epoch + 1, self.settings.epochs, loss))
+            yield states
+
     def stack(self, shard: Sequence[Specification]) -> loop.Run:
         """The runs of one shard, every array with a leading axis of runs."""
         dtype = self._dtype
         stacked = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (len(shard), *leaf.shape)), self._arrays)
         for name, _ in shard[0].hyperparameters:
             values = jnp.asarray([dict(one.hyperparameters)[name] for one in shard])
-            old = getattr(stacked, name)
-            stacked = eqx.tree_at(lambda rule, name=name: getattr(rule, name), stacked, values.astype(old.dtype))
+            where = leaf(name)
+            stacked = eqx.tree_at(where, stacked, values.astype(where(stacked).dtype))
         rates = jnp.asarray([one.learning_rate for one in shard], dtype)
         return loop.Run(stacked, rates, jnp.asarray([one.seed for one in shard], jnp.uint32))
 
@@ -292,6 +319,7 @@ def train(
     select: str = "last",
     loss: str | losses.Loss | None = None,
     diagnostics: bool = True,
+    only: str | None = None,
     listener: Listener = silent,
 ) -> Runs:
     """Trains one rule over many seeds in one compiled program.
@@ -306,6 +334,7 @@ def train(
     - `epochs`, `batch_size`, `seeds` (a number, or a list of integers);
     - `select`: the network that is tested, of the `"last"` epoch or of the `"best-validation"` one;
     - `diagnostics`: measure the angle to backpropagation's gradient after every epoch (costs two gradients);
+    - `only`: the name of the one layer with weights that is trained; all others of the network stay as they began;
     - `listener`: called with a `Progress` between chunks of epochs.
 
     **Returns:** `Runs`. A run that diverges is recorded as such and leaves its neighbors alone. A rule that needs another
@@ -325,15 +354,21 @@ def train(
         learning_rate=positive("learning_rate", learning_rate),
         batch_size=batch_size,
     )
-    settings = make_settings(demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics)
+    settings = make_settings(demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics, only=only)
     chosen = [Specification(seed, demands.learning_rate) for seed in check_seeds(seeds)]
     experiment = Experiment(demands, rule, settings, width=len(chosen), name=name, listener=listener)
     trained = experiment.train(chosen, "training")
-    return trained.runs(chosen, data)
+    return trained.runs(chosen, data, () if only is None else (f"only {only} was trained",))
 
 
 def make_settings(
-    demands: Demands, *, epochs: int, select: str, loss: str | losses.Loss | None, diagnostics: bool
+    demands: Demands,
+    *,
+    epochs: int,
+    select: str,
+    loss: str | losses.Loss | None,
+    diagnostics: bool,
+    only: str | None = None,
 ) -> loop.Settings:
     """The checked settings of a program."""
     batch_size, data = demands.batch_size, demands.data
@@ -343,11 +378,21 @@ def make_settings(
     if select not in ("last", "best-validation"):
         raise UserError(f"`select` is last or best-validation; got {select!r}.")
     template = made(demands.source)
+    if only is not None:
+        check_layer("only", template, only)
     chosen = losses.default_for(data.task, template.outputs) if loss is None else losses.get(loss)
-    check_input(template, fitted(template, data).input_shape)
+    shape = fitted(template, data).input_shape
+    check_input(template, shape)
     _check_outputs(template, data, chosen)
+    if data.augmentations and len(shape) != 3:
+        raise UserError(
+            f"{data.augmentations[0]} needs images (height, width, channels), but layer {template.names[0]} gets them as "
+            f"vectors: choose a convolutional network, such as lenet or simplenet/8, or leave it out."
+        )
     optimizer = optimizers.factory(demands.optimizer)
-    return loop.Settings(optimizer, chosen, epochs, min(batch_size, len(data.train)), select, diagnostics)
+    batch_size = min(batch_size, len(data.train))
+    images = {"augmentations": data.augmentations, "black": data.black} if data.augmentations else {}
+    return loop.Settings(optimizer, chosen, epochs, batch_size, select, diagnostics, only=only, **images)
 
 
 def positive(name: str, value: Any) -> float:
@@ -409,7 +454,9 @@ def examples(data: Dataset, split: str) -> Examples:
     scale = np.ones(data.outputs) if data.target_scale is None else np.asarray(data.target_scale).reshape(-1)
     dtype = jnp.zeros(()).dtype  # float32, or float64 where JAX was told so
     targets = jnp.asarray(part.targets, jnp.int32 if data.task != "regression" else dtype)
-    return Examples(jnp.asarray(part.inputs, dtype), targets, jnp.asarray(scale, dtype))
+    images = pixels(data, part.inputs, dtype)
+    inputs = jnp.asarray(part.inputs, dtype) if images is None else images
+    return Examples(inputs, targets, jnp.asarray(scale, dtype))
 
 
 def _check_outputs(network: Network, data: Dataset, loss: losses.Loss) -> None:

@@ -1,0 +1,209 @@
+"""`ascribe discover DATA`: learn a b-function."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from ascribe.errors import UserError
+
+from .compare import DEFAULT_FOLDER, Whole
+
+SPARKS = "▁▂▃▄▅▆▇█"
+
+
+def discover(
+    data: str,
+    /,
+    *,
+    network: str = "64x64",
+    layer: str | None = None,
+    hidden: Whole = 1,
+    hidden_activation: str = "tanh",
+    bound: float = 3.0,
+    evaluations: Whole = 200,
+    batch: Whole = 8,
+    seeds: Whole = 8,
+    optimizer: str = "sgd",
+    learning_rate: float = 0.01,
+    epochs: Whole = 10,
+    batch_size: Whole = 32,
+    loss: str | None = None,
+    activation: str = "relu",
+    fresh_seeds: Whole = 20,
+    tune: Whole = 8,
+    random_search: Annotated[bool, Parameter(negative="--no-random-search")] = True,
+    transfer: str = "auto",
+    samples: Whole | None = None,
+    transform: str | None = None,
+    target: str | None = None,
+    data_seed: Whole = 0,
+    seed: Whole = 0,
+    out: Path | None = None,
+    resume: Annotated[bool, Parameter(negative=())] = False,
+    json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """Learn a b-function: what stands in place of an activation's derivative, by Bayesian optimization.
+
+    It can be interrupted at any point; the same command with --out and --resume goes on to the same result.
+
+    Parameters
+    ----------
+    data
+        A name (see `ascribe datasets`) or a file: CSV, TSV, TXT, NPZ or Parquet.
+    network
+        The target network: hidden layers as 64x64, or lenet, simplenet or simplenet/8.
+    layer
+        The activation layer whose derivative is learned, as relu2. Default: the last hidden one.
+    hidden
+        Hidden neurons of the meta-network.
+    hidden_activation
+        The activation of its hidden neurons: tanh, logistic, relu, ...
+    bound
+        How large each of its parameters may get.
+    evaluations
+        Candidates in all.
+    batch
+        Candidates that train at a time.
+    seeds
+        Seeds of every candidate.
+    optimizer
+        Of the target network, as in compare.
+    learning_rate
+        Of the target network; the search does not tune it.
+    epochs
+        Passes over the training examples, for every candidate and in the comparison.
+    batch_size
+        Examples per step.
+    loss
+        squared-error, bernoulli-cross-entropy or categorical-cross-entropy.
+    activation
+        Of the target network's hidden layers.
+    fresh_seeds
+        Seeds of the comparison that follows the search.
+    tune
+        Candidate rates of what is tuned in that comparison.
+    random_search
+        Search at random too, with the same budget.
+    transfer
+        Other data on which the found function is tried: a name or a file, or none.
+    samples
+        How many examples, where the data set can be made smaller or larger.
+    transform
+        What is done to the inputs, as in compare.
+    target
+        The target column of a file, by name or number.
+    data_seed
+        Fixes the generated points and the split.
+    seed
+        Of the search.
+    out
+        Where the record, found.json and the page go. Default: ascribe-runs/discover-DATA-001, -002, ...
+    resume
+        Go on with the search in --out.
+    json_output
+        Print one JSON object on standard output and nothing else there.
+    """
+    if resume and out is None:
+        raise UserError("--resume goes on with the search of a folder: name it with --out.")
+    from ascribe import datasets, store, training  # noqa: PLC0415 - late, so that --help is instant
+    from ascribe.discovery import discover as run  # noqa: PLC0415
+
+    from . import command_line  # noqa: PLC0415
+    from .progress import Lines  # noqa: PLC0415
+
+    given = {"samples": samples, "transforms": transform, "target": target}
+    dataset = datasets.load(data, seed=data_seed, **{name: value for name, value in given.items() if value is not None})
+    training.use_all_cores()
+    folder = out or store.fresh_folder(DEFAULT_FOLDER, f"discover-{dataset.name}")
+    try:
+        with Lines() as lines:
+
+            def after_round(kind: str, tried: Any) -> None:
+                curve = search_curve(tried)
+                lines.say(
+                    f"{kind}: {len(tried)} of {evaluations}, best area {tried.values[tried.best]:.4g}, its loss {curve}"
+                )
+
+            found = run(
+                dataset,
+                network=network,
+                layer=layer,
+                hidden=hidden,
+                hidden_activation=hidden_activation,
+                bound=bound,
+                evaluations=evaluations,
+                batch=batch,
+                seeds=seeds,
+                optimizer=optimizer,
+                learning_rate=learning_rate,
+                epochs=epochs,
+                batch_size=batch_size,
+                loss=loss,
+                activation=activation,
+                fresh_seeds=fresh_seeds,
+                tune=tune,
+                random_search=random_search,
+                transfer=None if transfer == "none" else transfer,
+                seed=seed,
+                folder=folder,
+                resume=resume,
+                listener=lines,
+                after_round=after_round,
+                command=command_line(),
+            )
+            lines.say("drawing the page")
+            page = found.save(folder)
+    except KeyboardInterrupt:
+        if (folder / "search.json").is_file():
+            raise UserError(
+                f"interrupted; what was tried so far is in {str(folder)!r}: the same command with --out {folder} --resume "
+                f"goes on."
+            ) from None
+        raise
+    finally:
+        if out is None:
+            store.give_back(folder)  # nothing happens where it holds a record
+    _print(found, page, json_output)
+    return 0
+
+
+def search_curve(tried: Any) -> str:
+    """The best candidate's training loss, epoch by epoch, as a line of blocks."""
+    from ascribe.search import learned_curve  # noqa: PLC0415
+
+    curve = learned_curve(tried, tried.best)
+    low, high = float(min(curve)), float(max(curve))
+    if not low < high:
+        return SPARKS[0] * len(curve)
+    places = [int((value - low) / (high - low) * (len(SPARKS) - 1)) for value in curve.tolist()]
+    return "".join(SPARKS[place] for place in places)
+
+
+def _print(found: Any, page: Path, as_json: bool) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    from ascribe import report  # noqa: PLC0415
+
+    if as_json:
+        record = json.loads((page.parent / "record.json").read_text(encoding="utf-8"))
+        print(json.dumps({**record, "page": str(page), "out": str(page.parent)}, allow_nan=False))
+        return
+    console = Console()
+    cells = report.discovery.cells(found.table())
+    for setting in dict.fromkeys(row[0] for row in cells):
+        table = Table(box=None, pad_edge=False, title=setting, title_justify="left")
+        for column in report.discovery.COLUMNS[1:]:
+            table.add_column(column, justify="left" if column == "rule" else "right", no_wrap=column == "rule")
+        for row in cells:
+            if row[0] == setting:
+                table.add_row(*(Text(cell) for cell in row[1:]))
+        console.print(table)
+        console.print()
+    for sentence in report.discovery.findings(found):
+        console.print(Text(sentence), highlight=False)
+    console.print(f"rule: {page.parent / 'found.json'}", soft_wrap=True, highlight=False)
+    console.print(f"page: {page}", soft_wrap=True, highlight=False)

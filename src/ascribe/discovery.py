@@ -1,0 +1,329 @@
+"""`discover`: learn a b-function on one data set, then say honestly what it is worth.
+
+The search itself is in `search/discover.py`. What it found is compared on fresh seeds with backpropagation at the same rate
+(the comparison of "Function changes in the Backpropagation equation is equivalent to an implicit learning rate", figure
+2b), with backpropagation at its own tuned rate, and with controls that tell a shape from a size: c·σ' with tuned c, and noise
+of the same size; then on another width and on other data.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from ascribe import datasets, networks, report, rules, search, store
+from ascribe.comparison import TUNING_SEEDS, Comparison, compare, versions
+from ascribe.datasets import Dataset
+from ascribe.errors import UserError
+from ascribe.networks import Network
+from ascribe.rules import AbstractRule, Backpropagation, BFunction, MatchedNoise
+from ascribe.search import Evaluations, Objective, Space
+from ascribe.training import Listener, check_seeds, made, optimizers, positive, silent
+
+SAME, FOUND, SCALED, NOISE = "backpropagation", "found g", "c·σ', tuned c", "noise of g's size"
+TUNED, FOUND_TUNED, LEARNED = "backpropagation, tuned rate", "found g, tuned rate", "backpropagation, learned rate"
+LEAST_FACTOR = 0.1
+"""The control c·σ' is looked for from this c to the largest value that g can have, with as many candidates as a rate."""
+
+AfterRound = Callable[[str, Evaluations], None]
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Discovery:
+    """A finished search and what became of it.
+
+    `evaluations`: what the Bayesian search tried; `random`: what the random one did with the same budget, or None;
+    `predicted`: mean and standard deviation that the Gaussian process gives each evaluation from all the others,
+    `(n, 2)`; `comparisons[setting]`: the fresh runs, one `Comparison` or several of one setting; `factor`: the tuned c of the
+    control; `configuration`: everything that was asked for, as plain JSON values.
+    """
+
+    data: Dataset
+    space: Space
+    evaluations: Evaluations
+    random: Evaluations | None
+    predicted: np.ndarray
+    comparisons: dict[str, tuple[Comparison, ...]]
+    factor: float
+    configuration: dict[str, Any]
+
+    def __repr__(self) -> str:
+        best = self.evaluations.values[self.evaluations.best]
+        return f"<b-function found on {self.data.name}: area {best:.4g} after {len(self.evaluations)} evaluations>"
+
+    @property
+    def rule(self) -> BFunction:
+        """The rule with the best g_ω."""
+        return self.space.rule(self.evaluations.points[self.evaluations.best])
+
+    @property
+    def replaced(self) -> str:
+        """The name of the activation whose derivative g replaces."""
+        return str(networks.from_config(self.configuration["structure"])[self.space.layer].function)
+
+    def exact(self, z: np.ndarray) -> np.ndarray:
+        """σ'(z), which g replaces."""
+        return np.asarray(networks.activations.get(self.replaced).derivative(jnp.asarray(z)))
+
+    def table(self) -> list[dict[str, Any]]:
+        """One row for every setting and rule: the area under the training loss, its paired difference to backpropagation at
+        the same rate, and the same of the test score, each with the half width of its 95 % interval over the fresh seeds."""
+        return [row for setting, parts in self.comparisons.items() for row in _rows(setting, parts)]
+
+    def save(self, folder: str | Path) -> Path:
+        """Writes `found.json` (which `compare --rules backpropagation,./found.json` reads), the record, the figures and the
+        page into `folder`, and returns the page's path."""
+        return store.save_discovery(self, Path(folder))
+
+
+def discover(
+    data: Dataset,
+    *,
+    network: str | Network | Callable[..., Network] = "64x64",
+    layer: str | None = None,
+    hidden: int = 1,
+    hidden_activation: str = "tanh",
+    bound: float = 3.0,
+    evaluations: int = 200,
+    batch: int = 8,
+    seeds: int = 8,
+    optimizer: str = "sgd",
+    learning_rate: float = 0.01,
+    epochs: int = 10,
+    batch_size: int = 32,
+    loss: str | None = None,
+    activation: str = "relu",
+    fresh_seeds: int = 20,
+    tune: int = 8,
+    random_search: bool = True,
+    widths: bool = True,
+    transfer: Dataset | str | None = "auto",
+    seed: int = 0,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    listener: Listener = silent,
+    after_round: AfterRound = lambda kind, evaluations: None,
+    command: str | None = None,
+) -> Discovery:
+    """Learns a b-function and compares it.
+
+    **Arguments:**
+
+    - `network`, `optimizer`, `learning_rate`, `epochs`, `batch_size`, `loss`, `activation`: the target network and its
+      training, as in `compare`; the rate is not tuned, for the search is to make up for that;
+    - `layer`: the activation layer (or the layer before it) whose derivative is learned; by default the last hidden one;
+    - `hidden`, `hidden_activation`, `bound`: the meta-network (`rules.MetaNetwork`), and how large each number of ω may get;
+    - `evaluations`, `batch`, `seeds`: candidates in all, candidates at a time, seeds of each;
+    - `fresh_seeds`, `tune`: seeds of the comparison, and candidate rates of what is tuned in it;
+    - `random_search`: also search at random with the same budget;
+    - `widths`: whether the found g is tried in a network of twice the width too;
+    - `transfer`: other data on which the found g is tried; `"auto"` chooses, None leaves it out;
+    - `seed`: of the search itself;
+    - `folder`, `resume`: where the search is recorded after every round, and whether to go on from what is recorded there,
+      to the result that an uninterrupted search has;
+    - `after_round(kind, evaluations)`: called with everything tried so far, `kind` being `"bayesian"` or `"random"`.
+
+    **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
+    """
+    whole = {"evaluations": evaluations, "batch": batch, "seeds": seeds, "epochs": epochs, "fresh_seeds": fresh_seeds}
+    for name, value in {**whole, "tune": tune}.items():
+        least = 2 if name == "fresh_seeds" else 1
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UserError(f"`{name}` is an integer of at least {least}; got {value!r}.")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise UserError(f"`seed` is an integer that is not negative; got {seed!r}.")
+    if resume and folder is None:
+        raise UserError("`resume` goes on from a recorded search: name its `folder`.")
+    learning_rate, bound = positive("learning_rate", learning_rate), positive("bound", bound)
+    source = _network(network, data, activation)
+    template = made(source)
+    layer = _layer(template, layer)
+    space = Space(layer, hidden, hidden_activation, bound)
+    rule = space.rule()
+    check_seeds(fresh_seeds)
+    search_seeds = tuple(range(TUNING_SEEDS, TUNING_SEEDS + seeds))
+    training: dict[str, Any] = {
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "loss": loss,
+    }
+    other = _other_data(transfer, data, template)
+    wider = _wider(network) if widths else None
+    placed: dict[Any, Any] = {}
+    shared: dict[str, Any] = {**training, "seeds": search_seeds, "batch": batch, "listener": listener, "placed": placed}
+    objective = Objective(data, source, rule, space.place, dimensions=space.dimensions, name="b-function", **shared)
+    configuration = {
+        "data": data.summary(),
+        "network": str(template),
+        "structure": template.config(),
+        "space": dataclasses.asdict(space),
+        "training": {
+            **training,
+            "optimizer": optimizers.describe(optimizer),
+            "loss": objective.experiment.settings.loss.name,
+        },
+        "search_seeds": list(search_seeds),
+        "batch": batch,
+        "seed": seed,
+        "penalty": objective.penalty,
+    }
+    record = None if folder is None else store.SearchRecord(Path(folder), configuration, resume=resume)
+    kinds = [search.BAYESIAN, *([search.RANDOM] if random_search else [])]
+    found: dict[str, Evaluations] = {}
+    for kind in kinds:
+        done = objective.empty if record is None else record.load(kind, objective.empty)
+
+        def keep(tried: Evaluations, kind: str = kind) -> None:
+            if record is not None:
+                record.save(kind, tried)
+            after_round(kind, tried)
+
+        found[kind] = search.search(
+            objective, done, evaluations=evaluations, batch=batch, kind=kind, seed=seed, after_round=keep
+        )
+    tried = found[search.BAYESIAN]
+    best = space.rule(tried.points[tried.best])
+    factor = _tuned_factor(data, source, space, tune, shared)
+    tune_seeds = min(3, seeds)
+    common = {**training, "seeds": fresh_seeds, "diagnostics": False, "listener": listener}
+    controls = {
+        FOUND: best,
+        SCALED: BFunction({layer: "exact"}, scale=factor),
+        NOISE: MatchedNoise(best),
+    }
+    comparisons = {"as searched": _compared(data, source, best, controls, common, tune, tune_seeds, learned=True)}
+    del controls[NOISE]
+    if wider is not None:
+        comparisons[f"network {wider}"] = _compared(
+            data, _network(wider, data, activation), best, controls, common, tune, tune_seeds
+        )
+    if other is not None:
+        there = _network(network, other, activation) if isinstance(network, str) else None
+        if there is not None:
+            comparisons[f"data {other.name}"] = _compared(
+                other, there, best, controls, {**common, "loss": None}, tune, tune_seeds
+            )
+    return Discovery(
+        data,
+        space,
+        tried,
+        found.get(search.RANDOM),
+        search.left_out(tried),
+        comparisons,
+        factor,
+        {
+            **configuration,
+            "evaluations": evaluations,
+            "initial": space.initial,
+            "fresh_seeds": fresh_seeds,
+            "tune": tune,
+            "versions": versions(),
+            "command": command,
+        },
+    )
+
+
+def _compared(
+    data: Dataset,
+    source: Any,
+    best: BFunction,
+    controls: Mapping[str, AbstractRule],
+    common: Mapping[str, Any],
+    tune: int,
+    tune_seeds: int,
+    *,
+    learned: bool = False,
+) -> tuple[Comparison, ...]:
+    """Fresh runs of one setting: everything at the same rate; what is tuned; a learned rate where the optimizer has one."""
+    tuned_settings: dict[str, Any] = {name: value for name, value in common.items() if name != "learning_rate"} | {
+        "tune_seeds": tune_seeds
+    }
+    parts = [
+        compare(data, rules={SAME: Backpropagation(), **controls}, network=source, **common),
+        compare(data, rules={TUNED: Backpropagation(), FOUND_TUNED: best}, network=source, tune=tune, **tuned_settings),
+    ]
+    hypergradient = f"hypergradient-{common['optimizer']}"
+    if learned and hypergradient in optimizers.OPTIMIZERS:
+        settings = {**common, "optimizer": hypergradient}
+        parts.append(compare(data, rules={LEARNED: Backpropagation()}, network=source, **settings))
+    return tuple(parts)
+
+
+def _tuned_factor(data: Dataset, source: Any, space: Space, count: int, shared: Mapping[str, Any]) -> float:
+    """The c of c·σ' with the least area, on the search's own seeds: what a larger rate in these layers alone achieves."""
+    objective = Objective(
+        data,
+        source,
+        BFunction({space.layer: "exact"}),
+        lambda point: (("scale", float(point[0])),),
+        dimensions=1,
+        name="c·σ'",
+        **shared,
+    )
+    factors = search.candidates(count, {"c": (LEAST_FACTOR, space.largest)})["c"]
+    return float(factors[int(np.argmin(objective(factors[:, None]).values))])
+
+
+def _rows(setting: str, parts: tuple[Comparison, ...]) -> list[dict[str, Any]]:
+    runs = {name: one for part in parts for name, one in part.runs.items()}
+    reference = runs[SAME]
+    score = "test_rmse" if reference.data.task == "regression" else "test_accuracy"
+    rows = []
+    for name, one in runs.items():
+        row: dict[str, Any] = {"setting": setting, "rule": name, "learning_rate": float(one.learning_rates[0])}
+        for key, column in (("area_under_train_loss", "area"), (score, "score")):
+            values, against = one.scores[key], reference.scores[key]
+            row[column], row[f"{column}_interval"] = map(float, report.interval(values))
+            row[f"{column}_difference"], row[f"{column}_difference_interval"] = map(
+                float, report.interval(values - against)
+            )
+        rows.append({**row, "score_name": score, "diverged": int(one.diverged.sum()), "seeds": len(one.seeds)})
+    return rows
+
+
+def _network(network: Any, data: Dataset, activation: str) -> Any:
+    if not isinstance(network, str):
+        return network
+    return networks.build(network, input_shape=data.input_shape, outputs=data.outputs, activation=activation)
+
+
+def _layer(template: Network, layer: str | None) -> str:
+    hidden = rules.hidden_activations(template)
+    if not hidden:
+        raise UserError(
+            "this network has no hidden activation, so there is no derivative to learn: give it hidden layers."
+        )
+    return hidden[-1] if layer is None else rules.activation_of(template, layer)
+
+
+def _wider(network: Any) -> str | None:
+    """A network of twice the width, where the network is a text that says how wide it is."""
+    if not isinstance(network, str):
+        return None
+    text = network.strip().lower()
+    if re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", text):
+        return "x".join(str(2 * int(size)) for size in text.split("x"))
+    thin = re.fullmatch(r"simplenet/([1-9]\d*)", text)
+    return f"simplenet/{int(thin[1]) // 2}" if thin and int(thin[1]) % 2 == 0 else None
+
+
+def _other_data(transfer: Any, data: Dataset, template: Network) -> Dataset | None:
+    """The data that the found g is carried over to."""
+    if transfer is None or isinstance(transfer, Dataset):
+        return transfer
+    if transfer != "auto":
+        return datasets.load(transfer, seed=0)
+    names = ("digits", "mnist") if template.first.kind != "linear" else ("moons", "digits")
+    for name in names:
+        if name != data.name:
+            try:
+                return datasets.load(name, seed=0)
+            except UserError:  # not at hand
+                return None
+    return None

@@ -1,0 +1,346 @@
+"""The page of a search for a b-function: what was tried, what was found, and what it is worth on fresh seeds."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import altair as alt
+import jinja2
+import numpy as np
+
+from .bands import ValueAxis, band_panel, log_worthy
+from .inline import inline
+from .sheet import data_uri
+from .statistics import interval
+from .table import format_number
+from .theme import GRAY, INK, many_colors, themed
+
+COLUMNS = ("setting", "rule", "rate", "loss area", "difference", "test score", "difference", "diverged")
+Z = np.linspace(-4.0, 4.0, 161, dtype=np.float32)
+FAINT = slice(None, None, 4)
+SHOWN = 120
+BEST = 3
+BASELINE = "backpropagation"
+
+
+def cells(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    """The table's rows as texts, for a terminal and for the page."""
+    return [
+        (
+            row["setting"],
+            row["rule"],
+            format_number(row["learning_rate"]),
+            _with_interval(row["area"], row["area_interval"]),
+            "" if row["rule"] == BASELINE else _difference(row["area_difference"], row["area_difference_interval"]),
+            _score(row, "score"),
+            "" if row["rule"] == BASELINE else _score(row, "score_difference", signed=True),
+            f"{row['diverged']} of {row['seeds']}",
+        )
+        for row in rows
+    ]
+
+
+def findings(discovery: Any) -> list[str]:
+    """What came out, in sentences; each difference is paired by seed, with its 95 % interval."""
+    runs = {name: one for part in discovery.comparisons["as searched"] for name, one in part.runs.items()}
+    areas = {name: np.asarray(one.scores["area_under_train_loss"]) for name, one in runs.items()}
+    found = areas["found g"]
+    sentences = [
+        f"{len(discovery.evaluations)} b-functions were tried in place of the derivative in {discovery.space.layer}, each on "
+        f"{discovery.evaluations.areas.shape[1]} seeds; {int(discovery.evaluations.diverged.any(axis=1).sum())} of them "
+        f"diverged on some seed. What follows is measured on {len(found)} fresh seeds: the area under the training loss; "
+        f"less is faster."
+    ]
+    questions = (
+        (BASELINE, "Against backpropagation at the same rate"),
+        ("c·σ', tuned c", f"Against a larger scale alone (c = {discovery.factor:.3g}), so what the shape adds"),
+        ("noise of g's size", "Against backpropagation with noise of the same size"),
+        ("backpropagation, tuned rate", "Against backpropagation at its own tuned rate"),
+        ("backpropagation, learned rate", "Against backpropagation with a learned rate (hypergradient)"),
+    )
+    for name, question in questions:
+        if name in areas:
+            mean, half = interval(found - areas[name])
+            verdict = "no difference is shown" if not abs(mean) > half else "faster" if mean < 0 else "slower"
+            sentences.append(
+                f"{question}, the found g's area differs by {_difference(float(mean), float(half))}: {verdict}."
+            )
+    tuned = areas.get("found g, tuned rate"), areas.get("backpropagation, tuned rate")
+    if tuned[0] is not None and tuned[1] is not None:
+        mean, half = interval(tuned[0] - tuned[1])
+        verdict = "no difference is shown" if not abs(mean) > half else "faster" if mean < 0 else "slower"
+        sentences.append(
+            f"Both at their own tuned rates, the difference is {_difference(float(mean), float(half))}: {verdict}."
+        )
+    return sentences
+
+
+def figures(discovery: Any) -> dict[str, Any]:
+    """Figure name to Altair chart, in reading order."""
+    return {
+        "b_functions": tried(discovery),
+        "loss_curves": curves(discovery),
+        "differences": differences(discovery),
+        "convergence": convergence(discovery),
+        "surrogate": surrogate(discovery),
+    }
+
+
+def best_few(discovery: Any, count: int = BEST) -> list[int]:
+    """The numbers of the best candidates that are apart from each other: a tenth of the cube's diagonal at least."""
+    evaluations = discovery.evaluations
+    chosen: list[int] = []
+    for number in np.argsort(evaluations.values, kind="stable"):
+        far = 0.1 * np.sqrt(evaluations.points.shape[1])
+        if all(np.linalg.norm(evaluations.points[number] - evaluations.points[other]) > far for other in chosen):
+            chosen.append(int(number))
+        if len(chosen) == count:
+            break
+    return chosen
+
+
+def tried(discovery: Any) -> Any:
+    """Every g that was tried, the better the darker; the best few thick, and what they replace dashed (figure 2a)."""
+    evaluations, space = discovery.evaluations, discovery.space
+    ranked = np.argsort(evaluations.values, kind="stable")
+    shown = ranked[np.unique(np.linspace(0, len(ranked) - 1, min(SHOWN, len(ranked))).round().astype(int))]
+    g = lambda number: np.asarray(space.meta_network(evaluations.points[number])(Z), np.float64)
+    order = {int(number): place / max(len(ranked) - 1, 1) for place, number in enumerate(ranked)}
+    faint = {"z": [], "g": [], "number": [], "rank": []}
+    for number in shown[::-1]:  # the best drawn last
+        faint["z"] += Z[FAINT].tolist()
+        faint["g"] += g(number)[FAINT].tolist()
+        faint["number"] += [int(number)] * len(Z[FAINT])
+        faint["rank"] += [order[int(number)]] * len(Z[FAINT])
+    few = best_few(discovery)
+    names = [f"{letter}: area {evaluations.values[number]:.4g}" for letter, number in zip("ABC", few, strict=False)]
+    thick = {"z": [], "g": [], "which": []}
+    for name, number in zip(names, few, strict=True):
+        thick["z"] += Z.tolist()
+        thick["g"] += g(number).tolist()
+        thick["which"] += [name] * len(Z)
+    exact = f"σ' of {discovery.replaced}, which they replace"
+    thick["z"] += Z.tolist()
+    thick["g"] += np.asarray(discovery.exact(Z), np.float64).tolist()
+    thick["which"] += [exact] * len(Z)
+    domain = [*names, exact]
+    low, high = min(-0.2, *thick["g"]), max(1.2, *thick["g"])
+    margin = 0.12 * (high - low)
+    x = alt.X("z:Q", title="z", scale=alt.Scale(nice=False))
+    y = lambda: alt.Y("g:Q", title="g(z)", scale=alt.Scale(domain=[low - margin, high + margin], nice=False))
+    lines = (
+        alt.Chart(inline(faint))
+        .mark_line(strokeWidth=1.0, opacity=0.5, clip=True)
+        .encode(
+            x=x,
+            y=y(),
+            detail="number:N",
+            color=alt.Color(
+                "rank:Q",
+                title="rank among those tried",
+                scale=alt.Scale(range=["#2c7fb8", "#c7e9f0"], domain=[0, 1]),
+                legend=alt.Legend(format="%", gradientLength=140, orient="right"),
+            ),
+        )
+    )
+    best = (
+        alt.Chart(inline(thick))
+        .mark_line(strokeWidth=3.2, clip=True)
+        .encode(
+            x=x,
+            y=y(),
+            detail="which:N",
+            stroke=alt.Stroke(
+                "which:N",
+                title=None,
+                sort=domain,
+                scale=alt.Scale(domain=domain, range=[*many_colors(len(names)), INK]),
+                legend=alt.Legend(orient="bottom", columns=2, labelLimit=400),
+            ),
+            strokeDash=alt.StrokeDash(
+                "which:N",
+                sort=domain,
+                legend=None,
+                scale=alt.Scale(domain=domain, range=[[1, 0]] * len(names) + [[7, 5]]),
+            ),
+        )
+    )
+    chart = alt.layer(lines, best).resolve_scale(color="independent").properties(width=620, height=360)
+    return themed(
+        chart,
+        "The b-functions that were tried",
+        f"In place of σ'(z) in {space.layer}: {len(evaluations)} candidates of one meta-network with {space.hidden} hidden "
+        f"{'neuron' if space.hidden == 1 else 'neurons'} ({space.activation}), the better the darker.",
+    )
+
+
+def curves(discovery: Any) -> Any:
+    """The training loss on fresh seeds, with bands (figure 2b), in every setting."""
+    panels, names = [], []
+    for parts in discovery.comparisons.values():
+        for part in parts:
+            names += [name for name in part.runs if name not in names]
+    colors = dict(zip(names, [INK, *many_colors(len(names) - 1)], strict=True))
+    selection = alt.selection_point(fields=["rule"], bind="legend", name="chosen_rules")
+    for setting, parts in discovery.comparisons.items():
+        columns: dict[str, list] = {key: [] for key in ("rule", "epoch", "mean", "low", "high", "tip")}
+        for name, runs in ((name, one) for part in parts for name, one in part.runs.items()):
+            mean, half = interval(np.where(runs.diverged[:, None], np.nan, runs.curves["train_loss"]))
+            half = np.where(np.isfinite(half), half, 0.0)
+            for epoch in np.flatnonzero(np.isfinite(mean)):
+                values = (name, int(epoch) + 1, mean[epoch], mean[epoch] - half[epoch], mean[epoch] + half[epoch], 1)
+                for key, value in zip(columns, values, strict=True):
+                    columns[key].append(value if key == "rule" else float(value))
+        axis = ValueAxis("Training loss", log=log_worthy(columns["mean"]))
+        title = alt.TitleParams(setting, anchor="middle", fontSize=14, offset=6)
+        panels.append(band_panel(columns, axis, colors, selection, width=330, height=260).properties(title=title))
+    first, *others = panels
+    return themed(
+        alt.concat(first.add_params(selection), *others, columns=3, spacing=32),
+        "Loss curves on fresh seeds",
+        "Mean over the seeds that finished, with its 95 % interval; each epoch's mean training loss.",
+    )
+
+
+def differences(discovery: Any) -> Any:
+    """How far each rule's area is from backpropagation's at the same rate, paired by seed."""
+    rows = [row for row in discovery.table() if row["rule"] != BASELINE]
+    settings = list(dict.fromkeys(row["setting"] for row in rows))
+    names = list(dict.fromkeys(row["rule"] for row in rows))
+    panels = []
+    for setting in settings:
+        chosen = [row for row in rows if row["setting"] == setting]
+        data = inline(
+            {
+                "rule": [row["rule"] for row in chosen],
+                "difference": [row["area_difference"] for row in chosen],
+                "low": [row["area_difference"] - row["area_difference_interval"] for row in chosen],
+                "high": [row["area_difference"] + row["area_difference_interval"] for row in chosen],
+            }
+        )
+        x = lambda field: alt.X(f"{field}:Q", title="Difference of the loss area (less is faster)")
+        y = alt.Y("rule:N", title=None, sort=names, axis=alt.Axis(labelLimit=260))
+        base = alt.Chart(data).encode(y=y)
+        zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=INK, strokeDash=[5, 4]).encode(x="x:Q")
+        title = alt.TitleParams(setting, anchor="middle", fontSize=14, offset=6)
+        panels.append(
+            alt.layer(
+                zero,
+                base.mark_rule(strokeWidth=2.4, color="#0072b2").encode(x=x("low"), x2="high:Q"),
+                base.mark_point(filled=True, size=90, opacity=1.0, color="#0072b2").encode(x=x("difference")),
+            ).properties(width=620, height=34 * len(chosen), title=title)
+        )
+    return themed(
+        alt.vconcat(*panels, spacing=26),
+        "What it is worth",
+        "Difference to backpropagation at the same learning rate (dashed), paired by seed, with its 95 % interval.",
+    )
+
+
+def convergence(discovery: Any) -> Any:
+    """The best area so far over evaluations, Bayesian against random search."""
+    searches = {"Bayesian optimization": discovery.evaluations}
+    if discovery.random is not None:
+        searches["random search"] = discovery.random
+    columns: dict[str, list] = {"search": [], "evaluation": [], "best": [], "value": []}
+    for name, evaluations in searches.items():
+        columns["search"] += [name] * len(evaluations)
+        columns["evaluation"] += list(range(1, len(evaluations) + 1))
+        columns["best"] += evaluations.best_so_far.tolist()
+        columns["value"] += evaluations.values.tolist()
+    color = alt.Color(
+        "search:N",
+        title=None,
+        sort=list(searches),
+        scale=alt.Scale(domain=list(searches), range=["#0072b2", GRAY][: len(searches)]),
+        legend=alt.Legend(orient="bottom", symbolType="stroke"),
+    )
+    low, high = min(columns["best"]), float(np.quantile(columns["value"], 0.9))
+    scale = alt.Scale(domain=[low - 0.04 * (high - low), high], clamp=True, nice=False, zero=False)
+    y = lambda field: alt.Y(f"{field}:Q", title="Loss area (mean over the search's seeds)", scale=scale)
+    base = alt.Chart(inline(columns)).encode(
+        x=alt.X("evaluation:Q", title="Evaluation", scale=alt.Scale(nice=False)), color=color
+    )
+    chart = alt.layer(
+        base.mark_point(filled=True, size=16, opacity=0.3).encode(y=y("value")),
+        base.mark_line(interpolate="step-after", strokeWidth=2.6).encode(y=y("best")),
+    ).properties(width=620, height=300)
+    return themed(
+        chart,
+        "How the search converged",
+        "Lines: the best so far. Points: each evaluation; those beyond the axis are drawn at its end.",
+    )
+
+
+def surrogate(discovery: Any) -> Any:
+    """What the Gaussian process makes of each evaluation from all the others, against what was measured."""
+    mean, deviation = discovery.predicted.T
+    values = discovery.evaluations.values
+    first = np.arange(len(values)) < discovery.configuration.get("initial", 16)
+    data = inline(
+        {
+            "measured": values,
+            "predicted": mean,
+            "low": mean - deviation,
+            "high": mean + deviation,
+            "phase": ["spread evenly" if one else "chosen by the search" for one in first],
+        }
+    )
+    ends = [float(min(values.min(), mean.min())), float(max(values.max(), mean.max()))]
+    margin = 0.03 * (ends[1] - ends[0])
+    scale = alt.Scale(domain=[ends[0] - margin, ends[1] + margin], nice=False, zero=False, clamp=True)
+    x = alt.X("measured:Q", title="Measured loss area", scale=scale)
+    y = lambda field: alt.Y(f"{field}:Q", title="Predicted from all the others", scale=scale)
+    color = alt.Color(
+        "phase:N",
+        title=None,
+        scale=alt.Scale(domain=["spread evenly", "chosen by the search"], range=["#e69f00", "#0072b2"]),
+        legend=alt.Legend(orient="bottom", symbolType="circle"),
+    )
+    base = alt.Chart(data).encode(x=x, color=color)
+    line = alt.Chart(inline({"measured": ends, "predicted": ends})).mark_line(color=GRAY, strokeDash=[6, 4])
+    chart = alt.layer(
+        line.encode(x=x, y=y("predicted")),
+        base.mark_rule(opacity=0.35).encode(y=y("low"), y2="high:Q"),
+        base.mark_point(filled=True, size=34, opacity=0.9).encode(y=y("predicted")),
+    ).properties(width=420, height=420)
+    share = float(np.mean(np.abs(values - mean) <= 2.0 * deviation))
+    return themed(
+        chart,
+        "How well the Gaussian process knows the objective",
+        f"Each evaluation predicted from all the others, ± one standard deviation; {share:.0%} lie within two.",
+    )
+
+
+def page(discovery: Any, pictures: Mapping[str, tuple[str, str]]) -> str:
+    """The report as one HTML page that opens from disk: findings, table, pictures (name to title and SVG), configuration."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters["picture"] = data_uri
+    asset = lambda name: resources.files(__package__ or "ascribe.report").joinpath(name).read_text(encoding="utf-8")
+    return environment.from_string(asset("discovery.html.jinja")).render(
+        title=f"A b-function learned on {discovery.data.name}",
+        findings=findings(discovery),
+        columns=COLUMNS,
+        rows=cells(discovery.table()),
+        pictures=list(pictures.values()),
+        configuration=json.dumps(discovery.configuration, indent=2, ensure_ascii=False, allow_nan=False),
+        style=asset("page.css"),
+    )
+
+
+def _with_interval(value: float, half: float) -> str:
+    return f"{value:.4g} ± {half:.2g}" if np.isfinite(value) else "—"
+
+
+def _difference(value: float, half: float) -> str:
+    return f"{value:+.3g} ± {half:.2g}" if np.isfinite(value) else "—"
+
+
+def _score(row: Mapping[str, Any], key: str, *, signed: bool = False) -> str:
+    value, half = row[key], row[f"{key}_interval"]
+    if not np.isfinite(value):
+        return "—"
+    if row["score_name"] == "test_accuracy":
+        return f"{100 * value:{'+' if signed else ''}.2f} ± {100 * half:.2f} %"
+    return f"{value:{'+' if signed else ''}.4g} ± {half:.2g}"

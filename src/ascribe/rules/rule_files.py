@@ -1,0 +1,54 @@
+"""Rule files: a found b-function as JSON, which `compare --rules backpropagation,./found.json` reads. Never code."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ascribe.errors import UserError
+
+from .b_function import BFunction
+from .meta_network import MetaNetwork
+
+FORMAT = "ascribe b-function 1"
+
+
+def content(layer: str, meta_network: MetaNetwork, *, about: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What a rule file says: g_ω of that layer. `about`: what else it should tell, as plain JSON values."""
+    return {
+        "format": FORMAT,
+        "layer": layer,
+        "hidden": meta_network.hidden,
+        "activation": meta_network.activation,
+        "omega": np.asarray(meta_network.omega, float).tolist(),
+        "about": about or {},
+    }
+
+
+def load(path: Path, *, scale: Any = 1.0) -> BFunction:
+    """The rule of a file with such a content: `BFunction` with g_ω in place of σ' of its layer.
+
+    **Raises:** `UserError` where there is no such file, or it is damaged.
+    """
+    wanted = "name a found.json that `ascribe discover` wrote"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"there is no rule file {str(path)!r} ({error.strerror}): {wanted}.") from error
+    except ValueError as error:
+        raise UserError(f"the rule file {str(path)!r} is no JSON ({error}): {wanted}.") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UserError(f"the file {str(path)!r} is no rule file of the format {FORMAT!r}: {wanted}.")
+    omega, layer = content.get("omega"), content.get("layer")
+    numbers = isinstance(omega, list) and all(
+        isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in omega
+    )
+    if not numbers or not isinstance(layer, str):
+        raise UserError(f"the rule file {str(path)!r} is damaged: it wants a layer's name and finite numbers omega.")
+    try:
+        g = MetaNetwork(omega, hidden=content.get("hidden", 1), activation=content.get("activation", "tanh"))
+    except UserError as error:
+        raise UserError(f"the rule file {str(path)!r} is damaged: {error}") from error
+    return BFunction({layer: g}, scale=scale)

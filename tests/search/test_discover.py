@@ -1,0 +1,162 @@
+"""The search for a b-function: its objective, its continuation, its one compiled program."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+from ascribe import search, train
+from ascribe.errors import UserError
+from ascribe.rules import BFunction, MetaNetwork, b_function
+from ascribe.search import Evaluations, Objective, Space
+from ascribe.search.discover import chance_loss, random_points
+
+from ..training import tiny
+
+SEEDS = (7, 9)
+SPACE = Space("tanh1", bound=2.0)
+
+
+def objective(rule=None, place=None, dimensions=SPACE.dimensions, **options):
+    given = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 3, "batch_size": tiny.BATCH, **options}
+    return Objective(
+        tiny.data(),
+        tiny.mlp(),
+        SPACE.rule() if rule is None else rule,
+        SPACE.place if place is None else place,
+        dimensions=dimensions,
+        seeds=SEEDS,
+        batch=2,
+        **given,
+    )
+
+
+def bowl(points):
+    """A cheap objective: the squared distance to a corner, as if two seeds had said so."""
+    areas = np.repeat(((points - 0.2) ** 2).sum(axis=1)[:, None], 2, axis=1)
+    return Evaluations(points, np.repeat(areas[:, :, None], 3, axis=2).astype(np.float32) / 3, areas)
+
+
+EMPTY = Evaluations(np.zeros((0, 3)), np.zeros((0, 2, 3), np.float32), np.zeros((0, 2)))
+
+
+def test_a_space_is_a_box_of_omega_around_zero():
+    points = np.array([[0.0] * 4, [0.5] * 4, [1.0] * 4])
+    np.testing.assert_allclose(SPACE.omega(points), [[-2.0] * 4, [0.0] * 4, [2.0] * 4])
+    assert Space("relu1", hidden=3).dimensions == 10
+    rule = SPACE.rule(points[2])
+    np.testing.assert_allclose(rule.derivative["tanh1"].omega, 2.0)
+
+
+def test_the_objective_is_the_area_under_the_training_loss_of_a_run_by_itself():
+    points = np.array([[0.9, 0.5, 0.7, 0.6], [0.2, 0.4, 0.9, 0.8], [0.5, 0.5, 0.5, 0.75]])
+    found = objective()(points)
+    assert found.areas.shape == (3, 2)
+    for i, point in enumerate(points):
+        rule = BFunction({"tanh1": MetaNetwork(SPACE.omega(point))})
+        alone = train(
+            tiny.mlp(),
+            tiny.data(),
+            rule,
+            optimizer="sgd",
+            learning_rate=0.1,
+            epochs=3,
+            batch_size=tiny.BATCH,
+            seeds=SEEDS,
+            diagnostics=False,
+        )
+        np.testing.assert_allclose(found.areas[i], alone.train_loss.sum(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(found.values, found.areas.mean(axis=1))
+    assert found.best == int(np.argmin(found.values))
+
+
+def test_a_candidate_that_diverges_is_a_finite_value_and_leaves_the_others_alone():
+    place = lambda point: (("scale", float("inf") if point[0] > 0.5 else 1.0),)
+    rule = BFunction({"tanh1": "exact"}, scale=1.0)
+    ours = objective(rule, place, dimensions=1, learning_rate=1.0)
+    found = ours(np.array([[0.0], [1.0]]))
+    assert found.diverged[1].all()
+    assert not found.diverged[0].any()
+    assert np.isfinite(found.areas).all()
+    limit = 2 * chance_loss(tiny.data(), ours.experiment.settings.loss)
+    assert (found.areas[1] > 1.5 * limit).all()
+    assert (found.areas <= 3 * limit + 1e-12).all()
+    alone = objective(rule, place, dimensions=1, learning_rate=1.0)(np.array([[0.0], [0.0]]))
+    np.testing.assert_allclose(found.areas[0], alone.areas[0], rtol=1e-12)
+
+
+def test_new_candidates_compile_nothing(monkeypatch):
+    traces = []
+    original = b_function.evaluate
+
+    def counted(*args, **more):
+        traces.append(1)
+        return original(*args, **more)
+
+    monkeypatch.setattr(b_function, "evaluate", counted)
+    ours = objective(epochs=4)  # no other test has compiled this one
+    ours.compile()
+    compiled = len(traces)
+    assert compiled
+    for seed in range(3):
+        ours(random_points(seed, 0, 3, 4))
+    assert len(traces) == compiled
+
+
+def test_chance_loss_is_that_of_even_odds_and_of_the_mean():
+    data = tiny.data()
+    loss = objective().experiment.settings.loss
+    assert chance_loss(data, loss) == pytest.approx(math.log(2) if loss.link == "logistic" else math.log(data.classes))
+
+
+@pytest.mark.parametrize("kind", [search.BAYESIAN, search.RANDOM])
+@pytest.mark.parametrize("stop", [4, 18, 22])
+def test_a_search_that_was_cut_goes_on_to_the_same_end(kind, stop):
+    options = {"batch": 4, "kind": kind, "seed": 3}
+    whole = search.search(bowl, EMPTY, evaluations=26, **options)
+    rounds = []
+    part = search.search(bowl, EMPTY, evaluations=stop, after_round=rounds.append, **options)
+    kept = rounds[-2] if stop == 22 else part  # as if the last round's result had been lost
+    if len(kept) % 4:  # a budget that ends inside a round is no cut
+        kept = dataclasses.replace(kept, points=kept.points[:16], curves=kept.curves[:16], areas=kept.areas[:16])
+    again = search.search(bowl, kept, evaluations=26, **options)
+    np.testing.assert_array_equal(whole.points, again.points)
+    np.testing.assert_array_equal(whole.areas, again.areas)
+    assert len(whole) == 26
+
+
+def test_the_search_beats_chance_on_a_bowl():
+    ours = [search.search(bowl, EMPTY, evaluations=40, batch=8, seed=s).values.min() for s in range(3)]
+    theirs = [search.search(bowl, EMPTY, evaluations=40, batch=8, seed=s, kind="random").values.min() for s in range(3)]
+    assert max(ours) < 0.2 * min(theirs)
+
+
+def test_what_the_process_says_of_each_evaluation_from_the_others():
+    tried = search.search(bowl, EMPTY, evaluations=24, batch=8)
+    predicted = search.left_out(tried)
+    process = search.fit(tried.points, tried.values)
+    for i in (3, 20):
+        rest = np.delete(np.arange(24), i)
+        # The others' process with these hyper-parameters, whose standardization is that of all.
+        y = (tried.values - process.center) / process.scale
+        import sklearn.gaussian_process as gp  # noqa: PLC0415
+
+        kernel = gp.kernels.Matern(process.length_scales, nu=2.5)
+        regressor = gp.GaussianProcessRegressor(kernel, alpha=float(process.noise), optimizer=None)
+        regressor.fit(tried.points[rest], y[rest])
+        mean, deviation = regressor.predict(tried.points[i : i + 1], return_std=True)
+        wanted = process.center + process.scale * mean[0]
+        np.testing.assert_allclose(predicted[i, 0], wanted, rtol=1e-4, atol=1e-4 * process.scale)
+        with_noise = process.scale * np.sqrt(deviation[0] ** 2 + process.noise)
+        np.testing.assert_allclose(predicted[i, 1], with_noise, rtol=1e-3)
+
+
+def test_wrong_settings_are_refused_before_anything_is_compiled():
+    with pytest.raises(UserError, match="positive integer"):
+        objective(epochs=0)
+    with pytest.raises(UserError, match="no layer 'relu9'"):
+        space = Space("relu9")
+        objective(space.rule(), space.place)(np.full((1, 4), 0.5))
+    with pytest.raises(UserError, match="hidden neurons"):
+        Space("tanh1", hidden=0).rule()
