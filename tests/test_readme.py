@@ -20,6 +20,10 @@ COMMANDS = [
     for line in text.splitlines()
     if line.startswith("ascribe ")
 ]
+DISCOVERY = [
+    *("--network", "4", "--evaluations", "8", "--batch", "4", "--seeds", "1", "--epochs", "1", "--fresh-seeds", "2"),
+    *("--tune", "1", "--transfer", "none", "--no-random-search"),
+]
 SMALL = ["--seeds", "2", "--epochs", "2", "--tune", "2", "--tune-seeds", "1"]
 
 
@@ -64,5 +68,7 @@ def test_command_runs(command, capsys):
         arguments += SMALL
         if arguments[1] == "moons" and "--rules" not in arguments:
             arguments += ["--rules", "backprop,feedback-alignment"]  # all rules: the main job's own test
+    if arguments[0] == "discover":
+        arguments += DISCOVERY
     assert main(arguments) == 0
     assert capsys.readouterr().out.strip()

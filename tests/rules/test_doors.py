@@ -66,7 +66,14 @@ def test_verify_looks_at_every_parameter():
     assert not verify(Backpropagation(), normalized, pair(2))
 
 
-@pytest.mark.parametrize("cell", cells(["noisy"], ["categorical-cross-entropy"], given=True), ids="-".join)
+EXACT_ABOVE = [
+    cell
+    for cell in cells(["noisy"], ["categorical-cross-entropy"], given=True)
+    if last_layer_tolerance(cell[0]) is not None
+]
+
+
+@pytest.mark.parametrize("cell", EXACT_ABOVE, ids="-".join)
 def test_every_rule_that_leaves_dropout_in_meets_the_same_mask(cell):
     """The last layer's gradient is exact under every rule that is about errors, so any difference is another mask."""
     rule, network, batch, _ = applied(*cell)

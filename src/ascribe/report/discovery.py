@@ -105,7 +105,7 @@ def tried(discovery: Any) -> Any:
     evaluations, space = discovery.evaluations, discovery.space
     ranked = np.argsort(evaluations.values, kind="stable")
     shown = ranked[np.unique(np.linspace(0, len(ranked) - 1, min(SHOWN, len(ranked))).round().astype(int))]
-    g = lambda number: np.asarray(space.meta_network(evaluations.points[number])(Z), np.float64)
+    g = lambda number: space.g(evaluations.points[number], Z)
     order = {int(number): place / max(len(ranked) - 1, 1) for place, number in enumerate(ranked)}
     faint = {"z": [], "g": [], "number": [], "rank": []}
     for number in shown[::-1]:  # the best drawn last
@@ -122,7 +122,7 @@ def tried(discovery: Any) -> Any:
         thick["which"] += [name] * len(Z)
     exact = f"σ' of {discovery.replaced}, which they replace"
     thick["z"] += Z.tolist()
-    thick["g"] += np.asarray(discovery.exact(Z), np.float64).tolist()
+    thick["g"] += discovery.exact(Z).tolist()
     thick["which"] += [exact] * len(Z)
     domain = [*names, exact]
     low, high = min(-0.2, *thick["g"]), max(1.2, *thick["g"])

@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from ascribe import losses
@@ -58,6 +59,10 @@ class Space:
     def meta_network(self, point: np.ndarray) -> MetaNetwork:
         """g_ω of one point."""
         return MetaNetwork(self.omega(point), hidden=self.hidden, activation=self.activation)
+
+    def g(self, point: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """g_ω(z) of one point, `(…)` as z."""
+        return np.asarray(self.meta_network(point)(jnp.asarray(z)))
 
     def rule(self, point: np.ndarray | None = None) -> BFunction:
         """The rule with g_ω in place; without a point, that of the cube's middle, ω = 0."""
