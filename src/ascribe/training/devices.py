@@ -78,13 +78,31 @@ def one_after_another(network: Network, state_bytes: int = 0) -> bool:
     return convolutional or large if jax.default_backend() == "cpu" else convolutional and large
 
 
+AT_ONCE = 8
+"""Runs that a CPU computes at a time, where they divide into such groups: more of them lose its caches, a tenth of the time
+(`benchmarks/discover.py`)."""
+
+
+def at_once(runs: int) -> int:
+    """How many of a device's runs go through the program at a time: on a CPU the largest divisor up to `AT_ONCE`, unless that
+    is a few; else all."""
+    if jax.default_backend() != "cpu" or runs <= AT_ONCE:
+        return runs
+    size = max(size for size in range(1, AT_ONCE + 1) if runs % size == 0)
+    return size if size >= AT_ONCE // 2 else runs
+
+
 def _over_runs(function: Callable, mesh: Mesh, in_turn: bool, batched: PyTree, *shared: PyTree) -> Any:
     """`function(batched[i], *shared)` for every run i, divided among the mesh's devices."""
 
     def local(batched: PyTree, *shared: PyTree) -> Any:
+        runs = len(jax.tree.leaves(batched)[0])
+        alone = lambda one: function(one, *shared)
         if in_turn:
-            return jax.lax.map(lambda one: function(one, *shared), batched)
-        return jax.vmap(lambda one: function(one, *shared))(batched)
+            return jax.lax.map(alone, batched)
+        if at_once(runs) < runs:
+            return jax.lax.map(alone, batched, batch_size=at_once(runs))
+        return jax.vmap(alone)(batched)
 
     specs = (RUNS,) + (EVERYWHERE,) * len(shared)
     return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=RUNS, check_vma=False)(batched, *shared)
