@@ -88,16 +88,18 @@ def figures(discovery: Any) -> dict[str, Any]:
 
 
 def best_few(discovery: Any, count: int = BEST) -> list[int]:
-    """The numbers of the best candidates that are apart from each other: a tenth of the cube's diagonal at least."""
+    """The numbers of the best candidates whose functions are apart from each other: somewhere by a tenth of the best one's
+    size. (Different ω can be one function.)"""
     evaluations = discovery.evaluations
-    chosen: list[int] = []
+    chosen: dict[int, np.ndarray] = {}
     for number in np.argsort(evaluations.values, kind="stable"):
-        far = 0.1 * np.sqrt(evaluations.points.shape[1])
-        if all(np.linalg.norm(evaluations.points[number] - evaluations.points[other]) > far for other in chosen):
-            chosen.append(int(number))
+        g = discovery.space.g(evaluations.points[number], Z)
+        apart = 0.1 * max((float(np.abs(other).max()) for other in chosen.values()), default=0.0)
+        if all(np.abs(g - other).max() > apart for other in chosen.values()):
+            chosen[int(number)] = g
         if len(chosen) == count:
             break
-    return chosen
+    return list(chosen)
 
 
 def tried(discovery: Any) -> Any:
