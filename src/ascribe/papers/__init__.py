@@ -59,7 +59,7 @@ _ENTRIES = (
     ),
     Entry(
         "b-functions-2-cifar10",
-        "the same on CIFAR-10 with SimpleNet, thin and on 1,200 images; with --full the document's own size, for a GPU",
+        "the same on CIFAR-10 with SimpleNet, thin and on 400 images; with --full the document's own size, for a GPU",
         f"{B_FUNCTIONS}, figure 2",
         "b_functions",
         "figure_2_cifar10",

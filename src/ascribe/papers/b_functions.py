@@ -145,7 +145,7 @@ MNIST = Search(
 CIFAR = {"optimizer": "adadelta", "learning_rate": 0.01, "epochs": 5, "layer": "relu4", "transfer": None}
 CIFAR10_SMALL = Search(
     "cifar10",
-    1200,
+    400,
     {
         **CIFAR,
         "network": "simplenet/16",
