@@ -195,7 +195,8 @@ def figure_2_cifar10(listener: Listener, *, full: bool = False) -> Result:
 
 
 def _figure_2(search: Search, listener: Listener) -> Result:
-    asked = {} if search.samples is None else {"samples": search.samples}
+    images = {"samples": search.samples, "test_samples": search.samples}
+    asked = {} if search.samples is None else images
     data = datasets.load(search.data, seed=0, **asked)
     found = discovery.discover(data, listener=listener, **search.options)
     return result_of(found)
