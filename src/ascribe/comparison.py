@@ -30,22 +30,24 @@ from ascribe.training import (
     Experiment,
     Listener,
     LossLandscape,
+    Rules,
     Runs,
     Specification,
-    check_rule,
     check_seeds,
     devices,
     honor,
+    leaf,
     made,
     make_settings,
+    named_rules,
     optimizers,
     positive,
     silent,
+    with_array_leaves,
 )
 from ascribe.training import landscape as draw
 from ascribe.training.freezing import check_layer
 from ascribe.training.landscape import check_size, outsider
-from ascribe.training.train import leaf, with_array_leaves
 
 NetworkLike = str | Network | Callable[..., Network]
 TUNING_SEEDS = 100_000
@@ -114,7 +116,7 @@ def load(folder: str | Path) -> Comparison:
 def compare(
     data: Dataset,
     *,
-    rules: Sequence[str | AbstractRule] | Mapping[str, str | AbstractRule] | None = None,
+    rules: Rules | None = None,
     network: NetworkLike = "64x64",
     seeds: int | Sequence[int] = 10,
     tune: int | None = None,
@@ -364,9 +366,7 @@ def versions() -> dict[str, str]:
     return {"ascribe": ascribe.__version__, "python": platform.python_version(), **packages, **machine}
 
 
-def _chosen_rules(
-    chosen: Sequence[str | AbstractRule] | Mapping[str, str | AbstractRule] | None, data: Dataset
-) -> dict[str, AbstractRule]:
+def _chosen_rules(chosen: Rules | None, data: Dataset) -> dict[str, AbstractRule]:
     if chosen is None:
         known = {}
         for name in rules.names():
@@ -375,23 +375,7 @@ def _chosen_rules(
             except UserError as error:  # a package's entry point: it must not keep the others from running
                 warnings.warn(f"left out: {error}", stacklevel=3)
         return {name: rule for name, rule in known.items() if data.task in rule.tasks}
-    if isinstance(chosen, str) or not chosen:
-        raise UserError(
-            f"`rules` is a list of at least one rule or name; got {chosen!r}: leave it out for all rules that can do the "
-            f"task, or list them with `ascribe rules`."
-        )
-    found: dict[str, AbstractRule] = {}
-    named = chosen.items() if isinstance(chosen, Mapping) else [(None, one) for one in chosen]
-    for label, one in named:
-        rule = rules.get(one) if isinstance(one, str) else one
-        name = label or (rules.full_name(one) if isinstance(one, str) else rules.name_of(one))
-        if name in found:
-            raise UserError(
-                f'the rule {name} is named twice: name each rule once, or give names of your own, {{"a name": rule}}.'
-            )
-        check_rule(rule, name, data)
-        found[name] = rule
-    return found
+    return named_rules(chosen, data)
 
 
 def _network(network: NetworkLike, data: Dataset, activation: str) -> Network | Callable[..., Network]:

@@ -22,7 +22,7 @@ from ascribe.errors import UserError
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, BFunction, MatchedNoise
 from ascribe.search import Evaluations, Objective, Space
-from ascribe.training import Listener, check_seeds, made, optimizers, positive, silent
+from ascribe.training import Listener, check_seeds, honor, made, make_settings, optimizers, positive, silent
 
 SAME, FOUND, SCALED, NOISE = "backpropagation", "found g", "c·σ', tuned c", "noise of g's size"
 TUNED, FOUND_TUNED, LEARNED = "backpropagation, tuned rate", "found g, tuned rate", "backpropagation, learned rate"
@@ -153,8 +153,8 @@ def discover(
         "batch_size": batch_size,
         "loss": loss,
     }
-    other = _other_data(transfer, data, template)
-    wider = _wider(network) if widths else None
+    elsewhere = _elsewhere(network, data, activation, widths=widths, transfer=transfer)
+    _check_elsewhere(elsewhere, layer, training)
     placed: dict[Any, Any] = {}
     shared: dict[str, Any] = {**training, "seeds": search_seeds, "batch": batch, "listener": listener, "placed": placed}
     objective = Objective(data, source, rule, space.place, dimensions=space.dimensions, name="b-function", **shared)
@@ -199,16 +199,9 @@ def discover(
     }
     comparisons = {"as searched": _compared(data, source, best, controls, common, tune, tune_seeds, learned=True)}
     del controls[NOISE]
-    if wider is not None:
-        comparisons[f"network {wider}"] = _compared(
-            data, _network(wider, data, activation), best, controls, common, tune, tune_seeds
-        )
-    if other is not None:
-        there = _network(network, other, activation) if isinstance(network, str) else None
-        if there is not None:
-            comparisons[f"data {other.name}"] = _compared(
-                other, there, best, controls, {**common, "loss": None}, tune, tune_seeds
-            )
+    for setting, (there, its_network) in elsewhere.items():
+        own = common if there is data else {**common, "loss": None}
+        comparisons[setting] = _compared(there, its_network, best, controls, own, tune, tune_seeds)
     return Discovery(
         data,
         space,
@@ -302,10 +295,38 @@ def _layer(template: Network, layer: str | None) -> str:
     return hidden[-1] if layer is None else rules.activation_of(template, layer)
 
 
-def _wider(network: Any) -> str | None:
-    """A network of twice the width, where the network is a text that says how wide it is."""
+def _elsewhere(
+    network: Any, data: Dataset, activation: str, *, widths: bool, transfer: Dataset | str | None
+) -> dict[str, tuple[Dataset, Network]]:
+    """Where the found g is tried besides: in a network of twice the width, on other data. Only a network that is given as a
+    text can be built anew for these."""
+    found: dict[str, tuple[Dataset, Network]] = {}
     if not isinstance(network, str):
-        return None
+        if transfer not in (None, "auto"):
+            raise UserError(
+                "a network can be built for other data if it is given as a text, as in '64x64': leave `transfer` out."
+            )
+        return found
+    wider = _wider(network) if widths else None
+    if wider is not None:
+        found[f"network {wider}"] = (data, _network(wider, data, activation))
+    other = _other_data(transfer, data, _network(network, data, activation))
+    if other is not None:
+        found[f"data {other.name}"] = (other, _network(network, other, activation))
+    return found
+
+
+def _check_elsewhere(elsewhere: Mapping[str, tuple[Dataset, Network]], layer: str, training: Mapping[str, Any]) -> None:
+    """A `UserError`, before the search and not hours later, where the found g would not fit."""
+    settings = {name: training[name] for name in ("optimizer", "learning_rate", "batch_size")}
+    for data, network in elsewhere.values():
+        rules.activation_of(network, layer)
+        demands = honor(Backpropagation(), SAME, network, data, **settings)
+        make_settings(demands, epochs=training["epochs"], select="last", loss=None, diagnostics=False)
+
+
+def _wider(network: str) -> str | None:
+    """A network of twice the width, where the text says how wide it is."""
     text = network.strip().lower()
     if re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", text):
         return "x".join(str(2 * int(size)) for size in text.split("x"))
@@ -313,17 +334,14 @@ def _wider(network: Any) -> str | None:
     return f"simplenet/{int(thin[1]) // 2}" if thin and int(thin[1]) % 2 == 0 else None
 
 
-def _other_data(transfer: Any, data: Dataset, template: Network) -> Dataset | None:
-    """The data that the found g is carried over to."""
+def _other_data(transfer: Dataset | str | None, data: Dataset, template: Network) -> Dataset | None:
+    """The data that the found g is carried over to; by itself it chooses the two moons, and for images digits."""
     if transfer is None or isinstance(transfer, Dataset):
         return transfer
     if transfer != "auto":
         return datasets.load(transfer, seed=0)
-    names = ("digits", "mnist") if template.first.kind != "linear" else ("moons", "digits")
-    for name in names:
-        if name != data.name:
-            try:
-                return datasets.load(name, seed=0)
-            except UserError:  # not at hand
-                return None
-    return None
+    first, second = ("moons", "digits") if template.first.kind == "linear" else ("digits", "mnist")
+    try:
+        return datasets.load(second if data.name == first else first, seed=0)
+    except UserError:  # not at hand
+        return None

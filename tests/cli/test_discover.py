@@ -2,6 +2,8 @@
 
 import json
 import os
+import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,12 +42,12 @@ def arrays(folder, kind="bayesian"):
 
 def test_everything_is_written(finished):
     names = {path.name for path in finished.iterdir()}
-    wanted = {"search.json", "bayesian.npz", "random.npz", "found.json", "record.json", "table.csv", "curves.npz"}
+    wanted = {"search.json", "bayesian.npz", "random.npz", "found.json", "discovery.json", "table.csv", "curves.npz"}
     assert {*wanted, "index.html", "figures"} == names
     assert {path.stem for path in (finished / "figures").iterdir()} == {
         *("b_functions", "loss_curves", "differences", "convergence", "surrogate")
     }
-    found, record = (json.loads((finished / name).read_text()) for name in ("found.json", "record.json"))
+    found, record = (json.loads((finished / name).read_text()) for name in ("found.json", "discovery.json"))
     tried = arrays(finished)
     assert tried["points"].shape == (20, 4)
     best = tried["points"][np.argmin(tried["areas"].mean(axis=1))]
@@ -71,36 +73,63 @@ def test_compare_takes_the_rule_file(finished, tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_search_goes_on_to_the_same_result(finished, tmp_path):
-    """Three times, whatever it is doing, and once more to the end."""
+    """Three times at a random moment: in the Bayesian search, in the random one, in the comparison; and once more to the
+    end."""
     folder = tmp_path / "killed"
     command = [sys.executable, "-m", "ascribe", "discover", "moons", *TINY, "--out", str(folder), "--resume"]
     environment = {**os.environ, "JAX_ENABLE_X64": "1"}
-    reached = []
-    for rounds in (1, 3, 6):  # of 5 Bayesian and 5 random ones
+    chance = random.Random()
+    for least, most in ((1, 5), (5, 10), (10, 10)):  # rounds that are done by then, of 5 Bayesian and 5 random ones
+        rounds, delay = chance.randint(least, most), chance.uniform(0, 0.5 if most < 10 else 4.0)
+        print(f"killed {delay:.3f} s after {rounds} rounds")
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
         deadline = time.monotonic() + 240
-        while process.poll() is None and time.monotonic() < deadline:
-            done = sum(
-                len(arrays(folder, kind)["points"])
-                for kind in ("bayesian", "random")
-                if (folder / f"{kind}.npz").is_file()
-            )
-            if done >= 4 * rounds:
-                break
+        while process.poll() is None and time.monotonic() < deadline and done(folder) < 4 * rounds:
             time.sleep(0.02)
+        assert done(folder) >= 4 * rounds
+        time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        reached.append(done)
-        assert not [path for path in folder.iterdir() if path.name == "record.json"]
-    assert reached[0] >= 4
+        assert not (folder / "discovery.json").exists()
     assert main([*command[3:]]) == 0
     for kind in ("bayesian", "random"):
         ours, theirs = arrays(folder, kind), arrays(finished, kind)
         for name in ours:
             np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-5, atol=1e-7, err_msg=f"{kind} {name}")
-    assert json.loads((folder / "found.json").read_text())["omega"] == pytest.approx(
-        json.loads((finished / "found.json").read_text())["omega"], rel=1e-5
-    )
+    ours, theirs = (json.loads((one / "discovery.json").read_text()) for one in (folder, finished))
+    assert ours["found"]["omega"] == pytest.approx(theirs["found"]["omega"], rel=1e-5)
+    assert [row["area"] for row in ours["table"]] == pytest.approx([row["area"] for row in theirs["table"]], rel=1e-4)
+
+
+def done(folder):
+    """Evaluations in the record, of both kinds."""
+    kinds = [kind for kind in ("bayesian", "random") if (folder / f"{kind}.npz").is_file()]
+    return sum(len(arrays(folder, kind)["points"]) for kind in kinds)
+
+
+def test_an_interruption_says_how_to_go_on(finished, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "interrupted"
+    folder.mkdir()
+    (folder / "search.json").write_bytes((finished / "search.json").read_bytes())
+
+    def interrupted(*given, **more):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ascribe.discovery.discover", interrupted)
+    assert main(["discover", "moons", *TINY, "--out", str(folder), "--resume"]) == 130
+    error = capsys.readouterr().err
+    assert f"--out {folder} --resume goes on" in error
+    assert "Traceback" not in error
+
+
+def test_a_smaller_budget_counts_the_first_evaluations(finished, tmp_path):
+    folder = tmp_path / "fewer"
+    shutil.copytree(finished, folder)
+    fewer = [text if text != "20" else "12" for text in TINY]
+    assert main(["discover", "moons", *fewer, "--no-random-search", "--out", str(folder), "--resume"]) == 0
+    found = json.loads((folder / "found.json").read_text())["about"]
+    assert found["evaluations"] == 12
+    assert found["area"] == pytest.approx(arrays(finished)["areas"].mean(axis=1)[:12].min(), rel=1e-6)
 
 
 def test_going_on_with_other_options_is_refused_and_nothing_is_touched(finished, capsys):
@@ -125,6 +154,7 @@ def test_going_on_with_other_options_is_refused_and_nothing_is_touched(finished,
         (["--network", "linear"], "has no hidden activation"),
         (["--optimizer", "best"], "unknown optimizer 'best'"),
         (["--transfer", "nowhere"], "nowhere"),
+        (["--transfer", "./absent.csv"], "absent.csv"),
         (["--fresh-seeds", "1"], "`fresh_seeds` is an integer of at least 2"),
         (["--seed", "-3"], "not negative"),
     ],

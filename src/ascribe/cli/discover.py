@@ -1,6 +1,7 @@
 """`ascribe discover DATA`: learn a b-function."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -157,10 +158,12 @@ def discover(
             page = found.save(folder)
     except KeyboardInterrupt:
         if (folder / "search.json").is_file():
-            raise UserError(
-                f"interrupted; what was tried so far is in {str(folder)!r}: the same command with --out {folder} --resume "
-                f"goes on."
-            ) from None
+            print(
+                f"\nascribe: interrupted; what was tried so far is in {str(folder)!r}: the same command with --out {folder} "
+                f"--resume goes on.",
+                file=sys.stderr,
+            )
+            return 130
         raise
     finally:
         if out is None:
@@ -186,10 +189,10 @@ def _print(found: Any, page: Path, as_json: bool) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from ascribe import report  # noqa: PLC0415
+    from ascribe import report, store  # noqa: PLC0415
 
     if as_json:
-        record = json.loads((page.parent / "record.json").read_text(encoding="utf-8"))
+        record = json.loads((page.parent / store.DISCOVERY).read_text(encoding="utf-8"))
         print(json.dumps({**record, "page": str(page), "out": str(page.parent)}, allow_nan=False))
         return
     console = Console()

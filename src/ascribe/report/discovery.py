@@ -18,7 +18,6 @@ from .theme import GRAY, INK, many_colors, themed
 
 COLUMNS = ("setting", "rule", "rate", "loss area", "difference", "test score", "difference", "diverged")
 Z = np.linspace(-4.0, 4.0, 161, dtype=np.float32)
-FAINT = slice(None, None, 4)
 SHOWN = 120
 BEST = 3
 BASELINE = "backpropagation"
@@ -106,32 +105,21 @@ def tried(discovery: Any) -> Any:
     """Every g that was tried, the better the darker; the best few thick, and what they replace dashed (figure 2a)."""
     evaluations, space = discovery.evaluations, discovery.space
     ranked = np.argsort(evaluations.values, kind="stable")
-    shown = ranked[np.unique(np.linspace(0, len(ranked) - 1, min(SHOWN, len(ranked))).round().astype(int))]
+    places = np.unique(np.linspace(0, len(ranked) - 1, min(SHOWN, len(ranked))).round().astype(int))[::-1]
+    rank = lambda place: {"number": int(ranked[place]), "rank": place / max(len(ranked) - 1, 1)}
     g = lambda number: space.g(evaluations.points[number], Z)
-    order = {int(number): place / max(len(ranked) - 1, 1) for place, number in enumerate(ranked)}
-    faint = {"z": [], "g": [], "number": [], "rank": []}
-    for number in shown[::-1]:  # the best drawn last
-        faint["z"] += Z[FAINT].tolist()
-        faint["g"] += g(number)[FAINT].tolist()
-        faint["number"] += [int(number)] * len(Z[FAINT])
-        faint["rank"] += [order[int(number)]] * len(Z[FAINT])
+    faint = _columns([(g(ranked[place]), rank(place)) for place in places], slice(None, None, 4))  # the best drawn last
     few = best_few(discovery)
     names = [f"{letter}: area {evaluations.values[number]:.4g}" for letter, number in zip("ABC", few, strict=False)]
-    thick = {"z": [], "g": [], "which": []}
-    for name, number in zip(names, few, strict=True):
-        thick["z"] += Z.tolist()
-        thick["g"] += g(number).tolist()
-        thick["which"] += [name] * len(Z)
     exact = f"σ' of {discovery.replaced}, which they replace"
-    thick["z"] += Z.tolist()
-    thick["g"] += discovery.exact(Z).tolist()
-    thick["which"] += [exact] * len(Z)
+    lines = [(g(number), {"which": name}) for name, number in zip(names, few, strict=True)]
+    thick = _columns([*lines, (discovery.exact(Z), {"which": exact})])
     domain = [*names, exact]
     low, high = min(-0.2, *thick["g"]), max(1.2, *thick["g"])
     margin = 0.12 * (high - low)
     x = alt.X("z:Q", title="z", scale=alt.Scale(nice=False))
     y = lambda: alt.Y("g:Q", title="g(z)", scale=alt.Scale(domain=[low - margin, high + margin], nice=False))
-    lines = (
+    tried_ones = (
         alt.Chart(inline(faint))
         .mark_line(strokeWidth=1.0, opacity=0.5, clip=True)
         .encode(
@@ -168,13 +156,22 @@ def tried(discovery: Any) -> Any:
             ),
         )
     )
-    chart = alt.layer(lines, best).resolve_scale(color="independent").properties(width=620, height=360)
+    chart = alt.layer(tried_ones, best).resolve_scale(color="independent").properties(width=620, height=360)
     return themed(
         chart,
         "The b-functions that were tried",
         f"In place of σ'(z) in {space.layer}: {len(evaluations)} candidates of one meta-network with {space.hidden} hidden "
         f"{'neuron' if space.hidden == 1 else 'neurons'} ({space.activation}), the better the darker.",
     )
+
+
+def _columns(lines: Sequence[tuple[np.ndarray, Mapping[str, Any]]], shown: slice = slice(None)) -> dict[str, list]:
+    """The columns z and g of functions over `Z`, and beside them what each is labeled with."""
+    z = Z[shown].tolist()
+    columns: dict[str, list] = {"z": z * len(lines), "g": [value for g, _ in lines for value in g[shown].tolist()]}
+    for key in lines[0][1]:
+        columns[key] = [label[key] for _, label in lines for _ in z]
+    return columns
 
 
 def curves(discovery: Any) -> Any:

@@ -163,7 +163,8 @@ def get(name: str, **options: Any) -> AbstractRule:
 
     `name` is a registered name, a beginning that only one of them has (`backprop`), or `PATH.py:Class` for a rule of
     your own (`PATH.py` alone if the file defines one rule). A Python file is run. `PATH.json` is a b-function that `ascribe
-    discover` found, and `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what is put where.
+    discover` found; `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what is put where, and
+    `gradient-noise-matched:tanh` is the noise of that size.
     """
     if not isinstance(name, str):
         raise UserError(f"a rule's name is a text, as in 'backpropagation'; got {name!r}.")
@@ -176,7 +177,7 @@ def get(name: str, **options: Any) -> AbstractRule:
     full = _complete(name)
     row = TABLE.get(full)
     if inline:
-        options = {"derivative": _inline(full, inline), **options}
+        options = _inline(full, inline) | options
     if row is None:
         return _build(full, _load_class(full), options)
     rule_class = getattr(importlib.import_module(f"{__package__}.{row.module}"), row.attribute)
@@ -221,16 +222,21 @@ def _plain(value: Any) -> Any:
     return getattr(value, "__qualname__", repr(value))
 
 
-def _inline(name: str, text: str) -> Any:
-    """What follows the colon in `b-function:tanh` (one g for all hidden activations) or `b-function:relu1=tanh;relu2=0.5`."""
+def _inline(name: str, text: str) -> dict[str, Any]:
+    """What follows the colon in `b-function:tanh` (one g for all hidden activations) or `b-function:relu1=tanh;relu2=0.5`, as
+    options of the rule. After `gradient-noise-matched` it is the b-function whose size the noise has."""
+    if name == "gradient-noise-matched":
+        return {"of": get(f"b-function:{text}")}
     if name != "b-function":
-        raise UserError(f"only b-function takes something after a colon, as in b-function:tanh; got {name}:{text}.")
+        raise UserError(
+            f"b-function and gradient-noise-matched take something after a colon, as in b-function:tanh; got {name}:{text}."
+        )
     if "=" not in text:
-        return text
+        return {"derivative": text.strip()}
     pairs = [part.partition("=") for part in text.split(";") if part.strip()]
     if not all(layer.strip() and equals and g.strip() for layer, equals, g in pairs):
         raise UserError(f"b-functions by layer are written as b-function:relu1=tanh;relu2=0.5; got {text!r}.")
-    return {layer.strip(): g.strip() for layer, _, g in pairs}
+    return {"derivative": {layer.strip(): g.strip() for layer, _, g in pairs}}
 
 
 def name_of(rule: AbstractRule) -> str:

@@ -23,6 +23,9 @@ from .expected_improvement import suggest
 from .gaussian_process import fit
 
 BAYESIAN, RANDOM = "bayesian", "random"
+RANDOM_STREAM = 2016
+"""What tells the random search's numbers from those of everything else that the same seed starts."""
+
 PENALTY = 2.0
 """A diverged epoch counts as this many times the loss of a network that knows nothing."""
 
@@ -104,6 +107,10 @@ class Evaluations:
     def best_so_far(self) -> np.ndarray:
         """The best value after every evaluation, `(n,)`."""
         return np.minimum.accumulate(self.values)
+
+    def first(self, count: int) -> "Evaluations":
+        """The first so many."""
+        return Evaluations(self.points[:count], self.curves[:count], self.areas[:count])
 
     def joined(self, others: "Evaluations") -> "Evaluations":
         """These, then the others."""
@@ -196,7 +203,8 @@ def search(
     seed: int = 0,
     after_round: Callable[[Evaluations], None] = lambda _: None,
 ) -> Evaluations:
-    """From what is `done` to `evaluations` candidates, `batch` at a time; `after_round` gets all of them after each.
+    """From what is `done` to `evaluations` candidates, `batch` at a time; `after_round` gets all of them after each. Of more
+    that are done, the first so many count.
 
     What is tried next depends on `done`, the seed and the batch alone, so that a search goes on from its record as if it had
     never stopped. `kind`: `"bayesian"`, or `"random"`, uniformly in the cube.
@@ -208,12 +216,12 @@ def search(
             points = np.asarray(suggest(done.points, done.values, count, seed=seed))
         done = done.joined(objective(points))
         after_round(done)
-    return done
+    return done.first(evaluations)
 
 
 def random_points(seed: int, start: int, count: int, dimensions: int) -> np.ndarray:
     """`count` uniform points, the same wherever a search was cut: those from number `start` of the seed's sequence."""
-    generator = np.random.default_rng([seed, 20_16])
+    generator = np.random.default_rng([seed, RANDOM_STREAM])
     return generator.random((start + count, dimensions))[start:]
 
 

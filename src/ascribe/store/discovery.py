@@ -3,7 +3,7 @@
 search.json           what was asked for; a search is only ever continued with the same
 bayesian.npz, random.npz   everything tried so far: points, curves, areas
 found.json            the best b-function, as a rule file
-record.json           configuration, table, versions; written last
+discovery.json        configuration, table, versions; written last
 table.csv, curves.npz the comparison on fresh seeds
 index.html, figures/  the page, and its pictures as PNG and SVG
 """
@@ -25,9 +25,9 @@ from ascribe.errors import UserError
 from ascribe.rules import rule_files
 from ascribe.search import Evaluations
 
-from .folder import RECORD, check_folder
+from .folder import check_folder
 
-SEARCH = "search.json"
+SEARCH, DISCOVERY = "search.json", "discovery.json"
 
 
 class SearchRecord:
@@ -54,7 +54,7 @@ class SearchRecord:
             raise UserError(
                 f"{str(folder)!r} holds a search already: add --resume to go on with it, or choose another --out."
             )
-        check_folder(folder)
+        check_folder(folder, record=SEARCH)
         folder.mkdir(parents=True, exist_ok=True)
         whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
@@ -88,7 +88,7 @@ class SearchRecord:
 
 
 def save_discovery(discovery: Any, folder: Path) -> Path:
-    """Writes what was found beside the search's record, and returns the page's path. `record.json` comes last."""
+    """Writes what was found beside the search's record, and returns the page's path. `discovery.json` comes last."""
     folder.mkdir(parents=True, exist_ok=True)
     best = discovery.evaluations.best
     about = {
@@ -138,7 +138,8 @@ def save_discovery(discovery: Any, folder: Path) -> Path:
         "found": content,
     }
     whole(
-        folder / RECORD, lambda part: part.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
+        folder / DISCOVERY,
+        lambda part: part.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8"),
     )
     return folder / "index.html"
 

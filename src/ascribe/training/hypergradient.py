@@ -14,9 +14,8 @@ The step `θ_t = θ_{t-1} + α u_{t-1}` makes the rate α a weight of the next l
   negative.
 
 Sources: Baydin, Cornish, Martínez Rubio, Schmidt & Wood (2018), Online learning rate adaptation with hypergradient descent,
-arXiv:1703.04782, sec. 2: hypergradient, additive and multiplicative rule, eq. (?). The document on b-functions closes with
-the wish (3.2.2): “A learning rate can be learned as a weight in a network via BP instead of as a hyperparameter.”
-Bib key: baydin2018online
+arXiv:1703.04782, sec. 2: hypergradient, additive and multiplicative rule, eq. (?); the closing idea of "Function changes in the
+Backpropagation equation is equivalent to an implicit learning rate", section 3.2.2.  Bib key: baydin2018online
 """
 
 import dataclasses

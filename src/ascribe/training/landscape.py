@@ -3,8 +3,8 @@
 All layers but one are frozen, so that every rule walks through the same space from the same start, on the same surface: what
 differs is only which way it goes.
 
-Source: "b-functions: implicit learning rate" (the project's source document), section 3.1 and figure 1b; a plane of principal
-components: Li et al. (2018), "Visualizing the loss landscape of neural nets", section 7.
+Source: "Function changes in the Backpropagation equation is equivalent to an implicit learning rate", section 3.1 and figure
+1b; a plane of principal components: Li et al. (2018), "Visualizing the loss landscape of neural nets", section 7.
 """
 
 import dataclasses
@@ -18,7 +18,6 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ascribe import losses
-from ascribe import rules as registry
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.networks import BatchNorm, Conv2d, Network
@@ -31,9 +30,7 @@ from .evaluate import CHUNK, Examples, evaluate
 from .freezing import check_layer
 from .progress import Listener, Progress, silent
 from .seeds import check_seeds
-from .train import Experiment, Specification, check_rule, examples, fitted, make_settings, positive
-
-Rules = Sequence[str | AbstractRule] | Mapping[str, str | AbstractRule]
+from .train import Experiment, Rules, Specification, examples, fitted, make_settings, named_rules, positive
 
 MOST_EXAMPLES = 4096
 """On how many training examples, evenly spaced, the losses of a landscape are computed at most."""
@@ -151,7 +148,7 @@ def landscape(
 
     **Raises:** `UserError` for anything that does not fit together, and where no rule is left.
     """
-    named = _named(rules, data)
+    named = named_rules(rules, data)
     rates = _rates(learning_rate, named)
     (seed,) = check_seeds([seed])
     if not isinstance(points, int) or isinstance(points, bool) or points < 3:
@@ -349,22 +346,6 @@ def _first(tree: PyTree) -> PyTree:
 def _equal(ours: Network, theirs: Network) -> bool:
     pairs = zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)
     return all(np.array_equal(np.asarray(a), np.asarray(b)) for a, b in pairs)
-
-
-def _named(rules: Rules, data: Dataset) -> dict[str, AbstractRule]:
-    if isinstance(rules, str | AbstractRule) or not rules:
-        raise UserError(
-            f"`rules` is a list of at least one rule or name, or a mapping of names to them; got {rules!r}."
-        )
-    found: dict[str, AbstractRule] = {}
-    for label, one in rules.items() if isinstance(rules, Mapping) else [(None, one) for one in rules]:
-        rule = registry.get(one) if isinstance(one, str) else one
-        name = label or (registry.full_name(one) if isinstance(one, str) else registry.name_of(one))
-        if name in found:
-            raise UserError(f"the rule {name} is named twice: name each rule once, or give a mapping with other names.")
-        check_rule(rule, name, data)
-        found[name] = rule
-    return found
 
 
 def _rates(given: float | Mapping[str, float], named: Mapping[str, AbstractRule]) -> dict[str, float]:

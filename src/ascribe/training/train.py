@@ -30,6 +30,9 @@ from .progress import Listener, Progress, silent
 from .runs import Runs, area_scores
 from .seeds import check_seeds
 
+Rules = Sequence[str | AbstractRule] | Mapping[str, str | AbstractRule]
+"""Several rules: names or rules, or a mapping that gives them names of their own."""
+
 CHUNK_SECONDS = 0.25
 """How long the loop runs between two looks at it: often enough to watch, too seldom to cost."""
 
@@ -416,6 +419,26 @@ def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
             f"the rule {name} cannot do {data.task} ({data.name}): it does {', '.join(rule.tasks)}; "
             f"leave it out or choose {'two of the classes' if two else 'other data'}."
         )
+
+
+def named_rules(given: Rules, data: Dataset) -> dict[str, AbstractRule]:
+    """The rules by the names that results have, each fit for the data's task; a `UserError` where one is named twice."""
+    if isinstance(given, str | AbstractRule) or not given:
+        raise UserError(
+            f"`rules` is a list of at least one rule or name; got {given!r}: leave it out for all rules that can do the "
+            f"task, or list them with `ascribe rules`."
+        )
+    found: dict[str, AbstractRule] = {}
+    for label, one in given.items() if isinstance(given, Mapping) else [(None, one) for one in given]:
+        rule = rules.get(one) if isinstance(one, str) else one
+        name = label or (rules.full_name(one) if isinstance(one, str) else rules.name_of(one))
+        if name in found:
+            raise UserError(
+                f'the rule {name} is named twice: name each rule once, or give names of your own, {{"a name": rule}}.'
+            )
+        check_rule(rule, name, data)
+        found[name] = rule
+    return found
 
 
 def _blame(name: str, rule: AbstractRule, error: Exception) -> str:
