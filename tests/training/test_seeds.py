@@ -8,13 +8,14 @@ import pytest
 
 from ascribe.errors import UserError
 from ascribe.rules import Backpropagation, FeedbackAlignment
-from ascribe.training import Specification, check_seeds
+from ascribe.training import Specification, check_seeds, devices, train
 from ascribe.training.batches import epoch_indices, steps_per_epoch
 from ascribe.training.seeds import LARGEST, streams
 
 from . import tiny
 
 SEEDS = (0, 1, 2, 3)
+FEW = {"optimizer": "sgd", "learning_rate": 0.5, "epochs": 2, "batch_size": tiny.BATCH, "diagnostics": False}
 
 
 def recorded(rule, seeds, rate, precision=True):
@@ -86,6 +87,16 @@ def test_a_seed_alone_trains_as_it_does_among_others(together, alone):
         np.testing.assert_allclose(curve[3:], alone[1].curves[name], rtol=1e-10, err_msg=name)
     for ours, theirs in zip(jax.tree.leaves(together[0].trainables), jax.tree.leaves(alone[0].trainables), strict=True):
         np.testing.assert_allclose(ours[3:], theirs, rtol=1e-10)
+
+
+def test_many_seeds_go_in_groups_and_each_trains_as_it_does_alone():
+    """Eight at a time on a device, or the largest number below that divides them."""
+    counts = {1: 1, 8: 8, 10: 5, 12: 6, 14: 7, 16: 8, 22: 22, 26: 26, 32: 8, 40: 8}
+    assert {count: devices.at_once(count) for count in counts} == counts
+    many = train(tiny.mlp(), tiny.data(), "backpropagation", seeds=32, **FEW)
+    for seed in (0, 9, 31):
+        one = train(tiny.mlp(), tiny.data(), "backpropagation", seeds=[seed], **FEW)
+        np.testing.assert_allclose(many.train_loss[seed], one.train_loss[0], rtol=1e-12)
 
 
 def test_a_seed_alone_trains_as_it_does_among_others_in_single_precision():
