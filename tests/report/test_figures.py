@@ -15,7 +15,7 @@ from ascribe.report import figures, rows, save_figures
 from ascribe.report.figures import specification
 from ascribe.report.landscapes import picture as drawn
 from ascribe.report.series import epochs_shown, series
-from ascribe.report.theme import INK, rule_colors
+from ascribe.report.theme import INK, many_colors, rgb, rule_colors
 
 from .stand_in import RULES, diverge, make_comparison
 from .test_png import decode_png
@@ -168,6 +168,13 @@ def test_fifty_rules_stay_small():
 def test_one_color_a_rule_and_backpropagation_dark():
     assert rule_colors(("a", "backpropagation", "b"))["backpropagation"] == INK
     assert rule_colors(("a", "b"))["a"] == rule_colors(("backpropagation", "a"))["a"]
+
+
+def test_colors_beyond_the_palette_are_told_apart():
+    values = [*many_colors(24), INK]
+    numbers = np.stack([rgb(color) for color in values])
+    apart = np.linalg.norm(numbers[:, None] - numbers[None], axis=2) + 999 * np.eye(len(values))
+    assert apart.min() > 40, [values[i] for i in np.unravel_index(apart.argmin(), apart.shape)]
 
 
 def test_a_name_that_looks_like_a_number_stays_a_name():

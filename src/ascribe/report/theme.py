@@ -20,6 +20,13 @@ _PALETTE = (
 # The ends are pale enough for darker test points to stand out.
 _DIVERGING = ("#4c8fca", "#7fb0da", "#b9d5ec", "#f8f8f6", "#fbdcb4", "#f5b871", "#e8913a")
 
+# 36 hues in three lightnesses.
+_WHEEL = tuple(
+    "#" + "".join(f"{round(255 * part):02x}" for part in colorsys.hls_to_rgb(hue / 36, lightness, 0.6))
+    for hue in range(36)
+    for lightness in (0.3, 0.42, 0.55)
+)
+
 CONFIG: dict[str, Any] = {
     "background": "white",
     "font": FONT,
@@ -64,12 +71,19 @@ CONFIG: dict[str, Any] = {
 
 
 def many_colors(count: int) -> list[str]:
-    """`count` distinct colors: the palette first, then hues a golden angle apart in two lightnesses."""
+    """`count` distinct colors: the palette first, then of a wheel of hues the one farthest from all before it."""
     colors = list(_PALETTE[:count])
-    for index in range(count - len(colors)):
-        red, green, blue = colorsys.hls_to_rgb((0.07 + 0.618034 * index) % 1.0, (0.36, 0.56)[index % 2], 0.6)
-        colors.append(f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}")
+    while len(colors) < count:
+        taken = np.stack([rgb(color) for color in (*colors, INK)])
+        nearest = [_distances(rgb(color), taken).min() for color in _WHEEL]
+        colors.append(_WHEEL[int(np.argmax(nearest))])
     return colors
+
+
+def _distances(color: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """How different a color looks from each of the others: the "redmean" weighting of RGB, near to CIELUV's distance."""
+    red = (color[0] + others[:, 0]) / 512
+    return np.sqrt((np.stack([2 + red, np.full_like(red, 4.0), 3 - red], axis=1) * (color - others) ** 2).sum(1))
 
 
 def rule_colors(rules: Iterable[str]) -> dict[str, str]:
