@@ -48,25 +48,33 @@ def ours():
     }
 
 
-def pytorch():
+def pytorch_model(width, dropout=0.0) -> Any:
+    """The same network in PyTorch, on the same device."""
     import torch  # noqa: PLC0415
 
-    device = "cuda" if GPU else "cpu"
     if GPU:  # as JAX does by default
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
         torch.backends.cudnn.benchmark = True
     channels, layers = 3, []
-    for full, kernel, pooled in BLOCKS:
-        fan_out = int(full * WIDTH)
+    for number, (full, kernel, pooled) in enumerate(BLOCKS, 1):
+        fan_out = int(full * width)
         layers += [
             torch.nn.Conv2d(channels, fan_out, kernel, padding=kernel // 2),
             torch.nn.BatchNorm2d(fan_out, momentum=0.05),
             torch.nn.ReLU(inplace=True),
         ]
         layers += [torch.nn.MaxPool2d(2)] if pooled else []
+        layers += [torch.nn.Dropout(dropout)] if dropout and number < len(BLOCKS) else []
         channels = fan_out
     head = torch.nn.AdaptiveMaxPool2d(1), torch.nn.Flatten(), torch.nn.Linear(channels, 10)
-    model: Any = torch.nn.Sequential(*layers, *head).to(device)
+    return torch.nn.Sequential(*layers, *head).to("cuda" if GPU else "cpu")
+
+
+def pytorch():
+    import torch  # noqa: PLC0415
+
+    device = "cuda" if GPU else "cpu"
+    model = pytorch_model(WIDTH)
     optimizer = torch.optim.Adadelta(model.parameters(), lr=0.01)
     loss = torch.nn.CrossEntropyLoss()
     x, y = (torch.from_numpy(array).to(device) for array in images(BATCH * STEPS))
