@@ -12,6 +12,7 @@ import ascribe
 SOURCE = Path(ascribe.__file__).parent
 ORDER = (
     "errors",
+    "autodiff",
     "types",
     "datasets",
     "networks",
@@ -29,7 +30,7 @@ ORDER = (
 )
 FREE = ("__init__", "__main__")  # the lazy face of the package, and the way into the command line
 MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in sorted(SOURCE.rglob("*.py"))}
-WITHOUT_JAX = ("errors", "datasets", "report")
+WITHOUT_JAX = ("errors", "autodiff", "datasets", "report")
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
 
 
@@ -77,7 +78,7 @@ def test_data_sets_and_the_report_name_no_jax(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["ascribe", "ascribe.errors", "ascribe.datasets", "ascribe.report", "ascribe.papers", "ascribe.cli"]
+    "module", ["ascribe", "ascribe.errors", "ascribe.autodiff", "ascribe.datasets", "ascribe.report", "ascribe.papers", "ascribe.cli"]
 )
 def test_importing_it_brings_no_jax_along(module):
     program = f"import sys, {module}; print(*sorted({HEAVY!r} & set(sys.modules)))"

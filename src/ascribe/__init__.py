@@ -25,9 +25,10 @@ _WHERE = {
     "Credit": "ascribe.rules",
     "UserError": "ascribe.errors",
 }
-_MODULES = ("datasets", "networks", "losses", "metrics", "rules", "training", "search", "store", "report", "papers")
+_MODULES = ("autodiff", "datasets", "networks", "losses", "metrics", "rules", "training", "search", "store", "report", "papers")
 
 if TYPE_CHECKING:
+    from ascribe import autodiff as autodiff
     from ascribe import datasets as datasets
     from ascribe import losses as losses
     from ascribe import metrics as metrics

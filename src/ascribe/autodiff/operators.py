@@ -1,0 +1,196 @@
+"""The operators: what each computes. How each is differentiated stands in `derivatives.py`.
+
+Every one takes `Var`s, arrays and numbers in any mixture, and returns a `Var` if one of them is a `Var`.
+"""
+
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ascribe.errors import UserError
+
+from .variable import Operator, Value, shape_of
+
+LEAK = 0.01
+"""Slope of the leaky ReLU below zero."""
+
+
+def _elementwise(name: str, forward: Any, symbol: str = "") -> Operator:
+    return Operator(name, forward, symbol=symbol, elementwise=True)
+
+
+# Arithmetic
+
+# (Python's, which do the same to arrays, and ten times as fast to a number.)
+add = _elementwise("add", operator.add, "+")
+subtract = _elementwise("subtract", operator.sub, "−")
+multiply = _elementwise("multiply", operator.mul, "×")
+divide = _elementwise("divide", operator.truediv, "/")
+power = _elementwise("power", lambda x, y: np.power(x, y if np.ndim(y) else float(y)), "^")
+negative = _elementwise("negative", operator.neg, "−")
+matmul = Operator("matmul", np.matmul, symbol="@")
+
+# Functions of one number
+
+exp = _elementwise("exp", np.exp)
+log = _elementwise("log", np.log)
+sin = _elementwise("sin", np.sin)
+cos = _elementwise("cos", np.cos)
+arctan = _elementwise("arctan", np.arctan)
+sqrt = _elementwise("sqrt", np.sqrt)
+absolute = _elementwise("abs", np.abs)
+sign = _elementwise("sign", np.sign)
+
+
+def _as_number(condition: Any, x: Any) -> Value:
+    return np.asarray(condition).astype(np.asarray(x).dtype)[()]
+
+
+def _logistic(x: Value) -> Value:
+    e = np.exp(-np.abs(x))  # never overflows
+    return np.where(np.asarray(x) >= 0, 1.0, e)[()] / (1.0 + e)
+
+
+tanh = _elementwise("tanh", np.tanh)
+logistic = _elementwise("logistic", _logistic)
+relu = _elementwise("relu", lambda x: np.maximum(x, 0.0))
+_leaky_relu = _elementwise("leaky_relu", lambda x, slope: np.maximum(x, slope * x))
+threshold = _elementwise("threshold", lambda x: _as_number(x >= 0, x))
+softplus = _elementwise("softplus", lambda x: np.logaddexp(x, 0.0))
+positive = _elementwise("positive", lambda x: _as_number(x > 0, x))
+"""1 where x > 0, else 0: the derivative of ReLU."""
+nonzero = _elementwise("nonzero", lambda x: _as_number(x != 0, x))
+"""0 where x is 0, else 1."""
+equal = _elementwise("equal", lambda x, y: _as_number(np.equal(x, y), x))
+"""1 where x and y are equal, else 0."""
+
+
+def leaky_relu(x: Any, slope: float = LEAK) -> Any:
+    """x where x ≥ 0, else slope · x, 0 ≤ slope ≤ 1."""
+    return _leaky_relu(x, slope=slope)
+
+
+# Reductions, over `axis`: a number, several, or all of them (None)
+
+
+def _logsumexp(x: Value, axis: Any, keepdims: bool) -> Value:
+    top = np.max(x, axis=axis, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0.0)
+    total = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
+    return total if keepdims else np.reshape(total, np.shape(np.sum(x, axis=axis)))
+
+
+def _softmax(x: Value, axis: int) -> Value:
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+_sum = Operator("sum", lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims))
+_mean = Operator("mean", lambda x, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims))
+_max = Operator("max", lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims))
+_log_sum = Operator("logsumexp", _logsumexp)
+_soft = Operator("softmax", _softmax)
+
+
+def sum(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Σ x over `axis`."""
+    return _sum(x, axis=axis, keepdims=keepdims)
+
+
+def mean(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The mean of x over `axis`."""
+    return _mean(x, axis=axis, keepdims=keepdims)
+
+
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """The largest x over `axis`. Where several are largest, its derivative is shared equally."""
+    return _max(x, axis=axis, keepdims=keepdims)
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """log Σ exp(x) over `axis`, without overflow."""
+    return _log_sum(x, axis=axis, keepdims=keepdims)
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """exp(x) / Σ exp(x) over one axis."""
+    return _soft(x, axis=axis)
+
+
+# Shapes
+
+_reshape = Operator("reshape", lambda x, shape: np.reshape(x, shape))  # noqa: PLW0108 - `shape` has another name in old NumPy
+_transpose = Operator("transpose", np.transpose)
+_broadcast = Operator("broadcast", np.broadcast_to)
+_getitem = Operator("getitem", lambda x, index: np.asarray(x)[index])
+_concatenate = Operator("concatenate", lambda *x, axis: np.concatenate(x, axis=axis))
+
+
+def _sum_into(x: Value, shape: tuple[int, ...]) -> Value:
+    x = np.asarray(x)
+    extra = x.ndim - len(shape)
+    axes = (*range(extra), *(extra + i for i, n in enumerate(shape) if n == 1 and x.shape[extra + i] != 1))
+    return np.sum(x, axis=axes).reshape(shape)
+
+
+def _scatter(x: Value, index: Any, shape: tuple[int, ...]) -> Value:
+    out = np.zeros(shape, np.asarray(x).dtype)
+    np.add.at(out, index, x)
+    return out
+
+
+_fit = Operator("fit", _sum_into)
+_put = Operator("scatter", _scatter)
+
+
+def reshape(x: Any, shape: Any) -> Any:
+    """The same numbers in another shape."""
+    return _reshape(x, shape=tuple(shape) if isinstance(shape, Sequence) else shape)
+
+
+def transpose(x: Any, axes: Any = None) -> Any:
+    """The axes in another order; reversed by default."""
+    return _transpose(x, axes=axes)
+
+
+def swap_last(x: Any) -> Any:
+    """The last two axes exchanged."""
+    n = len(shape_of(x))
+    return _transpose(x, axes=(*range(n - 2), n - 1, n - 2))
+
+
+def broadcast(x: Any, shape: tuple[int, ...]) -> Any:
+    """x repeated to a larger shape, by NumPy's rules."""
+    return _broadcast(x, shape=tuple(shape))
+
+
+def fit(x: Any, shape: tuple[int, ...]) -> Any:
+    """x summed over what `broadcast` repeats: its transpose. It brings a derivative to the shape of an operand."""
+    return x if shape_of(x) == tuple(shape) else _fit(x, shape=tuple(shape))
+
+
+def getitem(x: Any, index: Any) -> Any:
+    """x[index]: numbers, slices, lists or arrays of whole numbers or of truth values."""
+    return _getitem(x, index=index)
+
+
+def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros of that shape with x added at `index`, repeated entries each time: the transpose of `getitem`."""
+    return _put(x, index=index, shape=tuple(shape))
+
+
+def concatenate(parts: Sequence[Any], axis: int = 0) -> Any:
+    """Several arrays one after the other, along an axis that they have."""
+    if not parts:
+        raise UserError("concatenate wants at least one array.")
+    return _concatenate(*parts, axis=axis)
+
+
+def one_hot(x: Any) -> Any:
+    """1 at the largest entry of the last axis (the first of several), 0 elsewhere. Its derivative is 0."""
+    return _one_hot(x)
+
+
+_one_hot = Operator("one_hot", lambda x: np.eye(np.shape(x)[-1], dtype=np.asarray(x).dtype)[np.argmax(x, axis=-1)])

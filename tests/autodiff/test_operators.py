@@ -1,0 +1,272 @@
+"""Every operator, in every shape it takes: values, gradients and second derivatives as JAX's, in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ascribe import autodiff as ad
+from ascribe.autodiff import OPERATORS, Var, gradients, hessian_vector_product
+
+POSITIVE, NEAR_ONE = {"exp", "sqrt", "log"}, {"power"}
+
+
+def draw(shape, number, low=-2.0, high=2.0):
+    return np.random.default_rng([number, *shape]).uniform(low, high, shape)
+
+
+def compare(ours, theirs, *arrays, tolerance=1e-10):
+    """Value, gradients and, along a random direction, second derivatives of the sum of result × fixed weights."""
+    numbers, directions = tuple(range(len(arrays))), tuple(draw(np.shape(a), 7) for a in arrays)
+    shape = jax.eval_shape(theirs, *arrays).shape
+    weights = draw(shape, 99)
+
+    @jax.jit
+    def reference(*arrays):
+        gradient = jax.grad(lambda *a: jnp.sum(theirs(*a) * weights), numbers)
+        return theirs(*arrays), *jax.jvp(gradient, arrays, directions)
+
+    expected, wanted, curved = reference(*arrays)
+    variables = [Var(a) for a in arrays]
+    y = ours(*variables)
+    assert y.shape == shape
+    np.testing.assert_allclose(y.value, expected, rtol=0, atol=tolerance)
+    total = ad.sum(y * weights)
+    for mine, other in zip(gradients(total, variables, missing="zero"), wanted, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=0, atol=tolerance)
+    total.backward()
+    for v, other in zip(variables, wanted, strict=True):
+        np.testing.assert_allclose(v.grad, other, rtol=0, atol=tolerance)
+    for mine, other in zip(hessian_vector_product(total, variables, directions), curved, strict=True):
+        np.testing.assert_allclose(mine, other, rtol=0, atol=100 * tolerance)
+
+
+@pytest.fixture(autouse=True)
+def broadcasting_is_allowed():
+    with jax.numpy_rank_promotion("allow"):
+        yield
+
+
+UNARY = {
+    "negative": (lambda x: -x, jnp.negative),
+    "exp": (ad.exp, jnp.exp),
+    "log": (ad.log, jnp.log),
+    "sin": (ad.sin, jnp.sin),
+    "cos": (ad.cos, jnp.cos),
+    "arctan": (ad.arctan, jnp.arctan),
+    "sqrt": (ad.sqrt, jnp.sqrt),
+    "abs": (abs, jnp.abs),
+    "sign": (ad.OPERATORS["sign"], jnp.sign),
+    "tanh": (ad.tanh, jnp.tanh),
+    "logistic": (ad.logistic, jax.nn.sigmoid),
+    "relu": (ad.relu, jax.nn.relu),
+    "leaky_relu": (ad.leaky_relu, lambda x: jax.nn.leaky_relu(x, 0.01)),
+    "threshold": (ad.threshold, lambda x: jnp.where(x >= 0, 1.0, 0.0) + 0 * x),
+    "softplus": (ad.softplus, jax.nn.softplus),
+    "positive": (ad.OPERATORS["positive"], lambda x: jnp.where(x > 0, 1.0, 0.0) + 0 * x),
+    "nonzero": (ad.OPERATORS["nonzero"], lambda x: jnp.where(x != 0, 1.0, 0.0) + 0 * x),
+}
+BINARY = {
+    "add": (lambda x, y: x + y, jnp.add),
+    "subtract": (lambda x, y: x - y, jnp.subtract),
+    "multiply": (lambda x, y: x * y, jnp.multiply),
+    "divide": (lambda x, y: x / y, jnp.divide),
+    "power": (lambda x, y: x**y, jnp.power),
+    "equal": (ad.OPERATORS["equal"], lambda x, y: jnp.where(x == y, 1.0, 0.0) + 0 * x + 0 * y),
+}
+SHAPES = [(), (1,), (3,), (2, 3), (2, 1, 3)]
+PAIRS = [
+    ((), ()),
+    ((), (3,)),
+    ((3,), ()),
+    ((2, 3), (3,)),
+    ((2, 1), (1, 3)),
+    ((4, 1, 3), (2, 1)),
+    ((1,), (2, 3)),
+    ((0, 3), (3,)),
+]
+AXES = [(None, False), (None, True), (0, False), (-1, True), ((0, 2), False), ((-1, 0), True), (1, False)]
+REDUCTIONS = {
+    "sum": (ad.sum, jnp.sum),
+    "mean": (ad.mean, jnp.mean),
+    "max": (ad.max, jnp.max),
+    "logsumexp": (ad.logsumexp, jax.nn.logsumexp),
+}
+MATMUL = [
+    ((3,), (3,)),
+    ((3,), (3, 2)),
+    ((4, 3), (3,)),
+    ((4, 3), (3, 2)),
+    ((5, 4, 3), (3, 2)),
+    ((4, 3), (5, 3, 2)),
+    ((5, 4, 3), (5, 3, 2)),
+    ((5, 1, 4, 3), (2, 3, 2)),
+    ((5, 4, 3), (3,)),
+    ((3,), (5, 3, 2)),
+    ((1, 1), (1, 1)),
+]
+SHAPED = {
+    "reshape": [
+        (lambda x: ad.reshape(x, (3, 8)), lambda x: x.reshape(3, 8)),
+        (lambda x: ad.reshape(x, -1), lambda x: x.reshape(-1)),
+    ],
+    "transpose": [
+        (lambda x: x.T, lambda x: x.T),
+        (lambda x: ad.transpose(x, (1, 2, 0)), lambda x: x.transpose(1, 2, 0)),
+        (lambda x: ad.transpose(x, (0, -1, 1)), lambda x: x.transpose(0, 2, 1)),
+    ],
+    "getitem": [
+        (lambda x: x[1], lambda x: x[1]),
+        (lambda x: x[:, 1:, ::2], lambda x: x[:, 1:, ::2]),
+        (lambda x: x[..., None, 0], lambda x: x[..., None, 0]),
+        (lambda x: x[[0, 1, 1, 0]], lambda x: x[jnp.array([0, 1, 1, 0])]),
+        (lambda x: x[np.array([0, 1]), :, np.array([2, 2])], lambda x: x[jnp.array([0, 1]), :, jnp.array([2, 2])]),
+        (lambda x: x[np.arange(24).reshape(2, 3, 4) % 5 == 0], lambda x: x[np.arange(24).reshape(2, 3, 4) % 5 == 0]),
+        (lambda x: x[-1, -1, -1], lambda x: x[-1, -1, -1]),
+    ],
+    "softmax": [
+        (ad.softmax, jax.nn.softmax),
+        (lambda x: ad.softmax(x, axis=1), lambda x: jax.nn.softmax(x, axis=1)),
+    ],
+    "one_hot": [(ad.one_hot, lambda x: jax.nn.one_hot(jnp.argmax(x, -1), 4) + 0 * x)],
+    "concatenate": [
+        (lambda x: ad.concatenate([x, x * x, x[:1]]), lambda x: jnp.concatenate([x, x * x, x[:1]])),
+        (
+            lambda x: ad.concatenate([x, np.ones((2, 3, 1)), x], axis=-1),
+            lambda x: jnp.concatenate([x, np.ones((2, 3, 1)), x], -1),
+        ),
+    ],
+    "broadcast": [
+        (lambda x: ad.OPERATORS["broadcast"](x, shape=(5, 2, 3, 4)), lambda x: jnp.broadcast_to(x, (5, 2, 3, 4))),
+        (
+            lambda x: ad.OPERATORS["broadcast"](x[:, :1], shape=(2, 3, 4)),
+            lambda x: jnp.broadcast_to(x[:, :1], (2, 3, 4)),
+        ),
+    ],
+    "fit": [(lambda x: ad.OPERATORS["fit"](x, shape=(3, 1)), lambda x: x.sum((0, 2)).reshape(3, 1))],
+    "scatter": [
+        (
+            lambda x: ad.OPERATORS["scatter"](x, index=[1, 1], shape=(3, 3, 4)),
+            lambda x: jnp.zeros((3, 3, 4)).at[jnp.array([1, 1])].add(x),  # noqa: PLW0108
+        )
+    ],
+}
+LOSSES = {
+    "squared_error": (ad.squared_error, lambda y, t: 0.5 * jnp.sum((y - t) ** 2) / (y.shape[0] if y.ndim > 1 else 1)),
+    "logistic_cross_entropy": (
+        ad.logistic_cross_entropy,
+        lambda z, t: jnp.sum(optax.sigmoid_binary_cross_entropy(z, t)) / (z.shape[0] if z.ndim > 1 else 1),
+    ),
+    "softmax_cross_entropy": (
+        ad.softmax_cross_entropy,
+        lambda z, t: -jnp.sum(t * jax.nn.log_softmax(z)) / (z.shape[0] if z.ndim > 1 else 1),
+    ),
+}
+
+
+def test_the_tables_here_have_every_operator():
+    assert {*UNARY, *BINARY, *REDUCTIONS, *SHAPED, *LOSSES, "matmul"} == set(OPERATORS) == set(ad.DERIVATIVES)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("name", UNARY)
+def test_functions_of_one_number(name, shape):
+    x = draw(shape, 1, 0.3, 3.0) if name in POSITIVE else draw(shape, 1)
+    compare(*UNARY[name], x)
+
+
+@pytest.mark.parametrize("shapes", PAIRS, ids=str)
+@pytest.mark.parametrize("name", BINARY)
+def test_functions_of_two_numbers_and_broadcasting(name, shapes):
+    x, y = draw(shapes[0], 1), draw(shapes[1], 2)
+    if name == "power":
+        x = np.abs(x) + 0.3
+    if name == "divide":
+        y = np.sign(y) * (np.abs(y) + 0.5)
+    compare(*BINARY[name], x, y)
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, -1, 0.5, 2.5])
+def test_powers_with_a_fixed_exponent(exponent):
+    x = draw((4,), 1, 0.3, 2.0) if exponent != int(exponent) else draw((4,), 1)
+    compare(lambda x: x**exponent, lambda x: jnp.power(x, float(exponent)), x)
+
+
+def test_powers_at_zero():
+    for exponent, slope in ((0.0, 0.0), (1.0, 1.0), (2.0, 0.0), (3.0, 0.0)):
+        x, n = Var(0.0), Var(exponent)
+        (x**n).backward()
+        assert (x.grad, n.grad) == (slope, 0.0)
+    x = Var(0.0)
+    assert hessian_vector_product(x**2.0, [x], [1.0]) == [2.0]
+
+
+@pytest.mark.parametrize(("axis", "keepdims"), AXES, ids=str)
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_reductions(name, axis, keepdims):
+    ours, theirs = REDUCTIONS[name]
+    compare(
+        lambda x: ours(x, axis=axis, keepdims=keepdims),
+        lambda x: theirs(x, axis=axis, keepdims=keepdims),
+        draw((2, 3, 4), 1),
+    )
+    if axis is None:
+        compare(lambda x: ours(x, keepdims=keepdims), lambda x: theirs(x, keepdims=keepdims), draw((), 1))
+
+
+def test_a_maximum_of_equals_shares_its_derivative():
+    compare(ad.max, jnp.max, np.array([1.0, 3.0, 3.0]))
+
+
+@pytest.mark.parametrize("shapes", MATMUL, ids=str)
+def test_matrix_products(shapes):
+    compare(lambda a, b: a @ b, jnp.matmul, draw(shapes[0], 1), draw(shapes[1], 2))
+
+
+@pytest.mark.parametrize(
+    ("name", "case"), [(name, case) for name, cases in SHAPED.items() for case in range(len(cases))]
+)
+def test_shapes(name, case):
+    compare(*SHAPED[name][case], draw((2, 3, 4), 1))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (4, 3)], ids=str)
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses(name, shape):
+    if name == "softmax_cross_entropy" and not shape:
+        pytest.skip("a softmax of one number")
+    compare(*LOSSES[name], draw(shape, 1), draw(shape, 2, 0.0, 1.0))
+
+
+def test_losses_of_probabilities_are_those_of_logits():
+    z, t = draw((4, 3), 1), np.eye(3)[[0, 2, 1, 1]]
+    for of_activations, link, of_logits in (
+        (ad.cross_entropy, ad.logistic, ad.logistic_cross_entropy),
+        (ad.categorical_cross_entropy, ad.softmax, ad.softmax_cross_entropy),
+    ):
+        one, other = Var(z), Var(z)
+        a, b = of_activations(link(one), t), of_logits(other, t)
+        a.backward()
+        b.backward()
+        np.testing.assert_allclose(float(a), float(b), rtol=1e-13)
+        np.testing.assert_allclose(one.grad, other.grad, rtol=0, atol=1e-14)
+
+
+def test_far_from_zero_nothing_overflows():
+    z = Var([-800.0, -40.0, 0.0, 40.0, 800.0])
+    for operator in (ad.logistic, ad.softplus, ad.softmax, ad.logsumexp, ad.tanh):
+        y = ad.sum(operator(z))
+        y.backward()
+        assert np.isfinite(y.value)
+    assert np.isfinite(z.grad).all()
+    assert ad.logistic(Var(-40.0)).value == pytest.approx(np.exp(-40.0), rel=1e-14)
+    far = ad.logistic_cross_entropy(Var([[800.0], [-800.0]]), [[0.0], [0.0]])
+    assert far.value == 400.0
+    assert ad.softmax_cross_entropy(Var([[800.0, 0.0]]), [[0.0, 1.0]]).value == 800.0
+
+
+def test_operators_of_plain_values_are_plain():
+    assert ad.sin(0.5) == np.sin(0.5)
+    assert ad.sum(np.ones((2, 2)), axis=0).tolist() == [2.0, 2.0]
+    assert not isinstance(ad.softmax(np.ones(3)), Var)
