@@ -78,7 +78,16 @@ def test_data_sets_and_the_report_name_no_jax(path):
 
 
 @pytest.mark.parametrize(
-    "module", ["ascribe", "ascribe.errors", "ascribe.autodiff", "ascribe.datasets", "ascribe.report", "ascribe.papers", "ascribe.cli"]
+    "module",
+    [
+        "ascribe",
+        "ascribe.errors",
+        "ascribe.autodiff",
+        "ascribe.datasets",
+        "ascribe.report",
+        "ascribe.papers",
+        "ascribe.cli",
+    ],
 )
 def test_importing_it_brings_no_jax_along(module):
     program = f"import sys, {module}; print(*sorted({HEAVY!r} & set(sys.modules)))"

@@ -25,7 +25,19 @@ _WHERE = {
     "Credit": "ascribe.rules",
     "UserError": "ascribe.errors",
 }
-_MODULES = ("autodiff", "datasets", "networks", "losses", "metrics", "rules", "training", "search", "store", "report", "papers")
+_MODULES = (
+    "autodiff",
+    "datasets",
+    "networks",
+    "losses",
+    "metrics",
+    "rules",
+    "training",
+    "search",
+    "store",
+    "report",
+    "papers",
+)
 
 if TYPE_CHECKING:
     from ascribe import autodiff as autodiff

@@ -1,5 +1,10 @@
 """Automatic differentiation on NumPy alone: an expression graph that can be read, drawn, trusted and trained with."""
 
+from .approximation import Approximation as Approximation
+from .approximation import approximate as approximate
+from .approximation import pieces_needed as pieces_needed
+from .by_hand import backpropagate_columns as backpropagate_columns
+from .by_hand import backpropagate_rows as backpropagate_rows
 from .checks import check_gradients as check_gradients
 from .checks import find_nan as find_nan
 from .derivatives import DERIVATIVES as DERIVATIVES

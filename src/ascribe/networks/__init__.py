@@ -5,6 +5,7 @@ from ascribe.errors import UserError
 from .activation import Activation as Activation
 from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import ActivationFunction as ActivationFunction
+from .approximator import approximator as approximator
 from .batchnorm import BatchNorm as BatchNorm
 from .build import build as build
 from .conv2d import Conv2d as Conv2d
