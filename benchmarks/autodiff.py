@@ -213,6 +213,7 @@ def chains():
 
 
 def main():
+    np.ones(2**22)  # an array as large as a data set, freed: after it the allocator keeps the memory of smaller ones
     contestants = {"ours": wing(), "hand-written NumPy": by_hand()}
     try:
         contestants["HIPS autograd"] = hips_autograd()

@@ -70,6 +70,11 @@ def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(i) for i in np.argsort(np.asarray(axes) % len(axes)))
 
 
+def shaped(x: Any, shape: tuple[int, ...]) -> Any:
+    """x in that shape; x itself where it has it."""
+    return x if shape_of(x) == shape else reshape(x, shape)
+
+
 def _matrices(s: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
     """s, a and b as (stacks of) matrices: a vector on the left is a row, one on the right a column."""
     left, right = shape_of(a), shape_of(b)
@@ -78,17 +83,17 @@ def _matrices(s: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
         b, shape = reshape(b, (*right, 1)), (*shape, 1)
     if len(left) == 1:
         a, shape = reshape(a, (1, *left)), (*shape[:-1], 1, shape[-1])
-    return reshape(s, shape), a, b
+    return shaped(s, shape), a, b
 
 
 def _matmul_left(s: Any, y: Any, a: Any, b: Any) -> Any:
     s, left, right = _matrices(s, a, b)
-    return reshape(fit(matmul(s, swap_last(right)), shape_of(left)), shape_of(a))
+    return shaped(fit(matmul(s, swap_last(right)), shape_of(left)), shape_of(a))
 
 
 def _matmul_right(s: Any, y: Any, a: Any, b: Any) -> Any:
     s, left, right = _matrices(s, a, b)
-    return reshape(fit(matmul(swap_last(left), s), shape_of(right)), shape_of(b))
+    return shaped(fit(matmul(swap_last(left), s), shape_of(right)), shape_of(b))
 
 
 def _max(s: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:

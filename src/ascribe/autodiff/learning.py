@@ -71,7 +71,7 @@ class GradientDescent:
     def step(self, parameters: Sequence[Var]) -> None:
         """Changes every parameter by its `grad`."""
         for p in parameters:
-            p.assign(p.value - self.rate * p.grad)
+            p.assign(_less(p.value, self.rate * p.grad))
 
 
 class Momentum:
@@ -85,7 +85,7 @@ class Momentum:
         """Changes every parameter by the running sum of its `grad`."""
         for p in parameters:
             self._means[p] = self.momentum * self._means.get(p, 0.0) + p.grad
-            p.assign(p.value - self.rate * self._means[p])
+            p.assign(_less(p.value, self.rate * self._means[p]))
 
 
 class Adam:
@@ -109,7 +109,12 @@ class Adam:
             m, v = self._means.get(p, (0.0, 0.0))
             m, v = m + (1 - self.decay) * (g - m), v + (1 - self.square_decay) * (g * g - v)
             self._means[p] = m, v
-            p.assign(p.value - rate * m / (np.sqrt(v) + epsilon))
+            p.assign(_less(p.value, rate * m / (np.sqrt(v) + epsilon)))
+
+
+def _less(value: Value, step: Value) -> Value:
+    """value − step, in the memory of step: another new array of a large layer costs more than the sum."""
+    return np.subtract(value, step, out=step) if step.__class__ is np.ndarray else value - step
 
 
 def _positive(name: str, value: float) -> float:

@@ -205,7 +205,11 @@ class Var:
                 if some:
                     v._grad = derivative if v._grad is None else v._grad + derivative
             return
-        for v, derivative in list(arriving(self, s)):
+        reached, derivatives = [], []  # two lists of what exists: a million new tuples would wake the garbage collector
+        for v, derivative in arriving(self, s):
+            reached.append(v)
+            derivatives.append(derivative)
+        for v, derivative in zip(reached, derivatives, strict=True):
             v._grad = derivative if v._grad is None else v._grad + derivative
 
     def zero_grad(self) -> None:
