@@ -80,6 +80,32 @@ def test_a_part_of_it_is_walked_as_ever():
     assert leaves[0].grad != 0.0
 
 
+def test_a_number_may_become_an_array():
+    f, leaves = build()
+    before = f.evaluate()
+    numbers = [leaf.value for leaf in leaves]
+    leaves[0].value = np.array([numbers[0], numbers[0]])
+    np.testing.assert_allclose(f.evaluate(), [before, before], rtol=1e-12)
+    f.backward([1.0, 1.0])
+    assert leaves[0].grad.shape == (2,)
+    leaves[0].value = numbers[0]
+    assert f.evaluate() == pytest.approx(before, rel=1e-12)
+
+
+def test_a_graph_without_values_is_judged_when_it_has_them():
+    leaves = [Var() for _ in range(40)]
+    total = leaves[0]
+    for k in range(1, 40):
+        for j in range(40):
+            total = total + leaves[j] * leaves[(j + k) % 40] if j == 0 else total + ad.sin(leaves[j] * leaves[k])
+    with pytest.raises(UserError, match="has no value"):
+        total.evaluate()
+    for v in leaves:
+        v.value = 0.1
+    total.evaluate()
+    assert total._order.judged
+
+
 def test_replaced_rules_count_here_too():
     f, leaves = build()
     f.evaluate()

@@ -9,6 +9,8 @@ from .checks import check_gradients as check_gradients
 from .checks import find_nan as find_nan
 from .derivatives import DERIVATIVES as DERIVATIVES
 from .derivatives import replaced as replaced
+from .drawing import Graph as Graph
+from .drawing import graph as graph
 from .learning import Adam as Adam
 from .learning import Dense as Dense
 from .learning import GradientDescent as GradientDescent

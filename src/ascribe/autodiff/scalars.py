@@ -48,15 +48,18 @@ class Program:
         self.results = [v for v in path if v.creator is not None]
         self.time = -1
 
-    def evaluate(self, time: int) -> None:
-        """Every `Var`'s value from those of the leaves."""
-        values, self.time = self.values, time
-        values[self.leaves] = [self.path[i]._value for i in self.leaves]
+    def evaluate(self, time: int) -> bool:
+        """Every `Var`'s value from those of the leaves; False, and nothing done, where one of these is no number any more."""
+        values, leaves = self.values, [self.path[i]._value for i in self.leaves]
+        if any(leaf.__class__ is not np.float64 for leaf in leaves):
+            return False
+        values[self.leaves], self.time = leaves, time
         for group in self.groups:
             inputs = [values[places] for places in group.args]
             values[group.results] = group.operator.compute(inputs, group.options)
         deque(map(_set_value, self.path, list(values)), maxlen=0)  # a loop without Python's part of it
         deque(map(_set_time, self.results, repeat(time)), maxlen=0)
+        return True
 
     def current(self) -> bool:
         """Whether `values` are those of the path: no leaf has been given another since."""

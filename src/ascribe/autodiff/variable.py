@@ -132,19 +132,16 @@ class Var:
 
     @value.setter
     def value(self, value: Any) -> None:
+        self.assign(number_or_array(value))
+
+    def assign(self, array: Value) -> None:
+        """`value = array` for an array of floating-point numbers that nobody else writes into: it is not copied."""
         global _now  # noqa: PLW0603
         if self.creator is not None:
             raise UserError(
                 f"{label(self)} is the result of {self.creator.operator.name}, and a value can be given only to a Var made by "
                 "hand: give it to those, then call evaluate()."
             )
-        self._value = number_or_array(value)
-        _now += 1
-        self._time = _now
-
-    def assign(self, array: Value) -> None:
-        """`value = array` for an array of floating-point numbers that nobody else writes into: it is not copied."""
-        global _now  # noqa: PLW0603
         self._value = frozen(np.asarray(array))
         _now += 1
         self._time = _now
@@ -166,8 +163,7 @@ class Var:
         **Raises:** `UserError` where a variable has none.
         """
         program = self._program_of_numbers()
-        if program is not None:
-            program.evaluate(_now)
+        if program is not None and program.evaluate(_now):
             return self._value
         for v in order(self):
             if v.creator is not None:
@@ -182,10 +178,11 @@ class Var:
     def _program_of_numbers(self) -> Any:
         """See `scalars.py`; None for most graphs."""
         path = order(self)
-        if path.program is None and not path.walked:
+        if path.program is None and not path.judged:
             from .scalars import program  # noqa: PLC0415
 
-            path.program, path.walked = program(self), True
+            path.program = program(self)
+            path.judged = all(v.creator is not None or v._value is not None for v in path)
         return path.program
 
     def backward(self, s: Any = None) -> None:
@@ -332,7 +329,7 @@ class Path(list[Var]):
     """What `order` found, and how to compute it again if it is a graph of numbers."""
 
     program: Any = None
-    walked: bool = False
+    judged: bool = False
 
 
 def order(root: Var) -> Path:

@@ -147,6 +147,14 @@ _ENTRIES = (
         0.1,
     ),
     Entry(
+        "expression-graph",
+        "f = sin(x) + x·y: evaluated, differentiated, drawn",
+        f"{NOTES}, 4.1",
+        "course_notes_graphs",
+        "expression_graph",
+        0.1,
+    ),
+    Entry(
         "chain-rule",
         "F(G(H(x))): the derivative at every step of the way",
         f"{NOTES}, 4.1.2",

@@ -30,11 +30,13 @@ class Check:
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What an entry found: its checks, its figures (name to Altair chart), and tables (name to rows) where there are some."""
+    """What an entry found: its checks, its figures (name to Altair chart), tables (name to rows) and drawings (name to SVG
+    text) where there are some."""
 
     checks: tuple[Check, ...]
     figures: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    drawings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:

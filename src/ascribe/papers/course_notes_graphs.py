@@ -54,6 +54,29 @@ def softmax_and_one_hot(listener: Listener) -> Result:
     return Result(tuple(checks), {"softmax": themed(chart, "Softmax and one-hot", "of the four numbers of the notes")})
 
 
+def expression_graph(listener: Listener) -> Result:
+    """f = sin(x) + x·y of section 4.1: evaluated, differentiated, drawn."""
+    x, y = ad.Var(2.0, name="x"), ad.Var(3.0, name="y")
+    a = ad.sin(x)
+    b = x * y
+    f = a + b
+    a.name, b.name, f.name = "a", "b", "f"
+    f.backward()
+    checks = [
+        close("f.evaluate() at x = 2, y = 3", float(np.sin(2.0) + 6.0), float(f.evaluate()), ROUNDING),
+        close("x.grad = cos(x) + y", float(np.cos(2.0) + 3.0), float(x.grad), ROUNDING),
+        close("y.grad = x", 2.0, float(y.grad), ROUNDING),
+        close("a.grad and b.grad, 1 each: their sum", 2.0, float(a.grad + b.grad), ROUNDING),
+    ]
+    x.value, y.value = -1.0, 0.5
+    checks.append(close("the same graph at x = −1, y = 0.5", float(np.sin(-1.0) - 0.5), float(f.evaluate()), ROUNDING))
+    made = [v.creator.operator.name for v in (f, a, b) if v.creator]
+    checks.append(same("creators of f, a and b", "add, sin, multiply", ", ".join(made)))
+    x.value, y.value = 2.0, 3.0
+    f.evaluate()
+    return Result(tuple(checks), drawings={"expression_graph": ad.graph(f).svg()})
+
+
 def chain_rule(listener: Listener) -> Result:
     """f = F(G(H(x))) with H = x², G = sin, F = exp, of section 4.1.2: the derivative at every Var on the way."""
     x = ad.Var(0.7, name="x")

@@ -45,6 +45,9 @@ def save(
                 drawing = report.specification(chart)
                 _, svg = report.write_figure(temporary / entry.name / name, drawing)
                 pictures[drawing["title"]["text"]] = svg.read_text(encoding="utf-8")
+            for name, drawn in result.drawings.items():
+                report.write_figure(temporary / entry.name / name, drawn)
+                pictures[name.replace("_", " ").capitalize()] = drawn
             for name, rows in result.tables.items():
                 _write_table(rows, temporary / entry.name / f"{name}.csv")
             checks = [
@@ -72,7 +75,9 @@ def describe(entry: Entry, result: Result) -> dict[str, Any]:
         "source": entry.source,
         "passed": result.passed,
         "checks": [_plain(check) for check in result.checks],
-        "figures": [f"{entry.name}/{name}.{kind}" for name in result.figures for kind in ("png", "svg")],
+        "figures": [
+            f"{entry.name}/{name}.{kind}" for name in (*result.figures, *result.drawings) for kind in ("png", "svg")
+        ],
         "tables": [f"{entry.name}/{name}.csv" for name in result.tables],
     }
 

@@ -83,12 +83,12 @@ def save_figures(
     return written
 
 
-def write_figure(stem: str | os.PathLike[str], drawing: dict[str, Any]) -> tuple[Path, Path]:
-    """Write the specification `drawing` as `STEM.png` (two pixels a unit) and `STEM.svg`; returns the two paths."""
+def write_figure(stem: str | os.PathLike[str], drawing: dict[str, Any] | str) -> tuple[Path, Path]:
+    """Write `drawing`, a specification or SVG text, as `STEM.png` (two pixels a unit) and `STEM.svg`; returns the two paths."""
     stem = Path(stem)
     stem.parent.mkdir(parents=True, exist_ok=True)
     png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
-    picture = vl_convert.vegalite_to_svg(drawing, vl_version=VEGA_LITE)
+    picture = drawing if isinstance(drawing, str) else vl_convert.vegalite_to_svg(drawing, vl_version=VEGA_LITE)
     svg.write_text(picture, encoding="utf-8")
     png.write_bytes(vl_convert.svg_to_png(picture, scale=2))  # without laying the figure out again
     return png, svg
