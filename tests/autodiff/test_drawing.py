@@ -4,6 +4,7 @@ import itertools
 import re
 import time
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,9 +33,36 @@ def perceptron():
     return cost
 
 
+def entangled():
+    """Where every Var is used three times, at three distances."""
+    made = [Var(1.0, name="a"), Var(1.0, name="b"), Var(1.0, name="a very long name, WITH CAPITALS, in MANY WORDS")]
+    for _ in range(25):
+        made.append(ad.sin(made[-3]) * made[-1] + made[-2] - made[0])
+    return made[-1]
+
+
+def wide():
+    return ad.concatenate([ad.reshape(Var(float(i)), (1,)) for i in range(300)])
+
+
+DRAWN = {
+    "f": graph(example()),
+    "perceptron": graph(perceptron()),
+    "entangled": graph(entangled(), limit=1000),
+    "folded": graph(entangled(), limit=20),
+    "wide": graph(wide(), limit=10),
+    "one": graph(Var(1.0)),
+}
+
+
 def boxes(drawn):
     tree = ET.fromstring(drawn.svg())
-    return [r for r in tree.iter(f"{SVG}rect") if r.get("class")], tree
+    found = [r for r in tree.iter(f"{SVG}rect") if r.get("class")]
+    return [tuple(float(r.get(key)) for key in ("x", "y", "width", "height")) for r in found], tree
+
+
+def texts(drawn):
+    return [text.text for text in ET.fromstring(drawn.svg()).iter(f"{SVG}text")]
 
 
 def test_the_outline_names_values_derivatives_and_what_is_shared():
@@ -50,70 +78,183 @@ def test_the_outline_names_values_derivatives_and_what_is_shared():
 
 def test_dot_has_every_node_and_every_line_once():
     text = graph(example()).dot()
-    assert text.count("[label=") == 5 + 3
-    assert text.count("->") == 5 + 3
-    assert 'label="x\\n2\\ngrad 2.584"' in text
+    names = {label: name for name, label in re.findall(r'(n\d+) \[label="(.*?)"', text)}
+    x, y, f = names[r"x\n2\ngrad 2.584"], names[r"y\n3\ngrad 2"], names[r"f\n6.909\ngrad 1"]
+    a, b = names[r"0.9093\ngrad 1"], names[r"6\ngrad 1"]
+    assert len(names) == text.count("[label=") == 5 + 3
+    lines = {(x, names["sin"]), (x, names["×"]), (y, names["×"]), (names["sin"], a), (names["×"], b)}
+    lines |= {(a, names["+"]), (b, names["+"]), (names["+"], f)}
+    assert text.count("->") == len(lines)
+    assert set(re.findall(r"(n\d+) -> (n\d+);", text)) == lines
     assert text.startswith("digraph") and text.endswith("}\n")
 
 
-@pytest.mark.parametrize("expression", [example(), perceptron()], ids=["f", "perceptron"])
-def test_no_two_boxes_overlap_and_all_are_in_the_picture(expression):
-    found, tree = boxes(graph(expression))
-    places = [tuple(float(r.get(key)) for key in ("x", "y", "width", "height")) for r in found]
-    for (x1, y1, w1, h1), (x2, y2, w2, h2) in itertools.combinations(places, 2):
+def test_the_picture_has_every_name_value_and_derivative_once():
+    words = ["f", "6.909", "grad 1", "+", "0.9093", "grad 1", "6", "grad 1", "sin", "×"]
+    assert sorted(texts(graph(example()))) == sorted([*words, "x", "2", "grad 2.584", "y", "3", "grad 2"])
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_no_two_boxes_overlap_and_all_are_in_the_picture(name):
+    found, tree = boxes(DRAWN[name])
+    for (x1, y1, w1, h1), (x2, y2, w2, h2) in itertools.combinations(found, 2):
         assert x1 + w1 <= x2 or x2 + w2 <= x1 or y1 + h1 <= y2 or y2 + h2 <= y1
-    for x, y, w, h in places:
+    for x, y, w, h in found:
         assert x >= 0 and y >= 0 and x + w <= float(tree.get("width")) and y + h <= float(tree.get("height"))
-    assert len(found) == len(graph(expression).nodes)
-    arrows = sum(len(node.inputs) for node in graph(expression).nodes)
-    assert len([path for path in tree.iter(f"{SVG}path") if path.get("marker-end")]) == arrows
+    assert len(found) == len(DRAWN[name].nodes)
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_every_argument_has_an_arrow_and_no_line_passes_a_box(name):
+    found, tree = boxes(DRAWN[name])
+    paths = [path.get("d") for path in tree.iter(f"{SVG}path")]
+    assert sum(path.endswith("z") for path in paths) == sum(len(node.inputs) for node in DRAWN[name].nodes)
+    for path in paths:
+        if path.endswith("z"):
+            continue
+        x1, first, y1, _, _, _, _, x2, y2, last = map(float, re.findall(r"-?[\d.]+", path))
+        for x, y, w, h in found:
+            for line, top, bottom in ((x1, y1, first), (x2, last, y2)):  # the straight ends
+                assert not (x < line < x + w and y + 0.2 < bottom and top < y + h - 0.2)
+            curve = min(x1, x2) < x + w and x < max(x1, x2) and y + 0.2 < y1 and y2 < y + h - 0.2
+            assert not curve  # lies in its rectangle, which no box enters
+
+
+def test_a_long_name_is_inside_its_box():
+    widths = {"W": 0.944, "M": 0.833, "m": 0.889, "i": 0.278, " ": 0.278}  # of Helvetica Bold, by Adobe's metrics
+    for name in ("WWWWWWWWWWMMMMMMMMMM", "mmmmmmmmmmmmmmmmmmmm", "i i i i"):
+        (_, _, width, _), *_ = boxes(graph(Var(name=name)))[0]
+        assert width > 12 * sum(widths[c] for c in name) + 4
 
 
 def test_the_picture_is_the_same_each_time():
     drawn = graph(perceptron())
-    assert drawn.svg() == drawn.svg() == drawn._repr_svg_()
+    assert drawn.svg() == drawn.svg() == drawn._repr_svg_() == graph(perceptron()).svg()
+
+
+def test_what_is_used_often_is_drawn_once():
+    x = Var(1.0, name="x")
+    for _ in range(30):
+        x = x + x  # 2^30 ways down
+    drawn = graph(x)
+    assert len(drawn.nodes) == 31 + 30
+    assert len(drawn.text().splitlines()) == 1 + 2 * 30
+    assert texts(drawn).count("x") == 1
 
 
 def test_names_are_escaped():
-    x = Var(1.0, name='<a & "b">')
+    x = Var(1.0, name='<a & "b"> \\ &lt;\n\x00\x1b')
     drawn = graph(x + 1.0)
-    assert '<a & "b">' in "".join(text.text for text in boxes(drawn)[1].iter(f"{SVG}text") if text.text)
-    assert '\\"b\\"' in drawn.dot()
+    assert '<a & "b"> \\ &lt;' in texts(drawn)
+    assert r'label="<a & \"b\"> \\ &amp;lt;\n1"' in drawn.dot()
+    assert '<a & "b"> \\ &lt;  1' in drawn.text()
 
 
 def test_without_a_value_there_is_a_question_mark_and_no_derivative():
     drawn = graph(ad.sin(Var(name="x")))
-    assert "x  ?" in drawn.text()
-    assert "grad" not in drawn.text()
+    assert drawn.text() == "?  by sin\n  x  ?"
+    assert sorted(texts(drawn)) == ["?", "?", "sin", "x"]
+    assert "grad" not in drawn.dot()
 
 
-def test_a_large_graph_is_folded_in_little_time():
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        (lambda x: x, "12 numbers"),
+        (lambda x: ad.reshape(x, (3, 4)), "3×4 numbers  by reshape (shape (3, 4))"),
+        (lambda x: ad.reshape(x[:4], (2, 2)), "[0, 0.3333, 0.6667, 1] (2×2)  by reshape (shape (2, 2))"),
+        (lambda x: ad.sum(ad.reshape(x, (6, 2)), axis=0, keepdims=True), "[10, 12] (1×2)  by sum (axis 0, keepdims)"),
+        (ad.sum, "22  by sum"),
+        (lambda x: x[1::5], "[0.3333, 2, 3.667]  by getitem (index 1::5)"),
+        (
+            lambda x: ad.reshape(x, (3, 4))[1:, None, ..., 0],
+            "[1.333, 2.667] (2×1)  by getitem (index (1:, None, …, 0))",
+        ),
+        (lambda x: x[np.array([0, 3])], "[0, 1]  by getitem (index [0, 3])"),
+        (lambda x: x[0:0], "0 numbers  by getitem (index 0:0)"),
+    ],
+)
+def test_arrays_have_their_shape_and_operators_their_options(expression, words):
+    assert graph(expression(Var(np.arange(12.0) / 3.0))).text().splitlines()[0] == words
+
+
+def test_constants_are_nodes_of_their_own():
+    drawn = graph(2.0 * Var(name="x") + np.ones((2, 3)) + 2.0)
+    assert [node.lines for node in drawn.nodes if node.kind == "constant"] == [["2"], ["2×3 numbers"], ["2"]]
+    assert graph(Var(name="x") + "words").text() == "?  by +\n  x  ?\n  'words'"
+
+
+def test_folding_counts_what_is_below_a_cut():
+    w = Var(1.0, name="w")
+    m = ad.sin(w)
+    top = ad.cos(m) + m  # cos and sin are cut at once: what cos has below it, sin included, is counted there
+    assert graph(top, limit=1).text().splitlines()[1:] == ["  … 3 more", "  … counted elsewhere"]
+    assert graph(top, limit=3).text().splitlines()[1:] == [
+        "  0.6664  by cos",
+        "    (1) 0.8415  by sin",
+        "      … 1 more",
+        "  (1) again",
+    ]
+    assert graph(top, limit=4).text() == graph(top).text()
+    assert [node.lines for node in DRAWN["wide"].nodes if node.kind == "more"][-3:] == [
+        ["… 2 more"],
+        ["… 2 more"],
+        ["… 578 more"],  # the other 289 arguments together
+    ]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_large_graph_is_folded_in_little_time(shared):
     x = Var(1.0, name="x")
     u = x
     for _ in range(20_000):
-        u = u + x
-    began = time.perf_counter()
-    drawn = graph(u, limit=10)
-    texts = drawn.svg(), drawn.dot(), drawn.text()
-    assert time.perf_counter() - began < 10
-    folded = [int(number) for number in re.findall(r"… (\d+) more", texts[2])]
-    shown = sum(node.kind in ("var", "leaf") for node in drawn.nodes)
-    assert shown == 10
-    assert sum(folded) + shown == 20_001
-    for text in texts:
-        assert f"… {folded[0]} more" in text
+        u = u + (x if shared else 1.0)
+    began = time.process_time()
+    drawn = graph(u)
+    written = drawn.svg(), drawn.dot(), drawn.text()
+    assert time.process_time() - began < 20
+    (folded,) = re.findall(r"… (\d+) more", written[2])
+    assert sum(node.kind in ("var", "leaf") for node in drawn.nodes) == 60
+    assert int(folded) + 60 == 20_001
+    for text in written:
+        assert text.count(f"… {folded} more") == 1
 
 
-def test_it_is_saved_whole_or_not_at_all(tmp_path):
+def test_drawn_whole_a_chain_grows_in_proportion():
+    sizes = []
+    for count in (200, 400):
+        x = Var(1.0)
+        u = x
+        for _ in range(count):
+            u = u + x
+        drawn = graph(u, limit=1000)
+        sizes.append([len(text) for text in (drawn.svg(), drawn.dot(), drawn.text())])
+    assert all(twice < 2.3 * once for once, twice in zip(*sizes, strict=True))
+
+
+def test_it_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):
     drawn = graph(example())
     for ending, begins in ((".svg", "<svg"), (".dot", "digraph"), (".txt", "f  6.909")):
         path = drawn.save(tmp_path / f"f{ending}")
         assert path.read_text(encoding="utf-8").startswith(begins)
-    assert len(list(tmp_path.iterdir())) == 3
+    before = path.read_text(encoding="utf-8")
+
+    def fails(*_):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fails)
+        with pytest.raises(UserError, match="cannot be written: no space left"):
+            graph(Var(1.0)).save(path)
+    assert path.read_text(encoding="utf-8") == before
     with pytest.raises(UserError, match=r"saved as .svg, .dot or .txt; got 'f.png'"):
         drawn.save(tmp_path / "f.png")
     with pytest.raises(UserError, match="cannot be written"):
         drawn.save(tmp_path / "missing" / "f.svg")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.dot", "f.svg", "f.txt"]
+
+
+def test_what_cannot_be_drawn():
     with pytest.raises(UserError, match="of a Var; got float"):
         graph(3.0)
     with pytest.raises(UserError, match="1 or more; got 0"):

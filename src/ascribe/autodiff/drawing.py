@@ -2,12 +2,15 @@
 
 Both kinds of nodes are shown, as in section 4.1 of "Neural networks" (course notes): `Var`s as boxes with their value and what
 has arrived in `grad`, `Op`s as ovals between them. Of a large graph the part next to the result is drawn, and what hangs below
-it is folded into one node for each branch that is cut.
+it is folded into one node for each branch that is cut. Nothing here is recursive, and the time is about linear in the nodes.
 """
 
 import dataclasses
 import itertools
-from collections import deque
+import re
+import secrets
+import unicodedata
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -16,41 +19,37 @@ import numpy as np
 
 from ascribe.errors import UserError
 
-from .variable import Op, Var
+from .variable import Op, Var, order
 
 LIMIT = 60
 """How many `Var`s are drawn."""
 
-GAP, COLUMN, MARGIN, CHARACTER, LINE = 16.0, 46.0, 16.0, 6.9, 15.0
-SWEEPS = 6
+GAP, ROW, MARGIN, LINE, SWEEPS = 18.0, 30.0, 16.0, 15.0, 6
+FEW, FOLDS, DEEPEST = 4, 3, 40  # numbers of an array; folded branches of an `Op`; indents of the outline
 FILLS = {"var": "#e8f1fa", "leaf": "#d3e9d8", "op": "#fdebd0", "constant": "#f3f4f6", "more": "#ffffff"}
 STROKES = {"var": "#4c8fca", "leaf": "#2f8f4e", "op": "#d98a1f", "constant": "#9ca3af", "more": "#9ca3af"}
-INK = "#1f2328"
+INK, GRADIENT, ARROW = "#1f2328", "#9a3412", "#6b7280"
 
 
 @dataclasses.dataclass(eq=False, repr=False)
 class Node:
-    """One thing that is drawn: its `kind` (var, leaf, op, constant, more; bend: a place where a line bends), its text, and the
-    nodes that it is made from. The layout sets `layer`, `x`, `y`, and the neighbors in the columns `left` and `right`."""
+    """One thing that is drawn: its `kind` (var, leaf, op, constant, more; bend: where a line passes a row), its text, the
+    nodes that it is made from, whether the first line is a name, and how many `Var`s it stands for (`hidden`). The layout sets
+    its row, its center, its size, its neighbors in the rows below and above, and how strongly each pulls (`ties`)."""
 
     kind: str
     lines: list[str]
     inputs: list["Node"] = dataclasses.field(default_factory=list)
+    named: bool = False
+    hidden: int = 0
     layer: int = 0
     x: float = 0.0
     y: float = 0.0
-    left: list["Node"] = dataclasses.field(default_factory=list)
-    right: list["Node"] = dataclasses.field(default_factory=list)
-
-    @property
-    def width(self) -> float:
-        """Of the box, in pixels."""
-        return max(map(len, self.lines)) * CHARACTER + (26 if self.kind == "op" else 18) if self.lines else 0.0
-
-    @property
-    def height(self) -> float:
-        """Of the box, in pixels."""
-        return len(self.lines) * LINE + 10 if self.lines else 0.0
+    width: float = 0.0
+    height: float = 0.0
+    below: list["Node"] = dataclasses.field(default_factory=list)
+    above: list["Node"] = dataclasses.field(default_factory=list)
+    ties: list[tuple["Node", float]] = dataclasses.field(default_factory=list)
 
 
 class Graph:
@@ -70,59 +69,65 @@ class Graph:
 
     def text(self) -> str:
         """An outline: the result first, below each `Var` what it was made from. What is used twice is written once, with a
-        number, and then called by that."""
-        uses: dict[Node, int] = {}
-        for node in self.nodes:
-            for below in node.inputs:
-                uses[below] = uses.get(below, 0) + 1
+        number, and then called by that. What is very deep has its depth written before it, not more indentation."""
+        uses = Counter(below for node in self.nodes for below in node.inputs)
         numbers: dict[Node, int] = {}
         lines, waiting = [], [(self.nodes[-1], 0)]
         while waiting:
             node, depth = waiting.pop()
             # a Var and the Op that made it are one line
-            op = node.inputs[0] if node.kind == "var" and node.inputs else None
+            op = node.inputs[0] if node.kind == "var" else None
+            indent = "  " * depth if depth <= DEEPEST else "  " * DEEPEST + f"[{depth}] "
             words = "  ".join(node.lines)
             if node in numbers:
-                lines.append(f"{'  ' * depth}({numbers[node]}) again")
+                lines.append(f"{indent}({numbers[node]}) again")
                 continue
-            if uses.get(node, 0) > 1:
+            if uses[node] > 1:
                 numbers[node] = len(numbers) + 1
                 words = f"({numbers[node]}) {words}"
-            lines.append("  " * depth + words + (f"  by {' '.join(op.lines)}" if op else ""))
+            lines.append(indent + words + (f"  by {op.lines[0]}" if op else ""))
             waiting += [(below, depth + 1) for below in reversed(op.inputs if op else node.inputs)]
         return "\n".join(lines)
 
     def dot(self) -> str:
         """The graph in the language of Graphviz."""
-        shapes = {"op": "ellipse", "constant": "plaintext", "more": "plaintext"}
+        looks = {"op": "ellipse, style=filled", "constant": 'box, style=filled, height=0.3, margin="0.08,0.03"'}
+        looks["more"] = 'box, style="rounded,dashed"'
         names = {node: f"n{number}" for number, node in enumerate(self.nodes)}
-        quoted = lambda node: "\\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in node.lines)
-        lines = ["digraph expression {", "  rankdir=LR;", '  node [fontname="Helvetica", style=filled];']
+        lines = ["digraph expression {", "  rankdir=BT;", '  node [fontname="Helvetica", fontsize=12];']
         for node, name in names.items():
-            shape, fill, edge = shapes.get(node.kind, "box"), FILLS[node.kind], STROKES[node.kind]
-            lines.append(f'  {name} [label="{quoted(node)}", shape={shape}, fillcolor="{fill}", color="{edge}"];')
+            label = "\\n".join(line.replace("\\", "\\\\").replace('"', '\\"') for line in node.lines)
+            label = re.sub(r"&(?=#?\w+;)", "&amp;", label)  # what Graphviz would take for a character's name
+            look, fill, edge = looks.get(node.kind, 'box, style="rounded,filled"'), FILLS[node.kind], STROKES[node.kind]
+            lines.append(f'  {name} [label="{label}", shape={look}, fillcolor="{fill}", color="{edge}"];')
         lines += [f"  {names[below]} -> {name};" for node, name in names.items() for below in node.inputs]
         return "\n".join([*lines, "}"]) + "\n"
 
     def svg(self) -> str:
-        """The picture, left to right from the variables to the result."""
-        layers, links = _layers(self.nodes)
+        """The picture, upward from the variables to the result."""
+        layers = _layers(self.nodes)
         width, height = _place(layers)
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-            f'height="{height:.0f}" font-family="Helvetica, Arial, sans-serif" font-size="12">',
-            '<defs><marker id="head" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-            '<path d="M0,0 L8,4 L0,8 z" fill="#6b7280"/></marker></defs>',
+            f'height="{height:.0f}" font-family="Helvetica, Arial, sans-serif" font-size="12" text-anchor="middle">',
             f'<rect width="{width:.0f}" height="{height:.0f}" fill="white"/>',
+            f'<g fill="none" stroke="{ARROW}" stroke-width="1.2">',
         ]
-        for link in links:
-            points = [(link[0].x + link[0].width / 2, link[0].y), *((bend.x, bend.y) for bend in link[1:-1])]
-            points.append((link[-1].x - link[-1].width / 2, link[-1].y))
-            curve = f"M{points[0][0]:.1f},{points[0][1]:.1f}"
-            for (x1, y1), (x2, y2) in itertools.pairwise(points):
-                half = (x1 + x2) / 2
-                curve += f" C{half:.1f},{y1:.1f} {half:.1f},{y2:.1f} {x2:.1f},{y2:.1f}"
-            parts.append(f'<path d="{curve}" fill="none" stroke="#6b7280" stroke-width="1.2" marker-end="url(#head)"/>')
+        heads = []
+        rows = [max(node.height for node in layer) / 2 for layer in layers]
+        for node in itertools.chain(*layers):
+            count = len(node.below)
+            apart = min(10.0, max(0.0, node.width - node.height) / (count - 1)) if count > 1 else 0.0
+            for number, start in enumerate(node.below):  # up out of a row, a curve, up into the next
+                x1, x2, drawn = start.x, node.x + (number - (count - 1) / 2) * apart, node.kind != "bend"
+                y1, y2 = start.y - rows[start.layer], node.y + rows[node.layer]
+                first = y1 + 2 * rows[start.layer] if start.kind == "bend" else start.y - start.height / 2
+                last = node.y + node.height / 2 if drawn else y2
+                line = f"M{x1:.1f},{first:.1f}V{y1:.1f}C{x1:.1f},{(y1 + y2) / 2:.1f} {x2:.1f},{(y1 + y2) / 2:.1f} "
+                parts.append(f'<path d="{line}{x2:.1f},{y2 + 6 * drawn:.1f}V{last + 6 * drawn:.1f}"/>')
+                if drawn:
+                    heads.append(f'<path class="head" d="M{x2:.1f},{last:.1f}l-3.5,7h7z"/>')
+        parts += ["</g>", f'<g fill="{ARROW}">', *heads, "</g>"]
         for node in self.nodes:
             left, top = node.x - node.width / 2, node.y - node.height / 2
             round_ = node.height / 2 if node.kind == "op" else 5
@@ -132,11 +137,10 @@ class Graph:
                 f'rx="{round_:.1f}" fill="{FILLS[node.kind]}" stroke="{STROKES[node.kind]}" stroke-width="1.4"{dash}/>'
             )
             for number, line in enumerate(node.lines):
-                y = top + 5 + LINE * number + 11.5
-                weight = ' font-weight="600"' if (number == 0 and len(node.lines) > 1) or node.kind == "op" else ""
-                parts.append(
-                    f'<text x="{node.x:.1f}" y="{y:.1f}" text-anchor="middle" fill="{INK}"{weight}>{escape(line)}</text>'
-                )
+                bold = ' font-weight="600"' if (number == 0 and node.named) or node.kind == "op" else ""
+                color = GRADIENT if number > node.named and line.startswith("grad ") else INK
+                place = f'x="{node.x:.1f}" y="{node.y + 4.2 + LINE * (number - (len(node.lines) - 1) / 2):.1f}"'
+                parts.append(f'<text {place} fill="{color}"{bold}>{escape(line)}</text>')
         return "\n".join([*parts, "</svg>"]) + "\n"
 
     def save(self, path: str | Path) -> Path:
@@ -145,15 +149,19 @@ class Graph:
         **Raises:** `UserError` for another ending, and where it cannot be written.
         """
         path = Path(path)
-        kinds = {".svg": self.svg, ".dot": self.dot, ".txt": self.text}
+        kinds = {".svg": self.svg, ".dot": self.dot, ".txt": lambda: self.text() + "\n"}
         if path.suffix not in kinds:
             raise UserError(f"a graph is saved as .svg, .dot or .txt; got {path.name!r}.")
-        part = path.with_name(path.name + ".part")
+        text = kinds[path.suffix]()
+        part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
         try:
-            part.write_text(kinds[path.suffix](), encoding="utf-8")
+            with part.open("x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
             part.replace(path)
         except OSError as error:
             raise UserError(f"{path} cannot be written: {error.strerror or error}.") from None
+        finally:
+            part.unlink(missing_ok=True)
         return path
 
 
@@ -170,165 +178,223 @@ def graph(expression: Any, *, limit: int = LIMIT) -> Graph:
     if limit < 1:
         raise UserError(f"`limit` is 1 or more; got {limit!r}.")
     drawn, cut = _nearest(expression, limit)
-    made: dict[Any, Node] = {}
+    made: dict[Var, Node] = {}
     nodes: list[Node] = []
-
-    def add(key: Any, node: Node) -> Node:
-        made[key] = node
-        nodes.append(node)
-        return node
-
-    waiting: list[Var | tuple[Var]] = [expression]
-    while waiting:
-        v = waiting.pop()
-        if isinstance(v, tuple):
-            (v,) = v
-            op = v.creator
-            assert op is not None
-            inputs = []
-            for a in op.args:
-                if not isinstance(a, Var):
-                    inputs.append(add((op, len(inputs)), Node("constant", [_number(a)])))
-                elif a in drawn:
-                    inputs.append(made[a])
-                else:
-                    inputs.append(
-                        made.get(a) or add(a, Node("more", [f"… {cut[a]} more" if cut[a] else "… as elsewhere"]))
-                    )
-            add(v, Node("var", _words(v), [add(op, Node("op", [_operator(op)], inputs))]))
-        elif v not in made:
-            if v.creator is None:
-                add(v, Node("leaf", _words(v)))
-            else:
-                made[v] = Node("var", [])  # begun: replaced when all it is made from is there
-                waiting.append((v,))
-                waiting += [a for a in reversed(v.creator.args) if isinstance(a, Var) and a in drawn and a not in made]
+    for v in order(expression):
+        if v in drawn:
+            made[v] = Node("var" if v.creator else "leaf", _words(v), named=bool(v.name))
+            if v.creator:
+                op = Node("op", [_operator(v.creator)], _inputs(v.creator, made, cut, nodes))
+                made[v].inputs.append(op)
+                nodes.append(op)
+            nodes.append(made[v])
     return Graph(nodes)
+
+
+def _inputs(op: Op, made: dict[Var, Node], cut: dict[Var, int], nodes: list[Node]) -> list[Node]:
+    """What an `Op` is drawn with: the nodes of its arguments; new ones for constants and what is folded go to `nodes`."""
+    inputs: list[Node] = []
+    folds: list[Node] = []
+    for a in op.args:
+        if a.__class__ is not Var:
+            inputs.append(Node("constant", [_number(a)]))
+            nodes.append(inputs[-1])
+            continue
+        if a not in made:
+            if len(folds) < FOLDS:
+                folds.append(Node("more", []))
+                nodes.append(folds[-1])
+            made[a] = fold = folds[-1]  # the last takes what else there is
+            fold.hidden += cut[a]
+            fold.lines = [f"… {fold.hidden} more" if fold.hidden else "… counted elsewhere"]
+        if made[a].kind != "more" or made[a] not in inputs:
+            inputs.append(made[a])
+    return inputs
 
 
 def _nearest(root: Var, limit: int) -> tuple[set[Var], dict[Var, int]]:
     """The `limit` `Var`s nearest to the root, breadth first; and for each `Var` just below them how many hang there, itself
     included, that no earlier one has."""
-    drawn, seen, line = {root}, {root}, deque([root])
-    edge: list[Var] = []
+    args = lambda v: [a for a in v.creator.args if a.__class__ is Var] if v.creator else []
+    drawn, cut, line = {root}, {}, deque([root])
     while line:
-        v = line.popleft()
-        for a in v.creator.args if v.creator else ():
-            if isinstance(a, Var) and a not in seen:
-                seen.add(a)
-                if len(drawn) < limit:
-                    drawn.add(a)
-                    line.append(a)
-                else:
-                    edge.append(a)
-    cut, counted = dict.fromkeys(edge, 0), set(drawn)
-    for first in edge:
+        for a in args(line.popleft()):
+            if a not in drawn and len(drawn) < limit:
+                drawn.add(a)
+                line.append(a)
+            elif a not in drawn:
+                cut[a] = 0
+    counted = set(drawn)
+    for first in cut:
         line.append(first)
         while line:
             v = line.popleft()
             if v not in counted:
                 counted.add(v)
                 cut[first] += 1
-                line.extend(a for a in (v.creator.args if v.creator else ()) if isinstance(a, Var) and a not in counted)
+                line.extend(args(v))
     return drawn, cut
 
 
 def _words(v: Var) -> list[str]:
     """What stands in the box of a `Var`."""
-    lines = [v.name] if v.name else []
+    lines = [_clean(v.name)] if v.name else []
     lines.append("?" if v.value is None else _number(v.value))
     if v._grad is not None:
         lines.append(f"grad {_number(v._grad)}")
     return lines
 
 
+def _clean(text: str) -> str:
+    """One line, without what cannot be printed (and may not stand in XML)."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def _number(value: Any) -> str:
     """A number with four digits; of an array, its shape, and its numbers where they are few."""
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows of different lengths
+        array = np.array(None)
+    if array.dtype.kind not in "biuf":
+        return _clean(repr(value)[:40])
     if array.ndim == 0:
         return f"{float(array):.4g}"
     shape = "×".join(map(str, array.shape))
-    if array.size > 4:
+    if array.size > FEW or not array.size:
         return f"{shape} numbers"
-    return "[" + ", ".join(f"{float(x):.3g}" for x in array.ravel()) + "]" + (f" ({shape})" if array.ndim > 1 else "")
+    return "[" + ", ".join(f"{float(x):.4g}" for x in array.ravel()) + "]" + (f" ({shape})" if array.ndim > 1 else "")
 
 
 def _operator(op: Op) -> str:
     """An operator's sign or name, and its options where they say something."""
-    said = [f"{name} {value}" for name, value in op.options.items() if value is not None and value is not False]
-    shown = ", ".join(said)
     name = op.operator.symbol or op.operator.name
+    said = [
+        key if value is True else f"{key} {_option(value)}"
+        for key, value in op.options.items()
+        if value is not None and value is not False
+    ]
+    shown = _clean(", ".join(said))
     return f"{name} ({shown if len(shown) < 40 else shown[:39] + '…'})" if shown else name
 
 
-def _layers(nodes: list[Node]) -> tuple[list[list[Node]], list[list[Node]]]:
-    """Columns, every node right of all that it is made from, what is made from nothing just left of where it is used; and
-    links, from node to node by way of a bend in every column between."""
+def _option(value: Any) -> str:
+    """An axis, a shape or an index, as it would be written."""
+    written = []
+    for part in value if isinstance(value, tuple) else (value,):
+        if isinstance(part, slice):
+            ends = ["" if end is None else str(end) for end in (part.start, part.stop, part.step)]
+            written.append(":".join(ends if part.step is not None else ends[:2]))
+        elif isinstance(part, np.ndarray | list):
+            written.append(_number(part))
+        else:
+            written.append("…" if part is Ellipsis else str(part))
+    return f"({', '.join(written)})" if isinstance(value, tuple) else written[0]
+
+
+def _extent(line: str) -> float:
+    """About how wide a line of text is, in pixels."""
+    return sum(
+        12.5
+        if unicodedata.east_asian_width(c) in "WF"
+        else 11.4
+        if c in "WMm@%…"
+        else 9.2
+        if c.isupper() or c == "w"
+        else 7.0
+        for c in line
+    )
+
+
+def _layers(nodes: list[Node]) -> list[list[Node]]:
+    """Rows, every node above all that it is made from, what is made from nothing just below where it is first used. A line
+    that passes rows bends in each; the lines of one node share their bends."""
+    lowest: dict[Node, int] = {}
     for node in nodes:
-        node.layer, node.left, node.right = 1 + max((below.layer for below in node.inputs), default=-1), [], []
-    used: dict[Node, int] = {}
-    for node in reversed(nodes):
+        node.layer = 1 + max((below.layer for below in node.inputs), default=-1)
+        node.below, node.above, node.ties, node.x = [], [], [], 0.0
+        node.width = max(map(_extent, node.lines)) + (26 if node.kind == "op" else 18)
+        node.height = len(node.lines) * LINE + (6 if node.kind == "constant" else 10)
         for below in node.inputs:
-            used[below] = min(used.get(below, node.layer), node.layer)
-    for node in nodes:
-        if not node.inputs and node in used:
-            node.layer = used[node] - 1
+            lowest[below] = min(lowest.get(below, node.layer), node.layer)
+    for node, layer in lowest.items():
+        if not node.inputs:
+            node.layer = layer - 1
     layers: list[list[Node]] = [[] for _ in range(1 + max(node.layer for node in nodes))]
-    links = []
+    paths: dict[Node, list[Node]] = {}
     for node in nodes:
         layers[node.layer].append(node)
         for below in node.inputs:
-            bends = [Node("bend", [], layer=layer) for layer in range(below.layer + 1, node.layer)]
-            for bend in bends:
+            path = paths.setdefault(below, [below])
+            while path[-1].layer < node.layer - 1:
+                bend = Node("bend", [], layer=path[-1].layer + 1)
                 layers[bend.layer].append(bend)
-            links.append([below, *bends, node])
-    for link in links:
-        for one, other in itertools.pairwise(link):
-            one.right.append(other)
-            other.left.append(one)
+                _join(path[-1], bend)
+                path.append(bend)
+            _join(path[node.layer - 1 - below.layer], node)
     _sort(layers)
-    return layers, links
+    return layers
+
+
+def _join(below: Node, above: Node) -> None:
+    pull = 8.0 if below.kind == "op" or below.kind == above.kind == "bend" else 1.0
+    below.above.append(above)
+    above.below.append(below)
+    below.ties.append((above, pull))
+    above.ties.append((below, pull))
 
 
 def _sort(layers: list[list[Node]]) -> None:
-    """An order within each column that few links cross: sweeps of placing a node at the mean of its neighbors."""
+    """An order within each row that few lines cross: sweeps of placing a node at the mean of its neighbors."""
     rank = {node: float(i) for layer in layers for i, node in enumerate(layer)}
-    for sweep in range(SWEEPS):
-        for layer in layers[:: -1 if sweep % 2 == 0 else 1]:
+    slot = {below: i for layer in layers for node in layer for i, below in enumerate(node.below)}
+    for sweep in range(2 * SWEEPS + 1):
+        for layer in layers if sweep % 2 else layers[::-1]:
             wanted = {}
             for node in layer:
-                near = node.right if sweep % 2 == 0 else node.left
-                wanted[node] = sum(rank[other] for other in near) / len(near) if near else rank[node]
-                if sweep % 2 == 0 and near:  # arguments of one operator in their order
-                    wanted[node] += 0.01 * near[0].left.index(node)
-            layer.sort(key=lambda node, wanted=wanted: wanted[node])
+                near = (node.below or node.above) if sweep % 2 else (node.above or node.below)
+                wanted[node] = sum(rank[other] for other in near) / len(near) if near else 0.0
+                wanted[node] += 1e-3 * slot.get(node, 0)  # arguments of one operator in their order
+            layer.sort(key=wanted.__getitem__)
             rank.update((node, float(i)) for i, node in enumerate(layer))
 
 
 def _place(layers: list[list[Node]]) -> tuple[float, float]:
-    """x by column; y as near to the neighbors' as the order and the boxes allow. Returns the picture's size."""
-    x = float(MARGIN)
-    for layer in layers:
-        widest, y = max(node.width for node in layer), 0.0
+    """x as near to the neighbors' as the order and the boxes allow; y by row. Returns the picture's size."""
+    for sweep in range(4 * SWEEPS):
+        for layer in layers if sweep % 2 else layers[::-1]:
+            wanted, offsets, offset = [], [], 0.0
+            for before, node in itertools.pairwise([layer[0], *layer]):
+                offset += (before.width + node.width) / 2 + GAP if node is not before else 0.0
+                offsets.append(offset)
+                total = sum(pull for _, pull in node.ties) or 1.0
+                wanted.append((sum(pull * other.x for other, pull in node.ties) / total - offset, total))
+            for node, x, offset in zip(layer, _rising(wanted), offsets, strict=True):
+                node.x = x + offset
+    nodes = list(itertools.chain(*layers))
+    left = min(node.x - node.width / 2 for node in nodes) - MARGIN
+    for node in nodes:
+        node.x -= left
+    y = 0.0
+    for layer in layers:  # upward, from 0
+        reach = max((abs(node.x - below.x) for node in layer for below in node.below), default=0.0)
+        height = max(node.height for node in layer)
+        y -= min(max(ROW, 0.12 * reach), 3 * ROW) if layer is not layers[0] else MARGIN
         for node in layer:
-            node.x, node.y = x + widest / 2, y + node.height / 2
-            y += node.height + GAP
-        x += widest + COLUMN
-    for sweep in range(2 * SWEEPS):
-        for layer in layers[:: -1 if sweep % 2 else 1]:
-            wanted = []
-            for node in layer:
-                near = [other.y for other in (node.right if sweep % 2 else node.left)]
-                wanted.append(sum(near) / len(near) if near else node.y)
-            for node, y in zip(layer, wanted, strict=True):
-                node.y = y
-            for one, other in itertools.pairwise(layer):  # push apart
-                other.y = max(other.y, one.y + (one.height + other.height) / 2 + GAP)
-            shift = sum(node.y - y for node, y in zip(layer, wanted, strict=True)) / len(layer)
-            for node in layer:
-                node.y -= shift
-    every = [node for layer in layers for node in layer]
-    top = min(node.y - node.height / 2 for node in every)
-    for node in every:
-        node.y += MARGIN - top
-    return x - COLUMN + MARGIN, max(node.y + node.height / 2 for node in every) + MARGIN
+            node.y = y - height / 2
+        y -= height
+    for node in nodes:
+        node.y += MARGIN - y
+    return max(node.x + node.width / 2 for node in nodes) + MARGIN, MARGIN - y
+
+
+def _rising(wanted: list[tuple[float, float]]) -> list[float]:
+    """The numbers nearest to those wanted, in weighted squares, none less than the one before: means where they would fall."""
+    blocks: list[tuple[float, float, int]] = []
+    for one, its_weight in wanted:
+        mean, weight, count = one, its_weight, 1
+        while blocks and blocks[-1][0] > mean:
+            other, more, several = blocks.pop()
+            mean, weight, count = (mean * weight + other * more) / (weight + more), weight + more, count + several
+        blocks.append((mean, weight, count))
+    return [mean for mean, _, count in blocks for _ in range(count)]
