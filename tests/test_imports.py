@@ -22,6 +22,7 @@ ORDER = (
     "training",
     "search",
     "report",
+    "neurons",
     "store",
     "comparison",
     "discovery",

@@ -29,6 +29,7 @@ _MODULES = (
     "autodiff",
     "datasets",
     "networks",
+    "neurons",
     "losses",
     "metrics",
     "rules",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from ascribe import losses as losses
     from ascribe import metrics as metrics
     from ascribe import networks as networks
+    from ascribe import neurons as neurons
     from ascribe import papers as papers
     from ascribe import report as report
     from ascribe import rules as rules

@@ -3,10 +3,12 @@
 import io
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
+import ascribe
 from ascribe import datasets
 from ascribe.autodiff import (
     Adam,
@@ -78,6 +80,36 @@ def test_mnist_is_learned():
     train(network, softmax_cross_entropy, flat(data.train), one_hot, optimizer=Adam(2e-3), epochs=5, batch_size=128)
     assert network.parameters[0].dtype == np.float32
     assert accuracy(network, flat(data.test), data.test.targets) >= 0.97
+
+
+@pytest.mark.data
+def test_the_gradients_of_a_batch_of_mnist_are_the_tape_s_and_those_of_jax():
+    data, rule = datasets.load("mnist", seed=0), ascribe.rules.Backpropagation()
+    x = data.train.inputs[:128].reshape(128, -1).astype(np.float64)
+    labels = data.train.targets[:128]
+    template = ascribe.networks.mlp([784, 64, 32, 10], activation="relu", key=jax.random.key(0))
+    parts = [(np.asarray(template[f"linear{i}"].weight), np.asarray(template[f"linear{i}"].bias)) for i in (1, 2, 3)]
+    state = rule.init(template, None, key=jax.random.key(1))
+    _, tape = ascribe.value_and_credit(rule)(template, state, (jnp.asarray(x), jnp.asarray(labels)))
+
+    def written(parameters):
+        h = jnp.asarray(x)
+        for w, b in parameters[:-1]:
+            h = jax.nn.relu(h @ w.T + b[None])
+        w, b = parameters[-1]
+        return -jnp.mean(jax.nn.log_softmax(h @ w.T + b[None])[jnp.arange(128), labels])
+
+    h, ours = x, [(Var(w), Var(b)) for w, b in parts]
+    for number, (w, b) in enumerate(ours):
+        h = h @ w.T + b
+        h = relu(h) if number < 2 else h
+    softmax_cross_entropy(h, np.eye(10)[labels]).backward()
+    for number, ((w, b), (dw, db)) in enumerate(zip(ours, jax.grad(written)(parts), strict=True), 1):
+        credit = tape.gradients[f"linear{number}"]
+        for found, both in ((w.grad, (dw, credit.weight)), (b.grad, (db, credit.bias))):
+            assert np.abs(found).max() > 1e-3
+            for one in both:
+                np.testing.assert_allclose(found, one, rtol=0, atol=1e-10)
 
 
 def test_the_graph_is_built_once_for_gradient_descent_until_convergence():

@@ -7,10 +7,19 @@ import pytest
 
 from ascribe.errors import UserError
 from ascribe.networks import ACTIVATIONS, activations
+from ascribe.neurons import LIF
 
 ELEMENTWISE = [name for name, row in ACTIVATIONS.items() if row.elementwise]
 GRID = jnp.array([-30.0, -3.0, -1.0, -0.5, -1e-3, 0.0, 1e-3, 0.5, 1.0, 3.0, 30.0])
 NOTES = jnp.array([0.6, 3.4, -1.2, 0.05])
+
+
+def lif(z):
+    """1 / (κ + ln(1 + 1/ρ)), ρ = σ ln(1 + e^{z/σ}); far below 0, ln ρ = ln σ + z/σ."""
+    x = z / 0.02
+    log_rho = np.log(0.02) + (x if x < -50 else np.log(np.logaddexp(x, 0.0)))
+    return 1.0 / (0.1 + np.log1p(np.exp(log_rho)) - log_rho)
+
 
 FORMULAS = {
     "identity": lambda z: z,
@@ -22,6 +31,7 @@ FORMULAS = {
     "clipped-relu": lambda z: np.clip(z, 0, 10),
     "leaky-relu": lambda z: np.where(z < 0, 0.01 * z, z),
     "softplus": lambda z: np.log1p(np.exp(z)),
+    "lif-rate": lambda z: np.array([lif(float(x)) for x in z]),
 }
 
 
@@ -66,6 +76,15 @@ def test_a_row_says_whether_it_couples_the_units(name):
     alone = jnp.stack([row.function(NOTES[k : k + 1])[0] for k in range(4)])
     assert np.allclose(row.function(NOTES), alone, rtol=1e-14) == row.elementwise
     assert row.name == name
+
+
+def test_the_rate_of_an_integrate_and_fire_neuron_is_its_tuning_curve():
+    """τ_m G(1 + z) well above the threshold; at least σ/|z|-close to 0 below it."""
+    z = np.array([0.5, 1.0, 3.0, 20.0])
+    np.testing.assert_allclose(ACTIVATIONS["lif-rate"].function(jnp.asarray(z)), 0.02 * LIF().rate(1 + z), rtol=1e-9)
+    assert float(ACTIVATIONS["lif-rate"].function(jnp.asarray(-1.0))) < 0.02
+    slopes = ACTIVATIONS["lif-rate"].derivative(jnp.linspace(-1.0, 5.0, 10_001))
+    assert 1.91 < float(slopes.max()) < 1.92
 
 
 def test_softmax_and_one_hot_of_the_course_notes():

@@ -171,12 +171,12 @@ def graph(expression: Any, *, limit: int = LIMIT) -> Graph:
     Of more than `limit` `Var`s the `limit` nearest to the result are drawn; where a branch goes on, a node says how many more
     hang there (one that several branches share is counted in the first).
 
-    **Raises:** `UserError` for what is no `Var`, and for a limit below 1.
+    **Raises:** `UserError` for what is no `Var`, and for a limit that is no whole number above 0.
     """
     if not isinstance(expression, Var):
         raise UserError(f"graph() draws the expression of a Var; got {type(expression).__name__}.")
-    if limit < 1:
-        raise UserError(f"`limit` is 1 or more; got {limit!r}.")
+    if not isinstance(limit, int) or limit < 1:
+        raise UserError(f"`limit` is a whole number, 1 or more; got {limit!r}.")
     drawn, cut = _nearest(expression, limit)
     made: dict[Var, Node] = {}
     nodes: list[Node] = []

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from ascribe.errors import UserError
 from ascribe.types import Array, Elementwise
 
+from .lif_rate import lif_rate, lif_rate_derivative
+
 LEAK = 0.01
 """Slope of the leaky ReLU below zero."""
 
@@ -109,6 +111,7 @@ ACTIVATIONS: dict[str, ActivationFunction] = {
         ActivationFunction("clipped-relu", clipped_relu, clipped_relu_derivative),
         ActivationFunction("leaky-relu", leaky_relu, leaky_relu_derivative),
         ActivationFunction("softplus", jax.nn.softplus, logistic),
+        ActivationFunction("lif-rate", lif_rate, lif_rate_derivative),
         ActivationFunction("softmax", softmax, _softmax_diagonal, elementwise=False),
         ActivationFunction("one-hot", one_hot, jnp.zeros_like, elementwise=False),
     )

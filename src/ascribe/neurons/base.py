@@ -1,0 +1,64 @@
+"""What every model of the wing keeps to: enough for `simulate` to step it, sample it, and know when it fired."""
+
+from abc import abstractmethod
+from typing import Any, ClassVar
+
+import equinox as eqx
+
+from ascribe.types import Array, Callable
+
+Step = Callable[[Any, tuple[Array, ...]], Any]
+"""(state, currents) → the state a step later; the currents are those at `places` within the step."""
+
+
+class AbstractModel(eqx.Module):
+    """Parameters as array leaves, which broadcast against each other and against the current: arrays are neurons side by
+    side.
+
+    `traces`: what can be recorded, "V" first; `methods`: how it is stepped, the default first; `default_step`: dt, seconds.
+    """
+
+    input_unit: ClassVar[str]
+    voltage_unit: ClassVar[str]
+    traces: ClassVar[tuple[str, ...]]
+    methods: ClassVar[tuple[str, ...]]
+    default_step: ClassVar[float]
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Of the neurons that the parameters stand for, `()` for one."""
+
+    @abstractmethod
+    def check(self, dt: float, duration: float) -> None:
+        """**Raises:** `UserError` for a step that it cannot take."""
+
+    @abstractmethod
+    def window(self, dt: float) -> int:
+        """How many steps a neuron surely spikes no more than once in, 1 at least."""
+
+    @abstractmethod
+    def start(self, shape: tuple[int, ...], dtype: Any) -> Any:
+        """The state at rest."""
+
+    def places(self, method: str) -> tuple[float, ...]:
+        """Where within a step the current is looked up: 0 is its start, 1 its end."""
+        return (0.5,)
+
+    @abstractmethod
+    def stepper(self, dt: Array, method: str) -> tuple[Callable[[Any], Any], Step]:
+        """What is done to the first state, and what is done in every step. `dt` in seconds."""
+
+    @abstractmethod
+    def read(self, state: Any) -> dict[str, Array]:
+        """Every trace at the state's time."""
+
+    def spike(self, state: Any) -> Array | None:
+        """When the neuron fired, seconds from the start of its last step, NaN where it did not; None where spikes are upward
+        crossings of `level` by V."""
+        return None
+
+    @property
+    def level(self) -> Array:
+        """The voltage whose upward crossing is a spike, where `spike` is None."""
+        raise NotImplementedError

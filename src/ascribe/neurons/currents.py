@@ -1,0 +1,100 @@
+"""The input current, as it may be given: a number, one for each neuron, segments, or a function of time."""
+
+from typing import Any
+
+import numpy as np
+
+from ascribe.errors import UserError
+
+from .quantities import numbers
+
+LARGEST = 2**28
+"""Numbers of a table of currents, about a gigabyte in float32."""
+
+
+class Current:
+    """`constant`: an array that holds all the time, or None. `at(t)`: the current at times `(k,)`, as `(k, …)`.
+
+    **Raises:** `UserError` for what is none of them, and for currents that are not finite.
+    """
+
+    def __init__(self, given: Any, unit: str):
+        self.given, self.unit = given, unit
+        self.constant: np.ndarray | None = None
+        self.values: np.ndarray | None = None
+        if callable(given):
+            return
+        if (
+            isinstance(given, (list, tuple))
+            and given
+            and all(isinstance(part, tuple) and len(part) == 2 for part in given)
+        ):
+            lasting = numbers("the durations of segments", [part[0] for part in given], "seconds")
+            if np.any(lasting <= 0):
+                raise UserError(f"a segment (duration, current) lasts longer than 0 seconds; got {lasting.min():g}.")
+            self.ends = np.cumsum(lasting)
+            parts = [numbers("the current", part[1], unit) for part in given]
+            try:
+                self.values = np.stack(np.broadcast_arrays(*parts))
+            except ValueError:
+                raise UserError(
+                    f"all segments have currents for the same neurons; got shapes {', '.join(str(p.shape) for p in parts)}."
+                ) from None
+            return
+        self.constant = numbers("the current", given, unit)
+
+    @property
+    def length(self) -> float | None:
+        """Seconds of all segments; None for what has no end."""
+        return float(self.ends[-1]) if self.values is not None else None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the current at one time."""
+        if self.constant is not None:
+            return self.constant.shape
+        return self.at(np.zeros(1)).shape[1:]
+
+    def at(self, t: np.ndarray) -> np.ndarray:
+        """The current at each of the times, seconds; after the last segment 0."""
+        if self.constant is not None:
+            return np.broadcast_to(self.constant, (len(t), *self.constant.shape))
+        if self.values is not None:
+            place = np.searchsorted(self.ends * (1 - 1e-12), t, side="right")
+            padded = np.concatenate([self.values, np.zeros_like(self.values[:1])])
+            return padded[np.minimum(place, len(self.values))]
+        found = self._called(t)
+        if not np.all(np.isfinite(found)):
+            bad = t[~np.isfinite(found).reshape(len(t), -1).all(axis=1)][0]
+            raise UserError(
+                f"the current has to be finite, in {self.unit}; the function gave {self.given(bad)} at {bad:g} s."
+            )
+        return found
+
+    def _called(self, t: np.ndarray) -> np.ndarray:
+        try:
+            found = np.asarray(self.given(t), np.float64)
+            if found.shape == t.shape:
+                return found
+        except Exception:  # whatever a function of a number does with an array
+            pass
+        try:
+            return np.array([np.asarray(self.given(float(one)), np.float64) for one in t])
+        except Exception as error:
+            raise UserError(
+                "the current is a function of the time in seconds that returns a number, or one for each neuron; it failed "
+                f"with {type(error).__name__}: {error}."
+            ) from error
+
+    def table(self, steps: int, dt: float, places: tuple[float, ...]) -> np.ndarray:
+        """The current in every step, at `places` within it (0 its start, 1 its end): `(steps, places, …)`."""
+        numbers_of_it = steps * len(places) * int(np.prod(self.shape, dtype=np.int64))
+        if numbers_of_it > LARGEST:
+            raise UserError(
+                f"a current of {numbers_of_it:,} numbers does not fit into memory: take a larger dt, or fewer neurons."
+            )
+        if self.values is not None:  # what jumps at the edge of a step is what it is inside
+            places = tuple(min(max(place, 1e-6), 1 - 1e-6) for place in places)
+        t = (np.arange(steps)[:, None] + np.array(places)[None, :]) * dt
+        found = self.at(t.ravel())
+        return found.reshape(steps, len(places), *found.shape[1:])

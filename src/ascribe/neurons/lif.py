@@ -1,0 +1,163 @@
+"""The leaky integrate-and-fire neuron: below its threshold a leaky capacitor, at it a spike, then silence for τ_ref.
+
+    τ_m dV/dt = V_in − (V − V_L), V_in = R J_in, for V < V_th        τ_m dv/dt = v_in − v, for v < 1
+
+The second is the first in v = (V − V_L) / (V_th − V_L). When v reaches 1 there is a spike; v is 0 for τ_ref, then starts
+again.
+
+Source: "Neural networks" (course notes), section 1.4.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ascribe.errors import UserError
+from ascribe.types import Array, Callable
+
+from .base import AbstractModel, Step
+from .quantities import leaf, numbers, positive, seconds
+
+
+class State(NamedTuple):
+    """`gap`: 1 − v, which stays precise where it matters, near the threshold; `wait`: what remains of the refractory
+    period, seconds; `spike`: when within its last step the neuron fired, seconds, NaN if it did not."""
+
+    gap: Array
+    wait: Array
+    spike: Array
+
+
+class LIF(AbstractModel):
+    """`tau_m`: τ_m, `tau_ref`: τ_ref, seconds; `V_L`: the potential at rest, `V_th`: the threshold; `R`: the resistance.
+
+    With V_L = 0, V_th = 1 and R = 1, the default, it is the normalized form, and the input current is v_in. Any parameter
+    may be an array: then it stands for as many neurons.
+
+    **Raises:** `UserError` for times that are not positive or above a second, a threshold that is not above V_L, and R ≤ 0.
+    """
+
+    tau_m: Array
+    tau_ref: Array
+    V_L: Array
+    V_th: Array
+    R: Array
+
+    input_unit = "v_in"
+    voltage_unit = "v"
+    traces = ("V",)
+    methods = ("exact",)
+    default_step = 1e-4
+
+    def __init__(self, tau_m: Any = 0.02, tau_ref: Any = 0.002, *, V_L: Any = 0.0, V_th: Any = 1.0, R: Any = 1.0):
+        self.tau_m, self.tau_ref = leaf(seconds("tau_m", tau_m)), leaf(seconds("tau_ref", tau_ref))
+        rest, threshold = numbers("V_L", V_L, "the unit of V"), numbers("V_th", V_th, "the unit of V")
+        if not np.all(threshold > rest):
+            raise UserError(f"the threshold V_th is above the resting potential V_L; got {threshold} and {rest}.")
+        self.V_L, self.V_th, self.R = leaf(rest), leaf(threshold), leaf(positive("R", R, "V per unit of the current"))
+
+    @classmethod
+    def membrane(cls, C: Any, g_L: Any, V_L: Any, V_th: Any, tau_ref: Any) -> "LIF":
+        """C dV/dt = J_in − g_L (V − V_L) in units that fit: with R = 1 / g_L, τ_m = R C. As for the Hodgkin–Huxley model, C
+        in µF/cm², g_L in mS/cm², V in mV and J_in in µA/cm², so that C / g_L is in ms."""
+        resistance = 1.0 / positive("g_L", g_L, "mS/cm²")
+        return cls(positive("C", C, "µF/cm²") * resistance / 1000.0, tau_ref, V_L=V_L, V_th=V_th, R=resistance)
+
+    def drive(self, J: Any) -> Array:
+        """v_in = R J_in / (V_th − V_L)."""
+        return self.R * J / (self.V_th - self.V_L)
+
+    # Closed forms, for a constant input. In float64 whatever JAX's precision is.
+
+    def subthreshold(self, t: Any, v_in: Any) -> np.ndarray:
+        """v(t) = v_in (1 − e^{−t/τ_m}): what solves τ_m dv/dt = v_in − v, v(0) = 0, if nothing happens at the threshold."""
+        return -numbers("v_in", v_in, "thresholds") * np.expm1(-numbers("t", t, "seconds") / self._times[0])
+
+    def first_spike(self, v_in: Any) -> np.ndarray:
+        """−τ_m ln(1 − 1/v_in), seconds: how long v takes from 0 to 1; infinite for v_in ≤ 1."""
+        v_in = numbers("v_in", v_in, "thresholds")
+        above = np.where(v_in > 1.0, v_in, 2.0)
+        return np.where(v_in > 1.0, -self._times[0] * np.log1p(-1.0 / above), np.inf)[()]
+
+    def voltage(self, t: Any, v_in: Any) -> np.ndarray:
+        """v at the times t ≥ 0 under the constant input v_in, from v(0) = 0, spikes and refractory periods included."""
+        t, rise = numbers("t", t, "seconds"), self.first_spike(v_in)
+        period = np.where(np.isfinite(rise), rise + self._times[1], 1.0)
+        phase = np.where(np.isfinite(rise), np.mod(t, period), t)
+        return np.where(phase < rise, self.subthreshold(phase, v_in), 0.0)[()]
+
+    def rate(self, v_in: Any) -> np.ndarray:
+        """G(v_in) = 1 / (τ_ref − τ_m ln(1 − 1/v_in)) for v_in > 1, else 0, Hz: the tuning curve."""
+        return 1.0 / (self._times[1] + self.first_spike(v_in))
+
+    def inverse_rate(self, rate: Any) -> np.ndarray:
+        """The v_in with G(v_in) = `rate`: 1 / (1 − e^{−(1/rate − τ_ref)/τ_m}); 1, the largest input without spikes, for 0.
+
+        **Raises:** `UserError` for a rate below 0 or not below 1/τ_ref.
+        """
+        rate = numbers("the rate", rate, "Hz")
+        tau_m, tau_ref = self._times
+        if np.any(rate < 0) or np.any(rate * tau_ref >= 1):
+            raise UserError(f"a rate is at least 0 and below 1/τ_ref = {float(np.max(1 / tau_ref)):g} Hz; got {rate}.")
+        interval = 1.0 / np.where(rate > 0, rate, 1.0)
+        return np.where(rate > 0, -1.0 / np.expm1((tau_ref - interval) / tau_m), 1.0)[()]
+
+    @property
+    def _times(self) -> tuple[np.ndarray, np.ndarray]:
+        """τ_m and τ_ref as they were meant: a float32 of 0.02 is read as 0.02."""
+        return exactly(self.tau_m), exactly(self.tau_ref)
+
+    # For `simulate`
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return jnp.broadcast_shapes(*(jnp.shape(p) for p in jax.tree.leaves(self)))
+
+    def check(self, dt: float, duration: float) -> None:
+        shortest = float(np.min(self._times[1]))
+        if dt > shortest * (1 + 1e-6):
+            raise UserError(
+                f"dt={dt:g} s is longer than the refractory period of {shortest:g} s, so that a neuron could fire twice in a "
+                f"step: take dt ≤ {shortest:g}{f' (did you mean {dt / 1000:g}?)' if dt >= 0.01 else ''}."
+            )
+
+    def window(self, dt: float) -> int:
+        return max(1, int(float(np.min(self._times[1])) / dt * (1 + 1e-6)))
+
+    def start(self, shape: tuple[int, ...], dtype: Any) -> State:
+        return State(jnp.ones(shape, dtype), jnp.zeros(shape, dtype), jnp.full(shape, jnp.nan, dtype))
+
+    def stepper(self, dt: Array, method: str) -> tuple[Callable[[Any], Any], Step]:
+        """Exact for an input that is constant within the step, dt ≤ τ_ref.
+
+        With a = v_in − 1, the gap g = 1 − v obeys g + a = (g₀ + a) e^{−t/τ_m}, so that the spike is at τ_m ln(1 + g₀/a).
+        The step in which a refractory period ends is shorter by what remained of it.
+        """
+
+        def step(state: State, J: Any) -> State:
+            a = self.drive(J[0]) - 1.0
+            free = jnp.clip(dt - state.wait, 0.0, dt)
+            end = state.gap + (state.gap + a) * jnp.expm1(-free / self.tau_m)
+            fires = (end <= 0.0) & (a > 0.0) & (free > 0.0)
+            rise = self.tau_m * jnp.log1p(state.gap / jnp.where(fires, a, 1.0))
+            spike = dt - free + jnp.clip(rise, 0.0, free)
+            wait = jnp.where(fires, self.tau_ref - (dt - spike), jnp.maximum(state.wait - dt, 0.0))
+            return State(jnp.where(fires, 1.0, end), wait, jnp.where(fires, spike, jnp.nan))
+
+        return lambda state: state, step
+
+    def read(self, state: State) -> dict[str, Array]:
+        return {"V": self.V_L + (self.V_th - self.V_L) * (1.0 - state.gap)}
+
+    def spike(self, state: State) -> Array:
+        return state.spike
+
+
+def exactly(value: Array) -> np.ndarray:
+    """The shortest decimal number that a float32 stands for, as a float64; a float64 as it is."""
+    array = np.asarray(value)
+    if array.dtype == np.float64:
+        return array
+    return np.array([float(str(x)) for x in array.ravel()], np.float64).reshape(array.shape)

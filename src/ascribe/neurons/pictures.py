@@ -1,0 +1,279 @@
+"""The pictures of the wing, as Altair charts: traces, gates, tuning curves, filters, rasters."""
+
+import io
+import secrets
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import numpy as np
+
+from ascribe.errors import UserError
+from ascribe.report.inline import inline
+from ascribe.report.theme import GRAY, INK, many_colors, themed
+
+from .filters import PostSynapticFilter
+from .hodgkin_huxley import HodgkinHuxley
+from .recording import Recording
+from .spikes import SpikeTrain
+from .tuning import TuningCurve
+
+WIDTH = 640
+POINTS = 3000
+"""More samples than this are drawn as the least and the largest of each of half as many groups: no peak is lost."""
+
+BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#882255"
+ROWS = 200
+"""Neurons that a raster shows, at most."""
+
+
+def traces(recording: Recording, neuron: int = 0) -> Any:
+    """V with a tick for each spike, the gates or the synaptic current where they were recorded, and the input, over
+    time."""
+    count = max(1, recording.spikes.size)
+    if not 0 <= neuron < count:
+        raise UserError(f"neurons are numbered from 0 to {count - 1}; got {neuron}.")
+    model, panels = recording.model, []
+    one = lambda values: _one(values, recording.shape, neuron)
+    if "V" in recording.traces:
+        panels.append(_voltage(recording, one(recording.V), neuron))
+    gates = [name for name in ("n", "m", "h") if name in recording.traces]
+    if gates:
+        panels.append(
+            _several(recording.t, {name: one(recording[name]) for name in gates}, "open fraction", [0, 1], labels=False)
+        )
+    if "s" in recording.traces:
+        panels.append(_line(recording.t, one(recording["s"]), ["synaptic", "current (v_in)"], GREEN, 90))
+    panels.append(_line(recording.t, one(recording.current), ["input", f"({model.input_unit})"], GRAY, 70, last=True))
+    rate = float(np.ravel(recording.rates())[neuron])
+    which = f"neuron {neuron} of {count}, " if count > 1 else ""
+    spikes = len(recording.spikes.of(neuron))
+    ending = f", {rate:.4g} Hz at the end" if rate else ""
+    chart = alt.vconcat(*panels, spacing=8).resolve_scale(x="shared")
+    return themed(
+        chart, _title(model), f"{which}{spikes} spike{'s' * (spikes != 1)} in {recording.duration:g} s{ending}"
+    )
+
+
+def phase_plane(recording: Recording, first: str = "n", second: str = "h", neuron: int = 0) -> Any:
+    """One trace against another: the path of a Hodgkin–Huxley neuron through its gates, colored by V."""
+    one = lambda name: _one(recording[name], recording.shape, neuron)
+    rows = {"x": one(first), "y": one(second), "V": one("V"), "t": recording.t}
+    line = alt.Chart(inline(rows)).encode(
+        x=alt.X("x:Q", title=_gate(first), scale=alt.Scale(zero=False)),
+        y=alt.Y("y:Q", title=_gate(second), scale=alt.Scale(zero=False)),
+        order="t:Q",
+    )
+    chart = alt.layer(
+        line.mark_line(color="#c9ced6", strokeWidth=1),
+        line.mark_point(filled=True, size=14, opacity=0.9).encode(
+            color=alt.Color("V:Q", title=f"V ({recording.model.voltage_unit})", scale=alt.Scale(scheme="blueorange"))
+        ),
+    ).properties(width=380, height=340)
+    return themed(
+        chart, f"{_title(recording.model)}: phase plane", f"{second} against {first}, {recording.duration:g} s"
+    )
+
+
+def tuning(curve: TuningCurve) -> Any:
+    """The simulated rates as points, on the closed form where there is one."""
+    unit = curve.model.input_unit
+    rows = {"current": curve.currents, "rate": curve.rates}
+    x = alt.X("current:Q", title=f"constant input ({unit})", scale=alt.Scale(zero=False, nice=False))
+    layers = []
+    if curve.analytic is not None:
+        order = np.argsort(curve.currents)
+        line = {"current": curve.currents[order], "rate": curve.analytic[order], "kind": ["closed form G"] * len(order)}
+        layers.append(
+            alt.Chart(inline(line))
+            .mark_line(strokeWidth=2, color=BLUE)
+            .encode(x=x, y=alt.Y("rate:Q", title="rate (Hz)"))
+        )
+        points = alt.Chart(inline(rows)).mark_point(size=42, color=RED, strokeWidth=1.8, opacity=1.0)
+        subtitle = "points: simulated; line: 1 / (τ_ref − τ_m ln(1 − 1/v_in))"
+    else:
+        layers.append(alt.Chart(inline(rows)).mark_line(strokeWidth=1.5, color=BLUE).encode(x=x, y="rate:Q"))
+        points = alt.Chart(inline(rows)).mark_point(filled=True, size=28, color=BLUE, opacity=1.0)
+        subtitle = "1 / the last interspike interval, from rest"
+    layers.append(points.encode(x=x, y=alt.Y("rate:Q", title="rate (Hz)")))
+    chart = alt.layer(*layers).properties(width=520, height=320)
+    return themed(chart, f"{_title(curve.model)}: tuning curve", subtitle)
+
+
+def filters(kinds: list[PostSynapticFilter], until: float | None = None) -> Any:
+    """h(t) of each, the area under each being 1."""
+    end = until or 1.2 * max(f.tau_s * (f.order + 4) for f in kinds)
+    t = np.linspace(-0.05 * end, end, 600)
+    names = [f"n = {f.order}, τ_s = {1000 * f.tau_s:g} ms" for f in kinds]
+    columns = {name: f.impulse_response(t) for name, f in zip(names, kinds, strict=True)}
+    return themed(
+        _several(t, columns, "h(t) (1/s)", None, height=280),
+        "Post-synaptic currents",
+        "what one spike at t = 0 injects; the area under each is 1",
+    )
+
+
+def filtered(spikes: SpikeTrain, kind: PostSynapticFilter, neuron: int = 0, dt: float = 2e-4) -> Any:
+    """A spike train, one h for each spike, and their sum."""
+    times = spikes.of(neuron)
+    one = SpikeTrain(times, duration=spikes.duration)
+    total = kind.filter(one, dt)[:, 0]
+    t = np.arange(len(total)) * dt
+    each = {"t": [], "y": [], "spike": []}
+    for number, arrival in enumerate(times):
+        after = t[t >= arrival]
+        each["t"] += list(after)
+        each["y"] += list(kind.impulse_response(after - arrival))
+        each["spike"] += [str(number)] * len(after)
+    x, time = (_time(np.array([0.0, spikes.duration]), labels=labels) for labels in (False, True))
+    ticks = (
+        alt.Chart(inline({"t": times}))
+        .mark_tick(color=INK, thickness=1.5, size=24, orient="vertical")
+        .encode(x=x)
+        .properties(width=WIDTH, height=34)
+    )
+    y = alt.Y("y:Q", title="current (1/s)")
+    sums = alt.layer(
+        alt.Chart(inline(each)).mark_line(color=GRAY, strokeWidth=1, opacity=0.7).encode(x=time, y=y, detail="spike:N"),
+        alt.Chart(inline({"t": t, "y": total})).mark_line(color=BLUE, strokeWidth=2).encode(x=time, y=y),
+    ).properties(width=WIDTH, height=220)
+    return themed(
+        alt.vconcat(ticks, sums, spacing=4),
+        "A spike train, filtered",
+        f"gray: one post-synaptic current for each of {len(times)} spikes; blue: their sum (n = {kind.order}, "
+        f"τ_s = {1000 * kind.tau_s:g} ms)",
+    )
+
+
+def raster(spikes: SpikeTrain, bins: int = 100) -> Any:
+    """A mark for each spike, a row for each neuron, the mean rate over time below."""
+    shown = min(spikes.size, ROWS)
+    inside = spikes.neurons < shown
+    x, time = (_time(np.array([0.0, spikes.duration]), labels=labels) for labels in (False, True))
+    marks = (
+        alt.Chart(inline({"t": spikes.times[inside], "neuron": spikes.neurons[inside]}))
+        .mark_tick(color=INK, thickness=1.2, size=max(2.0, 300 / shown - 1), orient="vertical")
+        .encode(x=x, y=alt.Y("neuron:Q", title="neuron", scale=alt.Scale(domain=[shown - 0.5, -0.5], nice=False)))
+        .properties(width=WIDTH, height=300)
+    )
+    width = spikes.duration / bins
+    counts = np.histogram(spikes.times, bins, (0.0, spikes.duration))[0]
+    rows = {"t": (np.arange(bins) + 0.5) * width, "rate": counts / (width * spikes.size)}
+    rates = (
+        alt.Chart(inline(rows))
+        .mark_area(color=BLUE, opacity=0.35, line={"color": BLUE, "strokeWidth": 1.5}, interpolate="step")
+        .encode(x=time, y=alt.Y("rate:Q", title="mean rate (Hz)"))
+        .properties(width=WIDTH, height=90)
+    )
+    some = f"the first {shown} of " if shown < spikes.size else ""
+    return themed(
+        alt.vconcat(marks, rates, spacing=6),
+        "Who fires when",
+        f"{some}{spikes.size} neurons, {len(spikes)} spikes, {len(spikes) / spikes.duration / spikes.size:.3g} Hz on average",
+    )
+
+
+def save(chart: Any, path: str | Path) -> Path:
+    """Writes a PNG (two pixels a unit) or SVG file, whole or not at all.
+
+    **Raises:** `UserError` for another ending, and where it cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in (".png", ".svg"):
+        raise UserError(f"a picture is saved as .png or .svg; got {path.name!r}.")
+    buffer: Any = io.BytesIO() if path.suffix == ".png" else io.StringIO()
+    with alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None):
+        chart.save(buffer, format=path.suffix[1:], scale_factor=2 if path.suffix == ".png" else 1)
+    data = buffer.getvalue()
+    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    try:
+        part.write_bytes(data if isinstance(data, bytes) else data.encode("utf-8"))
+        part.replace(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from None
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _title(model: Any) -> str:
+    names = {"HodgkinHuxley": "Hodgkin–Huxley neuron", "LIF": "Leaky integrate-and-fire neuron"}
+    return names.get(type(model).__name__, "Network of spiking neurons")
+
+
+def _gate(name: str) -> str:
+    what = {"n": "potassium activation n", "m": "sodium activation m", "h": "sodium inactivation h"}
+    return what.get(name, name)
+
+
+def _one(values: np.ndarray, shape: tuple[int, ...], neuron: int) -> np.ndarray:
+    """One neuron's row of values over time."""
+    missing = (1,) * (len(shape) - values.ndim + 1)
+    full = np.broadcast_to(values.reshape(len(values), *missing, *values.shape[1:]), (len(values), *shape))
+    return full.reshape(len(values), -1)[:, neuron]
+
+
+def _thinned(t: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    size = -(-len(t) * 2 // POINTS)
+    if size < 3:
+        return t, values
+    keep = []
+    for start in range(0, len(t), size):
+        part = values[start : start + size]
+        keep += sorted({start + int(np.argmin(part)), start + int(np.argmax(part))})
+    chosen = sorted({0, *keep, len(t) - 1})
+    return t[chosen], values[chosen]
+
+
+def _time(t: np.ndarray, *, labels: bool = True) -> Any:
+    domain = alt.Scale(domain=[float(t[0]), float(t[-1])], nice=False)
+    axis = alt.Axis(tickCount=10) if labels else alt.Axis(tickCount=10, labels=False)
+    return alt.X("t:Q", title="time (s)" if labels else None, scale=domain, axis=axis)
+
+
+def _line(t: np.ndarray, values: np.ndarray, title: Any, color: str, height: int, *, last: bool = False) -> Any:
+    at, drawn = _thinned(t, values)
+    mark = alt.Chart(inline({"t": at, "y": drawn})).mark_line(
+        color=color, strokeWidth=1.5, interpolate="step-after" if last else "linear"
+    )
+    return mark.encode(x=_time(t, labels=last), y=alt.Y("y:Q", title=title)).properties(width=WIDTH, height=height)
+
+
+def _several(
+    t: np.ndarray, columns: dict[str, np.ndarray], title: str, domain: Any, *, height: int = 110, labels: bool = True
+) -> Any:
+    rows: dict[str, list[Any]] = {"t": [], "y": [], "kind": []}
+    for name, values in columns.items():
+        at, drawn = _thinned(t, values)
+        for key, cells in zip(rows, (at, drawn, [name] * len(at)), strict=True):
+            rows[key] += list(cells)
+    colors = [BLUE, RED, GREEN, *many_colors(12)[6:]][: len(columns)]
+    scale, legend = alt.Scale(domain=list(columns), range=colors), alt.Legend(orient="bottom")
+    color = alt.Color("kind:N", title=None, sort=None, scale=scale, legend=legend)
+    y = alt.Y("y:Q", title=title, scale=alt.Scale(domain=domain) if domain else alt.Undefined)
+    lines = alt.Chart(inline(rows)).mark_line(strokeWidth=1.5).encode(x=_time(t, labels=labels), y=y, color=color)
+    return lines.properties(width=WIDTH, height=height)
+
+
+def _voltage(recording: Recording, V: np.ndarray, neuron: int) -> Any:
+    model = recording.model
+    line = _line(recording.t, V, f"V ({model.voltage_unit})", INK, 200)
+    times = recording.spikes.of(neuron)
+    if not len(times):
+        return line
+    finite = V[np.isfinite(V)]
+    low, high = float(finite.min()), float(finite.max())
+    if isinstance(model, HodgkinHuxley):  # ticks above the spikes
+        place, tall = high + 0.08 * (high - low), 0.05 * (high - low)
+    else:  # the spike itself, which the model leaves out, from the threshold up
+        top = model.V_th if hasattr(model, "V_th") else model.neurons.V_th
+        threshold = float(np.broadcast_to(np.asarray(top), recording.shape).ravel()[neuron])
+        rest = float(np.min(low))
+        place, tall = threshold, 0.35 * (threshold - rest)
+    rows = {"t": times, "y": np.full(len(times), place), "y2": np.full(len(times), place + tall)}
+    ticks = (
+        alt.Chart(inline(rows))
+        .mark_rule(color=RED, strokeWidth=1.5)
+        .encode(x=_time(recording.t, labels=False), y="y:Q", y2="y2:Q")
+    )
+    return alt.layer(line, ticks).properties(width=WIDTH, height=200)

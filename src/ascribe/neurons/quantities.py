@@ -1,0 +1,52 @@
+"""Checks of what a user gives: plain numbers in stated units. Each guesses the likely mistake."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ascribe.errors import UserError
+from ascribe.types import Array
+
+LONGEST = 1.0
+"""Seconds. A time constant or a step beyond it was meant in milliseconds."""
+
+
+def numbers(name: str, value: Any, unit: str) -> np.ndarray:
+    """The value as an array of finite numbers.
+
+    **Raises:** `UserError` for anything else.
+    """
+    try:
+        array = np.asarray(value, np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f"{name} is a number or an array of numbers, in {unit}; got {value!r}.") from None
+    if not np.all(np.isfinite(array)):
+        raise UserError(f"{name} has to be finite, in {unit}; got {_shown(array)}.")
+    return array
+
+
+def positive(name: str, value: Any, unit: str) -> np.ndarray:
+    """As `numbers`, and above 0."""
+    array = numbers(name, value, unit)
+    if not np.all(array > 0):
+        raise UserError(f"{name} has to be above 0, in {unit}; got {_shown(array)}.")
+    return array
+
+
+def seconds(name: str, value: Any) -> np.ndarray:
+    """As `positive`; beyond a second it is taken for milliseconds, and refused."""
+    array = positive(name, value, "seconds")
+    if np.any(array > LONGEST):
+        raise UserError(f"{name}={_shown(array)} is in seconds; did you mean {np.max(array) / 1000:g}?")
+    return array
+
+
+def leaf(array: np.ndarray) -> Array:
+    """A parameter as an array leaf in JAX's default precision, so that a new value compiles nothing."""
+    return jnp.asarray(array, jax.dtypes.canonicalize_dtype(np.float64))
+
+
+def _shown(array: np.ndarray) -> str:
+    return f"{float(array):g}" if array.ndim == 0 else np.array2string(array, threshold=6)
