@@ -66,7 +66,7 @@ def test_command_runs(command, capsys):
     arguments = shlex.split(command)[1:]
     if arguments[0] == "compare":
         arguments += SMALL
-        if arguments[1] == "moons" and "--rules" not in arguments:
+        if "--rules" not in arguments:
             arguments += ["--rules", "backprop,feedback-alignment"]  # all rules: the main job's own test
     if arguments[0] == "discover":
         arguments += DISCOVERY

@@ -1,6 +1,7 @@
 """Networks from the graph: algorithms 1 and 2, optimizers against Optax, and what they learn."""
 
 import io
+import os
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +28,13 @@ from ascribe.autodiff import (
     train,
 )
 from ascribe.errors import UserError
+
+
+def real_data(test):
+    """Marks a test that reads MNIST: skipped where the folder is not named."""
+    missing = pytest.mark.skipif(not os.environ.get("ASCRIBE_DATA"), reason="ASCRIBE_DATA is not set: no MNIST")
+    return pytest.mark.data(missing(test))
+
 
 XOR = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([[0.0], [1.0], [1.0], [0.0]])
 
@@ -69,7 +77,7 @@ def test_a_regression_is_learned():
     assert np.sqrt(np.mean((network(x).value - np.sin(x)) ** 2)) < 0.05
 
 
-@pytest.mark.data
+@real_data
 @pytest.mark.slow
 def test_mnist_is_learned():
     data = datasets.load("mnist", seed=0)
@@ -82,7 +90,7 @@ def test_mnist_is_learned():
     assert accuracy(network, flat(data.test), data.test.targets) >= 0.97
 
 
-@pytest.mark.data
+@real_data
 def test_the_gradients_of_a_batch_of_mnist_are_the_tape_s_and_those_of_jax():
     data, rule = datasets.load("mnist", seed=0), ascribe.rules.Backpropagation()
     x = data.train.inputs[:128].reshape(128, -1).astype(np.float64)

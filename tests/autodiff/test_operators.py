@@ -8,6 +8,7 @@ import pytest
 
 from ascribe import autodiff as ad
 from ascribe.autodiff import OPERATORS, Var, gradients, hessian_vector_product
+from ascribe.errors import UserError
 
 POSITIVE, NEAR_ONE = {"exp", "sqrt", "log"}, {"power"}
 
@@ -166,7 +167,7 @@ LOSSES = {
 
 
 def test_the_tables_here_have_every_operator():
-    assert {*UNARY, *BINARY, *REDUCTIONS, *SHAPED, *LOSSES, "matmul"} == set(OPERATORS) == set(ad.DERIVATIVES)
+    assert {*UNARY, *BINARY, *REDUCTIONS, *SHAPED, *LOSSES, "matmul", "affine"} == set(OPERATORS) == set(ad.DERIVATIVES)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -222,6 +223,15 @@ def test_a_maximum_of_equals_shares_its_derivative():
 @pytest.mark.parametrize("shapes", MATMUL, ids=str)
 def test_matrix_products(shapes):
     compare(lambda a, b: a @ b, jnp.matmul, draw(shapes[0], 1), draw(shapes[1], 2))
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 3), (2, 5, 3)], ids=str)
+def test_the_affine_operator(shape):
+    x, w, b = draw(shape, 1), draw((3, 4), 2), draw((4,), 3)
+    compare(ad.affine, lambda x, w, b: jnp.add(*jnp.broadcast_arrays(x @ w, b)), x, w, b)
+    np.testing.assert_allclose(ad.affine(x, w.astype(np.float32), b), x @ w + b, rtol=1e-5)
+    with pytest.raises(UserError, match=r"W of \(inputs, outputs\) and b of \(outputs,\); got"):
+        ad.affine(x, w, draw((3,), 3))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from .losses import logistic_cross_entropy as logistic_cross_entropy
 from .losses import softmax_cross_entropy as softmax_cross_entropy
 from .losses import squared_error as squared_error
 from .operators import absolute as absolute
+from .operators import affine as affine
 from .operators import arctan as arctan
 from .operators import concatenate as concatenate
 from .operators import cos as cos

@@ -122,6 +122,11 @@ DERIVATIVES: dict[str, tuple[Rule | None, ...] | Rule] = {
     ),
     "negative": (lambda s, y, x: -s,),
     "matmul": (_matmul_left, _matmul_right),
+    "affine": (
+        lambda s, y, x, W, b: _matmul_left(s, y, x, W),
+        lambda s, y, x, W, b: _matmul_right(s, y, x, W),
+        lambda s, y, x, W, b: fit(s, shape_of(b)),
+    ),
     "exp": (lambda s, y, x: s * y,),
     "log": (lambda s, y, x: s / x,),
     "sin": (lambda s, y, x: s * cos(x),),

@@ -14,6 +14,7 @@ import numpy as np
 
 from ascribe.errors import UserError
 
+from .operators import affine
 from .variable import Value, Var
 
 
@@ -40,8 +41,7 @@ class Dense:
         return [self.weights, *([] if self.bias is None else [self.bias])]
 
     def __call__(self, x: Any) -> Var:
-        z = x @ self.weights
-        return z if self.bias is None else z + self.bias
+        return x @ self.weights if self.bias is None else affine(x, self.weights, self.bias)
 
 
 class Network:

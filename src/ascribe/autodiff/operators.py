@@ -32,6 +32,25 @@ power = _elementwise("power", lambda x, y: np.power(x, y if np.ndim(y) else floa
 negative = _elementwise("negative", operator.neg, "−")
 matmul = Operator("matmul", np.matmul, symbol="@")
 
+
+def _affine(x: Value, W: Value, b: Value) -> Value:
+    z = np.matmul(x, W)
+    return np.add(z, b, out=z) if np.result_type(z, b) == z.dtype else z + b
+
+
+_dense = Operator("affine", _affine)
+
+
+def affine(x: Any, W: Any, b: Any) -> Any:
+    """x W + b for rows x, `(…, inputs)`, W of `(inputs, outputs)` and b of `(outputs,)`: one operator, since a sum of its own
+    would write every number of a layer once more."""
+    if len(shape_of(W)) != 2 or shape_of(b) != shape_of(W)[1:]:
+        raise UserError(
+            f"affine takes W of (inputs, outputs) and b of (outputs,); got the shapes {shape_of(W)} and {shape_of(b)}."
+        )
+    return _dense(x, W, b)
+
+
 # Functions of one number
 
 exp = _elementwise("exp", np.exp)

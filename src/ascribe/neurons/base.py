@@ -7,8 +7,9 @@ import equinox as eqx
 
 from ascribe.types import Array, Callable
 
-Step = Callable[[Any, tuple[Array, ...]], Any]
-"""(state, currents) → the state a step later; the currents are those at `places` within the step."""
+Step = Callable[[Any, tuple[Array, ...], Array], Any]
+"""(state, currents, number) → the state a step later. The currents are those at `places` within the step, and the number is
+that of the step in its chunk (see `simulate`), from 0."""
 
 
 class AbstractModel(eqx.Module):
@@ -19,7 +20,6 @@ class AbstractModel(eqx.Module):
     """
 
     input_unit: ClassVar[str]
-    voltage_unit: ClassVar[str]
     traces: ClassVar[tuple[str, ...]]
     methods: ClassVar[tuple[str, ...]]
     default_step: ClassVar[float]
@@ -28,6 +28,11 @@ class AbstractModel(eqx.Module):
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
         """Of the neurons that the parameters stand for, `()` for one."""
+
+    @property
+    def voltage_title(self) -> str:
+        """What stands at an axis of voltages."""
+        return "V (mV)"
 
     @abstractmethod
     def check(self, dt: float, duration: float) -> None:
@@ -38,8 +43,8 @@ class AbstractModel(eqx.Module):
         """How many steps a neuron surely spikes no more than once in, 1 at least."""
 
     @abstractmethod
-    def start(self, shape: tuple[int, ...], dtype: Any) -> Any:
-        """The state at rest."""
+    def start(self, shape: tuple[int, ...], dtype: Any, V: Any = None) -> Any:
+        """The state at rest, or at the voltages V."""
 
     def places(self, method: str) -> tuple[float, ...]:
         """Where within a step the current is looked up: 0 is its start, 1 its end."""
@@ -54,9 +59,13 @@ class AbstractModel(eqx.Module):
         """Every trace at the state's time."""
 
     def spike(self, state: Any) -> Array | None:
-        """When the neuron fired, seconds from the start of its last step, NaN where it did not; None where spikes are upward
-        crossings of `level` by V."""
+        """When in this chunk each neuron fired, in steps, NaN where it did not; None where spikes are upward crossings of
+        `level` by V."""
         return None
+
+    def next_chunk(self, state: Any, steps: int, dt: Array) -> Any:
+        """The state at the start of a chunk, from that at the end of the one before it, of so many steps."""
+        return state
 
     @property
     def level(self) -> Array:

@@ -56,11 +56,12 @@ class Current:
         return self.at(np.zeros(1)).shape[1:]
 
     def at(self, t: np.ndarray) -> np.ndarray:
-        """The current at each of the times, seconds; after the last segment 0."""
+        """The current at each of the times, seconds; after the last segment 0 (at its very end, still its own)."""
         if self.constant is not None:
             return np.broadcast_to(self.constant, (len(t), *self.constant.shape))
         if self.values is not None:
-            place = np.searchsorted(self.ends * (1 - 1e-12), t, side="right")
+            edges = np.append(self.ends[:-1] * (1 - 1e-12), self.ends[-1] * (1 + 1e-12))
+            place = np.searchsorted(edges, t, side="right")
             padded = np.concatenate([self.values, np.zeros_like(self.values[:1])])
             return padded[np.minimum(place, len(self.values))]
         found = self._called(t)

@@ -14,7 +14,7 @@ from scipy.signal import lfilter
 
 from ascribe.errors import UserError
 
-from .quantities import numbers, positive, seconds
+from .quantities import Numbers, numbers, positive, seconds
 from .spikes import SpikeTrain
 
 HIGHEST = 12
@@ -27,8 +27,8 @@ class PostSynapticFilter:
     **Raises:** `UserError` for a τ_s that is not between 0 and 1 s, or an order that is no whole number from 0 to 12.
     """
 
-    tau_s: float = 0.005
-    order: int = 0
+    tau_s: Any = 0.005
+    order: Any = 0
 
     def __post_init__(self) -> None:
         if np.ndim(self.tau_s):
@@ -37,7 +37,7 @@ class PostSynapticFilter:
         if isinstance(self.order, bool) or not isinstance(self.order, int) or not 0 <= self.order <= HIGHEST:
             raise UserError(f"`order` is a whole number from 0 to {HIGHEST}; got {self.order!r}.")
 
-    def impulse_response(self, t: Any) -> np.ndarray:
+    def impulse_response(self, t: Any) -> Numbers:
         """h(t), per second; 0 for t < 0."""
         t = numbers("t", t, "seconds")
         u = np.maximum(t, 0.0) / self.tau_s

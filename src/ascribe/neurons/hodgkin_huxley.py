@@ -7,6 +7,7 @@ Source: "Neural networks" (course notes), section 1.3, which shows no values; th
 squid axon at 6.3 °C (Hodgkin & Huxley 1952, in the modern sign convention).
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -26,12 +27,18 @@ THRESHOLD = -20.0
 COARSEST, WINDOW = 2.5e-4, 5e-4
 """Seconds: the largest step; and what passes between two spikes, at least."""
 
+STEEPEST = 2.1
+"""Of e^{−V/720}, so that float32 holds what is made of its powers. It is reached 534 mV below rest, where every gate is
+shut or open."""
+
 MILLISECONDS = 1000.0
 """In a second. The rates α and β are written per millisecond."""
 
-SERIES = (1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160)
-NEAR = 0.3
-"""Where x / (1 − exp(−x)) is computed by its series at 0, where it is 0 / 0: to 1e-12 at the ends."""
+SERIES = tuple(
+    B / math.factorial(2 * k + 2) for k, B in enumerate((1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6))
+)
+NEAR = 0.6
+"""x / (1 − e^{−x}) = 1 + x/2 + Σ_k B_2k x^{2k} / (2k)!, with Bernoulli's numbers B; for |x| below `NEAR` to 1e-16."""
 
 
 class State(NamedTuple):
@@ -73,7 +80,6 @@ class HodgkinHuxley(AbstractModel):
     threshold: Array
 
     input_unit = "µA/cm²"
-    voltage_unit = "mV"
     traces = ("V", "n", "m", "h")
     methods = tuple(INTEGRATORS)
     default_step = 1e-5
@@ -116,22 +122,33 @@ class HodgkinHuxley(AbstractModel):
 
     # The channels
 
-    def rates(self, V: Array) -> tuple[Gates, Gates]:
-        """α and β of every gate, per millisecond, `(…)` as V.
+    def fractions(self, V: Array) -> Gates:
+        """(A, B, D) of every gate with α = A / D and β = B / D, per millisecond, `(…)` as V: without a division.
 
-        In V above −65 mV (and `V_shift`) they are exponentials of −V/80, −V/20, −V/10 (powers of one another) and −V/18:
-        two exponentials for six rates.
+        In mV above −65 (and `V_shift`) the exponentials of the rates are those of −V/80, −V/20, −V/18 and −V/10, the 9th,
+        36th, 40th and 72nd powers of one. (The limit of that one is not for overflow alone: XLA makes e^x e^x into another
+        exponential, e^{2x}, but not what has passed a minimum.)
         """
         u = V - self.V_shift + 65.0
-        slow = jnp.exp(u / -80.0)
-        twentieth = slow * slow * slow * slow
-        tenth = twentieth * twentieth
-        alpha = Gates(
-            n=0.1 * _linear_exponential((u - 10.0) / 10.0, tenth * np.exp(1.0)),
-            m=_linear_exponential((u - 25.0) / 10.0, tenth * np.exp(2.5)),
-            h=0.07 * twentieth,
+        root = jnp.minimum(jnp.exp(u * (-1.0 / 720.0)), STEEPEST)
+        fourth = jnp.square(jnp.square(root))
+        eighth = jnp.square(fourth)
+        eightieth = eighth * root
+        twentieth = jnp.square(jnp.square(eightieth))
+        eighteenth, tenth = twentieth * fourth, jnp.square(twentieth)
+        n, n_below = _linear_exponential(0.1 * u - 1.0, tenth * math.exp(1.0))
+        m, m_below = _linear_exponential(0.1 * u - 2.5, tenth * math.exp(2.5))
+        h_below = 1.0 + tenth * math.exp(3.0)
+        return Gates(
+            n=(0.1 * n, 0.125 * eightieth * n_below, n_below),
+            m=(m, 4.0 * eighteenth * m_below, m_below),
+            h=(0.07 * twentieth * h_below, jnp.ones_like(u), h_below),
         )
-        return alpha, Gates(n=0.125 * slow, m=4.0 * jnp.exp(u / -18.0), h=1.0 / (1.0 + tenth * np.exp(3.0)))
+
+    def rates(self, V: Array) -> tuple[Gates, Gates]:
+        """α and β of every gate, per millisecond, `(…)` as V."""
+        found = self.fractions(V)
+        return Gates(*(a / d for a, _, d in found)), Gates(*(b / d for _, b, d in found))
 
     def gates(self, V: Any) -> tuple[Gates, Gates]:
         """x_∞(V) = α / (α + β) and τ_x(V) = 1 / (α + β), in seconds, of n, m and h."""
@@ -199,8 +216,13 @@ class HodgkinHuxley(AbstractModel):
     def window(self, dt: float) -> int:
         return max(1, int(WINDOW / dt))
 
-    def start(self, shape: tuple[int, ...], dtype: Any) -> State:
-        return State(*(jnp.broadcast_to(x, shape).astype(dtype) for x in self.resting_state()))
+    def start(self, shape: tuple[int, ...], dtype: Any, V: Any = None) -> State:
+        if V is None:
+            state = self.resting_state()
+        else:
+            V = jnp.asarray(numbers("V", V, "mV"), dtype)
+            state = State(V, *self.gates(V)[0])
+        return State(*(jnp.broadcast_to(x, shape).astype(dtype) for x in state))
 
     def places(self, method: str) -> tuple[float, ...]:
         return (0.0, 0.5, 1.0) if method == "rk4" else (0.5,)
@@ -216,15 +238,15 @@ class HodgkinHuxley(AbstractModel):
         return self.threshold
 
 
-def _linear_exponential(x: Array, exponential: Array) -> Array:
-    """x / (1 − e^{−x}) with `exponential` = e^{−x}, and its limit 1 at 0, value and derivative."""
+def _linear_exponential(x: Array, exponential: Array) -> tuple[Array, Array]:
+    """Numerator and denominator of x / (1 − e^{−x}) with `exponential` = e^{−x}; near 0, where it is 0 / 0, of its
+    series."""
     near = jnp.abs(x) < NEAR
-    q = jnp.where(near, x, 0.0)  # what is not taken must not overflow on the way back either
-    square = q * q
+    square = jnp.square(jnp.where(near, x, 0.0))  # what is not taken must not overflow on the way back either
     total = jnp.full_like(x, SERIES[-1])
     for coefficient in reversed(SERIES[:-1]):
         total = total * square + coefficient
-    return jnp.where(near, 1.0 + 0.5 * q + square * total, x / jnp.where(near, 1.0, 1.0 - exponential))
+    return jnp.where(near, 1.0 + 0.5 * x + square * total, x), jnp.where(near, 1.0, 1.0 - exponential)
 
 
 @jax.jit
@@ -238,7 +260,7 @@ def _steady(model: HodgkinHuxley, J: Array) -> State:
     low = jnp.broadcast_to(jnp.minimum(jnp.minimum(model.V_Na, model.V_K), model.V_L) - reach, shape)
     high = jnp.broadcast_to(jnp.maximum(jnp.maximum(model.V_Na, model.V_K), model.V_L) + reach, shape)
 
-    def halve(_: int, ends: tuple[Array, Array]) -> tuple[Array, Array]:
+    def halve(_: Any, ends: tuple[Array, Array]) -> tuple[Array, Array]:
         middle = 0.5 * (ends[0] + ends[1])
         up = push(middle) > 0
         return jnp.where(up, middle, ends[0]), jnp.where(up, ends[1], middle)

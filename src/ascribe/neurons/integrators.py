@@ -23,17 +23,19 @@ Stepper = tuple[Callable[[Any], Any], Step]
 
 
 def staggered(model: Any, dt: Array) -> Stepper:
-    """V' = (V (C − ½dt G) + dt (S + J)) / (C + ½dt G), then x' = (x (1 − r) + dt α) / (1 + r), r = ½dt (α + β)."""
+    """V' = (V (C − ½dt G) + dt (S + J)) / (C + ½dt G), then x' = (x (1 − r) + dt α) / (1 + r), r = ½dt (α + β).
+
+    The rates are fractions α = A/D, β = B/D, and so is x' with one division: (x (D − r) + dt A) / (D + r), r = ½dt (A + B).
+    """
 
     def gates(state: Any, V: Array, dt: Any) -> Any:
-        alpha, beta = model.rates(V)
         new = []
-        for x, a, b in zip(state[1:], alpha, beta, strict=True):
+        for x, (a, b, below) in zip(state[1:], model.fractions(V), strict=True):
             r = (0.5 * dt) * (a + b)
-            new.append((x * (1.0 - r) + dt * a) / (1.0 + r))
+            new.append((x * (below - r) + dt * a) / (below + r))
         return state._make((V, *new))
 
-    def step(state: Any, J: Any) -> Any:
+    def step(state: Any, J: Any, number: Array) -> Any:
         V, n, m, h = state
         G, S = model.conductance(n, m, h)
         half = (0.5 * dt) * G
@@ -45,7 +47,7 @@ def staggered(model: Any, dt: Array) -> Stepper:
 def rk4(model: Any, dt: Array) -> Stepper:
     """The mean of four slopes, weighted 1, 2, 2, 1."""
 
-    def step(state: Any, J: Any) -> Any:
+    def step(state: Any, J: Any, number: Array) -> Any:
         moved = lambda slope, by: state._make(x + by * k for x, k in zip(state, slope, strict=True))
         k1 = model.derivative(state, J[0])
         k2 = model.derivative(moved(k1, 0.5 * dt), J[1])
@@ -60,7 +62,7 @@ def exponential_euler(model: Any, dt: Array) -> Stepper:
     """x' = x_∞ + (x − x_∞) e^{−dt (α + β)}, then V' = V_∞ + (V − V_∞) e^{−dt G / C}, V_∞ = (S + J) / G with the new
     gates."""
 
-    def step(state: Any, J: Any) -> Any:
+    def step(state: Any, J: Any, number: Array) -> Any:
         alpha, beta = model.rates(state.V)
         gates = [
             x + (x - a / (a + b)) * jnp.expm1(-dt * (a + b)) for x, a, b in zip(state[1:], alpha, beta, strict=True)
@@ -74,7 +76,7 @@ def exponential_euler(model: Any, dt: Array) -> Stepper:
 def euler(model: Any, dt: Array) -> Stepper:
     """x + dt x'."""
 
-    def step(state: Any, J: Any) -> Any:
+    def step(state: Any, J: Any, number: Array) -> Any:
         return state._make(x + dt * k for x, k in zip(state, model.derivative(state, J[0]), strict=True))
 
     return _as_it_is, step

@@ -18,12 +18,12 @@ from ascribe.errors import UserError
 from ascribe.types import Array, Callable
 
 from .base import AbstractModel, Step
-from .quantities import leaf, numbers, positive, seconds
+from .quantities import Numbers, leaf, numbers, positive, seconds
 
 
 class State(NamedTuple):
     """`gap`: 1 − v, which stays precise where it matters, near the threshold; `wait`: what remains of the refractory
-    period, seconds; `spike`: when within its last step the neuron fired, seconds, NaN if it did not."""
+    period, seconds; `spike`: when in this chunk the neuron fired, in steps, NaN if it did not."""
 
     gap: Array
     wait: Array
@@ -46,7 +46,6 @@ class LIF(AbstractModel):
     R: Array
 
     input_unit = "v_in"
-    voltage_unit = "v"
     traces = ("V",)
     methods = ("exact",)
     default_step = 1e-4
@@ -71,28 +70,28 @@ class LIF(AbstractModel):
 
     # Closed forms, for a constant input. In float64 whatever JAX's precision is.
 
-    def subthreshold(self, t: Any, v_in: Any) -> np.ndarray:
+    def subthreshold(self, t: Any, v_in: Any) -> Numbers:
         """v(t) = v_in (1 − e^{−t/τ_m}): what solves τ_m dv/dt = v_in − v, v(0) = 0, if nothing happens at the threshold."""
         return -numbers("v_in", v_in, "thresholds") * np.expm1(-numbers("t", t, "seconds") / self._times[0])
 
-    def first_spike(self, v_in: Any) -> np.ndarray:
+    def first_spike(self, v_in: Any) -> Numbers:
         """−τ_m ln(1 − 1/v_in), seconds: how long v takes from 0 to 1; infinite for v_in ≤ 1."""
         v_in = numbers("v_in", v_in, "thresholds")
         above = np.where(v_in > 1.0, v_in, 2.0)
         return np.where(v_in > 1.0, -self._times[0] * np.log1p(-1.0 / above), np.inf)[()]
 
-    def voltage(self, t: Any, v_in: Any) -> np.ndarray:
+    def voltage(self, t: Any, v_in: Any) -> Numbers:
         """v at the times t ≥ 0 under the constant input v_in, from v(0) = 0, spikes and refractory periods included."""
         t, rise = numbers("t", t, "seconds"), self.first_spike(v_in)
         period = np.where(np.isfinite(rise), rise + self._times[1], 1.0)
         phase = np.where(np.isfinite(rise), np.mod(t, period), t)
         return np.where(phase < rise, self.subthreshold(phase, v_in), 0.0)[()]
 
-    def rate(self, v_in: Any) -> np.ndarray:
+    def rate(self, v_in: Any) -> Numbers:
         """G(v_in) = 1 / (τ_ref − τ_m ln(1 − 1/v_in)) for v_in > 1, else 0, Hz: the tuning curve."""
         return 1.0 / (self._times[1] + self.first_spike(v_in))
 
-    def inverse_rate(self, rate: Any) -> np.ndarray:
+    def inverse_rate(self, rate: Any) -> Numbers:
         """The v_in with G(v_in) = `rate`: 1 / (1 − e^{−(1/rate − τ_ref)/τ_m}); 1, the largest input without spikes, for 0.
 
         **Raises:** `UserError` for a rate below 0 or not below 1/τ_ref.
@@ -115,6 +114,11 @@ class LIF(AbstractModel):
     def shape(self) -> tuple[int, ...]:
         return jnp.broadcast_shapes(*(jnp.shape(p) for p in jax.tree.leaves(self)))
 
+    @property
+    def voltage_title(self) -> str:
+        normalized = bool(np.all(np.asarray(self.V_L) == 0) and np.all(np.asarray(self.V_th) == 1))
+        return "v" if normalized else "V"
+
     def check(self, dt: float, duration: float) -> None:
         shortest = float(np.min(self._times[1]))
         if dt > shortest * (1 + 1e-6):
@@ -126,8 +130,16 @@ class LIF(AbstractModel):
     def window(self, dt: float) -> int:
         return max(1, int(float(np.min(self._times[1])) / dt * (1 + 1e-6)))
 
-    def start(self, shape: tuple[int, ...], dtype: Any) -> State:
-        return State(jnp.ones(shape, dtype), jnp.zeros(shape, dtype), jnp.full(shape, jnp.nan, dtype))
+    def start(self, shape: tuple[int, ...], dtype: Any, V: Any = None) -> State:
+        v = (
+            0.0
+            if V is None
+            else (numbers("V", V, "the unit of V") - np.asarray(self.V_L)) / np.asarray(self.V_th - self.V_L)
+        )
+        if np.any(v >= 1.0):
+            raise UserError(f"an initial V is below the threshold of {np.asarray(self.V_th)}; got {V}.")
+        gap = jnp.broadcast_to(jnp.asarray(1.0 - v, dtype), shape)
+        return State(gap, jnp.zeros(shape, dtype), jnp.full(shape, jnp.nan, dtype))
 
     def stepper(self, dt: Array, method: str) -> tuple[Callable[[Any], Any], Step]:
         """Exact for an input that is constant within the step, dt ≤ τ_ref.
@@ -136,17 +148,20 @@ class LIF(AbstractModel):
         The step in which a refractory period ends is shorter by what remained of it.
         """
 
-        def step(state: State, J: Any) -> State:
+        def step(state: State, J: Any, number: Array) -> State:
             a = self.drive(J[0]) - 1.0
             free = jnp.clip(dt - state.wait, 0.0, dt)
             end = state.gap + (state.gap + a) * jnp.expm1(-free / self.tau_m)
             fires = (end <= 0.0) & (a > 0.0) & (free > 0.0)
             rise = self.tau_m * jnp.log1p(state.gap / jnp.where(fires, a, 1.0))
-            spike = dt - free + jnp.clip(rise, 0.0, free)
-            wait = jnp.where(fires, self.tau_ref - (dt - spike), jnp.maximum(state.wait - dt, 0.0))
-            return State(jnp.where(fires, 1.0, end), wait, jnp.where(fires, spike, jnp.nan))
+            time = dt - free + jnp.clip(rise, 0.0, free)
+            wait = jnp.where(fires, self.tau_ref - (dt - time), jnp.maximum(state.wait - dt, 0.0))
+            return State(jnp.where(fires, 1.0, end), wait, jnp.where(fires, number + time / dt, state.spike))
 
         return lambda state: state, step
+
+    def next_chunk(self, state: State, steps: int, dt: Array) -> State:
+        return state._replace(spike=jnp.full_like(state.spike, jnp.nan))
 
     def read(self, state: State) -> dict[str, Array]:
         return {"V": self.V_L + (self.V_th - self.V_L) * (1.0 - state.gap)}

@@ -22,16 +22,25 @@ from .lif import LIF
 from .quantities import leaf, seconds
 
 NEWTON = 5
+FAR = 1e6
+"""The gap of a neuron that is refractory: too large for what arrives to change it. Negative where the period ends in this
+step."""
 
 
 class State(NamedTuple):
-    """`gap`: 1 − v; `wait`: what remains of the refractory period, seconds; `s`: the synaptic current; `spike`: when within
-    its last step the neuron fired, seconds, NaN if it did not."""
+    """Arrays of `(places,)`: the neurons, then at least one that is never there, to which unused connections lead.
+
+    `gap`: 1 − v; `ready`: when the refractory period ends, seconds from the start of the chunk; `s`: the synaptic current;
+    `spike`: when in this chunk the neuron fired, in steps, NaN if it did not; `due`, `earliest`: the queue of a step's
+    events, by blocks.
+    """
 
     gap: Array
-    wait: Array
+    ready: Array
     s: Array
     spike: Array
+    due: Array
+    earliest: Array
 
 
 class SpikingNetwork(AbstractModel):
@@ -49,7 +58,6 @@ class SpikingNetwork(AbstractModel):
     tau_s: Array
 
     input_unit = "v_in"
-    voltage_unit = "v"
     traces = ("V", "s")
     methods = ("exact", "grid")
     default_step = 1e-4
@@ -71,107 +79,146 @@ class SpikingNetwork(AbstractModel):
     def shape(self) -> tuple[int, ...]:
         return (self.connection.post,)
 
+    @property
+    def voltage_title(self) -> str:
+        return self.neurons.voltage_title
+
     def check(self, dt: float, duration: float) -> None:
         self.neurons.check(dt, duration)
 
     def window(self, dt: float) -> int:
         return self.neurons.window(dt)
 
-    def start(self, shape: tuple[int, ...], dtype: Any) -> State:
+    def start(self, shape: tuple[int, ...], dtype: Any, V: Any = None) -> State:
         if shape != self.shape:
             raise UserError(f"the network has {self.shape[0]} neurons; got currents for {shape}.")
-        gap, wait, spike = self.neurons.start(shape, dtype)
-        return State(gap, wait, jnp.zeros(shape, dtype), spike)
+        gap = self.neurons.start(shape, dtype, V).gap
+        width, blocks = _blocks(shape[0])
+        full = lambda value: jnp.full(width * blocks, value, dtype)
+        return State(
+            gap=full(FAR).at[: shape[0]].set(gap),
+            ready=full(jnp.inf).at[: shape[0]].set(0.0),
+            s=full(0.0),
+            spike=full(jnp.nan),
+            due=full(jnp.inf),
+            earliest=jnp.full((blocks,), jnp.inf, dtype),
+        )
 
     def stepper(self, dt: Array, method: str) -> tuple[Callable[[Any], Any], Step]:
         step = self._grid(dt) if method == "grid" else self._exact(dt)
         return lambda state: state, step
 
     def read(self, state: State) -> dict[str, Array]:
-        cell = self.neurons
-        return {"V": cell.V_L + (cell.V_th - cell.V_L) * (1.0 - state.gap), "s": state.s}
+        cell, count = self.neurons, self.shape[0]
+        gap = state.gap[:count]
+        v = jnp.where(jnp.abs(gap) > 0.5 * FAR, 0.0, 1.0 - gap)
+        return {"V": cell.V_L + (cell.V_th - cell.V_L) * v, "s": state.s[:count]}
 
     def spike(self, state: State) -> Array:
-        return state.spike
+        return state.spike[: self.shape[0]]
+
+    def next_chunk(self, state: State, steps: int, dt: Array) -> State:
+        return state._replace(ready=state.ready - steps * dt, spike=jnp.full_like(state.spike, jnp.nan))
 
     def excess(self, J: Any) -> Array:
         """b − 1: by how much the bias and the current exceed the threshold."""
-        drive = self.neurons.drive(J[0]) - 1.0
+        drive = self.neurons.drive(J) - 1.0
         return drive if self.connection.bias is None else drive + self.connection.bias
 
-    def response(self, f: Array) -> Array:
+    def response(self, f: Array, tau_m: Any = None) -> Array:
         """What s at the start adds to v in the time f: ∫ e^{−(f−u)/τ_m} e^{−u/τ_s} du / τ_m, also where τ_s = τ_m."""
-        tau_m = self.neurons.tau_m
+        tau_m = self.neurons.tau_m if tau_m is None else tau_m
         x = f * (1.0 / tau_m - 1.0 / self.tau_s)
         ratio = jnp.where(x == 0.0, 1.0, jnp.expm1(x) / jnp.where(x == 0.0, 1.0, x))
         return (f / tau_m) * jnp.exp(-f / tau_m) * ratio
 
-    def _grid(self, dt: Array) -> Step:
-        decay, growth, kernel = jnp.exp(-dt / self.tau_s), jnp.expm1(-dt / self.neurons.tau_m), self.response(dt)
-        worth = self.connection.weights / self.tau_s
+    def _places(self, values: Array) -> Array:
+        """A number for all neurons as it is; one for each neuron, continued with 1 for the places without a neuron."""
+        width, blocks = _blocks(self.shape[0])
+        return values if values.ndim == 0 else jnp.pad(values, (0, width * blocks - len(values)), constant_values=1.0)
 
-        def step(state: State, J: Any) -> State:
-            gap, wait, s, _ = state
-            a = self.excess(J)
-            free = wait <= 0.5 * dt
-            gap = jnp.where(free, gap + (gap + a) * growth - s * kernel, 1.0)
-            fires = free & (gap <= 0.0)
-            s = _for_each(fires, s * decay, lambda i, s: s.at[self.connection.targets[i]].add(worth[i], mode="drop"))
-            wait = jnp.where(fires, self.neurons.tau_ref, wait - dt)
-            return State(jnp.where(fires, 1.0, gap), wait, s, jnp.where(fires, dt, jnp.nan))
+    def _grid(self, dt: Array) -> Step:
+        tau_m, tau_ref = self._places(self.neurons.tau_m), self._places(self.neurons.tau_ref)
+        decay, growth, kernel = jnp.exp(-dt / self.tau_s), jnp.expm1(-dt / tau_m), self.response(dt, tau_m)
+        targets, weights = self.connection.targets, self.connection.weights
+
+        def step(state: State, J: Any, number: Array) -> State:
+            a, now = self._places(self.excess(J[0])), number * dt
+            free = state.ready <= now + 0.5 * dt
+            gap = jnp.where(free, jnp.where(state.gap < FAR, state.gap, 1.0), FAR)
+            gap = gap + jnp.where(free, (gap + a) * growth - state.s * kernel, 0.0)
+
+            def fire(i: Array, carry: Any) -> Any:
+                ready, s, spike = carry
+                s = s.at[targets[i]].add(weights[i] / self.tau_s, mode="promise_in_bounds", unique_indices=True)
+                return _set(ready, i, now + dt + _of(tau_ref, i)), s, _set(spike, i, number + 1.0)
+
+            gap, (ready, s, spike) = _take(gap, (state.ready, state.s * decay, state.spike), fire)
+            return state._replace(gap=gap, ready=ready, s=s, spike=spike)
 
         return step
 
     def _exact(self, dt: Array) -> Step:
-        """Every v is taken to the end of the step as if nothing arrived. Then the spikes of the step are sent, the earliest
-        first, and each changes what its targets will be at the end, and when they fire."""
-        tau_m, tau_ref, tau_s = self.neurons.tau_m, self.neurons.tau_ref, self.tau_s
-        targets, weights = self.connection.targets, self.connection.weights
-        of = lambda parameter, i: parameter if parameter.ndim == 0 else parameter[i]
-        width = _width(self.shape[0])
+        """Every v is taken to the end of the step as if nothing arrived. Then come the events, the earliest first. A neuron
+        that fires changes what its targets will be at the end, and when they fire. A neuron whose refractory period ends
+        begins at 0; before, what arrives changes its s alone."""
+        tau_m, tau_ref, tau_s = self._places(self.neurons.tau_m), self._places(self.neurons.tau_ref), self.tau_s
+        growth, kernel, decay = jnp.expm1(-dt / tau_m), self.response(dt, tau_m), jnp.exp(-dt / tau_s)
+        targets, weights, count = self.connection.targets, self.connection.weights, self.shape[0]
 
-        def step(state: State, J: Any) -> State:
-            a = jnp.broadcast_to(self.excess(J), state.gap.shape)
-            ready = jnp.clip(state.wait, 0.0, dt)
-            response = self.response(dt - ready)
-            faded = jnp.exp(-ready / tau_s)
-            gap = state.gap + (state.gap + a) * jnp.expm1((ready - dt) / tau_m) - state.s * faded * response
-            s = state.s * jnp.exp(-dt / tau_s)
+        def step(state: State, J: Any, number: Array) -> State:
+            now = number * dt
+            a = jnp.broadcast_to(self._places(self.excess(J[0])), state.gap.shape)
+            wait = jnp.maximum(state.ready - now, 0.0)
+            gap = state.gap + (state.gap + a) * growth - state.s * kernel
+            gap = jnp.where(state.gap < 0.5 * FAR, gap, jnp.where(wait < dt, -FAR, FAR))
 
-            def time_of(i: Array, s: Array, gap: Array) -> Array:
-                return dt + self._since(gap[i], a[i], s[i], of(tau_m, i), dt)
+            def crossing(i: Array, s_i: Array, gap_i: Array) -> Array:
+                return dt + self._since(gap_i, a[i], s_i, _of(tau_m, i), dt)
 
-            def fire(carry: Any) -> Any:
-                s, gap, ready, waited, when, best, spike = carry
-                block = jnp.argmin(best)
-                place = jnp.argmin(when[block])
-                i, h = block * width + place, when[block, place]
-                true = gap[i] <= 0.0  # what inhibits may have come first
-                when, best = _put((when, best), i, jnp.inf)
-                spike = spike.at[i].set(jnp.where(true, h, jnp.nan))
-                gap = gap.at[i].set(jnp.where(true, 1.0, gap[i]))
-                ready = ready.at[i].set(jnp.where(true, jnp.inf, ready[i]))
-                waited = waited.at[i].set(jnp.where(true, 0.0, waited[i]))
+            def is_release(carry: Any) -> Any:
+                i, h = _first_of(carry[2])
+                return (h < jnp.inf) & (carry[1][i] < -0.5 * FAR)
 
-                row, w, left = targets[i], jnp.where(true, weights[i], 0.0) / tau_s, dt - h
-                look = lambda values, other: values.at[row].get(mode="fill", fill_value=other)
-                own = self.response(left)
-                heard = look(ready, 0.0) <= h
-                later = jnp.exp(h / tau_s) * look(waited, 0.0)  # heard only when the refractory period is over
-                s = s.at[row].add(w * jnp.exp(-left / tau_s), mode="drop")
-                gap = gap.at[row].add(-w * jnp.where(heard, look(own, 0.0) if tau_m.ndim else own, later), mode="drop")
-                when, best = _for_each(
-                    look(gap, 1.0) <= 0.0, (when, best), lambda k, both: _put(both, row[k], time_of(row[k], s, gap))
-                )
-                return s, gap, ready, waited, when, best, spike
+            def release(carry: Any) -> Any:
+                s, gap, queue = carry
+                i, h = _first_of(queue)
+                left = dt - h
+                own = 1.0 + (1.0 + a[i]) * jnp.expm1(-left / _of(tau_m, i))
+                own = own - s[i] * jnp.exp(left / tau_s) * self.response(left, _of(tau_m, i))
+                then = jnp.where(own <= 0.0, jnp.maximum(crossing(i, s[i], own), h), jnp.inf)
+                return s, _set(gap, i, own), _put(queue, i, then)
 
-            blocks = -(-gap.shape[0] // width)
-            empty = jnp.full((blocks, width), jnp.inf, gap.dtype), jnp.full((blocks,), jnp.inf, gap.dtype)
-            when, best = _for_each(gap <= 0.0, empty, lambda i, both: _put(both, i, time_of(i, s, gap)))
-            carry = (s, gap, ready, faded * response, when, best, jnp.full_like(gap, jnp.nan))
-            s, gap, _, _, _, _, spike = jax.lax.while_loop(lambda carry: carry[5].min() < jnp.inf, fire, carry)
-            wait = jnp.where(jnp.isnan(spike), jnp.maximum(state.wait - dt, 0.0), tau_ref - (dt - spike))
-            return State(gap, wait, s, spike)
+            def event(carry: Any) -> Any:
+                s, gap, queue, ready, spike = carry
+                s, gap, queue = jax.lax.while_loop(is_release, release, (s, gap, queue))
+                i, h = _first_of(queue)
+                fires = (h < jnp.inf) & (
+                    gap[i] <= 0.0
+                )  # what inhibits may have come first; or there were releases only
+                h, queue = jnp.where(fires, h, 0.0), _put(queue, i, jnp.inf)
+                who = jnp.where(fires, i, count)  # nobody
+                gap = _set(gap, who, FAR)
+                ready, spike = _set(ready, who, now + h + _of(tau_ref, i)), _set(spike, who, number + h / dt)
+                row, w, left = targets[i], jnp.where(fires, weights[i] / tau_s, 0.0), dt - h
+                of_row = lambda values: values.at[row].get(mode="promise_in_bounds")
+                add = {"mode": "promise_in_bounds", "unique_indices": True}
+                s = s.at[row].add(w * jnp.exp(-left / tau_s), **add)
+                gap = gap.at[row].add(-w * self.response(left, of_row(tau_m) if tau_m.ndim else tau_m), **add)
+                beyond, s_row = of_row(gap), of_row(s)
+
+                def sooner(k: Array, queue: Any) -> Any:
+                    then = jnp.maximum(crossing(row[k], s_row[k], beyond[k]), h)
+                    return _put(queue, row[k], jnp.where(beyond[k] < -0.5 * FAR, wait[row[k]], then))
+
+                return s, gap, _for_each(beyond, queue, sooner), ready, spike
+
+            s = state.s * decay
+            come = lambda i: jnp.where(gap[i] < -0.5 * FAR, wait[i], crossing(i, s[i], gap[i]))
+            queue = _for_each(gap, (state.due, state.earliest), lambda i, queue: _put(queue, i, come(i)))
+            carry = (s, gap, queue, state.ready, state.spike)
+            s, gap, queue, ready, spike = jax.lax.while_loop(lambda carry: carry[2][1].min() < jnp.inf, event, carry)
+            return State(gap, ready, s, spike, *queue)
 
         return step
 
@@ -179,46 +226,88 @@ class SpikingNetwork(AbstractModel):
         """When v was 1, for a neuron that has passed it: at most 0, at least −dt; by Newton's method, back from where it is
         now."""
 
-        def value(h: Array) -> tuple[Array, Array]:
-            x = h * (1.0 / tau_m - 1.0 / self.tau_s)
-            ratio = jnp.where(x == 0.0, 1.0, jnp.expm1(x) / jnp.where(x == 0.0, 1.0, x))
-            left = gap + (gap + a) * jnp.expm1(-h / tau_m) - s * (h / tau_m) * jnp.exp(-h / tau_m) * ratio
-            return left, -(a + left + s * jnp.exp(-h / self.tau_s)) / tau_m
-
         h = jnp.zeros_like(gap)
         for _ in range(NEWTON):
-            left, slope = value(h)
+            left = gap + (gap + a) * jnp.expm1(-h / tau_m) - s * self.response(h, tau_m)
+            slope = -(a + left + s * jnp.exp(-h / self.tau_s)) / tau_m
             h = jnp.clip(h - left / jnp.where(slope < 0.0, slope, -jnp.inf), -dt, 0.0)
         return h
 
 
-def _width(count: int) -> int:
-    """Of the blocks of a search in two levels: about the square root."""
-    return 1 << max(0, (count - 1).bit_length() // 2)
+def _of(parameter: Array, i: Array) -> Array:
+    return parameter if parameter.ndim == 0 else parameter[i]
 
 
-def _put(both: tuple[Array, Array], i: Array, value: Any) -> tuple[Array, Array]:
-    """Values kept in blocks and the least of each block, with number i of the values changed."""
-    values, best = both
-    block, place = i // values.shape[1], i % values.shape[1]
-    values = values.at[block, place].set(value)
-    return values, best.at[block].set(values[block].min())
+def _blocks(count: int) -> tuple[int, int]:
+    """Width and number of the blocks of a search in two levels, for more than `count` places: both about the square
+    root."""
+    width = 1 << max(0, count.bit_length() // 2)
+    return width, count // width + 1
 
 
-def _for_each(mask: Array, carry: Any, body: Callable[..., Any]) -> Any:
-    """carry = body(i, carry) for every i where the mask is true, in order: a search in two levels for each, so that the
-    cost is that of the few that fire."""
-    count = mask.shape[0]
-    width = _width(count)
-    blocks = -(-count // width)
-    grid = jnp.pad(mask, (0, blocks * width - count)).reshape(blocks, width)
+def _first_of(queue: tuple[Array, Array]) -> tuple[Array, Array]:
+    """The place of the earliest event, and its time."""
+    due, earliest = queue
+    width = len(due) // len(earliest)
+    block = jnp.argmin(earliest).astype(jnp.int32)
+    row = jax.lax.dynamic_slice(due, (block * width,), (width,))
+    place = jnp.argmin(row).astype(jnp.int32)
+    return block * width + place, earliest[block]
+
+
+def _put(queue: tuple[Array, Array], i: Array, time: Any) -> tuple[Array, Array]:
+    """The queue with the event of place i at that time; infinite: with none. A block is written as a whole: of what is read
+    after it was written, XLA keeps a copy."""
+    due, earliest = queue
+    width = len(due) // len(earliest)
+    block = i // width
+    row = jax.lax.dynamic_slice(due, (block * width,), (width,))
+    row = jnp.where(jnp.arange(width, dtype=jnp.int32) == i - block * width, time, row)
+    due = jax.lax.dynamic_update_slice(due, row, (block * width,))
+    return due, jax.lax.dynamic_update_slice(earliest, row.min(keepdims=True), (block,))
+
+
+def _set(values: Array, i: Array, value: Any) -> Array:
+    return values.at[i].set(value, mode="promise_in_bounds")
+
+
+def _take(gap: Array, carry: Any, body: Callable[..., Any]) -> tuple[Array, Any]:
+    """carry = body(i, carry) for every i whose gap is at most 0, in order; its gap is `FAR` then."""
+    width, blocks = _blocks(len(gap) - 1)
 
     def next_one(state: Any) -> Any:
-        grid, some, carry = state
-        block = jnp.argmax(some)
-        row = grid[block]
-        place = jnp.argmax(row)
-        row = row.at[place].set(False)
-        return grid.at[block].set(row), some.at[block].set(row.any()), body(block * width + place, carry)
+        least, gap, carry = state
+        block = jnp.argmax(least <= 0.0).astype(jnp.int32)
+        row = jax.lax.dynamic_slice(gap, (block * width,), (width,))
+        place = jnp.argmax(row <= 0.0).astype(jnp.int32)
+        row = jnp.where(jnp.arange(width, dtype=jnp.int32) == place, FAR, row)
+        least = jnp.where(jnp.arange(blocks, dtype=jnp.int32) == block, row.min(), least)
+        gap = jax.lax.dynamic_update_slice(gap, row, (block * width,))
+        return least, gap, body(block * width + place, carry)
 
-    return jax.lax.while_loop(lambda state: state[1].any(), next_one, (grid, grid.any(axis=1), carry))[2]
+    start = (gap.reshape(blocks, width).min(axis=1), gap, carry)
+    _, gap, carry = jax.lax.while_loop(lambda state: state[0].min() <= 0.0, next_one, start)
+    return gap, carry
+
+
+def _for_each(values: Array, carry: Any, body: Callable[..., Any]) -> Any:
+    """carry = body(i, carry) for every i whose value is at most 0, in order. The search in two levels costs little where
+    they are few."""
+    width, blocks = _blocks(len(values) - 1)
+    if width * blocks > len(values):
+        values = jnp.pad(values, (0, width * blocks - len(values)), constant_values=1.0)
+
+    def next_one(state: Any) -> Any:
+        least, after, carry = state
+        block = jnp.argmax(least <= 0.0).astype(jnp.int32)
+        row = jax.lax.dynamic_slice(values, (block * width,), (width,))
+        here = jnp.where((jnp.arange(width, dtype=jnp.int32) > after) & (row <= 0.0), 1, 0)
+        place, last = jnp.argmax(here).astype(jnp.int32), jnp.sum(here) <= 1
+        left = jnp.where(last & (jnp.arange(blocks, dtype=jnp.int32) == block), 1.0, least)
+        return left, jnp.where(last, -1, place), body(block * width + place, carry)
+
+    return jax.lax.while_loop(
+        lambda state: state[0].min() <= 0.0,
+        next_one,
+        (values.reshape(blocks, width).min(axis=1), jnp.asarray(-1, jnp.int32), carry),
+    )[2]

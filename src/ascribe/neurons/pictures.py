@@ -67,7 +67,7 @@ def phase_plane(recording: Recording, first: str = "n", second: str = "h", neuro
     chart = alt.layer(
         line.mark_line(color="#c9ced6", strokeWidth=1),
         line.mark_point(filled=True, size=14, opacity=0.9).encode(
-            color=alt.Color("V:Q", title=f"V ({recording.model.voltage_unit})", scale=alt.Scale(scheme="blueorange"))
+            color=alt.Color("V:Q", title=recording.model.voltage_title, scale=alt.Scale(scheme="blueorange"))
         ),
     ).properties(width=380, height=340)
     return themed(
@@ -103,9 +103,9 @@ def tuning(curve: TuningCurve) -> Any:
 def filters(kinds: list[PostSynapticFilter], until: float | None = None) -> Any:
     """h(t) of each, the area under each being 1."""
     end = until or 1.2 * max(f.tau_s * (f.order + 4) for f in kinds)
-    t = np.linspace(-0.05 * end, end, 600)
+    t = np.concatenate([[-0.05 * end, -1e-9 * end], np.linspace(0.0, end, 600)])
     names = [f"n = {f.order}, τ_s = {1000 * f.tau_s:g} ms" for f in kinds]
-    columns = {name: f.impulse_response(t) for name, f in zip(names, kinds, strict=True)}
+    columns = {name: np.asarray(f.impulse_response(t)) for name, f in zip(names, kinds, strict=True)}
     return themed(
         _several(t, columns, "h(t) (1/s)", None, height=280),
         "Post-synaptic currents",
@@ -123,7 +123,7 @@ def filtered(spikes: SpikeTrain, kind: PostSynapticFilter, neuron: int = 0, dt: 
     for number, arrival in enumerate(times):
         after = t[t >= arrival]
         each["t"] += list(after)
-        each["y"] += list(kind.impulse_response(after - arrival))
+        each["y"] += list(np.asarray(kind.impulse_response(after - arrival)))
         each["spike"] += [str(number)] * len(after)
     x, time = (_time(np.array([0.0, spikes.duration]), labels=labels) for labels in (False, True))
     ticks = (
@@ -158,16 +158,17 @@ def raster(spikes: SpikeTrain, bins: int = 100) -> Any:
     )
     width = spikes.duration / bins
     counts = np.histogram(spikes.times, bins, (0.0, spikes.duration))[0]
-    rows = {"t": (np.arange(bins) + 0.5) * width, "rate": counts / (width * spikes.size)}
-    rates = (
+    rates = counts / (width * spikes.size)
+    rows = {"t": np.repeat(np.arange(bins + 1), 2)[1:-1] * width, "rate": np.repeat(rates, 2)}
+    below = (
         alt.Chart(inline(rows))
-        .mark_area(color=BLUE, opacity=0.35, line={"color": BLUE, "strokeWidth": 1.5}, interpolate="step")
+        .mark_area(color=BLUE, opacity=0.35, line={"color": BLUE, "strokeWidth": 1.5})
         .encode(x=time, y=alt.Y("rate:Q", title="mean rate (Hz)"))
         .properties(width=WIDTH, height=90)
     )
     some = f"the first {shown} of " if shown < spikes.size else ""
     return themed(
-        alt.vconcat(marks, rates, spacing=6),
+        alt.vconcat(marks, below, spacing=6),
         "Who fires when",
         f"{some}{spikes.size} neurons, {len(spikes)} spikes, {len(spikes) / spikes.duration / spikes.size:.3g} Hz on average",
     )
@@ -257,7 +258,7 @@ def _several(
 
 def _voltage(recording: Recording, V: np.ndarray, neuron: int) -> Any:
     model = recording.model
-    line = _line(recording.t, V, f"V ({model.voltage_unit})", INK, 200)
+    line = _line(recording.t, V, model.voltage_title, INK, 200)
     times = recording.spikes.of(neuron)
     if not len(times):
         return line

@@ -9,6 +9,9 @@ import numpy as np
 from ascribe.errors import UserError
 from ascribe.types import Array
 
+Numbers = np.ndarray | np.floating
+"""An array, or NumPy's number where one number was asked for."""
+
 LONGEST = 1.0
 """Seconds. A time constant or a step beyond it was meant in milliseconds."""
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ascribe.errors import UserError
 
+from .quantities import Numbers
 from .spikes import SpikeTrain
 
 
@@ -49,7 +50,7 @@ class Recording:
         normalized."""
         return self["V"]
 
-    def rates(self) -> np.ndarray:
+    def rates(self) -> Numbers:
         """1 / the last interspike interval of every neuron, Hz, in the neurons' shape; 0 for those that do not fire on."""
         return self.spikes.steady_rates().reshape(self.shape)[()]
 

@@ -32,7 +32,7 @@ LONGEST_CHUNK = 64
 
 
 def simulate(
-    model: AbstractModel,
+    model: Any,
     current: Any,
     duration: Any,
     *,
@@ -50,9 +50,9 @@ def simulate(
     neuron, a list of segments `(seconds, current)`, or a function of the time in seconds; in µA/cm² for Hodgkin–Huxley, for
     LIF neurons v_in, in thresholds; `duration`, `dt`: seconds (dt by default 1e-5 for Hodgkin–Huxley, else 1e-4); `method`:
     one of the model's `methods`; `record`: which of its `traces`; `record_every`: steps from a sample to the next, by
-    default so many that there are about 10,000 samples and ten million numbers at most; `initial`: a state to start from;
-    `dtype`: JAX's default one by default; `keep_going`: a neuron that blows up is named in the recording, and the others go
-    on, instead of an error.
+    default so many that there are about 10,000 samples and ten million numbers at most; `initial`: the voltages to start
+    from (with the gates at their steady state), by default rest; `dtype`: JAX's default one by default; `keep_going`: a
+    neuron that blows up is named in the recording, and the others go on, instead of an error.
 
     Parameters of the model and the current broadcast against each other: arrays are neurons side by side.
 
@@ -97,7 +97,14 @@ def simulate(
 
     kind = jax.dtypes.canonicalize_dtype(np.float64 if dtype is None else dtype)
     cast = jax.tree.map(lambda x: x.astype(kind) if jnp.issubdtype(x.dtype, jnp.floating) else x, model)
-    state = cast.start(shape, kind) if initial is None else _given(cast, initial, shape, kind)
+    try:
+        state = cast.start(shape, kind, initial)
+    except (ValueError, TypeError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"`initial` is a voltage for each neuron, of the shape {shape}; got {np.shape(initial)}."
+        ) from None
     hits, traces = _stepped(cast, state, driven, step, method, (chunks, chunk, every), names)
     hits = hits.reshape(-1, count)
     blown = _blown(hits, chunk * step, length)
@@ -122,8 +129,8 @@ def _stepped(
     length: tuple[int, int, int],
     names: tuple[str, ...],
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """`chunks` chunks of `chunk` steps, in calls of a bounded size. Returns when every neuron fired in each chunk, as `_run`,
-    and the samples."""
+    """`chunks` chunks of `chunk` steps, in calls of a bounded size. Returns when every neuron fired in each chunk, as
+    `_run`, and the samples."""
     chunks, chunk, every = length
     V = model.read(state)["V"]
     dt, kind = jnp.asarray(step, V.dtype), V.dtype
@@ -139,7 +146,7 @@ def _stepped(
         if table is not None:
             part = table[call * block * chunk :][: block * chunk]
             rows = jnp.asarray(part.reshape(block, chunk, *part.shape[1:]), kind)
-        carry, (hits, samples) = _run(
+        carry, (hits, samples) = _compiled()(
             model, carry, held, rows, dt, method=method, length=(block, chunk, every), names=names
         )
         fired.append(np.asarray(hits))
@@ -163,73 +170,83 @@ def _chunk(window: int, every: int) -> int:
     return next(chunk for chunk in range(window, 0, -1) if every % chunk == 0)
 
 
-def _given(model: AbstractModel, initial: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    wanted = model.start(shape, dtype)
-    try:
-        return jax.tree.map(lambda x, y: jnp.broadcast_to(jnp.asarray(y, dtype), x.shape), wanted, initial)
-    except (ValueError, TypeError) as error:
-        raise UserError(
-            f"`initial` is a {type(wanted).__name__} of {type(model).__name__} with values for the neurons {shape}: {error}."
-        ) from None
-
-
 @functools.partial(jax.jit, static_argnames=("method",))
 def _first(model: AbstractModel, state: Any, dt: Array, *, method: str) -> Any:
     begin, _ = model.stepper(dt, method)
     V = model.read(state)["V"]
-    return begin(state), (V, V, V)
+    return begin(state), jnp.stack([V, V, V]), jnp.full_like(V, jnp.nan)
 
 
-@functools.partial(jax.jit, static_argnames=("method", "length", "names"))
+# Half the time for Hodgkin–Huxley where a processor has vectors of 512 bits; XLA takes 256 by itself.
+WIDE = {"xla_cpu_prefer_vector_width": 512}
+
+
 def _run(
     model: AbstractModel, carry: Any, held: Any, table: Any, dt: Array, *, method: str, length: Any, names: Any
 ) -> Any:
     """`block` chunks of `chunk` steps. Returns the carry, and for each chunk when every neuron fired, in steps from the
-    chunk's start (NaN: it did not; infinite: its state is not finite), and the samples."""
+    chunk's start (NaN: it did not; infinite: its state is not finite), and the samples.
+
+    The carry: the model's state, V at the last three steps, and the step of a crossing that still waits for what follows
+    it.
+    """
     block, chunk, every = length
     _, step = model.stepper(dt, method)
 
-    def one(state: Any, row: Any) -> Any:
+    def one(carry: Any, now: Any) -> Any:
+        (state, hit), (number, row) = carry, now
         seen = model.read(state)
-        new = step(state, held if row is None else tuple(row))
-        spike = model.spike(new)
-        return new, ({name: seen[name] for name in names}, seen["V"] if spike is None else spike)
+        new = step(state, held if row is None else tuple(row), number)
+        samples = {name: seen[name] for name in names}
+        if model.spike(new) is not None:
+            return (new, hit), (samples, ())
+        crossed = (seen["V"] < model.level) & (model.read(new)["V"] >= model.level)
+        return (new, jnp.where(crossed, number, hit)), (samples, seen["V"])
 
     def many(carry: Any, rows: Any) -> Any:
-        state, past = carry
-        state, (samples, seen) = jax.lax.scan(one, state, rows, length=chunk)
-        last = model.read(state)["V"]
-        if model.spike(state) is None:
-            seen = jnp.concatenate([jnp.stack(past), seen])
-            past, hit = tuple(seen[-3:]), _crossing(seen, model.level)
-        else:
-            number = jnp.arange(chunk, dtype=seen.dtype).reshape(-1, *(1,) * last.ndim)
-            hit = jnp.max(jnp.where(jnp.isnan(seen), -jnp.inf, number + seen / dt), axis=0)
-            hit = jnp.where(jnp.isneginf(hit), jnp.nan, hit)
-        hit = jnp.where(jnp.isfinite(last), hit, jnp.inf)
-        return (state, past), (hit, {name: values[::every] for name, values in samples.items()})
+        state, past, hit = carry
+        numbers = jnp.arange(chunk, dtype=hit.dtype)
+        (state, hit), (samples, V) = jax.lax.scan(one, (state, hit), (numbers, rows))
+        found, waiting = model.spike(state), hit
+        if found is None:
+            complete = hit <= chunk - 3
+            place = jnp.where(complete, hit, 0.0).astype(jnp.int32)
+            found = jnp.where(complete, hit + _crossing(past, V, place, model.level), jnp.nan)
+            waiting, past = jnp.where(complete, jnp.nan, hit - chunk), jnp.concatenate([past, V[-3:]])[-3:]
+        found = jnp.where(jnp.isfinite(model.read(state)["V"]), found, jnp.inf)
+        return (model.next_chunk(state, chunk, dt), past, waiting), (
+            found,
+            {name: values[::every] for name, values in samples.items()},
+        )
 
-    carry, (hits, samples) = jax.lax.scan(many, carry, table, length=block)
-    return carry, (hits, {name: values.reshape(-1, *values.shape[2:]) for name, values in samples.items()})
+    carry, (found, samples) = jax.lax.scan(many, carry, table, length=block)
+    return carry, (found, {name: values.reshape(-1, *values.shape[2:]) for name, values in samples.items()})
 
 
-def _crossing(V: Array, threshold: Array) -> Array:
-    """When V, at steps −3, −2, … `chunk` − 1, crosses the threshold upward, in steps: between the middle two of four
-    samples by the cubic through them, whose error is of order 4. NaN where it does not."""
-    chunk = V.shape[0] - 3
-    number = jnp.arange(chunk, dtype=jnp.int32).reshape(-1, *(1,) * (V.ndim - 1))
-    crossed = (V[1:-2] < threshold) & (V[2:-1] >= threshold)
-    place = jnp.max(jnp.where(crossed, number, -1), axis=0)
-    a, b, c, d = (jnp.take_along_axis(V, (jnp.maximum(place, 0) + i)[None], axis=0)[0] - threshold for i in range(4))
+@functools.cache
+def _compiled() -> Any:
+    options = WIDE if jax.default_backend() == "cpu" else None
+    return jax.jit(_run, static_argnames=("method", "length", "names"), compiler_options=options)
+
+
+def _crossing(past: Array, V: Array, place: Array, threshold: Array) -> Array:
+    """When after step `place` V crosses the threshold upward, in steps, 0 to 1: by the cubic through four samples, of which
+    it lies between the middle two; its error is of order 4. `past` are steps −3, −2, −1, `V` those from 0 on."""
+
+    def at(i: Array) -> Array:
+        before = jnp.take_along_axis(past, jnp.clip(i + 3, 0, 2)[None], axis=0)[0]
+        return jnp.where(i < 0, before, jnp.take_along_axis(V, jnp.maximum(i, 0)[None], axis=0)[0]) - threshold
+
+    a, b, c, d = (at(place + i) for i in (-1, 0, 1, 2))
     # p(x) = b + x (p1 + x (p2 + x p3)) through a, b, c, d at x = −1, 0, 1, 2
     p3 = (d - a + 3.0 * (b - c)) / 6.0
     p2 = 0.5 * (a + c) - b
     p1 = c - b - p2 - p3
-    x = b / jnp.where(place >= 0, b - c, 1.0)
+    x = b / jnp.where(c > b, b - c, -jnp.inf)
     for _ in range(4):
         value, slope = b + x * (p1 + x * (p2 + x * p3)), p1 + x * (2.0 * p2 + x * 3.0 * p3)
         x = jnp.clip(x - value / jnp.where(slope > 0, slope, jnp.inf), 0.0, 1.0)
-    return jnp.where(place >= 0, place.astype(V.dtype) - 2.0 + x, jnp.nan)
+    return x
 
 
 def _blown(hits: np.ndarray, seconds: float, duration: float) -> dict[int, float]:

@@ -32,7 +32,7 @@ class SpikeTrain:
             raise UserError(f"the times of spikes are a list of numbers; got the shape {self.times.shape}.")
         if neurons is None:
             neurons, size = np.zeros(len(self.times), np.int64), size or 1
-        self.neurons = np.asarray(neurons)
+        self.neurons = np.asarray(neurons) if np.size(neurons) else np.zeros(0, np.int64)
         if self.neurons.shape != self.times.shape or self.neurons.dtype.kind not in "iu":
             raise UserError(
                 f"every spike has the whole number of its neuron; got {len(self.times)} times and neurons of shape "
@@ -43,7 +43,7 @@ class SpikeTrain:
             back = np.flatnonzero(np.diff(self.times) < 0)
             if len(back):
                 raise UserError(
-                    f"spikes come in the order of their times; number {back[0] + 1}, at {self.times[back[0] + 1]:g} s "
+                    f"spikes come in the order of their times; the one at {self.times[back[0] + 1]:g} s "
                     f"comes after one at {self.times[back[0]]:g} s: sort them."
                 )
             if self.times[0] < 0 or self.times[-1] > self.duration:

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from ascribe.errors import UserError
 from ascribe.networks import activations
@@ -60,7 +61,9 @@ def surrogate_spikes(
     positive("steepness", steepness, "1 / thresholds")
     g: Callable[[Array], Array] = activations.get(derivative).derivative if isinstance(derivative, str) else derivative
     fire = spike(lambda x: steepness * g(steepness * x))
-    network.check(float(positive("dt", dt, "seconds")), float(dt) * len(currents))
+    positive("dt", dt, "seconds")
+    if not isinstance(network.neurons.tau_ref, Tracer):
+        network.check(float(dt), float(dt) * len(currents))
     dtype = currents.dtype
     width = jnp.asarray(dt, dtype)
     matrix = network.connection.matrix().astype(dtype) / network.tau_s
@@ -69,7 +72,7 @@ def surrogate_spikes(
 
     def step(state: Any, J: Array) -> tuple[Any, Array]:
         gap, wait, s = state
-        a = network.excess((J,))
+        a = network.excess(J)
         free = (wait <= 0.5 * width).astype(dtype)
         gap = 1.0 - free + free * (gap + (gap + a) * growth - s * kernel)
         z = free * fire(-gap)
@@ -77,5 +80,5 @@ def surrogate_spikes(
         wait = jnp.where(z > 0, network.neurons.tau_ref, wait - width)
         return (gap + z * (1.0 - gap), wait, s), z
 
-    start = network.start(network.shape, dtype)
-    return jax.lax.scan(step, (start.gap, start.wait, start.s), currents)[1]
+    still = jnp.zeros(network.shape, dtype)
+    return jax.lax.scan(step, (still + 1.0, still, still), currents)[1]

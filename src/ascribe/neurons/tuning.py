@@ -46,7 +46,7 @@ class TuningCurve:
         return save(self.chart(), path)
 
 
-def tuning_curve(model: AbstractModel, currents: Any, duration: Any = 1.0, **options: Any) -> TuningCurve:
+def tuning_curve(model: Any, currents: Any, duration: Any = 1.0, **options: Any) -> TuningCurve:
     """The steady rate, 1 / the last interspike interval, under each of the currents, from rest, all simulated at once.
 
     **Arguments:** `model`: one neuron, Hodgkin–Huxley or LIF; `currents`: `(n,)`; `duration`: seconds of each, several
