@@ -68,8 +68,4 @@ before = resource.getrusage(resource.RUSAGE_CHILDREN)
 b.device.run(str(build), with_output=False, run_args=[])
 after = resource.getrusage(resource.RUSAGE_CHILDREN)
 whole = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-print(
-    json.dumps(
-        {"Brian2 C++, run loop": b.device._last_run_time, "Brian2 C++, whole program": whole}
-    )
-)
+print(json.dumps({"Brian2 C++, run loop": b.device._last_run_time, "Brian2 C++, whole program": whole}))

@@ -12,7 +12,18 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
-    ["tape.py", "direct_feedback.py", "forward_pass.py", "seeds.py", "startup.py", "autodiff.py", "vectorization.py"],
+    [
+        *(
+            "tape.py",
+            "direct_feedback.py",
+            "forward_pass.py",
+            "seeds.py",
+            "startup.py",
+            "autodiff.py",
+            "vectorization.py",
+        ),
+        "neurons.py",
+    ],
 )
 def test_benchmark_runs(script):
     done = subprocess.run([sys.executable, FOLDER / script, "--quick"], capture_output=True, text=True, check=False)

@@ -111,6 +111,15 @@ def test_a_sparse_connection_is_its_matrix():
     np.testing.assert_allclose(runs[0].times, runs[1].times, atol=1e-13)
 
 
+def test_two_synapses_on_one_neuron_add_up():
+    twice = Connection.sparse([[1, 1], []], [[0.002, 0.001], []], 2, bias=[2.0, 0.5])
+    once = Connection(np.array([[0.0, 0.0], [0.003, 0.0]]), [2.0, 0.5])
+    np.testing.assert_allclose(twice.matrix(), once.matrix())
+    for method in ("exact", "grid"):
+        a, b = (simulate(SpikingNetwork(LIF(), c), 0.0, 0.1, method=method, record=("s",)) for c in (twice, once))
+        np.testing.assert_allclose(a["s"], b["s"], atol=1e-12)
+
+
 def test_a_random_connection_has_its_probability_and_its_seed():
     made = random_connection(300, 300, 0.1, 0.5, seed=1)
     W = np.asarray(made.matrix())

@@ -150,7 +150,7 @@ class SpikingNetwork(AbstractModel):
 
             def fire(i: Array, carry: Any) -> Any:
                 ready, s, spike = carry
-                s = s.at[targets[i]].add(weights[i] / self.tau_s, mode="promise_in_bounds", unique_indices=True)
+                s = s.at[targets[i]].add(weights[i] / self.tau_s, mode="promise_in_bounds")
                 return _set(ready, i, now + dt + _of(tau_ref, i)), s, _set(spike, i, number + 1.0)
 
             gap, (ready, s, spike) = _take(gap, (state.ready, state.s * decay, state.spike), fire)
@@ -193,18 +193,17 @@ class SpikingNetwork(AbstractModel):
                 s, gap, queue, ready, spike = carry
                 s, gap, queue = jax.lax.while_loop(is_release, release, (s, gap, queue))
                 i, h = _first_of(queue)
-                fires = (h < jnp.inf) & (
-                    gap[i] <= 0.0
-                )  # what inhibits may have come first; or there were releases only
+                # What inhibits may have come first; or there were ends of refractory periods only.
+                fires = (h < jnp.inf) & (gap[i] <= 0.0)
                 h, queue = jnp.where(fires, h, 0.0), _put(queue, i, jnp.inf)
                 who = jnp.where(fires, i, count)  # nobody
                 gap = _set(gap, who, FAR)
                 ready, spike = _set(ready, who, now + h + _of(tau_ref, i)), _set(spike, who, number + h / dt)
                 row, w, left = targets[i], jnp.where(fires, weights[i] / tau_s, 0.0), dt - h
                 of_row = lambda values: values.at[row].get(mode="promise_in_bounds")
-                add = {"mode": "promise_in_bounds", "unique_indices": True}
-                s = s.at[row].add(w * jnp.exp(-left / tau_s), **add)
-                gap = gap.at[row].add(-w * self.response(left, of_row(tau_m) if tau_m.ndim else tau_m), **add)
+                response = self.response(left, of_row(tau_m) if tau_m.ndim else tau_m)
+                s = s.at[row].add(w * jnp.exp(-left / tau_s), mode="promise_in_bounds")
+                gap = gap.at[row].add(-w * response, mode="promise_in_bounds")
                 beyond, s_row = of_row(gap), of_row(s)
 
                 def sooner(k: Array, queue: Any) -> Any:
@@ -225,7 +224,6 @@ class SpikingNetwork(AbstractModel):
     def _since(self, gap: Array, a: Array, s: Array, tau_m: Array, dt: Array) -> Array:
         """When v was 1, for a neuron that has passed it: at most 0, at least −dt; by Newton's method, back from where it is
         now."""
-
         h = jnp.zeros_like(gap)
         for _ in range(NEWTON):
             left = gap + (gap + a) * jnp.expm1(-h / tau_m) - s * self.response(h, tau_m)

@@ -82,8 +82,8 @@ def tuning(curve: TuningCurve) -> Any:
     x = alt.X("current:Q", title=f"constant input ({unit})", scale=alt.Scale(zero=False, nice=False))
     layers = []
     if curve.analytic is not None:
-        order = np.argsort(curve.currents)
-        line = {"current": curve.currents[order], "rate": curve.analytic[order], "kind": ["closed form G"] * len(order)}
+        at = np.linspace(curve.currents.min(), curve.currents.max(), 801)
+        line = {"current": at, "rate": np.atleast_1d(curve.model.rate(curve.model.drive(at)))}
         layers.append(
             alt.Chart(inline(line))
             .mark_line(strokeWidth=2, color=BLUE)

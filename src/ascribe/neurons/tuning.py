@@ -22,7 +22,7 @@ class TuningCurve:
     """`currents` and `rates`, Hz, `(n,)` each, simulated; `analytic`: the closed form at the same currents, where there is
     one."""
 
-    model: AbstractModel
+    model: Any
     currents: np.ndarray
     rates: np.ndarray
     analytic: np.ndarray | None
