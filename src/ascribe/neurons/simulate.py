@@ -72,7 +72,7 @@ def simulate(
         raise UserError(
             f"{length:g} s in steps of {step:g} s are {steps:,} steps; both are in seconds: did you mean that?"
         )
-    method = model.methods[0] if method is None else method
+    method = model.methods[0] if method is None else method.replace("_", "-")
     if method not in model.methods:
         raise UserError(
             f"{type(model).__name__} is stepped by {', '.join(model.methods)}; got {method!r} for `method`."
