@@ -114,6 +114,12 @@ def test_the_two_terms_of_the_output():
     assert_close(credit(doubled, network, batch), twice, RTOL)
 
 
+def lif_rate_slope(z):
+    """Of 1 / (0.1 + ln(1 + 1/ρ)), ρ = 0.02 ln(1 + e^{z/0.02})."""
+    rho = 0.02 * np.logaddexp(z / 0.02, 0.0)
+    return 1 / (0.1 + np.log1p(1 / rho)) ** 2 / (rho * (1 + rho)) / (1 + np.exp(-z / 0.02))
+
+
 @pytest.mark.parametrize("name", [name for name, row in ACTIVATIONS.items() if row.elementwise])
 def test_a_ready_made_derivative_is_that_of_the_activation(name):
     """In a ReLU network, g of the name gives the pseudo-gradient that is written out here, unit by unit."""
@@ -129,6 +135,7 @@ def test_a_ready_made_derivative_is_that_of_the_activation(name):
         "threshold": lambda z: (1 + np.abs(z)) ** -2.0,
         "identity": np.ones_like,
         "softplus": lambda z: 1 / (1 + np.exp(-z)),
+        "lif-rate": lif_rate_slope,
     }[name]
     h, hs, zs = np.asarray(batch.inputs), [], []
     for w, b in weights:
