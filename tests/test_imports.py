@@ -12,6 +12,7 @@ import ascribe
 SOURCE = Path(ascribe.__file__).parent
 ORDER = (
     "errors",
+    "files",
     "autodiff",
     "types",
     "datasets",
@@ -31,7 +32,7 @@ ORDER = (
 )
 FREE = ("__init__", "__main__")  # the lazy face of the package, and the way into the command line
 MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in sorted(SOURCE.rglob("*.py"))}
-WITHOUT_JAX = ("errors", "autodiff", "datasets", "report")
+WITHOUT_JAX = ("errors", "files", "autodiff", "datasets", "report")
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
 
 
@@ -67,7 +68,7 @@ def test_a_file_imports_only_from_folders_before_its_own(path):
             assert ORDER.index(folder) <= place, f"{path.name} of {MODULES[path]} imports {name}"
 
 
-@pytest.mark.parametrize("folder", ["losses", "errors", "types", "comparison", "discovery"])
+@pytest.mark.parametrize("folder", ["losses", "errors", "files", "types", "comparison", "discovery"])
 def test_single_modules_are_files(folder):
     assert (SOURCE / f"{folder}.py").is_file()
 

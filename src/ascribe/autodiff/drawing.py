@@ -8,7 +8,6 @@ it is folded into one node for each branch that is cut. Nothing here is recursiv
 import dataclasses
 import itertools
 import re
-import secrets
 import unicodedata
 from collections import Counter, deque
 from pathlib import Path
@@ -18,6 +17,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from ascribe.errors import UserError
+from ascribe.files import write_whole
 
 from .variable import Op, Var, order
 
@@ -152,16 +152,7 @@ class Graph:
         kinds = {".svg": self.svg, ".dot": self.dot, ".txt": lambda: self.text() + "\n"}
         if path.suffix not in kinds:
             raise UserError(f"a graph is saved as .svg, .dot or .txt; got {path.name!r}.")
-        text = kinds[path.suffix]()
-        part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-        try:
-            with part.open("x", encoding="utf-8", newline="\n") as file:
-                file.write(text)
-            part.replace(path)
-        except OSError as error:
-            raise UserError(f"{path} cannot be written: {error.strerror or error}.") from None
-        finally:
-            part.unlink(missing_ok=True)
+        write_whole(path, kinds[path.suffix]().encode("utf-8"))
         return path
 
 

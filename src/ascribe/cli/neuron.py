@@ -19,15 +19,15 @@ def neuron(
     duration: float | None = None,
     dt: float | None = None,
     method: str | None = None,
-    of: Literal["lif", "hodgkin-huxley"] = "lif",
-    rest: Literal[-65, -70] = -65,
-    tau_m: float = 0.02,
-    tau_ref: float = 0.002,
-    tau_s: float = 0.005,
-    neurons: int = 200,
-    probability: float = 0.1,
-    weight: float = 0.0005,
-    seed: int = 0,
+    of: Literal["lif", "hodgkin-huxley"] | None = None,
+    rest: Literal[-65, -70] | None = None,
+    tau_m: float | None = None,
+    tau_ref: float | None = None,
+    tau_s: float | None = None,
+    neurons: int | None = None,
+    probability: float | None = None,
+    weight: float | None = None,
+    seed: int | None = None,
     out: Path | None = None,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -49,23 +49,24 @@ def neuron(
     method
         hodgkin-huxley: staggered, rk4, exponential-euler or euler; network: exact or grid.
     of
-        For tuning-curve: lif or hodgkin-huxley.
+        For tuning-curve: lif (default) or hodgkin-huxley.
     rest
-        For Hodgkin-Huxley: -65 (squid) or -70 mV.
+        For Hodgkin-Huxley: -65 (squid, default) or -70 mV.
     tau_m
-        Membrane time constant of LIF neurons.
+        Membrane time constant of LIF neurons. Default: 0.02.
     tau_ref
-        Their refractory period.
+        Their refractory period. Default: 0.002.
     tau_s
-        Time constant of the network's synapses.
+        Time constant of the network's synapses. Default: 0.005.
     neurons
-        Size of the network.
+        Size of the network. Default: 200.
     probability
-        Of each connection.
+        Of each connection. Default: 0.1.
     weight
-        Of each connection: the area of what a spike injects. One in five neurons inhibits, four times as strongly.
+        Of each connection: the area of what a spike injects. One in five neurons inhibits, four times as
+        strongly. Default: 0.0005.
     seed
-        Of the network.
+        Of the network. Default: 0.
     out
         The picture, .png or .svg. Default: ascribe-runs/MODEL.png.
     json_output
@@ -73,30 +74,36 @@ def neuron(
     """
     if out is not None and out.suffix not in (".png", ".svg"):
         raise UserError(f"--out is a picture, .png or .svg; got {out.name!r}.")
+    channels = model == "hodgkin-huxley" or of == "hodgkin-huxley"
+    _refuse(model, {"of": of}, model == "tuning-curve")
+    _refuse(model, {"rest": rest}, channels)
+    _refuse(model, {"tau-m": tau_m, "tau-ref": tau_ref}, not channels)
+    _refuse(model, {"method": method}, channels or model == "network")
+    network = {"tau-s": tau_s, "neurons": neurons, "probability": probability, "weight": weight, "seed": seed}
+    _refuse(model, network, model == "network")
     from ascribe import neurons as wing  # noqa: PLC0415 - late, so that --help is instant
     from ascribe.neurons import pictures  # noqa: PLC0415
 
-    if model != "network" and method is not None and (model == "lif" or (model == "tuning-curve" and of == "lif")):
-        raise UserError("a LIF neuron is stepped exactly: leave --method out.")
     cell: Any
-    if model == "hodgkin-huxley" or (model == "tuning-curve" and of == "hodgkin-huxley"):
+    if channels:
         cell = wing.HodgkinHuxley.rest_minus_70() if rest == -70 else wing.HodgkinHuxley.squid()
         usual: Any = 10.0
     else:
-        cell, usual = wing.LIF(tau_m, tau_ref), 1.5
+        cell, usual = wing.LIF(_or(tau_m, 0.02), _or(tau_ref, 0.002)), 1.5
     given: dict[str, Any] = {name: value for name, value in (("dt", dt), ("method", method)) if value is not None}
 
     found: Any
     if model == "tuning-curve":
-        span = (0.0, 3.0, 61) if of == "lif" else (0.0, 60.0, 61)
+        span = (0.0, 60.0, 61) if channels else (0.0, 3.0, 61)
         found = wing.tuning_curve(cell, _range(current, span), 1.0 if duration is None else duration, **given)
         chart, facts = pictures.tuning(found), _curve(found)
     else:
         driven = usual if current is None else _current(current)
         if model == "network":
-            cell, driven = _network(wing, cell, driven, neurons, probability, weight, tau_s, seed)
-        elif any(value != default for value, default in ((neurons, 200), (probability, 0.1), (weight, 0.0005))):
-            raise UserError(f"--neurons, --probability and --weight are of a network; got them for {model}.")
+            size, chance = _or(neurons, 200), _or(probability, 0.1)
+            cell, driven = _network(
+                wing, cell, driven, size, chance, _or(weight, 0.0005), _or(tau_s, 0.005), _or(seed, 0)
+            )
         length = duration if duration is not None else _length(driven) or (1.0 if model == "network" else 0.2)
         record = ("V", "n", "m", "h") if model == "hodgkin-huxley" else () if model == "network" else ("V",)
         found = wing.simulate(cell, driven, length, record=record, **given)
@@ -111,6 +118,17 @@ def neuron(
     else:
         _print(facts, path)
     return 0
+
+
+def _refuse(model: str, options: dict[str, Any], applies: bool) -> None:
+    """An option that would change nothing is a mistake."""
+    for name, value in options.items():
+        if value is not None and not applies:
+            raise UserError(f"--{name} changes nothing for {model}: leave it out (see `ascribe neuron --help`).")
+
+
+def _or(value: Any, usual: Any) -> Any:
+    return usual if value is None else value
 
 
 def _current(text: str) -> Any:

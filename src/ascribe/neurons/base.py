@@ -35,7 +35,7 @@ class AbstractModel(eqx.Module):
         return "V (mV)"
 
     @abstractmethod
-    def check(self, dt: float, duration: float) -> None:
+    def check(self, dt: float) -> None:
         """**Raises:** `UserError` for a step that it cannot take."""
 
     @abstractmethod

@@ -209,7 +209,7 @@ class HodgkinHuxley(AbstractModel):
     def shape(self) -> tuple[int, ...]:
         return jnp.broadcast_shapes(*(jnp.shape(p) for p in jax.tree.leaves(self)))
 
-    def check(self, dt: float, duration: float) -> None:
+    def check(self, dt: float) -> None:
         if dt > COARSEST:
             raise UserError(f"dt={dt:g} is in seconds, and a spike takes 0.001 s; did you mean {dt / 1000:g}?")
 

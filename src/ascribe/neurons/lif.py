@@ -119,7 +119,7 @@ class LIF(AbstractModel):
         normalized = bool(np.all(np.asarray(self.V_L) == 0) and np.all(np.asarray(self.V_th) == 1))
         return "v" if normalized else "V"
 
-    def check(self, dt: float, duration: float) -> None:
+    def check(self, dt: float) -> None:
         shortest = float(np.min(self._times[1]))
         if dt > shortest * (1 + 1e-6):
             raise UserError(

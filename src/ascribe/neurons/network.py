@@ -83,8 +83,8 @@ class SpikingNetwork(AbstractModel):
     def voltage_title(self) -> str:
         return self.neurons.voltage_title
 
-    def check(self, dt: float, duration: float) -> None:
-        self.neurons.check(dt, duration)
+    def check(self, dt: float) -> None:
+        self.neurons.check(dt)
 
     def window(self, dt: float) -> int:
         return self.neurons.window(dt)

@@ -1,7 +1,6 @@
 """The pictures of the wing, as Altair charts: traces, gates, tuning curves, filters, rasters."""
 
 import io
-import secrets
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import altair as alt
 import numpy as np
 
 from ascribe.errors import UserError
+from ascribe.files import write_whole
 from ascribe.report.inline import inline
 from ascribe.report.theme import GRAY, INK, many_colors, themed
 
@@ -186,14 +186,7 @@ def save(chart: Any, path: str | Path) -> Path:
     with alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None):
         chart.save(buffer, format=path.suffix[1:], scale_factor=2 if path.suffix == ".png" else 1)
     data = buffer.getvalue()
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        part.write_bytes(data if isinstance(data, bytes) else data.encode("utf-8"))
-        part.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from None
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, data if isinstance(data, bytes) else data.encode("utf-8"))
     return path
 
 

@@ -66,7 +66,7 @@ def simulate(
     step = float(positive("dt", model.default_step if dt is None else dt, "seconds"))
     if step > length:
         raise UserError(f"dt={step:g} s is longer than the duration of {length:g} s: take a smaller dt.")
-    model.check(step, length)
+    model.check(step)
     steps = round(length / step)
     if steps > STEPS:
         raise UserError(

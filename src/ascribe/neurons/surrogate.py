@@ -63,7 +63,7 @@ def surrogate_spikes(
     fire = spike(lambda x: steepness * g(steepness * x))
     positive("dt", dt, "seconds")
     if not isinstance(network.neurons.tau_ref, Tracer):
-        network.check(float(dt), float(dt) * len(currents))
+        network.check(float(dt))
     dtype = currents.dtype
     width = jnp.asarray(dt, dtype)
     matrix = network.connection.matrix().astype(dtype) / network.tau_s
