@@ -159,10 +159,10 @@ def raster(spikes: SpikeTrain, bins: int = 100) -> Any:
     width = spikes.duration / bins
     counts = np.histogram(spikes.times, bins, (0.0, spikes.duration))[0]
     rates = counts / (width * spikes.size)
-    rows = {"t": np.repeat(np.arange(bins + 1), 2)[1:-1] * width, "rate": np.repeat(rates, 2)}
+    rows = {"t": np.arange(bins + 1) * width, "rate": np.append(rates, rates[-1])}  # from each edge to the next
     below = (
         alt.Chart(inline(rows))
-        .mark_area(color=BLUE, opacity=0.35, line={"color": BLUE, "strokeWidth": 1.5})
+        .mark_area(color=BLUE, opacity=0.35, line={"color": BLUE, "strokeWidth": 1.5}, interpolate="step-after")
         .encode(x=time, y=alt.Y("rate:Q", title="mean rate (Hz)"))
         .properties(width=WIDTH, height=90)
     )
