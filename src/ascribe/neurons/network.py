@@ -21,26 +21,21 @@ from .connection import Connection
 from .lif import LIF
 from .quantities import leaf, seconds
 
-NEWTON = 5
-FAR = 1e6
-"""The gap of a neuron that is refractory: too large for what arrives to change it. Negative where the period ends in this
-step."""
+HALLEY = 4
+WORD = 32
+"""Places whose flags are kept in one number: of few spikes among many neurons, the next is found quickly."""
 
 
 class State(NamedTuple):
     """Arrays of `(places,)`: the neurons, then at least one that is never there, to which unused connections lead.
 
-    `gap`: 1 − v; `ready`: when the refractory period ends, seconds from the start of the chunk; `s`: the synaptic current;
-    `spike`: when in this chunk the neuron fired, in steps, NaN if it did not; `due`, `earliest`: the queue of a step's
-    events, by blocks.
+    `gap`: 1 − v; `s`: the synaptic current; `spike`: when the neuron last fired, in steps from the start of the chunk,
+    negative if before.
     """
 
     gap: Array
-    ready: Array
     s: Array
     spike: Array
-    due: Array
-    earliest: Array
 
 
 class SpikingNetwork(AbstractModel):
@@ -92,17 +87,10 @@ class SpikingNetwork(AbstractModel):
     def start(self, shape: tuple[int, ...], dtype: Any, V: Any = None) -> State:
         if shape != self.shape:
             raise UserError(f"the network has {self.shape[0]} neurons; got currents for {shape}.")
-        gap = self.neurons.start(shape, dtype, V).gap
         width, blocks = _blocks(shape[0])
-        full = lambda value: jnp.full(width * blocks, value, dtype)
-        return State(
-            gap=full(FAR).at[: shape[0]].set(gap),
-            ready=full(jnp.inf).at[: shape[0]].set(0.0),
-            s=full(0.0),
-            spike=full(jnp.nan),
-            due=full(jnp.inf),
-            earliest=jnp.full((blocks,), jnp.inf, dtype),
-        )
+        places = lambda value, values: jnp.full(width * blocks, value, dtype).at[: shape[0]].set(values)
+        gap = self.neurons.start(shape, dtype, V).gap
+        return State(places(1.0, gap), places(0.0, 0.0), places(jnp.inf, -jnp.inf))
 
     def stepper(self, dt: Array, method: str) -> tuple[Callable[[Any], Any], Step]:
         step = self._grid(dt) if method == "grid" else self._exact(dt)
@@ -110,27 +98,30 @@ class SpikingNetwork(AbstractModel):
 
     def read(self, state: State) -> dict[str, Array]:
         cell, count = self.neurons, self.shape[0]
-        gap = state.gap[:count]
-        v = jnp.where(jnp.abs(gap) > 0.5 * FAR, 0.0, 1.0 - gap)
+        v = 1.0 - state.gap[:count]
         return {"V": cell.V_L + (cell.V_th - cell.V_L) * v, "s": state.s[:count]}
 
     def spike(self, state: State) -> Array:
-        return state.spike[: self.shape[0]]
+        spike = state.spike[: self.shape[0]]
+        return jnp.where(spike >= 0.0, spike, jnp.nan)
 
     def next_chunk(self, state: State, steps: int, dt: Array) -> State:
-        return state._replace(ready=state.ready - steps * dt, spike=jnp.full_like(state.spike, jnp.nan))
+        before = jnp.minimum(state.spike - steps, -jnp.finfo(state.spike.dtype).tiny)
+        return state._replace(spike=jnp.where(state.spike < jnp.inf, before, jnp.inf))
 
     def excess(self, J: Any) -> Array:
         """b − 1: by how much the bias and the current exceed the threshold."""
         drive = self.neurons.drive(J) - 1.0
         return drive if self.connection.bias is None else drive + self.connection.bias
 
-    def response(self, f: Array, tau_m: Any = None) -> Array:
+    def response(self, f: Array, tau_m: Array) -> Array:
         """What s at the start adds to v in the time f: ∫ e^{−(f−u)/τ_m} e^{−u/τ_s} du / τ_m, also where τ_s = τ_m."""
-        tau_m = self.neurons.tau_m if tau_m is None else tau_m
-        x = f * (1.0 / tau_m - 1.0 / self.tau_s)
-        ratio = jnp.where(x == 0.0, 1.0, jnp.expm1(x) / jnp.where(x == 0.0, 1.0, x))
-        return (f / tau_m) * jnp.exp(-f / tau_m) * ratio
+        return (f / tau_m) * jnp.exp(-f / tau_m) * _mean_growth(f * (1.0 / tau_m - 1.0 / self.tau_s))
+
+    def felt(self, begin: Array, dt: Array, tau_m: Array) -> Array:
+        """What s at the start of the step adds to v at its end if v is held at 0 until `begin`: the integral from there."""
+        f = dt - begin
+        return jnp.exp(-dt / self.tau_s) * (f / tau_m) * _mean_growth(f * (1.0 / self.tau_s - 1.0 / tau_m))
 
     def _places(self, values: Array) -> Array:
         """A number for all neurons as it is; one for each neuron, continued with 1 for the places without a neuron."""
@@ -143,93 +134,86 @@ class SpikingNetwork(AbstractModel):
         targets, weights = self.connection.targets, self.connection.weights
 
         def step(state: State, J: Any, number: Array) -> State:
-            a, now = self._places(self.excess(J[0])), number * dt
-            free = state.ready <= now + 0.5 * dt
-            gap = jnp.where(free, jnp.where(state.gap < FAR, state.gap, 1.0), FAR)
-            gap = gap + jnp.where(free, (gap + a) * growth - state.s * kernel, 0.0)
+            a = self._places(self.excess(J[0]))
+            free = state.spike - number <= 0.5 - tau_ref / dt
+            gap = jnp.where(free, state.gap + (state.gap + a) * growth - state.s * kernel, 1.0)
+            fires = gap <= 0.0
 
-            def fire(i: Array, carry: Any) -> Any:
-                ready, s, spike = carry
-                s = s.at[targets[i]].add(weights[i] / self.tau_s, mode="promise_in_bounds")
-                return _set(ready, i, now + dt + _of(tau_ref, i)), s, _set(spike, i, number + 1.0)
+            def arrive(i: Array, s: Array) -> Array:
+                return s.at[targets[i]].add(weights[i] / self.tau_s, mode="promise_in_bounds")
 
-            gap, (ready, s, spike) = _take(gap, (state.ready, state.s * decay, state.spike), fire)
-            return state._replace(gap=gap, ready=ready, s=s, spike=spike)
+            return State(
+                gap=jnp.where(fires, 1.0, gap),
+                s=_for_each(fires, state.s * decay, arrive),
+                spike=jnp.where(fires, number + 1.0, state.spike),
+            )
 
         return step
 
     def _exact(self, dt: Array) -> Step:
-        """Every v is taken to the end of the step as if nothing arrived. Then come the events, the earliest first. A neuron
-        that fires changes what its targets will be at the end, and when they fire. A neuron whose refractory period ends
-        begins at 0; before, what arrives changes its s alone."""
+        """Every v is taken to the end of the step as if nothing arrived: from its start, or from 0 at the end of its
+        refractory period. Then the neurons that have passed 1 fire, the earliest first. Each changes what its targets will
+        be at the end, and when they fire."""
         tau_m, tau_ref, tau_s = self._places(self.neurons.tau_m), self._places(self.neurons.tau_ref), self.tau_s
-        growth, kernel, decay = jnp.expm1(-dt / tau_m), self.response(dt, tau_m), jnp.exp(-dt / tau_s)
         targets, weights, count = self.connection.targets, self.connection.weights, self.shape[0]
+        decay = jnp.exp(-dt / tau_s)
 
         def step(state: State, J: Any, number: Array) -> State:
-            now = number * dt
             a = jnp.broadcast_to(self._places(self.excess(J[0])), state.gap.shape)
-            wait = jnp.maximum(state.ready - now, 0.0)
-            gap = state.gap + (state.gap + a) * growth - state.s * kernel
-            gap = jnp.where(state.gap < 0.5 * FAR, gap, jnp.where(wait < dt, -FAR, FAR))
+            # A neuron is there from `begin` on: the whole step, a part of it, or (dt) not at all.
+            begin = jnp.clip((state.spike - number) * dt + tau_ref, 0.0, dt)
+            felt = self.felt(begin, dt, tau_m)
+            gap = state.gap + (state.gap + a) * jnp.expm1((begin - dt) / tau_m) - state.s * felt
 
-            def crossing(i: Array, s_i: Array, gap_i: Array) -> Array:
-                return dt + self._since(gap_i, a[i], s_i, _of(tau_m, i), dt)
+            def passed(i: Array, s_i: Array, gap_i: Array, since: Array) -> Array:
+                then = jnp.maximum(dt + self._since(gap_i, a[i], s_i, _of(tau_m, i), dt), since)
+                return jnp.where(gap_i <= 0.0, then, jnp.inf)
 
-            def is_release(carry: Any) -> Any:
-                i, h = _first_of(carry[2])
-                return (h < jnp.inf) & (carry[1][i] < -0.5 * FAR)
-
-            def release(carry: Any) -> Any:
-                s, gap, queue = carry
-                i, h = _first_of(queue)
-                left = dt - h
-                own = 1.0 + (1.0 + a[i]) * jnp.expm1(-left / _of(tau_m, i))
-                own = own - s[i] * jnp.exp(left / tau_s) * self.response(left, _of(tau_m, i))
-                then = jnp.where(own <= 0.0, jnp.maximum(crossing(i, s[i], own), h), jnp.inf)
-                return s, _set(gap, i, own), _put(queue, i, then)
-
-            def event(carry: Any) -> Any:
-                s, gap, queue, ready, spike = carry
-                s, gap, queue = jax.lax.while_loop(is_release, release, (s, gap, queue))
-                i, h = _first_of(queue)
-                # What inhibits may have come first; or there were ends of refractory periods only.
-                fires = (h < jnp.inf) & (gap[i] <= 0.0)
-                h, queue = jnp.where(fires, h, 0.0), _put(queue, i, jnp.inf)
-                who = jnp.where(fires, i, count)  # nobody
-                gap = _set(gap, who, FAR)
-                ready, spike = _set(ready, who, now + h + _of(tau_ref, i)), _set(spike, who, number + h / dt)
-                row, w, left = targets[i], jnp.where(fires, weights[i] / tau_s, 0.0), dt - h
+            def fire(carry: Any) -> Any:
+                (i, h), (s, gap, felt, spike, queue) = carry
+                queue, felt, spike = _put(queue, i, jnp.inf), _set(felt, i, 0.0), _set(spike, i, number + h / dt)
+                row, w = targets[i], weights[i] / tau_s * jnp.exp(h / tau_s)
                 of_row = lambda values: values.at[row].get(mode="promise_in_bounds")
-                response = self.response(left, of_row(tau_m) if tau_m.ndim else tau_m)
-                s = s.at[row].add(w * jnp.exp(-left / tau_s), mode="promise_in_bounds")
-                gap = gap.at[row].add(-w * response, mode="promise_in_bounds")
-                beyond, s_row = of_row(gap), of_row(s)
+                # It is felt from h on, or from where the target begins.
+                by = w * jnp.minimum(self.felt(h, dt, of_row(tau_m) if tau_m.ndim else tau_m), of_row(felt))
+                s = s.at[row].add(w * decay, mode="promise_in_bounds")
+                gap = gap.at[row].add(-by, mode="promise_in_bounds")
+                then = of_row(gap)
 
-                def sooner(k: Array, queue: Any) -> Any:
-                    then = jnp.maximum(crossing(row[k], s_row[k], beyond[k]), h)
-                    return _put(queue, row[k], jnp.where(beyond[k] < -0.5 * FAR, wait[row[k]], then))
+                def again(k: Array, queue: Any) -> Any:
+                    i = row[k]
+                    return _put(queue, i, passed(i, s[i], then[k], jnp.maximum(begin[i], h)))
 
-                return s, gap, _for_each(beyond, queue, sooner), ready, spike
+                # Whose v passes 1 now, or did before.
+                queue = _for_each((by != 0.0) & (jnp.minimum(then, then + by) <= 0.0), queue, again)
+                return _first_of(queue), (s, gap, felt, spike, queue)
 
             s = state.s * decay
-            come = lambda i: jnp.where(gap[i] < -0.5 * FAR, wait[i], crossing(i, s[i], gap[i]))
-            queue = _for_each(gap, (state.due, state.earliest), lambda i, queue: _put(queue, i, come(i)))
-            carry = (s, gap, queue, state.ready, state.spike)
-            s, gap, queue, ready, spike = jax.lax.while_loop(lambda carry: carry[2][1].min() < jnp.inf, event, carry)
-            return State(gap, ready, s, spike, *queue)
+            queue = jnp.full_like(gap, jnp.inf), jnp.full(_blocks(count)[1], jnp.inf, gap.dtype)
+            queue = _for_each(gap <= 0.0, queue, lambda i, queue: _put(queue, i, passed(i, s[i], gap[i], begin[i])))
+            carry = _first_of(queue), (s, gap, felt, state.spike, queue)
+            _, (s, gap, _, spike, _) = jax.lax.while_loop(lambda carry: carry[0][1] < jnp.inf, fire, carry)
+            return State(jnp.where(spike >= number, 1.0, gap), s, spike)
 
         return step
 
     def _since(self, gap: Array, a: Array, s: Array, tau_m: Array, dt: Array) -> Array:
-        """When v was 1, for a neuron that has passed it: at most 0, at least −dt; by Newton's method, back from where it is
+        """When v was 1, for a neuron that has passed it: at most 0, at least −dt; by Halley's method, back from where it is
         now."""
         h = jnp.zeros_like(gap)
-        for _ in range(NEWTON):
-            left = gap + (gap + a) * jnp.expm1(-h / tau_m) - s * self.response(h, tau_m)
-            slope = -(a + left + s * jnp.exp(-h / self.tau_s)) / tau_m
-            h = jnp.clip(h - left / jnp.where(slope < 0.0, slope, -jnp.inf), -dt, 0.0)
+        for _ in range(HALLEY):
+            g = gap + (gap + a) * jnp.expm1(-h / tau_m) - s * self.response(h, tau_m)
+            s_h = s * jnp.exp(-h / self.tau_s)
+            slope = -(a + g + s_h) / tau_m
+            bend = (s_h / self.tau_s - slope) / tau_m
+            by = g * slope / (slope * slope - 0.5 * g * bend)
+            h = jnp.clip(h - jnp.where(slope < 0.0, by, 0.0), -dt, 0.0)
         return h
+
+
+def _mean_growth(x: Array) -> Array:
+    """(e^x − 1) / x: the mean of e^u for u from 0 to x."""
+    return jnp.where(x == 0.0, 1.0, jnp.expm1(x) / jnp.where(x == 0.0, 1.0, x))
 
 
 def _of(parameter: Array, i: Array) -> Array:
@@ -269,43 +253,18 @@ def _set(values: Array, i: Array, value: Any) -> Array:
     return values.at[i].set(value, mode="promise_in_bounds")
 
 
-def _take(gap: Array, carry: Any, body: Callable[..., Any]) -> tuple[Array, Any]:
-    """carry = body(i, carry) for every i whose gap is at most 0, in order; its gap is `FAR` then."""
-    width, blocks = _blocks(len(gap) - 1)
+def _for_each(flags: Array, carry: Any, body: Callable[..., Any]) -> Any:
+    """carry = body(i, carry) for every i whose flag is set, in order."""
+    flags = jnp.pad(flags, (0, -len(flags) % WORD)).reshape(-1, WORD)
+    bits = jnp.arange(WORD, dtype=jnp.uint32)
+    words = jnp.sum(jnp.where(flags, jnp.uint32(1) << bits, 0), axis=1, dtype=jnp.uint32)
+    first = lambda words: jnp.argmax(words != 0).astype(jnp.int32)
 
     def next_one(state: Any) -> Any:
-        least, gap, carry = state
-        block = jnp.argmax(least <= 0.0).astype(jnp.int32)
-        row = jax.lax.dynamic_slice(gap, (block * width,), (width,))
-        place = jnp.argmax(row <= 0.0).astype(jnp.int32)
-        row = jnp.where(jnp.arange(width, dtype=jnp.int32) == place, FAR, row)
-        least = jnp.where(jnp.arange(blocks, dtype=jnp.int32) == block, row.min(), least)
-        gap = jax.lax.dynamic_update_slice(gap, row, (block * width,))
-        return least, gap, body(block * width + place, carry)
+        words, place, carry = state
+        rest = words[place] & (words[place] - 1)  # without its lowest bit
+        bit = jax.lax.population_count((words[place] ^ rest) - 1).astype(jnp.int32)
+        words = jnp.where(jnp.arange(len(words), dtype=jnp.int32) == place, rest, words)
+        return words, first(words), body(WORD * place + bit, carry)
 
-    start = (gap.reshape(blocks, width).min(axis=1), gap, carry)
-    _, gap, carry = jax.lax.while_loop(lambda state: state[0].min() <= 0.0, next_one, start)
-    return gap, carry
-
-
-def _for_each(values: Array, carry: Any, body: Callable[..., Any]) -> Any:
-    """carry = body(i, carry) for every i whose value is at most 0, in order. The search in two levels costs little where
-    they are few."""
-    width, blocks = _blocks(len(values) - 1)
-    if width * blocks > len(values):
-        values = jnp.pad(values, (0, width * blocks - len(values)), constant_values=1.0)
-
-    def next_one(state: Any) -> Any:
-        least, after, carry = state
-        block = jnp.argmax(least <= 0.0).astype(jnp.int32)
-        row = jax.lax.dynamic_slice(values, (block * width,), (width,))
-        here = jnp.where((jnp.arange(width, dtype=jnp.int32) > after) & (row <= 0.0), 1, 0)
-        place, last = jnp.argmax(here).astype(jnp.int32), jnp.sum(here) <= 1
-        left = jnp.where(last & (jnp.arange(blocks, dtype=jnp.int32) == block), 1.0, least)
-        return left, jnp.where(last, -1, place), body(block * width + place, carry)
-
-    return jax.lax.while_loop(
-        lambda state: state[0].min() <= 0.0,
-        next_one,
-        (values.reshape(blocks, width).min(axis=1), jnp.asarray(-1, jnp.int32), carry),
-    )[2]
+    return jax.lax.while_loop(lambda state: state[0][state[1]] != 0, next_one, (words, first(words), carry))[2]

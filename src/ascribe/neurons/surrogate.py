@@ -68,7 +68,7 @@ def surrogate_spikes(
     width = jnp.asarray(dt, dtype)
     matrix = network.connection.matrix().astype(dtype) / network.tau_s
     decay = jnp.exp(-width / network.tau_s)
-    growth, kernel = jnp.expm1(-width / network.neurons.tau_m), network.response(width)
+    growth, kernel = jnp.expm1(-width / network.neurons.tau_m), network.response(width, network.neurons.tau_m)
 
     def step(state: Any, J: Array) -> tuple[Any, Array]:
         gap, wait, s = state
