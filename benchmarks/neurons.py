@@ -19,7 +19,8 @@ import time
 from pathlib import Path
 
 CORE = min(os.sched_getaffinity(0))
-os.sched_setaffinity(0, {CORE})
+if __name__ == "__main__":
+    os.sched_setaffinity(0, {CORE})
 
 import jax  # noqa: E402 - after the choice of a core
 import numpy as np  # noqa: E402

@@ -66,6 +66,20 @@ def test_neurons_may_differ():
     np.testing.assert_allclose(coarse, fine, rtol=0, atol=1e-12)
 
 
+def test_spikes_delivered_together_are_those_delivered_one_by_one(monkeypatch):
+    """What a GPU does, here: three at a time, of which up to twenty fire in one step."""
+    network = SpikingNetwork(LIF(), Connection(WEIGHTS, np.full(COUNT, 1.5)))
+    alone = simulate(network, 0.0, 0.3, dt=1e-4, method="grid", record=()).spikes
+    monkeypatch.setattr(jax.lax, "platform_dependent", lambda *given, cpu, default: default(*given))
+    monkeypatch.setattr("ascribe.neurons.network.TOGETHER", 3)
+    jax.clear_caches()
+    together = simulate(network, 0.0, 0.3, dt=1e-4, method="grid", record=()).spikes
+    jax.clear_caches()
+    np.testing.assert_array_equal(together.neurons, alone.neurons)
+    np.testing.assert_allclose(together.times, alone.times, rtol=0, atol=0)
+    assert max(np.unique(alone.times, return_counts=True)[1]) >= 20
+
+
 def test_the_grid_approaches_the_exact_times(expected):
     network = SpikingNetwork(LIF(), Connection(0.2 * WEIGHTS, DRIVE))
     exact = simulate(network, 0.0, 0.1, record=()).spikes

@@ -10,7 +10,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.signal import lfilter
 
 from ascribe.errors import UserError
 
@@ -55,6 +54,8 @@ class PostSynapticFilter:
 
         `weights`: what a spike of each neuron is multiplied by, a number or `(size,)`.
         """
+        from scipy.signal import lfilter  # noqa: PLC0415 - takes a second to import
+
         dt = float(positive("dt", dt, "seconds"))
         weights = np.broadcast_to(numbers("weights", weights, "whatever the output is in"), (spikes.size,))
         steps = math.floor(spikes.duration / dt * (1 + 1e-12))

@@ -22,6 +22,9 @@ from .lif import LIF
 from .quantities import leaf, seconds
 
 HALLEY = 4
+TOGETHER = 32
+"""Spikes that a GPU delivers at once."""
+
 WORD = 32
 """Places whose flags are kept in one number: of few spikes among many neurons, the next is found quickly."""
 
@@ -123,6 +126,29 @@ class SpikingNetwork(AbstractModel):
         f = dt - begin
         return jnp.exp(-dt / self.tau_s) * (f / tau_m) * _mean_growth(f * (1.0 / self.tau_s - 1.0 / tau_m))
 
+    def arrive(self, fires: Array, s: Array) -> Array:
+        """s after the spikes of those that fire: one by one, which costs a processor least; on a GPU many at once."""
+        targets, weights, count = self.connection.targets, self.connection.weights, self.shape[0]
+
+        def one_by_one(fires: Array, s: Array) -> Array:
+            add = lambda i, s: s.at[targets[i]].add(weights[i] / self.tau_s, mode="promise_in_bounds")
+            return _for_each(fires, s, add)
+
+        def together(fires: Array, s: Array) -> Array:
+            number = jnp.cumsum(fires, dtype=jnp.int32)
+
+            def some(state: Any) -> Any:
+                s, done = state
+                slot = jnp.where(fires & (number > done), number - done - 1, TOGETHER)
+                who = jnp.full(TOGETHER, count, jnp.int32).at[slot].set(jnp.arange(len(fires), dtype=jnp.int32), mode="drop")
+                w = weights.at[who].get(mode="fill", fill_value=0.0) / self.tau_s
+                row = targets.at[who].get(mode="fill", fill_value=count)
+                return s.at[row].add(w, mode="promise_in_bounds"), done + TOGETHER
+
+            return jax.lax.while_loop(lambda state: state[1] < number[-1], some, (s, jnp.int32(0)))[0]
+
+        return jax.lax.platform_dependent(fires, s, cpu=one_by_one, default=together)
+
     def _places(self, values: Array) -> Array:
         """A number for all neurons as it is; one for each neuron, continued with 1 for the places without a neuron."""
         width, blocks = _blocks(self.shape[0])
@@ -131,7 +157,6 @@ class SpikingNetwork(AbstractModel):
     def _grid(self, dt: Array) -> Step:
         tau_m, tau_ref = self._places(self.neurons.tau_m), self._places(self.neurons.tau_ref)
         decay, growth, kernel = jnp.exp(-dt / self.tau_s), jnp.expm1(-dt / tau_m), self.response(dt, tau_m)
-        targets, weights = self.connection.targets, self.connection.weights
 
         def step(state: State, J: Any, number: Array) -> State:
             a = self._places(self.excess(J[0]))
@@ -139,12 +164,9 @@ class SpikingNetwork(AbstractModel):
             gap = jnp.where(free, state.gap + (state.gap + a) * growth - state.s * kernel, 1.0)
             fires = gap <= 0.0
 
-            def arrive(i: Array, s: Array) -> Array:
-                return s.at[targets[i]].add(weights[i] / self.tau_s, mode="promise_in_bounds")
-
             return State(
                 gap=jnp.where(fires, 1.0, gap),
-                s=_for_each(fires, state.s * decay, arrive),
+                s=self.arrive(fires, state.s * decay),
                 spike=jnp.where(fires, number + 1.0, state.spike),
             )
 
