@@ -9,8 +9,9 @@ import dataclasses
 import importlib.metadata
 import platform
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,11 @@ import jax.numpy as jnp
 import ascribe
 from ascribe import losses, networks, report, rules, search, store
 from ascribe.datasets import Dataset
-from ascribe.errors import UserError
+from ascribe.errors import Interrupted, UserError
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule
 from ascribe.search import Tuning
+from ascribe.store import Store
 from ascribe.training import (
     Demands,
     Experiment,
@@ -134,6 +136,7 @@ def compare(
     landscape: str | None = None,
     listener: Listener = silent,
     command: str | None = None,
+    store: str | Path | Store | None = None,
 ) -> Comparison:
     """Trains every rule with the same care and returns what came out.
 
@@ -152,7 +155,9 @@ def compare(
     - `epochs`, `batch_size`, `optimizer`, `select`, `loss`, `diagnostics`, `only`, `listener`: as in `train`;
     - `landscape`: the name of a layer: in the end it is trained alone once more, with the first seed and every rule at its
       chosen rate, for a picture of the loss over its weights and of the rules' paths (`ascribe.landscape`);
-    - `command`: recorded with the results.
+    - `command`: recorded with the results;
+    - `store`: a folder, an SQLite file, the address of a server, or an open `ascribe.store.Store`, where every finished run
+      and the state of those under way are kept: runs that are there already are not trained again.
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
@@ -196,24 +201,12 @@ def compare(
         else tuple(seed for seed in range(len(seeds) + tune_seeds) if seed not in seeds)[:tune_seeds]
     )
 
-    placed: dict[Any, Any] = {}
-    width = max(len(seeds), devices.count())
-    experiments: dict[str, Experiment] = {}
-    for name in list(plans):
-        try:
-            experiments[name] = plans[name].experiment(width, placed, listener)
-        except UserError as error:  # such as: what it keeps for every example does not fit into memory
-            if rules is not None or len(plans) == 1:
-                raise
-            left_out[name] = str(error)
-            del plans[name]
-    _compile_all(experiments, plans)
-    runs: dict[str, Runs] = {}
-    tunings: dict[str, Tuning] = {}
-    for name, plan in plans.items():
-        runs[name], tuning = plan.carry_out(experiments[name], data, seeds, tuning_seeds)
-        if tuning is not None:
-            tunings[name] = tuning
+    keeper = _opened(store)
+    experiments = _experiments(plans, left_out, max(len(seeds), devices.count()), listener, keeper, rules is None)
+    if keeper is not None and keeper.experiment is None:
+        keeper.begin(data.name, command=command)
+    with _ended(keeper):
+        runs, tunings = _trained(plans, experiments, data, seeds, tuning_seeds, keeper)
     configuration = {
         "data": data.summary(),
         "rules": list(runs),
@@ -237,6 +230,9 @@ def compare(
         "versions": versions(),
         "command": command,
     }
+    if keeper is not None:
+        keys = {name: plan.keys(experiments[name], runs[name], tuning_seeds) for name, plan in plans.items()}
+        keeper.end("finished", configuration=configuration, keys=keys)
     shared = dict(optimizer=optimizer, epochs=epochs, batch_size=batch_size, loss=loss, listener=listener)
     return Comparison(
         data, runs, tunings, configuration, _landscape(landscape, source, data, plans, runs, seeds[0], shared)
@@ -289,11 +285,74 @@ def _landscape(
         return None
 
 
-def _compile_all(experiments: Mapping[str, Experiment], plans: Mapping[str, "_Plan"]) -> None:
+def _experiments(
+    plans: "dict[str, _Plan]",
+    left_out: dict[str, str],
+    width: int,
+    listener: Listener,
+    keeper: Store | None,
+    may_leave_out: bool,
+) -> dict[str, Experiment]:
+    """Every rule ready to train. One that cannot be, such as for want of memory, moves from `plans` to `left_out`."""
+    placed: dict[Any, Any] = {}
+    found: dict[str, Experiment] = {}
+    for name in list(plans):
+        try:
+            found[name] = plans[name].experiment(width, placed, listener, keeper)
+        except UserError as error:
+            if not may_leave_out or len(plans) == 1:
+                raise
+            left_out[name] = str(error)
+            del plans[name]
+    return found
+
+
+def _trained(
+    plans: "Mapping[str, _Plan]",
+    experiments: Mapping[str, Experiment],
+    data: Dataset,
+    seeds: tuple[int, ...],
+    tuning_seeds: tuple[int, ...],
+    keeper: Store | None,
+) -> tuple[dict[str, Runs], dict[str, Tuning]]:
+    """All runs, and what tuning tried; only what is not kept yet is compiled and trained."""
+    missing = {name: plan for name, plan in plans.items() if plan.missing(experiments[name], seeds, tuning_seeds)}
+    _compile_all(experiments, missing, keeper)
+    runs: dict[str, Runs] = {}
+    tunings: dict[str, Tuning] = {}
+    for name, plan in plans.items():
+        runs[name], tuning = plan.carry_out(experiments[name], data, seeds, tuning_seeds)
+        if tuning is not None:
+            tunings[name] = tuning
+    return runs, tunings
+
+
+def _opened(place: str | Path | Store | None) -> Store | None:
+    keeper = place if place is None or isinstance(place, Store) else Store(place)
+    if keeper is not None:
+        keeper.versions = versions()
+    return keeper
+
+
+@contextmanager
+def _ended(keeper: Store | None) -> Iterator[None]:
+    """However the work ends before its end, the store says so."""
+    try:
+        yield
+    except BaseException as error:
+        if keeper is not None:
+            with suppress(UserError):  # such as: the disk is full, which the error says already
+                keeper.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+        raise
+
+
+def _compile_all(experiments: Mapping[str, Experiment], plans: Mapping[str, "_Plan"], keeper: Store | None) -> None:
     """Compiling keeps one core busy: several rules at a time. JAX's settings belong to a thread, so they go along."""
     double, promotion = jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion  # pyright: ignore
 
     def compile_one(name: str) -> None:
+        if keeper is not None and keeper.stopping:
+            raise Interrupted(f"stopped before {name} was compiled")
         with jax.enable_x64(double), jax.numpy_dtype_promotion(promotion):
             experiments[name].compile(plans[name].example())
 
@@ -334,10 +393,35 @@ class _Plan:
         ranges = search.ranges_of(name, rule, optimizers.search_range(demands.optimizer), search_ranges)
         return cls(name, rule, demands, settings, tune, ranges)
 
-    def experiment(self, width: int, placed: dict[Any, Any], listener: Listener) -> Experiment:
+    def experiment(self, width: int, placed: dict[Any, Any], listener: Listener, keeper: Store | None) -> Experiment:
         return Experiment(
-            self.demands, self.rule, self.settings, width=width, name=self.name, listener=listener, placed=placed
+            self.demands,
+            self.rule,
+            self.settings,
+            width=width,
+            name=self.name,
+            listener=listener,
+            placed=placed,
+            keeper=keeper,
         )
+
+    def missing(self, experiment: Experiment, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]) -> bool:
+        """Whether any of its runs must be trained."""
+        rate, others = self.demands.learning_rate, ()
+        if self.tune:
+            candidates = search.specifications(self.tune, self.ranges, tuning_seeds)
+            if None in experiment.kept(candidates, networks=search.has_own_finish(experiment)):
+                return True
+            tuning = search.tune(experiment, self.tune, self.ranges, tuning_seeds)
+            rate, others = tuning.learning_rate, tuning.chosen_hyperparameters
+        return None in experiment.kept([Specification(seed, rate, others) for seed in seeds], networks=True)
+
+    def keys(self, experiment: Experiment, runs: Runs, tuning_seeds: tuple[int, ...]) -> list[str]:
+        """What its runs are kept under: those of its row, then those of tuning."""
+        others = tuple(runs.hyperparameters.items())
+        final = [Specification(seed, float(runs.learning_rates[0]), others) for seed in runs.seeds]
+        candidates = search.specifications(self.tune, self.ranges, tuning_seeds) if self.tune else []
+        return [experiment.key(one, epochs=self.settings.epochs) for one in (*final, *candidates)]
 
     def example(self) -> Specification:
         """A run of the kind that will be trained: what tuned leaves it has decides what is compiled."""

@@ -61,6 +61,24 @@ def candidates(count: int, ranges: Mapping[str, tuple[float, float]]) -> dict[st
     }
 
 
+def specifications(
+    count: int, ranges: Mapping[str, tuple[float, float]], seeds: tuple[int, ...]
+) -> list[Specification]:
+    """The runs of tuning: every candidate on every seed."""
+    points = candidates(count, ranges)
+    others = [name for name in points if name != LEARNING_RATE]
+    return [
+        Specification(seed, float(points[LEARNING_RATE][i]), tuple((name, float(points[name][i])) for name in others))
+        for i in range(count)
+        for seed in seeds
+    ]
+
+
+def has_own_finish(experiment: Experiment) -> bool:
+    """Whether candidates are judged by the networks after the rule's own `finish`, not by their curves."""
+    return type(experiment.rule).finish is not AbstractRule.finish
+
+
 def tune(
     experiment: Experiment, count: int, ranges: Mapping[str, tuple[float, float]], seeds: tuple[int, ...]
 ) -> Tuning:
@@ -69,13 +87,8 @@ def tune(
     points = candidates(count, ranges)
     rates = points[LEARNING_RATE]
     others = {name: values for name, values in points.items() if name != LEARNING_RATE}
-    specifications = [
-        Specification(seed, float(rates[i]), tuple((name, float(values[i])) for name, values in others.items()))
-        for i in range(count)
-        for seed in seeds
-    ]
-    own_finish = type(experiment.rule).finish is not AbstractRule.finish
-    trained = experiment.train(specifications, "tuning", keep=own_finish)
+    own_finish = has_own_finish(experiment)
+    trained = experiment.train(specifications(count, ranges, seeds), "tuning", keep=own_finish)
     curves, diverged = trained.curves, trained.diverged_at >= 0
     if own_finish:  # curves end before it; what is judged is what is tested
         found = trained.validated()

@@ -7,5 +7,6 @@ from .folder import check_folder as check_folder
 from .folder import fresh_folder as fresh_folder
 from .folder import give_back as give_back
 from .folder import whole_folder as whole_folder
+from .keeper import Store as Store
 from .record import load as load
 from .record import save as save

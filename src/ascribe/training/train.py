@@ -1,6 +1,7 @@
 """`train`: one rule, many seeds, one compiled program."""
 
 import dataclasses
+import functools
 import inspect
 import time
 import traceback
@@ -14,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+import ascribe
 from ascribe import losses, rules
 from ascribe.datasets import Dataset
-from ascribe.errors import UserError
+from ascribe.errors import Interrupted, UserError
 from ascribe.networks import Network, check_input
 from ascribe.rules import AbstractRule
 from ascribe.types import PyTree
@@ -25,6 +27,7 @@ from . import devices, loop, optimizers
 from .demands import Demands, honor, made
 from .evaluate import Examples
 from .freezing import check_layer
+from .keeping import About, Checkpoint, Keeper, Kept, fingerprint, key_of
 from .pixels import pixels
 from .progress import Listener, Progress, silent
 from .runs import Runs, area_scores
@@ -35,6 +38,12 @@ Rules = Sequence[str | AbstractRule] | Mapping[str, str | AbstractRule]
 
 CHUNK_SECONDS = 0.25
 """How long the loop runs between two looks at it: often enough to watch, too seldom to cost."""
+
+CHECKPOINT_SECONDS, CHECKPOINT_SHARE = 2.0, 0.05
+"""A state is kept no sooner after the last than this, and so that it takes no larger share of the time."""
+
+LARGEST_CHECKPOINT, LARGEST_REMAINDER = 2**30, 2**28
+"""Bytes up to which the state of runs under way is kept, and that of finished ones, from which more epochs go on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +72,8 @@ class Experiment:
 
     `width` runs go through the program at a time; a list of specifications is cut into such shards (the last one filled
     up with repeats that are dropped again), so that tuning and final runs share the compilation. Experiments that are given
-    the same dictionary `placed` share one copy of the data on the devices.
+    the same dictionary `placed` share one copy of the data on the devices. With a `keeper`, runs that it has are not trained
+    again, and those under way go on from their last state.
     """
 
     def __init__(
@@ -76,6 +86,7 @@ class Experiment:
         name: str,
         listener: Listener = silent,
         placed: dict[Any, loop.Data] | None = None,
+        keeper: Keeper | None = None,
     ):
         devices.use_compilation_cache()
         self.name, self.rule, self.settings, self.listener = name, with_array_leaves(rule), settings, listener
@@ -94,7 +105,10 @@ class Experiment:
         size = self._state_bytes()
         self.in_turn = devices.one_after_another(self.template, size)
         self.programs = devices.Programs(settings, fixed, self.mesh, self.in_turn)
+        self.keeper, self._size = keeper, size
         self.width = self._width(width, size)
+        if keeper is not None:  # runs that share a program stay the same ones, whatever memory is free today
+            self.width = keeper.agreed(f"width {width} {key_of(self.context)}", self.width)
         self.compile_seconds = 0.0
         self._compiled = False
 
@@ -146,26 +160,102 @@ class Experiment:
         bounds = (jnp.asarray(start, jnp.int32), jnp.asarray(stop, jnp.int32))
         return self.programs.advance(runs, states, self.device_data, *bounds)
 
+    @functools.cached_property
+    def context(self) -> dict[str, Any]:
+        """Everything that decides what a run becomes, beside its specification and its number of epochs."""
+        settings, demands = self.settings, self.demands
+        return {
+            "ascribe": ascribe.__version__,
+            "rule": fingerprint(self.rule),
+            "network": self.template.config(),
+            "factory": None if isinstance(self.source, Network) else fingerprint(self.source),
+            "data": [demands.data.checksum, demands.data.task, fingerprint(demands.data.target_scale)],
+            "optimizer": fingerprint(demands.optimizer),
+            "loss": fingerprint(settings.loss),
+            "settings": [settings.batch_size, settings.select, settings.diagnostics, settings.only],
+            "augmentations": [settings.augmentations, settings.black],
+            "dtype": str(self._dtype),
+            # Between epochs, but not after the last: such a rule's state after 50 epochs is not one of 100 at its 50th.
+            "epochs": settings.epochs if type(self.rule).after_epoch is not AbstractRule.after_epoch else None,
+        }
+
+    @functools.cached_property
+    def _about(self) -> dict[str, Any]:
+        """The context as people read it."""
+        demands = self.demands
+        return {
+            "data": {"name": demands.data.name, "checksum": demands.data.checksum},
+            "network": str(self.template),
+            "rule": rules.settings(self.rule),
+            "optimizer": optimizers.describe(demands.optimizer),
+            "loss": self.settings.loss.name,
+            "batch_size": self.settings.batch_size,
+            "select": self.settings.select,
+            "only": self.settings.only,
+        }
+
+    def key(self, specification: Specification, *, epochs: int | None = None) -> str:
+        """What the run is kept under; `epochs`: None for the key of its state, which goes on to any number of them."""
+        return key_of([self._context_key, fingerprint(dataclasses.astuple(specification)), epochs])
+
+    @functools.cached_property
+    def _context_key(self) -> str:
+        return key_of(self.context)
+
+    def kept(self, specifications: Sequence[Specification], *, networks: bool) -> list[Kept | None]:
+        """What is kept of these runs; None for those that must be trained."""
+        if self.keeper is None:
+            return [None] * len(specifications)
+        keys = [self.key(one, epochs=self.settings.epochs) for one in specifications]
+        found = self.keeper.finished(keys)
+        return [one if one and (one.networks or not networks) else None for one in map(found.get, keys)]
+
     def train(self, specifications: Sequence[Specification], phase: str, *, keep: bool = True) -> "Trained":
-        """All runs, shard by shard. With `keep=False` only their curves are kept, not their networks: enough for tuning."""
-        self.compile(specifications[0])
-        shards = [specifications[i : i + self.width] for i in range(0, len(specifications), self.width)]
-        total = len(shards) * self.width * self.settings.epochs
-        done, seconds, parts = 0, 0.0, []
-        for shard in shards:
+        """All runs that are not kept yet, shard by shard. With `keep=False` only their curves are kept, not their networks:
+        enough for tuning."""
+        parts = self.kept(specifications, networks=keep)
+        missing = [place for place, part in enumerate(parts) if part is None]
+        if missing:
+            self.compile(specifications[0])
+        total, done = -(-len(missing) // self.width) * self.width * self.settings.epochs, 0
+        for first in range(0, len(missing), self.width):
+            places = missing[first : first + self.width]
+            shard = [specifications[place] for place in places]
             filled = [*shard, *[shard[-1]] * (self.width - len(shard))]
             runs = self.stack(filled)
-            states, spent = self._train_shard(runs, phase, done, total)
-            seconds += spent
+            states, seconds = self._train_shard(runs, filled, phase, done, total)
             done += self.width * self.settings.epochs
             with self._blamed():
                 networks = self.programs.conclude(runs, states, self.device_data) if keep else None
-            parts.append(_first(len(shard), (states.curves, states.diverged_at, networks)))
-        return Trained(self, parts, seconds)
+            curves, diverged_at, networks = _first(len(shard), (states.curves, states.diverged_at, networks))
+            leaves = jax.tree.leaves(networks)
+            for row, place in enumerate(places):
+                own = None if networks is None else [leaf[row] for leaf in leaves]
+                one = {name: curve[row] for name, curve in curves.items()}
+                parts[place] = Kept(one, int(diverged_at[row]), own, None, seconds / len(shard))
+            if self.keeper is not None:
+                kept = [parts[place] for place in places]
+                pairs = zip(shard, kept, strict=True)
+                self.keeper.finish(
+                    {self._finished_key(a): (self._told(a, phase), b) for a, b in pairs if b is not None}
+                )
+        return Trained(self, list(specifications), [part for part in parts if part is not None])
 
-    def _train_shard(self, runs: loop.Run, phase: str, done: int, total: int) -> tuple[loop.RunState, float]:
+    def _finished_key(self, specification: Specification) -> str:
+        return self.key(specification, epochs=self.settings.epochs)
+
+    def _told(self, one: Specification, phase: str) -> About:
+        own = {name: np.asarray(value).tolist() for name, value in one.hyperparameters}
+        return About(self.name, phase, one.seed, one.learning_rate, own, self.settings.epochs, self._about)
+
+    def _train_shard(
+        self, runs: loop.Run, shard: Sequence[Specification], phase: str, done: int, total: int
+    ) -> tuple[loop.RunState, float]:
         states = jax.block_until_ready(self.initialize(runs))
-        start, chunk, spent = 0, 1, 0.0
+        key, start = key_of([self.key(one) for one in shard]), 0
+        if self.keeper is not None:
+            start, states = self._restored(key, states)
+        chunk, spent, saved, cost = 1, 0.0, time.monotonic(), 0.0
         while start < self.settings.epochs:
             stop = min(start + chunk, self.settings.epochs)
             began = time.perf_counter()
@@ -181,7 +271,48 @@ class Experiment:
             loss = float(finite.mean()) if len(finite) else float("nan")
             self.listener(Progress(self.name, phase, done + self.width * stop, total, loss))
             start = stop
+            if self.keeper is None:
+                continue
+            finished, wait = stop == self.settings.epochs, max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE)
+            if finished or self.keeper.stopping or time.monotonic() - saved > wait:
+                began = time.monotonic()
+                self._save(key, stop, states, LARGEST_REMAINDER if finished else LARGEST_CHECKPOINT)
+                saved = time.monotonic()
+                cost = saved - began
+            if self.keeper.stopping and not finished:
+                raise Interrupted(f"stopped at epoch {stop} of {self.settings.epochs} of {self.name} ({phase})")
         return states, spent
+
+    def _save(self, key: str, epoch: int, states: loop.RunState, largest: int) -> None:
+        if self.keeper is not None and self.width * self._size <= largest:
+            leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(states)]
+            self.keeper.save(key, Checkpoint(epoch, leaves))
+
+    def _restored(self, key: str, states: loop.RunState) -> tuple[int, loop.RunState]:
+        """How many epochs these runs have been through, and their state; as they begin, where nothing is kept of them. Of runs
+        that were to be shorter, the curves go on."""
+        assert self.keeper is not None
+        found = self.keeper.checkpoint(key)
+        if found is None or found.epoch > self.settings.epochs:
+            return 0, states
+
+        def place(new: jax.Array, old: np.ndarray) -> jax.Array:
+            if old.shape != new.shape and old.shape[:1] == new.shape[:1] and old.ndim == 2:  # a curve
+                longer = np.full(new.shape, np.nan, old.dtype)
+                epochs = min(old.shape[1], new.shape[1])
+                longer[:, :epochs] = old[:, :epochs]
+                old = longer
+            if (old.shape, old.dtype) != (new.shape, new.dtype):
+                raise UserError(
+                    f"the kept state of {self.name} does not fit its program (shape {old.shape}, not {new.shape}): it is "
+                    f"damaged; begin anew in another folder."
+                )
+            return jax.device_put(old, new.sharding)
+
+        leaves, structure = jax.tree.flatten(states)
+        if len(leaves) != len(found.leaves):
+            raise UserError(f"the kept state of {self.name} does not fit its program: begin anew in another folder.")
+        return found.epoch, jax.tree.unflatten(structure, list(map(place, leaves, found.leaves)))
 
     def epochs(self, specification: Specification, phase: str) -> Iterator[loop.RunState]:
         """One run, watched: its state before the first epoch and after every epoch, every array with an axis of runs in
@@ -220,19 +351,24 @@ def _first(count: int, tree: PyTree) -> PyTree:
 class Trained:
     """Finished runs: their curves, and their networks where they were kept."""
 
-    def __init__(
-        self, experiment: Experiment, parts: list[tuple[dict[str, np.ndarray], np.ndarray, PyTree]], seconds: float
-    ):
-        self.experiment, self.seconds = experiment, seconds
-        join = lambda *leaves: np.concatenate(leaves)
-        curves, diverged_at, networks = zip(*parts, strict=True)
-        self.curves: dict[str, np.ndarray] = jax.tree.map(join, *curves)
+    def __init__(self, experiment: Experiment, specifications: list[Specification], parts: list[Kept]):
+        self.experiment, self.specifications = experiment, specifications
+        self.seconds = sum(part.seconds for part in parts)
+        self.curves: dict[str, np.ndarray] = {
+            name: np.stack([part.curves[name] for part in parts]) for name in parts[0].curves
+        }
         """Every curve, `(runs, epochs)`."""
-        self.diverged_at: np.ndarray = join(*diverged_at)
+        self.diverged_at: np.ndarray = np.asarray([part.diverged_at for part in parts], np.int32)
         """The epoch in which each run diverged, or -1."""
-        self.networks: PyTree = jax.tree.map(join, *networks)
+        self._kept_scores = [part.scores for part in parts]
+        leaves = [part.networks for part in parts if part.networks is not None]
+        self.networks: PyTree = None
         """The networks, their normalization statistics, and the networks before the rule's `finish` where it has its own; a
         leading axis of runs on every array."""
+        if len(leaves) == len(parts):
+            one = experiment.template
+            structure = jax.tree.structure((one, one.initial_state(), one if self.finished_apart else None))
+            self.networks = jax.tree.unflatten(structure, [np.stack(same) for same in zip(*leaves, strict=True)])
 
     @property
     def finished_apart(self) -> bool:
@@ -241,6 +377,17 @@ class Trained:
 
     def tested(self) -> dict[str, np.ndarray]:
         """The test scores, `(runs,)`: the one look at the test split."""
+        experiment, kept = self.experiment, self._kept_scores
+        if all(scores is not None for scores in kept):
+            return {name: np.asarray([scores[name] for scores in kept if scores is not None]) for name in kept[0] or ()}
+        found = {name: np.asarray(value, np.float64) for name, value in self._tested().items()}
+        if experiment.keeper is not None:
+            rows = [{name: float(value[row]) for name, value in found.items()} for row in range(len(kept))]
+            keys = map(experiment._finished_key, self.specifications)
+            experiment.keeper.score(dict(zip(keys, rows, strict=True)))
+        return found
+
+    def _tested(self) -> dict[str, np.ndarray]:
         networks, states, before = self.networks
         found = self._scores("test", (networks, states))
         if before is not None:

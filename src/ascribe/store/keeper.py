@@ -1,0 +1,252 @@
+"""Experiments and their runs in a database: what `ascribe.training` keeps its work in."""
+
+import datetime
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sql
+
+from ascribe.errors import UserError
+from ascribe.training.keeping import About, Checkpoint, Kept
+
+from .database import Database, agreements, experiments, members, payloads, runs, states
+
+TOGETHER = 500
+"""Keys in one query: databases limit their number."""
+
+
+class Store(Database):
+    """Runs by their content: whoever asks for the same run again gets it from here.
+
+    `Store("folder")` keeps `folder/ascribe.sqlite`, `Store("file.sqlite")` that file, `Store("postgresql://host/name")` a
+    database that many processes may use at once (extra `postgresql`). `stop()` ends the work at the next occasion.
+
+    **Raises:** `UserError` where it cannot be opened, is no store, is damaged, or was written by a newer version.
+    """
+
+    def __init__(self, place: str | Path, *, create: bool = True, versions: Mapping[str, str] | None = None):
+        super().__init__(place, create=create)
+        self.versions = dict(versions or {})
+        self.experiment: str | None = None
+        """The experiment that is under way."""
+        self._stopping = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopping
+
+    def stop(self) -> None:
+        """Everything under way is kept at the next occasion, and ends."""
+        self._stopping = True
+
+    def finished(self, keys: Sequence[str]) -> dict[str, Kept]:
+        """Those of the runs that are finished, with their arrays.
+
+        **Raises:** `UserError` where what is kept is damaged.
+        """
+        found: dict[str, Kept] = {}
+        with self.reading() as connection:
+            for start in range(0, len(keys), TOGETHER):
+                some = list(keys[start : start + TOGETHER])
+                for row in connection.execute(sql.select(runs).where(runs.c.key.in_(some))):
+                    curves = self.read(connection, row.key, "curves")
+                    if curves is None:
+                        raise UserError(f"the store {self.place!r} is damaged: the run {row.key[:12]} has no curves.")
+                    networks = self.read(connection, row.key, "networks")
+                    found[row.key] = Kept(
+                        curves[0],
+                        row.diverged_at,
+                        None if networks is None else _listed(networks[0]),
+                        None if row.scores is None else _numbers(json.loads(row.scores)),
+                        row.seconds,
+                    )
+        return found
+
+    def finish(self, done: Mapping[str, tuple[About, Kept]]) -> None:
+        """Keeps finished runs in one transaction. A run that another process has finished meanwhile stays as it is."""
+        with self.writing() as connection:
+            for key, (about, kept) in done.items():
+                context = dict(about.context)
+                values = {
+                    "key": key,
+                    "rule": about.rule,
+                    "phase": about.phase,
+                    "data": context["data"]["name"],
+                    "network": context["network"],
+                    "seed": about.seed,
+                    "learning_rate": about.learning_rate,
+                    "hyperparameters": json.dumps(about.hyperparameters),
+                    "epochs": about.epochs,
+                    "status": "diverged" if kept.diverged_at >= 0 else "finished",
+                    "diverged_at": kept.diverged_at,
+                    "scores": None,
+                    "seconds": kept.seconds,
+                    "context": json.dumps(context),
+                    "versions": json.dumps(self.versions),
+                    "finished": now(),
+                }
+                new = connection.execute(self.insert(runs, values).on_conflict_do_nothing()).rowcount
+                if new:
+                    self.write(connection, key, "curves", kept.curves)
+                self._join(connection, about.rule, key)
+                if kept.networks is not None and (new or self.read(connection, key, "networks") is None):
+                    self.write(connection, key, "networks", _named(kept.networks))
+
+    def score(self, scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Keeps the test scores of finished runs."""
+        with self.writing() as connection:
+            for key, values in scores.items():
+                text = json.dumps({name: float(value).hex() for name, value in values.items()})
+                connection.execute(runs.update().where(runs.c.key == key).values(scores=text))
+
+    def checkpoint(self, key: str) -> Checkpoint | None:
+        """The last state of these runs.
+
+        **Raises:** `UserError` where it is damaged.
+        """
+        with self.reading() as connection:
+            found = self.read(connection, key, "state")
+        return None if found is None else Checkpoint(int(found[1]["epoch"]), _listed(found[0]))
+
+    def save(self, key: str, checkpoint: Checkpoint) -> None:
+        """Keeps the state of these runs instead of an earlier one, in one transaction."""
+        with self.writing() as connection:
+            self.write(connection, key, "state", _named(checkpoint.leaves), {"epoch": checkpoint.epoch})
+            values = {"experiment": self.experiment, "epoch": checkpoint.epoch, "updated": now()}
+            row = self.insert(states, {"key": key, **values})
+            connection.execute(row.on_conflict_do_update(index_elements=["key"], set_=values))
+            self._touch(connection)
+
+    def agreed(self, name: str, value: int) -> int:
+        """The value under that name; this one where there is none yet."""
+        with self.writing() as connection:
+            connection.execute(self.insert(agreements, {"name": name, "value": value}).on_conflict_do_nothing())
+            return connection.execute(sql.select(agreements.c.value).where(agreements.c.name == name)).scalar_one()
+
+    def begin(self, name: str, *, command: str | None = None, options: Any = None, resume: bool = False) -> str:
+        """Begins an experiment, or with `resume` goes on with the last one of that name that did not end; returns its id."""
+        last = next((one for one in self.experiments() if one["name"] == name), None) if resume else None
+        values = {"status": "running", "updated": now(), "command": command, "options": json.dumps(options)}
+        values["versions"] = json.dumps(self.versions)
+        with self.writing() as connection:
+            if last is not None and last["status"] != "finished":
+                self.experiment = str(last["id"])
+                mine = experiments.c.id == self.experiment
+                connection.execute(experiments.update().where(mine).values(values))
+            else:
+                self.experiment = secrets.token_hex(8)
+                row = {"id": self.experiment, "name": name, "created": now(), **values}
+                connection.execute(experiments.insert(), row)
+        return self.experiment
+
+    def end(self, status: str, *, configuration: Any = None, keys: Mapping[str, Sequence[str]] | None = None) -> None:
+        """What became of the experiment under way: `"finished"`, `"interrupted"` or `"failed"`; for every rule's name the
+        keys of its runs, in order."""
+        values: dict[str, Any] = {"status": status, "updated": now()}
+        if configuration is not None:
+            values["configuration"] = json.dumps(configuration)
+        with self.writing() as connection:
+            connection.execute(experiments.update().where(experiments.c.id == self.experiment).values(values))
+            for place, (label, key) in enumerate((label, key) for label, some in (keys or {}).items() for key in some):
+                self._join(connection, label, key, place)
+
+    def _join(self, connection: sql.Connection, label: str, key: str, place: int = -1) -> None:
+        """The run belongs to the experiment under way; `place`: of its row in the table, -1 while that is open."""
+        row = {"experiment": self.experiment, "run": key, "label": label, "place": place}
+        if self.experiment is not None:
+            joined = self.insert(members, row)
+            rest = {"label": label, "place": place}
+            connection.execute(joined.on_conflict_do_update(index_elements=["experiment", "run"], set_=rest))
+            self._touch(connection)
+
+    def _touch(self, connection: sql.Connection) -> None:
+        mine = experiments.c.id == self.experiment
+        connection.execute(experiments.update().where(mine).values(updated=now()))
+
+    def experiments(self) -> list[dict[str, Any]]:
+        """All experiments, the latest first: id, name, status, times, command, options, configuration, versions, and how many
+        runs they have."""
+        count = sql.select(sql.func.count()).where(members.c.experiment == experiments.c.id).scalar_subquery()
+        query = sql.select(experiments, count.label("runs")).order_by(experiments.c.created.desc(), experiments.c.id)
+        with self.reading() as connection:
+            rows = [dict(row._mapping) for row in connection.execute(query)]
+        for row in rows:
+            for name in ("options", "configuration", "versions"):
+                row[name] = None if row[name] is None else json.loads(row[name])
+        return rows
+
+    def runs(self, experiment: str | None = None) -> list[dict[str, Any]]:
+        """One row a run, of one experiment in the order of its table, or of all: key, rule, phase, data, network, seed, rate,
+        hyper-parameters, epochs, status, scores, seconds, versions, when it finished."""
+        if experiment is None:
+            query = sql.select(runs).order_by(runs.c.finished, runs.c.key)
+        else:
+            query = sql.select(runs, members.c.label).join(members, members.c.run == runs.c.key)
+            query = query.where(members.c.experiment == experiment).order_by(members.c.place)
+        with self.reading() as connection:
+            rows = [dict(row._mapping) for row in connection.execute(query)]
+        for row in rows:
+            row["rule"] = row.pop("label", None) or row["rule"]
+            row["scores"] = None if row["scores"] is None else _numbers(json.loads(row["scores"]))
+            for name in ("hyperparameters", "context", "versions"):
+                row[name] = json.loads(row[name])
+        return rows
+
+    def curves(self, key: str) -> dict[str, np.ndarray]:
+        """The curves of a run, `(epochs,)` each."""
+        found = self.finished([key])
+        if key not in found:
+            raise UserError(f"the store {self.place!r} has no run {key!r}: `ascribe runs show` lists them.")
+        return found[key].curves
+
+    def delete(self, experiment: str) -> int:
+        """Removes an experiment, its unfinished work, and those of its runs that no other experiment has; returns how many
+        runs went.
+
+        **Raises:** `UserError` where there is no such experiment.
+        """
+        with self.writing() as connection:
+            mine = list(
+                connection.execute(sql.select(members.c.run).where(members.c.experiment == experiment)).scalars()
+            )
+            if not connection.execute(experiments.delete().where(experiments.c.id == experiment)).rowcount:
+                raise UserError(
+                    f"the store {self.place!r} has no experiment {experiment!r}: `ascribe runs list` shows them."
+                )
+            connection.execute(members.delete().where(members.c.experiment == experiment))
+            under_way = sql.select(states.c.key).where(states.c.experiment == experiment)
+            gone = list(connection.execute(under_way).scalars())
+            connection.execute(states.delete().where(states.c.experiment == experiment))
+            count = 0
+            for start in range(0, len(mine), TOGETHER):
+                some = mine[start : start + TOGETHER]
+                elsewhere = set(connection.execute(sql.select(members.c.run).where(members.c.run.in_(some))).scalars())
+                alone = [key for key in some if key not in elsewhere]
+                count += connection.execute(runs.delete().where(runs.c.key.in_(alone))).rowcount
+                gone += alone
+            for start in range(0, len(gone), TOGETHER):
+                connection.execute(payloads.delete().where(payloads.c.owner.in_(gone[start : start + TOGETHER])))
+        return count
+
+
+def now() -> str:
+    """The time, in UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def _named(leaves: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+    return {f"{number:06d}": leaf for number, leaf in enumerate(leaves)}
+
+
+def _listed(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    return [arrays[name] for name in sorted(arrays)]
+
+
+def _numbers(scores: Mapping[str, str]) -> dict[str, float]:
+    """JSON has no NaN, and a decimal would lose nothing but trust: numbers are kept in hexadecimal."""
+    return {name: float.fromhex(value) for name, value in scores.items()}

@@ -1,0 +1,150 @@
+"""What keeps finished runs, and the state of those under way, so that nothing is computed twice and nothing is lost.
+
+A run is known by its content: rule, network, data, settings, seed, rate. What `ascribe.store` keeps under such a key is taken
+from there instead of being trained; a run that was cut off goes on from its last checkpoint, to the same result.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import CodeType
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax
+import numpy as np
+
+
+class Kept(NamedTuple):
+    """A finished run. `curves`: `(epochs,)` each; `networks`: the leaves of what prediction uses, None where only the curves
+    were wanted; `scores`: those on the test split, None where it was not looked at."""
+
+    curves: dict[str, np.ndarray]
+    diverged_at: int
+    networks: list[np.ndarray] | None
+    scores: dict[str, float] | None
+    seconds: float
+
+
+class Checkpoint(NamedTuple):
+    """Runs under way, side by side: how many epochs they have been through, and the leaves of their state."""
+
+    epoch: int
+    leaves: list[np.ndarray]
+
+
+class About(NamedTuple):
+    """What the store tells of a run beside its numbers; plain JSON values."""
+
+    rule: str
+    phase: str
+    seed: int
+    learning_rate: float
+    hyperparameters: dict[str, Any]
+    epochs: int
+    context: dict[str, Any]
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """Where runs are kept. Keys are content hashes; a key of several runs side by side is that of their keys."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the work should end at the next occasion, with everything kept."""
+        ...
+
+    def finished(self, keys: Sequence[str]) -> dict[str, Kept]:
+        """Those of the runs that are finished."""
+        ...
+
+    def finish(self, done: Mapping[str, tuple[About, Kept]]) -> None:
+        """Keeps finished runs, all or none."""
+        ...
+
+    def score(self, scores: Mapping[str, Mapping[str, float]]) -> None:
+        """Keeps the test scores of finished runs."""
+        ...
+
+    def checkpoint(self, key: str) -> Checkpoint | None:
+        """The last state of these runs."""
+        ...
+
+    def save(self, key: str, checkpoint: Checkpoint) -> None:
+        """Keeps the state of these runs instead of an earlier one."""
+        ...
+
+    def agreed(self, name: str, value: int) -> int:
+        """The value under that name: this one where there is none yet."""
+        ...
+
+
+def key_of(content: Any) -> str:
+    """The hash of plain JSON values."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind of value
+    """An object as plain JSON values that are equal where it does the same: arrays by their bytes, functions by their code and
+    what they close over, objects by their class and fields, classes from outside this package by their file.
+
+    What cannot be told apart so (an object with no fields of its own) is known by its `repr`: where that names an address, it
+    is never taken for the same in another process.
+    """
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    if isinstance(value, float):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {"mapping": [[fingerprint(key), fingerprint(one)] for key, one in value.items()]}
+    if isinstance(value, list | tuple):
+        return [fingerprint(one) for one in value]
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        array = np.asarray(value)
+        return [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
+    if isinstance(value, type):
+        return _name(value) + _source(value)
+    if isinstance(value, functools.partial):
+        return ["partial", *map(fingerprint, (value.func, value.args, value.keywords))]
+    if inspect.ismethod(value):
+        return ["method", fingerprint(value.__self__), value.__name__]
+    if inspect.isfunction(value):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        if value.__module__.startswith("ascribe.") and not cells:
+            return _name(value)
+        return [
+            _name(value),
+            _code(value.__code__),
+            *map(fingerprint, (value.__defaults__, value.__kwdefaults__, cells)),
+        ]
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: fingerprint(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return [fingerprint(type(value)), fields]
+    wrapped = getattr(value, "__wrapped__", None)  # such as a compiled function's
+    if wrapped is not None:
+        return fingerprint(wrapped)
+    return f"{type(value).__module__}.{type(value).__qualname__} {value!r}"
+
+
+def _name(value: Any) -> str:
+    return f"{value.__module__}.{value.__qualname__}"
+
+
+def _source(kind: type) -> str:
+    """The hash of the file of a class from outside this package, or of its methods where it has none."""
+    if kind.__module__.split(".")[0] in ("ascribe", "builtins"):
+        return ""
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if file is not None and Path(file).is_file():
+        return " " + hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return " " + key_of([_code(one.__code__) for _, one in sorted(vars(kind).items()) if inspect.isfunction(one)])
+
+
+def _code(code: CodeType) -> list[Any]:
+    constants = [_code(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
+    return [code.co_code.hex(), constants, list(code.co_names), list(code.co_varnames)]
