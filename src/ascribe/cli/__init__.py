@@ -3,11 +3,12 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from cyclopts import App, CycloptsError
 
 from ascribe import __version__
-from ascribe.errors import UserError
+from ascribe.errors import Interrupted, UserError
 
 app = App(
     name="ascribe",
@@ -25,6 +26,7 @@ COMMANDS = {
     "datasets": "List the data sets, one line each.",
     "reproduce": "Redo the source documents' figures and numbers, each with its check.",
     "report": "Draw the page of a finished comparison again, from its record.",
+    "runs": "List, show, export and delete what is kept in a store.",
 }
 for _command, _help in COMMANDS.items():
     app.command(f"ascribe.cli.{_command}:{_command}", name=_command, help=_help)
@@ -38,18 +40,36 @@ def command_line() -> str:
     return shlex.join(["ascribe", *_arguments])
 
 
+def given(tokens: Sequence[str]) -> dict[str, Any]:
+    """The arguments of a command that these tokens give, and none of those that they leave out."""
+    _, bound, _ = app.parse_args(list(tokens), exit_on_error=False, print_error=False)
+    return dict(bound.arguments)
+
+
+def arguments_given() -> list[str]:
+    """The command as it was given, in parts."""
+    return list(_arguments)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, or 1 where a check of `reproduce` fails, or 2 for bad input (one
     sentence on standard error), or 130 for an interruption."""
-    tokens = list(sys.argv[1:] if arguments is None else arguments)
-    _arguments[:] = tokens
+    _arguments[:] = sys.argv[1:] if arguments is None else arguments
+    tokens = list(_arguments)
     try:
+        if tokens[:1] == ["compare"] and "--resume" in tokens:
+            from .compare import go_on  # noqa: PLC0415 - late, so that --help is instant
+
+            return go_on(tokens)
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except UserError as error:
         return _refuse(str(error))
     except CycloptsError as error:
         command = f"{tokens[0]} " if tokens and tokens[0] in COMMANDS else ""
         return _refuse(f"{' '.join(str(error).split())} See `ascribe {command}--help`.")
+    except Interrupted as error:
+        print(f"\nascribe: {error}.", file=sys.stderr)
+        return 130
     except KeyboardInterrupt:
         print("\nascribe: interrupted; nothing was written.", file=sys.stderr)
         return 130

@@ -1,6 +1,7 @@
 """`ascribe compare DATA`: the main job."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -46,6 +47,8 @@ def compare(
     data_option: Annotated[list[str] | None, Parameter(negative=())] = None,
     data_seed: Whole = 0,
     out: Path | None = None,
+    store: str | None = None,
+    resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -111,12 +114,18 @@ def compare(
         Fixes the generated points and the split.
     out
         Where the record and the page go. Default: ascribe-runs/DATA-001, -002, ...
+    store
+        Where finished runs and the state of those under way are kept: postgresql://HOST/NAME, or an SQLite file. Default:
+        ascribe.sqlite in --out.
+    resume
+        Go on with what --out (or --store) holds, with the options that it was begun with and those given now: only what is
+        missing is computed.
     overwrite
         Replace an earlier record in --out.
     json_output
         Print one JSON object on standard output and nothing else there.
     """
-    from ascribe import store  # noqa: PLC0415 - late, so that --help is instant
+    from ascribe.store import check_folder  # noqa: PLC0415 - late, so that --help is instant
 
     given: dict[str, Any] = {
         "target": target,
@@ -148,14 +157,12 @@ def compare(
         if name.strip() in ranges:
             raise UserError(f"the range of {name.strip()} is given twice: give it once.")
         ranges[name.strip()] = _range("--search", interval)
+    if resume and overwrite:
+        raise UserError("--resume goes on with what is there and --overwrite replaces it: give one of them.")
     if out is not None:
-        store.check_folder(out, overwrite=overwrite)
+        check_folder(out, overwrite=overwrite, resume=resume)
 
     from ascribe import datasets, training  # noqa: PLC0415
-    from ascribe.comparison import compare as run  # noqa: PLC0415
-
-    from . import command_line  # noqa: PLC0415
-    from .progress import Lines  # noqa: PLC0415
 
     try:
         dataset = datasets.load(data, seed=data_seed, **given)
@@ -164,37 +171,83 @@ def compare(
             raise UserError(f"{CLASSES}; got {classes!r} ({str(error).rstrip('.')}).") from error
         raise
     training.use_all_cores()
-    names = None if rules is None else [name.strip() for name in rules.split(",") if name.strip()]
-    folder = out or store.fresh_folder(DEFAULT_FOLDER, dataset.name)
-    try:
-        with Lines() as lines:
-            comparison = run(
-                dataset,
-                rules=names,
-                network=network or "64x64",
-                activation=activation,
-                seeds=seeds,
-                epochs=epochs,
-                batch_size=batch_size,
-                tune=tune,
-                tune_seeds=tune_seeds,
-                optimizer=optimizer,
-                learning_rate=learning_rate,
-                search=ranges,
-                select=select,
-                loss=loss,
-                only=only,
-                landscape=landscape,
-                listener=lines,
-                command=command_line(),
-            )
-            lines.say("drawing the page")
-            page = comparison.save(folder, overwrite=overwrite)
-    finally:
-        if out is None:
-            store.give_back(folder)  # nothing happens where it holds a record
+    settings = {
+        "rules": None if rules is None else [name.strip() for name in rules.split(",") if name.strip()],
+        "network": network or "64x64",
+        "activation": activation,
+        "seeds": seeds,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "tune": tune,
+        "tune_seeds": tune_seeds,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "search": ranges,
+        "select": select,
+        "loss": loss,
+        "only": only,
+        "landscape": landscape,
+    }
+    comparison, page = _run(dataset, settings, out, store, resume=resume, overwrite=overwrite)
     _print(comparison, page, json_output)
     return 0
+
+
+def go_on(tokens: Sequence[str]) -> int:
+    """`compare --resume`: with the options that the comparison was begun with, and over them those that are given now."""
+    from ascribe.store import Store  # noqa: PLC0415
+
+    from . import given  # noqa: PLC0415
+
+    now = given(tokens)
+    data, out = now["data"], now.get("out")
+    place = now.get("store") or out
+    if out is None or place is None:
+        raise UserError("--resume goes on in the folder that the comparison was begun in: name it with --out.")
+    kept = Store(place, create=False)
+    try:
+        last = next((one for one in kept.experiments() if one["options"]), None)
+    finally:
+        kept.close()
+    if last is None:
+        raise UserError(f"{str(place)!r} holds no comparison that was begun: leave --resume out.")
+    before = given(last["options"])
+    if before["data"] != data:
+        raise UserError(f"{str(place)!r} holds a comparison on {before['data']}, not on {data}: choose another --out.")
+    for name in ("out", "store", "overwrite", "json_output"):
+        before.pop(name, None)
+    options = before | now
+    return compare(options.pop("data"), **options)
+
+
+def _run(
+    dataset: Any, settings: dict[str, Any], out: Path | None, place: str | None, *, resume: bool, overwrite: bool
+) -> tuple[Any, Path]:
+    """The comparison, kept as it goes, and its page."""
+    from ascribe.comparison import compare as run  # noqa: PLC0415
+    from ascribe.store import Store, fresh_folder, give_back  # noqa: PLC0415
+
+    from . import arguments_given, command_line  # noqa: PLC0415
+    from .interruption import stopping_at_a_signal  # noqa: PLC0415
+    from .progress import Lines  # noqa: PLC0415
+
+    folder = out or fresh_folder(DEFAULT_FOLDER, dataset.name)
+    kept = Store(place or folder)
+    try:
+        if overwrite and place is None:
+            kept.clear()
+        kept.begin(dataset.name, command=command_line(), options=arguments_given(), resume=resume)
+        with Lines() as lines:
+            with stopping_at_a_signal(kept, lines, folder, place):
+                comparison = run(dataset, **settings, listener=lines, command=command_line(), store=kept)
+            lines.say("drawing the page")
+            return comparison, comparison.save(folder, overwrite=True)  # whether it may was asked before
+    finally:
+        if kept.empty():  # nothing was finished: nothing is left behind
+            kept.remove()
+        kept.close()
+        if out is None:
+            give_back(folder)  # nothing happens where it holds something
 
 
 def _print(comparison: Any, page: Path, as_json: bool) -> None:

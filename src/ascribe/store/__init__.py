@@ -3,6 +3,7 @@
 from .discovery import DISCOVERY as DISCOVERY
 from .discovery import SearchRecord as SearchRecord
 from .discovery import save_discovery as save_discovery
+from .folder import DATABASE as DATABASE
 from .folder import check_folder as check_folder
 from .folder import fresh_folder as fresh_folder
 from .folder import give_back as give_back

@@ -29,7 +29,8 @@ from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 
 from ascribe.errors import UserError
 
-FILE = "ascribe.sqlite"
+from .folder import DATABASE
+
 SCHEMA = 1
 PART = 2**26
 """Bytes of one part of a payload: servers and SQLite have limits for a single value."""
@@ -117,7 +118,7 @@ def address_of(place: str | Path) -> str:
     text = str(place)
     if "://" not in text:
         path = Path(place)
-        path = path if path.suffix in (".sqlite", ".db") else path / FILE
+        path = path if path.suffix in (".sqlite", ".db") else path / DATABASE
         return f"sqlite:///{path.absolute()}"
     kind = text.split("://", maxsplit=1)[0]
     if kind in ("postgresql", "postgres"):
@@ -141,7 +142,7 @@ class Database:
         file = Path(self._address.removeprefix("sqlite:///"))
         if self._sqlite and not file.is_file() and not create:
             raise UserError(
-                f"{self.place!r} holds no store of ascribe: name a folder that compare wrote, or its {FILE}."
+                f"{self.place!r} holds no store of ascribe: name a folder that compare wrote, or its {DATABASE}."
             )
         with self.told():
             if self._sqlite:
@@ -212,6 +213,13 @@ class Database:
         """A transaction: all of it, or nothing."""
         with self.told(), self._writer.begin() as connection:
             yield connection
+
+    def remove(self) -> None:
+        """Closes the store and removes its file; a server's stays."""
+        self.close()
+        if self._sqlite:
+            for end in ("", "-wal", "-shm"):
+                Path(self._address.removeprefix("sqlite:///") + end).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Lets go of all connections."""

@@ -9,27 +9,34 @@ from pathlib import Path
 
 from ascribe.errors import UserError
 
-RECORD = "record.json"
+RECORD, DATABASE = "record.json", "ascribe.sqlite"
 
 
-def check_folder(folder: Path, *, overwrite: bool = False, record: str = RECORD) -> None:
+def check_folder(folder: Path, *, overwrite: bool = False, resume: bool = False, record: str = RECORD) -> None:
     """A `UserError` where results cannot be written to `folder`: asked before hours of work, not after.
 
-    An empty or absent folder is fine; one that holds the file `record` needs `overwrite`; anything else there is left
-    alone.
+    An empty or absent folder is fine; one that holds the file `record` needs `overwrite`, or a database to `resume` from; one
+    with a database and no record is unfinished and needs either; anything else there is left alone.
     """
     try:
         if folder.exists() and not folder.is_dir():
             raise UserError(f"results go into a folder, but {str(folder)!r} is a file: choose another --out.")
         if folder.is_dir() and any(folder.iterdir()):
-            if not (folder / record).is_file():
+            unfinished = (folder / DATABASE).is_file()
+            if not (folder / record).is_file() and not unfinished:
                 raise UserError(
                     f"{str(folder)!r} holds files that are no finished ascribe record: "
                     f"choose an empty or new folder for --out."
                 )
-            if not overwrite:
+            if not (folder / record).is_file() and not (overwrite or resume):
                 raise UserError(
-                    f"{str(folder)!r} holds an earlier record: choose another --out, or add --overwrite to replace it."
+                    f"{str(folder)!r} holds an unfinished comparison: add --resume to go on with it, --overwrite to begin "
+                    f"anew, or choose another --out."
+                )
+            if not (overwrite or (resume and unfinished)):
+                more = " --resume to add to it," if unfinished else ""
+                raise UserError(
+                    f"{str(folder)!r} holds an earlier record: choose another --out, or add{more} --overwrite to replace it."
                 )
         nearest = next(path for path in folder.absolute().parents if path.exists())
         with tempfile.TemporaryDirectory(dir=nearest, prefix=".ascribe-"):
@@ -44,14 +51,22 @@ def check_folder(folder: Path, *, overwrite: bool = False, record: str = RECORD)
 
 @contextmanager
 def whole_folder(folder: Path, *, overwrite: bool = False, record: str = RECORD) -> Iterator[Path]:
-    """A temporary folder beside `folder` that takes its place when the block ends well, and vanishes when it does not."""
+    """A temporary folder beside `folder` that takes its place when the block ends well, and vanishes when it does not. A
+    database in `folder` stays where it is, and the new files take their places one by one, the record last."""
     check_folder(folder, overwrite=overwrite, record=record)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
         yield temporary
         os.chmod(temporary, 0o777 & ~_umask())
-        if folder.exists() and any(folder.iterdir()):
+        if (folder / DATABASE).is_file():
+            (folder / record).unlink(missing_ok=True)
+            for part in sorted(temporary.iterdir(), key=lambda part: part.name == record):
+                place = folder / part.name
+                if place.is_dir():
+                    shutil.rmtree(place)
+                os.replace(part, place)
+        elif folder.exists() and any(folder.iterdir()):
             old = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-old-"))
             os.replace(folder, old)
             try:

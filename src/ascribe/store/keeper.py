@@ -1,6 +1,7 @@
 """Experiments and their runs in a database: what `ascribe.training` keeps its work in."""
 
 import datetime
+import io
 import json
 import secrets
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,24 @@ import numpy as np
 import sqlalchemy as sql
 
 from ascribe.errors import UserError
+from ascribe.files import write_whole
 from ascribe.training.keeping import About, Checkpoint, Kept
 
 from .database import Database, agreements, experiments, members, payloads, runs, states
 
+COLUMNS = (
+    "key",
+    "rule",
+    "phase",
+    "data",
+    "network",
+    "seed",
+    "learning_rate",
+    "epochs",
+    "status",
+    "diverged_at",
+    "seconds",
+)
 TOGETHER = 500
 """Keys in one query: databases limit their number."""
 
@@ -203,6 +218,58 @@ class Store(Database):
         if key not in found:
             raise UserError(f"the store {self.place!r} has no run {key!r}: `ascribe runs show` lists them.")
         return found[key].curves
+
+    def to_frame(self, experiment: str | None = None, *, curves: bool = False) -> Any:
+        """The runs as a pandas data frame (extra `tables`), one row a run; with `curves` one row an epoch of a run."""
+        try:
+            import pandas  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise UserError("a data frame needs pandas: pip install 'ascribe[tables]'.") from error
+        rows = []
+        for run in self.runs(experiment):
+            own = {f"hyperparameter:{name}": value for name, value in run["hyperparameters"].items()}
+            row = {name: run[name] for name in COLUMNS} | own | (run["scores"] or {})
+            rows += self._epochs(row) if curves else [row]
+        return pandas.DataFrame(rows)
+
+    def _epochs(self, row: dict[str, Any]) -> list[dict[str, Any]]:
+        found = self.curves(row["key"])
+        names = [name for name, curve in found.items() if curve.ndim == 1]
+        return [
+            {**row, "epoch": epoch, **{name: float(found[name][epoch]) for name in names}}
+            for epoch in range(int(row["epochs"]))
+        ]
+
+    def export(self, path: str | Path, experiment: str | None = None) -> int:
+        """Everything that is a number into one file, `.parquet`, `.csv` or `.json`, one row an epoch of a run (extra `tables`);
+        returns the number of rows. Written whole or not at all.
+
+        **Raises:** `UserError` for another kind of file, and where it cannot be written.
+        """
+        path = Path(path)
+        if path.suffix not in (".parquet", ".csv", ".json"):
+            raise UserError(f"an export is a .parquet, .csv or .json file; got {path.name!r}.")
+        frame, buffer = self.to_frame(experiment, curves=True), io.BytesIO()
+        if path.suffix == ".parquet":
+            frame.to_parquet(buffer, index=False)
+        elif path.suffix == ".csv":
+            frame.to_csv(buffer, index=False)
+        else:
+            frame.to_json(buffer, orient="records")
+        write_whole(path, buffer.getvalue())
+        return len(frame)
+
+    def clear(self) -> None:
+        """Removes everything."""
+        with self.writing() as connection:
+            for table in (experiments, members, runs, states, payloads, agreements):
+                connection.execute(table.delete())
+
+    def empty(self) -> bool:
+        """Whether no run and no state of one is kept."""
+        with self.reading() as connection:
+            counts = [connection.execute(sql.select(sql.func.count()).select_from(table)) for table in (runs, states)]
+            return not any(count.scalar_one() for count in counts)
 
     def delete(self, experiment: str) -> int:
         """Removes an experiment, its unfinished work, and those of its runs that no other experiment has; returns how many

@@ -1,0 +1,159 @@
+"""`ascribe runs list|show|export|delete`: what is kept in a store."""
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from ascribe.errors import UserError
+
+DEFAULT = Path("ascribe-runs")
+
+
+def runs(
+    action: Literal["list", "show", "export", "delete"],
+    place: str | None = None,
+    experiment: str | None = None,
+    /,
+    *,
+    out: Path | None = None,
+    json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
+) -> int:
+    """List, show, export and delete what is kept in a store.
+
+    Parameters
+    ----------
+    action
+        list: the experiments of a store, or of all folders in ascribe-runs; show: the runs of one experiment; export: these
+        with their curves, into one file; delete: an experiment, and the runs that no other has.
+    place
+        A folder that compare wrote, an SQLite file, or postgresql://HOST/NAME. Default of list: ascribe-runs.
+    experiment
+        The id that list shows. Default of show and export: the latest.
+    out
+        The file of an export: .parquet, .csv or .json.
+    json_output
+        Print one JSON object on standard output and nothing else there.
+    """
+    from ascribe.store import DATABASE, Store  # noqa: PLC0415 - late, so that --help is instant
+
+    if (out is None) == (action == "export"):
+        raise UserError("export wants a file to write, --out FILE.parquet, .csv or .json; the others write none.")
+    if place is None:
+        if action != "list":
+            raise UserError(
+                f"{action} wants a store: the folder that compare wrote, an SQLite file, or postgresql://HOST/NAME."
+            )
+        places = [str(path.parent) for path in sorted(DEFAULT.glob(f"*/{DATABASE}"))]
+    elif action == "list" and Path(place).is_dir() and not (Path(place) / DATABASE).is_file():
+        places = [str(path.parent) for path in sorted(Path(place).glob(f"*/{DATABASE}"))]
+        if not places:
+            raise UserError(
+                f"{place!r} holds no store of ascribe: name a folder that compare wrote, or the one above it."
+            )
+    else:
+        places = [place]
+    if action == "list":
+        return _list(places, json_output)
+    store = Store(places[0], create=False)
+    try:
+        if action == "delete":
+            if experiment is None:
+                raise UserError("delete wants the id of an experiment: `ascribe runs list` shows them.")
+            gone = store.delete(experiment)
+            print(
+                json.dumps({"deleted": experiment, "runs": gone})
+                if json_output
+                else f"{experiment} and {gone} runs deleted"
+            )
+            return 0
+        chosen = _chosen(store.experiments(), experiment, places[0])
+        rows = store.runs(chosen["id"])
+        if out is not None:
+            count = store.export(out, chosen["id"])
+            print(json.dumps({"file": str(out), "rows": count}) if json_output else f"{count} rows in {out}")
+            return 0
+    finally:
+        store.close()
+    if json_output:
+        print(json.dumps({"experiment": chosen, "runs": [_plain(row) for row in rows]}, allow_nan=False))
+        return 0
+    _show(chosen, rows)
+    return 0
+
+
+def _chosen(found: list[dict[str, Any]], experiment: str | None, place: str) -> dict[str, Any]:
+    if experiment is None and found:
+        return found[0]
+    for one in found:
+        if one["id"] == experiment:
+            return one
+    raise UserError(f"the store {place!r} has no experiment {experiment!r}: `ascribe runs list` shows them.")
+
+
+def _list(places: list[str], json_output: bool) -> int:
+    from ascribe.store import Store  # noqa: PLC0415
+
+    rows = []
+    for place in places:
+        store = Store(place, create=False)
+        rows += [{"store": place, **one} for one in store.experiments()]
+        store.close()
+    if json_output:
+        print(json.dumps({"experiments": rows}, allow_nan=False))
+        return 0
+    _table(
+        ["store", "experiment", "data", "status", "runs", "updated (UTC)"],
+        [[row["store"], row["id"], row["name"], row["status"], row["runs"], row["updated"][:19]] for row in rows],
+        "no experiments yet: ascribe compare moons",
+    )
+    return 0
+
+
+def _show(chosen: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    print(f"{chosen['id']}: {chosen['name']}, {chosen['status']}, begun {chosen['created'][:19]} UTC")
+    print(chosen["command"] or "")
+    _table(
+        ["rule", "phase", "seed", "rate", "epochs", "status", "test score"],
+        [
+            [
+                row["rule"],
+                row["phase"],
+                row["seed"],
+                f"{row['learning_rate']:.3g}",
+                row["epochs"],
+                row["status"],
+                _score(row["scores"] or {}),
+            ]
+            for row in rows
+        ],
+        "no runs are finished yet",
+    )
+
+
+def _score(scores: dict[str, float]) -> str:
+    name = next((name for name in ("test_accuracy", "test_rmse") if name in scores), None)
+    return "" if name is None else f"{scores[name]:.4g}"
+
+
+def _table(titles: list[str], rows: list[list[Any]], otherwise: str) -> None:
+    from rich import box  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    if not rows:
+        print(otherwise)
+        return
+    table = Table(*titles, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for row in rows:
+        table.add_row(*(Text(str(cell)) for cell in row))  # Text, since [brackets] would be read as markup
+    Console().print(table)
+
+
+def _plain(row: dict[str, Any]) -> dict[str, Any]:
+    """What JSON can hold: a number that is none is null."""
+    scores = {name: value if math.isfinite(value) else None for name, value in (row["scores"] or {}).items()}
+    return {**row, "scores": scores or None}
