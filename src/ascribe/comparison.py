@@ -233,6 +233,8 @@ def compare(
     if keeper is not None:
         keys = {name: plan.keys(experiments[name], runs[name], tuning_seeds) for name, plan in plans.items()}
         keeper.end("finished", configuration=configuration, keys=keys)
+        if keeper is not store:
+            keeper.close()
     shared = dict(optimizer=optimizer, epochs=epochs, batch_size=batch_size, loss=loss, listener=listener)
     return Comparison(
         data, runs, tunings, configuration, _landscape(landscape, source, data, plans, runs, seeds[0], shared)
@@ -343,6 +345,7 @@ def _ended(keeper: Store | None) -> Iterator[None]:
         if keeper is not None:
             with suppress(UserError):  # such as: the disk is full, which the error says already
                 keeper.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+                keeper.close()
         raise
 
 

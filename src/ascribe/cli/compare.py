@@ -211,10 +211,12 @@ def go_on(tokens: Sequence[str]) -> int:
         kept.close()
     if last is None:
         raise UserError(f"{str(place)!r} holds no comparison that was begun: leave --resume out.")
-    before = given(last["options"])
+    before: dict[str, Any] = {}
+    for earlier in last["options"]:
+        before |= given(earlier)
     if before["data"] != data:
         raise UserError(f"{str(place)!r} holds a comparison on {before['data']}, not on {data}: choose another --out.")
-    for name in ("out", "store", "overwrite", "json_output"):
+    for name in ("out", "store", "resume", "overwrite", "json_output"):
         before.pop(name, None)
     options = before | now
     return compare(options.pop("data"), **options)
@@ -236,7 +238,7 @@ def _run(
     try:
         if overwrite and place is None:
             kept.clear()
-        kept.begin(dataset.name, command=command_line(), options=arguments_given(), resume=resume)
+        kept.begin(dataset.name, command=command_line(), options=[arguments_given()], resume=resume)
         with Lines() as lines:
             with stopping_at_a_signal(kept, lines, folder, place):
                 comparison = run(dataset, **settings, listener=lines, command=command_line(), store=kept)

@@ -29,6 +29,8 @@ def stopping_at_a_signal(store: Any, lines: Lines, folder: Path, place: str | No
     try:
         yield
     except KeyboardInterrupt as error:
+        if store.empty():
+            raise KeyboardInterrupt from None
         where = f" --store {shlex.quote(place)}" if place else ""
         stopped = str(error) or "stopped at once"
         again = f"--out {shlex.quote(str(folder))}{where} --resume"

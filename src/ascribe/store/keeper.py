@@ -143,10 +143,12 @@ class Store(Database):
             connection.execute(self.insert(agreements, {"name": name, "value": value}).on_conflict_do_nothing())
             return connection.execute(sql.select(agreements.c.value).where(agreements.c.name == name)).scalar_one()
 
-    def begin(self, name: str, *, command: str | None = None, options: Any = None, resume: bool = False) -> str:
-        """Begins an experiment, or with `resume` goes on with the last one of that name that did not end; returns its id."""
+    def begin(self, name: str, *, command: str | None = None, options: Sequence[Any] = (), resume: bool = False) -> str:
+        """Begins an experiment, or with `resume` goes on with the last one of that name that did not end; returns its id.
+        `options`: how it was asked for; to be resumed, those of the last one come first."""
         last = next((one for one in self.experiments() if one["name"] == name), None) if resume else None
-        values = {"status": "running", "updated": now(), "command": command, "options": json.dumps(options)}
+        told = json.dumps([*(last["options"] if last else ()), *options])
+        values = {"status": "running", "updated": now(), "command": command, "options": told}
         values["versions"] = json.dumps(self.versions)
         with self.writing() as connection:
             if last is not None and last["status"] != "finished":

@@ -113,9 +113,11 @@ def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind o
         return ["partial", *map(fingerprint, (value.func, value.args, value.keywords))]
     if inspect.ismethod(value):
         return ["method", fingerprint(value.__self__), value.__name__]
+    if callable(value) and not isinstance(value, type) and hasattr(value, "__wrapped__"):  # such as a compiled function
+        return fingerprint(inspect.unwrap(value))
     if inspect.isfunction(value):
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        if value.__module__.startswith("ascribe.") and not cells:
+        if (value.__module__ or "").startswith("ascribe.") and not cells:
             return _name(value)
         return [
             _name(value),
@@ -125,9 +127,6 @@ def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind o
     if dataclasses.is_dataclass(value):
         fields = {field.name: fingerprint(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return [fingerprint(type(value)), fields]
-    wrapped = getattr(value, "__wrapped__", None)  # such as a compiled function's
-    if wrapped is not None:
-        return fingerprint(wrapped)
     return f"{type(value).__module__}.{type(value).__qualname__} {value!r}"
 
 

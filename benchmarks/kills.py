@@ -1,0 +1,107 @@
+"""A comparison killed again and again, resumed each time, against the same one left alone: no run lost or doubled, every
+curve and score the same, bit for bit.
+
+Run: `python benchmarks/kills.py [--kills 50]`. Each kill is a SIGKILL at a random moment after the work has begun; the last
+process is left alone. Prints the seed of the moments, and ends with an error where anything differs.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ascribe.store import Store
+
+QUICK = "--quick" in sys.argv
+KILLS = 2 if QUICK else int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else 50
+EPOCHS = 3000 if QUICK else 60_000
+LATEST = 4.0
+"""A process is killed this many seconds after its work has begun, at the latest."""
+COMPARE = ["moons", "--samples", "200", "--rules", "backprop,feedback-alignment,kolen-pollack", "--network", "16x16"]
+COMPARE += ["--seeds", "4", "--tune", "3", "--tune-seeds", "2", "--epochs", str(EPOCHS)]
+
+
+def command(folder, *more):
+    return [sys.executable, "-m", "ascribe", "compare", *COMPARE, "--out", str(folder), *more]
+
+
+def killed(folder, delay):
+    """Whether the process was killed, that many seconds after it said that it tunes or trains; else it had ended."""
+    given = command(folder) if not (folder / "ascribe.sqlite").is_file() else [*command(folder)[:4], "moons"]
+    given = given if given[-1] != "moons" else [*given, "--out", str(folder), "--resume"]
+    process = subprocess.Popen(given, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "tuning" in line or "training" in line or "drawing" in line:
+            break
+    else:
+        raise SystemExit(f"the comparison ended with code {process.wait()}")
+    time.sleep(delay)
+    running = process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return running
+
+
+def content(folder):
+    """Everything that must be the same: for every run its status, scores and curves."""
+    store = Store(folder, create=False)
+    ended = next(one for one in store.experiments() if one["status"] == "finished")
+    rows = store.runs(ended["id"])
+    keys = [row["key"] for row in rows]
+    everything = [row["key"] for row in store.runs()]
+    curves = {key: store.curves(key) for key in keys}
+    store.close()
+    assert len(set(keys)) == len(keys) and sorted(everything) == sorted(keys), "runs were lost or doubled"
+    told = [
+        {name: row[name] for name in ("key", "rule", "phase", "seed", "learning_rate", "status", "scores")}
+        for row in rows
+    ]
+    return told, curves
+
+
+def main():
+    seed = random.randrange(2**31)
+    chance = random.Random(seed)
+    print(f"{KILLS} kills, moments by seed {seed}")
+    with tempfile.TemporaryDirectory() as temporary:
+        alone, often = Path(temporary) / "alone", Path(temporary) / "often"
+        began = time.perf_counter()
+        subprocess.run(command(alone), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        print(f"left alone: {time.perf_counter() - began:.1f} s")
+        began, kills = time.perf_counter(), 0
+        while kills < KILLS:
+            if killed(often, chance.uniform(0.0, 0.5 if QUICK else LATEST)):
+                kills += 1
+            elif QUICK:
+                shutil.rmtree(often)  # a fast machine: it had ended before
+            else:
+                break
+        resumed = [*command(often)[:4], "moons", "--out", str(often), "--resume"]
+        subprocess.run(resumed, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        print(f"killed {kills} times: {time.perf_counter() - began:.1f} s")
+        (rows, curves), (other_rows, other_curves) = content(alone), content(often)
+        for row, other in zip(rows, other_rows, strict=True):
+            assert repr(row) == repr(other), f"a run differs:\n{row}\n{other}"
+        for key, found in curves.items():
+            for name, curve in found.items():
+                assert np.array_equal(curve, other_curves[key][name], equal_nan=True), f"{name} of {key} differs"
+        tables = [(folder / "runs.csv").read_bytes() for folder in (alone, often)]
+        assert tables[0] == tables[1], "the tables differ"
+        left = [path.name for path in often.parent.iterdir() if path.name not in ("alone", "often")]
+        assert not left, f"left behind: {left}"
+    print(f"{len(rows)} runs, none lost, none doubled, all curves and scores the same bits")
+    if kills < KILLS:
+        sys.exit(f"only {kills} kills before the end: the machine is fast, give more epochs")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    main()

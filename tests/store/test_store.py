@@ -1,0 +1,342 @@
+"""Runs that are kept: what is finished is not trained again, what was cut off goes on to the same bits."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import sqlalchemy as sql
+
+from ascribe import compare, datasets
+from ascribe.errors import Interrupted, UserError
+from ascribe.rules import BFunction
+from ascribe.store import DATABASE, Store, database
+from ascribe.training.keeping import Checkpoint, fingerprint
+
+RULES = ["backpropagation", "feedback-alignment"]
+OPTIONS = {"rules": RULES, "network": "4", "seeds": 3, "tune": 2, "tune_seeds": 1, "epochs": 6}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return datasets.load("moons", samples=60)
+
+
+@pytest.fixture(scope="module")
+def alone(data):
+    """Without a store."""
+    return compare(data, **OPTIONS)
+
+
+class Phases:
+    """A listener that counts what is compiled and trained."""
+
+    def __init__(self, then=lambda progress: None):
+        self.seen, self.then = [], then
+
+    def __call__(self, progress):
+        self.seen.append((progress.rule, progress.phase))
+        self.then(progress)
+
+    def of(self, phase):
+        return sorted({rule for rule, its in self.seen if its == phase})
+
+
+def same(one, two, rows=slice(None), rules=RULES):
+    for rule in rules:
+        ours, theirs = one.runs[rule], two.runs[rule]
+        for table, other in ((ours.curves, theirs.curves), (ours.scores, theirs.scores)):
+            assert table.keys() == other.keys()
+            for name, values in table.items():
+                np.testing.assert_array_equal(values, other[name][rows], err_msg=f"{rule} {name}")
+        assert ours.learning_rates[0] == theirs.learning_rates[0]
+
+
+def test_what_is_kept_is_not_trained_again(data, alone, tmp_path):
+    first, again = Phases(), Phases()
+    kept = compare(data, **OPTIONS, store=tmp_path, listener=first)
+    same(alone, kept)
+    same(alone, compare(data, **OPTIONS, store=tmp_path, listener=again))
+    assert first.of("training") == first.of("compiling") == RULES
+    assert again.seen == []
+
+
+def test_more_seeds_and_rules_train_only_those(data, alone, tmp_path):
+    compare(data, **{**OPTIONS, "rules": RULES[:1]}, store=tmp_path)
+    more = Phases()
+    both = compare(data, **OPTIONS, store=tmp_path, listener=more)
+    same(alone, both)
+    assert more.of("training") == RULES[1:]
+    seeds = Phases()
+    five = compare(data, **{**OPTIONS, "seeds": 5}, store=tmp_path, listener=seeds)
+    same(alone, five, slice(0, 3))
+    assert seeds.of("tuning") == []
+    store = Store(tmp_path)
+    last = store.experiments()[0]
+    assert [row["seed"] for row in store.runs(last["id"]) if row["phase"] == "training"] == [*range(5), *range(5)]
+    assert len(store.runs()) == len({row["key"] for row in store.runs()}) == 2 * (5 + 2)
+
+
+def test_more_epochs_go_on_from_the_last_one(data, tmp_path):
+    longer = {**OPTIONS, "epochs": 9}
+    compare(data, **OPTIONS, store=tmp_path)
+    done = []
+    found = compare(data, **longer, store=tmp_path, listener=Phases(lambda p: done.append(p.done)))
+    same(compare(data, **longer), found)
+    store = Store(tmp_path)
+    with store.reading() as connection:
+        epochs = set(connection.execute(sql.select(database.states.c.epoch)).scalars())
+    assert epochs == {9}
+
+
+def test_a_rule_that_acts_between_epochs_begins_anew_for_more(data, tmp_path):
+    """After the last epoch it does not act: its state then is not that of a longer run."""
+    options = {"rules": ["perceptron"], "network": "4", "seeds": 2, "tune": 0, "learning_rate": 1.0}
+    compare(data, **options, epochs=3, store=tmp_path)
+    longer = compare(data, **options, epochs=5, store=tmp_path)
+    same(compare(data, **options, epochs=5), longer, rules=["perceptron"])
+
+
+@pytest.mark.parametrize("chunks", [1, 2, 4])
+def test_what_was_stopped_goes_on_to_the_same_bits(data, alone, tmp_path, chunks):
+    store = Store(tmp_path)
+    count = iter(range(chunks, -1, -1))
+
+    def stop(progress):
+        if progress.phase != "compiling" and next(count, 0) == 1:
+            store.stop()
+
+    with pytest.raises(Interrupted, match="stopped"):
+        compare(data, **OPTIONS, store=store, listener=stop)
+    assert store.experiments()[0]["status"] == "interrupted"
+    same(alone, compare(data, **OPTIONS, store=Store(tmp_path)))
+
+
+def test_a_diverged_run_is_kept_as_one(data, tmp_path):
+    options = {"rules": ["backpropagation"], "network": "4x4", "seeds": 2, "optimizer": "sgd", "epochs": 3}
+    options |= {"learning_rate": 1e300, "activation": "relu"}
+    first, again = (compare(data, **options, store=tmp_path) for _ in range(2))
+    assert first.runs["backpropagation"].diverged.any()
+    statuses = ["diverged" if lost else "finished" for lost in again.runs["backpropagation"].diverged]
+    store = Store(tmp_path)
+    assert [row["status"] for row in store.runs(store.experiments()[0]["id"])] == statuses
+    same(first, again, rules=["backpropagation"])
+
+
+def test_two_at_once_lose_nothing_and_double_nothing(data, alone, tmp_path):
+    found, errors = [], []
+
+    def work():
+        try:
+            found.append(compare(data, **OPTIONS, store=tmp_path))
+        except Exception as error:
+            errors.append(error)
+
+    Store(tmp_path).close()
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    for one in found:
+        same(alone, one)
+    store = Store(tmp_path)
+    assert len(store.runs()) == 2 * (3 + 2)
+    assert [one["status"] for one in store.experiments()] == ["finished", "finished"]
+
+
+def test_experiments_are_deleted_without_what_others_have(data, tmp_path):
+    compare(data, **OPTIONS, store=tmp_path)
+    compare(data, **{**OPTIONS, "seeds": 4}, store=tmp_path)
+    store = Store(tmp_path)
+    later, earlier = (one["id"] for one in store.experiments())
+    assert store.delete(later) == 2  # the fourth seed of two rules
+    assert len(store.runs()) == len(store.runs(earlier)) == 2 * (3 + 2)
+    assert store.delete(earlier) == 10
+    assert store.empty()
+    with store.reading() as connection:
+        assert connection.execute(sql.select(sql.func.count()).select_from(database.payloads)).scalar_one() == 0
+    with pytest.raises(UserError, match="has no experiment 'nobody'"):
+        store.delete("nobody")
+
+
+def test_everything_comes_out_as_a_table(data, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    found = compare(data, **OPTIONS, store=tmp_path / "store")
+    store = Store(tmp_path / "store")
+    last = store.experiments()[0]["id"]
+    frame = store.to_frame(last)
+    final = frame[frame.phase == "training"]
+    assert list(final.seed) == [0, 1, 2, 0, 1, 2]
+    expected = np.concatenate([found.runs[rule].test_accuracy for rule in RULES])
+    np.testing.assert_array_equal(final.test_accuracy, expected)
+    for end, read in ((".parquet", pandas.read_parquet), (".csv", pandas.read_csv), (".json", pandas.read_json)):
+        path = tmp_path / f"runs{end}"
+        assert store.export(path, last) == len(frame) * 6
+        table = read(path)
+        loss = table[(table.phase == "training") & (table.rule == RULES[1]) & (table.seed == 2)].train_loss
+        np.testing.assert_allclose(loss, found.runs[RULES[1]].train_loss[2], rtol=1e-9)
+    with pytest.raises(UserError, match=r"\.parquet, \.csv or \.json file; got 'runs.xls'"):
+        store.export(tmp_path / "runs.xls")
+
+
+# --- damage -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def kept(data, tmp_path):
+    compare(data, **{**OPTIONS, "rules": RULES[:1], "seeds": 1, "tune": 0}, store=tmp_path)
+    return tmp_path
+
+
+def changed(folder, *statements):
+    with sqlite3.connect(folder / DATABASE) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize("kind", ["curves", "networks"])
+def test_a_flipped_byte_is_noticed(data, kept, kind):
+    with sqlite3.connect(kept / DATABASE) as connection:
+        owner, blob = connection.execute("select owner, data from payloads where kind = ?", (kind,)).fetchone()
+        damaged = bytearray(blob)
+        damaged[-3] ^= 1
+        connection.execute("update payloads set data = ? where owner = ? and kind = ?", (damaged, owner, kind))
+    connection.close()
+    with pytest.raises(UserError, match=f"damaged: the {kind} of {owner[:12]} are not those that were written"):
+        compare(data, **{**OPTIONS, "rules": RULES[:1], "seeds": 1, "tune": 0}, store=kept)
+
+
+def test_a_missing_part_is_noticed(data, kept, monkeypatch):
+    changed(kept, "update payloads set parts = 2 where kind = 'curves'")
+    with pytest.raises(UserError, match="is damaged"):
+        compare(data, **{**OPTIONS, "rules": RULES[:1], "seeds": 1, "tune": 0}, store=kept)
+
+
+def test_arrays_in_parts_are_whole_again(kept, monkeypatch):
+    monkeypatch.setattr(database, "PART", 100)
+    store, leaves = Store(kept), [np.arange(1000.0), np.ones((3, 4), np.float32), np.asarray(True)]
+    store.save("a", Checkpoint(7, leaves))
+    with store.reading() as connection:
+        rows = connection.execute(sql.select(database.payloads.c.part).where(database.payloads.c.owner == "a"))
+        assert len(list(rows)) > 80
+    found = store.checkpoint("a")
+    assert found.epoch == 7
+    for ours, theirs in zip(leaves, found.leaves, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_state_of_another_program_is_refused(data, tmp_path):
+    store = Store(tmp_path)
+    store.finished = lambda keys: {}
+    store.checkpoint = lambda key: Checkpoint(1, [np.zeros(3)])
+    with pytest.raises(UserError, match="does not fit its program"):
+        compare(data, **OPTIONS, store=store)
+
+
+def test_what_is_no_store_is_told(tmp_path):
+    file = tmp_path / DATABASE
+    file.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(UserError, match=r"is damaged \(file is not a database\)"):
+        Store(tmp_path)
+    file.unlink()
+    changed(tmp_path, "create table recipes (name text)")
+    with pytest.raises(UserError, match="is a database of something else"):
+        Store(tmp_path)
+    with pytest.raises(UserError, match="holds no store of ascribe"):
+        Store(tmp_path / "nowhere", create=False)
+    assert not (tmp_path / "nowhere").exists()
+    with pytest.raises(UserError, match="a store is a folder, an SQLite file"):
+        Store("mysql://host/name")
+
+
+def test_a_truncated_file_is_told(kept):
+    file = kept / DATABASE
+    content = file.read_bytes()
+    assert len(content) > 50_000  # the log was written into it when the store was closed
+    file.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match="is damaged"):
+        for run in Store(kept).runs():
+            Store(kept).curves(run["key"])
+
+
+def test_a_newer_schema_is_refused_and_an_older_one_brought_up(kept, monkeypatch):
+    before = len(Store(kept).runs())
+    changed(kept, "update ascribe_schema set version = 99")
+    with pytest.raises(UserError, match=r"newer version of ascribe \(schema 99; this one reads"):
+        Store(kept)
+    changed(kept, f"update ascribe_schema set version = {database.SCHEMA}")
+    steps = {database.SCHEMA: ["alter table runs add column remark text", "update runs set remark = 'moved'"]}
+    monkeypatch.setattr(database, "MIGRATIONS", steps)
+    monkeypatch.setattr(database, "SCHEMA", database.SCHEMA + 1)
+    for _ in range(2):
+        assert len(Store(kept).runs()) == before
+    with sqlite3.connect(kept / DATABASE) as connection:
+        assert {row[0] for row in connection.execute("select remark from runs")} == {"moved"}
+    connection.close()
+
+
+def test_a_full_disk_costs_nothing_that_was_kept(kept):
+    store = Store(kept)
+    store.save("a", Checkpoint(1, [np.zeros(10)]))
+    with store.engine.connect() as connection:
+        pages = connection.exec_driver_sql("pragma page_count").scalar_one()
+
+    def limit(connection, _):
+        connection.execute(f"pragma max_page_count = {pages + 1}")
+
+    store.engine.dispose()
+    sql.event.listen(store.engine, "connect", limit)
+    with pytest.raises(UserError, match="cannot grow, the disk is full"):
+        store.save("a", Checkpoint(2, [np.zeros(10**6)]))
+    assert store.checkpoint("a").epoch == 1
+    assert Store(kept).checkpoint("a").leaves[0].shape == (10,)
+
+
+# --- what a run is known by ---------------------------------------------------------------------------------------
+
+
+def _scaled(factor):
+    return lambda z: factor * z
+
+
+def test_objects_are_known_by_what_they_do():
+    other = [
+        1,
+        1.0,
+        "1",
+        jnp.ones(2),
+        jnp.zeros(2),
+        np.ones(2, np.float32),
+        _scaled(1.0),
+        _scaled(2.0),
+        lambda z: z + 1,
+        lambda z: z + 2,
+        BFunction(derivative=_scaled(1.0)),
+        BFunction(derivative=_scaled(2.0)),
+        BFunction(derivative="tanh"),
+        int,
+        Phases,
+    ]
+    prints = [json.dumps(fingerprint(one)) for one in other]
+    assert len(set(prints)) == len(prints)
+    assert prints == [json.dumps(fingerprint(one)) for one in other]
+    assert fingerprint(_scaled(2.0)) == fingerprint(_scaled(2.0))
+
+
+def test_keys_are_the_same_in_another_process():
+    program = """
+import json
+from ascribe.rules import BFunction, FeedbackAlignment
+from ascribe.training.keeping import fingerprint
+print(json.dumps([fingerprint(one) for one in (FeedbackAlignment(), BFunction(derivative="tanh"), lambda z: 2 * z)]))
+"""
+    texts = {subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout for _ in range(2)}
+    assert len(texts) == 1
