@@ -1,0 +1,155 @@
+"""`compare --resume` and `ascribe runs`: what was stopped goes on, what is there is shown, exported and deleted."""
+
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from ascribe import load
+from ascribe.cli import main
+from ascribe.cli.progress import Lines
+from ascribe.store import DATABASE, Store
+
+from ..store.case import COMMAND_LINE, comparison, plain
+
+COMPARE = ["compare", *COMMAND_LINE]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    plain(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def signaled_at(monkeypatch, phase, *signals):
+    """The process gets these signals when a rule reports that phase for the first time."""
+    told = Lines.__call__
+    waiting = list(signals)
+
+    def call(self, progress):
+        told(self, progress)
+        if progress.phase == phase and waiting:
+            os.kill(os.getpid(), waiting.pop(0))
+
+    monkeypatch.setattr(Lines, "__call__", call)
+
+
+def same(folder, one=None):
+    one = one or comparison()
+    other = load(folder)
+    assert list(one.runs) == list(other.runs)
+    for rule, runs in one.runs.items():
+        for name, values in {**runs.curves, **runs.scores}.items():
+            np.testing.assert_array_equal(values, getattr(other.runs[rule], name), err_msg=f"{rule} {name}")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("phase", ["tuning", "training"])
+def test_a_signal_ends_the_work_and_resume_goes_on(here, capsys, monkeypatch, phase, number):
+    signaled_at(monkeypatch, phase, number)
+    before = signal.getsignal(number)
+    assert main([*COMPARE, "--out", "out"]) == 130
+    assert signal.getsignal(number) is before
+    told = capsys.readouterr().err
+    assert "what was done is kept: go on with the same data and --out out --resume" in told
+    assert not (here / "out" / "record.json").exists()
+    assert main([*COMPARE, "--out", "out"]) == 2
+    assert "unfinished comparison: add --resume" in capsys.readouterr().err
+    # The options that it was begun with need not be repeated, however often it is resumed.
+    signaled_at(monkeypatch, "training", number)
+    assert main(["compare", "moons", "--out", "out", "--resume"]) in (0, 130)
+    assert main(["compare", "moons", "--out", "out", "--resume", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["out"] == "out"
+    same(here / "out")
+    store = Store(here / "out")
+    assert {one["status"] for one in store.experiments()} == {"finished"}
+
+
+def test_before_anything_is_done_nothing_is_left(here, capsys, monkeypatch):
+    signaled_at(monkeypatch, "compiling", signal.SIGINT)
+    assert main(COMPARE) == 130
+    assert "interrupted; nothing was written" in capsys.readouterr().err
+    assert list(here.iterdir()) == []
+
+
+def test_seeds_are_added_and_the_page_has_them_all(here, capsys):
+    assert main([*COMPARE, "--out", "out"]) == 0
+    assert main(["compare", "moons", "--out", "out", "--resume", "--seeds", "3"]) == 0
+    rules = load(here / "out").runs
+    assert {runs.seeds for runs in rules.values()} == {(0, 1, 2)}
+    for name, runs in comparison().runs.items():
+        np.testing.assert_array_equal(runs.test_loss, rules[name].test_loss[:2])
+    assert main([*COMPARE, "--out", "out"]) == 2
+    assert "add --resume to add to it, --overwrite to replace it" in capsys.readouterr().err
+    assert main([*COMPARE, "--out", "out", "--overwrite"]) == 0
+    same(here / "out")
+    store = Store(here / "out")
+    assert len(store.experiments()) == 1
+
+
+def test_a_store_of_its_own_serves_several_folders(here, capsys):
+    assert main([*COMPARE, "--out", "one", "--store", "all.sqlite"]) == 0
+    assert not (here / "one" / DATABASE).exists()
+    capsys.readouterr()
+    assert main([*COMPARE, "--out", "two", "--store", "all.sqlite"]) == 0
+    assert "tuning" not in capsys.readouterr().err
+    same(here / "one")
+    same(here / "two")
+    store = Store(here / "all.sqlite")
+    assert len(store.experiments()) == 2
+    assert len(store.runs()) == 8
+
+
+def test_what_is_kept_is_listed_shown_exported_and_deleted(here, capsys):
+    assert main(COMPARE) == 0
+    capsys.readouterr()
+    assert main(["runs", "list", "--json"]) == 0
+    (one,) = json.loads(capsys.readouterr().out)["experiments"]
+    assert (one["store"], one["name"], one["status"], one["runs"]) == ("ascribe-runs/moons-001", "moons", "finished", 8)
+    assert main(["runs", "list"]) == 0
+    assert one["id"] in capsys.readouterr().out
+    assert main(["runs", "show", one["store"], "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [row["seed"] for row in shown["runs"] if row["phase"] == "training"] == [0, 1, 0, 1]
+    assert main(["runs", "show", one["store"]]) == 0
+    assert "feedback-alignment" in capsys.readouterr().out
+    assert main(["runs", "export", one["store"], "--out", "runs.csv"]) == 0
+    assert len((here / "runs.csv").read_text().splitlines()) == 1 + 8 * 3
+    capsys.readouterr()
+    assert main(["runs", "delete", one["store"], one["id"], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"deleted": one["id"], "runs": 8}
+    assert main(["runs", "list"]) == 0
+    assert "no experiments yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["compare", "moons", "--resume"], "name it with --out"),
+        (["compare", "moons", "--out", "nowhere", "--resume"], "holds no store of ascribe"),
+        (["compare", "moons", "--store", "mysql://host/name"], "a store is a folder, an SQLite file"),
+        (["runs", "show"], "show wants a store"),
+        (["runs", "list", "nowhere"], "holds no store of ascribe"),
+        (["runs", "delete", "nowhere"], "holds no store of ascribe"),
+        (["runs", "export", "nowhere"], "export wants a file to write"),
+        (["runs", "show", "nowhere", "--out", "runs.csv"], "export wants a file to write"),
+        (["runs", "shuffle"], "Invalid value"),
+    ],
+)
+def test_bad_input_is_one_sentence(here, capsys, arguments, said):
+    assert main(arguments) == 2
+    told = capsys.readouterr().err.strip()
+    assert said in told
+    assert told.startswith("ascribe: ") and len(told.splitlines()) == 1
+    assert [path for path in here.iterdir() if path.name != "ascribe-runs"] == []
+
+
+def test_other_data_is_refused(here, capsys):
+    assert main([*COMPARE, "--out", "out"]) == 0
+    assert main(["compare", "xor", "--out", "out", "--resume"]) == 2
+    assert "holds a comparison on moons, not on xor" in capsys.readouterr().err
+    assert main([*COMPARE, "--out", "out", "--resume", "--overwrite"]) == 2
+    assert "give one of them" in capsys.readouterr().err
