@@ -27,7 +27,7 @@ def test_each_number_is_that_of_its_technique():
         row = rows[rule]
         assert (row.pairs, row.lost, row.score, row.reference) == (10, 0, "test_accuracy", RULES[0])
         assert row.difference == pytest.approx(values.mean())
-        assert (row.low, row.high) == pytest.approx(statistics.bootstrap_interval(values))
+        assert (row.low, row.high) == pytest.approx(statistics.bootstrap_interval(values), abs=1e-5)  # ties
         assert row.p_value == statistics.sign_flip_test(values) and row.adjusted_p_value == p_value
         assert row.cohens_d == pytest.approx(statistics.cohens_d(values))
         assert row.hedges_g == pytest.approx(statistics.hedges_g(values))
@@ -41,6 +41,20 @@ def test_each_number_is_that_of_its_technique():
         epochs = statistics.epochs_to_target(curve, row.target)
         assert row.epochs_to_target == statistics.median_epochs(epochs)
         assert (row.reached, row.seeds) == (10 - epochs.count(None), 10)
+
+
+def test_single_precision_decides_nothing():
+    """Accuracies on 30 examples, as float32: what ties in exact arithmetic ties here."""
+    comparison = make_comparison(seeds=range(6), rules=RULES[:2])
+    own, other = np.array([27, 26, 28, 25, 29, 27]), np.array([25, 25, 29, 22, 28, 25])
+    for rule, right in zip(RULES[:2], (other, own), strict=True):
+        comparison.runs[rule].scores["test_accuracy"] = (right / 30.0).astype(np.float32)
+    row = by_rule(comparison)[RULES[1]]
+    assert row.p_value == statistics.sign_flip_test(own - other)
+    assert (row.low, row.high) == pytest.approx(np.array(statistics.bootstrap_interval(own - other)) / 30.0, abs=1e-6)
+    comparison.runs[RULES[1]].scores["test_accuracy"] = ((other + 1) / 30.0).astype(np.float32)
+    row = by_rule(comparison)[RULES[1]]
+    assert row.cohens_d is None and row.low == row.high and row.seeds_needed == 2
 
 
 def test_the_reference_comes_first_and_differs_from_nobody():

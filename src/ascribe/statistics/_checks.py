@@ -50,6 +50,11 @@ def positive(name: str, value: float) -> float:
     return float(value)
 
 
+def tolerance(name: str, value: float) -> float:
+    """A finite number, 0 or above."""
+    return 0.0 if value == 0.0 else positive(name, value)
+
+
 def whole(name: str, value: int, least: int, example: int) -> int:
     """An integer that is at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:

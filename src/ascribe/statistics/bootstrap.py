@@ -7,14 +7,14 @@ Source: Efron (1987), "Better bootstrap confidence intervals", doi:10.1080/01621
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from ._checks import Numbers, sample, share, whole
+from ._checks import Numbers, sample, share, tolerance, whole
 
 BLOCK = 2_000_000
 """So many numbers are drawn at a time: memory does not grow with the number of resamples."""
 
 
 def bootstrap_interval(
-    differences: Numbers, *, level: float = 0.95, resamples: int = 9_999, seed: int = 0
+    differences: Numbers, *, level: float = 0.95, resamples: int = 9_999, seed: int = 0, rounding: float = 0.0
 ) -> tuple[float, float]:
     """`(low, high)` for the mean of `differences` (pairs,), drawn with replacement `resamples` times.
 
@@ -24,7 +24,8 @@ def bootstrap_interval(
 
     with the bias correction z0 = Φ⁻¹(share of resampled means below the mean, ties half) and the acceleration
     a = Σ u³ / (6 (Σ u²)^(3/2)), where u is the mean of the jackknifed means minus each. With z0 = a = 0 this is the
-    percentile interval. Differences that are all equal give an interval of no width.
+    percentile interval. What differs by no more than `rounding` counts as equal (`Pairs.rounding`). Differences that are all
+    equal give an interval of no width.
 
     **Raises:** `UserError` for fewer than two differences, or any that is not finite.
     """
@@ -32,16 +33,16 @@ def bootstrap_interval(
     level = share("level", level, 0.95)
     resamples = whole("resamples", resamples, 1, 9_999)
     count = len(values)
-    if np.all(values == values[0]):
-        return float(values[0]), float(values[0])
+    if np.ptp(values) <= rounding:
+        return float(values.mean()), float(values.mean())
     random = np.random.default_rng(whole("seed", seed, 0, 0))
     rows = max(BLOCK // count, 1)
     blocks = (min(rows, resamples - start) for start in range(0, resamples, rows))
     means = np.concatenate([values[random.integers(0, count, (size, count))].mean(axis=1) for size in blocks])
     mean = values.mean()
     # Every resample that only reorders the sample has its mean, and accuracies tie more often still: to rounding, a tie.
-    rounding = 1e-12 * np.abs(values).max()
-    bias = ndtri((np.mean(means < mean - rounding) + np.mean(means <= mean + rounding)) / 2.0)
+    slack = tolerance("rounding", rounding) + 1e-12 * np.abs(values).max()
+    bias = ndtri((np.mean(means < mean - slack) + np.mean(means <= mean + slack)) / 2.0)
     # The mean without one value is (n mean − value) / (n − 1): the jackknife in closed form.
     influence = (values - mean) / (count - 1)
     acceleration = np.sum(influence**3) / (6.0 * np.sum(influence**2) ** 1.5)

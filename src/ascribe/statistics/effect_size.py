@@ -8,25 +8,25 @@ for learning algorithms, Bouthillier et al. (2021), arXiv:2103.03098 (the probab
 import numpy as np
 from scipy.special import gammaln
 
-from ._checks import Numbers, sample
+from ._checks import Numbers, sample, tolerance
 
 
-def cohens_d(differences: Numbers) -> float:
+def cohens_d(differences: Numbers, *, rounding: float = 0.0) -> float:
     """d_z: the mean of `differences` (pairs,) over their standard deviation, which has n − 1 in its denominator.
 
-    0 where all differences are 0; NaN for a single pair, or where all are equal and not 0 (it would be infinite).
+    0 where all differences are 0; NaN for a single pair, or where all are equal and not 0 (it would be infinite). What
+    differs by no more than `rounding` counts as equal (`Pairs.rounding`).
     """
     values = sample("differences", differences)
     if len(values) < 2:
         return np.nan
-    mean, deviation = values.mean(), values.std(ddof=1)
-    # What is left of the deviation of equal numbers is rounding.
-    if deviation <= 1e-12 * np.abs(values).max():
-        return 0.0 if not values.any() else np.nan
-    return float(mean / deviation)
+    slack = tolerance("rounding", rounding) + 1e-12 * np.abs(values).max()
+    if np.ptp(values) <= slack:
+        return 0.0 if np.abs(values).max() <= slack else np.nan
+    return float(values.mean() / values.std(ddof=1))
 
 
-def hedges_g(differences: Numbers) -> float:
+def hedges_g(differences: Numbers, *, rounding: float = 0.0) -> float:
     """g: d_z without its bias for normal differences, J d_z with J = Γ(m/2) / (√(m/2) Γ((m − 1)/2)), m = n − 1.
 
     J is about 1 − 3 / (4 m − 1). NaN for fewer than three pairs, for which no unbiased estimate exists.
@@ -35,7 +35,7 @@ def hedges_g(differences: Numbers) -> float:
     if degrees < 2:
         return np.nan
     correction = np.exp(gammaln(degrees / 2.0) - gammaln((degrees - 1) / 2.0)) / np.sqrt(degrees / 2.0)
-    return float(correction * cohens_d(differences))
+    return float(correction * cohens_d(differences, rounding=rounding))
 
 
 def superiority(differences: Numbers) -> float:

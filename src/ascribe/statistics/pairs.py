@@ -10,13 +10,18 @@ from ._checks import Numbers, array
 from .base import Runs
 from .means import finished
 
+SINGLE = float(np.finfo(np.float32).eps)
+"""Scores are measured in single precision, and what is equal differs by so much of its size."""
+
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """`differences`: (pairs,), one score minus the other, finite; `lost`: how many pairs had no difference."""
+    """`differences`: (pairs,), one score minus the other, finite; `lost`: how many pairs had no difference; `rounding`: how
+    much of a difference may be that of scores measured in single precision."""
 
     differences: np.ndarray
     lost: int
+    rounding: float
 
 
 def paired(own: Numbers, reference: Numbers) -> Pairs:
@@ -29,7 +34,8 @@ def paired(own: Numbers, reference: Numbers) -> Pairs:
             "missing."
         )
     both = np.isfinite(own) & np.isfinite(reference)
-    return Pairs(own[both] - reference[both], int(np.count_nonzero(~both)))
+    size = np.abs([own[both], reference[both]]).max(initial=0.0)
+    return Pairs(own[both] - reference[both], int(np.count_nonzero(~both)), SINGLE * float(size))
 
 
 def paired_runs(runs: Runs, reference: Runs, score: str) -> Pairs:
@@ -38,6 +44,6 @@ def paired_runs(runs: Runs, reference: Runs, score: str) -> Pairs:
     place = {seed: index for index, seed in enumerate(reference.seeds)}
     common = [(index, place[seed]) for index, seed in enumerate(runs.seeds) if seed in place]
     if not common:
-        return Pairs(np.empty(0), 0)
+        return Pairs(np.empty(0), 0, 0.0)
     mine, others = (list(indices) for indices in zip(*common, strict=True))
     return paired(own[mine], other[others])

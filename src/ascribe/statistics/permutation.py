@@ -6,26 +6,28 @@ Source: Fisher (1935), "The design of experiments", section 21; the p-value of s
 
 import numpy as np
 
-from ._checks import Numbers, sample, whole
+from ._checks import Numbers, sample, tolerance, whole
 
 EXACT_PAIRS = 16
 """Up to so many pairs all 2^pairs patterns of signs are gone through; beyond, they are sampled."""
 BLOCK = 2_000_000
 
 
-def sign_flip_test(differences: Numbers, *, resamples: int = 65_535, seed: int = 0) -> float:
+def sign_flip_test(differences: Numbers, *, resamples: int = 65_535, seed: int = 0, rounding: float = 0.0) -> float:
     """Two-sided p-value of the mean of `differences` (pairs,) under the hypothesis that signs are a coin's.
 
     With up to 16 pairs it is exact: the share of all 2^pairs patterns of signs whose mean is as far from 0. With more,
-    `resamples` random patterns are drawn, and p = (1 + as far ones) / (1 + `resamples`). Ties count as being as far, to
-    rounding. No p-value of an exact test is below `smallest_p_value(pairs)`.
+    `resamples` random patterns are drawn, and p = (1 + as far ones) / (1 + `resamples`). Ties count as being as far; means
+    within `rounding` tie, the error of a single difference (`Pairs.rounding`). No p-value of an exact test is below
+    `smallest_p_value(pairs)`.
 
     **Raises:** `UserError` for no differences, or any that is not finite.
     """
     values = sample("differences", differences)
     resamples, seed = whole("resamples", resamples, 1, 65_535), whole("seed", seed, 0, 0)
     # Scores such as accuracies are multiples of one number, so sums tie often: what rounding parts counts as a tie.
-    bar = abs(values.sum()) - 1e-12 * np.abs(values).sum()
+    slack = len(values) * tolerance("rounding", rounding) + 1e-12 * np.abs(values).sum()
+    bar = abs(values.sum()) - slack
     if len(values) <= EXACT_PAIRS:
         sums = values[:1]  # the first sign stays: turning all of them around changes no distance from 0
         for value in values[1:]:

@@ -107,14 +107,16 @@ def summarize(
     rules = [reference, *(rule for rule in comparison.runs if rule != reference)]
     pairs = {rule: paired_runs(comparison.runs[rule], base, score) for rule in rules}
     others = [rule for rule in rules[1:] if pairs[rule].differences.size]
-    p_values = {rule: sign_flip_test(pairs[rule].differences, seed=seed) for rule in others}
+    p_values = {
+        rule: sign_flip_test(pairs[rule].differences, seed=seed, rounding=pairs[rule].rounding) for rule in others
+    }
     adjusted = dict(zip(others, holm(list(p_values.values())).tolist(), strict=True)) if others else {}
     rows = []
     for rule in rules:
-        runs, differences = comparison.runs[rule], pairs[rule].differences
+        runs, differences, rounding = comparison.runs[rule], pairs[rule].differences, pairs[rule].rounding
         own = differences if rule in others else np.empty(0)
         several = len(own) > 1
-        low, high = bootstrap_interval(own, level=level, seed=seed) if several else (None, None)
+        low, high = bootstrap_interval(own, level=level, seed=seed, rounding=rounding) if several else (None, None)
         wanted = difference if several else None
         better = own if higher_is_better(score) else -own
         rows.append(
@@ -130,8 +132,8 @@ def summarize(
                 high=high,
                 p_value=p_values.get(rule),
                 adjusted_p_value=adjusted.get(rule),
-                cohens_d=optional(cohens_d(own)) if own.size else None,
-                hedges_g=optional(hedges_g(own)) if own.size else None,
+                cohens_d=optional(cohens_d(own, rounding=rounding)) if own.size else None,
+                hedges_g=optional(hedges_g(own, rounding=rounding)) if own.size else None,
                 superiority=superiority(better) if own.size else None,
                 stated_difference=difference,
                 seeds_needed=None if wanted is None else seeds_needed(wanted, float(own.std(ddof=1)), level=level),
