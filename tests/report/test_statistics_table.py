@@ -40,6 +40,11 @@ def test_lines_follow_the_order_of_the_first_table():
     assert statistics_lines(comparison, RULES) == []
 
 
+def test_errors_have_the_decimals_of_their_interval():
+    row = {row.rule: row for row in summarize(make_comparison("regression", (1,), 1))}["sign symmetry"]
+    assert texts(row)[1] == f"{row.difference:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+
+
 def test_titles_name_what_was_stated():
     titles = statistics_titles(summarize(make_comparison(), difference=0.02, target=0.9))
     assert {"Difference (points)", "Seeds for 2\u00a0points", "Epochs to 90.0\u00a0%"} <= set(titles)

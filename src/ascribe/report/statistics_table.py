@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ascribe.statistics import GridSummary, RuleStatistics, smallest_p_value, summarize
 
 from .base import Comparison
-from .table import DASH, format_number
+from .table import DASH, decimals_of, format_number
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,12 @@ def _amount(value: float, row: RuleStatistics) -> str:
 def _interval(row: RuleStatistics) -> str:
     if row.difference is None:
         return DASH
-    scale = 100.0 if _percent(row) else 1.0
-    number = (lambda value: f"{scale * value:+.2f}") if _percent(row) else (lambda value: f"{value:+.3g}")
-    if row.low is None or row.high is None:
-        return _minus(number(row.difference))
-    return _minus(f"{number(row.difference)} [{number(row.low)}, {number(row.high)}]")
+    ends = [value for value in (row.low, row.high) if value is not None]
+    # As in the first table: points have two decimals, errors as many as the interval deserves.
+    width = (ends[1] - ends[0]) / 2.0 if ends else 0.0
+    scale, decimals = (100.0, 2) if _percent(row) else (1.0, decimals_of(width or abs(row.difference) / 100.0))
+    mean, *ends = (f"{scale * value:+.{decimals}f}" for value in (row.difference, *ends))
+    return _minus(f"{mean} [{', '.join(ends)}]" if ends else mean)
 
 
 def _effect(row: RuleStatistics) -> str:

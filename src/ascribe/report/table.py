@@ -96,9 +96,14 @@ def _plus_minus(value: float | None, half_width: float | None, score: str, *, si
     scale = 100.0 if percent else 1.0
     width = scale * half_width if half_width else 0.0
     size = width if width > 0.0 else abs(scale * value) / 100.0
-    decimals = 2 if percent else int(np.clip(1 - np.floor(np.log10(size)), 0, 8)) if size > 0.0 else 3
+    decimals = 2 if percent else decimals_of(size)
     text = f"{scale * value:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
     return f"{text} ± {DASH if half_width is None else f'{width:.{decimals}f}'}"
+
+
+def decimals_of(size: float) -> int:
+    """How many decimals show two digits of `size`: none to eight; three for a size of 0."""
+    return int(np.clip(1 - np.floor(np.log10(size)), 0, 8)) if size > 0.0 else 3
 
 
 def score_title(score: str) -> tuple[str, str]:
