@@ -13,12 +13,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ascribe.report.statistics import interval
 from sklearn.metrics import roc_auc_score
 
 import ascribe
 from ascribe import datasets
 from ascribe.networks import mlp
-from ascribe.report.statistics import interval
 from ascribe.rules import ForwardPass
 
 QUICK = "--quick" in sys.argv

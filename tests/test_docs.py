@@ -11,7 +11,11 @@ from ascribe import autodiff
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-@pytest.mark.parametrize(("page", "claims"), [("autodiff.md", 8), ("neurons.md", 6), ("store.md", 0)])
+PAGES = {"autodiff.md": 8, "neurons.md": 6, "store.md": 0, "statistics.md": 12}
+"""The pages whose code runs, and how many printed results are checked on them at least."""
+
+
+@pytest.mark.parametrize(("page", "claims"), PAGES.items())
 def test_a_tutorial_runs_and_prints_what_it_says(page, claims, capsys, monkeypatch, tmp_path):
     """A comment behind a print that begins with the number, name or list that is printed holds what is printed."""
     monkeypatch.chdir(tmp_path)

@@ -22,6 +22,7 @@ ORDER = (
     "rules",
     "training",
     "search",
+    "statistics",
     "report",
     "neurons",
     "store",
@@ -32,7 +33,7 @@ ORDER = (
 )
 FREE = ("__init__", "__main__")  # the lazy face of the package, and the way into the command line
 MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in sorted(SOURCE.rglob("*.py"))}
-WITHOUT_JAX = ("errors", "files", "autodiff", "datasets", "report")
+WITHOUT_JAX = ("errors", "files", "autodiff", "datasets", "statistics", "report")
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
 
 
@@ -86,6 +87,7 @@ def test_data_sets_and_the_report_name_no_jax(path):
         "ascribe.errors",
         "ascribe.autodiff",
         "ascribe.datasets",
+        "ascribe.statistics",
         "ascribe.report",
         "ascribe.papers",
         "ascribe.cli",

@@ -36,6 +36,7 @@ _MODULES = (
     "training",
     "search",
     "store",
+    "statistics",
     "report",
     "papers",
 )
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from ascribe import report as report
     from ascribe import rules as rules
     from ascribe import search as search
+    from ascribe import statistics as statistics
     from ascribe import store as store
     from ascribe import training as training
     from ascribe.comparison import Comparison as Comparison

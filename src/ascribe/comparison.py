@@ -27,6 +27,7 @@ from ascribe.networks import Network
 from ascribe.rules import AbstractRule
 from ascribe.search import Tuning
 from ascribe.store import Store
+from ascribe.statistics import RuleStatistics, summarize
 from ascribe.training import (
     Demands,
     Experiment,
@@ -79,6 +80,33 @@ class Comparison:
     def table(self) -> list[report.Row]:
         """One row a rule, best first: test score with its 95 % interval over seeds, paired difference to the reference."""
         return report.rows(self)
+
+    def statistics(
+        self,
+        reference: str | None = None,
+        *,
+        score: str | None = None,
+        level: float = 0.95,
+        difference: float | None = None,
+        target: float | None = None,
+        seed: int = 0,
+    ) -> list[RuleStatistics]:
+        """One row a rule, the reference first: what its difference to the reference is worth, seed by seed.
+
+        **Arguments:**
+
+        - `reference`: the rule that differences are to, by default the comparison's own;
+        - `score`: what is compared, a name in `runs.scores`; by default accuracy, or RMSE for regression;
+        - `level`: of intervals and tests;
+        - `difference`: the difference that seeds are counted for, in the score's unit; by default 0.01 for an accuracy (one
+          point), else 5 % of the reference's mean;
+        - `target`: the validation score that epochs are counted to; by default within 5 % of the reference's mean after the
+          last epoch;
+        - `seed`: of the bootstrap and of sampled permutations.
+
+        **Raises:** `UserError` for a reference, score, target or difference that does not fit.
+        """
+        return summarize(self, reference, score=score, level=level, difference=difference, target=target, seed=seed)
 
     def to_frame(self) -> Any:
         """One row a run as a pandas data frame (extra `tables`): rule, seed, learning rate, status and every score."""

@@ -108,10 +108,10 @@ def test_table_is_semantic_and_in_order(plain):
     comparison, text = plain
     elements = Elements(text)
     scopes = [attributes.get("scope") for tag, attributes in elements.tags if tag == "th"]
-    assert scopes == ["col"] * 8 + ["row"] * len(RULES)
-    assert "<caption>" in text
+    assert scopes == ["col"] * 8 + ["row"] * len(RULES) + ["col"] * 10 + ["row"] * len(RULES)
+    assert text.count("<caption>") == 2
     names = [a["data-value"] for tag, a in elements.tags if tag == "th" and a.get("scope") == "row"]
-    assert names == [row.rule for row in rows(comparison)]
+    assert names == 2 * [row.rule for row in rows(comparison)]
     assert "1 of 5" in elements.text
 
 
@@ -201,4 +201,10 @@ def test_sparse_configuration_and_card():
     comparison.configuration, comparison.reference, comparison.tuning = {}, None, None
     comparison.data.card = SimpleNamespace(title="", description="", source="", license="", url=None)
     text = page(comparison)
-    assert "the same network" in text and "reference</span>" not in text
+    assert "the same network" in text and "reference</span>" not in text and "Statistics" not in Elements(text).text
+
+
+@pytest.mark.parametrize("names", [dict(seeds=(7,)), dict(tuned=False, epochs=1), dict(rules=("a",))])
+def test_few_runs_have_a_page(names):
+    text = Elements(page(make_comparison(**names))).text
+    assert "nan" not in text.replace("nanmean", "") and "Statistics" in text

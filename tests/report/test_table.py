@@ -7,8 +7,8 @@ from rich.console import Console
 from scipy import stats
 
 from ascribe.report import rows, to_records, to_text
-from ascribe.report.statistics import interval
 from ascribe.report.table import DASH, Row, format_score
+from ascribe.statistics import interval
 
 from .stand_in import diverge, make_comparison
 

@@ -15,9 +15,9 @@ import numpy as np
 from ascribe import datasets, losses, networks
 from ascribe.comparison import Comparison, compare
 from ascribe.report.inline import inline
-from ascribe.report.statistics import finished, interval
 from ascribe.report.theme import GRAY, INK, themed
 from ascribe.rules import Batch, ForwardPass
+from ascribe.statistics import finished, interval
 
 from .base import Check, Listener, Result
 

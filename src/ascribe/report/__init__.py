@@ -1,5 +1,7 @@
 """A finished comparison as a table, as figures, and as one HTML page that needs no network."""
 
+from ascribe.statistics import interval as interval
+
 from . import discovery as discovery
 from .figures import drawings as drawings
 from .figures import figures as figures
@@ -10,7 +12,6 @@ from .loss_surface import surface_chart as surface_chart
 from .page import page as page
 from .page import write_page as write_page
 from .sheet import sheet as sheet
-from .statistics import interval as interval
 from .table import Row as Row
 from .table import rows as rows
 from .table import to_records as to_records

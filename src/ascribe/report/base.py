@@ -8,29 +8,17 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from ascribe import statistics
+
 
 @runtime_checkable
-class Runs(Protocol):
-    """One rule, trained once a seed. Arrays start with the seeds axis; NaN marks what a diverged run never reached."""
+class Runs(statistics.Runs, Protocol):
+    """One rule, trained once a seed: what the statistics read of it, and more."""
 
-    @property
-    def curves(self) -> Mapping[str, np.ndarray]:
-        """`train_loss`, `validation_accuracy`, `gradient_angle/linear1` ...: (seeds, epochs) each."""
-        ...
-
-    @property
-    def scores(self) -> Mapping[str, np.ndarray]:
-        """`test_loss`, `test_accuracy` or `test_rmse` ...: (seeds,) each."""
-        ...
-
-    @property
-    def seeds(self) -> Sequence[int]: ...
     @property
     def learning_rates(self) -> np.ndarray: ...
     @property
     def hyperparameters(self) -> Mapping[str, float]: ...
-    @property
-    def diverged(self) -> np.ndarray: ...
     @property
     def seconds(self) -> float: ...
     @property
@@ -46,16 +34,11 @@ class Runs(Protocol):
 
 
 @runtime_checkable
-class Tuning(Protocol):
+class Tuning(statistics.Tuning, Protocol):
     """The candidates that were tried for one rule, and the one that was taken."""
 
     @property
     def learning_rates(self) -> np.ndarray: ...
-    @property
-    def scores(self) -> np.ndarray:
-        """(candidates, seeds) validation score, higher is better; not finite where a run diverged."""
-        ...
-
     @property
     def chosen(self) -> int: ...
     @property
@@ -122,15 +105,11 @@ class LossLandscape(Protocol):
 
 
 @runtime_checkable
-class Comparison(Protocol):
+class Comparison(statistics.Comparison, Protocol):
     """A finished comparison of learning rules on one data set. `data` is an `ascribe` data set."""
 
     @property
-    def data(self) -> Any: ...
-    @property
     def configuration(self) -> Mapping[str, Any]: ...
-    @property
-    def reference(self) -> str | None: ...
     @property
     def runs(self) -> Mapping[str, Runs]: ...
     @property

@@ -9,10 +9,11 @@ import altair as alt
 import jinja2
 import numpy as np
 
+from ascribe.statistics import interval
+
 from .bands import ValueAxis, band_panel, log_worthy
 from .inline import inline
 from .sheet import data_uri
-from .statistics import interval
 from .table import format_number
 from .theme import GRAY, INK, many_colors, themed
 

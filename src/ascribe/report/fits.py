@@ -5,10 +5,11 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.statistics import finished, interval
+
 from .base import Comparison, Runs
 from .inline import inline
 from .panels import axes_of, has_examples, layout, padded_range, panel_title, sample, transformed, untransformed
-from .statistics import finished, interval
 from .table import format_score, rows
 from .theme import rule_colors, themed
 

@@ -6,11 +6,12 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.statistics import finished, interval
+
 from .base import Comparison
 from .inline import inline
 from .panels import axes_of, has_examples, layout, padded_range, panel_title, sample, transformed, untransformed
 from .png import data_uri
-from .statistics import finished, interval
 from .table import format_score, rows
 from .theme import diverging, many_colors, rgb, themed
 

@@ -19,12 +19,13 @@ import vl_convert
 from .base import Comparison
 from .figures import VEGA_LITE, drawings
 from .statement import facts, statement, title
+from .statistics_table import statistics_caption, statistics_cells, statistics_lines, statistics_titles
 from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_title
 from .theme import rule_colors
 
 
 def page(comparison: Comparison, drawn: dict[str, dict[str, Any]] | None = None) -> str:
-    """The report as HTML: statement, table, figures, data card, configuration. It fetches nothing.
+    """The report as HTML: statement, table, statistics, figures, data card, configuration. It fetches nothing.
 
     `drawn` is `drawings(comparison)` where it is at hand already. The template escapes everything but what it marks safe: the
     style, the two scripts and the figures' embedded JSON. Scripts run only if their hash is in the page's policy, so a hostile
@@ -43,6 +44,7 @@ def page(comparison: Comparison, drawn: dict[str, dict[str, Any]] | None = None)
         caption=_caption(comparison, table),
         columns=_columns(table),
         lines=_lines(comparison, table),
+        statistics=_statistics(comparison, table),
         left_out=list((comparison.configuration.get("left_out") or {}).items()),
         figures=[
             _figure(name, drawing) for name, drawing in (drawings(comparison) if drawn is None else drawn).items()
@@ -126,6 +128,15 @@ def _lines(comparison: Comparison, table: list[Row]) -> list[dict[str, Any]]:
         }
         lines.append(line | {"notes": format_notes(row), "reference": row.rule == comparison.reference})
     return lines
+
+
+def _statistics(comparison: Comparison, table: list[Row]) -> dict[str, Any] | None:
+    rows = statistics_lines(comparison, [row.rule for row in table])
+    if not rows:
+        return None
+    colors = rule_colors(comparison.runs)
+    lines = [{"rule": row.rule, "color": colors[row.rule], "cells": statistics_cells(row)} for row in rows]
+    return {"caption": statistics_caption(rows), "titles": statistics_titles(rows), "lines": lines}
 
 
 def _safe_address(url: str | None) -> str | None:

@@ -5,10 +5,11 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.statistics import finished
+
 from .bands import log_worthy
 from .base import Comparison
 from .inline import inline
-from .statistics import finished
 from .table import rows
 from .theme import INK, rule_color, rule_colors, themed
 

@@ -5,9 +5,10 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.statistics import interval
+
 from .base import Comparison
 from .inline import inline
-from .statistics import interval
 from .theme import legend_selection, rule_color, rule_colors, themed
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ascribe.statistics import finished, interval
+
 from .base import Comparison, Runs
-from .statistics import finished, interval
 
 POINTS = 200
 TOTAL = 6000

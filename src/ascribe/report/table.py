@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ascribe.statistics import finished, interval, main_score, optional, paired_runs
+
 from .base import Comparison, Runs
-from .statistics import finished, interval, optional
 
 if TYPE_CHECKING:
     import rich.table
@@ -41,26 +42,12 @@ class Row:
     notes: tuple[str, ...]
 
 
-def score_name(comparison: Comparison) -> str:
-    """The score that ranks the rules: `test_rmse` for regression, `test_accuracy` for the rest."""
-    return "test_rmse" if comparison.data.task == "regression" else "test_accuracy"
-
-
-def paired_difference(runs: Runs, reference: Runs, score: str) -> np.ndarray:
-    """`runs` minus `reference` for each seed that both have, (common seeds,); NaN where either diverged."""
-    own = finished(runs.scores[score], runs.diverged)
-    other = finished(reference.scores[score], reference.diverged)
-    place = {seed: index for index, seed in enumerate(reference.seeds)}
-    pairs = [(index, place[seed]) for index, seed in enumerate(runs.seeds) if seed in place]
-    return np.array([own[i] - other[j] if np.isfinite(own[i]) and np.isfinite(other[j]) else np.nan for i, j in pairs])
-
-
 def rows(comparison: Comparison) -> list[Row]:
     """The rows of `comparison`, best first: by accuracy downwards or by error upwards.
 
     Rules with diverged runs come after those without, since a mean over survivors flatters; all-diverged rules last.
     """
-    score = score_name(comparison)
+    score = main_score(comparison)
     reference = None if comparison.reference is None else comparison.runs.get(comparison.reference)
     table = [_row(rule, runs, reference, score) for rule, runs in comparison.runs.items()]
     sign = 1.0 if score == "test_rmse" else -1.0
@@ -72,7 +59,7 @@ def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
     mean, half_width = interval(values)
     difference, difference_half_width = np.nan, np.nan
     if reference is not None and reference is not runs:
-        difference, difference_half_width = interval(paired_difference(runs, reference, score))
+        difference, difference_half_width = interval(paired_runs(runs, reference, score).differences)
     area, _ = interval(finished(runs.scores.get(AREA, np.full(len(runs.seeds), np.nan)), runs.diverged))
     rates = np.asarray(runs.learning_rates, dtype=np.float64)
     rates = rates[np.isfinite(rates)]
@@ -109,9 +96,14 @@ def _plus_minus(value: float | None, half_width: float | None, score: str, *, si
     scale = 100.0 if percent else 1.0
     width = scale * half_width if half_width else 0.0
     size = width if width > 0.0 else abs(scale * value) / 100.0
-    decimals = 2 if percent else int(np.clip(1 - np.floor(np.log10(size)), 0, 8)) if size > 0.0 else 3
+    decimals = 2 if percent else decimals_of(size)
     text = f"{scale * value:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
     return f"{text} ± {DASH if half_width is None else f'{width:.{decimals}f}'}"
+
+
+def decimals_of(size: float) -> int:
+    """How many decimals show two digits of `size`: none to eight; three for a size of 0."""
+    return int(np.clip(1 - np.floor(np.log10(size)), 0, 8)) if size > 0.0 else 3
 
 
 def score_title(score: str) -> tuple[str, str]:

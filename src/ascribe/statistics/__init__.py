@@ -1,0 +1,33 @@
+"""Statistics of compared rules, one technique a file: NumPy and SciPy alone, and every number reproducible from a seed."""
+
+from .base import Comparison as Comparison
+from .base import Runs as Runs
+from .base import Tuning as Tuning
+from .bootstrap import bootstrap_interval as bootstrap_interval
+from .curves import area_under_curve as area_under_curve
+from .curves import epochs_to_target as epochs_to_target
+from .curves import median_epochs as median_epochs
+from .effect_size import cohens_d as cohens_d
+from .effect_size import hedges_g as hedges_g
+from .effect_size import superiority as superiority
+from .holm import holm as holm
+from .means import finished as finished
+from .means import interval as interval
+from .means import optional as optional
+from .pairs import Pairs as Pairs
+from .pairs import paired as paired
+from .pairs import paired_runs as paired_runs
+from .permutation import sign_flip_test as sign_flip_test
+from .permutation import smallest_p_value as smallest_p_value
+from .power import power as power
+from .power import seeds_needed as seeds_needed
+from .ranks import RankSummary as RankSummary
+from .ranks import critical_difference as critical_difference
+from .ranks import friedman as friedman
+from .ranks import ranks as ranks
+from .ranks import ranks_over as ranks_over
+from .scores import main_score as main_score
+from .sensitivity import GridSummary as GridSummary
+from .sensitivity import grid_summary as grid_summary
+from .summary import RuleStatistics as RuleStatistics
+from .summary import summarize as summarize

@@ -1,0 +1,62 @@
+"""Where samples and settings enter: checked once, in plain Python, so that no formula meets what it cannot take."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ascribe.errors import UserError
+
+Numbers = np.ndarray | Sequence[Any]
+"""Numbers as an array, a list or nested lists."""
+
+
+def array(name: str, values: Numbers, dimensions: int) -> np.ndarray:
+    """`values` in float64 with so many axes, none of them empty; NaN may be among them."""
+    wanted = {1: "a list of numbers", 2: "a table of numbers with rows of one length"}[dimensions]
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"`{name}` is {wanted}; got {values!r:.60}: write nan where a run has no number.") from error
+    if numbers.ndim != dimensions or not numbers.size:
+        raise UserError(f"`{name}` is {wanted}; got the shape {numbers.shape}: give it {dimensions} axes, none empty.")
+    return numbers
+
+
+def sample(name: str, values: Numbers, least: int = 1) -> np.ndarray:
+    """`values` as finite numbers (values,), at least `least` of them."""
+    numbers = array(name, values, 1)
+    lost = int(np.count_nonzero(~np.isfinite(numbers)))
+    if lost:
+        raise UserError(
+            f"`{name}` holds finite numbers; got {lost} that are not: `paired` leaves such pairs out and counts them."
+        )
+    if len(numbers) < least:
+        raise UserError(f"`{name}` holds at least {least} numbers; got {len(numbers)}: train more seeds.")
+    return numbers
+
+
+def share(name: str, value: float, example: float) -> float:
+    """A number strictly between 0 and 1."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < 1.0:
+        raise UserError(f"`{name}` is a number between 0 and 1; got {value!r}: try {example}.")
+    return float(value)
+
+
+def positive(name: str, value: float) -> float:
+    """A finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < float("inf"):
+        raise UserError(f"`{name}` is a positive number; got {value!r}: try one of the size that matters to you.")
+    return float(value)
+
+
+def tolerance(name: str, value: float) -> float:
+    """A finite number, 0 or above."""
+    return 0.0 if value == 0.0 else positive(name, value)
+
+
+def whole(name: str, value: int, least: int, example: int) -> int:
+    """An integer that is at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise UserError(f"`{name}` is an integer of at least {least}; got {value!r}: try {example}.")
+    return int(value)

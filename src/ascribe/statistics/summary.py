@@ -1,0 +1,184 @@
+"""All statistics of a comparison: one row a rule, each against the reference, seed by seed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ascribe.errors import UserError
+
+from ._checks import positive, share
+from .base import Comparison, Runs, Tuning
+from .bootstrap import bootstrap_interval
+from .curves import area_under_curve, epochs_to_target, median_epochs
+from .effect_size import cohens_d, hedges_g, superiority
+from .holm import holm
+from .means import finished, interval, optional
+from .pairs import paired_runs
+from .permutation import sign_flip_test
+from .power import seeds_needed
+from .scores import higher_is_better, score_of, validation_curve
+from .sensitivity import GridSummary, grid_summary
+
+CLOSE = 0.05
+"""By default a target, or an error that matters, is within 5 % of the reference's."""
+POINT = 0.01
+"""By default the difference that matters between two accuracies: one percentage point."""
+
+
+@dataclass(frozen=True)
+class RuleStatistics:
+    """One rule against the reference. None where there is nothing to say: the reference's difference to itself, no pair left.
+
+    - `pairs`: seeds that finished under both rules; `lost`: seeds of both that diverged under either;
+    - `difference`: the mean over pairs, this rule minus the reference, in the score's own unit, with the ends `low` and
+      `high` of its BCa bootstrap interval at `level`;
+    - `p_value`: of the sign-flip permutation test; `adjusted_p_value`: the same after Holm's correction over the rules;
+    - `cohens_d` (d_z) and `hedges_g` have the sign of the difference; `superiority`: the share of pairs in which this rule is
+      the better one, whichever way is better;
+    - `seeds_needed`: for a true difference of `stated_difference`, with power 80 % in a paired t test at `level`, were the
+      standard deviation of the differences what was observed;
+    - `grid`: what the tuned candidates are worth beside the best; None where nothing was tuned;
+    - `area`: mean over finished seeds of the area under the validation curve, in the score's unit times epochs;
+    - `epochs_to_target`: median over `seeds`, a seed that diverged or never came to `target` later than all others;
+      `reached`: how many came.
+    """
+
+    rule: str
+    reference: str
+    score: str
+    level: float
+    pairs: int
+    lost: int
+    difference: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    adjusted_p_value: float | None
+    cohens_d: float | None
+    hedges_g: float | None
+    superiority: float | None
+    stated_difference: float | None
+    seeds_needed: int | None
+    grid: GridSummary | None
+    area: float | None
+    target: float | None
+    epochs_to_target: float | None
+    reached: int
+    seeds: int
+
+
+def summarize(
+    comparison: Comparison,
+    reference: str | None = None,
+    *,
+    score: str | None = None,
+    level: float = 0.95,
+    difference: float | None = None,
+    target: float | None = None,
+    seed: int = 0,
+) -> list[RuleStatistics]:
+    """The rows of `comparison`, the reference first, then the rules in the comparison's order.
+
+    **Arguments:**
+
+    - `reference`: the rule that differences are to, by default the comparison's own;
+    - `score`: what is compared, a name in `runs.scores`; by default accuracy, or RMSE for regression;
+    - `level`: of intervals and tests;
+    - `difference`: the difference that seeds are counted for, in the score's unit; by default 0.01 for an accuracy (one
+      point), else 5 % of the reference's mean;
+    - `target`: the validation score that epochs are counted to; by default within 5 % of the reference's mean after the last
+      epoch;
+    - `seed`: of the bootstrap and of sampled permutations.
+
+    **Raises:** `UserError` for a reference, score, target or difference that does not fit.
+    """
+    reference = comparison.reference if reference is None else reference
+    if reference is None or reference not in comparison.runs:
+        raise UserError(
+            f"`reference` is a rule of the comparison; got {reference!r}: take {', '.join(comparison.runs)}."
+        )
+    score, level = score_of(comparison, score), share("level", level, 0.95)
+    base = comparison.runs[reference]
+    difference = _difference(base, score) if difference is None else positive("difference", difference)
+    if target is not None and validation_curve(base, score) is None:
+        raise UserError(f"`target` is for a score with a validation curve; got {score!r}: leave the target out.")
+    target = _target(base, score) if target is None else float(target)
+    rules = [reference, *(rule for rule in comparison.runs if rule != reference)]
+    pairs = {rule: paired_runs(comparison.runs[rule], base, score) for rule in rules}
+    others = [rule for rule in rules[1:] if pairs[rule].differences.size]
+    p_values = {
+        rule: sign_flip_test(pairs[rule].differences, seed=seed, rounding=pairs[rule].rounding) for rule in others
+    }
+    adjusted = dict(zip(others, holm(list(p_values.values())).tolist(), strict=True)) if others else {}
+    rows = []
+    for rule in rules:
+        runs, differences, rounding = comparison.runs[rule], pairs[rule].differences, pairs[rule].rounding
+        own = differences if rule in others else np.empty(0)
+        several = len(own) > 1
+        low, high = bootstrap_interval(own, level=level, seed=seed, rounding=rounding) if several else (None, None)
+        wanted = difference if several else None
+        better = own if higher_is_better(score) else -own
+        rows.append(
+            RuleStatistics(
+                rule=rule,
+                reference=reference,
+                score=score,
+                level=level,
+                pairs=len(differences),
+                lost=pairs[rule].lost,
+                difference=float(own.mean()) if own.size else None,
+                low=low,
+                high=high,
+                p_value=p_values.get(rule),
+                adjusted_p_value=adjusted.get(rule),
+                cohens_d=optional(cohens_d(own, rounding=rounding)) if own.size else None,
+                hedges_g=optional(hedges_g(own, rounding=rounding)) if own.size else None,
+                superiority=superiority(better) if own.size else None,
+                stated_difference=difference,
+                seeds_needed=None if wanted is None else seeds_needed(wanted, float(own.std(ddof=1)), level=level),
+                grid=_grid(comparison.tuning, rule),
+                **_learning(runs, score, target),
+            )
+        )
+    return rows
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return optional(interval(values)[0])
+
+
+def _difference(reference: Runs, score: str) -> float | None:
+    if "accuracy" in score:
+        return POINT
+    return CLOSE * abs(_mean(finished(reference.scores[score], reference.diverged)) or 0.0) or None
+
+
+def _target(reference: Runs, score: str) -> float | None:
+    curve = validation_curve(reference, score)
+    end = None if curve is None else _mean(curve[:, -1])
+    if end is None:
+        return None
+    return end - CLOSE * abs(end) if higher_is_better(score) else end + CLOSE * abs(end)
+
+
+def _grid(tuning: Mapping[str, Tuning] | None, rule: str) -> GridSummary | None:
+    return grid_summary(tuning[rule].scores) if tuning and rule in tuning else None
+
+
+def _learning(runs: Runs, score: str, target: float | None) -> dict:
+    curve = validation_curve(runs, score)
+    area, epochs, median = None, [], None
+    if curve is not None and curve.shape[1] > 1:
+        area = _mean(area_under_curve(curve))
+    if curve is not None and target is not None:
+        epochs = epochs_to_target(curve, target, higher_is_better=higher_is_better(score))
+        median = median_epochs(epochs)
+    reached = sum(epoch is not None for epoch in epochs)
+    return {
+        "area": area,
+        "target": target,
+        "epochs_to_target": median,
+        "reached": reached,
+        "seeds": len(runs.seeds),
+    }
