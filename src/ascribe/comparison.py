@@ -26,8 +26,8 @@ from ascribe.errors import Interrupted, UserError
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule
 from ascribe.search import Tuning
-from ascribe.store import Store
 from ascribe.statistics import RuleStatistics, summarize
+from ascribe.store import Store
 from ascribe.training import (
     Demands,
     Experiment,
