@@ -26,7 +26,7 @@ from .demands import Demands, honor, made
 from .evaluate import Examples
 from .freezing import check_layer
 from .pixels import pixels
-from .progress import Listener, Progress, silent
+from .progress import Epochs, Listener, Progress, silent, tell
 from .runs import Runs, area_scores
 from .seeds import check_seeds
 
@@ -155,7 +155,7 @@ class Experiment:
         for shard in shards:
             filled = [*shard, *[shard[-1]] * (self.width - len(shard))]
             runs = self.stack(filled)
-            states, spent = self._train_shard(runs, phase, done, total)
+            states, spent = self._train_shard(runs, shard, phase, done, total)
             seconds += spent
             done += self.width * self.settings.epochs
             with self._blamed():
@@ -163,7 +163,9 @@ class Experiment:
             parts.append(_first(len(shard), (states.curves, states.diverged_at, networks)))
         return Trained(self, parts, seconds)
 
-    def _train_shard(self, runs: loop.Run, phase: str, done: int, total: int) -> tuple[loop.RunState, float]:
+    def _train_shard(
+        self, runs: loop.Run, shard: Sequence[Specification], phase: str, done: int, total: int
+    ) -> tuple[loop.RunState, float]:
         states = jax.block_until_ready(self.initialize(runs))
         start, chunk, spent = 0, 1, 0.0
         while start < self.settings.epochs:
@@ -180,8 +182,14 @@ class Experiment:
             finite = latest[np.isfinite(latest)]
             loss = float(finite.mean()) if len(finite) else float("nan")
             self.listener(Progress(self.name, phase, done + self.width * stop, total, loss))
+            tell(self.listener, "epochs", self._news(shard, phase, start, stop, states))
             start = stop
         return states, spent
+
+    def _news(self, shard: Sequence[Specification], phase: str, start: int, stop: int, states: loop.RunState) -> Epochs:
+        seeds, rates = tuple(one.seed for one in shard), tuple(one.learning_rate for one in shard)
+        others = tuple(dict(one.hyperparameters) for one in shard)
+        return Epochs(self.name, phase, seeds, rates, others, start, stop, self.settings.epochs, states.curves)
 
     def epochs(self, specification: Specification, phase: str) -> Iterator[loop.RunState]:
         """One run, watched: its state before the first epoch and after every epoch, every array with an axis of runs in
@@ -276,7 +284,7 @@ class Trained:
         values = {**self.tested(), **area_scores(self.curves)}
         scores = {name: np.where(self.diverged_at >= 0, np.nan, value) for name, value in values.items()}
         networks, states, _ = self.networks
-        return Runs(
+        runs = Runs(
             rule=self.experiment.name,
             rule_settings=rules.settings(self.experiment.rule),
             data=data,
@@ -296,6 +304,8 @@ class Trained:
             notes=(*demands.notes, *notes, *_note_before_finish(scores), *self._own_notes()),
             encoding=demands.encoding,
         )
+        tell(self.experiment.listener, "finished", runs)
+        return runs
 
 
 def _note_before_finish(scores: dict[str, np.ndarray]) -> tuple[str, ...]:
@@ -338,7 +348,7 @@ def train(
     - `select`: the network that is tested, of the `"last"` epoch or of the `"best-validation"` one;
     - `diagnostics`: measure the angle to backpropagation's gradient after every epoch (costs two gradients);
     - `only`: the name of the one layer with weights that is trained; all others of the network stay as they began;
-    - `listener`: called with a `Progress` between chunks of epochs.
+    - `listener`: called with a `Progress` between chunks of epochs; a logger (`ascribe.loggers`) hears the numbers too.
 
     **Returns:** `Runs`. A run that diverges is recorded as such and leaves its neighbors alone. A rule that needs another
     network, encoded inputs or settings of its own gets them, and `runs.notes` says so.
