@@ -34,6 +34,7 @@ _MODULES = (
     "metrics",
     "rules",
     "training",
+    "loggers",
     "search",
     "store",
     "report",
@@ -43,6 +44,7 @@ _MODULES = (
 if TYPE_CHECKING:
     from ascribe import autodiff as autodiff
     from ascribe import datasets as datasets
+    from ascribe import loggers as loggers
     from ascribe import losses as losses
     from ascribe import metrics as metrics
     from ascribe import networks as networks
