@@ -1,5 +1,6 @@
 """Which epochs get a point, and what is said where an extra is missing."""
 
+import itertools
 import sys
 
 import pytest
@@ -21,7 +22,7 @@ def test_a_curve_has_at_most_so_many_points_and_ends_with_its_last_epoch(total, 
     assert 1 <= len(whole) <= points
     assert len(whole) == total or len(whole) > points / 2
     assert whole[-1] == total - 1
-    assert len({b - a for a, b in zip(whole, whole[1:], strict=False)}) <= 1
+    assert len({b - a for a, b in itertools.pairwise(whole)}) <= 1
     half = total // 2
     assert picked(chunk(0, half, total), points) + picked(chunk(half, total, total), points) == whole
 
@@ -35,7 +36,7 @@ def test_points_are_a_positive_integer(points):
 @pytest.mark.parametrize(
     ("make", "package", "extra"),
     [
-        (lambda folder: loggers.TensorBoardLogger(folder), "tensorboard", "tensorboard"),
+        (loggers.TensorBoardLogger, "tensorboard", "tensorboard"),
         (lambda folder: loggers.MLflowLogger("moons"), "mlflow", "mlflow"),
     ],
 )

@@ -78,23 +78,24 @@ def test_layers_are_logged_where_they_are_asked_for(store, client):
     np.testing.assert_array_equal(values, runs.curves["gradient_angle/linear1"][0, 1::2])
 
 
-def test_a_batch_has_no_more_metrics_than_mlflow_takes(store, client, monkeypatch):
+@pytest.mark.parametrize("pause", [0.0, 1e9], ids=["every chunk alone", "everything at the end"])
+def test_a_batch_has_no_more_metrics_than_mlflow_takes(store, client, monkeypatch, pause):
     monkeypatch.setattr(loggers.mlflow, "BATCH", 4)
-    with MLflowLogger("batches", tracking_uri=store) as logger:
-        monkeypatch.setattr(logger._client, "log_batch", counted := Counted(logger._client.log_batch))
+    monkeypatch.setattr(loggers.mlflow, "PAUSE", pause)
+    with MLflowLogger(f"batches {pause}", tracking_uri=store) as logger:
+        real, sizes = logger._client.log_batch, []
+
+        def log_batch(run, metrics, **about):
+            sizes.append(len(metrics))
+            return real(run, metrics=metrics, **about)
+
+        monkeypatch.setattr(logger._client, "log_batch", log_batch)
         runs = trained(logger, seeds=(0,))
-    assert max(counted.sizes) == 4
-    run = found_runs(client, "batches")["0"]
+    assert max(sizes) == 4
+    run = found_runs(client, f"batches {pause}")["0"]
     assert history(client, run, "train_loss")[1] == runs.curves["train_loss"][0].tolist()
-
-
-class Counted:
-    def __init__(self, real):
-        self.real, self.sizes = real, []
-
-    def __call__(self, run, metrics=(), **given):
-        self.sizes.append(0 if "tags" in given else len(metrics))  # the scores are one batch
-        return self.real(run, metrics=metrics, **given)
+    assert run.data.metrics["test_loss"] == runs.test_loss[0]
+    assert run.data.params["loss"] == runs.loss and run.data.params["rule"] == "kolen-pollack"
 
 
 def test_an_experiment_is_continued_and_tuning_is_logged_where_it_is_asked_for(store, client):
@@ -153,10 +154,11 @@ def test_a_store_that_fails_costs_the_log_and_not_the_numbers(store, monkeypatch
     def fail(*given, **named):
         raise OSError("the disk is full.\nDetails follow")
 
-    with pytest.warns(UserWarning, match=r"no more is logged in MLflow \(the disk is full\); training goes on") as said:
-        with MLflowLogger("failing", tracking_uri=store) as logger:
-            monkeypatch.setattr(logger._client, "log_batch", fail)
-            runs = trained(logger)
+    sentence = r"no more is logged in MLflow \(the disk is full\); training goes on"
+    monkeypatch.setattr(loggers.mlflow, "PAUSE", 0.0)
+    with pytest.warns(UserWarning, match=sentence) as said, MLflowLogger("failing", tracking_uri=store) as logger:
+        monkeypatch.setattr(logger._client, "log_batch", fail)
+        runs = trained(logger)
     assert len([one for one in said if "training goes on" in str(one.message)]) == 1
     assert np.isfinite(runs.test_accuracy).all()
 

@@ -1,5 +1,6 @@
 """Curves and scores for MLflow, while they are drawn."""
 
+import dataclasses
 import re
 import time
 import warnings
@@ -18,6 +19,17 @@ BATCH = 1000
 """Metrics that MLflow takes at a time."""
 LONGEST = 500
 """Characters of a parameter's value that every MLflow server takes."""
+PAUSE = 2.0
+"""Seconds between two batches of a run: each costs a data base or a server some hundredths of one, whatever its size."""
+
+
+@dataclasses.dataclass
+class _Open:
+    """A run that is being trained: its number in MLflow, and what is not yet sent."""
+
+    number: str
+    parameters: list[Any]
+    metrics: list[Any]
 
 
 class MLflowLogger:
@@ -27,15 +39,15 @@ class MLflowLogger:
         with MLflowLogger("moons", tracking_uri="sqlite:///mlflow.db") as logger:
             ascribe.compare(data, listener=logger)
 
-    One thread of its own sends a chunk of epochs in one batch a run, so that training need not wait for a disk or a server;
-    leaving the block waits until everything is there. A run that diverged is finished all the same, with the tag
+    One thread of its own sends them, every few seconds in one batch a run, so that training need not wait for a disk or a
+    server; leaving the block waits until everything is there. A run that diverged is finished all the same, with the tag
     `ascribe.status`; runs that an error has cut short are marked as failed. No port is opened.
 
     **Arguments:**
 
     - `experiment`: the name of the MLflow experiment; made if it is missing;
     - `tracking_uri`: a data base (`sqlite:///mlflow.db`) or a server (`http://…`); by default MLflow's own choice;
-    - `points`: about how many points a curve gets at most (MLflow takes about a fifth of a millisecond for each);
+    - `points`: about how many points a curve gets at most (a data base takes about a third of a millisecond for each);
     - `layers`: whether curves of single layers (`gradient_angle/linear1`) are sent too, as `gradient_angle.linear1`;
     - `tuning`: whether the candidates of tuning become runs too, with the tag `ascribe.phase`.
 
@@ -48,7 +60,7 @@ class MLflowLogger:
         experiment: str,
         *,
         tracking_uri: str | None = None,
-        points: int = 200,
+        points: int = 100,
         layers: bool = False,
         tuning: bool = False,
     ):
@@ -66,8 +78,8 @@ class MLflowLogger:
         if found is not None and found.lifecycle_stage != "active":
             raise UserError(f"MLflow cannot log the experiment {experiment!r}: it is {found.lifecycle_stage}.")
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="ascribe-mlflow")
-        self._open: dict[Hashable, str] = {}
-        """The MLflow run of every run that is being trained; only the thread touches it."""
+        self._open: dict[Hashable, _Open] = {}  # only the thread touches it
+        self._sent = time.monotonic()
         self._failure: Exception | None = None
         self._closed = self._warned = False
 
@@ -122,53 +134,65 @@ class MLflowLogger:
 
     def _send(self, epochs: Epochs, now: int) -> None:
         chosen = picked(epochs, self.points)
+        curves = {name: curve for name, curve in epochs.curves.items() if self.layers or "/" not in name}
         keys = list(_keys(epochs))
         for run, key in enumerate(keys):
             if epochs.start == 0:
                 self._open[key] = self._begin(epochs, run, now)
-            metrics = [
+            self._open[key].metrics += [
                 self._metric(name, curve[run, epoch - epochs.start], now, epoch + 1)
-                for name, curve in (epochs.curves.items() if chosen else ())
+                for name, curve in curves.items()
                 for epoch in chosen
-                if self.layers or "/" not in name
             ]
-            for start in range(0, len(metrics), BATCH):
-                self._client.log_batch(self._open[key], metrics=metrics[start : start + BATCH])
+        if time.monotonic() - self._sent > PAUSE:
+            for one in self._open.values():
+                self._log(one)
+            self._sent = time.monotonic()
         if epochs.phase == "tuning" and epochs.stop == epochs.total:
             for key in keys:
-                self._client.set_terminated(self._open.pop(key), "FINISHED", now)
+                self._end(self._open.pop(key), now)
 
-    def _begin(self, epochs: Epochs, run: int, now: int) -> str:
+    def _begin(self, epochs: Epochs, run: int, now: int) -> _Open:
         about = {"rule": epochs.rule, "seed": epochs.seeds[run], "learning_rate": epochs.learning_rates[run]}
         tags = {"ascribe.version": ascribe.__version__, "ascribe.phase": epochs.phase}
         name = f"{epochs.rule}, seed {epochs.seeds[run]}"
-        found = self._client.create_run(self._experiment, start_time=now, tags=tags, run_name=name).info.run_id
-        self._client.log_batch(found, params=self._parameters(about | epochs.hyperparameters[run]))
-        return found
+        found = self._client.create_run(self._experiment, start_time=now, tags=tags, run_name=name)
+        return _Open(found.info.run_id, self._parameters(about | epochs.hyperparameters[run]), [])
 
     def _finish(self, runs: Runs, now: int) -> None:
-        curves = runs.curves["train_loss"].shape[1]
+        count = runs.curves["train_loss"].shape[1]
         about = {"network": runs.network, "data": runs.data.name, "loss": runs.loss, "optimizer": runs.optimizer}
         rates = map(float, runs.learning_rates)
         for run, (seed, rate) in enumerate(zip(runs.seeds, rates, strict=True)):
             key = _key(runs.rule, "training", seed, rate, runs.hyperparameters)
             if key not in self._open:  # told of its end alone
                 continue
-            found = self._open.pop(key)
-            scores = [self._metric(name, values[run], now, curves) for name, values in runs.scores.items()]
+            one = self._open.pop(key)
+            one.metrics += [self._metric(name, values[run], now, count) for name, values in runs.scores.items()]
+            one.parameters += self._parameters(about | {"epochs": count})
             tags = {"ascribe.status": "diverged" if runs.diverged[run] else "finished"}
-            tags |= {"ascribe.notes": "; ".join(runs.notes)} if runs.notes else {}
-            self._client.log_batch(
-                found,
-                metrics=scores,
-                params=self._parameters(about | {"epochs": curves}),
-                tags=[self._entities.RunTag(name, value) for name, value in tags.items()],
-            )
-            self._client.set_terminated(found, "FINISHED", now)
+            self._end(one, now, tags | ({"ascribe.notes": "; ".join(runs.notes)} if runs.notes else {}))
+
+    def _log(self, one: _Open, tags: Mapping[str, str] | None = None) -> None:
+        """Sends what is not yet sent."""
+        about = {
+            "params": one.parameters,
+            "tags": [self._entities.RunTag(name, value) for name, value in (tags or {}).items()],
+        }
+        for start in range(0, max(len(one.metrics), 1), BATCH):
+            self._client.log_batch(one.number, metrics=one.metrics[start : start + BATCH], **about)
+            about = {}
+        one.parameters, one.metrics = [], []
+
+    def _end(self, one: _Open, now: int, tags: Mapping[str, str] | None = None) -> None:
+        self._log(one, tags)
+        self._client.set_terminated(one.number, "FINISHED", now)
 
     def _abandon(self) -> None:
         while self._open:
-            self._client.set_terminated(self._open.popitem()[1], "FAILED")
+            _, one = self._open.popitem()
+            self._log(one)
+            self._client.set_terminated(one.number, "FAILED")
 
     def _metric(self, name: str, value: Any, now: int, step: int) -> Any:
         return self._entities.Metric(_allowed(name), float(value), now, step)
