@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import socket
 import threading
 
 import numpy as np
@@ -175,3 +176,13 @@ def test_an_experiment_that_mlflow_refuses_is_a_sentence(store, tmp_path):
 def test_names_have_the_letters_that_mlflow_allows():
     assert _allowed("gradient_angle/linear2 to linear9") == "gradient_angle.linear2 to linear9"
     assert _allowed("derivative.relu2.ω(0)") == "derivative.relu2.__0_"
+
+
+def test_no_port_is_opened(store, monkeypatch):
+    def refuse(*given):
+        raise AssertionError("a socket is bound")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    monkeypatch.setattr(socket.socket, "listen", refuse)
+    with MLflowLogger("quiet", tracking_uri=store) as logger:
+        trained(logger, seeds=(0,))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import socket
 import sys
 
 import numpy as np
@@ -163,3 +164,12 @@ def test_a_full_disk_costs_the_log_and_not_the_numbers(tmp_path, monkeypatch):
 def test_tensorflow_is_not_loaded(tmp_path):
     TensorBoardLogger(tmp_path)
     assert "tensorflow" not in sys.modules
+
+
+def test_no_port_is_opened(tmp_path, monkeypatch):
+    def refuse(*given):
+        raise AssertionError("a socket is bound")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    monkeypatch.setattr(socket.socket, "listen", refuse)
+    trained(TensorBoardLogger(tmp_path), seeds=(0,))
