@@ -149,7 +149,7 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path):
 def test_a_full_disk_costs_the_log_and_not_the_numbers(tmp_path, monkeypatch):
     logger = TensorBoardLogger(tmp_path)
 
-    def full(folder, events):
+    def full(events):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(logger, "_append", full)

@@ -1,5 +1,6 @@
 """Curves for TensorBoard, while they are drawn."""
 
+import itertools
 import time
 import urllib.parse
 import warnings
@@ -11,6 +12,7 @@ from ascribe.errors import UserError
 from ascribe.training import Epochs, Progress, Runs
 
 from .common import check_points, needed, picked
+from .records import framed
 
 FILE = "events.out.tfevents.ascribe"
 
@@ -35,7 +37,6 @@ class TensorBoardLogger:
     """
 
     def __init__(self, folder: str | Path, *, points: int = 1000, tuning: bool = False):
-        self._writer = needed("tensorboard.summary.writer.record_writer", "tensorboard").RecordWriter
         self._event = needed("tensorboard.compat.proto.event_pb2", "tensorboard").Event
         self._summary = needed("tensorboard.compat.proto.summary_pb2", "tensorboard").Summary
         self._hparams = needed("tensorboard.plugins.hparams.summary_v2", "tensorboard").hparams_pb
@@ -58,15 +59,18 @@ class TensorBoardLogger:
         if not chosen and epochs.start > 0:
             return
         try:
+            found = {}
             for run, name in enumerate(_names(epochs)):
-                folder = self._folder_of(epochs, name)
-                head = self._head(epochs, run, folder / name) if epochs.start == 0 else ()
+                folder = self._folder_of(epochs, name) / name
+                folder.mkdir(exist_ok=True)
+                head = self._head(epochs, run, folder) if epochs.start == 0 else ()
                 values = {tag: curve[run].tolist() for tag, curve in epochs.curves.items()}
                 rows = (
                     self._scalars(epoch + 1, {tag: curve[epoch - epochs.start] for tag, curve in values.items()})
                     for epoch in chosen
                 )
-                self._append(folder / name, (*head, *rows))
+                found[folder] = [*head, *rows]
+            self._append(found)
         except OSError as error:
             self._give_up(error)
 
@@ -77,11 +81,13 @@ class TensorBoardLogger:
             return
         epochs = runs.curves["train_loss"].shape[1]
         try:
+            found = {}
             for run, seed in enumerate(runs.seeds):
                 scores = {name: float(values[run]) for name, values in runs.scores.items()}
                 if runs.diverged[run]:
                     scores["diverged_at"] = float(runs.diverged_at[run] + 1)
-                self._append(folder / f"seed-{seed}", [self._scalars(epochs, scores)])
+                found[folder / f"seed-{seed}"] = [self._scalars(epochs, scores)]
+            self._append(found)
         except OSError as error:
             self._give_up(error)
 
@@ -106,12 +112,12 @@ class TensorBoardLogger:
         found = [self._summary.Value(tag=tag, simple_value=value) for tag, value in values.items()]
         return self._event(wall_time=time.time(), step=step, summary=self._summary(value=found))
 
-    def _append(self, folder: Path, events: Any) -> None:
-        folder.mkdir(exist_ok=True)
-        with (folder / FILE).open("ab") as file:
-            writer = self._writer(file)
-            for event in events:
-                writer.write(event.SerializeToString())
+    def _append(self, events: Mapping[Path, list[Any]]) -> None:
+        """The events of several folders at once."""
+        records = iter(framed([event.SerializeToString() for these in events.values() for event in these]))
+        for folder, these in events.items():
+            with (folder / FILE).open("ab") as file:
+                file.write(b"".join(itertools.islice(records, len(these))))
 
     def _give_up(self, error: OSError) -> None:
         self._broken = True
