@@ -1,5 +1,9 @@
-"""The tutorials' code runs, block by block, in the order of the page."""
+"""The tutorials' code runs, block by block, in the order of the page.
 
+A block below `<!-- needs: PACKAGE -->` is left out where the package, an extra's, is not installed.
+"""
+
+import importlib.util
 import re
 from pathlib import Path
 
@@ -9,19 +13,24 @@ import pytest
 from ascribe import autodiff
 
 DOCS = Path(__file__).parent.parent / "docs"
+BLOCK = re.compile(r"(?:<!-- needs: (\w+) -->\n)?```python\n(.*?)```", re.DOTALL)
 
 
-PAGES = {"autodiff.md": 8, "neurons.md": 6, "store.md": 0, "statistics.md": 12}
+PAGES = {"autodiff.md": 8, "neurons.md": 6, "store.md": 0, "statistics.md": 12, "integrations.md": 5}
 """The pages whose code runs, and how many printed results are checked on them at least."""
 
 
 @pytest.mark.parametrize(("page", "claims"), PAGES.items())
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of the extras' packages
 def test_a_tutorial_runs_and_prints_what_it_says(page, claims, capsys, monkeypatch, tmp_path):
     """A comment behind a print that begins with the number, name or list that is printed holds what is printed."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     names, checked = {}, 0
     try:
-        for text in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL):
+        for needed, text in BLOCK.findall((DOCS / page).read_text(encoding="utf-8")):
+            if needed and importlib.util.find_spec(needed) is None:
+                continue
             with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as users have it
                 exec(compile(text, page, "exec"), names)
             printed = capsys.readouterr().out

@@ -21,6 +21,7 @@ ORDER = (
     "metrics",
     "rules",
     "training",
+    "loggers",
     "search",
     "statistics",
     "report",

@@ -16,6 +16,8 @@ _WHERE = {
     "compare": "ascribe.comparison",
     "Comparison": "ascribe.comparison",
     "load": "ascribe.comparison",
+    "Model": "ascribe.store.model",
+    "load_model": "ascribe.store.model",
     "discover": "ascribe.discovery",
     "Discovery": "ascribe.discovery",
     "value_and_credit": "ascribe.rules",
@@ -34,6 +36,7 @@ _MODULES = (
     "metrics",
     "rules",
     "training",
+    "loggers",
     "search",
     "store",
     "statistics",
@@ -44,6 +47,7 @@ _MODULES = (
 if TYPE_CHECKING:
     from ascribe import autodiff as autodiff
     from ascribe import datasets as datasets
+    from ascribe import loggers as loggers
     from ascribe import losses as losses
     from ascribe import metrics as metrics
     from ascribe import networks as networks
@@ -66,6 +70,8 @@ if TYPE_CHECKING:
     from ascribe.rules import check_gradients as check_gradients
     from ascribe.rules import value_and_credit as value_and_credit
     from ascribe.rules import verify as verify
+    from ascribe.store.model import Model as Model
+    from ascribe.store.model import load_model as load_model
     from ascribe.training import LossLandscape as LossLandscape
     from ascribe.training import landscape as landscape
     from ascribe.training import train as train

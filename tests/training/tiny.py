@@ -62,8 +62,8 @@ def experiment(network, dataset, rule, width, optimizer="sgd", batch_size=BATCH,
 class Watched(training.Experiment):
     """Remembers the whole state after the last epoch, which the library lets go."""
 
-    def _train_shard(self, runs, phase, done, total):
-        self.states, spent = super()._train_shard(runs, phase, done, total)
+    def _train_shard(self, *shard):
+        self.states, spent = super()._train_shard(*shard)
         return self.states, spent
 
 

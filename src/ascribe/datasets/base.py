@@ -165,7 +165,7 @@ class Dataset:
             for array_name, array in (("inputs", split.inputs), ("targets", split.targets)):
                 digest.update(f"{split_name}.{array_name} {array.shape} {array.dtype.name}\n".encode())
                 # Little-endian bytes, so that every machine computes the same checksum.
-                digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).data.cast("B"))
+                digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).reshape(-1).data)
         return digest.hexdigest()
 
     def flat(self) -> "Dataset":

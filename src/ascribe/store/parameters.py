@@ -17,8 +17,7 @@ from ascribe.types import PyTree
 
 def save_parameters(path: Path, stacked: Network, states: PyTree, template: Network) -> None:
     """Writes the networks of all seeds; every array has a leading axis of seeds."""
-    tensors = {name: np.ascontiguousarray(leaf) for name, leaf in _named(stacked, states).items()}
-    safetensors.numpy.save_file(tensors, path, {"network": json.dumps(template.config())})
+    safetensors.numpy.save_file(tensors_of(stacked, states), path, {"network": json.dumps(template.config())})
 
 
 def load_parameters(path: Path) -> tuple[Network, Network, PyTree]:
@@ -29,13 +28,36 @@ def load_parameters(path: Path) -> tuple[Network, Network, PyTree]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(f"the parameter file {str(path)!r} is damaged: {error}.") from error
-    pair = (template, template.initial_state())
-    wanted = _named(*pair)
-    if set(wanted) != set(tensors):
-        raise UserError(f"the parameter file {str(path)!r} does not fit its own network: it is damaged.")
-    leaves = [tensors[name] for name in wanted]
-    stacked, states = jax.tree.unflatten(jax.tree.structure(pair), leaves)
+    try:
+        stacked, states = filled((template, template.initial_state()), tensors, runs=True)
+    except ValueError as error:
+        raise UserError(f"the parameter file {str(path)!r} is damaged: {error}.") from error
     return template, stacked, states
+
+
+def tensors_of(network: Network, states: PyTree) -> dict[str, np.ndarray]:
+    """Every array of a network, or of many with a leading axis, by its layer's name."""
+    return {name: np.ascontiguousarray(leaf) for name, leaf in _named(network, states).items()}
+
+
+def filled(pair: PyTree, tensors: dict[str, np.ndarray], *, runs: bool = False) -> tuple[Network, PyTree]:
+    """A network with these arrays and its normalization statistics, of the structure of `pair`, which may be abstract
+    (`jax.eval_shape`); with `runs`, many networks with a leading axis on every array.
+
+    **Raises:** `ValueError` where an array is missing, or has another shape or kind than the structure's.
+    """
+    wanted = _named(*pair)
+    for name in [*wanted, *tensors]:
+        if name not in tensors or name not in wanted:
+            raise ValueError(f"{name} is {'missing' if name in wanted else 'no array of its network'}")
+    leaves = [tensors[name] for name in wanted]
+    front = leaves[0].shape[:1] if runs else ()
+    for (name, leaf), found in zip(wanted.items(), leaves, strict=True):
+        if found.shape != (*front, *leaf.shape) or found.dtype.kind != leaf.dtype.kind:
+            expected = f"{leaf.dtype} of shape {(*front, *leaf.shape)}"
+            raise ValueError(f"{name} is {found.dtype} of shape {found.shape} and not {expected}")
+    network, states = jax.tree.unflatten(jax.tree.structure(pair), leaves)
+    return network, states
 
 
 def _named(network: Network, states: PyTree) -> dict[str, Any]:

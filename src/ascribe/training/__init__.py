@@ -9,9 +9,12 @@ from .devices import use_all_cores as use_all_cores
 from .hypergradient import hypergradient as hypergradient
 from .landscape import LossLandscape as LossLandscape
 from .landscape import landscape as landscape
+from .progress import Epochs as Epochs
 from .progress import Listener as Listener
+from .progress import Listeners as Listeners
 from .progress import Progress as Progress
 from .progress import silent as silent
+from .progress import tell as tell
 from .runs import Runs as Runs
 from .seeds import check_seeds as check_seeds
 from .train import Experiment as Experiment

@@ -1,7 +1,21 @@
-"""What a running experiment says of itself."""
+"""What a running experiment says of itself, and who listens.
 
-from collections.abc import Callable
-from typing import NamedTuple
+A listener is a function of `Progress`. One that wants numbers is an object that can be called so and has one or both of two
+methods more, which are called from the main thread alone:
+
+- `epochs(epochs)`, after every chunk of epochs, with what they brought (`Epochs`);
+- `finished(runs)`, when all final runs of a rule are there, with their `Runs`: curves, scores, networks.
+
+Nobody is called from inside the compiled loop, and the numbers stay on the device until somebody reads `epochs.curves`.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
 
 
 class Progress(NamedTuple):
@@ -15,8 +29,64 @@ class Progress(NamedTuple):
     loss: float
 
 
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class Epochs:
+    """The epochs from `start` (the first is 0) up to but without `stop`, of `total`, that runs of `rule` have just done in
+    `phase` (`"tuning"`, `"searching"`, `"training"`). `seeds`, `learning_rates`, `hyperparameters`: one entry a run."""
+
+    rule: str
+    phase: str
+    seeds: tuple[int, ...]
+    learning_rates: tuple[float, ...]
+    hyperparameters: tuple[dict[str, Any], ...]
+    start: int
+    stop: int
+    total: int
+    on_device: Mapping[str, Any]
+
+    @functools.cached_property
+    def curves(self) -> dict[str, np.ndarray]:
+        """What these epochs added to every curve, `(runs, stop - start)`; fetched when it is first read, and once."""
+        for curve in self.on_device.values():
+            curve.copy_to_host_async()
+        return {name: self._new(curve) for name, curve in self.on_device.items()}
+
+    def _new(self, curve: jax.Array) -> np.ndarray:
+        """The new columns. They are cut out on this side: a CPU's arrays are seen without a copy, an accelerator's curves are
+        kilobytes, and a slice on the devices takes a millisecond a curve, and a compilation for every number of epochs."""
+        shards = sorted(curve.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+        columns = [np.asarray(shard.data)[:, self.start : self.stop] for shard in shards]
+        return np.concatenate(columns)[: len(self.seeds)]
+
+
 Listener = Callable[[Progress], None]
 """Called between chunks of epochs, and, while several rules are compiled at once, from several threads."""
+
+
+def tell(listener: Listener, method: str, news: Any) -> None:
+    """`listener.method(news)`, where it has such a method."""
+    hear = getattr(listener, method, None)
+    if hear is not None:
+        hear(news)
+
+
+class Listeners:
+    """Several listeners as one: `listener=Listeners(print, TensorBoardLogger("logs"))`. Each hears everything, in order."""
+
+    def __init__(self, *listeners: Listener):
+        self.listeners = listeners
+
+    def __call__(self, progress: Progress) -> None:
+        for listener in self.listeners:
+            listener(progress)
+
+    def epochs(self, epochs: Epochs) -> None:
+        for listener in self.listeners:
+            tell(listener, "epochs", epochs)
+
+    def finished(self, runs: Any) -> None:
+        for listener in self.listeners:
+            tell(listener, "finished", runs)
 
 
 def silent(progress: Progress) -> None:

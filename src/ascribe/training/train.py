@@ -29,7 +29,7 @@ from .evaluate import Examples
 from .freezing import check_layer
 from .keeping import About, Checkpoint, Keeper, Kept, fingerprint, key_of
 from .pixels import pixels
-from .progress import Listener, Progress, silent
+from .progress import Epochs, Listener, Progress, silent, tell
 from .runs import Runs, area_scores
 from .seeds import check_seeds
 
@@ -223,7 +223,7 @@ class Experiment:
             shard = [specifications[place] for place in places]
             filled = [*shard, *[shard[-1]] * (self.width - len(shard))]
             runs = self.stack(filled)
-            states, seconds = self._train_shard(runs, filled, phase, done, total)
+            states, seconds = self._train_shard(runs, shard, phase, done, total)
             done += self.width * self.settings.epochs
             with self._blamed():
                 networks = self.programs.conclude(runs, states, self.device_data) if keep else None
@@ -252,7 +252,7 @@ class Experiment:
         self, runs: loop.Run, shard: Sequence[Specification], phase: str, done: int, total: int
     ) -> tuple[loop.RunState, float]:
         states = jax.block_until_ready(self.initialize(runs))
-        key, start = key_of([self.key(one) for one in shard]), 0
+        key, start = key_of([self.width, *map(self.key, shard)]), 0
         if self.keeper is not None:
             start, states = self._restored(key, states)
         chunk, spent, saved, cost = 1, 0.0, time.monotonic(), 0.0
@@ -270,6 +270,7 @@ class Experiment:
             finite = latest[np.isfinite(latest)]
             loss = float(finite.mean()) if len(finite) else float("nan")
             self.listener(Progress(self.name, phase, done + self.width * stop, total, loss))
+            tell(self.listener, "epochs", self._news(shard, phase, start, stop, states))
             start = stop
             if self.keeper is None:
                 continue
@@ -313,6 +314,11 @@ class Experiment:
         if len(leaves) != len(found.leaves):
             raise UserError(f"the kept state of {self.name} does not fit its program: begin anew in another folder.")
         return found.epoch, jax.tree.unflatten(structure, list(map(place, leaves, found.leaves)))
+
+    def _news(self, shard: Sequence[Specification], phase: str, start: int, stop: int, states: loop.RunState) -> Epochs:
+        seeds, rates = tuple(one.seed for one in shard), tuple(one.learning_rate for one in shard)
+        others = tuple(dict(one.hyperparameters) for one in shard)
+        return Epochs(self.name, phase, seeds, rates, others, start, stop, self.settings.epochs, states.curves)
 
     def epochs(self, specification: Specification, phase: str) -> Iterator[loop.RunState]:
         """One run, watched: its state before the first epoch and after every epoch, every array with an axis of runs in
@@ -423,7 +429,7 @@ class Trained:
         values = {**self.tested(), **area_scores(self.curves)}
         scores = {name: np.where(self.diverged_at >= 0, np.nan, value) for name, value in values.items()}
         networks, states, _ = self.networks
-        return Runs(
+        runs = Runs(
             rule=self.experiment.name,
             rule_settings=rules.settings(self.experiment.rule),
             data=data,
@@ -443,6 +449,8 @@ class Trained:
             notes=(*demands.notes, *notes, *_note_before_finish(scores), *self._own_notes()),
             encoding=demands.encoding,
         )
+        tell(self.experiment.listener, "finished", runs)
+        return runs
 
 
 def _note_before_finish(scores: dict[str, np.ndarray]) -> tuple[str, ...]:
@@ -485,7 +493,7 @@ def train(
     - `select`: the network that is tested, of the `"last"` epoch or of the `"best-validation"` one;
     - `diagnostics`: measure the angle to backpropagation's gradient after every epoch (costs two gradients);
     - `only`: the name of the one layer with weights that is trained; all others of the network stay as they began;
-    - `listener`: called with a `Progress` between chunks of epochs.
+    - `listener`: called with a `Progress` between chunks of epochs; a logger (`ascribe.loggers`) hears the numbers too.
 
     **Returns:** `Runs`. A run that diverges is recorded as such and leaves its neighbors alone. A rule that needs another
     network, encoded inputs or settings of its own gets them, and `runs.notes` says so.
