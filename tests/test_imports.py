@@ -21,6 +21,7 @@ ORDER = (
     "metrics",
     "rules",
     "training",
+    "estimators",
     "search",
     "report",
     "neurons",
@@ -68,7 +69,7 @@ def test_a_file_imports_only_from_folders_before_its_own(path):
             assert ORDER.index(folder) <= place, f"{path.name} of {MODULES[path]} imports {name}"
 
 
-@pytest.mark.parametrize("folder", ["losses", "errors", "files", "types", "comparison", "discovery"])
+@pytest.mark.parametrize("folder", ["losses", "errors", "files", "types", "estimators", "comparison", "discovery"])
 def test_single_modules_are_files(folder):
     assert (SOURCE / f"{folder}.py").is_file()
 

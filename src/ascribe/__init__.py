@@ -13,6 +13,8 @@ _WHERE = {
     "use_all_cores": "ascribe.training",
     "landscape": "ascribe.training",
     "LossLandscape": "ascribe.training",
+    "CreditClassifier": "ascribe.estimators",
+    "CreditRegressor": "ascribe.estimators",
     "compare": "ascribe.comparison",
     "Comparison": "ascribe.comparison",
     "load": "ascribe.comparison",
@@ -34,6 +36,7 @@ _MODULES = (
     "metrics",
     "rules",
     "training",
+    "estimators",
     "search",
     "store",
     "report",
@@ -43,6 +46,7 @@ _MODULES = (
 if TYPE_CHECKING:
     from ascribe import autodiff as autodiff
     from ascribe import datasets as datasets
+    from ascribe import estimators as estimators
     from ascribe import losses as losses
     from ascribe import metrics as metrics
     from ascribe import networks as networks
@@ -59,6 +63,8 @@ if TYPE_CHECKING:
     from ascribe.discovery import Discovery as Discovery
     from ascribe.discovery import discover as discover
     from ascribe.errors import UserError as UserError
+    from ascribe.estimators import CreditClassifier as CreditClassifier
+    from ascribe.estimators import CreditRegressor as CreditRegressor
     from ascribe.rules import Batch as Batch
     from ascribe.rules import Credit as Credit
     from ascribe.rules import check_gradients as check_gradients

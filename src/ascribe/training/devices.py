@@ -134,6 +134,13 @@ class Programs(eqx.Module):
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data, start, stop)
 
     @eqx.filter_jit
+    def one_pass(
+        self, runs: loop.Run, states: loop.RunState, data: loop.Data, epoch: jax.Array
+    ) -> tuple[loop.RunState, jax.Array]:
+        function = lambda both, data, epoch: loop.one_pass(self.settings, self._run(both[0]), both[1], data, epoch)
+        return _over_runs(function, self.mesh, self.in_turn, (runs, states), data, epoch)
+
+    @eqx.filter_jit
     def conclude(
         self, runs: loop.Run, states: loop.RunState, data: loop.Data
     ) -> tuple[Network, PyTree, Network | None]:

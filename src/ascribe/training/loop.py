@@ -22,7 +22,7 @@ from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, Trainabl
 from ascribe.types import Array, Key, PyTree
 
 from .augmentations import augment
-from .batches import epoch_indices
+from .batches import epoch_indices, steps_per_epoch
 from .evaluate import Examples, evaluate
 from .freezing import one_layer, only_layer
 from .optimizers import examples_axis, transformation
@@ -140,9 +140,24 @@ def advance(settings: Settings, run: Run, state: RunState, data: Data, start: Ar
 
 
 def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
-    keys, before = streams(run.seed), state.trainables
+    before = state.trainables
+    state, loss = one_pass(settings, run, state, data, epoch)
+    if type(run.rule).after_epoch is not AbstractRule.after_epoch:
+        state = _between_epochs(settings, run, state, data, epoch)
+    steps = steps_per_epoch(data.train.inputs.shape[0], settings.batch_size)
+    measured = measure(settings, run, state, data, jr.fold_in(_epoch_key(run, epoch), steps), before=before)
+    found = {"train_loss": loss, **measured}
+    finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(found["validation_loss"])
+    diverged_at = jnp.where((state.diverged_at < 0) & ~finite, epoch.astype(jnp.int32), state.diverged_at)
+    curves = {name: curve.at[epoch].set(found[name].astype(curve.dtype)) for name, curve in state.curves.items()}
+    state = dataclasses.replace(state, diverged_at=diverged_at, curves=curves)
+    return state if state.best is None else dataclasses.replace(state, best=_better(state, found))
+
+
+def one_pass(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> tuple[RunState, Array]:
+    """All steps of this epoch, without what is measured or done after them. Returns the mean of the steps' losses."""
+    keys, epoch_key = streams(run.seed), _epoch_key(run, epoch)
     batches = epoch_indices(jr.fold_in(keys.batches, epoch), data.train.inputs.shape[0], settings.batch_size)
-    epoch_key = jr.fold_in(jr.split(keys.rule, 3)[2], epoch)
     images_key = jr.fold_in(jr.fold_in(keys.batches, AUGMENTATION), epoch)  # the same for every rule
 
     def one_step(state: RunState, item: tuple[Array, Array]) -> tuple[RunState, Array]:
@@ -151,18 +166,14 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
         return step(settings, run, state, data, indices, jr.fold_in(epoch_key, number), augmentation=changed)
 
     if len(batches) == 1:  # a loop of one step would only copy its state
-        state, losses = one_step(state, (batches[0], jnp.asarray(0)))
-    else:
-        state, losses = jax.lax.scan(one_step, state, (batches, jnp.arange(len(batches))))
-    if type(run.rule).after_epoch is not AbstractRule.after_epoch:
-        state = _between_epochs(settings, run, state, data, epoch)
-    measured = measure(settings, run, state, data, jr.fold_in(epoch_key, len(batches)), before=before)
-    found = {"train_loss": jnp.mean(losses), **measured}
-    finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(found["validation_loss"])
-    diverged_at = jnp.where((state.diverged_at < 0) & ~finite, epoch.astype(jnp.int32), state.diverged_at)
-    curves = {name: curve.at[epoch].set(found[name].astype(curve.dtype)) for name, curve in state.curves.items()}
-    state = dataclasses.replace(state, diverged_at=diverged_at, curves=curves)
-    return state if state.best is None else dataclasses.replace(state, best=_better(state, found))
+        return one_step(state, (batches[0], jnp.asarray(0)))
+    state, losses = jax.lax.scan(one_step, state, (batches, jnp.arange(len(batches))))
+    return state, jnp.mean(losses)
+
+
+def _epoch_key(run: Run, epoch: Array) -> Key:
+    """The rule's randomness in this epoch; its steps fold in their numbers."""
+    return jr.fold_in(jr.split(streams(run.seed).rule, 3)[2], epoch)
 
 
 def _between_epochs(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
