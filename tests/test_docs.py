@@ -11,7 +11,7 @@ from ascribe import autodiff
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-@pytest.mark.parametrize(("page", "claims"), [("autodiff.md", 8), ("neurons.md", 6)])
+@pytest.mark.parametrize(("page", "claims"), [("autodiff.md", 8), ("neurons.md", 6), ("estimators.md", 8)])
 def test_a_tutorial_runs_and_prints_what_it_says(page, claims, capsys, monkeypatch, tmp_path):
     """A comment behind a print that begins with the number, name or list that is printed holds what is printed."""
     monkeypatch.chdir(tmp_path)

@@ -7,10 +7,12 @@ import dataclasses
 import numbers
 import warnings
 from abc import abstractmethod
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -24,14 +26,15 @@ from ascribe.datasets import Dataset, Split, Transform
 from ascribe.errors import UserError
 from ascribe.metrics import class_probabilities, predicted_labels
 from ascribe.networks import Activation, Network
-from ascribe.rules import AbstractRule
+from ascribe.rules import AbstractRule, network_of
 from ascribe.training import Experiment, Specification, check_rule, devices, honor, loop, make_settings, positive
-from ascribe.training.evaluate import CHUNK, boundary
-from ascribe.training.seeds import LARGEST
-from ascribe.types import PyTree
+from ascribe.training.batches import epoch_indices
+from ascribe.training.evaluate import Examples, boundary
+from ascribe.training.seeds import LARGEST, streams
+from ascribe.types import Array, PyTree
 
-ROWS = 4096
-"""Rows that go through a network at a time."""
+ROWS = 256
+"""Rows that go through a network at a time in prediction."""
 
 FIXED = ("rule", "network", "activation", "optimizer")
 """The parameters that cannot change between two calls of `partial_fit`."""
@@ -103,58 +106,62 @@ class AbstractCreditEstimator(BaseEstimator):
 
     def _fit(self, inputs: np.ndarray, targets: np.ndarray, *, stratify: bool) -> None:
         """Trains for `epochs`, from the beginning."""
-        seed = self._seed()
-        train, held_out, select = self._split(inputs, targets, seed, stratify=stratify)
-        experiment = self._experiment(self._dataset(train, held_out), epochs=self.epochs, select=select)
-        specification = Specification(seed, experiment.demands.learning_rate)
-        states: Any = None
-        for states in experiment.epochs(specification, "fit"):  # noqa: B007 - the last one is wanted
-            pass
-        network, network_state = _conclude(experiment, experiment.stack([specification]), states)
-        curves = {name: np.asarray(curve[0], np.float64) for name, curve in states.curves.items()}
-        diverged_at = int(states.diverged_at[0])
-        if diverged_at == 0 or (diverged_at > 0 and select == "last") or not _finite(network):
-            raise UserError(_diverged(experiment, f"in epoch {max(diverged_at, 0) + 1} of {self.epochs}"))
-        if diverged_at > 0:
-            warnings.warn(
-                f"{_diverged(experiment, f'in epoch {diverged_at + 1} of {self.epochs}')} "
-                f"The network of the best epoch before that is kept.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        self._keep(experiment, seed, states, network, network_state)
-        self.loss_curve_, self.n_iter_ = curves["train_loss"], len(curves["train_loss"])
-        if select != "last":
-            self.validation_scores_ = curves["validation_accuracy" if stratify else "validation_r2"]
+        seed, epochs, score = self._seed(), _whole(self.epochs), "accuracy" if stratify else "r2"
+        train, held_out = self._split(inputs, targets, seed, stratify=stratify)
+        experiment = self._experiment(self._dataset(train, held_out or train), epochs=epochs)
+        passes = _Passes(experiment, seed)
+        states, best, curve, scores, diverged = passes.begin(), None, [], [], False
+        for epoch in range(epochs):
+            states, loss = passes.one(states, epoch)
+            states = passes.between(states, epoch)
+            judged = None if held_out is None else _judge(experiment, states)
+            if not np.isfinite([loss, loss if judged is None else judged["loss"]]).all():
+                diverged = True
+                break
+            curve.append(loss)
+            if judged is not None:
+                scores.append(judged[score])
+                rank = (judged["accuracy"] if stratify else -judged["rmse"], -judged["loss"])
+                best = (rank, states) if best is None or rank > best[0] else best
+        text = _diverged(experiment, f"in epoch {len(curve) + 1} of {epochs}")
+        if diverged and best is None:
+            raise UserError(text)
+        states = states if best is None else best[1]
+        concluded = passes.conclude(states)
+        if not _finite(concluded[0]):
+            raise UserError(text)
+        if diverged:
+            warnings.warn(f"{text} The network of the best epoch before is kept.", ConvergenceWarning, stacklevel=3)
+        self._keep(experiment, seed, states, *concluded)
+        self.loss_curve_, self.n_iter_ = np.asarray(curve), len(curve)
+        if held_out is not None:
+            self.validation_scores_ = np.asarray(scores)
 
     def _fit_once(self, inputs: np.ndarray, targets: np.ndarray) -> None:
         """One pass over these rows, from where training stands."""
         progress = self._progress if self._begun else None
         rows = Split(inputs, targets)
-        experiment = self._experiment(self._dataset(rows, rows), epochs=1, select="last", progress=progress)
-        passes = 0 if progress is None else self.n_iter_
-        seed = self._seed() if progress is None else progress.seed
-        runs = experiment.stack([Specification(seed, experiment.demands.learning_rate)])
-        states = _light(experiment.initialize(runs)) if progress is None else progress.states
+        experiment = self._experiment(self._dataset(rows, rows), epochs=1, progress=progress)
+        done, seed = (0, self._seed()) if progress is None else (self.n_iter_, progress.seed)
+        passes = _Passes(experiment, seed)
+        states = passes.begin() if progress is None else progress.states
         if states is None or _of_examples(experiment.rule, states):
             raise UserError(
                 f"the rule {experiment.name} keeps something of every training example, which partial_fit cannot go on "
                 f"with: use fit, or another rule."
             )
-        passed = experiment.programs.one_pass(runs, states, experiment.device_data, jnp.asarray(passes, jnp.int32))
-        states, mean_loss = passed
-        network, network_state = _conclude(experiment, runs, states)
-        if not (np.isfinite(mean_loss).all() and _finite(network)):
-            raise UserError(_diverged(experiment, f"in pass {passes + 1}, which is not kept"))
-        self._keep(experiment, seed, states, network, network_state)
-        before = self.loss_curve_ if passes else np.zeros(0)
-        self.loss_curve_, self.n_iter_ = np.append(before, np.asarray(mean_loss, np.float64)), passes + 1
+        states, loss = passes.one(states, done)
+        concluded = passes.conclude(states)
+        if not (np.isfinite(loss) and _finite(concluded[0])):
+            raise UserError(_diverged(experiment, f"in pass {done + 1}, which is not kept"))
+        self._keep(experiment, seed, states, *concluded)
+        self.loss_curve_, self.n_iter_ = np.append(self.loss_curve_ if done else [], loss), done + 1
 
     def _keep(
         self, experiment: Experiment, seed: int, states: loop.RunState, network: Network, network_state: PyTree
     ) -> None:
         """The fitted attributes, after everything has gone well."""
-        kept = None if _of_examples(experiment.rule, states) else jax.device_get(_light(states))
+        kept = None if _of_examples(experiment.rule, states) else jax.device_get(states)
         encoding, loss = experiment.demands.encoding, experiment.settings.loss.name
         began = {name: getattr(self, name) for name in FIXED}
         self._progress = _Progress(seed, kept, network_state, encoding, loss, began)
@@ -169,11 +176,10 @@ class AbstractCreditEstimator(BaseEstimator):
 
     def _split(
         self, inputs: np.ndarray, targets: np.ndarray, seed: int, *, stratify: bool
-    ) -> tuple[Split, Split, str]:
-        """The rows to train on, in their order, those that are held out, and which epoch's network is wanted. Without a
-        `validation_fraction`, the first training rows stand where the others would: they show whether a run diverged."""
+    ) -> tuple[Split, Split | None]:
+        """The rows to train on, in their order, and those that are held out, if there are any."""
         if self.validation_fraction is None:
-            return Split(inputs, targets), Split(inputs[:CHUNK], targets[:CHUNK]), "last"
+            return Split(inputs, targets), None
         share = positive("validation_fraction", self.validation_fraction)
         if share >= 1:
             raise UserError(f"`validation_fraction` is between 0 and 1, or None; got {self.validation_fraction!r}.")
@@ -181,11 +187,9 @@ class AbstractCreditEstimator(BaseEstimator):
             np.arange(len(inputs)), test_size=share, random_state=seed, stratify=targets if stratify else None
         )
         train, held_out = (np.sort(part) for part in parts)
-        return Split(inputs[train], targets[train]), Split(inputs[held_out], targets[held_out]), "best-validation"
+        return Split(inputs[train], targets[train]), Split(inputs[held_out], targets[held_out])
 
-    def _experiment(
-        self, data: Dataset, *, epochs: Any, select: str, progress: _Progress | None = None
-    ) -> Experiment:
+    def _experiment(self, data: Dataset, *, epochs: Any, progress: _Progress | None = None) -> Experiment:
         """The rule on these rows, as `ascribe.train` would have it; after the first rows, with the network and the encoding
         that these led to."""
         rule: Any = rules.get(self.rule) if isinstance(self.rule, str) else self.rule
@@ -219,12 +223,14 @@ class AbstractCreditEstimator(BaseEstimator):
             demands = dataclasses.replace(
                 demands, source=self.network_, data=encoded, encoding=progress.transforms, notes=self.notes_
             )
-        settings = make_settings(demands, epochs=_whole(epochs), select=select, loss=None, diagnostics=False)
+        settings = make_settings(demands, epochs=_whole(epochs), select="last", loss=None, diagnostics=False)
+        if not _acts_between_epochs(rule):  # then the programs are the same for any number of epochs
+            settings = dataclasses.replace(settings, epochs=1)
         return Experiment(demands, rule, settings, width=1, name=name)
 
-    def _outputs(self, X: Any) -> np.ndarray:  # noqa: N803
-        """What the network answers, `(rows, outputs)`. Rows are padded to a power of two, so that a few compiled programs
-        serve any number of them; every row is answered for itself."""
+    def _outputs(self, X: Any) -> np.ndarray:
+        """What the network answers, `(rows, outputs)`. The last rows are filled up to a block: one program answers any
+        number of rows, each for itself, so that it gets the same bits wherever it stands."""
         check_is_fitted(self, "network_")
         inputs = np.asarray(validate_data(self, X, dtype=np.float32, reset=False))
         for transform in self._progress.transforms:
@@ -232,12 +238,10 @@ class AbstractCreditEstimator(BaseEstimator):
         network = jax.tree.map(lambda leaf: leaf[None], self.network_)
         pieces = []
         for start in range(0, len(inputs), ROWS):
-            piece = inputs[start : start + ROWS]
-            padded = np.zeros((1 << (len(piece) - 1).bit_length(), piece.shape[1]), self.network_.dtype)
-            padded[: len(piece)] = piece
-            answers = devices.outputs_of_runs(network, self._progress.network_state, jnp.asarray(padded))
-            pieces.append(np.asarray(answers)[0, : len(piece)])
-        return np.concatenate(pieces)
+            block = _filled(inputs[start : start + ROWS], ROWS).astype(self.network_.dtype)
+            answers = devices.outputs_of_runs(network, self._progress.network_state, jnp.asarray(block))
+            pieces.append(np.asarray(answers)[0])
+        return np.concatenate(pieces)[: len(inputs)]
 
 
 class CreditClassifier(ClassifierMixin, AbstractCreditEstimator):
@@ -270,26 +274,29 @@ class CreditClassifier(ClassifierMixin, AbstractCreditEstimator):
 
     classes_: np.ndarray
 
-    def fit(self, X, y):  # noqa: N803
+    def fit(self, X, y):
         """Trains from the beginning.
 
         **Arguments:** `X`: `(rows, features)`; `y`: `(rows,)`, labels of at least two classes. **Returns:** itself.
         """
         self._forget()
-        X, y = validate_data(self, X, y, dtype=np.float32)
+        checked: Any = validate_data(self, X, y, dtype=np.float32)
+        X, y = checked
         check_classification_targets(y)
         self._found_classes(y)
         self._fit(X, self._labels(y), stratify=True)
         return self
 
-    def partial_fit(self, X, y, classes=None):  # noqa: N803
-        """One pass over these rows, in batches, with the optimizer's and the rule's state of before; after `fit`, its last
-        epoch's. The `learning_rate` may be another one. A pass that diverges raises and changes nothing.
+    def partial_fit(self, X, y, classes=None):
+        """One pass over these rows, in batches, with the optimizer's and the rule's state of before; after `fit`, those of
+        the epoch whose network it kept. The `learning_rate` may be another one; another of `FIXED` is refused, and so is a
+        rule that keeps something of every training example. A pass that diverges raises and changes nothing.
 
         **Arguments:** `classes`: all that will come, on the first call. **Returns:** itself. k calls with the same rows are a
         `fit` with `epochs=k`.
         """
-        X, y = validate_data(self, X, y, dtype=np.float32, reset=not self._begun)
+        checked: Any = validate_data(self, X, y, dtype=np.float32, reset=not self._begun)
+        X, y = checked
         check_classification_targets(y)
         if not self._begun:
             if classes is None:
@@ -302,13 +309,13 @@ class CreditClassifier(ClassifierMixin, AbstractCreditEstimator):
         self._fit_once(X, self._labels(y))
         return self
 
-    def predict(self, X):  # noqa: N803
+    def predict(self, X):
         """The most probable class of every row, `(rows,)`."""
         limit = boundary(self.network_, losses.get(self._progress.loss)) if self._begun else 0.0
         labels = predicted_labels(jnp.asarray(self._outputs(X)), boundary=limit)
         return self.classes_[np.asarray(labels)]
 
-    def predict_proba(self, X):  # noqa: N803
+    def predict_proba(self, X):
         """The classes' probabilities, `(rows, classes)`, in the order of `classes_`."""
         outputs = jnp.asarray(self._outputs(X))
         link = None if isinstance(self.network_.last, Activation) else losses.get(self._progress.loss).link
@@ -355,7 +362,7 @@ class CreditRegressor(RegressorMixin, AbstractCreditEstimator):
 
     _single: bool
 
-    def fit(self, X, y):  # noqa: N803
+    def fit(self, X, y):
         """Trains from the beginning.
 
         **Arguments:** `X`: `(rows, features)`; `y`: `(rows,)` or `(rows, targets)`, numbers. **Returns:** itself.
@@ -365,7 +372,7 @@ class CreditRegressor(RegressorMixin, AbstractCreditEstimator):
         self._fit(X, targets, stratify=False)
         return self
 
-    def partial_fit(self, X, y):  # noqa: N803
+    def partial_fit(self, X, y):
         """One pass over these rows, as in `CreditClassifier`. **Returns:** itself."""
         X, targets = self._checked(X, y)
         if self._begun and targets.shape[1] != self.network_.outputs:
@@ -375,9 +382,9 @@ class CreditRegressor(RegressorMixin, AbstractCreditEstimator):
         self._fit_once(X, targets)
         return self
 
-    def predict(self, X):  # noqa: N803
+    def predict(self, X):
         """The targets of every row, `(rows,)` or `(rows, targets)`, as they came."""
-        outputs = self._outputs(X)
+        outputs = self._outputs(X).astype(np.float64)
         return outputs[:, 0] if self._single else outputs
 
     def __sklearn_tags__(self):
@@ -385,9 +392,9 @@ class CreditRegressor(RegressorMixin, AbstractCreditEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def _checked(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:  # noqa: N803
+    def _checked(self, X: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
         X, y = validate_data(self, X, y, dtype=np.float32, multi_output=True, y_numeric=True, reset=not self._begun)
-        y = check_array(y, ensure_2d=False, dtype=np.float32, input_name="y")
+        y = check_array(y, ensure_2d=False, dtype=np.float32, input_name="y")  # pyright: ignore[reportArgumentType]
         if not self._begun:
             self._single = y.ndim == 1
         return X, y.reshape(len(y), -1)
@@ -414,23 +421,77 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (isinstance(one, str | tuple | dict) and one == other)
 
 
+def _acts_between_epochs(rule: AbstractRule) -> bool:
+    """Whether the rule has an `after_epoch` that does something. (Relaxed identity's does nothing to its transient kind.)"""
+    return type(rule).after_epoch is not AbstractRule.after_epoch and getattr(rule, "persistent", True)
+
+
 def _of_examples(rule: AbstractRule, states: loop.RunState) -> bool:
-    """Whether a run keeps something of its training examples. (Relaxed identity of the transient kind does nothing in its
-    `after_epoch`.)"""
-    refits = type(rule).after_epoch is not AbstractRule.after_epoch and getattr(rule, "persistent", True)
-    return refits or getattr(states.trainables, "auxiliary", None) is not None
+    """Whether a run keeps something of its training examples, or acts on all of them."""
+    return _acts_between_epochs(rule) or getattr(states.trainables, "auxiliary", None) is not None
 
 
-def _light(states: loop.RunState) -> loop.RunState:
-    """The state without its curves and its best epoch, which another pass does not need."""
-    return dataclasses.replace(states, curves={}, best=None)
+class _Passes:
+    """The passes of one run over the examples of an experiment, one program for all numbers of rows with the same next
+    power of two: examples and steps are filled up to it, and no step looks at what was filled in."""
+
+    def __init__(self, experiment: Experiment, seed: int):
+        self.rule, self.initialize = experiment.rule, experiment.initialize
+        self.programs, self.data = experiment.programs, experiment.device_data
+        self.runs = experiment.stack([Specification(seed, experiment.demands.learning_rate)])
+        self.examples = self.data.train.inputs.shape[0]
+        self.batch_size = experiment.settings.batch_size
+        fill = lambda leaf: jnp.asarray(_filled(np.asarray(leaf), _power_of_two(self.examples)))
+        inputs, targets = fill(self.data.train.inputs), fill(self.data.train.targets)
+        train = Examples(inputs, targets, self.data.train.target_scale)
+        self.padded = devices.replicate(loop.Data(train, train), experiment.mesh)
+
+    def begin(self) -> loop.RunState:
+        """The state before the first pass, without curves: they are kept here."""
+        return dataclasses.replace(self.initialize(self.runs), curves={})
+
+    def one(self, states: loop.RunState, epoch: int) -> tuple[loop.RunState, float]:
+        """The state after this pass, and the mean loss of its steps."""
+        which = jnp.asarray(epoch, jnp.int32)
+        batches = np.asarray(_batches(self.runs.seed, which, self.examples, self.batch_size))
+        padded = _filled(batches, _power_of_two(len(batches)))
+        count = jnp.asarray(len(batches), jnp.int32)
+        states, loss = self.programs.one_pass(self.runs, states, self.padded, which, jnp.asarray(padded), count)
+        return states, float(loss[0])
+
+    def between(self, states: loop.RunState, epoch: int) -> loop.RunState:
+        """The state after what the rule does between this epoch and the next."""
+        if not _acts_between_epochs(self.rule):
+            return states
+        return self.programs.between_epochs(self.runs, states, self.data, jnp.asarray(epoch, jnp.int32))
+
+    def conclude(self, states: loop.RunState) -> tuple[Network, PyTree]:
+        """The network that prediction uses, without the axis of runs, and its normalization statistics, with it."""
+        network, network_state, _ = jax.device_get(self.programs.conclude(self.runs, states, self.data))
+        return jax.tree.map(lambda leaf: leaf[0], network), network_state
 
 
-def _conclude(experiment: Experiment, runs: loop.Run, states: loop.RunState) -> tuple[Network, PyTree]:
-    """The network that prediction uses, without the axis of runs, and its normalization statistics, with it."""
-    found = experiment.programs.conclude(runs, states, experiment.device_data)
-    network, network_state, _ = jax.device_get(found)
-    return jax.tree.map(lambda leaf: leaf[0], network), network_state
+@partial(jax.jit, static_argnums=(2, 3))
+def _batches(seeds: Array, epoch: Array, examples: int, batch_size: int) -> Array:
+    """The batches that `ascribe.train` has in this epoch of the first seed, `(steps, batch)`."""
+    return epoch_indices(jr.fold_in(streams(seeds[0]).batches, epoch), examples, batch_size)
+
+
+def _judge(experiment: Experiment, states: loop.RunState) -> dict[str, float]:
+    """The scores on what was held out."""
+    networks = (network_of(states.trainables), states.network_state)
+    settings, mesh = experiment.settings, experiment.mesh
+    found = devices.evaluate_runs(settings.loss, mesh, experiment.in_turn, networks, experiment.device_data.validation)
+    return {name: float(value[0]) for name, value in found.items()}
+
+
+def _filled(rows: np.ndarray, count: int) -> np.ndarray:
+    """The rows and as many zeros as are wanting to `count` of them."""
+    return np.pad(rows, [(0, count - len(rows))] + [(0, 0)] * (rows.ndim - 1))
+
+
+def _power_of_two(count: int) -> int:
+    return 1 << (count - 1).bit_length()
 
 
 def _finite(network: Network) -> bool:

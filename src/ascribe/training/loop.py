@@ -22,7 +22,7 @@ from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, Trainabl
 from ascribe.types import Array, Key, PyTree
 
 from .augmentations import augment
-from .batches import epoch_indices, steps_per_epoch
+from .batches import epoch_indices
 from .evaluate import Examples, evaluate
 from .freezing import one_layer, only_layer
 from .optimizers import examples_axis, transformation
@@ -140,12 +140,12 @@ def advance(settings: Settings, run: Run, state: RunState, data: Data, start: Ar
 
 
 def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
-    before = state.trainables
-    state, loss = one_pass(settings, run, state, data, epoch)
+    keys, before = streams(run.seed), state.trainables
+    batches = epoch_indices(jr.fold_in(keys.batches, epoch), data.train.inputs.shape[0], settings.batch_size)
+    state, loss = one_pass(settings, run, state, data, epoch, batches)
     if type(run.rule).after_epoch is not AbstractRule.after_epoch:
-        state = _between_epochs(settings, run, state, data, epoch)
-    steps = steps_per_epoch(data.train.inputs.shape[0], settings.batch_size)
-    measured = measure(settings, run, state, data, jr.fold_in(_epoch_key(run, epoch), steps), before=before)
+        state = between_epochs(settings, run, state, data, epoch)
+    measured = measure(settings, run, state, data, jr.fold_in(_epoch_key(run, epoch), len(batches)), before=before)
     found = {"train_loss": loss, **measured}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(found["validation_loss"])
     diverged_at = jnp.where((state.diverged_at < 0) & ~finite, epoch.astype(jnp.int32), state.diverged_at)
@@ -154,11 +154,22 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
     return state if state.best is None else dataclasses.replace(state, best=_better(state, found))
 
 
-def one_pass(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> tuple[RunState, Array]:
-    """All steps of this epoch, without what is measured or done after them. Returns the mean of the steps' losses."""
-    keys, epoch_key = streams(run.seed), _epoch_key(run, epoch)
-    batches = epoch_indices(jr.fold_in(keys.batches, epoch), data.train.inputs.shape[0], settings.batch_size)
-    images_key = jr.fold_in(jr.fold_in(keys.batches, AUGMENTATION), epoch)  # the same for every rule
+def one_pass(
+    settings: Settings,
+    run: Run,
+    state: RunState,
+    data: Data,
+    epoch: Array,
+    batches: Array,
+    count: Array | None = None,
+) -> tuple[RunState, Array]:
+    """The steps of an epoch, and nothing of what is measured or done after them. Returns the mean of their losses.
+
+    `batches`: the examples of every step, `(steps, batch)`; with a `count`, only of the first so many, so that one program
+    serves any number of steps. Examples that are in no batch are never looked at.
+    """
+    images_key = jr.fold_in(jr.fold_in(streams(run.seed).batches, AUGMENTATION), epoch)  # the same for every rule
+    epoch_key = _epoch_key(run, epoch)
 
     def one_step(state: RunState, item: tuple[Array, Array]) -> tuple[RunState, Array]:
         indices, number = item
@@ -167,8 +178,17 @@ def one_pass(settings: Settings, run: Run, state: RunState, data: Data, epoch: A
 
     if len(batches) == 1:  # a loop of one step would only copy its state
         return one_step(state, (batches[0], jnp.asarray(0)))
-    state, losses = jax.lax.scan(one_step, state, (batches, jnp.arange(len(batches))))
-    return state, jnp.mean(losses)
+    if count is None:
+        state, losses = jax.lax.scan(one_step, state, (batches, jnp.arange(len(batches))))
+        return state, jnp.mean(losses)
+
+    def next_step(number: Array, both: tuple[RunState, Array]) -> tuple[RunState, Array]:
+        state, loss = one_step(both[0], (batches[number], number))
+        return state, both[1] + loss
+
+    dtype = network_of(state.trainables).dtype
+    state, total = jax.lax.fori_loop(0, count, next_step, (state, jnp.zeros((), dtype)))
+    return state, total / count.astype(dtype)
 
 
 def _epoch_key(run: Run, epoch: Array) -> Key:
@@ -176,7 +196,7 @@ def _epoch_key(run: Run, epoch: Array) -> Key:
     return jr.fold_in(jr.split(streams(run.seed).rule, 3)[2], epoch)
 
 
-def _between_epochs(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
+def between_epochs(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
     """What the rule does before the next epoch; after the last one it has `finish`."""
 
     def act(both: tuple[Any, PyTree]) -> tuple[Any, PyTree]:
