@@ -16,7 +16,14 @@ DOCS = Path(__file__).parent.parent / "docs"
 BLOCK = re.compile(r"(?:<!-- needs: (\w+) -->\n)?```python\n(.*?)```", re.DOTALL)
 
 
-PAGES = {"autodiff.md": 8, "neurons.md": 6, "store.md": 0, "statistics.md": 12, "integrations.md": 5}
+PAGES = {
+    "autodiff.md": 8,
+    "neurons.md": 6,
+    "store.md": 0,
+    "statistics.md": 12,
+    "integrations.md": 5,
+    "estimators.md": 8,
+}
 """The pages whose code runs, and how many printed results are checked on them at least."""
 
 

@@ -22,6 +22,7 @@ ORDER = (
     "rules",
     "training",
     "loggers",
+    "estimators",
     "search",
     "statistics",
     "report",
@@ -70,7 +71,7 @@ def test_a_file_imports_only_from_folders_before_its_own(path):
             assert ORDER.index(folder) <= place, f"{path.name} of {MODULES[path]} imports {name}"
 
 
-@pytest.mark.parametrize("folder", ["losses", "errors", "files", "types", "comparison", "discovery"])
+@pytest.mark.parametrize("folder", ["losses", "errors", "files", "types", "estimators", "comparison", "discovery"])
 def test_single_modules_are_files(folder):
     assert (SOURCE / f"{folder}.py").is_file()
 

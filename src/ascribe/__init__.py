@@ -13,6 +13,8 @@ _WHERE = {
     "use_all_cores": "ascribe.training",
     "landscape": "ascribe.training",
     "LossLandscape": "ascribe.training",
+    "CreditClassifier": "ascribe.estimators",
+    "CreditRegressor": "ascribe.estimators",
     "compare": "ascribe.comparison",
     "Comparison": "ascribe.comparison",
     "load": "ascribe.comparison",
@@ -37,6 +39,7 @@ _MODULES = (
     "rules",
     "training",
     "loggers",
+    "estimators",
     "search",
     "store",
     "statistics",
@@ -47,6 +50,7 @@ _MODULES = (
 if TYPE_CHECKING:
     from ascribe import autodiff as autodiff
     from ascribe import datasets as datasets
+    from ascribe import estimators as estimators
     from ascribe import loggers as loggers
     from ascribe import losses as losses
     from ascribe import metrics as metrics
@@ -65,6 +69,8 @@ if TYPE_CHECKING:
     from ascribe.discovery import Discovery as Discovery
     from ascribe.discovery import discover as discover
     from ascribe.errors import UserError as UserError
+    from ascribe.estimators import CreditClassifier as CreditClassifier
+    from ascribe.estimators import CreditRegressor as CreditRegressor
     from ascribe.rules import Batch as Batch
     from ascribe.rules import Credit as Credit
     from ascribe.rules import check_gradients as check_gradients

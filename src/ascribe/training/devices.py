@@ -134,6 +134,25 @@ class Programs(eqx.Module):
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data, start, stop)
 
     @eqx.filter_jit
+    def one_pass(
+        self,
+        runs: loop.Run,
+        states: loop.RunState,
+        data: loop.Data,
+        epoch: jax.Array,
+        batches: jax.Array,
+        count: jax.Array,
+    ) -> tuple[loop.RunState, jax.Array]:
+        """One epoch's steps of runs that share their batches."""
+        function = lambda both, *given: loop.one_pass(self.settings, self._run(both[0]), both[1], *given)
+        return _over_runs(function, self.mesh, self.in_turn, (runs, states), data, epoch, batches, count)
+
+    @eqx.filter_jit
+    def between_epochs(self, runs: loop.Run, states: loop.RunState, data: loop.Data, epoch: jax.Array) -> loop.RunState:
+        function = lambda both, *given: loop.between_epochs(self.settings, self._run(both[0]), both[1], *given)
+        return _over_runs(function, self.mesh, self.in_turn, (runs, states), data, epoch)
+
+    @eqx.filter_jit
     def conclude(
         self, runs: loop.Run, states: loop.RunState, data: loop.Data
     ) -> tuple[Network, PyTree, Network | None]:

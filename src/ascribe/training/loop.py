@@ -142,22 +142,11 @@ def advance(settings: Settings, run: Run, state: RunState, data: Data, start: Ar
 def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
     keys, before = streams(run.seed), state.trainables
     batches = epoch_indices(jr.fold_in(keys.batches, epoch), data.train.inputs.shape[0], settings.batch_size)
-    epoch_key = jr.fold_in(jr.split(keys.rule, 3)[2], epoch)
-    images_key = jr.fold_in(jr.fold_in(keys.batches, AUGMENTATION), epoch)  # the same for every rule
-
-    def one_step(state: RunState, item: tuple[Array, Array]) -> tuple[RunState, Array]:
-        indices, number = item
-        changed = jr.fold_in(images_key, number) if settings.augmentations else None
-        return step(settings, run, state, data, indices, jr.fold_in(epoch_key, number), augmentation=changed)
-
-    if len(batches) == 1:  # a loop of one step would only copy its state
-        state, losses = one_step(state, (batches[0], jnp.asarray(0)))
-    else:
-        state, losses = jax.lax.scan(one_step, state, (batches, jnp.arange(len(batches))))
+    state, loss = one_pass(settings, run, state, data, epoch, batches)
     if type(run.rule).after_epoch is not AbstractRule.after_epoch:
-        state = _between_epochs(settings, run, state, data, epoch)
-    measured = measure(settings, run, state, data, jr.fold_in(epoch_key, len(batches)), before=before)
-    found = {"train_loss": jnp.mean(losses), **measured}
+        state = between_epochs(settings, run, state, data, epoch)
+    measured = measure(settings, run, state, data, jr.fold_in(_epoch_key(run, epoch), len(batches)), before=before)
+    found = {"train_loss": loss, **measured}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(found["validation_loss"])
     diverged_at = jnp.where((state.diverged_at < 0) & ~finite, epoch.astype(jnp.int32), state.diverged_at)
     curves = {name: curve.at[epoch].set(found[name].astype(curve.dtype)) for name, curve in state.curves.items()}
@@ -165,7 +154,49 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
     return state if state.best is None else dataclasses.replace(state, best=_better(state, found))
 
 
-def _between_epochs(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
+def one_pass(
+    settings: Settings,
+    run: Run,
+    state: RunState,
+    data: Data,
+    epoch: Array,
+    batches: Array,
+    count: Array | None = None,
+) -> tuple[RunState, Array]:
+    """The steps of an epoch, and nothing of what is measured or done after them. Returns the mean of their losses.
+
+    `batches`: the examples of every step, `(steps, batch)`; with a `count`, only of the first so many, so that one program
+    serves any number of steps. Examples that are in no batch are never looked at.
+    """
+    images_key = jr.fold_in(jr.fold_in(streams(run.seed).batches, AUGMENTATION), epoch)  # the same for every rule
+    epoch_key = _epoch_key(run, epoch)
+
+    def one_step(state: RunState, item: tuple[Array, Array]) -> tuple[RunState, Array]:
+        indices, number = item
+        changed = jr.fold_in(images_key, number) if settings.augmentations else None
+        return step(settings, run, state, data, indices, jr.fold_in(epoch_key, number), augmentation=changed)
+
+    if len(batches) == 1:  # a loop of one step would only copy its state
+        return one_step(state, (batches[0], jnp.asarray(0)))
+    if count is None:
+        state, losses = jax.lax.scan(one_step, state, (batches, jnp.arange(len(batches))))
+        return state, jnp.mean(losses)
+
+    def next_step(number: Array, both: tuple[RunState, Array]) -> tuple[RunState, Array]:
+        state, loss = one_step(both[0], (batches[number], number))
+        return state, both[1] + loss
+
+    dtype = network_of(state.trainables).dtype
+    state, total = jax.lax.fori_loop(0, count, next_step, (state, jnp.zeros((), dtype)))
+    return state, total / count.astype(dtype)
+
+
+def _epoch_key(run: Run, epoch: Array) -> Key:
+    """The rule's randomness in this epoch; its steps fold in their numbers."""
+    return jr.fold_in(jr.split(streams(run.seed).rule, 3)[2], epoch)
+
+
+def between_epochs(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
     """What the rule does before the next epoch; after the last one it has `finish`."""
 
     def act(both: tuple[Any, PyTree]) -> tuple[Any, PyTree]:
