@@ -85,7 +85,9 @@ def statistics_caption(rows: Sequence[RuleStatistics]) -> str:
     words += (
         "Curve area: under the validation curve, in score times epochs. Epochs: median until validation reaches the "
     )
-    words += "target, within 5 % of where the reference ends; in brackets, how many seeds reach it (– where half or more do not)."
+    words += (
+        "target, within 5 % of where the reference ends; in brackets, how many seeds reach it (– where half do not)."
+    )
     return words
 
 
