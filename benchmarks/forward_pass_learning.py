@@ -13,13 +13,13 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 import optax
-from ascribe.report.statistics import interval
 from sklearn.metrics import roc_auc_score
 
 import ascribe
 from ascribe import datasets
 from ascribe.networks import mlp
 from ascribe.rules import ForwardPass
+from ascribe.statistics import interval
 
 QUICK = "--quick" in sys.argv
 SEEDS = 2 if QUICK else 20

@@ -26,7 +26,7 @@ def test_cells_are_the_numbers_of_the_summary():
     assert found[2] == f"{row.adjusted_p_value:.2g}"
     assert found[3] == f"{row.cohens_d:.2f} ({row.hedges_g:.2f})".replace("-", "−")
     assert found[4] == "0.00" and found[5] == str(row.seeds_needed)
-    assert found[6].endswith(" of 9)") and found[8] == "never (0 of 10)"
+    assert found[6].endswith(" of 9)") and found[8] == f"{DASH} (0 of 10)"
     assert [cell.value for cell in statistics_cells(row)][1] == row.difference
     reference = texts(rows["backpropagation"])
     assert reference[1] == "reference" and reference[2:6] == [DASH] * 4

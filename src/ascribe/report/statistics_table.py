@@ -85,7 +85,9 @@ def statistics_caption(rows: Sequence[RuleStatistics]) -> str:
     words += (
         "Curve area: under the validation curve, in score times epochs. Epochs: median until validation reaches the "
     )
-    words += "target, within 5 % of where the reference ends; in brackets, how many seeds reach it."
+    words += (
+        "target, within 5 % of where the reference ends; in brackets, how many seeds reach it (– where half do not)."
+    )
     return words
 
 
@@ -134,7 +136,7 @@ def _grid(grid: GridSummary | None) -> str:
 def _epochs(row: RuleStatistics) -> str:
     if row.target is None:
         return DASH
-    median = "never" if row.epochs_to_target is None else f"{row.epochs_to_target:g}"
+    median = DASH if row.epochs_to_target is None else f"{row.epochs_to_target:g}"
     return f"{median} ({row.reached} of {row.seeds})"
 
 
