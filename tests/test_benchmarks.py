@@ -32,6 +32,16 @@ def test_benchmark_runs(script):
 
 
 @pytest.mark.slow
+def test_a_comparison_killed_twice_is_the_one_left_alone():
+    """`benchmarks/kills.py` kills it fifty times."""
+    script = [sys.executable, FOLDER / "kills.py", "--quick"]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "killed 2 times" in done.stdout
+    assert "none lost, none doubled" in done.stdout
+
+
+@pytest.mark.slow
 def test_the_forward_pass_tables_are_printed():
     script = [sys.executable, FOLDER / "forward_pass_learning.py", "--quick"]
     done = subprocess.run(script, capture_output=True, text=True, check=False)

@@ -15,6 +15,7 @@ import hashlib
 import importlib.util
 import json
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import safetensors.numpy
 import sqlalchemy as sql
 import sqlalchemy.event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DatabaseError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from ascribe.errors import UserError
 
@@ -39,7 +40,7 @@ MIGRATIONS: dict[int, list[str]] = {}
 """From the schema of that number to the next: the statements."""
 
 WAIT = 60.0
-"""Seconds to wait for another process that writes."""
+"""Seconds to wait for another process that writes, and for a server that is away."""
 
 tables = sql.MetaData()
 schema = sql.Table("ascribe_schema", tables, sql.Column("version", sql.Integer, primary_key=True))
@@ -147,9 +148,9 @@ class Database:
         with self.told():
             if self._sqlite:
                 file.parent.mkdir(parents=True, exist_ok=True)
-            self.engine = sql.create_engine(
-                self._address, connect_args={"timeout": WAIT} if self._sqlite else {}, pool_pre_ping=not self._sqlite
-            )
+            # A connection for each transaction: none is left open by a store that nobody closes, or outlives its server.
+            waiting = {"timeout": WAIT} if self._sqlite else {}
+            self.engine = sql.create_engine(self._address, poolclass=sql.NullPool, connect_args=waiting)
             if self._sqlite:
                 sqlalchemy.event.listen(self.engine, "connect", _pragmas)
                 sqlalchemy.event.listen(self.engine, "begin", _begin)
@@ -157,7 +158,7 @@ class Database:
             self._prepare()
 
     def _prepare(self) -> None:
-        with self._writer.begin() as connection:
+        with self._connected(self._writer) as connection, connection.begin():
             names = sql.inspect(connection).get_table_names()
             if names and schema.name not in names:
                 raise UserError(f"{self.place!r} is a database of something else: choose another store.")
@@ -205,14 +206,25 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sql.Connection]:
         """One state of the database, whoever writes meanwhile."""
-        with self.told(), self.engine.begin() as connection:
+        with self.told(), self._connected(self.engine) as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sql.Connection]:
         """A transaction: all of it, or nothing."""
-        with self.told(), self._writer.begin() as connection:
+        with self.told(), self._connected(self._writer) as connection, connection.begin():
             yield connection
+
+    def _connected(self, engine: sql.Engine) -> sql.Connection:
+        """A connection; a server that is away, such as one that is started anew, is waited for."""
+        deadline = time.monotonic() + WAIT
+        while True:
+            try:
+                return engine.connect()
+            except OperationalError:
+                if self._sqlite or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.5)
 
     def remove(self) -> None:
         """Closes the store and removes its file; a server's stays."""

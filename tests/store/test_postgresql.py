@@ -1,0 +1,133 @@
+"""The store on a PostgreSQL server of its own, which listens on a socket in a folder and on no port."""
+
+import contextlib
+import threading
+import time
+
+import numpy as np
+import pytest
+import sqlalchemy as sql
+
+from ascribe import compare, datasets
+from ascribe.errors import UserError
+from ascribe.store import Store, database
+from ascribe.training.keeping import Checkpoint
+
+pytest.importorskip("psycopg", reason="psycopg is not installed (extra `postgresql`)")
+with contextlib.suppress(DeprecationWarning):
+    pgserver = pytest.importorskip("pgserver", reason="pgserver, which brings a PostgreSQL server, is not installed")
+
+OPTIONS = {"rules": ["backpropagation", "feedback-alignment"], "network": "4", "seeds": 3, "epochs": 6}
+OPTIONS |= {"tune": 2, "tune_seeds": 1}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("server")
+
+
+@pytest.fixture(scope="module")
+def server(folder):
+    started = pgserver.get_server(folder, cleanup_mode="stop")
+    yield started
+    started.cleanup()
+
+
+@pytest.fixture
+def address(server):
+    """An empty database."""
+    name = f"ascribe_{time.time_ns()}"
+    server.psql(f"create database {name};")
+    return server.get_uri(name)
+
+
+@pytest.fixture(scope="module")
+def data():
+    return datasets.load("moons", samples=60)
+
+
+@pytest.fixture(scope="module")
+def alone(data):
+    return compare(data, **OPTIONS)
+
+
+def same(one, two):
+    for rule, runs in one.runs.items():
+        for name, values in {**runs.curves, **runs.scores}.items():
+            np.testing.assert_array_equal(values, getattr(two.runs[rule], name), err_msg=f"{rule} {name}")
+
+
+def test_runs_are_kept_and_taken_from_there(data, alone, address):
+    same(alone, compare(data, **OPTIONS, store=address))
+    phases = []
+    same(alone, compare(data, **OPTIONS, store=address, listener=phases.append))
+    assert phases == []
+    store = Store(address, create=False)
+    assert len(store.runs()) == 2 * (3 + 2)
+    assert len(store.to_frame(store.experiments()[0]["id"], curves=True)) == 60
+    assert store.delete(store.experiments()[0]["id"]) == 0
+    assert store.delete(store.experiments()[0]["id"]) == 10
+    assert store.empty()
+
+
+def test_two_at_once_lose_nothing_and_double_nothing(data, alone, address):
+    found, errors = [], []
+
+    def work():
+        try:
+            found.append(compare(data, **OPTIONS, store=address))
+        except Exception as error:
+            errors.append(error)
+
+    Store(address).close()
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    for one in found:
+        same(alone, one)
+    assert len(Store(address).runs()) == 2 * (3 + 2)
+
+
+def test_a_server_that_is_started_anew_in_between_costs_nothing(data, alone, address, server, folder):
+    stopped = []
+
+    def restart(progress):
+        if progress.phase == "training" and not stopped:
+            stopped.append(progress.rule)
+            server.cleanup()
+            threading.Timer(1.0, lambda: pgserver.get_server(folder, cleanup_mode="stop")).start()
+
+    same(alone, compare(data, **OPTIONS, store=address, listener=restart))
+    assert stopped
+    store = Store(address)
+    assert len(store.runs()) == 2 * (3 + 2)
+    assert [one["status"] for one in store.experiments()] == ["finished"]
+
+
+def test_parts_and_transactions(address, monkeypatch):
+    monkeypatch.setattr(database, "PART", 100)
+    store = Store(address)
+    store.save("a", Checkpoint(3, [np.arange(1000.0), np.asarray([True])]))
+    with pytest.raises(RuntimeError, match="in the middle"), store.writing() as connection:
+        store.erase(connection, "a", "state")
+        raise RuntimeError("in the middle")
+    found = store.checkpoint("a")
+    assert found.epoch == 3
+    np.testing.assert_array_equal(found.leaves[0], np.arange(1000.0))
+    assert store.agreed("width", 3) == store.agreed("width", 5) == 3
+
+
+def test_what_cannot_be_used_is_told(address, monkeypatch):
+    monkeypatch.setattr(database, "WAIT", 0.0)
+    with pytest.raises(UserError, match="cannot be reached"):
+        Store(address.replace("/ascribe_", "/nobody_"))
+    Store(address).close()
+    engine = sql.create_engine(database.address_of(address))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("update ascribe_schema set version = 99")
+    engine.dispose()
+    with pytest.raises(UserError, match="newer version of ascribe"):
+        Store(address)
