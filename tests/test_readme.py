@@ -44,7 +44,7 @@ def shrunken(monkeypatch):
 
 
 def test_readme_has_what_these_tests_run():
-    assert len(PYTHON) == 4
+    assert len(PYTHON) == 5
     assert len(COMMANDS) >= 6
 
 
@@ -54,7 +54,9 @@ def test_a_rule_of_your_own_takes_at_most_twenty_lines():
 
 
 @pytest.mark.parametrize(
-    "text", [t for t in PYTHON if not t.startswith("# my_rule.py")], ids=["check-gradients", "library", "own-loop"]
+    "text",
+    [t for t in PYTHON if not t.startswith("# my_rule.py")],
+    ids=["check-gradients", "library", "scikit-learn", "own-loop"],
 )
 def test_python_runs(text, shrunken):
     with jax.numpy_dtype_promotion("standard"):  # as users have it; Optax's Adam asks for it
