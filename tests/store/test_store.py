@@ -233,6 +233,17 @@ def test_arrays_in_parts_are_whole_again(kept, monkeypatch):
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_a_state_that_is_too_large_to_stay_is_forgotten(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("ascribe.training.train.LARGEST_REMAINDER", 10)
+    monkeypatch.setattr("ascribe.training.train.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("ascribe.training.train.CHUNK_SECONDS", 0.0)
+    compare(data, **OPTIONS, store=tmp_path)
+    with Store(tmp_path).reading() as connection:
+        assert connection.execute(sql.select(sql.func.count()).select_from(database.states)).scalar_one() == 0
+        kinds = set(connection.execute(sql.select(database.payloads.c.kind)).scalars())
+    assert kinds == {"curves", "networks"}
+
+
 def test_a_state_of_another_program_is_refused(data, tmp_path):
     store = Store(tmp_path)
     store.finished = lambda keys: {}

@@ -126,16 +126,25 @@ class Store(Database):
         """
         with self.reading() as connection:
             found = self.read(connection, key, "state")
-        return None if found is None else Checkpoint(int(found[1]["epoch"]), _listed(found[0]))
+        return (
+            None if found is None else Checkpoint(int(found[1]["epoch"]), _listed(found[0]), float(found[1]["seconds"]))
+        )
 
     def save(self, key: str, checkpoint: Checkpoint) -> None:
         """Keeps the state of these runs instead of an earlier one, in one transaction."""
         with self.writing() as connection:
-            self.write(connection, key, "state", _named(checkpoint.leaves), {"epoch": checkpoint.epoch})
+            head = {"epoch": checkpoint.epoch, "seconds": checkpoint.seconds}
+            self.write(connection, key, "state", _named(checkpoint.leaves), head)
             values = {"experiment": self.experiment, "epoch": checkpoint.epoch, "updated": now()}
             row = self.insert(states, {"key": key, **values})
             connection.execute(row.on_conflict_do_update(index_elements=["key"], set_=values))
             self._touch(connection)
+
+    def forget(self, key: str) -> None:
+        """No state of these runs is kept any more."""
+        with self.writing() as connection:
+            self.erase(connection, key, "state")
+            connection.execute(states.delete().where(states.c.key == key))
 
     def agreed(self, name: str, value: int) -> int:
         """The value under that name; this one where there is none yet."""

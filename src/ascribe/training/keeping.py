@@ -31,10 +31,12 @@ class Kept(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """Runs under way, side by side: how many epochs they have been through, and the leaves of their state."""
+    """Runs under way, side by side: how many epochs they have been through, the leaves of their state, the seconds they
+    took."""
 
     epoch: int
     leaves: list[np.ndarray]
+    seconds: float = 0.0
 
 
 class About(NamedTuple):
@@ -76,6 +78,10 @@ class Keeper(Protocol):
 
     def save(self, key: str, checkpoint: Checkpoint) -> None:
         """Keeps the state of these runs instead of an earlier one."""
+        ...
+
+    def forget(self, key: str) -> None:
+        """No state of these runs is kept any more."""
         ...
 
     def agreed(self, name: str, value: int) -> int:

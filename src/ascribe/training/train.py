@@ -252,10 +252,10 @@ class Experiment:
         self, runs: loop.Run, shard: Sequence[Specification], phase: str, done: int, total: int
     ) -> tuple[loop.RunState, float]:
         states = jax.block_until_ready(self.initialize(runs))
-        key, start = key_of([self.width, *map(self.key, shard)]), 0
+        key, start, spent = key_of([self.width, *map(self.key, shard)]), 0, 0.0
         if self.keeper is not None:
-            start, states = self._restored(key, states)
-        chunk, spent, saved, cost = 1, 0.0, time.monotonic(), 0.0
+            start, states, spent = self._restored(key, states)
+        chunk, saved, cost = 1, time.monotonic(), 0.0
         while start < self.settings.epochs:
             stop = min(start + chunk, self.settings.epochs)
             began = time.perf_counter()
@@ -277,25 +277,28 @@ class Experiment:
             finished, wait = stop == self.settings.epochs, max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE)
             if finished or self.keeper.stopping or time.monotonic() - saved > wait:
                 began = time.monotonic()
-                self._save(key, stop, states, LARGEST_REMAINDER if finished else LARGEST_CHECKPOINT)
+                self._save(key, stop, states, spent, LARGEST_REMAINDER if finished else LARGEST_CHECKPOINT)
                 saved = time.monotonic()
                 cost = saved - began
             if self.keeper.stopping and not finished:
                 raise Interrupted(f"stopped at epoch {stop} of {self.settings.epochs} of {self.name} ({phase})")
         return states, spent
 
-    def _save(self, key: str, epoch: int, states: loop.RunState, largest: int) -> None:
-        if self.keeper is not None and self.width * self._size <= largest:
+    def _save(self, key: str, epoch: int, states: loop.RunState, seconds: float, largest: int) -> None:
+        assert self.keeper is not None
+        if self.width * self._size <= largest:
             leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(states)]
-            self.keeper.save(key, Checkpoint(epoch, leaves))
+            self.keeper.save(key, Checkpoint(epoch, leaves, seconds))
+        elif epoch == self.settings.epochs:
+            self.keeper.forget(key)
 
-    def _restored(self, key: str, states: loop.RunState) -> tuple[int, loop.RunState]:
-        """How many epochs these runs have been through, and their state; as they begin, where nothing is kept of them. Of runs
-        that were to be shorter, the curves go on."""
+    def _restored(self, key: str, states: loop.RunState) -> tuple[int, loop.RunState, float]:
+        """How many epochs these runs have been through, their state, and the seconds they took; as they begin, where nothing is
+        kept of them. Of runs that were to be shorter, the curves go on."""
         assert self.keeper is not None
         found = self.keeper.checkpoint(key)
         if found is None or found.epoch > self.settings.epochs:
-            return 0, states
+            return 0, states, 0.0
 
         def place(new: jax.Array, old: np.ndarray) -> jax.Array:
             if old.shape != new.shape and old.shape[:1] == new.shape[:1] and old.ndim == 2:  # a curve
@@ -313,7 +316,7 @@ class Experiment:
         leaves, structure = jax.tree.flatten(states)
         if len(leaves) != len(found.leaves):
             raise UserError(f"the kept state of {self.name} does not fit its program: begin anew in another folder.")
-        return found.epoch, jax.tree.unflatten(structure, list(map(place, leaves, found.leaves)))
+        return found.epoch, jax.tree.unflatten(structure, list(map(place, leaves, found.leaves))), found.seconds
 
     def _news(self, shard: Sequence[Specification], phase: str, start: int, stop: int, states: loop.RunState) -> Epochs:
         seeds, rates = tuple(one.seed for one in shard), tuple(one.learning_rate for one in shard)

@@ -1,0 +1,40 @@
+"""What every rule's runs promise: stopped after an epoch and gone on with, they are the same bits as left alone; kept, they
+come back without being trained."""
+
+import numpy as np
+import pytest
+
+from ascribe import compare, datasets, rules
+from ascribe.errors import Interrupted
+from ascribe.store import Store
+
+
+def data_for(rule):
+    if "binary" in rule.tasks:
+        return datasets.load("moons", samples=60)
+    return datasets.load("digits", samples=200, classes=(0, 1, 2))
+
+
+def same(one, two, name):
+    ours, theirs = one.runs[name], two.runs[name]
+    for key, values in {**ours.curves, **ours.scores}.items():
+        np.testing.assert_array_equal(values, getattr(theirs, key), err_msg=key)
+
+
+@pytest.mark.parametrize("name", rules.names())
+def test_runs_that_were_stopped_go_on_to_the_same_bits(name, tmp_path):
+    data = data_for(rules.get(name))
+    options = {"rules": [name], "network": "4", "seeds": 2, "epochs": 4, "learning_rate": 0.01, "batch_size": 16}
+    alone = compare(data, **options)
+    store = Store(tmp_path)
+
+    def stop(progress):
+        if progress.phase == "training":
+            store.stop()
+
+    with pytest.raises(Interrupted, match="stopped at epoch 1 of 4"):
+        compare(data, **options, store=store, listener=stop)
+    same(alone, compare(data, **options, store=tmp_path), name)
+    told = []
+    same(alone, compare(data, **options, store=tmp_path, listener=told.append), name)
+    assert told == []
