@@ -233,7 +233,7 @@ def compare(
     experiments = _experiments(plans, left_out, max(len(seeds), devices.count()), listener, keeper, rules is None)
     if keeper is not None and keeper.experiment is None:
         keeper.begin(data.name, command=command)
-    with _ended(keeper):
+    with ended(keeper):
         runs, tunings = _trained(plans, experiments, data, seeds, tuning_seeds, keeper)
     configuration = {
         "data": data.summary(),
@@ -365,8 +365,8 @@ def _opened(place: str | Path | Store | None) -> Store | None:
 
 
 @contextmanager
-def _ended(keeper: Store | None) -> Iterator[None]:
-    """However the work ends before its end, the store says so."""
+def ended(keeper: Store | None) -> Iterator[None]:
+    """Where the work ends before its end, the store says so."""
     try:
         yield
     except BaseException as error:

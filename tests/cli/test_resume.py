@@ -131,6 +131,7 @@ def test_what_is_kept_is_listed_shown_exported_and_deleted(here, capsys):
         (["compare", "moons", "--resume"], "name it with --out"),
         (["compare", "moons", "--out", "nowhere", "--resume"], "holds no store of ascribe"),
         (["compare", "moons", "--store", "mysql://host/name"], "a store is a folder, an SQLite file"),
+        (["compare", "moons", "--rules", "nobody", "--out", "new"], "nobody"),
         (["runs", "show"], "show wants a store"),
         (["runs", "list", "nowhere"], "holds no store of ascribe"),
         (["runs", "delete", "nowhere"], "holds no store of ascribe"),
@@ -145,6 +146,14 @@ def test_bad_input_is_one_sentence(here, capsys, arguments, said):
     assert said in told
     assert told.startswith("ascribe: ") and len(told.splitlines()) == 1
     assert [path for path in here.iterdir() if path.name != "ascribe-runs"] == []
+
+
+def test_what_fails_before_anything_is_done_leaves_nothing_in_a_store(here, capsys):
+    assert main([*COMPARE, "--out", "one", "--store", "all.sqlite"]) == 0
+    assert main([*COMPARE, "--rates", "2:1", "--out", "two", "--store", "all.sqlite"]) == 2
+    store = Store(here / "all.sqlite")
+    assert [one["status"] for one in store.experiments()] == ["finished"]
+    assert not (here / "two").exists()
 
 
 def test_other_data_is_refused(here, capsys):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -227,12 +228,14 @@ def _run(
 ) -> tuple[Any, Path]:
     """The comparison, kept as it goes, and its page."""
     from ascribe.comparison import compare as run  # noqa: PLC0415
+    from ascribe.comparison import ended  # noqa: PLC0415
     from ascribe.store import Store, fresh_folder, give_back  # noqa: PLC0415
 
     from . import arguments_given, command_line  # noqa: PLC0415
     from .interruption import stopping_at_a_signal  # noqa: PLC0415
     from .progress import Lines  # noqa: PLC0415
 
+    new = out is not None and not out.exists()
     folder = out or fresh_folder(DEFAULT_FOLDER, dataset.name)
     kept = Store(place or folder)
     try:
@@ -240,7 +243,7 @@ def _run(
             kept.clear()
         kept.begin(dataset.name, command=command_line(), options=[arguments_given()], resume=resume)
         with Lines() as lines:
-            with stopping_at_a_signal(kept, lines, folder, place):
+            with ended(kept), stopping_at_a_signal(kept, lines, folder, place):
                 comparison = run(dataset, **settings, listener=lines, command=command_line(), store=kept)
             lines.say("drawing the page")
             return comparison, comparison.save(folder, overwrite=True)  # whether it may was asked before
@@ -250,6 +253,9 @@ def _run(
         kept.close()
         if out is None:
             give_back(folder)  # nothing happens where it holds something
+        elif new:
+            with suppress(OSError):  # it holds something
+                folder.rmdir()
 
 
 def _print(comparison: Any, page: Path, as_json: bool) -> None:

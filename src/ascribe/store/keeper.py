@@ -172,7 +172,7 @@ class Store(Database):
 
     def end(self, status: str, *, configuration: Any = None, keys: Mapping[str, Sequence[str]] | None = None) -> None:
         """What became of the experiment under way: `"finished"`, `"interrupted"` or `"failed"`; for every rule's name the
-        keys of its runs, in order."""
+        keys of its runs, in order. One that ends before anything was done leaves nothing."""
         values: dict[str, Any] = {"status": status, "updated": now()}
         if configuration is not None:
             values["configuration"] = json.dumps(configuration)
@@ -180,6 +180,15 @@ class Store(Database):
             connection.execute(experiments.update().where(experiments.c.id == self.experiment).values(values))
             for place, (label, key) in enumerate((label, key) for label, some in (keys or {}).items() for key in some):
                 self._join(connection, label, key, place)
+            if status != "finished" and not self._has_work(connection):
+                connection.execute(experiments.delete().where(experiments.c.id == self.experiment))
+
+    def _has_work(self, connection: sql.Connection) -> bool:
+        counts = (
+            sql.select(sql.func.count()).select_from(table).where(table.c.experiment == self.experiment)
+            for table in (members, states)
+        )
+        return any(connection.execute(count).scalar_one() for count in counts)
 
     def _join(self, connection: sql.Connection, label: str, key: str, place: int = -1) -> None:
         """The run belongs to the experiment under way; `place`: of its row in the table, -1 while that is open."""
