@@ -18,6 +18,7 @@ _WHERE = {
     "compare": "ascribe.comparison",
     "Comparison": "ascribe.comparison",
     "load": "ascribe.comparison",
+    "merge": "ascribe.merging",
     "Model": "ascribe.store.model",
     "load_model": "ascribe.store.model",
     "discover": "ascribe.discovery",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from ascribe.errors import UserError as UserError
     from ascribe.estimators import CreditClassifier as CreditClassifier
     from ascribe.estimators import CreditRegressor as CreditRegressor
+    from ascribe.merging import merge as merge
     from ascribe.rules import Batch as Batch
     from ascribe.rules import Credit as Credit
     from ascribe.rules import check_gradients as check_gradients

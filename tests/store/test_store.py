@@ -234,9 +234,9 @@ def test_arrays_in_parts_are_whole_again(kept, monkeypatch):
 
 
 def test_a_state_that_is_too_large_to_stay_is_forgotten(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("ascribe.training.train.LARGEST_REMAINDER", 10)
-    monkeypatch.setattr("ascribe.training.train.CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr("ascribe.training.train.CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(sys.modules["ascribe.training.train"], "LARGEST_REMAINDER", 10)
+    monkeypatch.setattr(sys.modules["ascribe.training.train"], "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(sys.modules["ascribe.training.train"], "CHUNK_SECONDS", 0.0)
     compare(data, **OPTIONS, store=tmp_path)
     with Store(tmp_path).reading() as connection:
         assert connection.execute(sql.select(sql.func.count()).select_from(database.states)).scalar_one() == 0

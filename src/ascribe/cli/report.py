@@ -1,26 +1,31 @@
-"""`ascribe report DIR`: the page again, from the record."""
+"""`ascribe report DIR…`: the page again, from the record; of several comparisons, one page."""
 
 from pathlib import Path
 
 
-def report(folder: Path, /, *, out: Path | None = None) -> int:
-    """Draw the page of a finished comparison again, from its record.
+def report(*folders: Path, out: Path | None = None) -> int:
+    """Draw the page of a finished comparison again, from its record; or one page of several on the same data.
 
     Parameters
     ----------
-    folder
-        A folder that `ascribe compare` wrote.
+    folders
+        Folders that `ascribe compare` wrote.
     out
-        The file to write. Default: index.html in that folder.
+        The file to write. Default for one folder: index.html in it.
     """
     from rich.console import Console  # noqa: PLC0415 - late, so that --help is instant
 
     from ascribe import report as library  # noqa: PLC0415
-    from ascribe.comparison import load  # noqa: PLC0415
+    from ascribe.comparison import load, merge  # noqa: PLC0415
     from ascribe.errors import UserError  # noqa: PLC0415
 
-    comparison = load(folder)
-    target = out or folder / "index.html"
+    if not folders:
+        raise UserError("report wants a folder that `ascribe compare` wrote, or several.")
+    if len(folders) > 1 and out is None:
+        raise UserError("one page of several comparisons wants a file: --out page.html.")
+    comparisons = [load(folder) for folder in folders]
+    comparison = comparisons[0] if len(comparisons) == 1 else merge(*comparisons)
+    target = out or folders[0] / "index.html"
     if target.is_dir():
         raise UserError(f"--out is a file for the page, but {str(target)!r} is a folder: name a file in it.")
     try:

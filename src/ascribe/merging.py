@@ -1,0 +1,92 @@
+"""Several comparisons as one."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ascribe.comparison import Comparison
+from ascribe.errors import UserError
+from ascribe.search import Tuning
+from ascribe.training import Runs
+
+SHARED = ("epochs", "batch_size", "select", "only", "optimizer", "network")
+"""Settings of a comparison that decide what its runs become."""
+
+
+def merge(*comparisons: Comparison) -> Comparison:
+    """Several comparisons on the same data as one, for one table and one page.
+
+    A rule that was trained in the same way in several (settings, network, rate, epochs) has the seeds of all of them, each
+    once; one that was trained otherwise gets a row of its own, `backpropagation (2)`. The reference, and a loss landscape, are
+    the first one's.
+
+    **Raises:** `UserError` where there is nothing to merge, or the data differ.
+    """
+    if not comparisons:
+        raise UserError("merge takes comparisons, at least one: as ascribe.load(folder) gives them.")
+    first = comparisons[0]
+    runs: dict[str, Runs] = {}
+    ways: dict[str, str] = {}
+    tuning: dict[str, Tuning] = {}
+    for one in comparisons:
+        ours, theirs = (each.configuration.get("data", {}).get("checksum") for each in (first, one))
+        if ours != theirs:
+            raise UserError(
+                f"comparisons on one page are on the same data; these are on {first.data.name} ({str(ours)[:8]}…) and "
+                f"{one.data.name} ({str(theirs)[:8]}…)."
+            )
+        for rule, its in one.runs.items():
+            way = _way(its, one.configuration)
+            known = [name for name in runs if ways[name] == way and name.split(" (")[0] == rule]
+            if known:
+                runs[known[0]] = _with_seeds(runs[known[0]], its)
+                continue
+            number = sum(name == rule or name.startswith(f"{rule} (") for name in runs)
+            name = f"{rule} ({number + 1})" if number else rule
+            runs[name], ways[name] = dataclasses.replace(its, rule=name), way
+            if rule in one.tuning:
+                tuning[name] = one.tuning[rule]
+    configuration = dict(first.configuration)
+    for name in SHARED:
+        if any(one.configuration.get(name) != first.configuration.get(name) for one in comparisons):
+            configuration[name] = None
+    seeds = sorted({seed for its in runs.values() for seed in its.seeds})
+    configuration |= {"rules": list(runs), "seeds": seeds, "merged": [one.configuration for one in comparisons]}
+    return Comparison(first.data, runs, tuning, configuration, first.landscape)
+
+
+def _way(runs: Runs, configuration: Mapping[str, Any]) -> str:
+    """How runs were trained, as a text that is equal where it was the same."""
+    own = (
+        runs.rule_settings,
+        runs.network.config(),
+        runs.loss,
+        runs.optimizer,
+        runs.hyperparameters,
+        sorted(runs.curves),
+    )
+    shared = [configuration.get(name) for name in ("batch_size", "select", "only", "epochs")]
+    return repr((own, shared, float(runs.learning_rates[0]), [transform.name for transform in runs.encoding]))
+
+
+def _with_seeds(runs: Runs, more: Runs) -> Runs:
+    """The runs, and those of the others whose seeds they have not."""
+    rows = [row for row, seed in enumerate(more.seeds) if seed not in runs.seeds]
+    if not rows:
+        return runs
+    join = lambda ours, theirs: np.concatenate([np.asarray(ours), np.asarray(theirs)[rows]])
+    share = len(rows) / len(more.seeds)
+    return dataclasses.replace(
+        runs,
+        seeds=(*runs.seeds, *(more.seeds[row] for row in rows)),
+        learning_rates=join(runs.learning_rates, more.learning_rates),
+        curves={name: join(curve, more.curves[name]) for name, curve in runs.curves.items()},
+        scores={name: join(values, more.scores[name]) for name, values in runs.scores.items()},
+        diverged_at=join(runs.diverged_at, more.diverged_at),
+        networks=jax.tree.map(join, runs.networks, more.networks),
+        states=jax.tree.map(join, runs.states, more.states),
+        seconds=runs.seconds + share * more.seconds,
+    )

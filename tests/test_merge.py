@@ -1,0 +1,71 @@
+"""Several comparisons as one: seeds joined where a rule was trained in the same way, rows of their own where not."""
+
+import numpy as np
+import pytest
+
+from ascribe import compare, datasets, load, merge
+from ascribe.cli import main
+from ascribe.errors import UserError
+
+RULES = ["backpropagation", "feedback-alignment"]
+OPTIONS = {"network": "4", "epochs": 3, "learning_rate": 0.01}
+
+
+@pytest.fixture(scope="module")
+def data():
+    return datasets.load("moons", samples=60)
+
+
+@pytest.fixture(scope="module")
+def pair(data):
+    first = compare(data, rules=RULES, seeds=[0, 1], **OPTIONS)
+    return first, compare(data, rules=[*RULES[:1], "sign-symmetry"], seeds=[1, 2], **OPTIONS)
+
+
+def test_seeds_of_the_same_rule_are_joined_each_once(data, pair):
+    both = merge(*pair)
+    assert list(both.runs) == [*RULES, "sign-symmetry"]
+    joined = both.runs["backpropagation"]
+    assert joined.seeds == (0, 1, 2)
+    alone = compare(data, rules=RULES[:1], seeds=3, **OPTIONS).runs["backpropagation"]
+    for name, values in {**alone.curves, **alone.scores}.items():
+        np.testing.assert_allclose(getattr(joined, name), values, rtol=1e-10, err_msg=name)
+    inputs = data.test.inputs
+    np.testing.assert_array_equal(joined.predict(inputs), alone.predict(inputs))
+    assert both.reference == "backpropagation"
+    assert both.configuration["seeds"] == [0, 1, 2]
+    assert [len(one["seeds"]) for one in both.configuration["merged"]] == [2, 2]
+    assert both.configuration["epochs"] == 3
+
+
+def test_a_rule_that_was_trained_otherwise_has_a_row_of_its_own(data, pair):
+    longer = compare(data, rules=RULES[:1], seeds=2, **{**OPTIONS, "epochs": 5})
+    both = merge(pair[0], longer, longer)
+    assert list(both.runs) == [*RULES, "backpropagation (2)"]
+    assert both.runs["backpropagation (2)"].train_loss.shape == (2, 5)
+    assert both.configuration["epochs"] is None
+    assert {row.rule for row in both.table()} == set(both.runs)
+
+
+def test_other_data_and_nothing_are_refused(data, pair):
+    other = compare(datasets.load("moons", samples=60, seed=1), rules=RULES[:1], seeds=1, **OPTIONS)
+    with pytest.raises(UserError, match="on the same data; these are on moons"):
+        merge(pair[0], other)
+    with pytest.raises(UserError, match="merge takes comparisons"):
+        merge()
+
+
+def test_one_page_of_two_folders(data, pair, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    longer = compare(data, rules=RULES[:1], seeds=2, **{**OPTIONS, "epochs": 5})
+    for name, one in zip(("one", "two"), (pair[0], longer), strict=True):
+        one.save(name)
+    assert main(["report", "one", "two", "--out", "both.html"]) == 0
+    assert "backpropagation (2)" in capsys.readouterr().out
+    page = (tmp_path / "both.html").read_text(encoding="utf-8")
+    assert "backpropagation (2)" in page
+    assert list(merge(load("one"), load("two")).runs) == [*RULES, "backpropagation (2)"]
+    assert main(["report", "one", "two"]) == 2
+    assert "--out page.html" in capsys.readouterr().err
+    assert main(["report"]) == 2
+    assert "report wants a folder" in capsys.readouterr().err
