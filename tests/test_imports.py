@@ -29,6 +29,7 @@ ORDER = (
     "neurons",
     "store",
     "comparison",
+    "merging",
     "discovery",
     "papers",
     "cli",
@@ -71,7 +72,9 @@ def test_a_file_imports_only_from_folders_before_its_own(path):
             assert ORDER.index(folder) <= place, f"{path.name} of {MODULES[path]} imports {name}"
 
 
-@pytest.mark.parametrize("folder", ["losses", "errors", "files", "types", "estimators", "comparison", "discovery"])
+@pytest.mark.parametrize(
+    "folder", ["losses", "errors", "files", "types", "estimators", "comparison", "merging", "discovery"]
+)
 def test_single_modules_are_files(folder):
     assert (SOURCE / f"{folder}.py").is_file()
 

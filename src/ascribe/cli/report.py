@@ -16,16 +16,17 @@ def report(*folders: Path, out: Path | None = None) -> int:
     from rich.console import Console  # noqa: PLC0415 - late, so that --help is instant
 
     from ascribe import report as library  # noqa: PLC0415
-    from ascribe.comparison import load, merge  # noqa: PLC0415
+    from ascribe.comparison import load  # noqa: PLC0415
     from ascribe.errors import UserError  # noqa: PLC0415
+    from ascribe.merging import merge  # noqa: PLC0415
 
     if not folders:
         raise UserError("report wants a folder that `ascribe compare` wrote, or several.")
     if len(folders) > 1 and out is None:
         raise UserError("one page of several comparisons wants a file: --out page.html.")
-    comparisons = [load(folder) for folder in folders]
-    comparison = comparisons[0] if len(comparisons) == 1 else merge(*comparisons)
-    target = out or folders[0] / "index.html"
+    first, *others = map(load, folders)
+    comparison = merge(first, *others) if others else first
+    target = out or next(iter(folders)) / "index.html"
     if target.is_dir():
         raise UserError(f"--out is a file for the page, but {str(target)!r} is a folder: name a file in it.")
     try:
