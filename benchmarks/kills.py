@@ -28,14 +28,17 @@ COMPARE = ["moons", "--samples", "200", "--rules", "backprop,feedback-alignment,
 COMPARE += ["--seeds", "4", "--tune", "3", "--tune-seeds", "2", "--epochs", str(EPOCHS)]
 
 
-def command(folder, *more):
-    return [sys.executable, "-m", "ascribe", "compare", *COMPARE, "--out", str(folder), *more]
+def command(folder):
+    return [sys.executable, "-m", "ascribe", "compare", *COMPARE, "--out", str(folder)]
+
+
+def resumed(folder):
+    return [sys.executable, "-m", "ascribe", "compare", "moons", "--out", str(folder), "--resume"]
 
 
 def killed(folder, delay):
     """Whether the process was killed, that many seconds after it said that it tunes or trains; else it had ended."""
-    given = command(folder) if not (folder / "ascribe.sqlite").is_file() else [*command(folder)[:4], "moons"]
-    given = given if given[-1] != "moons" else [*given, "--out", str(folder), "--resume"]
+    given = resumed(folder) if (folder / "ascribe.sqlite").is_file() else command(folder)
     process = subprocess.Popen(given, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -84,8 +87,7 @@ def main():
                 shutil.rmtree(often)  # a fast machine: it had ended before
             else:
                 break
-        resumed = [*command(often)[:4], "moons", "--out", str(often), "--resume"]
-        subprocess.run(resumed, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(resumed(often), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         print(f"killed {kills} times: {time.perf_counter() - began:.1f} s")
         (rows, curves), (other_rows, other_curves) = content(alone), content(often)
         for row, other in zip(rows, other_rows, strict=True):

@@ -91,21 +91,8 @@ class Comparison:
         target: float | None = None,
         seed: int = 0,
     ) -> list[RuleStatistics]:
-        """One row a rule, the reference first: what its difference to the reference is worth, seed by seed.
-
-        **Arguments:**
-
-        - `reference`: the rule that differences are to, by default the comparison's own;
-        - `score`: what is compared, a name in `runs.scores`; by default accuracy, or RMSE for regression;
-        - `level`: of intervals and tests;
-        - `difference`: the difference that seeds are counted for, in the score's unit; by default 0.01 for an accuracy (one
-          point), else 5 % of the reference's mean;
-        - `target`: the validation score that epochs are counted to; by default within 5 % of the reference's mean after the
-          last epoch;
-        - `seed`: of the bootstrap and of sampled permutations.
-
-        **Raises:** `UserError` for a reference, score, target or difference that does not fit.
-        """
+        """One row a rule, the reference first: what its difference to the reference is worth, seed by seed; as
+        `ascribe.statistics.summarize`, which says what the arguments are."""
         return summarize(self, reference, score=score, level=level, difference=difference, target=target, seed=seed)
 
     def to_frame(self) -> Any:

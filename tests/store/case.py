@@ -1,8 +1,10 @@
 """One small comparison, trained once, that the tests of the store, the command line and the interface share."""
 
 import functools
+import threading
 
 from ascribe import compare, datasets, report
+from ascribe.store import Store
 
 RULES = ("backpropagation", "feedback-alignment")
 OPTIONS = {"network": "4", "seeds": 2, "tune": 2, "tune_seeds": 1, "epochs": 3}
@@ -34,3 +36,23 @@ def snapshot(folder):
         str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
         for path in sorted(folder.rglob("*"))
     }
+
+
+def two_at_once(place, data, options):
+    """The same comparison in two threads on one store: what both found, and the store."""
+    found, errors = [], []
+
+    def work():
+        try:
+            found.append(compare(data, **options, store=place))
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert len(found) == 2
+    return found, Store(place)

@@ -13,6 +13,8 @@ from ascribe.errors import UserError
 from ascribe.store import Store, database
 from ascribe.training.keeping import Checkpoint
 
+from .case import two_at_once
+
 pytest.importorskip("psycopg", reason="psycopg is not installed (extra `postgresql`)")
 with contextlib.suppress(DeprecationWarning):
     pgserver = pytest.importorskip("pgserver", reason="pgserver, which brings a PostgreSQL server, is not installed")
@@ -71,24 +73,11 @@ def test_runs_are_kept_and_taken_from_there(data, alone, address):
 
 
 def test_two_at_once_lose_nothing_and_double_nothing(data, alone, address):
-    found, errors = [], []
-
-    def work():
-        try:
-            found.append(compare(data, **OPTIONS, store=address))
-        except Exception as error:
-            errors.append(error)
-
-    Store(address).close()
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
+    found, store = two_at_once(address, data, OPTIONS)
     for one in found:
         same(alone, one)
-    assert len(Store(address).runs()) == 2 * (3 + 2)
+    assert len(store.runs()) == 2 * (3 + 2)
+    assert [one["status"] for one in store.experiments()] == ["finished", "finished"]
 
 
 def test_a_server_that_is_started_anew_in_between_costs_nothing(data, alone, address, server, folder):

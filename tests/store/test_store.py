@@ -4,7 +4,6 @@ import json
 import sqlite3
 import subprocess
 import sys
-import threading
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +15,8 @@ from ascribe.errors import Interrupted, UserError
 from ascribe.rules import BFunction
 from ascribe.store import DATABASE, Store, database
 from ascribe.training.keeping import Checkpoint, fingerprint
+
+from .case import two_at_once
 
 RULES = ["backpropagation", "feedback-alignment"]
 OPTIONS = {"rules": RULES, "network": "4", "seeds": 3, "tune": 2, "tune_seeds": 1, "epochs": 6}
@@ -128,24 +129,9 @@ def test_a_diverged_run_is_kept_as_one(data, tmp_path):
 
 
 def test_two_at_once_lose_nothing_and_double_nothing(data, alone, tmp_path):
-    found, errors = [], []
-
-    def work():
-        try:
-            found.append(compare(data, **OPTIONS, store=tmp_path))
-        except Exception as error:
-            errors.append(error)
-
-    Store(tmp_path).close()
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not errors
+    found, store = two_at_once(tmp_path, data, OPTIONS)
     for one in found:
         same(alone, one)
-    store = Store(tmp_path)
     assert len(store.runs()) == 2 * (3 + 2)
     assert [one["status"] for one in store.experiments()] == ["finished", "finished"]
 
@@ -268,6 +254,14 @@ def test_what_is_no_store_is_told(tmp_path):
         Store("mysql://host/name")
 
 
+def test_passwords_are_not_told(monkeypatch):
+    monkeypatch.setattr(database, "WAIT", 0.0)
+    pytest.importorskip("psycopg")
+    with pytest.raises(UserError, match=r"postgresql://me:\*\*\*@127.0.0.1:1/name' cannot be reached") as told:
+        Store("postgresql://me:secret@127.0.0.1:1/name")
+    assert "secret" not in str(told.value)
+
+
 def test_a_truncated_file_is_told(kept):
     file = kept / DATABASE
     content = file.read_bytes()
@@ -333,6 +327,9 @@ def test_objects_are_known_by_what_they_do():
         BFunction(derivative=_scaled(1.0)),
         BFunction(derivative=_scaled(2.0)),
         BFunction(derivative="tanh"),
+        {"a", "b"},
+        {"a", "c"},
+        lambda z: z in {"sparse", "dense", "none"},
         int,
         Phases,
     ]
@@ -347,7 +344,8 @@ def test_keys_are_the_same_in_another_process():
 import json
 from ascribe.rules import BFunction, FeedbackAlignment
 from ascribe.training.keeping import fingerprint
-print(json.dumps([fingerprint(one) for one in (FeedbackAlignment(), BFunction(derivative="tanh"), lambda z: 2 * z)]))
+print(json.dumps([fingerprint(one) for one in (FeedbackAlignment(), BFunction(derivative="tanh"), lambda z: 2 * z,
+    lambda z: z in {"sparse", "dense", "none"}, {"a", "b", "c"})]))
 """
     texts = {subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout for _ in range(2)}
     assert len(texts) == 1

@@ -1,5 +1,6 @@
 """The command line: one file a command. Commands import the library late, so that `--help` is instant."""
 
+import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -37,7 +38,7 @@ _arguments: list[str] = []
 
 def command_line() -> str:
     """The command as it was given, for the record."""
-    return shlex.join(["ascribe", *_arguments])
+    return shlex.join(["ascribe", *arguments_given()])
 
 
 def given(tokens: Sequence[str]) -> dict[str, Any]:
@@ -47,8 +48,8 @@ def given(tokens: Sequence[str]) -> dict[str, Any]:
 
 
 def arguments_given() -> list[str]:
-    """The command as it was given, in parts."""
-    return list(_arguments)
+    """The command as it was given, in parts; without the password of a server's address."""
+    return [re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", token) for token in _arguments]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

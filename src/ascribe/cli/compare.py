@@ -228,7 +228,7 @@ def _run(
 ) -> tuple[Any, Path]:
     """The comparison, kept as it goes, and its page."""
     from ascribe.comparison import compare as run  # noqa: PLC0415
-    from ascribe.comparison import ended  # noqa: PLC0415
+    from ascribe.comparison import ended, versions  # noqa: PLC0415
     from ascribe.store import Store, fresh_folder, give_back  # noqa: PLC0415
 
     from . import arguments_given, command_line  # noqa: PLC0415
@@ -237,7 +237,7 @@ def _run(
 
     new = out is not None and not out.exists()
     folder = out or fresh_folder(DEFAULT_FOLDER, dataset.name)
-    kept = Store(place or folder)
+    kept = Store(place or folder, versions=versions())
     try:
         if overwrite and place is None:
             kept.clear()

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import importlib.util
 import json
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -38,6 +39,8 @@ PART = 2**26
 
 MIGRATIONS: dict[int, list[str]] = {}
 """From the schema of that number to the next: the statements."""
+
+LOCK = 0x61736372  # "ascr"
 
 WAIT = 60.0
 """Seconds to wait for another process that writes, and for a server that is away."""
@@ -138,7 +141,8 @@ class Database:
     """
 
     def __init__(self, place: str | Path, *, create: bool = True):
-        self.place, self._address = str(place), address_of(place)
+        self._address = address_of(place)
+        self.place = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(place))  # it is told in errors: no password
         self._sqlite = self._address.startswith("sqlite")
         file = Path(self._address.removeprefix("sqlite:///"))
         if self._sqlite and not file.is_file() and not create:
@@ -159,6 +163,8 @@ class Database:
 
     def _prepare(self) -> None:
         with self._connected(self._writer) as connection, connection.begin():
+            if not self._sqlite:  # of those who open an empty database at once, one makes the tables
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
             names = sql.inspect(connection).get_table_names()
             if names and schema.name not in names:
                 raise UserError(f"{self.place!r} is a database of something else: choose another store.")

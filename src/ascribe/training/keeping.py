@@ -95,7 +95,7 @@ def key_of(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind of value
+def fingerprint(value: Any) -> Any:  # noqa: PLR0911, PLR0912 - one line for every kind
     """An object as plain JSON values that are equal where it does the same: arrays by their bytes, functions by their code and
     what they close over, objects by their class and fields, classes from outside this package by their file.
 
@@ -110,6 +110,8 @@ def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind o
         return {"mapping": [[fingerprint(key), fingerprint(one)] for key, one in value.items()]}
     if isinstance(value, list | tuple):
         return [fingerprint(one) for one in value]
+    if isinstance(value, set | frozenset):  # their order is another one in every process
+        return {"set": sorted(json.dumps(fingerprint(one)) for one in value)}
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         array = np.asarray(value)
         return [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
@@ -151,5 +153,5 @@ def _source(kind: type) -> str:
 
 
 def _code(code: CodeType) -> list[Any]:
-    constants = [_code(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
+    constants = [_code(one) if isinstance(one, CodeType) else fingerprint(one) for one in code.co_consts]
     return [code.co_code.hex(), constants, list(code.co_names), list(code.co_varnames)]
