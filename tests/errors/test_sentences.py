@@ -236,7 +236,7 @@ CASES = {name: (f"compare {line}", wanted) for name, (line, wanted) in (RULES | 
     "report on a later format": ("report later", ["later", "format 99"]),
     "report into a folder": ("report record --out thesis", ["--out", "'thesis'", "folder"]),
     "report below a file": ("report record --out a-file/page.html", ["'a-file/page.html'", "cannot be written"]),
-    "report without a folder": ("report", ["FOLDER"]),
+    "report without a folder": ("report", ["wants a folder"]),
 }
 
 
