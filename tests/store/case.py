@@ -53,6 +53,6 @@ def two_at_once(place, data, options):
         thread.start()
     for thread in threads:
         thread.join()
-    assert not errors
+    assert not errors, errors
     assert len(found) == 2
     return found, Store(place)

@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -107,6 +108,22 @@ def test_parts_and_transactions(address, monkeypatch):
     assert found.epoch == 3
     np.testing.assert_array_equal(found.leaves[0], np.arange(1000.0))
     assert store.agreed("width", 3) == store.agreed("width", 5) == 3
+
+
+def test_many_may_write_the_same_at_once(address):
+    """Two processes that train the same shard keep its state under one key."""
+
+    def work(number):
+        store = Store(address)
+        for epoch in range(10):
+            store.save("a", Checkpoint(epoch, [np.arange(1000.0) + epoch]))
+            found = store.checkpoint("a")
+            np.testing.assert_array_equal(found.leaves[0], np.arange(1000.0) + found.epoch)
+            store.forget(f"b{number}")
+        return store.agreed("width", number)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(work, range(4)))) == 1
 
 
 def test_what_cannot_be_used_is_told(address, monkeypatch):

@@ -158,13 +158,14 @@ class Database:
             if self._sqlite:
                 sqlalchemy.event.listen(self.engine, "connect", _pragmas)
                 sqlalchemy.event.listen(self.engine, "begin", _begin)
+            self._reader = self.engine
+            if not self._sqlite:  # as SQLite does: every query of a transaction sees one state
+                self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
             self._writer = self.engine.execution_options(write=True)
             self._prepare()
 
     def _prepare(self) -> None:
-        with self._connected(self._writer) as connection, connection.begin():
-            if not self._sqlite:  # of those who open an empty database at once, one makes the tables
-                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        with self._transaction() as connection:
             names = sql.inspect(connection).get_table_names()
             if names and schema.name not in names:
                 raise UserError(f"{self.place!r} is a database of something else: choose another store.")
@@ -212,13 +213,21 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[sql.Connection]:
         """One state of the database, whoever writes meanwhile."""
-        with self.told(), self._connected(self.engine) as connection, connection.begin():
+        with self.told(), self._connected(self._reader) as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sql.Connection]:
         """A transaction: all of it, or nothing."""
-        with self.told(), self._connected(self._writer) as connection, connection.begin():
+        with self.told(), self._transaction() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sql.Connection]:
+        """One writes at a time, so that none finds what it read a moment ago changed."""
+        with self._connected(self._writer) as connection, connection.begin():
+            if not self._sqlite:  # SQLite's own lock is `_begin`'s
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
             yield connection
 
     def _connected(self, engine: sql.Engine) -> sql.Connection:
