@@ -21,6 +21,7 @@ _WHERE = {
     "merge": "ascribe.merging",
     "Model": "ascribe.store.model",
     "load_model": "ascribe.store.model",
+    "Cluster": "ascribe.cluster",
     "discover": "ascribe.discovery",
     "Discovery": "ascribe.discovery",
     "value_and_credit": "ascribe.rules",
@@ -32,6 +33,7 @@ _WHERE = {
 }
 _MODULES = (
     "autodiff",
+    "cluster",
     "datasets",
     "networks",
     "neurons",
@@ -50,6 +52,7 @@ _MODULES = (
 
 if TYPE_CHECKING:
     from ascribe import autodiff as autodiff
+    from ascribe import cluster as cluster
     from ascribe import datasets as datasets
     from ascribe import estimators as estimators
     from ascribe import loggers as loggers
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
     from ascribe import statistics as statistics
     from ascribe import store as store
     from ascribe import training as training
+    from ascribe.cluster import Cluster as Cluster
     from ascribe.comparison import Comparison as Comparison
     from ascribe.comparison import compare as compare
     from ascribe.comparison import load as load

@@ -30,6 +30,7 @@ from ascribe.statistics import RuleStatistics, summarize
 from ascribe.store import Store
 from ascribe.training import (
     Demands,
+    Engine,
     Experiment,
     Listener,
     LossLandscape,
@@ -152,6 +153,7 @@ def compare(
     listener: Listener = silent,
     command: str | None = None,
     store: str | Path | Store | None = None,
+    cluster: Engine | None = None,
 ) -> Comparison:
     """Trains every rule with the same care and returns what came out.
 
@@ -172,7 +174,8 @@ def compare(
       chosen rate, for a picture of the loss over its weights and of the rules' paths (`ascribe.landscape`);
     - `command`: recorded with the results;
     - `store`: a folder, an SQLite file, the address of a server, or an open `ascribe.store.Store`, where every finished run
-      and the state of those under way are kept: runs that are there already are not trained again.
+      and the state of those under way are kept: runs that are there already are not trained again;
+    - `cluster`: an `ascribe.Cluster`, whose workers train the runs.
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
@@ -217,11 +220,13 @@ def compare(
     )
 
     keeper = _opened(store)
-    experiments = _experiments(plans, left_out, max(len(seeds), devices.count()), listener, keeper, rules is None)
+    shares = 1 if cluster is None else -(-cluster.workers // len(plans))
+    width = max(_width(len(seeds), tune * tune_seeds, shares), devices.count() if cluster is None else 1)
+    experiments = _experiments(plans, left_out, width, listener, keeper, cluster, may_leave_out=rules is None)
     if keeper is not None and keeper.experiment is None:
         keeper.begin(data.name, command=command)
     with ended(keeper):
-        runs, tunings = _trained(plans, experiments, data, seeds, tuning_seeds, keeper)
+        runs, tunings = _trained(plans, experiments, data, seeds, tuning_seeds, keeper, cluster)
     configuration = {
         "data": data.summary(),
         "rules": list(runs),
@@ -308,6 +313,8 @@ def _experiments(
     width: int,
     listener: Listener,
     keeper: Store | None,
+    engine: Engine | None,
+    *,
     may_leave_out: bool,
 ) -> dict[str, Experiment]:
     """Every rule ready to train. One that cannot be, such as for want of memory, moves from `plans` to `left_out`."""
@@ -315,7 +322,7 @@ def _experiments(
     found: dict[str, Experiment] = {}
     for name in list(plans):
         try:
-            found[name] = plans[name].experiment(width, placed, listener, keeper)
+            found[name] = plans[name].experiment(width, placed, listener, keeper, engine)
         except UserError as error:
             if not may_leave_out or len(plans) == 1:
                 raise
@@ -331,17 +338,32 @@ def _trained(
     seeds: tuple[int, ...],
     tuning_seeds: tuple[int, ...],
     keeper: Store | None,
+    engine: Engine | None,
 ) -> tuple[dict[str, Runs], dict[str, Tuning]]:
-    """All runs, and what tuning tried; only what is not kept yet is compiled and trained."""
-    missing = {name: plan for name, plan in plans.items() if plan.missing(experiments[name], seeds, tuning_seeds)}
-    _compile_all(experiments, missing, keeper)
+    """All runs, and what tuning tried; only what is not kept yet is compiled and trained: rule by rule in this process, all
+    rules at once where an engine has workers for them."""
+    if engine is None:
+        missing = {name: plan for name, plan in plans.items() if plan.missing(experiments[name], seeds, tuning_seeds)}
+        _compile_all(experiments, missing, keeper)
+    else:
+        for name, plan in plans.items():
+            plan.begin_tuning(experiments[name], tuning_seeds)
     runs: dict[str, Runs] = {}
-    tunings: dict[str, Tuning] = {}
-    for name, plan in plans.items():
-        runs[name], tuning = plan.carry_out(experiments[name], data, seeds, tuning_seeds)
-        if tuning is not None:
-            tunings[name] = tuning
-    return runs, tunings
+    tunings: dict[str, Tuning | None] = {}
+    for together in [[name] for name in plans] if engine is None else [list(plans)]:
+        for name in together:
+            tunings[name] = plans[name].tuned(experiments[name], tuning_seeds)
+            plans[name].begin(experiments[name], seeds, tunings[name])
+        for name in together:
+            runs[name] = plans[name].carried_out(experiments[name], data, seeds, tunings[name])
+    return runs, {name: tuning for name, tuning in tunings.items() if tuning is not None}
+
+
+def _width(finals: int, candidates: int, shares: int) -> int:
+    """Runs at a time: those of one share of the final ones, or a part of it that tuning's runs fill better."""
+    most = -(-finals // shares)
+    filled = lambda width: sum(-(-count // width) * width for count in (finals, candidates))
+    return min(range(most, max(1, most // 4) - 1, -1), key=filled)
 
 
 def _opened(place: str | Path | Store | None) -> Store | None:
@@ -411,7 +433,9 @@ class _Plan:
         ranges = search.ranges_of(name, rule, optimizers.search_range(demands.optimizer), search_ranges)
         return cls(name, rule, demands, settings, tune, ranges)
 
-    def experiment(self, width: int, placed: dict[Any, Any], listener: Listener, keeper: Store | None) -> Experiment:
+    def experiment(
+        self, width: int, placed: dict[Any, Any], listener: Listener, keeper: Store | None, engine: Engine | None
+    ) -> Experiment:
         return Experiment(
             self.demands,
             self.rule,
@@ -421,18 +445,24 @@ class _Plan:
             listener=listener,
             placed=placed,
             keeper=keeper,
+            engine=engine,
         )
 
     def missing(self, experiment: Experiment, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]) -> bool:
         """Whether any of its runs must be trained."""
-        rate, others = self.demands.learning_rate, ()
+        tuning = None
         if self.tune:
             candidates = search.specifications(self.tune, self.ranges, tuning_seeds)
             if None in experiment.kept(candidates, networks=search.has_own_finish(experiment)):
                 return True
-            tuning = search.tune(experiment, self.tune, self.ranges, tuning_seeds)
-            rate, others = tuning.learning_rate, tuning.chosen_hyperparameters
-        return None in experiment.kept([Specification(seed, rate, others) for seed in seeds], networks=True)
+            tuning = self.tuned(experiment, tuning_seeds)
+        return None in experiment.kept(self.finals(seeds, tuning), networks=True)
+
+    def finals(self, seeds: Sequence[int], tuning: Tuning | None) -> list[Specification]:
+        """The final runs, at what tuning chose."""
+        if tuning is None:
+            return [Specification(seed, self.demands.learning_rate) for seed in seeds]
+        return [Specification(seed, tuning.learning_rate, tuning.chosen_hyperparameters) for seed in seeds]
 
     def keys(self, experiment: Experiment, runs: Runs, tuning_seeds: tuple[int, ...]) -> list[str]:
         """What its runs are kept under: those of its row, then those of tuning."""
@@ -446,19 +476,25 @@ class _Plan:
         leaves = [name for name in self.ranges if name != search.LEARNING_RATE] if self.tune else []
         return Specification(0, self.demands.learning_rate, tuple((name, self.ranges[name][0]) for name in leaves))
 
-    def carry_out(
-        self, experiment: Experiment, data: Dataset, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]
-    ) -> tuple[Runs, Tuning | None]:
-        tuning, notes = None, ()
-        rate, others = self.demands.learning_rate, ()
-        if self.tune:
-            tuning = search.tune(experiment, self.tune, self.ranges, tuning_seeds)
-            rate, others = tuning.learning_rate, tuning.chosen_hyperparameters
-            if tuning.at_edge:
-                notes = ("tuned rate at the end of its range",)
-        specifications = [Specification(seed, rate, others) for seed in seeds]
+    def begin_tuning(self, experiment: Experiment, tuning_seeds: tuple[int, ...]) -> None:
+        """Sends what tuning trains to the experiment's engine."""
+        candidates = search.specifications(self.tune, self.ranges, tuning_seeds) if self.tune else []
+        experiment.begin(candidates, "tuning", keep=search.has_own_finish(experiment))
+
+    def begin(self, experiment: Experiment, seeds: tuple[int, ...], tuning: Tuning | None) -> None:
+        """Sends the final runs there."""
+        experiment.begin(self.finals(seeds, tuning), "training")
+
+    def tuned(self, experiment: Experiment, tuning_seeds: tuple[int, ...]) -> Tuning | None:
+        """What tuning tried and chose; None without tuning."""
+        return search.tune(experiment, self.tune, self.ranges, tuning_seeds) if self.tune else None
+
+    def carried_out(self, experiment: Experiment, data: Dataset, seeds: tuple[int, ...], tuning: Tuning | None) -> Runs:
+        """The final runs."""
+        specifications = self.finals(seeds, tuning)
         trained = experiment.train(specifications, "training")
-        return trained.runs(specifications, data, notes), tuning
+        notes = ("tuned rate at the end of its range",) if tuning is not None and tuning.at_edge else ()
+        return trained.runs(specifications, data, notes)
 
 
 def versions() -> dict[str, str]:

@@ -22,7 +22,7 @@ from ascribe.errors import UserError
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, BFunction, MatchedNoise
 from ascribe.search import Evaluations, Objective, Space
-from ascribe.training import Listener, check_seeds, honor, made, make_settings, optimizers, positive, silent
+from ascribe.training import Engine, Listener, check_seeds, honor, made, make_settings, optimizers, positive, silent
 
 SAME, FOUND, SCALED, NOISE = "backpropagation", "found g", "c·σ', tuned c", "noise of g's size"
 TUNED, FOUND_TUNED, LEARNED = "backpropagation, tuned rate", "found g, tuned rate", "backpropagation, learned rate"
@@ -108,6 +108,7 @@ def discover(
     listener: Listener = silent,
     after_round: AfterRound = lambda kind, evaluations: None,
     command: str | None = None,
+    cluster: Engine | None = None,
 ) -> Discovery:
     """Learns a b-function and compares it.
 
@@ -125,6 +126,7 @@ def discover(
     - `seed`: of the search itself;
     - `folder`, `resume`: where the search is recorded after every round, and whether to go on from what is recorded there,
       to the result that an uninterrupted search has;
+    - `cluster`: an `ascribe.Cluster`, whose workers train the candidates and the comparison;
     - `after_round(kind, evaluations)`: called with everything tried so far, `kind` being `"bayesian"` or `"random"`.
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
@@ -157,6 +159,7 @@ def discover(
     _check_elsewhere(elsewhere, layer, training)
     placed: dict[Any, Any] = {}
     shared: dict[str, Any] = {**training, "seeds": search_seeds, "batch": batch, "listener": listener, "placed": placed}
+    shared["engine"] = cluster
     objective = Objective(data, source, rule, space.place, dimensions=space.dimensions, name="b-function", **shared)
     configuration = {
         "data": data.summary(),
@@ -192,6 +195,7 @@ def discover(
     factor = _tuned_factor(data, source, space, tune, shared)
     tune_seeds = min(3, seeds)
     common = {**training, "seeds": fresh_seeds, "diagnostics": False, "listener": listener}
+    common["cluster"] = cluster
     controls = {
         FOUND: best,
         SCALED: BFunction({layer: "exact"}, scale=factor),

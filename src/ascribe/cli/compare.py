@@ -10,6 +10,8 @@ from cyclopts import Parameter
 
 from ascribe.errors import UserError
 
+from .clusters import cluster
+
 DEFAULT_FOLDER = Path("ascribe-runs")
 CLASSES = "--classes is a list of class numbers as in 3,8 or of names as in cat,dog"
 YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
@@ -49,6 +51,8 @@ def compare(
     data_seed: Whole = 0,
     out: Path | None = None,
     store: str | None = None,
+    workers: Whole | None = None,
+    scheduler: str | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
@@ -118,6 +122,10 @@ def compare(
     store
         Where finished runs and the state of those under way are kept: postgresql://HOST/NAME, or an SQLite file. Default:
         ascribe.sqlite in --out.
+    workers
+        Train in so many processes of this machine, which share its cores.
+    scheduler
+        Train on the workers of this Dask scheduler: its address as tcp://HOST:8786, or its file.
     resume
         Go on with what --out (or --store) holds, with the options that it was begun with and those given now: only what is
         missing is computed.
@@ -189,7 +197,8 @@ def compare(
         "only": only,
         "landscape": landscape,
     }
-    comparison, page = _run(dataset, settings, out, store, resume=resume, overwrite=overwrite)
+    with cluster(scheduler, workers) as settings["cluster"]:
+        comparison, page = _run(dataset, settings, out, store, resume=resume, overwrite=overwrite)
     _print(comparison, page, json_output)
     return 0
 
@@ -217,7 +226,7 @@ def go_on(tokens: Sequence[str]) -> int:
         before |= given(earlier)
     if before["data"] != data:
         raise UserError(f"{str(place)!r} holds a comparison on {before['data']}, not on {data}: choose another --out.")
-    for name in ("out", "store", "resume", "overwrite", "json_output"):
+    for name in ("out", "store", "workers", "scheduler", "resume", "overwrite", "json_output"):
         before.pop(name, None)
     options = before | now
     return compare(options.pop("data"), **options)

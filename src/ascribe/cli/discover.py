@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from ascribe.errors import UserError
 
+from .clusters import cluster
 from .compare import DEFAULT_FOLDER, Whole
 
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -42,6 +43,8 @@ def discover(
     data_seed: Whole = 0,
     seed: Whole = 0,
     out: Path | None = None,
+    workers: Whole | None = None,
+    scheduler: str | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -101,6 +104,10 @@ def discover(
         Of the search.
     out
         Where the record, found.json and the page go. Default: ascribe-runs/discover-DATA-001, -002, ...
+    workers
+        Train in so many processes of this machine, which share its cores.
+    scheduler
+        Train on the workers of this Dask scheduler: its address as tcp://HOST:8786, or its file.
     resume
         Go on with the search in --out.
     json_output
@@ -119,7 +126,7 @@ def discover(
     training.use_all_cores()
     folder = out or store.fresh_folder(DEFAULT_FOLDER, f"discover-{dataset.name}")
     try:
-        with Lines() as lines:
+        with cluster(scheduler, workers) as workers_there, Lines() as lines:
 
             def after_round(kind: str, tried: Any) -> None:
                 curve = search_curve(tried)
@@ -153,6 +160,7 @@ def discover(
                 listener=lines,
                 after_round=after_round,
                 command=command_line(),
+                cluster=workers_there,
             )
             lines.say("drawing the page")
             page = found.save(folder)

@@ -17,7 +17,7 @@ from ascribe.datasets import Dataset
 from ascribe.metrics import area_under_curve
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, BFunction, MetaNetwork, meta_network
-from ascribe.training import Experiment, Listener, Specification, honor, make_settings, silent
+from ascribe.training import Engine, Experiment, Listener, Specification, honor, make_settings, silent
 
 from .expected_improvement import suggest
 from .gaussian_process import fit
@@ -146,14 +146,16 @@ class Objective:
         name: str = "b-function",
         listener: Listener = silent,
         placed: dict[Any, Any] | None = None,
+        engine: Engine | None = None,
     ):
         demands = honor(
             rule, name, network, data, optimizer=optimizer, learning_rate=learning_rate, batch_size=batch_size
         )
         settings = make_settings(demands, epochs=epochs, select="last", loss=loss, diagnostics=False)
         self.seeds, self.batch, self.dimensions, self._place = seeds, batch, dimensions, place
+        width = -(-batch * len(seeds) // (1 if engine is None else engine.workers))
         self.experiment = Experiment(
-            demands, rule, settings, width=batch * len(seeds), name=name, listener=listener, placed=placed
+            demands, rule, settings, width=width, name=name, listener=listener, placed=placed, engine=engine
         )
         self.penalty = PENALTY * chance_loss(data, settings.loss)
 

@@ -141,25 +141,25 @@ class Database:
     """
 
     def __init__(self, place: str | Path, *, create: bool = True):
-        self._address = address_of(place)
+        self.address = address_of(place)
         self.place = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(place))  # it is told in errors: no password
-        self._sqlite = self._address.startswith("sqlite")
-        file = Path(self._address.removeprefix("sqlite:///"))
-        if self._sqlite and not file.is_file() and not create:
+        self.in_file = self.address.startswith("sqlite")
+        file = Path(self.address.removeprefix("sqlite:///"))
+        if self.in_file and not file.is_file() and not create:
             raise UserError(
                 f"{self.place!r} holds no store of ascribe: name a folder that compare wrote, or its {DATABASE}."
             )
         with self.told():
-            if self._sqlite:
+            if self.in_file:
                 file.parent.mkdir(parents=True, exist_ok=True)
             # A connection for each transaction: none is left open by a store that nobody closes, or outlives its server.
-            waiting = {"timeout": WAIT} if self._sqlite else {}
-            self.engine = sql.create_engine(self._address, poolclass=sql.NullPool, connect_args=waiting)
-            if self._sqlite:
+            waiting = {"timeout": WAIT} if self.in_file else {}
+            self.engine = sql.create_engine(self.address, poolclass=sql.NullPool, connect_args=waiting)
+            if self.in_file:
                 sqlalchemy.event.listen(self.engine, "connect", _pragmas)
                 sqlalchemy.event.listen(self.engine, "begin", _begin)
             self._reader = self.engine
-            if not self._sqlite:  # as SQLite does: every query of a transaction sees one state
+            if not self.in_file:  # as SQLite does: every query of a transaction sees one state
                 self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
             self._writer = self.engine.execution_options(write=True)
             self._prepare()
@@ -186,7 +186,7 @@ class Database:
 
     def insert(self, table: sql.Table, values: Any) -> Any:
         """An insertion that may say what happens where the row is there already."""
-        kind = sqlite if self._sqlite else postgresql
+        kind = sqlite if self.in_file else postgresql
         return kind.insert(table).values(values)
 
     @contextlib.contextmanager
@@ -207,7 +207,7 @@ class Database:
             return f"the store {self.place!r} is damaged ({reason}): choose another folder, or a copy of it."
         if "locked" in reason:
             return f"the store {self.place!r} is in use by another process for more than {WAIT:.0f} s: try again."
-        kind = "cannot be reached" if not self._sqlite and isinstance(error, DatabaseError) else "cannot be used"
+        kind = "cannot be reached" if not self.in_file and isinstance(error, DatabaseError) else "cannot be used"
         return f"the store {self.place!r} {kind} ({reason})."
 
     @contextlib.contextmanager
@@ -226,7 +226,7 @@ class Database:
     def _transaction(self) -> Iterator[sql.Connection]:
         """One writes at a time, so that none finds what it read a moment ago changed."""
         with self._connected(self._writer) as connection, connection.begin():
-            if not self._sqlite:  # SQLite's own lock is `_begin`'s
+            if not self.in_file:  # SQLite's own lock is `_begin`'s
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
             yield connection
 
@@ -237,16 +237,16 @@ class Database:
             try:
                 return engine.connect()
             except OperationalError:
-                if self._sqlite or time.monotonic() > deadline:
+                if self.in_file or time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
 
     def remove(self) -> None:
         """Closes the store and removes its file; a server's stays."""
         self.close()
-        if self._sqlite:
+        if self.in_file:
             for end in ("", "-wal", "-shm"):
-                Path(self._address.removeprefix("sqlite:///") + end).unlink(missing_ok=True)
+                Path(self.address.removeprefix("sqlite:///") + end).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Lets go of all connections."""

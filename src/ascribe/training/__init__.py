@@ -6,6 +6,7 @@ from .demands import Demands as Demands
 from .demands import honor as honor
 from .demands import made as made
 from .devices import use_all_cores as use_all_cores
+from .engine import Engine as Engine
 from .hypergradient import hypergradient as hypergradient
 from .landscape import LossLandscape as LossLandscape
 from .landscape import landscape as landscape

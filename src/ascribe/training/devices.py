@@ -239,12 +239,20 @@ def _memory() -> int:
     return available_memory() // (2 if jax.default_backend() != "cpu" else 3)
 
 
+_shares: list[int] = []
+
+
+def limit_memory(share: int) -> None:
+    """This process may use so many bytes of the machine's memory: others work beside it."""
+    _shares[:] = [share]
+
+
 def available_memory() -> int:
-    """Bytes of the accelerator's memory, or what the machine (or the container) can still give."""
+    """Bytes of the accelerator's memory, or what the machine (or the container) can still give to this process."""
     statistics = jax.devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"]
-    free = []
+    free = list(_shares)
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")]

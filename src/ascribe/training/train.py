@@ -25,6 +25,7 @@ from ascribe.types import PyTree
 
 from . import devices, loop, optimizers
 from .demands import Demands, honor, made
+from .engine import Engine
 from .evaluate import Examples
 from .freezing import check_layer
 from .keeping import About, Checkpoint, Keeper, Kept, fingerprint, key_of
@@ -73,7 +74,7 @@ class Experiment:
     `width` runs go through the program at a time; a list of specifications is cut into such shards (the last one filled
     up with repeats that are dropped again), so that tuning and final runs share the compilation. Experiments that are given
     the same dictionary `placed` share one copy of the data on the devices. With a `keeper`, runs that it has are not trained
-    again, and those under way go on from their last state.
+    again, and those under way go on from their last state. With an `engine`, they are trained elsewhere.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Experiment:
         listener: Listener = silent,
         placed: dict[Any, loop.Data] | None = None,
         keeper: Keeper | None = None,
+        engine: Engine | None = None,
     ):
         devices.use_compilation_cache()
         self.name, self.rule, self.settings, self.listener = name, with_array_leaves(rule), settings, listener
@@ -105,7 +107,7 @@ class Experiment:
         size = self._state_bytes()
         self.in_turn = devices.one_after_another(self.template, size)
         self.programs = devices.Programs(settings, fixed, self.mesh, self.in_turn)
-        self.keeper, self._size = keeper, size
+        self.keeper, self.engine, self._size = keeper, engine, size
         self.width = self._width(width, size)
         if keeper is not None:  # runs that share a program stay the same ones, whatever memory is free today
             self.width = keeper.agreed(f"width {width} {key_of(self.context)}", self.width)
@@ -118,7 +120,7 @@ class Experiment:
             return
         self.listener(Progress(self.name, "compiling", 0, 1, float("nan")))
         began = time.perf_counter()
-        with self._blamed():
+        with self.blamed():
             runs = self.stack([example] * self.width)
             states = self.initialize(runs)
             jax.block_until_ready(self._advance(runs, states, 0, 0))
@@ -128,7 +130,7 @@ class Experiment:
     def _state_bytes(self) -> int:
         """The size of everything that changes in one run, if the machine has that."""
         one = loop.Run(self.rule, jnp.asarray(1.0, self._dtype), jnp.asarray(0, jnp.uint32))
-        with self._blamed():
+        with self.blamed():
             size = devices.state_bytes(self.settings, self.template, one, self.device_data)
         devices.check_memory(self.name, size)
         return size
@@ -142,7 +144,7 @@ class Experiment:
         return -(-min(wanted, max(fit, count)) // count) * count
 
     @contextmanager
-    def _blamed(self) -> Iterator[None]:
+    def blamed(self) -> Iterator[None]:
         """Errors in the rule's own file are told by their line."""
         try:
             yield
@@ -215,33 +217,47 @@ class Experiment:
         enough for tuning."""
         parts = self.kept(specifications, networks=keep)
         missing = [place for place, part in enumerate(parts) if part is None]
-        if missing:
-            self.compile(specifications[0])
-        total, done = -(-len(missing) // self.width) * self.width * self.settings.epochs, 0
-        for first in range(0, len(missing), self.width):
-            places = missing[first : first + self.width]
-            shard = [specifications[place] for place in places]
+        wanted = [specifications[place] for place in missing]
+        shards = self.shards if self.engine is None else functools.partial(self.engine.shards, self)
+        for rows, found in shards(wanted, phase, networks=keep) if wanted else ():
+            for row, one in zip(rows, found, strict=True):
+                parts[missing[row]] = one
+            if self.keeper is not None:
+                pairs = [(wanted[row], one) for row, one in zip(rows, found, strict=True)]
+                self.keeper.finish({self.finished_key(a): (self._told(a, phase), b) for a, b in pairs})
+        return Trained(self, list(specifications), [part for part in parts if part is not None])
+
+    def begin(self, specifications: Sequence[Specification], phase: str, *, keep: bool = True) -> None:
+        """Sends those of the runs that are not kept yet to the engine, if there is one, and waits for nothing: `train` does."""
+        if self.engine is not None:
+            pairs = zip(specifications, self.kept(specifications, networks=keep), strict=True)
+            self.engine.begin(self, [one for one, part in pairs if part is None], phase, networks=keep)
+
+    def shards(
+        self, specifications: Sequence[Specification], phase: str, *, networks: bool
+    ) -> Iterator[tuple[range, list[Kept]]]:
+        """Trains the runs in this process, `width` of them at a time: their rows in the list, and what became of them."""
+        self.compile(specifications[0])
+        total, done = -(-len(specifications) // self.width) * self.width * self.settings.epochs, 0
+        for first in range(0, len(specifications), self.width):
+            shard = specifications[first : first + self.width]
             filled = [*shard, *[shard[-1]] * (self.width - len(shard))]
             runs = self.stack(filled)
             states, seconds = self._train_shard(runs, shard, phase, done, total)
             done += self.width * self.settings.epochs
-            with self._blamed():
-                networks = self.programs.conclude(runs, states, self.device_data) if keep else None
-            curves, diverged_at, networks = _first(len(shard), (states.curves, states.diverged_at, networks))
-            leaves = jax.tree.leaves(networks)
-            for row, place in enumerate(places):
-                own = None if networks is None else [leaf[row] for leaf in leaves]
+            with self.blamed():
+                concluded = self.programs.conclude(runs, states, self.device_data) if networks else None
+            curves, diverged_at, concluded = _first(len(shard), (states.curves, states.diverged_at, concluded))
+            leaves = None if concluded is None else jax.tree.leaves(concluded)
+            found = []
+            for row in range(len(shard)):
                 one = {name: curve[row] for name, curve in curves.items()}
-                parts[place] = Kept(one, int(diverged_at[row]), own, None, seconds / len(shard))
-            if self.keeper is not None:
-                kept = [parts[place] for place in places]
-                pairs = zip(shard, kept, strict=True)
-                self.keeper.finish(
-                    {self._finished_key(a): (self._told(a, phase), b) for a, b in pairs if b is not None}
-                )
-        return Trained(self, list(specifications), [part for part in parts if part is not None])
+                own = None if leaves is None else [leaf[row] for leaf in leaves]
+                found.append(Kept(one, int(diverged_at[row]), own, None, seconds / len(shard)))
+            yield range(first, first + len(shard)), found
 
-    def _finished_key(self, specification: Specification) -> str:
+    def finished_key(self, specification: Specification) -> str:
+        """What the finished run is kept under."""
         return self.key(specification, epochs=self.settings.epochs)
 
     def _told(self, one: Specification, phase: str) -> About:
@@ -270,7 +286,7 @@ class Experiment:
             finite = latest[np.isfinite(latest)]
             loss = float(finite.mean()) if len(finite) else float("nan")
             self.listener(Progress(self.name, phase, done + self.width * stop, total, loss))
-            tell(self.listener, "epochs", self._news(shard, phase, start, stop, states))
+            self.tell_epochs(shard, phase, start, stop, states.curves)
             start = stop
             if self.keeper is None:
                 continue
@@ -318,10 +334,14 @@ class Experiment:
             raise UserError(f"the kept state of {self.name} does not fit its program: begin anew in another folder.")
         return found.epoch, jax.tree.unflatten(structure, list(map(place, leaves, found.leaves))), found.seconds
 
-    def _news(self, shard: Sequence[Specification], phase: str, start: int, stop: int, states: loop.RunState) -> Epochs:
+    def tell_epochs(
+        self, shard: Sequence[Specification], phase: str, start: int, stop: int, curves: Mapping[str, jax.Array]
+    ) -> None:
+        """What these epochs brought, to a listener that wants numbers."""
         seeds, rates = tuple(one.seed for one in shard), tuple(one.learning_rate for one in shard)
         others = tuple(dict(one.hyperparameters) for one in shard)
-        return Epochs(self.name, phase, seeds, rates, others, start, stop, self.settings.epochs, states.curves)
+        news = Epochs(self.name, phase, seeds, rates, others, start, stop, self.settings.epochs, curves)
+        tell(self.listener, "epochs", news)
 
     def epochs(self, specification: Specification, phase: str) -> Iterator[loop.RunState]:
         """One run, watched: its state before the first epoch and after every epoch, every array with an axis of runs in
@@ -392,7 +412,7 @@ class Trained:
         found = {name: np.asarray(value, np.float64) for name, value in self._tested().items()}
         if experiment.keeper is not None:
             rows = [{name: float(value[row]) for name, value in found.items()} for row in range(len(kept))]
-            keys = map(experiment._finished_key, self.specifications)
+            keys = map(experiment.finished_key, self.specifications)
             experiment.keeper.score(dict(zip(keys, rows, strict=True)))
         return found
 

@@ -1,0 +1,357 @@
+"""What sends shards of runs to the workers of a Dask cluster and collects what became of them.
+
+The client process keeps the books: it alone writes finished runs into the store, each once, whatever workers do. Workers are
+trusted, as Dask's own protocol trusts them.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pickle
+import secrets
+import sys
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+import ascribe
+from ascribe.errors import Interrupted, UserError
+
+from . import work
+from .local import Local
+
+if TYPE_CHECKING:
+    from ascribe.training import Experiment, Specification
+    from ascribe.training.keeping import Kept
+
+PATIENCE = 10
+"""Seconds to wait for a scheduler."""
+
+WAIT = 60.0
+"""Seconds to wait for the first of its workers, and for shards that were told to end."""
+
+GLANCE = 0.5
+"""Seconds between two looks at signals and workers while shards are under way."""
+
+CONTENTS = 64
+"""Data sets and descriptions of experiments that are kept among the workers."""
+
+ATTEMPTS = 3
+"""How often a shard is given out anew after Dask has given it up (which it does when four workers died of it)."""
+
+
+class Cluster:
+    """Processes that train the runs of `compare` and `discover`: `with ascribe.Cluster(workers=4) as cluster:
+    ascribe.compare(data, cluster=cluster)`.
+
+    **Arguments:** one of
+
+    - `workers`: how many processes are started on this machine, which share its cores; they listen on the loopback interface
+      alone and end with the cluster;
+    - `scheduler`: the address of a running Dask scheduler, `"tcp://HOST:8786"`, or the path of its scheduler file; its workers
+      need ascribe in the same version.
+
+    A shard of runs is a task under its content's key. A worker that dies costs the time since the shard's last checkpoint, if
+    workers reach the store (a server's, or with `workers` any), else the shard's time; nothing is counted twice.
+
+    **Raises:** `UserError` where Dask is not installed, no scheduler answers, or it has no workers.
+    """
+
+    def __init__(self, scheduler: str | None = None, *, workers: int | None = None):
+        if (scheduler is None) == (workers is None):
+            raise UserError(
+                "a cluster is the address of a `scheduler` or a number of `workers` here: give one of them."
+            )
+        if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
+            raise UserError(f"`workers` is a positive integer; got {workers!r}.")
+        try:
+            import distributed  # noqa: PLC0415 - an extra
+        except ImportError as error:
+            raise UserError("a cluster needs Dask: pip install 'ascribe[cluster]'.") from error
+        self._dask = distributed
+        self._channel = f"ascribe-{secrets.token_hex(8)}"
+        self._orders = f"{self._channel}/0"
+        self._contents: OrderedDict[str, Any] = OrderedDict()
+        self._tasks: dict[str, Any] = {}
+        self._watched: dict[str, _Watched] = {}
+        self._heard: SimpleQueue[dict[str, Any]] = SimpleQueue()
+        self._news = threading.Event()
+        self._local = None if workers is None else Local(workers)
+        self.address = str(scheduler) if self._local is None else self._local.address
+        try:
+            self._client = self._connected()
+            self._await_workers(workers or 1)
+        except BaseException:
+            self.close()
+            raise
+        self._client.subscribe_topic(self._channel, self._hear)
+
+    def _connected(self) -> Any:
+        given: dict[str, Any] = {"address": self.address}
+        if os.path.isfile(self.address):
+            given = {"scheduler_file": self.address}
+        try:
+            return self._dask.Client(**given, timeout=PATIENCE, set_as_default=False)
+        except (OSError, ValueError, TypeError) as error:
+            raise UserError(
+                f"no Dask scheduler answers at {self.address!r}: start one with `dask scheduler`, and write its address as "
+                f"tcp://HOST:PORT."
+            ) from error
+
+    def _await_workers(self, count: int) -> None:
+        deadline = time.monotonic() + WAIT
+        while len(self._client.scheduler_info(n_workers=-1)["workers"]) < count:
+            if self._local is not None:
+                self._local.revive()
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"the scheduler at {self.address} has no workers: start some, as in `dask worker {self.address}`."
+                )
+            time.sleep(GLANCE / 10)
+
+    def __enter__(self) -> "Cluster":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def workers(self) -> int:
+        """How many workers there are now, at least one."""
+        return max(1, len(self._client.scheduler_info(n_workers=-1)["workers"]))
+
+    def close(self) -> None:
+        """Gives up what is under way and lets go of the workers; those of this machine end."""
+        client = getattr(self, "_client", None)
+        if client is not None:
+            self._give_up()
+            self._contents.clear()
+            client.close()
+        if self._local is not None:
+            self._local.close()
+
+    def begin(
+        self, experiment: "Experiment", specifications: "Sequence[Specification]", phase: str, *, networks: bool
+    ) -> None:
+        """Sends out these runs and waits for nothing."""
+        self._sent(experiment, specifications, phase, networks)
+
+    def shards(
+        self, experiment: "Experiment", specifications: "Sequence[Specification]", phase: str, *, networks: bool
+    ) -> "Iterator[tuple[range, list[Kept]]]":
+        """What became of these runs, shard by shard as they come back.
+
+        **Raises:** `UserError` as training does, and where the scheduler is lost or a shard kills every worker; `Interrupted`
+        where the experiment's keeper was told to stop.
+        """
+        waiting = self._sent(experiment, specifications, phase, networks)
+        shards, attempts, stopped = list(waiting), dict.fromkeys(waiting, 1), ""
+        try:
+            while waiting:
+                if experiment.keeper is not None and experiment.keeper.stopping and not stopped:
+                    stopped = f"stopped while {experiment.name} was on its way ({phase})"
+                    self._stop()
+                for key in self._ended(waiting):
+                    task, rows = self._tasks.pop(key), waiting.pop(key)
+                    found = self._result(experiment, task, attempts[key])
+                    if found is not None:
+                        self._tell(experiment, [specifications[row] for row in rows], phase, found)
+                        yield rows, found
+                    elif not stopped:  # its worker ended, or all that Dask tried were lost
+                        attempts[key] += 1
+                        some = [specifications[row] for row in rows]
+                        self._tasks[key] = self._submit(experiment, some, phase, networks, key, attempts[key])
+                        waiting[key] = rows
+            if stopped:
+                raise Interrupted(stopped)
+        except BaseException:
+            self._give_up()
+            raise
+        for key in shards:
+            del self._watched[key]
+
+    def _sent(
+        self, experiment: "Experiment", specifications: "Sequence[Specification]", phase: str, networks: bool
+    ) -> dict[str, range]:
+        """The shards of these runs by their keys, with their rows in the list; each is under way once."""
+        from ascribe.training.keeping import key_of  # noqa: PLC0415 - this module is imported where there is no JAX
+
+        width, rows = experiment.width, {}
+        total = len(specifications) * experiment.settings.epochs
+        for first in range(0, len(specifications), width):
+            some = specifications[first : first + width]
+            key = f"{self._channel}-" + key_of([networks, phase, width, *map(experiment.finished_key, some)])
+            rows[key] = range(first, first + len(some))
+            if key not in self._tasks:
+                self._watched[key] = _Watched(experiment, phase, len(some) * experiment.settings.epochs, total)
+                self._tasks[key] = self._submit(experiment, some, phase, networks, key, 1)
+        return rows
+
+    def _submit(
+        self,
+        experiment: "Experiment",
+        specifications: "Sequence[Specification]",
+        phase: str,
+        networks: bool,
+        key: str,
+        attempt: int,
+    ) -> Any:
+        import cloudpickle  # noqa: PLC0415 - Dask brings it
+        import jax  # noqa: PLC0415
+
+        from ascribe.training.keeping import fingerprint, key_of  # noqa: PLC0415
+
+        demands = experiment.demands
+        data = key_of([demands.data.checksum, demands.data.task, fingerprint(demands.data.target_scale)])
+        recipe = key_of([experiment.context, experiment.name, experiment.settings.epochs, experiment.width])
+        if data not in self._contents:
+            self._contents[data] = self._passed_on(pickle.dumps(demands.data), data)
+        if recipe not in self._contents:
+            content = work.Content(
+                {name: value for name, value in vars(demands).items() if name != "data"},
+                experiment.rule,
+                experiment.settings,
+                experiment.width,
+                experiment.name,
+                experiment.context,
+            )
+            whole = work.Recipe(ascribe.__version__, _rule_files(), cloudpickle.dumps(tuple(content)))
+            self._contents[recipe] = self._passed_on(pickle.dumps(tuple(whole)), recipe)
+        order = work.Order(
+            recipe,
+            data,
+            tuple(specifications),
+            phase,
+            networks,
+            self._store(experiment.keeper),
+            self._orders,
+            self._channel,
+            key,
+            bool(jax.config.jax_enable_x64),  # pyright: ignore[reportAttributeAccessIssue]
+            str(jax.config.jax_numpy_dtype_promotion),  # pyright: ignore[reportAttributeAccessIssue]
+        )
+        inputs = (self._contents[recipe], self._contents[data], pickle.dumps(order))
+        task = self._client.submit(work.train, *inputs, key=f"{key}-{attempt}")
+        task.add_done_callback(lambda _: self._news.set())
+        while len(self._contents) > CONTENTS:  # who needs one of them has it by now
+            self._contents.popitem(last=False)
+        return task
+
+    def _passed_on(self, content: bytes, key: str) -> Any:
+        """The bytes as a task of their own, so that a worker that was lost takes nothing along."""
+        import dask  # noqa: PLC0415
+
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):  # pyright: ignore
+            return self._client.submit(work.pass_on, content, key=f"{self._channel}-{key}")
+
+    def _store(self, keeper: Any) -> tuple[str, str | None] | None:
+        """The store for workers: one on a server, or on this machine where they are on it too."""
+        if keeper is None or (keeper.in_file and self._local is None):
+            return None
+        return keeper.address, keeper.experiment
+
+    def _ended(self, keys: Iterable[str]) -> list[str]:
+        """Those of the shards that have come to an end, after a moment at most."""
+        if not any(self._tasks[key].done() for key in keys):
+            self._news.wait(GLANCE)
+        self._news.clear()
+        while not self._heard.empty():
+            self._pass_on(self._heard.get())
+        if self._local is not None:
+            self._local.revive()
+        if self._client.status != "running":
+            raise UserError(
+                f"the scheduler at {self.address} is gone: what was finished is kept where there is a store."
+            )
+        return [key for key in keys if self._tasks[key].done()]
+
+    def _result(self, experiment: "Experiment", task: Any, attempt: int) -> "list[Kept] | None":
+        """What became of a shard's runs; None where it must be given out again."""
+        if task.status in ("cancelled", "lost"):
+            self._contents.clear()
+            return None
+        error = task.exception() if task.status == "error" else None
+        if isinstance(error, self._dask.KilledWorker) and attempt < ATTEMPTS:
+            return None
+        if isinstance(error, self._dask.KilledWorker):
+            raise UserError(
+                f"a shard of {experiment.width} runs of {experiment.name} has killed {ATTEMPTS} times as many workers as Dask "
+                f"allows, perhaps for want of memory: give each worker more of it, or choose fewer seeds."
+            )
+        if isinstance(error, ModuleNotFoundError):
+            raise UserError(f"a worker lacks a module ({error}): install there what is installed here.")
+        with experiment.blamed():
+            found = task.result()
+        return found if isinstance(found, list) else None
+
+    def _stop(self) -> None:
+        """Every shard that is under way keeps its state at the next occasion, and ends."""
+        self._client.run(work.stop, self._orders, on_error="ignore")
+        self._orders = f"{self._channel}/{secrets.token_hex(4)}"
+        deadline = time.monotonic() + WAIT
+        while time.monotonic() < deadline and not all(task.done() for task in self._tasks.values()):
+            time.sleep(GLANCE / 10)
+
+    def _give_up(self) -> None:
+        """Nothing is under way any more."""
+        with contextlib.suppress(Exception):  # a scheduler that is gone: what it knew is gone too
+            self._client.run(work.stop, self._orders, on_error="ignore")
+            self._client.cancel(list(self._tasks.values()), force=False)
+        self._tasks.clear()
+        self._watched.clear()
+
+    def _hear(self, event: Any) -> None:
+        """What a worker says, in Dask's own thread."""
+        self._heard.put(event[1])
+        self._news.set()
+
+    def _pass_on(self, news: dict[str, Any]) -> None:
+        """What a worker says of its shard, added to what the others said of theirs."""
+        watched = self._watched.get(news["shard"])
+        if watched is None:  # an old one
+            return
+        mine = [one for one in self._watched.values() if one.of(watched)]
+        if news["phase"] == "compiling" and any(one.done for one in mine):
+            return
+        done, total = 0, 1
+        if news["phase"] != "compiling":
+            watched.done = watched.whole * news["done"] / news["total"]
+            done, total = int(sum(one.done for one in mine)), watched.total
+        from ascribe.training import Progress  # noqa: PLC0415
+
+        watched.experiment.listener(Progress(watched.experiment.name, news["phase"], done, total, news["loss"]))
+
+    def _tell(
+        self, experiment: "Experiment", specifications: "Sequence[Specification]", phase: str, found: "list[Kept]"
+    ) -> None:
+        """A shard's curves, to a listener that wants numbers."""
+        import jax.numpy as jnp  # noqa: PLC0415
+
+        curves = {name: jnp.stack([one.curves[name] for one in found]) for name in found[0].curves}
+        experiment.tell_epochs(specifications, phase, 0, experiment.settings.epochs, curves)
+
+
+@dataclasses.dataclass
+class _Watched:
+    """How far a shard is, in run-epochs: of `whole`, which are a part of its experiment's `total` in this phase."""
+
+    experiment: "Experiment"
+    phase: str
+    whole: int
+    total: int
+    done: float = 0.0
+
+    def of(self, other: "_Watched") -> bool:
+        return self.experiment is other.experiment and self.phase == other.phase
+
+
+def _rule_files() -> list[tuple[str, str, str]]:
+    """The modules that were loaded from files of rules: name, path and text."""
+    from ascribe.rules.registry import FILE_MODULE  # noqa: PLC0415
+
+    found = [(name, str(module.__file__)) for name, module in sys.modules.items() if name.startswith(FILE_MODULE)]
+    return [(name, path, Path(path).read_text(encoding="utf-8")) for name, path in found if os.path.isfile(path)]

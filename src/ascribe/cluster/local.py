@@ -1,0 +1,66 @@
+"""Workers of this machine: a scheduler in this process, and processes that share the cores among them."""
+
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+from ascribe.errors import UserError
+
+LOOPBACK = "127.0.0.1"
+QUICK, MOST_QUICK = 5.0, 10
+"""A worker that dies within so many seconds of its start has hardly worked; so many in a row never will."""
+
+PATIENCE = 10.0
+"""Seconds that a worker has to end by itself."""
+
+
+class Local:
+    """A scheduler and `count` workers, which listen on the loopback interface alone. A worker that dies is started anew."""
+
+    def __init__(self, count: int):
+        from distributed import LocalCluster  # noqa: PLC0415 - an extra
+
+        from ascribe.training import devices  # noqa: PLC0415
+
+        cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+        self._cores = [list(cores)[place % len(cores) :: count] for place in range(count)]
+        self._memory = devices.available_memory() // count
+        self._scheduler: Any = LocalCluster(
+            n_workers=0, processes=False, protocol="tcp://", host=LOOPBACK, dashboard_address=f"{LOOPBACK}:0"
+        )
+        self.address: str = self._scheduler.scheduler_address
+        self._quick = 0
+        self._workers = [self._start(place) for place in range(count)]
+
+    def _start(self, place: int) -> tuple[subprocess.Popen[bytes], float]:
+        cores = ",".join(map(str, self._cores[place]))
+        command = [sys.executable, "-m", "ascribe.cluster.process", self.address, cores, str(self._memory)]
+        known = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        # A session of their own: Ctrl-C is for the process that counts, which tells them.
+        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": known}, start_new_session=True)
+        return process, time.monotonic()
+
+    def revive(self) -> None:
+        """Starts anew what has died.
+
+        **Raises:** `UserError` where workers die again and again.
+        """
+        for place, (worker, started) in enumerate(self._workers):
+            code = worker.poll()
+            if code is not None:
+                self._quick = self._quick + 1 if time.monotonic() - started < QUICK else 0
+                if self._quick == MOST_QUICK:
+                    raise UserError(f"workers end as soon as they are started, the last with code {code}: use fewer.")
+                self._workers[place] = self._start(place)
+
+    def close(self) -> None:
+        """Ends the workers, and the scheduler."""
+        self._scheduler.close()
+        for worker, _ in self._workers:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                worker.wait(PATIENCE)
+            worker.kill()
+            worker.wait()

@@ -1,0 +1,197 @@
+"""What a worker does: it trains one shard of runs and returns what became of them.
+
+Everything comes as bytes, so that the scheduler, which reads what passes it, needs no JAX. A worker keeps its experiments: the
+next shard of the same one finds its programs compiled and its data in place.
+"""
+
+import pickle
+import sys
+import types
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+EXPERIMENTS, DATA_SETS = 16, 4
+"""What a worker remembers: experiments, with their compiled programs, and data sets (a rule's own encoding makes one more)."""
+
+_experiments: "OrderedDict[str, Any]" = OrderedDict()
+_data: dict[str, Any] = {}
+_files: dict[str, str] = {}
+_stopped: set[str] = set()
+
+
+class Recipe(NamedTuple):
+    """An experiment, apart from its data. `files`: the name, the path and the text of every module that a rule came from as a
+    file, which workers need not have; `content`: the pickled fields of `Content`, which needs them."""
+
+    version: str
+    files: Sequence[tuple[str, str, str]]
+    content: bytes
+
+
+class Content(NamedTuple):
+    """`demands`: the fields of a `Demands` but the data; `context`: what runs are known by, whatever a worker would make of
+    it."""
+
+    demands: Mapping[str, Any]
+    rule: Any
+    settings: Any
+    width: int
+    name: str
+    context: Mapping[str, Any]
+
+
+class Order(NamedTuple):
+    """One shard: of which experiment on which data, which runs, and where their state is kept on the way (an address of a
+    store that the worker can reach and the experiment there, or None). `orders`: those that are stopped together; `channel`:
+    what the sender listens on; `key`: the shard's name there. JAX's settings belong to a thread, so they come along."""
+
+    recipe: str
+    data: str
+    specifications: Sequence[Any]
+    phase: str
+    networks: bool
+    store: tuple[str, str | None] | None
+    orders: str
+    channel: str
+    key: str
+    double: bool
+    promotion: str
+
+
+def pass_on(content: bytes) -> bytes:
+    """The bytes, which workers hand to each other, and the scheduler to a worker that lost them."""
+    return content
+
+
+def stop(orders: str) -> None:
+    """All of these shards end at the next occasion."""
+    _stopped.add(orders)
+
+
+def train(recipe: bytes, data: bytes, order: bytes) -> list[Any] | str:
+    """The runs of a shard as `training.keeping.Kept`, in order; a sentence where it was stopped.
+
+    **Raises:** `UserError` as training does.
+    """
+    import jax  # noqa: PLC0415 - see above
+    from distributed import get_worker  # noqa: PLC0415
+
+    from ascribe.errors import Interrupted  # noqa: PLC0415
+    from ascribe.training import devices  # noqa: PLC0415
+
+    wanted: Order = pickle.loads(order)
+    if wanted.orders in _stopped:
+        return "stopped before it began"
+    worker = get_worker()
+    limit = getattr(worker, "memory_manager", None) and worker.memory_manager.memory_limit
+    if limit:
+        devices.limit_memory(limit)
+    devices.use_all_cores()
+
+    def told(progress: Any) -> None:
+        worker.log_event(wanted.channel, {"shard": wanted.key, **progress._asdict()})
+
+    with jax.enable_x64(wanted.double), jax.numpy_dtype_promotion(wanted.promotion):
+        experiment = _experiment(wanted, recipe, data)
+        experiment.keeper, experiment.listener = _keeper(wanted, worker), told
+        try:
+            shards = experiment.shards(wanted.specifications, wanted.phase, networks=wanted.networks)
+            return [one for _, found in shards for one in found]
+        except Interrupted as error:  # an interruption of the worker itself, to Dask
+            return str(error)
+        finally:
+            experiment.keeper.close()
+
+
+def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
+    """The experiment, from an earlier shard or built anew."""
+    import ascribe  # noqa: PLC0415
+    from ascribe.errors import UserError  # noqa: PLC0415
+    from ascribe.training import Demands, Experiment  # noqa: PLC0415
+
+    if wanted.recipe in _experiments:
+        _experiments.move_to_end(wanted.recipe)
+        return _experiments[wanted.recipe]
+    if wanted.data not in _data:
+        if len(_data) == DATA_SETS:
+            _data.clear()
+            _experiments.clear()
+        _data[wanted.data] = pickle.loads(data), {}
+    whole, placed = _data[wanted.data]
+    version, files, content = pickle.loads(recipe)
+    if version != ascribe.__version__:
+        raise UserError(
+            f"a worker has ascribe {ascribe.__version__} and the comparison {version}: install the same version."
+        )
+    for file in files:
+        _load(*file)
+    made = Content(*pickle.loads(content))
+    demands = Demands(data=whole, **made.demands)
+    keeper = _keeper(wanted, None)
+    try:
+        experiment = Experiment(
+            demands, made.rule, made.settings, width=made.width, name=made.name, placed=placed, keeper=keeper
+        )
+    finally:
+        keeper.close()
+    experiment.context = dict(made.context)
+    _experiments[wanted.recipe] = experiment
+    while len(_experiments) > EXPERIMENTS:
+        _experiments.popitem(last=False)
+    return experiment
+
+
+def _load(name: str, path: str, text: str) -> None:
+    """The module of a rule's file, from its text."""
+    if _files.get(name) != text:
+        module = types.ModuleType(name)
+        module.__file__ = path
+        sys.modules[name] = module
+        exec(compile(text, path, "exec"), module.__dict__)
+        _files[name] = text
+
+
+def _keeper(wanted: Order, worker: Any) -> Any:
+    """Where the shard's state is kept on its way; where no store can be reached, nowhere. It stops with its sender, and with
+    its worker."""
+    from distributed import Status  # noqa: PLC0415
+
+    from ascribe.store import Store  # noqa: PLC0415
+
+    ending = (Status.closing, Status.closing_gracefully, Status.closed, Status.failed)
+
+    def ends() -> bool:
+        return wanted.orders in _stopped or (worker is not None and worker.status in ending)
+
+    class Reached(Store):
+        @property
+        def stopping(self) -> bool:
+            return ends()
+
+    class Nowhere:
+        @property
+        def stopping(self) -> bool:
+            return ends()
+
+        def checkpoint(self, key: str) -> None:
+            return None
+
+        def save(self, key: str, checkpoint: Any) -> None:
+            return None
+
+        def forget(self, key: str) -> None:
+            return None
+
+        def agreed(self, name: str, value: int) -> int:
+            return value
+
+        def close(self) -> None:
+            return None
+
+    if wanted.store is None:
+        return Nowhere()
+    address, experiment = wanted.store
+    reached = Reached(address)
+    reached.experiment = experiment
+    return reached

@@ -1,0 +1,259 @@
+"""Runs trained by the workers of a Dask cluster equal those of one process, whatever happens to the workers."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ascribe import Cluster, compare, datasets, discover
+from ascribe.cli import main
+from ascribe.errors import Interrupted, UserError
+from ascribe.store import Store
+from ascribe.training import Listeners
+
+pytest.importorskip("distributed", reason="Dask is not installed (extra `cluster`)")
+
+RULES = ["backpropagation", "feedback-alignment"]
+OPTIONS = {"rules": RULES, "network": "4", "seeds": 4, "epochs": 6, "tune": 2, "tune_seeds": 2}
+LONG = OPTIONS | {"rules": ["backpropagation"], "epochs": 40_000, "tune": 0, "diagnostics": False}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(workers=2) as both:
+        yield both
+
+
+@pytest.fixture(scope="module")
+def data():
+    return datasets.load("moons", samples=60)
+
+
+def same(one, two):
+    """Equal but for rounding: shards are of another width."""
+    assert list(one.runs) == list(two.runs)
+    for rule, runs in one.runs.items():
+        assert runs.seeds == two.runs[rule].seeds
+        for name, values in {**runs.curves, **runs.scores}.items():
+            np.testing.assert_allclose(getattr(two.runs[rule], name), values, rtol=1e-9, atol=1e-9, err_msg=name)
+
+
+def processes(cluster):
+    return [process.pid for process, _ in cluster._local._workers]
+
+
+def listening(pid):
+    """The addresses that a process listens on, as the kernel has them."""
+    sockets = set()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            sockets.add(os.readlink(entry))
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text(encoding="ascii").splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
+                found.append(fields[1].split(":")[0])
+    return found
+
+
+def test_equals_one_process_and_keeps_each_run_once(cluster, data, tmp_path):
+    heard = []
+
+    class Ears:
+        def __call__(self, progress):
+            heard.append((progress.rule, progress.phase))
+
+        def epochs(self, epochs):
+            assert epochs.curves["train_loss"].shape == (len(epochs.seeds), 6)
+            heard.append((epochs.rule, "epochs"))
+
+    alone = compare(data, **OPTIONS)
+    found = compare(data, **OPTIONS, cluster=cluster, store=tmp_path, listener=Listeners(Ears()))
+    same(alone, found)
+    for rule in RULES:
+        np.testing.assert_allclose(found.tuning[rule].scores, alone.tuning[rule].scores)
+        assert {(rule, "tuning"), (rule, "training"), (rule, "epochs")} <= set(heard)
+    store = Store(tmp_path)
+    assert len(store.runs()) == 2 * (4 + 4)
+    assert store.experiments()[0]["status"] == "finished"
+    heard.clear()
+    same(found, compare(data, **OPTIONS, cluster=cluster, store=tmp_path, listener=Listeners(Ears())))
+    assert not heard  # all of it was kept
+    more = compare(data, **(OPTIONS | {"seeds": 6}), cluster=cluster, store=tmp_path)
+    same(compare(data, **(OPTIONS | {"seeds": 6})), more)
+    assert len(store.runs()) == 2 * (4 + 6)
+
+
+def test_a_rule_of_a_file_and_one_of_a_program_go_along(cluster, data, tmp_path):
+    text = "from ascribe.rules import FeedbackAlignment\n\n\nclass Mine(FeedbackAlignment):\n    gain: float = 2.0\n"
+    (tmp_path / "mine.py").write_text(text)
+    rules = [f"{tmp_path}/mine.py:Mine"]
+    options = OPTIONS | {"rules": rules, "tune": 0, "optimizer": lambda rate: __import__("optax").sgd(rate)}
+    same(compare(data, **options), compare(data, **options, cluster=cluster))
+
+
+def test_an_error_in_a_rule_is_told_by_its_line(cluster, data, tmp_path):
+    text = "from ascribe.rules import FeedbackAlignment\n\n\nclass Bad(FeedbackAlignment):\n"
+    text += "    def credit(self, *given):\n        raise RuntimeError('not today')\n"
+    (tmp_path / "bad.py").write_text(text)
+    with pytest.raises(UserError, match=r"bad\.py, line 6: RuntimeError: not today"):
+        compare(data, **(OPTIONS | {"rules": [f"{tmp_path}/bad.py:Bad"], "tune": 0}), cluster=cluster)
+
+
+def test_what_diverges_is_data_there_too(cluster, data):
+    options = OPTIONS | {"tune": 0, "learning_rate": 1e30, "optimizer": "sgd"}
+    runs = compare(data, **options, cluster=cluster).runs["backpropagation"]
+    assert runs.diverged.all()
+
+
+def test_discover_uses_the_same_workers(cluster, data, tmp_path):
+    options = {"network": "4", "evaluations": 4, "batch": 2, "seeds": 2, "epochs": 2, "fresh_seeds": 2, "tune": 1}
+    options |= {"random_search": False, "widths": False, "transfer": None}
+    one, two = discover(data, **options), discover(data, **options, cluster=cluster)
+    np.testing.assert_allclose(two.evaluations.areas, one.evaluations.areas, rtol=1e-9)
+    for row, other in zip(one.table(), two.table(), strict=True):
+        assert row["area"] == pytest.approx(other["area"], rel=1e-9)
+
+
+def test_everything_listens_on_loopback_alone(cluster):
+    for pid in [os.getpid(), *processes(cluster)]:
+        assert listening(pid)
+        assert set(listening(pid)) == {"0100007F"}
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_cost_nothing_but_time(cluster, data, tmp_path):
+    """Each of the two is killed while it trains; the shards go on from their last states."""
+    killed = []
+
+    def kill(progress):
+        if progress.phase == "training" and len(killed) < 2 and progress.done > 0.2 * progress.total:
+            victims = [pid for pid in processes(cluster) if pid not in killed]
+            killed.append(victims[0])
+            os.kill(victims[0], signal.SIGKILL)
+
+    found = compare(data, **LONG, cluster=cluster, store=tmp_path, listener=kill)
+    assert len(set(killed)) == 2
+    same(compare(data, **LONG), found)
+    assert len(Store(tmp_path).runs()) == 4
+
+
+@pytest.mark.slow
+def test_what_was_stopped_goes_on_in_one_process_or_many(cluster, data, tmp_path):
+    store = Store(tmp_path)
+
+    def stop(progress):
+        if progress.phase == "training" and progress.done > 0.1 * progress.total:
+            store.stop()
+
+    with pytest.raises(Interrupted, match="backpropagation"):
+        compare(data, **LONG, cluster=cluster, store=store, listener=stop)
+    again = Store(tmp_path)
+    assert again.experiments()[0]["status"] == "interrupted"
+    reached = []
+    found = compare(data, **LONG, cluster=cluster, store=again, listener=reached.append)
+    assert min(one.done / one.total for one in reached if one.phase == "training") > 0.05  # not from the beginning
+    same(compare(data, **LONG), found)
+    assert len(Store(tmp_path).runs()) == 4
+
+
+def test_a_scheduler_that_runs_already(data, tmp_path):
+    from distributed import LocalCluster  # noqa: PLC0415 - an extra
+
+    here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "protocol": "tcp://", "processes": False}
+    with LocalCluster(n_workers=0, **here) as theirs:
+        address = theirs.scheduler_address
+        command = [sys.executable, "-m", "ascribe.cluster.process", address, "0", str(2**30)]
+        worker = subprocess.Popen(command, start_new_session=True)
+        try:
+            with Cluster(address) as cluster:
+                assert cluster.workers == 1
+                options = OPTIONS | {"tune": 0}
+                same(compare(data, **options), compare(data, **options, cluster=cluster, store=tmp_path))
+        finally:
+            worker.kill()
+            worker.wait()
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({}, "give one of them"),
+        ({"scheduler": "tcp://127.0.0.1:1", "workers": 2}, "give one of them"),
+        ({"workers": 0}, "`workers` is a positive integer; got 0"),
+        ({"workers": True}, "`workers` is a positive integer; got True"),
+        ({"scheduler": "nonsense://x"}, "no Dask scheduler answers at 'nonsense://x'"),
+    ],
+)
+def test_what_is_no_cluster_is_told(given, sentence):
+    with pytest.raises(UserError, match=sentence):
+        Cluster(**given)
+
+
+def test_a_scheduler_without_workers_or_none_at_all(monkeypatch):
+    from distributed import LocalCluster  # noqa: PLC0415 - an extra
+
+    monkeypatch.setattr("ascribe.cluster.cluster.WAIT", 0.2)
+    monkeypatch.setattr("ascribe.cluster.cluster.PATIENCE", 1)
+    here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "protocol": "tcp://", "processes": False}
+    with LocalCluster(n_workers=0, **here) as theirs:
+        address = theirs.scheduler_address
+        with pytest.raises(UserError, match=f"the scheduler at {address} has no workers: start some"):
+            Cluster(address)
+    with pytest.raises(UserError, match=f"no Dask scheduler answers at '{address}'"):
+        Cluster(address)
+
+
+def test_the_command_line(tmp_path, capsys):
+    assert main(["compare", "moons", "--workers", "2", "--scheduler", "tcp://127.0.0.1:1"]) == 2
+    assert "give one of them" in capsys.readouterr().err
+    assert main(["compare", "moons", "--workers", "0"]) == 2
+    assert "positive integer" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_workers_end_with_a_process_that_is_killed(tmp_path):
+    """Nothing stays behind, and --resume goes on."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "ascribe", "compare", "moons", "--samples", "60", "--network", "4", "--seeds", "2"]
+    command += ["--rules", "backprop", "--tune", "0", "--epochs", "100000", "--out", str(out)]
+    process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "training" in line:
+            break
+    children = subprocess.run(["pgrep", "-f", "ascribe.cluster.process"], capture_output=True, text=True, check=True)
+    mine = [pid for pid in children.stdout.split() if f"{_parent(pid)}" == str(process.pid)]
+    assert len(mine) == 2
+    time.sleep(3)
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in mine) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in mine)
+    assert not (out / "index.html").exists()
+    store = Store(out)
+    assert not store.runs()
+    assert not store.empty()  # the states of what was under way
+
+
+def _parent(pid):
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[1]
+    return ""
+
+
+def test_threads_end_with_the_cluster(cluster):
+    before = threading.active_count()
+    with Cluster(workers=1):
+        pass
+    assert threading.active_count() <= before + 1
