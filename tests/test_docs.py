@@ -1,7 +1,7 @@
 """The documentation's code runs, block by block, in the order of the page.
 
-A block below `<!-- needs: PACKAGE -->` is left out where the package, an extra's, is not installed. A Python block that begins with
-`# NAME.py` is that file. On the pages of `COMMANDS`, command lines run too.
+A block below `<!-- needs: PACKAGE -->` is left out where the package, an extra's, is not installed. A Python block that begins
+with `# NAME.py` is that file. On the pages of `COMMANDS`, command lines run too.
 """
 
 import importlib.util
@@ -18,7 +18,9 @@ from ascribe.cli import main
 
 DOCS = Path(__file__).parent.parent / "docs"
 BLOCK = re.compile(r"(?:<!-- needs: (\w+) -->\n)?```(python|bash)\n(.*?)```", re.DOTALL)
-CLAIM = re.compile(r"print\(.*\)  # (True|False|inf|<[^>]*>|-?[\d.]+(?=…)|[\d.]+(?=$|:)|\[.*\](?=$|:)|\(.*\)(?=$|:))", re.MULTILINE)
+CLAIM = re.compile(
+    r"print\(.*\)  # (True|False|inf|<[^>]*>|-?[\d.]+(?=…)|[\d.]+(?=$|:)|\[.*\](?=$|:)|\(.*\)(?=$|:))", re.MULTILINE
+)
 
 PAGES = {
     "tutorial.md": 15,
@@ -76,6 +78,8 @@ def test_a_page_runs_and_prints_what_it_says(page, claims, capsys, monkeypatch, 
 
 def test_every_page_with_code_runs():
     """But for those whose only blocks are commands that take minutes."""
-    pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if "```python" in path.read_text(encoding="utf-8")}
+    pages = {
+        str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if "```python" in path.read_text(encoding="utf-8")
+    }
     assert pages == {page for page in PAGES if "```python" in (DOCS / page).read_text(encoding="utf-8")}
     assert pages <= set(PAGES)

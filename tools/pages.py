@@ -15,6 +15,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+import ascribe
+from ascribe import datasets, rules
+from ascribe.cli import COMMANDS, app
+
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 SOURCE = ROOT / "src" / "ascribe"
@@ -40,8 +46,6 @@ def pages() -> dict[str, str]:
 
 def rule_pages() -> dict[str, str]:
     """A page for every registered rule: what docs/rules/ says of it, and its facts."""
-    from ascribe import rules
-
     found = {}
     for name in rules.registry.TABLE:
         path = DOCS / "rules" / f"{name}.md"
@@ -54,8 +58,6 @@ def rule_pages() -> dict[str, str]:
 
 def rule_facts(name: str) -> str:
     """Source, tasks and demands of a registered rule."""
-    from ascribe import rules
-
     rule, row = rules.get(name), rules.describe(name)
     made = "".join(f"{option}={value!r}, " for option, value in row.options.items()).rstrip(", ")
     told = inspect.getdoc(importlib.import_module(type(rule).__module__)) or ""
@@ -73,13 +75,12 @@ def rule_facts(name: str) -> str:
 
 def rule_fields(name: str) -> str:
     """The fields of a registered rule with their defaults and ranges, and the docstring of its class."""
-    from ascribe import rules
-
     row, rule_class = rules.describe(name), type(rules.get(name))
+    metadata = {one.name: one.metadata for one in dataclasses.fields(rule_class)}
     numbers, others = [], []
     for field, parameter in inspect.signature(rule_class).parameters.items():
         default = row.options.get(field, parameter.default)
-        interval = interval_of(rule_class, field)
+        interval = metadata.get(field, {}).get("interval")
         if interval:
             numbers.append((f"`{field}`", f"`{default}`", f"`{interval}`"))
         else:
@@ -88,7 +89,7 @@ def rule_fields(name: str) -> str:
     if numbers:
         first = numbers[0][0].strip("`")
         text += (
-            f"Numbers are array leaves: a new value compiles nothing anew, and `--search {name}.{first}=LOW:HIGH` tunes one.\n\n"
+            f"Numbers are array leaves: a new value compiles nothing, and `--search {name}.{first}=LOW:HIGH` tunes one.\n\n"
             + _table(("number", "default", "range"), numbers)
         )
     if others:
@@ -98,21 +99,14 @@ def rule_fields(name: str) -> str:
     return f"{text}\n\n## The class\n\n{inspect.getdoc(rule_class)}\n"
 
 
-def interval_of(rule_class: type, field: str) -> str | None:
-    """The interval of a field that `hyperparameter` made; None for any other field."""
-    metadata = {one.name: one.metadata for one in dataclasses.fields(rule_class)}.get(field, {})
-    converter = metadata.get("converter")
-    return inspect.getclosurevars(converter).nonlocals.get("interval") if inspect.isfunction(converter) else None
-
-
 # Data sets, networks, commands
 
 
 def data_sets() -> str:
     """Every registered data set: its card, and its options."""
-    from ascribe import datasets
-
-    text = "# Data sets\n\n`ascribe.datasets.load(NAME)`, or `ascribe compare NAME`; a file of your own by its path.\n\n"
+    text = (
+        "# Data sets\n\n`ascribe.datasets.load(NAME)`, or `ascribe compare NAME`; a file of your own by its path.\n\n"
+    )
     for name, card in datasets.cards().items():
         module, function = datasets.REGISTRY[name].split(":")
         rows = [(label, _cell(getattr(card, label.lower()))) for label in ("Task", "Size", "Source", "License")]
@@ -126,15 +120,14 @@ def data_sets() -> str:
 
 def networks() -> str:
     """Ready networks, layers, activations and initial laws."""
-    from ascribe import networks
-    from ascribe.networks import initializers
-
     link = lambda name: f"[`{name}`](api/networks.md#ascribe.networks.{name})"
     ready = ("mlp", "lenet", "simplenet", "approximator", "xor_network", "build")
-    rows = [(link(name), _cell(_first(getattr(networks, name)))) for name in ready]
-    layers = [(link(name), _cell(_first(layer))) for name, layer in networks.LAYERS.items()]
-    activations = [(f"`{name}`", "yes" if row.elementwise else "no") for name, row in networks.ACTIVATIONS.items()]
-    laws = ", ".join(f"`{name}`" for name in initializers.names())
+    rows = [(link(name), _cell(_first(getattr(ascribe.networks, name)))) for name in ready]
+    layers = [(link(name), _cell(_first(layer))) for name, layer in ascribe.networks.LAYERS.items()]
+    activations = [
+        (f"`{name}`", "yes" if row.elementwise else "no") for name, row in ascribe.networks.ACTIVATIONS.items()
+    ]
+    laws = ", ".join(f"`{name}`" for name in ascribe.networks.initializers.names())
     return (
         "# Networks and layers\n\nA network is a sequence of named layers and knows nothing of rules.\n\n"
         f"## Networks\n\n{_table(('function', 'what it makes'), rows)}\n\n"
@@ -146,9 +139,6 @@ def networks() -> str:
 
 def command_line() -> str:
     """The help of every command."""
-    from rich.console import Console
-
-    from ascribe.cli import COMMANDS, app
 
     def told(*command: str) -> str:
         console = Console(file=io.StringIO(), width=100)
@@ -160,7 +150,9 @@ def command_line() -> str:
     for command in COMMANDS:
         text += f"## `ascribe {command}`\n\n{told(command)}"
         if command == "runs":
-            text += "".join(f"### `ascribe runs {one}`\n\n{told('runs', one)}" for one in ("list", "show", "export", "delete"))
+            text += "".join(
+                f"### `ascribe runs {one}`\n\n{told('runs', one)}" for one in ("list", "show", "export", "delete")
+            )
     return text
 
 
@@ -169,8 +161,6 @@ def command_line() -> str:
 
 def public_modules() -> tuple[str, ...]:
     """The modules that `import ascribe` offers."""
-    import ascribe
-
     return tuple(sorted(ascribe._MODULES))
 
 
@@ -178,7 +168,9 @@ def public_names(module: str) -> list[str]:
     """What a public module offers: `from .x import y as y`, and what it defines itself; "" is ascribe itself."""
     path = SOURCE / module if module else SOURCE
     tree = ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8"))
-    found = [a.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for a in node.names if a.asname == a.name]
+    found = [
+        a.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for a in node.names if a.asname == a.name
+    ]
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.append(node.name)
@@ -188,23 +180,31 @@ def public_names(module: str) -> list[str]:
     return [name for name in found if not name.startswith("_")]
 
 
+def place_of(module: str, name: str) -> str:
+    """The full name under which a public name stands in the API: where a file has its function's own name, the tools
+    that read sources take `ascribe.rules.verify` for the file."""
+    text = (SOURCE / module / "__init__.py") if (SOURCE / module).is_dir() else None
+    shadowed = text is not None and f"from .{name} import {name} as {name}\n" in text.read_text(encoding="utf-8")
+    return f"ascribe.{module}.{name}.{name}" if shadowed else f"ascribe.{module}.{name}"
+
+
 def api_pages() -> dict[str, str]:
     """A page for each public module, and a first one that lists them with all that `ascribe` itself offers."""
-    import ascribe
-
     modules = public_modules()
     found, rows, text = {}, [], ""
     for module in modules:
         names = public_names(module)
         first = _first(importlib.import_module(f"ascribe.{module}"))
         rows.append((f"[`ascribe.{module}`]({module}.md)", _cell(first)))
-        entries = "".join(_directive(f"ascribe.{module}.{name}", level=2) for name in names)
+        entries = "".join(_directive(place_of(module, name), level=2) for name in names)
         found[f"api/{module}.md"] = f"# `ascribe.{module}`\n\n{_sentence(first)}\n\n{entries}"
     short = []
     for name in sorted(set(public_names("")) - set(modules)):
         where = ascribe._WHERE[name].partition(".")[2]
         if where in modules:
-            short.append((f"[`ascribe.{name}`]({where}.md#ascribe.{where}.{name})", _cell(_first(getattr(ascribe, name)))))
+            short.append(
+                (f"[`ascribe.{name}`]({where}.md#{place_of(where, name)})", _cell(_first(getattr(ascribe, name))))
+            )
         else:
             short.append((f"[`ascribe.{name}`](#ascribe.{name})", _cell(_first(getattr(ascribe, name)))))
             text += _directive(f"ascribe.{name}", level=2)
@@ -241,8 +241,6 @@ def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def on_config(config: Any) -> Any:
-    from ascribe import rules
-
     for section in config.nav:
         (title, inside), *_ = section.items()
         if title == "Rules":
@@ -253,7 +251,7 @@ def on_config(config: Any) -> Any:
 
 
 def on_files(files: Any, config: Any) -> Any:
-    from mkdocs.structure.files import File
+    from mkdocs.structure.files import File  # noqa: PLC0415 - the tests of what is above go without MkDocs
 
     for place, text in pages().items():
         if (old := files.get_file_from_path(place)) is not None:
@@ -272,7 +270,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 def on_page_content(content: str, page: Any, config: Any, files: Any) -> str:
     """TeX as MathML."""
-    from latex2mathml.converter import convert
+    from latex2mathml.converter import convert  # noqa: PLC0415 - as above
 
     inline = lambda found: convert(html.unescape(found[1]))
     block = lambda found: convert(html.unescape(found[1]), display="block")
