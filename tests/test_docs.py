@@ -13,7 +13,6 @@ from pathlib import Path
 import jax
 import pytest
 
-import ascribe
 from ascribe import autodiff, report
 from ascribe.cli import main
 
@@ -40,26 +39,35 @@ PAGES = {
 """The pages whose code runs, and how many printed results are checked on them at least."""
 COMMANDS = ("guide.md",)
 """The pages whose command lines run as they stand; README's and others' take minutes, and are run shrunken or by hand."""
-LONG = ("relaxed-identity.md",)
-"""The pages whose training is cut to two epochs."""
+SHRUNKEN = {"relaxed-identity.md": {"[100] * 100": "[10] * 10", '"epochs": 250': '"epochs": 2'}}
+"""What is put in place of what takes long."""
+FAILS = {
+    "b-functions.md": "train refuses the metric `feedback_rate` of BFunction(transport=…): it keeps names that begin so for itself"
+}
+"""Pages whose code does not run yet, and why."""
 
 
-@pytest.mark.parametrize(("page", "claims"), PAGES.items())
+@pytest.mark.parametrize(
+    ("page", "claims"),
+    [
+        pytest.param(*row, marks=pytest.mark.xfail(reason=FAILS[row[0]], strict=True) if row[0] in FAILS else ())
+        for row in PAGES.items()
+    ],
+)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of the extras' packages
 def test_a_page_runs_and_prints_what_it_says(page, claims, capsys, monkeypatch, tmp_path):
     """A comment behind a print that begins with the number, name or list that is printed holds what is printed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    if page in LONG:
-        train = ascribe.train
-        monkeypatch.setattr(ascribe, "train", lambda *a, **k: train(*a, **{**k, "epochs": 2}), raising=False)
     monkeypatch.setattr(report, "save_figures", lambda *_: [])  # PNG and SVG take long and have tests of their own
     known, names, checked = set(sys.modules), {}, 0
     try:
         for needed, language, text in BLOCK.findall((DOCS / page).read_text(encoding="utf-8")):
             if needed and importlib.util.find_spec(needed) is None:
                 continue
+            for long, short in SHRUNKEN.get(page, {}).items():
+                text = text.replace(long, short)  # noqa: PLW2901
             if language == "bash":
                 commands = [line.split("#")[0] for line in text.splitlines() if line.startswith("ascribe ")]
                 for command in commands if page in COMMANDS else ():
