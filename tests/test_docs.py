@@ -42,7 +42,7 @@ COMMANDS = ("guide.md",)
 SHRUNKEN = {"relaxed-identity.md": {"[100] * 100": "[10] * 10", '"epochs": 250': '"epochs": 2'}}
 """What is put in place of what takes long."""
 FAILS = {
-    "b-functions.md": "train refuses the metric `feedback_rate` of BFunction(transport=…): it keeps names that begin so for itself"
+    "b-functions.md": "train refuses the metric feedback_rate of BFunction(transport=…): names that begin so are its own"
 }
 """Pages whose code does not run yet, and why."""
 
