@@ -101,6 +101,7 @@ CATEGORICAL_CROSS_ENTROPY = Loss(
 """-Σ_k t_k ln y_k; ∇_a = -t / y."""
 
 LOSSES = {loss.name: loss for loss in (SQUARED_ERROR, BERNOULLI_CROSS_ENTROPY, CATEGORICAL_CROSS_ENTROPY)}
+"""Every registered loss, by its name."""
 
 
 def get(name: str | Loss) -> Loss:

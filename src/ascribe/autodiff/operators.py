@@ -54,12 +54,19 @@ def affine(x: Any, W: Any, b: Any) -> Any:
 # Functions of one number
 
 exp = _elementwise("exp", np.exp)
+"""exp(x), elementwise."""
 log = _elementwise("log", np.log)
+"""ln x, elementwise."""
 sin = _elementwise("sin", np.sin)
+"""sin(x), elementwise."""
 cos = _elementwise("cos", np.cos)
+"""cos(x), elementwise."""
 arctan = _elementwise("arctan", np.arctan)
+"""arctan(x), elementwise."""
 sqrt = _elementwise("sqrt", np.sqrt)
+"""√x, elementwise."""
 absolute = _elementwise("abs", np.abs)
+"""|x|, elementwise; its derivative at 0 is 0."""
 sign = _elementwise("sign", np.sign)
 
 
@@ -73,11 +80,16 @@ def _logistic(x: Value) -> Value:
 
 
 tanh = _elementwise("tanh", np.tanh)
+"""tanh(x), elementwise."""
 logistic = _elementwise("logistic", _logistic)
+"""1 / (1 + exp(-x)), elementwise."""
 relu = _elementwise("relu", lambda x: np.maximum(x, 0.0))
+"""max(x, 0), elementwise; its derivative at 0 is 0."""
 _leaky_relu = _elementwise("leaky_relu", lambda x, slope: np.maximum(x, slope * x))
 threshold = _elementwise("threshold", lambda x: _as_number(x >= 0, x))
+"""1 where x >= 0, else 0; no derivative passes through it."""
 softplus = _elementwise("softplus", lambda x: np.logaddexp(x, 0.0))
+"""ln(1 + exp(x)), elementwise: a smooth ReLU."""
 positive = _elementwise("positive", lambda x: _as_number(x > 0, x))
 """1 where x > 0, else 0: the derivative of ReLU."""
 nonzero = _elementwise("nonzero", lambda x: _as_number(x != 0, x))

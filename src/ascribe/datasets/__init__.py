@@ -20,7 +20,6 @@ from .transforms import TRANSFORMS as TRANSFORMS
 from .transforms import Transform as Transform
 from .transforms import transform_names
 
-# name -> module:function. Each module has its CARD, and is imported when its data set is asked for.
 REGISTRY: dict[str, str] = {
     "gaussians": "gaussians:gaussians",
     "moons": "moons:moons",
@@ -33,8 +32,10 @@ REGISTRY: dict[str, str] = {
     "fashion-mnist": "fashion_mnist:fashion_mnist",
     "cifar10": "cifar10:cifar10",
 }
+"""Name -> module:function. Each module has its CARD, and is imported when its data set is asked for."""
 
 FILE_EXTENSIONS = (".csv", ".tsv", ".txt", ".npz", ".parquet")
+"""The endings by which a text is known to be the path of a file."""
 
 
 def names() -> list[str]:

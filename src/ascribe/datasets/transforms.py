@@ -21,7 +21,6 @@ RANDOM_CROP, RANDOM_FLIP = "random-crop", "random-flip"
 AUGMENTATIONS = (RANDOM_CROP, RANDOM_FLIP)
 """The transforms that change no stored row, but the images of training batches (`training/augmentations.py`)."""
 
-# name -> what it does, in one line.
 TRANSFORMS: dict[str, str] = {
     UNIT_INTERVAL: "every feature (of images: every channel) into [0, 1], from its least to its greatest training value",
     SPLIT_SIGNS: "x becomes max(x, 0) and max(-x, 0): twice the features, first all positive parts, then all negative",
@@ -30,6 +29,7 @@ TRANSFORMS: dict[str, str] = {
     "window of them",
     RANDOM_FLIP: "in training batches alone: images mirrored left to right with probability 1/2",
 }
+"""Name -> what it does, in one line."""
 _CHUNK = 4096  # rows per step, for arithmetic in float64 without a copy of all rows in it
 
 

@@ -116,6 +116,7 @@ ACTIVATIONS: dict[str, ActivationFunction] = {
         ActivationFunction("one-hot", one_hot, jnp.zeros_like, elementwise=False),
     )
 }
+"""Every activation beside its derivative, by its name."""
 
 
 def get(name: str) -> ActivationFunction:

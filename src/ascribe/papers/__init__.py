@@ -11,10 +11,15 @@ from .base import Result as Result
 from .base import silent
 
 LECTURE = "Solving Deeper Multilayer Perceptrons"
+"""The lecture on perceptrons and backpropagation."""
 FORWARD_PASS = "Binary Classifier Forward-Pass Optimization"
+"""The document of the rule `forward-pass`."""
 B_FUNCTIONS = "Function changes in the Backpropagation equation is equivalent to an implicit learning rate"
+"""The document of the rule `b-function`."""
 NOTES = "Neural networks (course notes)"
+"""The course notes: derivatives, expression graphs, neurons."""
 RELAXED_IDENTITY = "An Empirical Study of Relaxed Activation Identity's Effects on First-Order Optimization"
+"""The document of the rule `relaxed-identity`."""
 
 _ENTRIES = (
     Entry(
@@ -260,6 +265,7 @@ _ENTRIES = (
     ),
 )
 TABLE: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+"""Every entry by its name: what `ascribe reproduce NAME` redoes."""
 
 
 def names() -> list[str]:

@@ -21,7 +21,8 @@ from ascribe.types import Array, Key, PyTree, Scalar
 
 def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
     """An array field for a number that can be swept: 2, 2.0 and a NumPy 2.0 become the same kind of leaf, so that none of
-    them compiles once more. A number outside `interval` (as in `"[0, 1)"`) is refused where it enters."""
+    them compiles once more. A number outside `interval` (as in `"[0, 1)"`; the field's metadata has it) is refused where it
+    enters."""
     low, high = (float(end) for end in interval[1:-1].split(","))
 
     def convert(value: Any) -> Array:
@@ -34,7 +35,7 @@ def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
                 raise UserError(f"a number in {interval} is wanted; got {number:g}.")
         return array
 
-    return eqx.field(converter=convert, default=default)
+    return eqx.field(converter=convert, default=default, metadata={"interval": interval})
 
 
 class Batch(eqx.Module):

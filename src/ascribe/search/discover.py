@@ -22,7 +22,10 @@ from ascribe.training import Engine, Experiment, Listener, Specification, honor,
 from .expected_improvement import suggest
 from .gaussian_process import fit
 
-BAYESIAN, RANDOM = "bayesian", "random"
+BAYESIAN = "bayesian"
+"""The search by Expected Improvement."""
+RANDOM = "random"
+"""Its control: points drawn at random."""
 RANDOM_STREAM = 2016
 """What tells the random search's numbers from those of everything else that the same seed starts."""
 

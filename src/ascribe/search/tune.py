@@ -12,6 +12,7 @@ from ascribe.rules import AbstractRule
 from ascribe.training import Experiment, Specification
 
 LEARNING_RATE = "learning_rate"
+"""The name of the one number that every rule has to tune."""
 
 
 @dataclasses.dataclass(frozen=True)

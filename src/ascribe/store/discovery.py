@@ -27,7 +27,9 @@ from ascribe.search import Evaluations
 
 from .folder import check_folder
 
-SEARCH, DISCOVERY = "search.json", "discovery.json"
+SEARCH = "search.json"
+DISCOVERY = "discovery.json"
+"""The record of a discovery, in its folder."""
 
 
 class SearchRecord:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from ascribe.errors import UserError
 
-RECORD, DATABASE = "record.json", "ascribe.sqlite"
+RECORD = "record.json"
+DATABASE = "ascribe.sqlite"
+"""The store of runs, in its folder."""
 
 
 def check_folder(folder: Path, *, overwrite: bool = False, resume: bool = False, record: str = RECORD) -> None:

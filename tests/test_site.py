@@ -1,0 +1,128 @@
+"""The documentation site: nothing public is missing from it, and it asks no other host for anything.
+
+The last test builds it, where the extra `docs` is installed.
+"""
+
+import importlib
+import importlib.util
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ascribe
+from ascribe import datasets, networks, rules
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def pages():
+    """tools/pages.py, which makes what docs/ has not."""
+    specification = importlib.util.spec_from_file_location("pages", ROOT / "tools" / "pages.py")
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def made(pages):
+    return pages.pages()
+
+
+def test_public_names_are_what_a_module_offers(pages):
+    assert set(pages.public_names("")) - {"annotations"} == set(dir(ascribe)) - {"__version__"}
+    for module in pages.public_modules():
+        face = importlib.import_module(f"ascribe.{module}")
+        assert all(hasattr(face, name) for name in pages.public_names(module)), module
+    assert {"FeedbackAlignment", "hyperparameter", "meta_network"} <= set(pages.public_names("rules"))
+    assert {"CreditClassifier", "CreditRegressor"} <= set(pages.public_names("estimators"))
+
+
+def test_every_public_name_is_in_the_api(pages, made):
+    for module in pages.public_modules():
+        text = made[f"api/{module}.md"]
+        for name in pages.public_names(module):
+            assert f"::: {pages.place_of(module, name)}\n" in text, f"ascribe.{module}.{name}"
+    for name in dir(ascribe):
+        assert f"[`ascribe.{name}`]" in made["api/index.md"] or name == "__version__"
+
+
+def test_every_public_function_class_and_module_has_a_docstring(pages):
+    """Constants have theirs behind them, where a program cannot see it; the strict build does."""
+    for module in ("", *pages.public_modules()):
+        face = importlib.import_module(f"ascribe.{module}".rstrip("."))
+        assert inspect.getdoc(face)
+        for name in pages.public_names(module):
+            thing = getattr(face, name)
+            if inspect.isroutine(thing) or inspect.isclass(thing) or inspect.ismodule(thing):
+                assert thing.__doc__, f"ascribe.{module}.{name} has no docstring"
+
+
+@pytest.mark.parametrize("name", rules.registry.TABLE)
+def test_every_rule_has_a_page_with_its_equations_source_and_limit(name, made):
+    own = (ROOT / "docs" / "rules" / f"{name}.md").read_text(encoding="utf-8")
+    headings = re.findall("^## (.*)", made[f"rules/{name}.md"], re.MULTILINE)
+    known = "When it is something known"
+    assert headings == ["The equations", "What it needs", known, "Hyper-parameters", "The class"]
+    assert own.startswith(f"# `{name}`\n") and "| Source | " in made[f"rules/{name}.md"]
+    assert f"({name}.md)" in (ROOT / "docs" / "rules" / "index.md").read_text(encoding="utf-8")
+
+
+def test_a_rules_numbers_have_their_defaults_and_ranges(made):
+    assert "| `decay` | `0.001` | `[0, 1)` |" in made["rules/kolen-pollack.md"]
+    assert "| `kind` | `'fixed-random'` |" in made["rules/sign-symmetry-fixed-random.md"]
+    assert "| `hidden_weight` | `100.0` | `(0, inf)` |" in made["rules/relaxed-identity.md"]
+
+
+def test_a_rule_without_a_page_of_its_own_gets_one(pages, monkeypatch, tmp_path):
+    monkeypatch.setattr(pages, "DOCS", tmp_path)
+    page = pages.rule_pages()["rules/perceptron.md"]
+    assert page.startswith("# `perceptron`\n\nOn each mistake") and "Novikoff" in page
+
+
+def test_every_data_set_transform_network_layer_and_activation_has_its_entry(made):
+    for name in datasets.names():
+        assert f"## `{name}`" in made["datasets.md"]
+    for name in (*networks.LAYERS, *networks.ACTIVATIONS, *networks.initializers.names(), "mlp", "lenet", "simplenet"):
+        assert f"`{name}`" in made["networks.md"]
+    for name in datasets.TRANSFORMS:
+        assert f"`{name}`" in made["datasets.md"]
+
+
+def test_every_command_shows_its_help(made):
+    from ascribe.cli import COMMANDS  # noqa: PLC0415 - not while other tests are collected
+
+    for command in COMMANDS:
+        assert f"## `ascribe {command}`" in made["command-line.md"]
+        assert f"Usage: ascribe {command}" in made["command-line.md"]
+
+
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", *ROOT.glob("docs/**/*.md")], ids=str)
+def test_links_hold_when_a_page_is_read_in_the_repository(page):
+    path = ROOT / page
+    text = re.sub(r"```.*?```|`[^`]*`", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for link in LINK.findall(text):
+        assert link.startswith("http") or (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="needs the extra `docs`")
+def test_the_site_builds_strictly_and_asks_no_other_host(pages, tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for module in pages.public_modules():
+        html = (tmp_path / "api" / f"{module}.html").read_text(encoding="utf-8")
+        for name in pages.public_names(module):
+            assert f'id="{pages.place_of(module, name)}"' in html, f"ascribe.{module}.{name}"
+    for path in tmp_path.rglob("*.html"):
+        html = path.read_text(encoding="utf-8")
+        assert "arithmatex" not in html, f"{path.name}: a formula is still TeX"
+        for tag in re.findall(r"<(?:script|link|img|iframe)\b[^>]*>", html):
+            assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", tag), f"{path.name}: {tag}"

@@ -1,0 +1,278 @@
+"""What the documentation site has beside the pages of docs/, made when it is built (`mkdocs build --strict`).
+
+From the registries and docstrings: the facts on each rule's page, the data sets, the networks and layers, the commands, and
+one page of the API for each public module. From the root of the repository: CONTRIBUTING.md and CHANGELOG.md. Formulas
+become MathML, which browsers draw without a script.
+"""
+
+import ast
+import dataclasses
+import html
+import importlib
+import inspect
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import ascribe
+from ascribe import datasets, rules
+from ascribe.cli import COMMANDS, app
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+SOURCE = ROOT / "src" / "ascribe"
+
+FROM_ROOT = {"contributing.md": "CONTRIBUTING.md", "changes.md": "CHANGELOG.md"}
+TASKS = {"binary": "two classes", "classification": "several classes", "regression": "regression"}
+
+
+def pages() -> dict[str, str]:
+    """Every page that docs/ has not, or has in part, by its place in docs/."""
+    return {
+        **{page: (ROOT / name).read_text(encoding="utf-8") for page, name in FROM_ROOT.items()},
+        "datasets.md": data_sets(),
+        "networks.md": networks(),
+        "command-line.md": command_line(),
+        **rule_pages(),
+        **api_pages(),
+    }
+
+
+# Rules
+
+
+def rule_pages() -> dict[str, str]:
+    """A page for every registered rule: what docs/rules/ says of it, and its facts."""
+    found = {}
+    for name in rules.registry.TABLE:
+        path = DOCS / "rules" / f"{name}.md"
+        row = rules.describe(name)
+        own = path.read_text(encoding="utf-8") if path.exists() else f"# `{name}`\n\n{_sentence(row.description)}\n"
+        head, heading, rest = own.partition("\n## ")
+        found[f"rules/{name}.md"] = f"{head}\n\n{rule_facts(name)}\n{heading}{rest}\n\n{rule_fields(name)}"
+    return found
+
+
+def rule_facts(name: str) -> str:
+    """Source, tasks and demands of a registered rule."""
+    rule, row = rules.get(name), rules.describe(name)
+    made = "".join(f"{option}={value!r}, " for option, value in row.options.items()).rstrip(", ")
+    told = inspect.getdoc(importlib.import_module(type(rule).__module__)) or ""
+    source = " ".join(told.partition("Source: ")[2].split()) or row.source
+    lines = [
+        ("In Python", f"[`{row.attribute}({made})`](../api/rules.md#ascribe.rules.{row.attribute})"),
+        ("On the command line", f"`--rules {name}`"),
+        ("Source", _cell(source)),
+        ("Learns", ", ".join(TASKS[task] for task in rule.tasks)),
+    ]
+    if rule.forced:
+        lines.append(("Sets itself", ", ".join(f"{setting} {value}" for setting, value in rule.forced.items())))
+    return _table(("", ""), lines)
+
+
+def rule_fields(name: str) -> str:
+    """The fields of a registered rule with their defaults and ranges, and the docstring of its class."""
+    row, rule_class = rules.describe(name), type(rules.get(name))
+    metadata = {one.name: one.metadata for one in dataclasses.fields(rule_class)}
+    numbers, others = [], []
+    for field, parameter in inspect.signature(rule_class).parameters.items():
+        default = row.options.get(field, parameter.default)
+        interval = metadata.get(field, {}).get("interval")
+        if interval:
+            numbers.append((f"`{field}`", f"`{default}`", f"`{interval}`"))
+        else:
+            others.append((f"`{field}`", "–" if default is inspect.Parameter.empty else f"`{default!r}`"))
+    text = "## Hyper-parameters\n\n"
+    if numbers:
+        first = numbers[0][0].strip("`")
+        text += (
+            f"Numbers are array leaves: a new value compiles nothing, and `--search {name}.{first}=LOW:HIGH` tunes one.\n\n"
+            + _table(("number", "default", "range"), numbers)
+        )
+    if others:
+        text += "\n" + _table(("option", "default"), others)
+    if not numbers and not others:
+        text += "None."
+    return f"{text}\n\n## The class\n\n{inspect.getdoc(rule_class)}\n"
+
+
+# Data sets, networks, commands
+
+
+def data_sets() -> str:
+    """Every registered data set: its card, and its options."""
+    text = (
+        "# Data sets\n\n`ascribe.datasets.load(NAME)`, or `ascribe compare NAME`; a file of your own by its path.\n\n"
+    )
+    for name, card in datasets.cards().items():
+        module, function = datasets.REGISTRY[name].split(":")
+        rows = [(label, _cell(getattr(card, label.lower()))) for label in ("Task", "Size", "Source", "License")]
+        rows += [("Read more", f"<{card.url}>")] if card.url else []
+        text += f"## `{name}`\n\n{card.title}. {card.description}\n\n{_table(('', ''), rows)}\n\n"
+        text += _directive(f"ascribe.datasets.{module}.{function}", level=3)
+    text += "## A file of your own\n\n" + _directive("ascribe.datasets.table.table", level=3)
+    transforms = [(f"`{name}`", _cell(what)) for name, what in datasets.TRANSFORMS.items()]
+    return text + "## Transforms of inputs\n\n" + _table(("name", "what it does"), transforms)
+
+
+def networks() -> str:
+    """Ready networks, layers, activations and initial laws."""
+    link = lambda name: f"[`{name}`](api/networks.md#ascribe.networks.{name})"
+    ready = ("mlp", "lenet", "simplenet", "approximator", "xor_network", "build")
+    rows = [(link(name), _cell(_first(getattr(ascribe.networks, name)))) for name in ready]
+    layers = [(link(name), _cell(_first(layer))) for name, layer in ascribe.networks.LAYERS.items()]
+    activations = [
+        (f"`{name}`", "yes" if row.elementwise else "no") for name, row in ascribe.networks.ACTIVATIONS.items()
+    ]
+    laws = ", ".join(f"`{name}`" for name in ascribe.networks.initializers.names())
+    return (
+        "# Networks and layers\n\nA network is a sequence of named layers and knows nothing of rules.\n\n"
+        f"## Networks\n\n{_table(('function', 'what it makes'), rows)}\n\n"
+        f"## Layers\n\n{_table(('layer', 'what it computes'), layers)}\n\n"
+        f"## Activations\n\n{_table(('name', 'elementwise'), activations)}\n\n"
+        f"## Initial weights\n\n{laws}.\n"
+    )
+
+
+def command_line() -> str:
+    """The help of every command."""
+
+    def told(*command: str) -> str:
+        console = Console(file=io.StringIO(), width=100)
+        app.help_print(list(command), console=console)
+        lines = (line.rstrip() for line in console.file.getvalue().strip().splitlines())
+        return "```text\n" + "\n".join(lines) + "\n```\n\n"
+
+    text = "# The command line\n\n" + told()
+    for command in COMMANDS:
+        text += f"## `ascribe {command}`\n\n{told(command)}"
+        if command == "runs":
+            text += "".join(
+                f"### `ascribe runs {one}`\n\n{told('runs', one)}" for one in ("list", "show", "export", "delete")
+            )
+    return text
+
+
+# The API
+
+
+def public_modules() -> tuple[str, ...]:
+    """The modules that `import ascribe` offers."""
+    return tuple(sorted(ascribe._MODULES))
+
+
+def public_names(module: str) -> list[str]:
+    """What a public module offers: `from .x import y as y`, and what it defines itself; "" is ascribe itself."""
+    path = SOURCE / module if module else SOURCE
+    tree = ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8"))
+    found = [
+        a.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for a in node.names if a.asname == a.name
+    ]
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found.append(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found += [target.id for target in targets if isinstance(target, ast.Name)]
+    return [name for name in found if not name.startswith("_")]
+
+
+def place_of(module: str, name: str) -> str:
+    """The full name under which a public name stands in the API: where a file has its function's own name, the tools
+    that read sources take `ascribe.rules.verify` for the file."""
+    text = (SOURCE / module / "__init__.py") if (SOURCE / module).is_dir() else None
+    shadowed = text is not None and f"from .{name} import {name} as {name}\n" in text.read_text(encoding="utf-8")
+    return f"ascribe.{module}.{name}.{name}" if shadowed else f"ascribe.{module}.{name}"
+
+
+def api_pages() -> dict[str, str]:
+    """A page for each public module, and a first one that lists them with all that `ascribe` itself offers."""
+    modules = public_modules()
+    found, rows, text = {}, [], ""
+    for module in modules:
+        names = public_names(module)
+        first = _first(importlib.import_module(f"ascribe.{module}"))
+        rows.append((f"[`ascribe.{module}`]({module}.md)", _cell(first)))
+        entries = "".join(_directive(place_of(module, name), level=2) for name in names)
+        found[f"api/{module}.md"] = f"# `ascribe.{module}`\n\n{_sentence(first)}\n\n{entries}"
+    short = []
+    for name in sorted(set(public_names("")) - set(modules)):
+        where = ascribe._WHERE[name].partition(".")[2]
+        if where in modules:
+            short.append(
+                (f"[`ascribe.{name}`]({where}.md#{place_of(where, name)})", _cell(_first(getattr(ascribe, name))))
+            )
+        else:
+            short.append((f"[`ascribe.{name}`](#ascribe.{name})", _cell(_first(getattr(ascribe, name)))))
+            text += _directive(f"ascribe.{name}", level=2)
+    found["api/index.md"] = (
+        "# The API\n\n`import ascribe` is instant: each name is imported when it is first used.\n\n"
+        f"{_table(('name', 'what it is'), short)}\n\n{_table(('module', 'what is in it'), rows)}\n\n{text}"
+    )
+    return found
+
+
+def _directive(name: str, level: int) -> str:
+    return f"::: {name}\n    options:\n      heading_level: {level}\n\n"
+
+
+def _first(thing: Any) -> str:
+    """The first sentence of a docstring."""
+    return " ".join((inspect.getdoc(thing) or "").split("\n\n")[0].split()).partition(". ")[0]
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:].rstrip(".") + "."
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [heads, ("---",) * len(heads), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+# What MkDocs calls
+
+
+def on_config(config: Any) -> Any:
+    for section in config.nav:
+        (title, inside), *_ = section.items()
+        if title == "Rules":
+            inside += [{name: f"rules/{name}.md"} for name in rules.registry.TABLE]
+        if title == "API":
+            inside += [{f"ascribe.{module}": f"api/{module}.md"} for module in public_modules()]
+    return config
+
+
+def on_files(files: Any, config: Any) -> Any:
+    from mkdocs.structure.files import File  # noqa: PLC0415 - the tests of what is above go without MkDocs
+
+    for place, text in pages().items():
+        if (old := files.get_file_from_path(place)) is not None:
+            files.remove(old)
+        files.append(File.generated(config, place, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Links out of docs/, which lead to files of the repository, lead to their pages on the site."""
+    up = "../" * page.file.src_uri.count("/")
+    for place, name in FROM_ROOT.items():
+        markdown = markdown.replace(f"](../{up}{name})", f"]({up}{place})")
+    return re.sub(r"\]\((?:\.\./)+src/ascribe/(\w+)/\w+\.py\)", rf"]({up}api/\1.md)", markdown)
+
+
+def on_page_content(content: str, page: Any, config: Any, files: Any) -> str:
+    """TeX as MathML."""
+    from latex2mathml.converter import convert  # noqa: PLC0415 - as above
+
+    inline = lambda found: convert(html.unescape(found[1]))
+    block = lambda found: convert(html.unescape(found[1]), display="block")
+    content = re.sub(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', block, content, flags=re.DOTALL)
+    return re.sub(r'<span class="arithmatex">\\\((.*?)\\\)</span>', inline, content, flags=re.DOTALL)
