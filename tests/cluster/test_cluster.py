@@ -102,7 +102,7 @@ def test_a_rule_of_a_file_and_one_of_a_program_go_along(cluster, data, tmp_path)
 
 def test_an_error_in_a_rule_is_told_by_its_line(cluster, data, tmp_path):
     text = "from ascribe.rules import FeedbackAlignment\n\n\nclass Bad(FeedbackAlignment):\n"
-    text += "    def credit(self, *given):\n        raise RuntimeError('not today')\n"
+    text += "    def __call__(self, *given, key=None):\n        raise RuntimeError('not today')\n"
     (tmp_path / "bad.py").write_text(text)
     with pytest.raises(UserError, match=r"bad\.py, line 6: RuntimeError: not today"):
         compare(data, **(OPTIONS | {"rules": [f"{tmp_path}/bad.py:Bad"], "tune": 0}), cluster=cluster)

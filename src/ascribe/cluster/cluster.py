@@ -78,6 +78,7 @@ class Cluster:
         self._contents: OrderedDict[str, Any] = OrderedDict()
         self._tasks: dict[str, Any] = {}
         self._watched: dict[str, _Watched] = {}
+        self._homes: dict[str, list[str]] = {}
         self._heard: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._news = threading.Event()
         self._local = None if workers is None else Local(workers)
@@ -235,7 +236,11 @@ class Cluster:
             str(jax.config.jax_numpy_dtype_promotion),  # pyright: ignore[reportAttributeAccessIssue]
         )
         inputs = (self._contents[recipe], self._contents[data], pickle.dumps(order))
-        task = self._client.submit(work.train, *inputs, key=f"{key}-{attempt}")
+        homes = self._homes.get(recipe, [])  # where the programs are compiled already
+        place = len([one for one in self._watched.values() if one.recipe == recipe])
+        home = {"workers": [homes[place % len(homes)]], "allow_other_workers": True} if homes else {}
+        task = self._client.submit(work.train, *inputs, key=f"{key}-{attempt}", **home)
+        self._watched[key].recipe = recipe
         task.add_done_callback(lambda _: self._news.set())
         while len(self._contents) > CONTENTS:  # who needs one of them has it by now
             self._contents.popitem(last=False)
@@ -314,6 +319,9 @@ class Cluster:
         watched = self._watched.get(news["shard"])
         if watched is None:  # an old one
             return
+        homes = self._homes.setdefault(watched.recipe, [])
+        if news["worker"] not in homes:
+            homes.append(news["worker"])
         mine = [one for one in self._watched.values() if one.of(watched)]
         if news["phase"] == "compiling" and any(one.done for one in mine):
             return
@@ -344,6 +352,7 @@ class _Watched:
     whole: int
     total: int
     done: float = 0.0
+    recipe: str = ""
 
     def of(self, other: "_Watched") -> bool:
         return self.experiment is other.experiment and self.phase == other.phase

@@ -6,6 +6,7 @@ next shard of the same one finds its programs compiled and its data in place.
 
 import pickle
 import sys
+import threading
 import types
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ _experiments: "OrderedDict[str, Any]" = OrderedDict()
 _data: dict[str, Any] = {}
 _files: dict[str, str] = {}
 _stopped: set[str] = set()
+_one_at_a_time = threading.Lock()
+"""A shard uses all devices of its process: a worker of several threads trains one after another."""
 
 
 class Recipe(NamedTuple):
@@ -90,9 +93,9 @@ def train(recipe: bytes, data: bytes, order: bytes) -> list[Any] | str:
     devices.use_all_cores()
 
     def told(progress: Any) -> None:
-        worker.log_event(wanted.channel, {"shard": wanted.key, **progress._asdict()})
+        worker.log_event(wanted.channel, {"shard": wanted.key, "worker": worker.address, **progress._asdict()})
 
-    with jax.enable_x64(wanted.double), jax.numpy_dtype_promotion(wanted.promotion):
+    with _one_at_a_time, jax.enable_x64(wanted.double), jax.numpy_dtype_promotion(wanted.promotion):
         experiment = _experiment(wanted, recipe, data)
         experiment.keeper, experiment.listener = _keeper(wanted, worker), told
         try:

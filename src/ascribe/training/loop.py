@@ -35,7 +35,7 @@ PROBE = 32
 AUGMENTATION = 2**31
 """The number of the augmentations' stream among those of the batches; the others are numbers of epochs, all smaller."""
 
-MEASURED = ("train_", "validation_", "test_", "gradient_", "feedback_", "area_")
+MEASURED = ("train_", "validation_", "test_", "gradient_", "feedback_angle", "area_")
 """How the names of the curves and scores begin that every rule has."""
 
 
