@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from .cases import AS_USERS_HAVE_IT
+
 FOLDER = Path(__file__).parent.parent / "benchmarks"
+
+
+def run(script):
+    command = [sys.executable, FOLDER / script, "--quick"]
+    return subprocess.run(command, env=AS_USERS_HAVE_IT, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow
@@ -26,7 +33,7 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
     ],
 )
 def test_benchmark_runs(script):
-    done = subprocess.run([sys.executable, FOLDER / script, "--quick"], capture_output=True, text=True, check=False)
+    done = run(script)
     assert done.returncode == 0, done.stderr
     assert "wanted" in done.stdout
 
@@ -34,8 +41,7 @@ def test_benchmark_runs(script):
 @pytest.mark.slow
 def test_a_comparison_killed_twice_is_the_one_left_alone():
     """`benchmarks/kills.py` kills it fifty times."""
-    script = [sys.executable, FOLDER / "kills.py", "--quick"]
-    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    done = run("kills.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "killed 2 times" in done.stdout
     assert "none lost, none doubled" in done.stdout
@@ -43,8 +49,7 @@ def test_a_comparison_killed_twice_is_the_one_left_alone():
 
 @pytest.mark.slow
 def test_the_forward_pass_tables_are_printed():
-    script = [sys.executable, FOLDER / "forward_pass_learning.py", "--quick"]
-    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    done = run("forward_pass_learning.py")
     assert done.returncode == 0, done.stderr
     assert "| the default |" in done.stdout
     assert "| digits 3-8 |" in done.stdout
@@ -54,6 +59,6 @@ def test_the_forward_pass_tables_are_printed():
 @pytest.mark.oracle
 def test_lenet_benchmark_runs():
     pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'ascribe[oracle]'")
-    done = subprocess.run([sys.executable, FOLDER / "lenet.py", "--quick"], capture_output=True, text=True, check=False)
+    done = run("lenet.py")
     assert done.returncode == 0, done.stderr
     assert "wanted" in done.stdout

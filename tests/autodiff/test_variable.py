@@ -236,7 +236,7 @@ def test_a_long_chain_is_freed():
     u = x
     for _ in range(20_000):
         u = u + x
-    began = time.perf_counter()
+    began = time.process_time()
     del u
     gc.collect()
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
