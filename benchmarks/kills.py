@@ -1,10 +1,12 @@
 """A comparison killed again and again, resumed each time, against the same one left alone: no run lost or doubled, every
 curve and score the same, bit for bit.
 
-Run: `python benchmarks/kills.py [--kills 50]`. Each kill is a SIGKILL at a random moment after the work has begun; the last
-process is left alone. Prints the seed of the moments, and ends with an error where anything differs.
+Run: `python benchmarks/kills.py [--kills 50] [--workers]`. Each kill is a SIGKILL at a random moment after the work has begun;
+the last process is left alone. With `--workers` the comparison runs on two workers, and it is they who are killed, one at a
+time, while it goes on. Prints the seed of the moments, and ends with an error where anything differs.
 """
 
+import contextlib
 import os
 import random
 import shutil
@@ -12,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -20,6 +23,7 @@ import numpy as np
 from ascribe.store import Store
 
 QUICK = "--quick" in sys.argv
+WORKERS = ["--workers", "2"] if "--workers" in sys.argv else []
 KILLS = 2 if QUICK else int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else 50
 EPOCHS = 3000 if QUICK else 60_000
 LATEST = 4.0
@@ -29,7 +33,7 @@ COMPARE += ["--seeds", "4", "--tune", "3", "--tune-seeds", "2", "--epochs", str(
 
 
 def command(folder):
-    return [sys.executable, "-m", "ascribe", "compare", *COMPARE, "--out", str(folder)]
+    return [sys.executable, "-m", "ascribe", "compare", *COMPARE, "--out", str(folder), *WORKERS]
 
 
 def resumed(folder):
@@ -51,6 +55,48 @@ def killed(folder, delay):
     process.send_signal(signal.SIGKILL)
     process.communicate()
     return running
+
+
+def workers_of(process):
+    """The living workers of a comparison."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = folder.joinpath("stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()[1]
+            if int(parent) == process.pid and b"ascribe.cluster.process" in folder.joinpath("cmdline").read_bytes():
+                yield int(folder.name)
+
+
+def workers_killed(folder, chance):
+    """A comparison through, and how many of its workers were killed on the way."""
+    process = subprocess.Popen(command(folder), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "tuning" in line or "training" in line:
+            break
+    threading.Thread(target=process.stderr.read, daemon=True).start()
+    kills = 0
+    while kills < KILLS and process.poll() is None:
+        time.sleep(chance.uniform(0.0, 0.5 if QUICK else LATEST))
+        living = list(workers_of(process))
+        if living and process.poll() is None:
+            os.kill(chance.choice(living), signal.SIGKILL)
+            kills += 1
+    assert process.wait() == 0, f"the comparison ended with code {process.returncode}"
+    return kills
+
+
+def killed_often(folder, chance):
+    """A comparison killed and resumed until it is through, and how often it was killed."""
+    kills = 0
+    while kills < KILLS:
+        if killed(folder, chance.uniform(0.0, 0.5 if QUICK else LATEST)):
+            kills += 1
+        elif QUICK:
+            shutil.rmtree(folder)  # a fast machine: it had ended before
+        else:
+            break
+    subprocess.run(resumed(folder), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return kills
 
 
 def content(folder):
@@ -79,15 +125,8 @@ def main():
         began = time.perf_counter()
         subprocess.run(command(alone), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         print(f"left alone: {time.perf_counter() - began:.1f} s")
-        began, kills = time.perf_counter(), 0
-        while kills < KILLS:
-            if killed(often, chance.uniform(0.0, 0.5 if QUICK else LATEST)):
-                kills += 1
-            elif QUICK:
-                shutil.rmtree(often)  # a fast machine: it had ended before
-            else:
-                break
-        subprocess.run(resumed(often), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        began = time.perf_counter()
+        kills = (workers_killed if WORKERS else killed_often)(often, chance)
         print(f"killed {kills} times: {time.perf_counter() - began:.1f} s")
         (rows, curves), (other_rows, other_curves) = content(alone), content(often)
         for row, other in zip(rows, other_rows, strict=True):

@@ -11,8 +11,8 @@ from .cases import AS_USERS_HAVE_IT
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 
-def run(script):
-    command = [sys.executable, FOLDER / script, "--quick"]
+def run(script, *options):
+    command = [sys.executable, FOLDER / script, "--quick", *options]
     return subprocess.run(command, env=AS_USERS_HAVE_IT, capture_output=True, text=True, check=False)
 
 
@@ -28,6 +28,7 @@ def run(script):
             "startup.py",
             "autodiff.py",
             "vectorization.py",
+            "cluster.py",
         ),
         "neurons.py",
     ],
@@ -39,9 +40,10 @@ def test_benchmark_runs(script):
 
 
 @pytest.mark.slow
-def test_a_comparison_killed_twice_is_the_one_left_alone():
+@pytest.mark.parametrize("whom", [[], ["--workers"]])
+def test_a_comparison_killed_twice_is_the_one_left_alone(whom):
     """`benchmarks/kills.py` kills it fifty times."""
-    done = run("kills.py")
+    done = run("kills.py", *whom)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "killed 2 times" in done.stdout
     assert "none lost, none doubled" in done.stdout

@@ -28,6 +28,7 @@ ORDER = (
     "report",
     "neurons",
     "store",
+    "cluster",
     "comparison",
     "merging",
     "discovery",

@@ -362,8 +362,9 @@ def _trained(
 def _width(finals: int, candidates: int, shares: int) -> int:
     """Runs at a time: those of one share of the final ones, or a part of it that tuning's runs fill better."""
     most = -(-finals // shares)
+    least = max(most // 4, min(most, devices.AT_ONCE * devices.count()))  # fewer would leave a processor's width unused
     filled = lambda width: sum(-(-count // width) * width for count in (finals, candidates))
-    return min(range(most, max(1, most // 4) - 1, -1), key=filled)
+    return min(range(most, least - 1, -1), key=filled)
 
 
 def _opened(place: str | Path | Store | None) -> Store | None:
