@@ -295,16 +295,20 @@ class Cluster:
 
     def _stop(self) -> None:
         """Every shard that is under way keeps its state at the next occasion, and ends."""
-        self._client.run(work.stop, self._orders, on_error="ignore")
-        self._orders = f"{self._channel}/{secrets.token_hex(4)}"
+        self._call_off()
         deadline = time.monotonic() + WAIT
         while time.monotonic() < deadline and not all(task.done() for task in self._tasks.values()):
             time.sleep(GLANCE / 10)
 
+    def _call_off(self) -> None:
+        """Tells the workers that nobody waits for what was ordered so far."""
+        self._client.run(work.stop, self._orders, on_error="ignore")
+        self._orders = f"{self._channel}/{secrets.token_hex(4)}"
+
     def _give_up(self) -> None:
         """Nothing is under way any more."""
         with contextlib.suppress(Exception):  # a scheduler that is gone: what it knew is gone too
-            self._client.run(work.stop, self._orders, on_error="ignore")
+            self._call_off()
             self._client.cancel(list(self._tasks.values()), force=False)
         self._tasks.clear()
         self._watched.clear()
