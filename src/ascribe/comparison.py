@@ -45,12 +45,16 @@ from ascribe.training import (
     named_rules,
     optimizers,
     positive,
+    processes,
     silent,
     with_array_leaves,
 )
 from ascribe.training import landscape as draw
 from ascribe.training.freezing import check_layer
+from ascribe.training.keeping import Keeper
 from ascribe.training.landscape import check_size, outsider
+from ascribe.training.mesh import check_devices_per_run
+from ascribe.training.processes import Shared, shared
 
 NetworkLike = str | Network | Callable[..., Network]
 TUNING_SEEDS = 100_000
@@ -149,9 +153,10 @@ def compare(
     diagnostics: bool = True,
     only: str | None = None,
     landscape: str | None = None,
+    devices_per_run: int = 1,
     listener: Listener = silent,
     command: str | None = None,
-    store: str | Path | Store | None = None,
+    store: str | Path | Store | Shared | None = None,
 ) -> Comparison:
     """Trains every rule with the same care and returns what came out.
 
@@ -167,7 +172,8 @@ def compare(
       `tune=0`) there is no tuning: every rule uses that rate;
     - `search`: other ranges than the optimizer's default, `{"learning_rate": (1e-3, 1.0)}`, and further array leaves of
       rules, `{"feedback-alignment.scale": (0.1, 10.0)}`, within the same number of candidates;
-    - `epochs`, `batch_size`, `optimizer`, `select`, `loss`, `diagnostics`, `only`, `listener`: as in `train`;
+    - `epochs`, `batch_size`, `optimizer`, `select`, `loss`, `diagnostics`, `only`, `devices_per_run`, `listener`: as in
+      `train`;
     - `landscape`: the name of a layer: in the end it is trained alone once more, with the first seed and every rule at its
       chosen rate, for a picture of the loss over its weights and of the rules' paths (`ascribe.landscape`);
     - `command`: recorded with the results;
@@ -216,8 +222,9 @@ def compare(
         else tuple(seed for seed in range(len(seeds) + tune_seeds) if seed not in seeds)[:tune_seeds]
     )
 
-    keeper = _opened(store)
-    experiments = _experiments(plans, left_out, max(len(seeds), devices.count()), listener, keeper, rules is None)
+    keeper, listener = _opened(store), listener if processes.number() == 0 else silent
+    width = max(len(seeds), devices.count() // check_devices_per_run(devices_per_run))
+    experiments = _experiments(plans, left_out, width, devices_per_run, listener, keeper, rules is None)
     if keeper is not None and keeper.experiment is None:
         keeper.begin(data.name, command=command)
     with ended(keeper):
@@ -268,6 +275,7 @@ def _check_landscape(
     """A `UserError`, before anything is trained, where no rule would have a path or the paths do not fit into memory."""
     if layer is None:
         return
+    processes.alone("a loss landscape")
     reasons = {name: outsider(plan.demands, source) for name, plan in plans.items()}
     if all(reasons.values()):
         words = "; ".join(f"{name}: {why}" for name, why in reasons.items())
@@ -306,8 +314,9 @@ def _experiments(
     plans: "dict[str, _Plan]",
     left_out: dict[str, str],
     width: int,
+    devices_per_run: int,
     listener: Listener,
-    keeper: Store | None,
+    keeper: Keeper | None,
     may_leave_out: bool,
 ) -> dict[str, Experiment]:
     """Every rule ready to train. One that cannot be, such as for want of memory, moves from `plans` to `left_out`."""
@@ -315,7 +324,7 @@ def _experiments(
     found: dict[str, Experiment] = {}
     for name in list(plans):
         try:
-            found[name] = plans[name].experiment(width, placed, listener, keeper)
+            found[name] = plans[name].experiment(width, devices_per_run, placed, listener, keeper)
         except UserError as error:
             if not may_leave_out or len(plans) == 1:
                 raise
@@ -330,7 +339,7 @@ def _trained(
     data: Dataset,
     seeds: tuple[int, ...],
     tuning_seeds: tuple[int, ...],
-    keeper: Store | None,
+    keeper: Store | Shared | None,
 ) -> tuple[dict[str, Runs], dict[str, Tuning]]:
     """All runs, and what tuning tried; only what is not kept yet is compiled and trained."""
     missing = {name: plan for name, plan in plans.items() if plan.missing(experiments[name], seeds, tuning_seeds)}
@@ -344,15 +353,19 @@ def _trained(
     return runs, tunings
 
 
-def _opened(place: str | Path | Store | None) -> Store | None:
-    keeper = place if place is None or isinstance(place, Store) else Store(place)
-    if keeper is not None:
+def _opened(place: str | Path | Store | Shared | None) -> Store | Shared | None:
+    keeper = (
+        place
+        if place is None or isinstance(place, Store | Shared)
+        else shared(lambda: Store(place, versions=versions()))
+    )
+    if isinstance(keeper, Store):
         keeper.versions = versions()
     return keeper
 
 
 @contextmanager
-def ended(keeper: Store | None) -> Iterator[None]:
+def ended(keeper: Store | Shared | None) -> Iterator[None]:
     """Where the work ends before its end, the store says so."""
     try:
         yield
@@ -364,7 +377,7 @@ def ended(keeper: Store | None) -> Iterator[None]:
         raise
 
 
-def _compile_all(experiments: Mapping[str, Experiment], plans: Mapping[str, "_Plan"], keeper: Store | None) -> None:
+def _compile_all(experiments: Mapping[str, Experiment], plans: Mapping[str, "_Plan"], keeper: Keeper | None) -> None:
     """Compiling keeps one core busy: several rules at a time. JAX's settings belong to a thread, so they go along."""
     double, promotion = jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion  # pyright: ignore
 
@@ -374,7 +387,7 @@ def _compile_all(experiments: Mapping[str, Experiment], plans: Mapping[str, "_Pl
         with jax.enable_x64(double), jax.numpy_dtype_promotion(promotion):
             experiments[name].compile(plans[name].example())
 
-    pool = ThreadPoolExecutor(devices.cores())
+    pool = ThreadPoolExecutor(1 if processes.joined() else devices.cores())  # in every process the same order
     try:
         list(pool.map(compile_one, plans))
     finally:
@@ -411,7 +424,9 @@ class _Plan:
         ranges = search.ranges_of(name, rule, optimizers.search_range(demands.optimizer), search_ranges)
         return cls(name, rule, demands, settings, tune, ranges)
 
-    def experiment(self, width: int, placed: dict[Any, Any], listener: Listener, keeper: Store | None) -> Experiment:
+    def experiment(
+        self, width: int, devices_per_run: int, placed: dict[Any, Any], listener: Listener, keeper: Keeper | None
+    ) -> Experiment:
         return Experiment(
             self.demands,
             self.rule,
@@ -421,6 +436,7 @@ class _Plan:
             listener=listener,
             placed=placed,
             keeper=keeper,
+            devices_per_run=devices_per_run,
         )
 
     def missing(self, experiment: Experiment, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]) -> bool:
