@@ -263,13 +263,13 @@ def _joined(coordinator: str | None, processes: int | None, process: int | None)
         return 0
     from ascribe.training.processes import join_processes, joined, number  # noqa: PLC0415
 
-    if joined():
-        return number()
-    sys.stdout.flush()
-    results = os.dup(1)
-    os.dup2(2, 1)  # Gloo writes that it is connected on standard output, where nothing but results belongs
-    sys.stdout = os.fdopen(results, "w", encoding="utf-8")
-    return join_processes(coordinator, processes, process)
+    if not joined():
+        join_processes(coordinator, processes, process)
+        sys.stdout.flush()
+        results = os.dup(1)
+        os.dup2(2, 1)  # Gloo writes that it is connected on standard output, where nothing but results belongs
+        sys.stdout = os.fdopen(results, "w", encoding="utf-8")
+    return number()
 
 
 def _take_part(dataset: Any, settings: dict[str, Any]) -> int:

@@ -92,9 +92,17 @@ def join_processes(
     own = _own_address(host, port)
     if process == 0:
         _check_free(host, port)
-    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM away from those who save at it
+    alone_still = (
+        f"not all processes met at {coordinator} within {timeout} seconds: start as many as you say, and at once."
+    )
     try:
         jax.config.update("jax_num_cpu_devices", 1)  # with more of them, processes can wait for each other forever
+    except RuntimeError as error:
+        raise UserError("processes are joined before anything else uses JAX: do it first.") from error
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM away from those who save at it
+    _when_aborted[:] = [alone_still.rstrip("."), 2]
+    ctypes.CDLL(None).signal(signal.SIGABRT, _aborted)
+    try:
         jax.distributed.initialize(
             f"{host}:{port}",
             processes,
@@ -108,14 +116,10 @@ def join_processes(
             "how many processes there are is not known here: give `processes` and `process` (SLURM and Open MPI say it)."
         ) from error
     except jax.errors.JaxRuntimeError as error:
-        raise UserError(
-            f"not all processes met at {coordinator} within {timeout} seconds: start as many as you say, with the same address."
-        ) from error
-    except RuntimeError as error:
-        raise UserError("processes are joined before anything else uses JAX: do it first.") from error
+        raise UserError(alone_still) from error
     _listen_on(own)
     sys.excepthook = functools.partial(_uncaught, sys.excepthook)
-    ctypes.CDLL(None).signal(signal.SIGABRT, _ABORTED)
+    _when_aborted[:] = [LOST, 1]
     return number()
 
 
@@ -182,11 +186,16 @@ def _uncaught(before: Callable[..., Any], kind: type, error: BaseException, trac
     leave(1)
 
 
+_when_aborted: list[Any] = []
+"""The sentence and the exit code of a process that JAX's runtime aborts."""
+
+
 @ctypes.CFUNCTYPE(None, ctypes.c_int)
-def _ABORTED(_: int) -> None:  # noqa: N802 - a constant, which has to live as long as the process
-    """JAX's runtime aborts the process where process 0 is no more, or another one has given no sign of life for too long."""
-    print(f"ascribe: {LOST}.", file=sys.stderr, flush=True)
-    os._exit(1)
+def _aborted(_: int) -> None:
+    """JAX's runtime aborts a process where the others do not come, where process 0 is no more, and where another one has given
+    no sign of life for too long: from C++, with nothing that Python could catch. So C's own signal handler says why."""
+    print(f"ascribe: {_when_aborted[0]}.", file=sys.stderr, flush=True)
+    os._exit(_when_aborted[1])
 
 
 def leave(code: int) -> NoReturn:
