@@ -21,6 +21,7 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
             "startup.py",
             "autodiff.py",
             "vectorization.py",
+            "distributed.py",
         ),
         "neurons.py",
     ],

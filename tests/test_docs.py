@@ -20,6 +20,7 @@ PAGES = {
     "autodiff.md": 8,
     "neurons.md": 6,
     "store.md": 0,
+    "large-runs.md": 1,
     "statistics.md": 12,
     "integrations.md": 5,
     "estimators.md": 8,

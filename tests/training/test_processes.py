@@ -170,7 +170,7 @@ def listening(processes):
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_killed_process_ends_the_other_with_a_sentence(tmp_path, killed):
     port = str(free_port())
-    commands = [[*SCRIPT, "never.npz", "2", "1000000", "kolen-pollack", port, "2", number] for number in "01"]
+    commands = [[*SCRIPT, "never.npz", "2", "100000", "kolen-pollack", port, "2", number] for number in "01"]
     processes = started(commands, tmp_path)
     wait_for(lambda: "training" in said(tmp_path, 0, "out"), processes)
     processes[killed].kill()
