@@ -174,6 +174,7 @@ def test_a_killed_process_ends_the_other_with_a_sentence(tmp_path, killed):
     processes = started(commands, tmp_path)
     wait_for(lambda: "training" in said(tmp_path, 0, "out"), processes)
     processes[killed].kill()
+    processes[killed].wait()
     began = time.monotonic()
     assert processes[1 - killed].wait(PATIENCE) == 1
     assert time.monotonic() - began < 30

@@ -22,10 +22,18 @@ def moons():
 
 
 def images():
+    # Without a bias before the normalization: its gradient is zero, and Adam would make steps of what rounding leaves of it.
     data = ascribe.datasets.load("digits", samples=150, classes=(0, 1, 2), seed=0)
     keys = jax.random.split(jax.random.key(0), 2)
     layers = (
-        *(Conv2d(1, 2, 3, key=keys[0]), BatchNorm(2), Activation("relu"), MaxPool2d(2), Dropout(0.3), Flatten()),
+        *(
+            Conv2d(1, 2, 3, bias=False, key=keys[0]),
+            BatchNorm(2),
+            Activation("relu"),
+            MaxPool2d(2),
+            Dropout(0.3),
+            Flatten(),
+        ),
         Linear(18, 3, key=keys[1]),
     )
     return data, Network(layers)
