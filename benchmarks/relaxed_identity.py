@@ -56,14 +56,14 @@ def one_run_a_core(depth, *, loss):
     batches = jnp.tile(jnp.arange(EXAMPLES), (STEPS, 1))
     settings = {"optimizer": "rprop", "batch_size": EXAMPLES, "learning_rate": 0.1}
     state, run, data, train = step_program(network(depth), RULE, inputs, targets, **settings)
-    mesh = training.devices.mesh_for(training.devices.count())
+    mesh = training.mesh.mesh_for(training.devices.count())
     states = jax.tree.map(lambda leaf: jnp.stack([leaf] * mesh.devices.size), state)
 
     def each(states):
         state, losses = train(jax.tree.map(lambda leaf: leaf[0], states), run, data, batches, jax.random.key(0))
         return jax.tree.map(lambda leaf: leaf[None], (state, losses if loss else None))
 
-    rows = training.devices.RUNS
+    rows = training.mesh.RUNS
     program = jax.jit(jax.shard_map(each, mesh=mesh, in_specs=(rows,), out_specs=rows, check_vma=False))
     return lambda: jax.block_until_ready(program(states))
 

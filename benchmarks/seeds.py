@@ -21,7 +21,6 @@ from jax.sharding import PartitionSpec as P  # noqa: E402
 from measure import alternate, ratio, report  # noqa: E402
 
 from ascribe import rules, training  # noqa: E402
-from ascribe.training import devices  # noqa: E402
 
 SEEDS, EPOCHS, BATCH = 32, 40, 32
 SIZES = [2, 64, 64, 1]
@@ -62,14 +61,14 @@ def by_hand(data):
     def all_seeds(keys, *data):
         return jax.vmap(one_seed, in_axes=(0, None, None, None, None))(keys, *data)
 
-    mesh = devices.mesh_for(SEEDS)
+    mesh = training.mesh.mesh_for(SEEDS)
     program = jax.jit(
         jax.shard_map(
             all_seeds, mesh=mesh, in_specs=(P("runs"), P(), P(), P(), P()), out_specs=P("runs"), check_vma=False
         )
     )
     keys = jr.split(jr.key(0), SEEDS)
-    data_everywhere = devices.replicate((*arrays, *validation), mesh)
+    data_everywhere = training.mesh.replicate((*arrays, *validation), mesh)
     return lambda: jax.block_until_ready(program(keys, *data_everywhere))
 
 

@@ -29,6 +29,7 @@ def run(script, *options):
             "autodiff.py",
             "vectorization.py",
             "cluster.py",
+            "distributed.py",
         ),
         "neurons.py",
     ],

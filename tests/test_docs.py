@@ -32,6 +32,7 @@ PAGES = {
     "relaxed-identity.md": 0,
     "store.md": 0,
     "clusters.md": 1,
+    "large-runs.md": 1,
     "statistics.md": 12,
     "integrations.md": 5,
     "estimators.md": 8,

@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _WHERE = {
     "train": "ascribe.training",
     "use_all_cores": "ascribe.training",
+    "join_processes": "ascribe.training",
     "landscape": "ascribe.training",
     "LossLandscape": "ascribe.training",
     "CreditClassifier": "ascribe.estimators",
@@ -85,6 +86,7 @@ if TYPE_CHECKING:
     from ascribe.store.model import Model as Model
     from ascribe.store.model import load_model as load_model
     from ascribe.training import LossLandscape as LossLandscape
+    from ascribe.training import join_processes as join_processes
     from ascribe.training import landscape as landscape
     from ascribe.training import train as train
     from ascribe.training import use_all_cores as use_all_cores

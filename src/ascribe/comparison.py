@@ -46,12 +46,16 @@ from ascribe.training import (
     named_rules,
     optimizers,
     positive,
+    processes,
     silent,
     with_array_leaves,
 )
 from ascribe.training import landscape as draw
 from ascribe.training.freezing import check_layer
+from ascribe.training.keeping import Keeper
 from ascribe.training.landscape import check_size, outsider
+from ascribe.training.mesh import check_devices_per_run
+from ascribe.training.processes import Shared, shared
 
 NetworkLike = str | Network | Callable[..., Network]
 TUNING_SEEDS = 100_000
@@ -150,9 +154,10 @@ def compare(
     diagnostics: bool = True,
     only: str | None = None,
     landscape: str | None = None,
+    devices_per_run: int = 1,
     listener: Listener = silent,
     command: str | None = None,
-    store: str | Path | Store | None = None,
+    store: str | Path | Store | Shared | None = None,
     cluster: Engine | None = None,
 ) -> Comparison:
     """Trains every rule with the same care and returns what came out.
@@ -169,7 +174,8 @@ def compare(
       `tune=0`) there is no tuning: every rule uses that rate;
     - `search`: other ranges than the optimizer's default, `{"learning_rate": (1e-3, 1.0)}`, and further array leaves of
       rules, `{"feedback-alignment.scale": (0.1, 10.0)}`, within the same number of candidates;
-    - `epochs`, `batch_size`, `optimizer`, `select`, `loss`, `diagnostics`, `only`, `listener`: as in `train`;
+    - `epochs`, `batch_size`, `optimizer`, `select`, `loss`, `diagnostics`, `only`, `devices_per_run`, `listener`: as in
+      `train`;
     - `landscape`: the name of a layer: in the end it is trained alone once more, with the first seed and every rule at its
       chosen rate, for a picture of the loss over its weights and of the rules' paths (`ascribe.landscape`);
     - `command`: recorded with the results;
@@ -219,10 +225,13 @@ def compare(
         else tuple(seed for seed in range(len(seeds) + tune_seeds) if seed not in seeds)[:tune_seeds]
     )
 
-    keeper = _opened(store)
+    _check_cluster(cluster, devices_per_run)
+    keeper, listener = _opened(store), listener if processes.number() == 0 else silent
     shares = 1 if cluster is None else -(-cluster.workers // len(plans))
-    width = max(_width(len(seeds), tune * tune_seeds, shares), devices.count() if cluster is None else 1)
-    experiments = _experiments(plans, left_out, width, listener, keeper, cluster, may_leave_out=rules is None)
+    side_by_side = devices.count() // check_devices_per_run(devices_per_run) if cluster is None else 1
+    width = max(_width(len(seeds), tune * tune_seeds, shares), side_by_side)
+    engine = dict(devices_per_run=devices_per_run, listener=listener, keeper=keeper, engine=cluster)
+    experiments = _experiments(plans, left_out, width, engine, may_leave_out=rules is None)
     if keeper is not None and keeper.experiment is None:
         keeper.begin(data.name, command=command)
     with ended(keeper):
@@ -261,6 +270,14 @@ def compare(
     )
 
 
+def _check_cluster(cluster: Engine | None, devices_per_run: int) -> None:
+    if cluster is not None and (devices_per_run != 1 or processes.joined()):
+        raise UserError(
+            "a cluster's workers train whole runs, each by itself: leave `cluster` out to divide runs over devices or "
+            "joined processes, or keep it and leave those out."
+        )
+
+
 def _check_layers(template: Network, **layers: str | None) -> None:
     for setting, layer in layers.items():
         if layer is not None:
@@ -273,6 +290,7 @@ def _check_landscape(
     """A `UserError`, before anything is trained, where no rule would have a path or the paths do not fit into memory."""
     if layer is None:
         return
+    processes.alone("a loss landscape")
     reasons = {name: outsider(plan.demands, source) for name, plan in plans.items()}
     if all(reasons.values()):
         words = "; ".join(f"{name}: {why}" for name, why in reasons.items())
@@ -311,9 +329,7 @@ def _experiments(
     plans: "dict[str, _Plan]",
     left_out: dict[str, str],
     width: int,
-    listener: Listener,
-    keeper: Store | None,
-    engine: Engine | None,
+    shared: Mapping[str, Any],
     *,
     may_leave_out: bool,
 ) -> dict[str, Experiment]:
@@ -322,7 +338,7 @@ def _experiments(
     found: dict[str, Experiment] = {}
     for name in list(plans):
         try:
-            found[name] = plans[name].experiment(width, placed, listener, keeper, engine)
+            found[name] = plans[name].experiment(width, placed, **shared)
         except UserError as error:
             if not may_leave_out or len(plans) == 1:
                 raise
@@ -337,7 +353,7 @@ def _trained(
     data: Dataset,
     seeds: tuple[int, ...],
     tuning_seeds: tuple[int, ...],
-    keeper: Store | None,
+    keeper: Store | Shared | None,
     engine: Engine | None,
 ) -> tuple[dict[str, Runs], dict[str, Tuning]]:
     """All runs, and what tuning tried; only what is not kept yet is compiled and trained: rule by rule in this process, all
@@ -367,15 +383,19 @@ def _width(finals: int, candidates: int, shares: int) -> int:
     return min(range(most, least - 1, -1), key=filled)
 
 
-def _opened(place: str | Path | Store | None) -> Store | None:
-    keeper = place if place is None or isinstance(place, Store) else Store(place)
-    if keeper is not None:
+def _opened(place: str | Path | Store | Shared | None) -> Store | Shared | None:
+    keeper = (
+        place
+        if place is None or isinstance(place, Store | Shared)
+        else shared(lambda: Store(place, versions=versions()))
+    )
+    if isinstance(keeper, Store):
         keeper.versions = versions()
     return keeper
 
 
 @contextmanager
-def ended(keeper: Store | None) -> Iterator[None]:
+def ended(keeper: Store | Shared | None) -> Iterator[None]:
     """Where the work ends before its end, the store says so."""
     try:
         yield
@@ -387,7 +407,7 @@ def ended(keeper: Store | None) -> Iterator[None]:
         raise
 
 
-def _compile_all(experiments: Mapping[str, Experiment], plans: Mapping[str, "_Plan"], keeper: Store | None) -> None:
+def _compile_all(experiments: Mapping[str, Experiment], plans: Mapping[str, "_Plan"], keeper: Keeper | None) -> None:
     """Compiling keeps one core busy: several rules at a time. JAX's settings belong to a thread, so they go along."""
     double, promotion = jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion  # pyright: ignore
 
@@ -397,7 +417,7 @@ def _compile_all(experiments: Mapping[str, Experiment], plans: Mapping[str, "_Pl
         with jax.enable_x64(double), jax.numpy_dtype_promotion(promotion):
             experiments[name].compile(plans[name].example())
 
-    pool = ThreadPoolExecutor(devices.cores())
+    pool = ThreadPoolExecutor(1 if processes.joined() else devices.cores())  # in every process the same order
     try:
         list(pool.map(compile_one, plans))
     finally:
@@ -435,7 +455,14 @@ class _Plan:
         return cls(name, rule, demands, settings, tune, ranges)
 
     def experiment(
-        self, width: int, placed: dict[Any, Any], listener: Listener, keeper: Store | None, engine: Engine | None
+        self,
+        width: int,
+        placed: dict[Any, Any],
+        *,
+        devices_per_run: int,
+        listener: Listener,
+        keeper: Keeper | None,
+        engine: Engine | None,
     ) -> Experiment:
         return Experiment(
             self.demands,
@@ -446,6 +473,7 @@ class _Plan:
             listener=listener,
             placed=placed,
             keeper=keeper,
+            devices_per_run=devices_per_run,
             engine=engine,
         )
 

@@ -22,7 +22,18 @@ from ascribe.errors import UserError
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, BFunction, MatchedNoise
 from ascribe.search import Evaluations, Objective, Space
-from ascribe.training import Engine, Listener, check_seeds, honor, made, make_settings, optimizers, positive, silent
+from ascribe.training import (
+    Engine,
+    Listener,
+    check_seeds,
+    honor,
+    made,
+    make_settings,
+    optimizers,
+    positive,
+    processes,
+    silent,
+)
 
 SAME, FOUND, SCALED, NOISE = "backpropagation", "found g", "c·σ', tuned c", "noise of g's size"
 TUNED, FOUND_TUNED, LEARNED = "backpropagation, tuned rate", "found g, tuned rate", "backpropagation, learned rate"
@@ -131,6 +142,7 @@ def discover(
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
+    processes.alone("a search for a b-function")
     whole = {"evaluations": evaluations, "batch": batch, "seeds": seeds, "epochs": epochs, "fresh_seeds": fresh_seeds}
     for name, value in {**whole, "tune": tune}.items():
         least = 2 if name == "fresh_seeds" else 1

@@ -27,9 +27,20 @@ from ascribe.errors import UserError
 from ascribe.metrics import class_probabilities, predicted_labels
 from ascribe.networks import Activation, Network
 from ascribe.rules import AbstractRule, network_of
-from ascribe.training import Experiment, Specification, check_rule, devices, honor, loop, make_settings, positive
+from ascribe.training import (
+    Experiment,
+    Specification,
+    check_rule,
+    devices,
+    honor,
+    loop,
+    make_settings,
+    positive,
+    processes,
+)
 from ascribe.training.batches import epoch_indices
 from ascribe.training.evaluate import Examples, boundary
+from ascribe.training.mesh import replicate
 from ascribe.training.seeds import LARGEST, streams
 from ascribe.types import Array, PyTree
 
@@ -226,6 +237,7 @@ class AbstractCreditEstimator(BaseEstimator):
         settings = make_settings(demands, epochs=_whole(epochs), select="last", loss=None, diagnostics=False)
         if not _acts_between_epochs(rule):  # then the programs are the same for any number of epochs
             settings = dataclasses.replace(settings, epochs=1)
+        processes.alone("an estimator's training")
         return Experiment(demands, rule, settings, width=1, name=name)
 
     def _outputs(self, X: Any) -> np.ndarray:
@@ -444,7 +456,7 @@ class _Passes:
         fill = lambda leaf: jnp.asarray(_filled(np.asarray(leaf), _power_of_two(self.examples)))
         inputs, targets = fill(self.data.train.inputs), fill(self.data.train.targets)
         train = Examples(inputs, targets, self.data.train.target_scale)
-        self.padded = devices.replicate(loop.Data(train, train), experiment.mesh)
+        self.padded = replicate(loop.Data(train, train), experiment.mesh)
 
     def begin(self) -> loop.RunState:
         """The state before the first pass, without curves: they are kept here."""

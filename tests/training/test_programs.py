@@ -10,7 +10,7 @@ import pytest
 
 from ascribe import compare, networks, rules, train
 from ascribe.rules import AbstractRule, Backpropagation, Credit
-from ascribe.training import Specification, devices
+from ascribe.training import Specification, devices, mesh
 
 from . import tiny
 
@@ -131,8 +131,8 @@ def test_shards_do_not_change_what_is_trained(watched):
 
 
 def test_runs_are_divided_among_the_devices(watched):
-    assert devices.mesh_for(1).devices.size == 1
-    assert devices.mesh_for(100).devices.size == jax.device_count()
+    assert mesh.mesh_for(1).devices.size == 1
+    assert mesh.mesh_for(100).devices.size == jax.device_count()
     assert tiny.experiment(tiny.mlp(), tiny.data(), Counted(), 3).width % jax.device_count() == 0
 
 

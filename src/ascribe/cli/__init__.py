@@ -53,9 +53,17 @@ def arguments_given() -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, or 1 where a check of `reproduce` fails, or 2 for bad input (one
-    sentence on standard error), or 130 for an interruption."""
+    """Runs one command and returns its exit code: 0, or 1 where a check of `reproduce` fails or another process of a run has
+    ended, or 2 for bad input (one sentence on standard error), or 130 for an interruption."""
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
+    code = _answer()
+    processes = sys.modules.get("ascribe.training.processes")
+    if code and processes is not None and processes.joined():
+        processes.leave(code)  # the others may be waiting for this process
+    return code
+
+
+def _answer() -> int:
     tokens = list(_arguments)
     try:
         if tokens[:1] == ["compare"] and "--resume" in tokens:

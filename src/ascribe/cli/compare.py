@@ -1,6 +1,8 @@
 """`ascribe compare DATA`: the main job."""
 
 import json
+import os
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,9 @@ from .clusters import cluster
 DEFAULT_FOLDER = Path("ascribe-runs")
 CLASSES = "--classes is a list of class numbers as in 3,8 or of names as in cat,dog"
 YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
+TOGETHER = ("coordinator", "processes", "process")
+"""The options of one of several processes."""
+
 Whole = Annotated[int, Parameter(converter=lambda _, tokens: int(tokens[0].value))]
 """A whole number as it is written: left to itself, cyclopts would round 1.5."""
 
@@ -49,6 +54,10 @@ def compare(
     transform: str | None = None,
     data_option: Annotated[list[str] | None, Parameter(negative=())] = None,
     data_seed: Whole = 0,
+    coordinator: str | None = None,
+    processes: Whole | None = None,
+    process: Whole | None = None,
+    devices_per_run: Whole = 1,
     out: Path | None = None,
     store: str | None = None,
     workers: Whole | None = None,
@@ -117,6 +126,14 @@ def compare(
         may be repeated.
     data_seed
         Fixes the generated points and the split.
+    coordinator
+        HOST:PORT of process 0, where this command is run by several processes that train together, on one machine or on many.
+    processes
+        How many processes there are; SLURM and Open MPI say so themselves.
+    process
+        The number of this one, from 0. Process 0 alone writes and prints.
+    devices_per_run
+        How many devices (of CPUs, processes) divide every batch of a run; the others train other runs.
     out
         Where the record and the page go. Default: ascribe-runs/DATA-001, -002, ...
     store
@@ -136,6 +153,7 @@ def compare(
     """
     from ascribe.store import check_folder  # noqa: PLC0415 - late, so that --help is instant
 
+    number = _joined(coordinator, processes, process)
     given: dict[str, Any] = {
         "target": target,
         "task": task,
@@ -168,7 +186,7 @@ def compare(
         ranges[name.strip()] = _range("--search", interval)
     if resume and overwrite:
         raise UserError("--resume goes on with what is there and --overwrite replaces it: give one of them.")
-    if out is not None:
+    if out is not None and number == 0:
         check_folder(out, overwrite=overwrite, resume=resume)
 
     from ascribe import datasets, training  # noqa: PLC0415
@@ -196,7 +214,10 @@ def compare(
         "loss": loss,
         "only": only,
         "landscape": landscape,
+        "devices_per_run": devices_per_run,
     }
+    if number > 0:
+        return _take_part(dataset, settings)
     with cluster(scheduler, workers) as settings["cluster"]:
         comparison, page = _run(dataset, settings, out, store, resume=resume, overwrite=overwrite)
     _print(comparison, page, json_output)
@@ -205,8 +226,6 @@ def compare(
 
 def go_on(tokens: Sequence[str]) -> int:
     """`compare --resume`: with the options that the comparison was begun with, and over them those that are given now."""
-    from ascribe.store import Store  # noqa: PLC0415
-
     from . import given  # noqa: PLC0415
 
     now = given(tokens)
@@ -214,6 +233,27 @@ def go_on(tokens: Sequence[str]) -> int:
     place = now.get("store") or out
     if out is None or place is None:
         raise UserError("--resume goes on in the folder that the comparison was begun in: name it with --out.")
+    number = _joined(*(now.get(name) for name in TOGETHER))
+    begun = _begun_with(place) if number == 0 else []
+    if TOGETHER[0] in now:
+        from ascribe.training.processes import told  # noqa: PLC0415
+
+        begun = json.loads(told(json.dumps(begun).encode()))
+    before: dict[str, Any] = {}
+    for earlier in begun:
+        before |= given(earlier)
+    if before["data"] != data:
+        raise UserError(f"{str(place)!r} holds a comparison on {before['data']}, not on {data}: choose another --out.")
+    for name in ("out", "store", "resume", "overwrite", "json_output", "devices_per_run", *TOGETHER):
+        before.pop(name, None)
+    options = before | now
+    return compare(options.pop("data"), **options)
+
+
+def _begun_with(place: str | Path) -> list[list[str]]:
+    """The arguments of every command that has worked on the comparison."""
+    from ascribe.store import Store  # noqa: PLC0415
+
     kept = Store(place, create=False)
     try:
         last = next((one for one in kept.experiments() if one["options"]), None)
@@ -221,15 +261,43 @@ def go_on(tokens: Sequence[str]) -> int:
         kept.close()
     if last is None:
         raise UserError(f"{str(place)!r} holds no comparison that was begun: leave --resume out.")
-    before: dict[str, Any] = {}
-    for earlier in last["options"]:
-        before |= given(earlier)
-    if before["data"] != data:
-        raise UserError(f"{str(place)!r} holds a comparison on {before['data']}, not on {data}: choose another --out.")
-    for name in ("out", "store", "workers", "scheduler", "resume", "overwrite", "json_output"):
-        before.pop(name, None)
-    options = before | now
-    return compare(options.pop("data"), **options)
+    return last["options"]
+
+
+def _joined(coordinator: str | None, processes: int | None, process: int | None) -> int:
+    """The number of this process, when it has joined the others; 0 where it is alone."""
+    if coordinator is None:
+        if processes is not None or process is not None:
+            raise UserError("--processes and --process are of those that meet at a --coordinator: name its HOST:PORT.")
+        return 0
+    from ascribe.training.processes import join_processes, joined, number  # noqa: PLC0415
+
+    if not joined():
+        join_processes(coordinator, processes, process)
+        sys.stdout.flush()
+        results = os.dup(1)
+        os.dup2(2, 1)  # Gloo writes that it is connected on standard output, where nothing but results belongs
+        sys.stdout = os.fdopen(results, "w", encoding="utf-8")
+    return number()
+
+
+def _take_part(dataset: Any, settings: dict[str, Any]) -> int:
+    """What every process but process 0 does: the same comparison, of which it writes and says nothing."""
+    from ascribe.comparison import compare as run  # noqa: PLC0415
+    from ascribe.training.processes import Shared  # noqa: PLC0415
+
+    from .interruption import answering  # noqa: PLC0415
+
+    kept, told_twice = Shared(), iter((False,))
+
+    def answer(*_: Any) -> None:
+        if next(told_twice, True):
+            raise KeyboardInterrupt
+        kept.stop()
+
+    with answering(answer):
+        run(dataset, **settings, store=kept)
+    return 0
 
 
 def _run(
@@ -239,6 +307,7 @@ def _run(
     from ascribe.comparison import compare as run  # noqa: PLC0415
     from ascribe.comparison import ended, versions  # noqa: PLC0415
     from ascribe.store import Store, fresh_folder, give_back  # noqa: PLC0415
+    from ascribe.training.processes import shared  # noqa: PLC0415
 
     from . import arguments_given, command_line  # noqa: PLC0415
     from .interruption import stopping_at_a_signal  # noqa: PLC0415
@@ -253,7 +322,9 @@ def _run(
         kept.begin(dataset.name, command=command_line(), options=[arguments_given()], resume=resume)
         with Lines() as lines:
             with ended(kept), stopping_at_a_signal(kept, lines, folder, place):
-                comparison = run(dataset, **settings, listener=lines, command=command_line(), store=kept)
+                comparison = run(
+                    dataset, **settings, listener=lines, command=command_line(), store=shared(lambda: kept)
+                )
             lines.say("drawing the page")
             return comparison, comparison.save(folder, overwrite=True)  # whether it may was asked before
     finally:

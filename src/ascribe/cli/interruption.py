@@ -3,7 +3,7 @@
 import shlex
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -12,6 +12,18 @@ from typing import Any
 from ascribe.errors import Interrupted
 
 from .progress import Lines
+
+
+@contextmanager
+def answering(answer: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Both signals are answered by this function, where this is the main thread."""
+    mine = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, answer) for number in (signal.SIGINT, signal.SIGTERM)} if mine else {}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
@@ -24,10 +36,9 @@ def stopping_at_a_signal(store: Any, lines: Lines, folder: Path, place: str | No
         store.stop()
         lines.say("finishing what is under way; once more ends it at once")
 
-    mine = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, answer) for number in (signal.SIGINT, signal.SIGTERM)} if mine else {}
     try:
-        yield
+        with answering(answer):
+            yield
     except KeyboardInterrupt as error:
         if store.empty():
             raise KeyboardInterrupt from None
@@ -35,6 +46,3 @@ def stopping_at_a_signal(store: Any, lines: Lines, folder: Path, place: str | No
         stopped = str(error) or "stopped at once"
         again = f"--out {shlex.quote(str(folder))}{where} --resume"
         raise Interrupted(f"{stopped}; what was done is kept: go on with the same data and {again}") from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,7 +1,9 @@
 """Training: one loop (`loop.py`), mapped over runs and devices (`devices.py`), driven in chunks (`train.py`)."""
 
 from . import devices as devices
+from . import mesh as mesh
 from . import optimizers as optimizers
+from . import processes as processes
 from .demands import Demands as Demands
 from .demands import honor as honor
 from .demands import made as made
@@ -10,6 +12,7 @@ from .engine import Engine as Engine
 from .hypergradient import hypergradient as hypergradient
 from .landscape import LossLandscape as LossLandscape
 from .landscape import landscape as landscape
+from .processes import join_processes as join_processes
 from .progress import Epochs as Epochs
 from .progress import Listener as Listener
 from .progress import Listeners as Listeners

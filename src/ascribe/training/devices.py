@@ -11,8 +11,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
-import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 
 from ascribe.errors import UserError
 from ascribe.networks import Conv2d, Network, record
@@ -20,13 +19,15 @@ from ascribe.types import Array, PyTree
 
 from . import loop
 from .evaluate import CHUNK, evaluate
-
-RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
+from .mesh import EVERYWHERE, RUNS
+from .processes import gathered, joined
 
 
 def use_all_cores() -> None:
     """One JAX device per CPU core of this process. Call it before JAX is used for the first time; later it does nothing,
-    and where a GPU is in use it has no effect on it."""
+    and where a GPU is in use it has no effect on it. One of several processes keeps its one device."""
+    if joined():
+        return
     try:
         jax.config.update("jax_num_cpu_devices", cores())
     except RuntimeError:  # the backend has started already
@@ -42,7 +43,7 @@ def cores() -> int:
 
 
 def count() -> int:
-    """How many devices share the runs."""
+    """How many devices there are, those of all processes together."""
     return jax.device_count()
 
 
@@ -52,17 +53,6 @@ def use_compilation_cache() -> None:
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
         jax.config.update("jax_compilation_cache_dir", os.path.join(base, "ascribe", "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
-
-
-def mesh_for(runs: int) -> Mesh:
-    """The devices that share this many runs, on the axis `runs`."""
-    devices = jax.devices()[: max(1, min(runs, jax.device_count()))]
-    return Mesh(np.asarray(devices), ("runs",))
-
-
-def replicate(tree: PyTree, mesh: Mesh) -> PyTree:
-    """The arrays of a tree on every device of the mesh."""
-    return jax.device_put(tree, NamedSharding(mesh, EVERYWHERE))
 
 
 CACHED = 2**24
@@ -105,7 +95,9 @@ def _over_runs(function: Callable, mesh: Mesh, in_turn: bool, batched: PyTree, *
         return jax.vmap(alone)(batched)
 
     specs = (RUNS,) + (EVERYWHERE,) * len(shared)
-    return jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=RUNS, check_vma=False)(batched, *shared)
+    # Runs are divided by hand, and what is left of the mesh, its axis `data`, by the compiler.
+    mapped = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=RUNS, axis_names={"runs"}, check_vma=False)
+    return mapped(batched, *shared)
 
 
 class Programs(eqx.Module):
@@ -248,8 +240,13 @@ def limit_memory(share: int) -> None:
 
 
 def available_memory() -> int:
-    """Bytes of the accelerator's memory, or what the machine (or the container) can still give to this process."""
-    statistics = jax.devices()[0].memory_stats()
+    """Bytes of the accelerator's memory, or what the machine (or the container) can still give to this process: of several
+    processes that work together, what the poorest has."""
+    return min(gathered(_own_memory()))
+
+
+def _own_memory() -> int:
+    statistics = jax.local_devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"]
     free = list(_shares)

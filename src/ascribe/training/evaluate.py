@@ -12,6 +12,7 @@ from ascribe.networks import Activation, Network, record
 from ascribe.rules import final_preactivation
 from ascribe.types import Array, PyTree
 
+from .mesh import split
 from .pixels import Pixels
 
 CHUNK = 512
@@ -46,7 +47,7 @@ def evaluate(network: Network, network_state: PyTree, examples: Examples, loss: 
         return jnp.pad(array, padding).reshape(chunks, chunk, *array.shape[1:])
 
     def sums(part: tuple[Array, Array, Array]) -> _Sums:
-        inputs, targets, real = part
+        inputs, targets, real = split(part)
         inputs = stored.decoded(inputs) if isinstance(stored, Pixels) else inputs
         tape, _ = record(network, inputs, network_state, training=False)
         function, z = final_preactivation(network, tape, loss)

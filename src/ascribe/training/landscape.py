@@ -28,6 +28,7 @@ from . import devices, optimizers, plane
 from .demands import Demands, honor, made
 from .evaluate import CHUNK, Examples, evaluate
 from .freezing import check_layer
+from .processes import alone
 from .progress import Listener, Progress, silent
 from .seeds import check_seeds
 from .train import Experiment, Rules, Specification, examples, fitted, make_settings, named_rules, positive
@@ -148,6 +149,7 @@ def landscape(
 
     **Raises:** `UserError` for anything that does not fit together, and where no rule is left.
     """
+    alone("a loss landscape")
     named = named_rules(rules, data)
     rates = _rates(learning_rate, named)
     (seed,) = check_seeds([seed])

@@ -25,6 +25,7 @@ from .augmentations import augment
 from .batches import epoch_indices
 from .evaluate import Examples, evaluate
 from .freezing import one_layer, only_layer
+from .mesh import split
 from .optimizers import examples_axis, transformation
 from .seeds import streams
 
@@ -363,7 +364,8 @@ def _own_metrics(settings: Settings, run: Run, state: RunState, data: Data, key:
 def take(settings: Settings, data: Data, indices: Array, network_state: PyTree) -> Batch:
     """The training examples of these indices, as a batch."""
     train = data.train
-    return Batch(train.inputs[indices], train.targets[indices], settings.loss, indices, network_state)
+    inputs, targets = split((train.inputs[indices], train.targets[indices]))
+    return Batch(inputs, targets, settings.loss, indices, network_state)
 
 
 def all_examples(settings: Settings, data: Data) -> Batch:

@@ -54,7 +54,8 @@ class Epochs:
     def _new(self, curve: jax.Array) -> np.ndarray:
         """The new columns. They are cut out on this side: a CPU's arrays are seen without a copy, an accelerator's curves are
         kilobytes, and a slice on the devices takes a millisecond a curve, and a compilation for every number of epochs."""
-        shards = sorted(curve.addressable_shards, key=lambda shard: shard.index[0].start or 0)
+        own = [shard for shard in curve.addressable_shards if shard.replica_id == 0]
+        shards = sorted(own, key=lambda shard: shard.index[0].start or 0)
         columns = [np.asarray(shard.data)[:, self.start : self.stop] for shard in shards]
         return np.concatenate(columns)[: len(self.seeds)]
 

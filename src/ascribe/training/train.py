@@ -29,7 +29,9 @@ from .engine import Engine
 from .evaluate import Examples
 from .freezing import check_layer
 from .keeping import About, Checkpoint, Keeper, Kept, fingerprint, key_of
+from .mesh import EVERYWHERE, RUNS, check_devices_per_run, mesh_for, put, replicate, spread, whole
 from .pixels import pixels
+from .processes import agreed, check_same, number
 from .progress import Epochs, Listener, Progress, silent, tell
 from .runs import Runs, area_scores
 from .seeds import check_seeds
@@ -74,7 +76,8 @@ class Experiment:
     `width` runs go through the program at a time; a list of specifications is cut into such shards (the last one filled
     up with repeats that are dropped again), so that tuning and final runs share the compilation. Experiments that are given
     the same dictionary `placed` share one copy of the data on the devices. With a `keeper`, runs that it has are not trained
-    again, and those under way go on from their last state. With an `engine`, they are trained elsewhere.
+    again, and those under way go on from their last state. With an `engine`, they are trained elsewhere. Where
+    `devices_per_run` is more than one, so many devices divide every batch (`mesh.py`).
     """
 
     def __init__(
@@ -89,19 +92,22 @@ class Experiment:
         placed: dict[Any, loop.Data] | None = None,
         keeper: Keeper | None = None,
         engine: Engine | None = None,
+        devices_per_run: int = 1,
     ):
         devices.use_compilation_cache()
         self.name, self.rule, self.settings, self.listener = name, with_array_leaves(rule), settings, listener
         self.demands, self.source = demands, demands.source
         self.template = made(demands.source)
         self._fitted = fitted(self.template, demands.data)
-        self.mesh: Mesh = devices.mesh_for(width)
+        _check_division(settings, check_devices_per_run(devices_per_run))
+        check_same("data and settings", [name, width, *self._told_apart()])
+        self.mesh: Mesh = mesh_for(width, devices_per_run)
         placed = {} if placed is None else placed
         encoding = tuple(transform.name for transform in demands.encoding)
         place = (encoding, self._fitted.input_shape, self.mesh)
         if place not in placed:
             both = loop.Data(examples(self._fitted, "train"), examples(self._fitted, "validation"))
-            placed[place] = devices.replicate(both, self.mesh)
+            placed[place] = replicate(both, self.mesh)
         self.device_data = placed[place]
         self._arrays, fixed = eqx.partition(self.rule, eqx.is_array)
         size = self._state_bytes()
@@ -110,9 +116,16 @@ class Experiment:
         self.keeper, self.engine, self._size = keeper, engine, size
         self.width = self._width(width, size)
         if keeper is not None:  # runs that share a program stay the same ones, whatever memory is free today
-            self.width = keeper.agreed(f"width {width} {key_of(self.context)}", self.width)
+            kept = keeper.agreed(f"width {width} {key_of(self.context)}", self.width)
+            self.width = self.width if kept % self.mesh.shape["runs"] else kept  # it was for other devices
         self.compile_seconds = 0.0
         self._compiled = False
+
+    def _told_apart(self) -> list[Any]:
+        """What several processes have in common, where they train the same."""
+        settings, data = self.settings, self.demands.data
+        numbers = [settings.epochs, settings.batch_size, settings.select, settings.diagnostics, settings.only]
+        return [data.checksum, self.template.config(), settings.loss.name, settings.augmentations, *numbers]
 
     def compile(self, example: Specification) -> None:
         """Compiles the programs that train runs like the example, and trains nothing."""
@@ -140,7 +153,7 @@ class Experiment:
         fit = devices.runs_that_fit(
             self.template, size, self._fitted.input_shape, self.settings.batch_size, in_turn=self.in_turn
         )
-        count = self.mesh.devices.size
+        count = self.mesh.shape["runs"]
         return -(-min(wanted, max(fit, count)) // count) * count
 
     @contextmanager
@@ -160,6 +173,7 @@ class Experiment:
 
     def _advance(self, runs: loop.Run, states: loop.RunState, start: int, stop: int) -> loop.RunState:
         bounds = (jnp.asarray(start, jnp.int32), jnp.asarray(stop, jnp.int32))
+        bounds = spread(bounds, self.mesh, EVERYWHERE)
         return self.programs.advance(runs, states, self.device_data, *bounds)
 
     @functools.cached_property
@@ -215,6 +229,7 @@ class Experiment:
     def train(self, specifications: Sequence[Specification], phase: str, *, keep: bool = True) -> "Trained":
         """All runs that are not kept yet, shard by shard. With `keep=False` only their curves are kept, not their networks:
         enough for tuning."""
+        check_same("runs", [[one.seed, one.learning_rate] for one in specifications])
         parts = self.kept(specifications, networks=keep)
         missing = [place for place, part in enumerate(parts) if part is None]
         wanted = [specifications[place] for place in missing]
@@ -247,7 +262,7 @@ class Experiment:
             done += self.width * self.settings.epochs
             with self.blamed():
                 concluded = self.programs.conclude(runs, states, self.device_data) if networks else None
-            curves, diverged_at, concluded = _first(len(shard), (states.curves, states.diverged_at, concluded))
+            curves, diverged_at, concluded = _first(len(shard), whole((states.curves, states.diverged_at, concluded)))
             leaves = None if concluded is None else jax.tree.leaves(concluded)
             found = []
             for row in range(len(shard)):
@@ -282,28 +297,31 @@ class Experiment:
                 chunk *= 2
             elif elapsed > 2 * CHUNK_SECONDS:
                 chunk = max(1, chunk // 2)
-            latest = np.asarray(states.curves["train_loss"][:, stop - 1])
+            chunk = agreed(chunk)
+            curves = whole(states.curves)
+            latest = np.asarray(curves["train_loss"][:, stop - 1])
             finite = latest[np.isfinite(latest)]
             loss = float(finite.mean()) if len(finite) else float("nan")
             self.listener(Progress(self.name, phase, done + self.width * stop, total, loss))
-            self.tell_epochs(shard, phase, start, stop, states.curves)
+            self.tell_epochs(shard, phase, start, stop, curves)
             start = stop
             if self.keeper is None:
                 continue
             finished, wait = stop == self.settings.epochs, max(CHECKPOINT_SECONDS, cost / CHECKPOINT_SHARE)
-            if finished or self.keeper.stopping or time.monotonic() - saved > wait:
+            stopping, due = self.keeper.stopping, agreed(time.monotonic() - saved > wait)
+            if finished or stopping or due:
                 began = time.monotonic()
                 self._save(key, stop, states, spent, LARGEST_REMAINDER if finished else LARGEST_CHECKPOINT)
                 saved = time.monotonic()
                 cost = saved - began
-            if self.keeper.stopping and not finished:
+            if stopping and not finished:
                 raise Interrupted(f"stopped at epoch {stop} of {self.settings.epochs} of {self.name} ({phase})")
         return states, spent
 
     def _save(self, key: str, epoch: int, states: loop.RunState, seconds: float, largest: int) -> None:
         assert self.keeper is not None
         if self.width * self._size <= largest:
-            leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(states)]
+            leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(whole(states))]
             self.keeper.save(key, Checkpoint(epoch, leaves, seconds))
         elif epoch == self.settings.epochs:
             self.keeper.forget(key)
@@ -327,7 +345,7 @@ class Experiment:
                     f"the kept state of {self.name} does not fit its program (shape {old.shape}, not {new.shape}): it is "
                     f"damaged; begin anew in another folder."
                 )
-            return jax.device_put(old, new.sharding)
+            return put(old, new.sharding)
 
         leaves, structure = jax.tree.flatten(states)
         if len(leaves) != len(found.leaves):
@@ -365,7 +383,8 @@ class Experiment:
             where = leaf(name)
             stacked = eqx.tree_at(where, stacked, values.astype(where(stacked).dtype))
         rates = jnp.asarray([one.learning_rate for one in shard], dtype)
-        return loop.Run(stacked, rates, jnp.asarray([one.seed for one in shard], jnp.uint32))
+        run = loop.Run(stacked, rates, jnp.asarray([one.seed for one in shard], jnp.uint32))
+        return spread(run, self.mesh, RUNS)
 
     @property
     def _dtype(self) -> Any:
@@ -434,15 +453,21 @@ class Trained:
 
     def _scores(self, split: str, networks: tuple[Network, PyTree]) -> dict[str, np.ndarray]:
         experiment = self.experiment
-        part = devices.replicate(examples(experiment._fitted, split), experiment.mesh)
+        part = replicate(examples(experiment._fitted, split), experiment.mesh)
         scores = []
         for start in range(0, len(self.diverged_at), experiment.width):
             shard = jax.tree.map(lambda leaf, start=start: leaf[start : start + experiment.width], networks)
             count = len(jax.tree.leaves(shard)[0])
             rows = np.minimum(np.arange(experiment.width), count - 1)  # the last one fills up the shard
             filled = jax.tree.map(lambda leaf, rows=rows: leaf[rows], shard)
-            found = devices.evaluate_runs(experiment.settings.loss, experiment.mesh, experiment.in_turn, filled, part)
-            scores.append({f"{split}_{name}": np.asarray(value)[:count] for name, value in found.items()})
+            found = devices.evaluate_runs(
+                experiment.settings.loss,
+                experiment.mesh,
+                experiment.in_turn,
+                spread(filled, experiment.mesh, RUNS),
+                part,
+            )
+            scores.append({f"{split}_{name}": np.asarray(value)[:count] for name, value in whole(found).items()})
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *scores)
 
     def runs(self, specifications: Sequence[Specification], data: Dataset, notes: tuple[str, ...] = ()) -> Runs:
@@ -501,6 +526,7 @@ def train(
     loss: str | losses.Loss | None = None,
     diagnostics: bool = True,
     only: str | None = None,
+    devices_per_run: int = 1,
     listener: Listener = silent,
 ) -> Runs:
     """Trains one rule over many seeds in one compiled program.
@@ -516,6 +542,8 @@ def train(
     - `select`: the network that is tested, of the `"last"` epoch or of the `"best-validation"` one;
     - `diagnostics`: measure the angle to backpropagation's gradient after every epoch (costs two gradients);
     - `only`: the name of the one layer with weights that is trained; all others of the network stay as they began;
+    - `devices_per_run`: how many devices divide every batch of a run, for networks that keep one busy; the others train
+      other runs. The numbers are those of one device, to rounding;
     - `listener`: called with a `Progress` between chunks of epochs; a logger (`ascribe.loggers`) hears the numbers too.
 
     **Returns:** `Runs`. A run that diverges is recorded as such and leaves its neighbors alone. A rule that needs another
@@ -537,7 +565,9 @@ def train(
     )
     settings = make_settings(demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics, only=only)
     chosen = [Specification(seed, demands.learning_rate) for seed in check_seeds(seeds)]
-    experiment = Experiment(demands, rule, settings, width=len(chosen), name=name, listener=listener)
+    listening = listener if number() == 0 else silent
+    size: Any = {"width": len(chosen), "devices_per_run": devices_per_run}
+    experiment = Experiment(demands, rule, settings, **size, name=name, listener=listening)
     trained = experiment.train(chosen, "training")
     return trained.runs(chosen, data, () if only is None else (f"only {only} was trained",))
 
@@ -574,6 +604,14 @@ def make_settings(
     batch_size = min(batch_size, len(data.train))
     images = {"augmentations": data.augmentations, "black": data.black} if data.augmentations else {}
     return loop.Settings(optimizer, chosen, epochs, batch_size, select, diagnostics, only=only, **images)
+
+
+def _check_division(settings: loop.Settings, devices_per_run: int) -> None:
+    if settings.batch_size % devices_per_run:
+        raise UserError(
+            f"`devices_per_run` divides the batch size, {settings.batch_size}, into equal parts; got {devices_per_run}: "
+            f"choose another batch size or number of devices."
+        )
 
 
 def positive(name: str, value: Any) -> float:

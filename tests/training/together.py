@@ -1,0 +1,65 @@
+"""A script for the tests of several processes: trains small things, and process 0 writes what came out.
+
+`python together.py FILE DEVICES_PER_RUN EPOCHS RULES [PORT PROCESSES PROCESS]`
+"""
+
+import sys
+
+import jax
+import numpy as np
+
+import ascribe
+from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Network
+
+jax.config.update("jax_enable_x64", True)  # so that rounding is far below what the tests allow
+
+CONVOLUTIONAL = "backpropagation"
+"""The rule that trains batch normalization and dropout on images; all others train two small layers on the moons."""
+
+
+def moons():
+    return ascribe.datasets.load("moons", samples=100, noise=0.1, seed=0), ascribe.networks.mlp([2, 5, 5, 1])
+
+
+def images():
+    # Without a bias before the normalization: its gradient is zero, and Adam would make steps of what rounding leaves of it.
+    data = ascribe.datasets.load("digits", samples=150, classes=(0, 1, 2), seed=0)
+    keys = jax.random.split(jax.random.key(0), 2)
+    layers = (
+        *(
+            Conv2d(1, 2, 3, bias=False, key=keys[0]),
+            BatchNorm(2),
+            Activation("relu"),
+            MaxPool2d(2),
+            Dropout(0.3),
+            Flatten(),
+        ),
+        Linear(18, 3, key=keys[1]),
+    )
+    return data, Network(layers)
+
+
+def trained(rule, epochs, devices_per_run):
+    data, network = images() if rule == CONVOLUTIONAL else moons()
+    shape = {"epochs": epochs, "batch_size": 16, "seeds": 2, "learning_rate": 0.01, "devices_per_run": devices_per_run}
+    said = lambda progress: print(progress.phase, flush=True)
+    runs = ascribe.train(network, data, rule, **shape, diagnostics=False, listener=said)
+    weights = {f"weight {place}": leaf for place, leaf in enumerate(jax.tree.leaves((runs.networks, runs.states)))}
+    return {f"{rule} {name}": value for name, value in {**runs.curves, **runs.scores, **weights}.items()}
+
+
+def main():
+    file, devices_per_run, epochs, rules, *meeting = sys.argv[1:]
+    number = 0
+    if meeting:
+        number = ascribe.join_processes(f"127.0.0.1:{meeting[0]}", int(meeting[1]), int(meeting[2]))
+        assert (jax.process_count(), jax.local_device_count()) == (int(meeting[1]), 1)
+    found = {}
+    for rule in rules.split(","):
+        found |= trained(rule, int(epochs), int(devices_per_run))
+    if number == 0:
+        np.savez(file, **found)
+
+
+if __name__ == "__main__":
+    main()
