@@ -30,7 +30,7 @@ def embedded(svg: str, *, name: str, title_lines: int, rules: Sequence[str], num
     page = _Page(
         name, {_SPACE.sub(" ", rule): number for rule, number in zip(rules, numbers, strict=True)}, list(numbers)
     )
-    page.share_clips(source)
+    page.share(source)
     top = title_height(title_lines)
     width, height = (float(source.get(side, "0")) for side in ("width", "height"))
     root = ElementTree.Element("svg", {"viewBox": f"0 {top} {width:g} {height - top:g}"})
@@ -46,14 +46,25 @@ class _Page:
 
     def __init__(self, name: str, known: dict[str, int], panels: list[int]):
         self.name, self.known, self.panels = name, known, panels
-        self.clips: dict[str, str] = {}
+        self.shared: dict[str, str] = {}
+        self.spare: set[str] = set()
 
-    def share_clips(self, source: ElementTree.Element) -> None:
-        """Vega writes a clip path for every line; of those that are alike, one is enough."""
+    def share(self, source: ElementTree.Element) -> None:
+        """Vega writes a clip path for every line; of those that are alike, one is enough.
+
+        What is kept is numbered anew, since Vega goes on counting from one drawing to the next.
+        """
         first: dict[str, str] = {}
-        for clip in source.iter(f"{_SVG}clipPath"):
-            name = clip.get("id", "")
-            self.clips[name] = first.setdefault(repr([(child.tag, child.attrib) for child in clip]), name)
+        for one in source.iter():
+            name = one.get("id")
+            if name is None:
+                continue
+            content = repr(
+                [one.tag, *((part.tag, sorted(part.attrib.items())) for part in one.iter() if part is not one)]
+            )
+            if content in first:
+                self.spare.add(name)
+            self.shared[name] = first.setdefault(content, f"{self.name}-{len(first) + 1}")
 
     def copied(self, source: ElementTree.Element, kind: str | None) -> list[ElementTree.Element]:
         """The element as the page has it; its children where it says nothing itself; nothing where it is not to be seen.
@@ -68,9 +79,8 @@ class _Page:
             or (kind is None and "role-title" in classes.split())
             or invisible
             or classes in ("background", "foreground")
+            or source.get("id") in self.spare
         ):
-            return []
-        if tag == "clipPath" and self.clips[source.get("id", "")] != source.get("id"):
             return []
         if "mark-" in classes and "role-frame" not in classes:
             kind = classes
@@ -95,15 +105,14 @@ class _Page:
         elif name == "font-family" and value == FONT:
             pass
         elif name == "id":
-            result.set("id", f"{self.name}-{value}")
+            result.set("id", self.shared[value])
         elif value.startswith("url(#"):
-            inner = value[5:].rstrip(")")
-            result.set(name, f"url(#{self.name}-{self.clips.get(inner, inner)})")
+            result.set(name, f"url(#{self.shared.get(value[5:].rstrip(')'), '')})")
         elif name not in _DROPPED and not name.startswith("on") and (name, value) not in _DEFAULTS:
             result.set(name, _LONG.sub(_short, value))
 
     def _belongs(self, result: ElementTree.Element, source: ElementTree.Element, kind: str) -> None:
-        label, panel = source.get("aria-label", ""), _PANEL.search(source.get("class", ""))
+        label, panel = _SPACE.sub(" ", source.get("aria-label", "")), _PANEL.search(source.get("class", ""))
         row = _ROW.fullmatch(label)
         if panel:
             result.set("data-rule", str(self.panels[int(panel[1])]))
