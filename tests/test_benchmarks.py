@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parent.parent / "benchmarks"
             "vectorization.py",
         ),
         "neurons.py",
+        "page.py",
     ],
 )
 def test_benchmark_runs(script):
