@@ -161,7 +161,7 @@ def tried(discovery: Any) -> Any:
         chart,
         "The b-functions that were tried",
         f"In place of σ'(z) in {space.layer}: {len(evaluations)} candidates of one meta-network with {space.hidden} hidden "
-        f"{'neuron' if space.hidden == 1 else 'neurons'} ({space.activation}), the better the darker.",
+        f"{'neuron' if space.hidden == 1 else 'neurons'} ({space.activation}), the better the stronger.",
     )
 
 

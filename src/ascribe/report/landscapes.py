@@ -67,9 +67,9 @@ def landscapes(comparison: Comparison) -> Any:
         title = panel_title(rule, labels[rule], size)
         panels.append(alt.layer(image, dots).properties(width=size, height=size, title=title, name=panel_name(index)))
     subtitle = (
-        f"Probability of {domain[1]}: blue is 0, orange is 1, the dark line one half."
+        f"Probability of {domain[1]}: blue is 0, orange is 1, the line between them one half."
         if len(domain) == 2
-        else "The most probable class; paler where it is less certain."
+        else "The most probable class; fainter where it is less certain."
     )
     if any(np.all(runs.diverged) for runs in comparison.runs.values()):
         subtitle += " Gray: every run diverged."
