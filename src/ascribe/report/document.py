@@ -17,8 +17,8 @@ from .vector import embedded
 _GUARDED = tuple("=+-@\t\r'")
 
 
-def render(template: str, **values: Any) -> str:
-    """A page from `template`, which extends `base.html.jinja`; it fetches nothing.
+def render(template: str, *, scripted: bool = True, **values: Any) -> str:
+    """A page from `template`, which extends `base.html.jinja`; it fetches nothing. Only a `scripted` one holds the script.
 
     The templates escape everything but what they mark safe: the style, the script and the figures, which `embedded` writes.
     The script runs only if its hash is in the page's policy, so a hostile name could not smuggle one in even unescaped.
@@ -27,7 +27,7 @@ def render(template: str, **values: Any) -> str:
         loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     environment.filters["number"] = lambda value: "" if value is None else repr(value)
-    script = _asset("page.js")
+    script = _asset("page.js") if scripted else ""
     return environment.get_template(template).render(
         style=_asset("page.css"), script=script, policy=_policy(script), **values
     )
@@ -50,6 +50,11 @@ def figure(
         "svg": embedded(drawing.svg, name=prefix + name, title_lines=len(below), rules=rules, numbers=numbers),
         "tables": [_table(title, text) for title, text in tables.items()],
     }
+
+
+def rule_filter(colors: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    """What the templates' macro `filters` offers: every rule with its number and color."""
+    return [{"number": number, "name": rule, "color": color} for number, (rule, color) in enumerate(colors.items())]
 
 
 def _is_unnamed(title: str) -> bool:
@@ -84,14 +89,10 @@ def _asset(name: str) -> str:
 
 
 def _policy(script: str) -> str:
-    """A content security policy: nothing from outside, and only `script` to run."""
+    """A content security policy: nothing from outside, and only `script` to run, if there is one."""
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    allowed = f"script-src 'sha256-{digest}'; " if script else ""
     return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:; "
+        f"default-src 'none'; {allowed}style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )
-
-
-def rule_filter(colors: Mapping[str, str | None]) -> list[dict[str, Any]]:
-    """What the templates' macro `filters` offers: every rule with its number and color."""
-    return [{"number": number, "name": rule, "color": color} for number, (rule, color) in enumerate(colors.items())]

@@ -14,11 +14,12 @@ def sheet(title: str, entries: Sequence[dict[str, Any]]) -> str:
 
     An entry holds the texts `name`, `title` and `source`, `checks` (each `statement`, `expected`, `got` and `passed`),
     and `figures`, caption to SVG. The pictures are embedded as images, so that their inner names cannot meet, and the
-    template escapes everything else.
+    template escapes everything else. There is no script.
     """
     figures = lambda entry: {caption: data_uri(svg) for caption, svg in entry["figures"].items()}
     return render(
         "sheet.html.jinja",
+        scripted=False,
         title=title,
         columns=COLUMNS,
         entries=[{**entry, "figures": figures(entry)} for entry in entries],
