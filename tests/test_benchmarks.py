@@ -32,6 +32,7 @@ def run(script, *options):
             "distributed.py",
         ),
         "neurons.py",
+        "page.py",
     ],
 )
 def test_benchmark_runs(script):

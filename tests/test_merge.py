@@ -55,6 +55,19 @@ def test_other_data_and_nothing_are_refused(data, pair):
         merge()
 
 
+def test_one_page_of_two_data_sets(pair, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    other = compare(datasets.load("moons", samples=60, seed=1), rules=RULES, seeds=2, **OPTIONS)
+    for name, one in zip(("one", "two", "three"), (*pair, other), strict=True):
+        one.save(name)
+    assert main(["report", "one", "three", "two", "--out", "all.html"]) == 0
+    assert capsys.readouterr().out.count("moons:") == 2
+    page = (tmp_path / "all.html").read_text(encoding="utf-8")
+    assert "3 learning rules on 2 data sets" in page and "Ranks over data sets" in page
+    # Those on the same data are one part of the page, where a rule has the seeds of both.
+    assert page.count('class="part"') == 2 and page.count("sign-symmetry</th>") == 2 and "of 3<" in page
+
+
 def test_one_page_of_two_folders(data, pair, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     longer = compare(data, rules=RULES[:1], seeds=2, **{**OPTIONS, "epochs": 5})

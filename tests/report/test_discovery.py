@@ -104,16 +104,15 @@ def test_the_table_says_each_difference_with_its_interval():
 
 
 @pytest.mark.parametrize("random", [True, False])
-def test_the_page_has_every_figure_and_escapes_what_it_is_told(random, tmp_path):
+def test_the_page_has_every_figure_and_escapes_what_it_is_told(random):
     made = discovery(FASTER)
     made.random = made.random if random else None
-    pictures = {}
-    for name, chart in module.figures(made).items():
-        drawing = report.specification(chart)
-        _, svg = report.write_figure(tmp_path / name, drawing)
-        pictures[name] = (drawing["title"]["text"], svg.read_text(encoding="utf-8"))
-    assert list(pictures) == ["b_functions", "loss_curves", "differences", "convergence", "surrogate"]
-    assert ("random search" in pictures["convergence"][1]) == random
-    page = module.page(made, pictures)
+    drawn = {name: report.Drawing(report.specification(chart)) for name, chart in module.figures(made).items()}
+    assert list(drawn) == ["b_functions", "loss_curves", "differences", "convergence", "surrogate"]
+    assert ("random search" in drawn["convergence"].svg) == random
+    page = module.page(made, drawn)
     assert "<digits>" not in page
-    assert page.count("data:image/svg+xml") == 5
+    assert page.count("<svg ") == page.count('<details class="values">') == 5
+    # Every figure points at the rows of a table of its own; rules are filtered by their number in the table.
+    assert page.count(" data-points") == 5
+    assert re.findall(r'<tr data-rule="(\d)">', page) == ["0", "1", "2", "3"]

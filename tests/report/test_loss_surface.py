@@ -3,11 +3,12 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
 
-from ascribe.report import figures, page, specification, surface_chart, write_figure
+from ascribe.report import Drawing, figures, page, specification, surface_chart, write_figure
 from ascribe.report.contours import contours
 from ascribe.report.theme import INK
 
@@ -78,8 +79,16 @@ def test_a_landscape_is_one_figure_of_a_comparison_that_has_one():
     for said in ("seed 0", "30 epochs", "every 2 epochs", "91 %", "all 300 training examples"):
         assert said in words_of(drawing)
     assert "70 % of variance" in json.dumps(drawing) and "21 % of variance" in json.dumps(drawing)
-    text = page(comparison, {"loss_surface": drawing})
-    assert "Loss surface of linear2" in text and "chosen_rules" in text
+    text = page(comparison, {"loss_surface": Drawing(drawing)})
+    assert "Loss surface of linear2" in text
+    # The rows of the paths can be pointed at; the surface's own values come as a second download.
+    assert re.findall(r'data-title="([^"]*)"( data-points)?', text) == [("paths", " data-points"), ("surface", "")]
+    surface = csv.reader(io.StringIO(drawing["datasets"]["surface"]))
+    values = np.array([line for line in surface][1:], dtype=float)
+    np.testing.assert_array_equal(
+        values[:, 2].reshape(comparison.landscape.surface.shape), comparison.landscape.surface
+    )
+    np.testing.assert_array_equal(np.unique(values[:, 0]), comparison.landscape.axes[0])
     assert len(json.dumps(drawing)) < 300_000
 
 

@@ -1,12 +1,11 @@
 """The curves that rules measure of themselves, one panel a name."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from ascribe.report import page
+from ascribe.report import Drawing, page
 from ascribe.report.figures import _FIGURES, specification
 from ascribe.report.own_metrics import EVERYBODYS, PANELS, _chosen, own_metrics
 from ascribe.training.loop import MEASURED
@@ -104,11 +103,10 @@ def test_never_more_panels_than_fit(count):
     assert len(set(_chosen([f"a/{index}" for index in range(count)]))) == PANELS
 
 
-def test_the_page_has_it_and_says_which_rules_were_left_out(monkeypatch):
-    monkeypatch.setattr(sys.modules["ascribe.report.page"], "_runtime", lambda: "")  # slow to make, and not looked at
+def test_the_page_has_it_and_says_which_rules_were_left_out():
     comparison = with_own("sign_changes")
     comparison.configuration["left_out"] = {"perceptron": "it does <binary> tasks only."}
-    text = page(comparison, {"own_metrics": drawing(comparison)})
+    text = page(comparison, {"own_metrics": Drawing(drawing(comparison))})
     assert "What the rules measured of themselves" in text
     assert "Left out: perceptron: it does &lt;binary&gt; tasks only." in text
     assert "Left out" not in page(make_comparison(), {})

@@ -4,7 +4,9 @@ from pathlib import Path
 
 
 def report(*folders: Path, out: Path | None = None) -> int:
-    """Draw the page of a finished comparison again, from its record; or one page of several on the same data.
+    """Draw the page of a finished comparison again, from its record; or one page of several.
+
+    Comparisons on the same data become one; those on other data stand one after the other, below the rules' ranks.
 
     Parameters
     ----------
@@ -16,7 +18,7 @@ def report(*folders: Path, out: Path | None = None) -> int:
     from rich.console import Console  # noqa: PLC0415 - late, so that --help is instant
 
     from ascribe import report as library  # noqa: PLC0415
-    from ascribe.comparison import load  # noqa: PLC0415
+    from ascribe.comparison import Comparison, load  # noqa: PLC0415
     from ascribe.errors import UserError  # noqa: PLC0415
     from ascribe.merging import merge  # noqa: PLC0415
 
@@ -24,16 +26,21 @@ def report(*folders: Path, out: Path | None = None) -> int:
         raise UserError("report wants a folder that `ascribe compare` wrote, or several.")
     if len(folders) > 1 and out is None:
         raise UserError("one page of several comparisons wants a file: --out page.html.")
-    first, *others = map(load, folders)
-    comparison = merge(first, *others) if others else first
+    by_data: dict[str, list[Comparison]] = {}
+    for one in map(load, folders):
+        by_data.setdefault(str(one.configuration.get("data", {}).get("checksum")), []).append(one)
+    comparisons = [merge(*ones) if len(ones) > 1 else ones[0] for ones in by_data.values()]
     target = out or next(iter(folders)) / "index.html"
     if target.is_dir():
         raise UserError(f"--out is a file for the page, but {str(target)!r} is a folder: name a file in it.")
     try:
-        page = comparison.report(target)
+        page = library.write_page(comparisons, target)
     except OSError as error:
         raise UserError(f"the page cannot be written to {str(target)!r} ({error.strerror}).") from error
     console = Console()
-    console.print(library.to_text(comparison.table(), comparison.reference))
+    for comparison in comparisons:
+        if len(comparisons) > 1:
+            console.print(f"{comparison.data.name}:", markup=False, highlight=False)
+        console.print(library.to_text(comparison.table(), comparison.reference))
     console.print(f"page: {page}", soft_wrap=True, highlight=False)
     return 0

@@ -3,6 +3,7 @@
 from ascribe.statistics import interval as interval
 
 from . import discovery as discovery
+from .figures import Drawing as Drawing
 from .figures import drawings as drawings
 from .figures import figures as figures
 from .figures import save_figures as save_figures

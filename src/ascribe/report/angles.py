@@ -8,6 +8,7 @@ import numpy as np
 
 from .bands import ValueAxis, band_panel, log_worthy, one_curve
 from .base import Comparison
+from .inline import inline
 from .series import curve_names, series
 from .theme import GRAY, joined, legend_selection, rule_colors, themed
 
@@ -17,16 +18,16 @@ PANELS = 12
 def gradient_angles(comparison: Comparison) -> Any:
     """Angle to backpropagation's gradient over training and the ratio of the norms; None when nobody recorded them."""
     columns = series(comparison, ("gradient_angle", "gradient_norm_ratio"))
-    colors, selection = rule_colors(comparison.runs), legend_selection()
+    data, colors, selection = inline(columns, "curves"), rule_colors(comparison.runs), legend_selection()
     panels = []
     angle, ratio = one_curve(columns, "gradient_angle"), one_curve(columns, "gradient_norm_ratio")
     if angle["mean"]:
         axis = _degrees(angle["mean"], "Angle to backpropagation's gradient (°)")
-        panel = band_panel(angle, axis, colors, selection, width=440, height=300)
+        panel = band_panel(data, angle, axis, colors, selection, width=440, height=300)
         panels.append(alt.layer(_right_angle(axis), panel))
     if ratio["mean"]:
         axis = ValueAxis("Gradient norm, in units of backpropagation's", log=log_worthy(ratio["mean"]))
-        panels.append(band_panel(ratio, axis, colors, selection, width=440, height=300))
+        panels.append(band_panel(data, ratio, axis, colors, selection, width=440, height=300))
     if not panels:
         return None
     return themed(
@@ -70,13 +71,13 @@ def _small_multiples(comparison: Comparison, prefix: str, axis_title: str, *titl
     # Only rules that have such curves enter the legend; each keeps the color that it has everywhere.
     drawn = set(columns["rule"])
     colors = {rule: color for rule, color in rule_colors(comparison.runs).items() if rule in drawn}
-    selection = legend_selection()
+    data, selection = inline(columns, "curves"), legend_selection()
     axis = _degrees(columns["mean"], axis_title)
     across = 2 if len(names) == 4 else min(len(names), 3)
     panels = []
     for name in names:
         part = one_curve(columns, name)
-        panel = band_panel(part, axis, colors, selection, width=min(440, 960 // across - 65), height=220)
+        panel = band_panel(data, part, axis, colors, selection, width=min(440, 960 // across - 65), height=220)
         panels.append(alt.layer(_right_angle(axis), panel).properties(title=_panel_title(name)))
     return themed(joined(panels, selection, columns=across), *title)
 

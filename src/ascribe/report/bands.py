@@ -7,10 +7,12 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from .inline import inline
+from .inline import ROW_LABEL, RULE_LABEL
 from .theme import rule_color
 
 RATIO_FOR_LOG = 30.0
+TIPS = 40
+"""Points of a line that carry a tooltip in a notebook, at most about twice as many."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +49,31 @@ def accuracy_floor(least: float) -> float:
     return float(np.clip(np.floor(least / step + 1e-9) * step, 0.0, 0.98))
 
 
-def one_curve(columns: Mapping[str, list], name: str) -> dict[str, list]:
+def one_curve(columns: Mapping[str, Sequence], name: str) -> dict[str, list]:
     """The rows of `columns` (made by `series`) that belong to the curve `name`."""
     kept = [index for index, curve in enumerate(columns["curve"]) if curve == name]
-    return {key: [column[index] for index in kept] for key, column in columns.items() if key != "curve"}
+    return {key: [column[index] for index in kept] for key, column in columns.items()}
 
 
 def band_panel(
-    columns: Mapping[str, Any], axis: ValueAxis, colors: Mapping[str, str], selection: alt.Parameter, **size: Any
+    data: alt.Data,
+    part: Mapping[str, Sequence],
+    axis: ValueAxis,
+    colors: Mapping[str, str],
+    selection: alt.Parameter,
+    **size: Any,
 ) -> Any:
-    """Band, line and tooltips for the columns that `series` makes.
+    """Band, line and tooltips for `part`, one curve of the columns that `series` makes; `data` holds all of them, inline.
 
     `colors` holds the rules of the legend; the caller adds `selection`, once in a figure.
     """
+    # The table keeps its numbers; only what is drawn of the band ends where the axis does.
+    low, high = "datum.low", "datum.high"
     if axis.log:
         # A symmetric interval may reach zero, where a logarithm ends; half the smallest mean is where the band stops.
-        floor = min(columns["mean"], default=1.0) / 2.0
-        columns = {**columns, "low": np.maximum(columns["low"], floor).tolist()}
+        low = f"max(datum.low, {min(part['mean']) / 2.0!r})"
     elif axis.percent:
-        columns = {key: np.clip(columns[key], 0.0, 1.0) if key in ("low", "high") else columns[key] for key in columns}
+        low, high = "clamp(datum.low, 0, 1)", "clamp(datum.high, 0, 1)"
     # Many overlapping bands turn to mud, so they fade as rules are added; a click on the legend brings one out.
     alone, many = len(colors) <= 8, len(colors) > 16
     band = alt.when(selection).then(alt.value(0.18 if alone else 0.06)).otherwise(alt.value(0.0))
@@ -77,15 +85,18 @@ def band_panel(
     tips = [alt.Tooltip("rule:N", title="Rule"), alt.Tooltip("epoch:Q", title="Epoch")]
     for field, title in (("mean", axis.title), ("low", "95 % interval from"), ("high", "to")):
         tips.append(alt.Tooltip(f"{field}:Q", title=title, format=".2%" if axis.percent else ".4~g"))
-    data = inline(columns)
-    base = alt.Chart(data).encode(x=x, color=color)
+    base = alt.Chart(data).transform_filter(alt.FieldEqualPredicate(field="curve", equal=part["curve"][0]))
+    base = base.encode(x=x, color=color)
+    stride = -(-len(part["row"]) // (TIPS * len(set(part["rule"]))))
     return alt.layer(
-        base.mark_area(clip=True).encode(y=axis.encode("low"), y2="high:Q", opacity=band),
-        base.mark_line(clip=True, strokeWidth=1.3 if many else 2.2, strokeJoin="round").encode(
+        base.mark_area(clip=True, description=RULE_LABEL)
+        .encode(y=axis.encode("from"), y2="to:Q", opacity=band)
+        .transform_calculate(**{"from": low, "to": high}),
+        base.mark_line(clip=True, strokeWidth=1.3 if many else 2.2, strokeJoin="round", description=ROW_LABEL).encode(
             y=axis.encode("mean"), opacity=line
         ),
         base.mark_point(clip=True, size=70, filled=True, opacity=0.0)
         .encode(y=axis.encode("mean"), tooltip=tips)
-        .transform_filter("datum.tip == 1"),
+        .transform_filter(f"datum.row % {stride} == 0"),
         data=data,
     ).properties(**size)

@@ -4,6 +4,7 @@ from typing import Any
 
 from .bands import ValueAxis, accuracy_floor, band_panel, log_worthy, one_curve
 from .base import Comparison
+from .inline import inline
 from .series import series
 from .theme import joined, legend_selection, rule_colors, themed
 
@@ -14,7 +15,7 @@ def learning_curves(comparison: Comparison) -> Any:
     score = "validation_rmse" if regression else "validation_accuracy"
     title = "Validation RMSE" if regression else "Validation accuracy"
     columns = series(comparison, ("train_loss", score))
-    colors, selection = rule_colors(comparison.runs), legend_selection()
+    data, colors, selection = inline(columns, "curves"), rule_colors(comparison.runs), legend_selection()
     panels = []
     for name, axis_title in (("train_loss", "Training loss"), (score, title)):
         part = one_curve(columns, name)
@@ -23,7 +24,7 @@ def learning_curves(comparison: Comparison) -> Any:
                 axis = ValueAxis(axis_title, percent=True, domain=(accuracy_floor(min(part["low"])), 1.0))
             else:
                 axis = ValueAxis(axis_title, log=log_worthy(part["mean"]))
-            panels.append(band_panel(part, axis, colors, selection, width=440, height=300))
+            panels.append(band_panel(data, part, axis, colors, selection, width=440, height=300))
     if not panels:
         return None
     return themed(

@@ -2,18 +2,17 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 import altair as alt
-import jinja2
 import numpy as np
 
 from ascribe.statistics import interval
 
-from .bands import ValueAxis, band_panel, log_worthy
-from .inline import inline
-from .sheet import data_uri
+from .bands import ValueAxis, band_panel, log_worthy, one_curve
+from .document import figure, render, rule_filter
+from .figures import Drawing
+from .inline import ROW_LABEL, RULE_LABEL, inline, numbered
 from .table import format_number
 from .theme import GRAY, INK, many_colors, themed
 
@@ -121,7 +120,7 @@ def tried(discovery: Any) -> Any:
     x = alt.X("z:Q", title="z", scale=alt.Scale(nice=False))
     y = lambda: alt.Y("g:Q", title="g(z)", scale=alt.Scale(domain=[low - margin, high + margin], nice=False))
     tried_ones = (
-        alt.Chart(inline(faint))
+        alt.Chart(inline(faint, "tried"))
         .mark_line(strokeWidth=1.0, opacity=0.5, clip=True)
         .encode(
             x=x,
@@ -136,8 +135,8 @@ def tried(discovery: Any) -> Any:
         )
     )
     best = (
-        alt.Chart(inline(thick))
-        .mark_line(strokeWidth=3.2, clip=True)
+        alt.Chart(inline(numbered(thick), "best"))
+        .mark_line(strokeWidth=3.2, clip=True, description=ROW_LABEL)
         .encode(
             x=x,
             y=y(),
@@ -162,7 +161,7 @@ def tried(discovery: Any) -> Any:
         chart,
         "The b-functions that were tried",
         f"In place of σ'(z) in {space.layer}: {len(evaluations)} candidates of one meta-network with {space.hidden} hidden "
-        f"{'neuron' if space.hidden == 1 else 'neurons'} ({space.activation}), the better the darker.",
+        f"{'neuron' if space.hidden == 1 else 'neurons'} ({space.activation}), the better the stronger.",
     )
 
 
@@ -183,18 +182,22 @@ def curves(discovery: Any) -> Any:
             names += [name for name in part.runs if name not in names]
     colors = dict(zip(names, [INK, *many_colors(len(names) - 1)], strict=True))
     selection = alt.selection_point(fields=["rule"], bind="legend", name="chosen_rules")
+    rows: list[tuple] = []
     for setting, parts in discovery.comparisons.items():
-        columns: dict[str, list] = {key: [] for key in ("rule", "epoch", "mean", "low", "high", "tip")}
         for name, runs in ((name, one) for part in parts for name, one in part.runs.items()):
             mean, half = interval(np.where(runs.diverged[:, None], np.nan, runs.curves["train_loss"]))
             half = np.where(np.isfinite(half), half, 0.0)
             for epoch in np.flatnonzero(np.isfinite(mean)):
-                values = (name, int(epoch) + 1, mean[epoch], mean[epoch] - half[epoch], mean[epoch] + half[epoch], 1)
-                for key, value in zip(columns, values, strict=True):
-                    columns[key].append(value if key == "rule" else float(value))
-        axis = ValueAxis("Training loss", log=log_worthy(columns["mean"]))
+                ends = mean[epoch] - half[epoch], mean[epoch] + half[epoch]
+                rows.append((name, setting, int(epoch) + 1, float(mean[epoch]), *map(float, ends)))
+    names_of_columns = ("rule", "curve", "epoch", "mean", "low", "high")
+    columns = numbered(dict(zip(names_of_columns, zip(*rows, strict=True), strict=True)))
+    data = inline(columns, "curves")
+    for setting in discovery.comparisons:
+        part = one_curve(columns, setting)
+        axis = ValueAxis("Training loss", log=log_worthy(part["mean"]))
         title = alt.TitleParams(setting, anchor="middle", fontSize=14, offset=6)
-        panels.append(band_panel(columns, axis, colors, selection, width=330, height=260).properties(title=title))
+        panels.append(band_panel(data, part, axis, colors, selection, width=330, height=260).properties(title=title))
     first, *others = panels
     return themed(
         alt.concat(first.add_params(selection), *others, columns=3, spacing=32),
@@ -209,26 +212,30 @@ def differences(discovery: Any) -> Any:
     settings = list(dict.fromkeys(row["setting"] for row in rows))
     names = list(dict.fromkeys(row["rule"] for row in rows))
     panels = []
+    columns = {
+        "rule": [row["rule"] for row in rows],
+        "setting": [row["setting"] for row in rows],
+        "difference": [row["area_difference"] for row in rows],
+        "low": [row["area_difference"] - row["area_difference_interval"] for row in rows],
+        "high": [row["area_difference"] + row["area_difference_interval"] for row in rows],
+    }
+    data = inline(numbered(columns), "differences")
     for setting in settings:
         chosen = [row for row in rows if row["setting"] == setting]
-        data = inline(
-            {
-                "rule": [row["rule"] for row in chosen],
-                "difference": [row["area_difference"] for row in chosen],
-                "low": [row["area_difference"] - row["area_difference_interval"] for row in chosen],
-                "high": [row["area_difference"] + row["area_difference_interval"] for row in chosen],
-            }
-        )
         x = lambda field: alt.X(f"{field}:Q", title="Difference of the loss area (less is faster)")
         y = alt.Y("rule:N", title=None, sort=names, axis=alt.Axis(labelLimit=260))
-        base = alt.Chart(data).encode(y=y)
+        base = alt.Chart(data).transform_filter(alt.FieldEqualPredicate(field="setting", equal=setting)).encode(y=y)
         zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=INK, strokeDash=[5, 4]).encode(x="x:Q")
         title = alt.TitleParams(setting, anchor="middle", fontSize=14, offset=6)
         panels.append(
             alt.layer(
                 zero,
-                base.mark_rule(strokeWidth=2.4, color="#0072b2").encode(x=x("low"), x2="high:Q"),
-                base.mark_point(filled=True, size=90, opacity=1.0, color="#0072b2").encode(x=x("difference")),
+                base.mark_rule(strokeWidth=2.4, color="#0072b2", description=RULE_LABEL).encode(
+                    x=x("low"), x2="high:Q"
+                ),
+                base.mark_point(filled=True, size=90, opacity=1.0, color="#0072b2", description=ROW_LABEL).encode(
+                    x=x("difference")
+                ),
             ).properties(width=620, height=34 * len(chosen), title=title)
         )
     return themed(
@@ -259,11 +266,11 @@ def convergence(discovery: Any) -> Any:
     low, high = min(columns["best"]), float(np.quantile(columns["value"], 0.9))
     scale = alt.Scale(domain=[low - 0.04 * (high - low), high], clamp=True, nice=False, zero=False)
     y = lambda field: alt.Y(f"{field}:Q", title="Loss area (mean over the search's seeds)", scale=scale)
-    base = alt.Chart(inline(columns)).encode(
+    base = alt.Chart(inline(numbered(columns), "evaluations")).encode(
         x=alt.X("evaluation:Q", title="Evaluation", scale=alt.Scale(nice=False)), color=color
     )
     chart = alt.layer(
-        base.mark_point(filled=True, size=16, opacity=0.3).encode(y=y("value")),
+        base.mark_point(filled=True, size=16, opacity=0.3, description=ROW_LABEL).encode(y=y("value")),
         base.mark_line(interpolate="step-after", strokeWidth=2.6).encode(y=y("best")),
     ).properties(width=620, height=300)
     return themed(
@@ -278,15 +285,14 @@ def surrogate(discovery: Any) -> Any:
     mean, deviation = discovery.predicted.T
     values = discovery.evaluations.values
     first = np.arange(len(values)) < discovery.configuration.get("initial", 16)
-    data = inline(
-        {
-            "measured": values,
-            "predicted": mean,
-            "low": mean - deviation,
-            "high": mean + deviation,
-            "phase": ["spread evenly" if one else "chosen by the search" for one in first],
-        }
-    )
+    columns = {
+        "measured": values,
+        "predicted": mean,
+        "low": mean - deviation,
+        "high": mean + deviation,
+        "phase": ["spread evenly" if one else "chosen by the search" for one in first],
+    }
+    data = inline(numbered(columns), "predictions")
     ends = [float(min(values.min(), mean.min())), float(max(values.max(), mean.max()))]
     margin = 0.03 * (ends[1] - ends[0])
     scale = alt.Scale(domain=[ends[0] - margin, ends[1] + margin], nice=False, zero=False, clamp=True)
@@ -303,7 +309,7 @@ def surrogate(discovery: Any) -> Any:
     chart = alt.layer(
         line.encode(x=x, y=y("predicted")),
         base.mark_rule(opacity=0.35).encode(y=y("low"), y2="high:Q"),
-        base.mark_point(filled=True, size=34, opacity=0.9).encode(y=y("predicted")),
+        base.mark_point(filled=True, size=34, opacity=0.9, description=ROW_LABEL).encode(y=y("predicted")),
     ).properties(width=420, height=420)
     share = float(np.mean(np.abs(values - mean) <= 2.0 * deviation))
     return themed(
@@ -313,19 +319,22 @@ def surrogate(discovery: Any) -> Any:
     )
 
 
-def page(discovery: Any, pictures: Mapping[str, tuple[str, str]]) -> str:
-    """The report as one HTML page that opens from disk: findings, table, pictures (name to title and SVG), configuration."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["picture"] = data_uri
-    asset = lambda name: resources.files(__package__ or "ascribe.report").joinpath(name).read_text(encoding="utf-8")
-    return environment.from_string(asset("discovery.html.jinja")).render(
+def page(discovery: Any, drawn: Mapping[str, Drawing]) -> str:
+    """The report as one HTML page that opens from disk: findings, table, drawings by name, configuration."""
+    table = discovery.table()
+    rules = list(dict.fromkeys(row["rule"] for row in table))
+    numbers = list(range(len(rules)))
+    return render(
+        "discovery.html.jinja",
         title=f"A b-function learned on {discovery.data.name}",
         findings=findings(discovery),
+        rules=rule_filter(dict.fromkeys(rules)),
         columns=COLUMNS,
-        rows=cells(discovery.table()),
-        pictures=list(pictures.values()),
+        rows=[
+            {"cells": texts, "number": rules.index(row["rule"])} for row, texts in zip(table, cells(table), strict=True)
+        ],
+        figures=[figure(name, drawing, rules, numbers) for name, drawing in drawn.items()],
         configuration=json.dumps(discovery.configuration, indent=2, ensure_ascii=False, allow_nan=False),
-        style=asset("page.css"),
     )
 
 

@@ -1,7 +1,9 @@
 """All figures of a comparison, and how they become specifications and files."""
 
+import functools
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,7 @@ def specification(chart: Any) -> dict[str, Any]:
         result = chart.to_dict()
     tables: dict[str, str] = {}
     _share_tables(result, tables)
-    return {**result, "datasets": {name: text for text, name in tables.items()}}
+    return {**result, "datasets": {name: text for text, name in tables.items()} | result.get("datasets", {})}
 
 
 def _share_tables(node: Any, tables: dict[str, str]) -> None:
@@ -59,19 +61,29 @@ def _share_tables(node: Any, tables: dict[str, str]) -> None:
     elif isinstance(node, dict):
         data = node.get("data")
         if isinstance(data, dict) and isinstance(data.get("values"), str):
-            name = tables.setdefault(data.pop("values"), f"table{len(tables) + 1}")
-            data["name"] = name
+            data["name"] = tables.setdefault(data.pop("values"), data.get("name") or f"table{len(tables) + 1}")
         for child in node.values():
             _share_tables(child, tables)
 
 
-def drawings(comparison: Comparison) -> dict[str, dict[str, Any]]:
-    """Figure name to Vega-Lite specification: made once, for the page and for the files."""
-    return {name: specification(chart) for name, chart in figures(comparison).items()}
+@dataclass(frozen=True)
+class Drawing:
+    """A figure that is drawn once, for the page and for the files: its Vega-Lite specification and its SVG."""
+
+    specification: dict[str, Any]
+
+    @functools.cached_property
+    def svg(self) -> str:
+        return vl_convert.vegalite_to_svg(self.specification, vl_version=VEGA_LITE)
+
+
+def drawings(comparison: Comparison) -> dict[str, Drawing]:
+    """Figure name to drawing."""
+    return {name: Drawing(specification(chart)) for name, chart in figures(comparison).items()}
 
 
 def save_figures(
-    comparison: Comparison, folder: str | os.PathLike[str], drawn: dict[str, dict[str, Any]] | None = None
+    comparison: Comparison, folder: str | os.PathLike[str], drawn: dict[str, Drawing] | None = None
 ) -> list[Path]:
     """Write every figure as `NAME.png` and `NAME.svg` into `folder`; returns the paths written.
 
@@ -79,7 +91,7 @@ def save_figures(
     """
     written = []
     for name, drawing in (drawings(comparison) if drawn is None else drawn).items():
-        written += write_figure(Path(folder) / name, drawing)
+        written += write_figure(Path(folder) / name, drawing.svg)
     return written
 
 

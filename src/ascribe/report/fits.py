@@ -8,8 +8,18 @@ import numpy as np
 from ascribe.statistics import finished, interval
 
 from .base import Comparison, Runs
-from .inline import inline
-from .panels import axes_of, has_examples, layout, padded_range, panel_title, sample, transformed, untransformed
+from .inline import ROW_LABEL, inline, numbered
+from .panels import (
+    axes_of,
+    has_examples,
+    layout,
+    padded_range,
+    panel_name,
+    panel_title,
+    sample,
+    transformed,
+    untransformed,
+)
 from .table import format_score, rows
 from .theme import rule_colors, themed
 
@@ -29,27 +39,33 @@ def fits(comparison: Comparison) -> Any:
     inputs = transformed(comparison.data, grid.reshape(-1, *data.input_shape))
     chosen = sample(len(data.test.inputs))
     observed = np.asarray(data.test.targets, dtype=np.float64).reshape(len(data.test.inputs), -1)[chosen, 0]
-    points = inline({"first": np.asarray(data.test.inputs, dtype=np.float64).reshape(-1)[chosen], "second": observed})
+    first = np.asarray(data.test.inputs, dtype=np.float64).reshape(-1)[chosen]
+    points = inline({"first": first, "second": observed}, "test points")
     margin = 0.15 * (observed.max() - observed.min() or 1.0)
     # The data set the range: a rule that ran away leaves its panel instead of flattening the others.
     floor, ceiling = np.array([low[0], observed.min() - margin]), np.array([high[0], observed.max() + margin])
     colors = rule_colors(comparison.runs)
     labels = {row.rule: format_score(row)[0] for row in rows(comparison)}
-    panels = []
-    for index, (rule, runs) in enumerate(comparison.runs.items()):
+    columns: dict[str, list] = {"rule": [], "first": [], "mean": [], "low": [], "high": []}
+    for rule, runs in comparison.runs.items():
         mean, half_width = interval(_first_output(runs, inputs))
         half_width = np.where(np.isfinite(half_width), half_width, 0.0)
-        fit = inline({"first": grid, "mean": mean, "low": mean - half_width, "high": mean + half_width})
+        fit = ([rule] * len(grid), grid, mean, mean - half_width, mean + half_width)
+        for column, values in zip(columns.values(), fit, strict=True):
+            column += list(values)
+    table = inline(numbered(columns), "fits")
+    panels = []
+    for index, rule in enumerate(comparison.runs):
         x, y = axes_of(data, floor, ceiling, index=index, across=across, count=len(comparison.runs), second="target")
-        base = alt.Chart(fit).encode(x=x("first"))
+        base = alt.Chart(table).transform_filter(alt.FieldEqualPredicate(field="rule", equal=rule)).encode(x=x("first"))
         dots = alt.Chart(points).mark_point(filled=True, size=16, color="#6b7280", opacity=0.45, clip=True)
         panel = alt.layer(
             dots.encode(x=x("first"), y=y("second")),
             base.mark_area(color=colors[rule], opacity=0.25, clip=True).encode(y=y("low"), y2="high:Q"),
-            base.mark_line(color=colors[rule], strokeWidth=2.5, clip=True).encode(y=y("mean")),
+            base.mark_line(color=colors[rule], strokeWidth=2.5, clip=True, description=ROW_LABEL).encode(y=y("mean")),
         )
         title = panel_title(rule, labels[rule], size)
-        panels.append(panel.properties(width=size, height=int(0.75 * size), title=title))
+        panels.append(panel.properties(width=size, height=int(0.75 * size), title=title, name=panel_name(index)))
     chart = alt.concat(*panels, columns=across, spacing=16)
     subtitle = "Mean prediction and its 95 % interval over the seeds that finished; dots: test data."
     return themed(chart, "What each rule learned", subtitle)

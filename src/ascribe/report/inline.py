@@ -8,16 +8,37 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+RULE_LABEL = alt.ExprRef("datum.rule")
+"""The description of a mark that belongs to a rule."""
+ROW_LABEL = alt.ExprRef("(isValid(datum.rule) ? datum.rule : '') + ', row ' + datum.row")
+"""The description of a mark that shows a row of its table, or a line that shows that row and those after it."""
 
-def inline(columns: Mapping[str, Sequence[Any] | np.ndarray]) -> alt.Data:
-    """Altair data from columns of one length; numbers keep five digits, what is not finite becomes an empty cell."""
+
+def inline(columns: Mapping[str, Sequence[Any] | np.ndarray], name: str | None = None) -> alt.Data:
+    """Altair data from columns of one length; every number with all its digits, what is not finite as an empty cell.
+
+    A table with a `name` is offered for download on a page; `numbered`, its rows can be pointed at.
+    """
+    kinds = {name: "string" if _is_text(column) else "number" for name, column in columns.items()}
+    # Kinds are stated, not guessed, so that a rule called "1" stays a name.
+    data = alt.Data(values=to_csv(columns), format=alt.CsvDataFormat(type="csv", parse=kinds))
+    if name is not None:
+        data["name"] = name
+    return data
+
+
+def numbered(columns: Mapping[str, Sequence[Any] | np.ndarray]) -> dict[str, Any]:
+    """The columns, and `row`, which counts from 0."""
+    return {**columns, "row": range(len(next(iter(columns.values()))))}
+
+
+def to_csv(columns: Mapping[str, Sequence[Any] | np.ndarray]) -> str:
+    """The columns as CSV text."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(zip(*([_cell(value) for value in column] for column in columns.values()), strict=True))
-    kinds = {name: "string" if _is_text(column) else "number" for name, column in columns.items()}
-    # Kinds are stated, not guessed, so that a rule called "1" stays a name.
-    return alt.Data(values=buffer.getvalue(), format=alt.CsvDataFormat(type="csv", parse=kinds))
+    return buffer.getvalue()
 
 
 def _is_text(column: Sequence[Any] | np.ndarray) -> bool:
@@ -25,6 +46,5 @@ def _is_text(column: Sequence[Any] | np.ndarray) -> bool:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return f"{value:.5g}" if value is not None and np.isfinite(value) else ""
+    # str, since it writes as few digits as tell a number of its own precision from all others.
+    return value if isinstance(value, str) else str(value) if value is not None and np.isfinite(value) else ""

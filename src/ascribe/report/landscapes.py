@@ -10,7 +10,17 @@ from ascribe.statistics import finished, interval
 
 from .base import Comparison
 from .inline import inline
-from .panels import axes_of, has_examples, layout, padded_range, panel_title, sample, transformed, untransformed
+from .panels import (
+    axes_of,
+    has_examples,
+    layout,
+    padded_range,
+    panel_name,
+    panel_title,
+    sample,
+    transformed,
+    untransformed,
+)
 from .png import data_uri
 from .table import format_score, rows
 from .theme import diverging, many_colors, rgb, themed
@@ -55,11 +65,11 @@ def landscapes(comparison: Comparison) -> Any:
             strokeWidth=alt.value(0.8),
         )
         title = panel_title(rule, labels[rule], size)
-        panels.append(alt.layer(image, dots).properties(width=size, height=size, title=title))
+        panels.append(alt.layer(image, dots).properties(width=size, height=size, title=title, name=panel_name(index)))
     subtitle = (
-        f"Probability of {domain[1]}: blue is 0, orange is 1, the dark line one half."
+        f"Probability of {domain[1]}: blue is 0, orange is 1, the line between them one half."
         if len(domain) == 2
-        else "The most probable class; paler where it is less certain."
+        else "The most probable class; fainter where it is less certain."
     )
     if any(np.all(runs.diverged) for runs in comparison.runs.values()):
         subtitle += " Gray: every run diverged."
@@ -74,7 +84,7 @@ def _test_points(data: Any) -> tuple[alt.Data, list[str], list[str]]:
     inputs, labels = np.asarray(data.test.inputs)[chosen], np.asarray(data.test.targets).reshape(-1)[chosen].astype(int)
     colors: list[str] = [*_TWO_CLASSES] if len(names) == 2 else many_colors(len(names))
     columns = {"first": inputs[:, 0], "second": inputs[:, 1], "label": [names[label] for label in labels]}
-    return inline(columns), names, colors
+    return inline(columns, "test points"), names, colors
 
 
 def doubled(field: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from .base import Comparison, LossLandscape
 from .contours import contours
-from .inline import inline
+from .inline import ROW_LABEL, RULE_LABEL, inline, numbered, to_csv
 from .landscapes import doubled
 from .png import data_uri
 from .theme import INK, legend_selection, rgb, rule_color, rule_colors, themed
@@ -59,7 +59,9 @@ def surface_chart(landscape: LossLandscape, colors: Mapping[str, str] | None = N
     selection = legend_selection()
     paths = _paths(landscape, colors, selection, x, y)
     chart = alt.layer(*layers, alt.layer(*paths).add_params(selection)).resolve_scale(color="independent")
-    chart = chart.properties(width=round(sides[0]), height=round(sides[1]))
+    chart = chart.properties(
+        width=round(sides[0]), height=round(sides[1]), datasets={"surface": _table(landscape, surface)}
+    )
     return themed(chart, f"Loss surface of {landscape.layer}", *_subtitle(landscape))
 
 
@@ -87,6 +89,12 @@ def _shades(surface: np.ndarray, bottom: float, top: float, log: bool) -> np.nda
     level = np.where(known, field, 0.0)
     colored = np.stack([np.interp(level, places, channel) for channel in anchors.T], axis=-1)
     return np.round(np.where(known[..., None], colored, 205.0)).astype(np.uint8)
+
+
+def _table(landscape: LossLandscape, surface: np.ndarray) -> str:
+    """The surface as CSV, a row a point; not drawn from, but offered for download."""
+    x, y = np.meshgrid(*landscape.axes)
+    return to_csv({"x": x.ravel(), "y": y.ravel(), "loss": surface.ravel()})
 
 
 def _lines(landscape: LossLandscape, surface: np.ndarray, levels: np.ndarray, x: Any, y: Any) -> alt.Chart:
@@ -143,9 +151,13 @@ def _paths(landscape: LossLandscape, colors: Mapping[str, str], selection: alt.P
     tips = [alt.Tooltip("rule:N", title="Rule"), alt.Tooltip("epoch:Q", title="Epoch")]
     tips.append(alt.Tooltip("loss:Q", title="Training loss", format=".4~g"))
     color = rule_color(colors)
-    table = alt.Chart(inline(columns)).encode(x=x("x"), y=y("y"), opacity=shown)
-    line = table.mark_line(clip=True, strokeJoin="round", strokeCap="round").encode(order="epoch:Q")
-    point = table.mark_point(clip=True, filled=True, opacity=1.0).encode(color=color, tooltip=tips)
+    table = alt.Chart(inline(numbered(columns), "paths")).encode(x=x("x"), y=y("y"), opacity=shown)
+    line = table.mark_line(clip=True, strokeJoin="round", strokeCap="round", description=RULE_LABEL).encode(
+        order="epoch:Q"
+    )
+    point = table.mark_point(clip=True, filled=True, opacity=1.0, description=ROW_LABEL).encode(
+        color=color, tooltip=tips
+    )
     layers = [
         line.encode(detail="rule:N", color=alt.value("white"), strokeWidth=alt.value(4.6)),
         line.encode(color=color, strokeWidth=alt.value(2.2)),

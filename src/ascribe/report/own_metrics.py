@@ -8,6 +8,7 @@ import numpy as np
 
 from .bands import ValueAxis, band_panel, log_worthy, one_curve
 from .base import Comparison
+from .inline import inline
 from .series import series
 from .theme import joined, legend_selection, rule_colors, themed
 
@@ -26,7 +27,7 @@ def own_metrics(comparison: Comparison) -> Any:
     # Only rules that have such curves enter the legend; each keeps the color that it has everywhere.
     drawn = set(columns["rule"])
     colors = {rule: color for rule, color in rule_colors(comparison.runs).items() if rule in drawn}
-    selection = legend_selection()
+    data, selection = inline(columns, "curves"), legend_selection()
     parts = {name: one_curve(columns, name) for name in names}
     parts = {name: part for name, part in parts.items() if part["mean"]}
     across = 2 if len(parts) == 4 else min(len(parts), 3)
@@ -36,7 +37,9 @@ def own_metrics(comparison: Comparison) -> Any:
     }
     panels = []
     for name, part in parts.items():
-        panel = band_panel(part, axes[_group(name)], colors, selection, width=min(440, 960 // across - 65), height=220)
+        panel = band_panel(
+            data, part, axes[_group(name)], colors, selection, width=min(440, 960 // across - 65), height=220
+        )
         panels.append(panel.properties(title=_panel_title(name)))
     who = f"{next(iter(colors))} records of itself" if len(colors) == 1 else "a rule records of itself"
     subtitle = [f"Numbers that {who} after every epoch, on the probe batch."]

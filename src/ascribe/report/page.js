@@ -1,46 +1,272 @@
 "use strict";
 
-// Charts: each figure's specification waits as JSON in the page; its CSV tables double as the downloads.
-for (const figure of document.querySelectorAll("figure[data-name]")) {
-  const holder = figure.querySelector(".chart > div");
-  const specification = JSON.parse(figure.querySelector("script").textContent);
-  const options = { renderer: "svg", actions: false, tooltip: { theme: "light" }, downloadFileName: figure.dataset.name };
-  vegaEmbed(holder, specification, options).then(
-    (result) => offer(figure, result.view),
-    (error) => { holder.textContent = "This figure could not be drawn: " + error.message; });
-  const tables = Object.entries(specification.datasets);
-  for (const [name, text] of tables) {
-    const title = tables.length > 1 ? "CSV " + name.replace("table", "") : "CSV";
-    addLink(figure, title, figure.dataset.name + (tables.length > 1 ? "-" + name : "") + ".csv",
-      () => "data:text/csv;charset=utf-8," + encodeURIComponent(text));
+// The page is whole without this script. It adds filters, values at the pointer and by arrow keys, tables of the figures'
+// values, pictures to download, and sorting. Names reach the page as text only.
+
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const element = (tag, text = "", parent = null) => {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (parent) parent.append(made);
+  return made;
+};
+
+// Filters: what is not chosen gets the class "off". The choice is in the page's address, so that it can be sent.
+const boxes = all(".filters input");
+const KINDS = { rules: "rule", data: "set" };
+
+function filter() {
+  for (const [kind, attribute] of Object.entries(KINDS)) {
+    const left = new Set(boxes.filter((box) => box.name === kind && !box.checked).map((box) => box.value));
+    for (const one of all(`[data-${attribute}]`)) one.classList.toggle("off", left.has(one.dataset[attribute]));
+  }
+  const parts = Object.keys(KINDS).map((kind) => [kind, boxes.filter((box) => box.name === kind)]).filter(([, of]) => of.length);
+  for (const state of all(".filters .state")) {
+    state.textContent = parts.map(([kind, of]) => {
+      const chosen = of.filter((box) => box.checked).length;
+      return `${chosen === of.length ? "all" : chosen + " of"} ${of.length} ${kind === "data" ? "data sets" : kind}`;
+    }).join(", ");
+  }
+  const chosen = parts.filter(([, of]) => !of.every((box) => box.checked)).map(([kind, of]) =>
+    kind + "=" + of.filter((box) => box.checked).map((box) => encodeURIComponent(box.dataset.name)).join(","));
+  if (chosen.length || isChoice(location.hash)) history.replaceState(null, "", "#" + chosen.join("&"));
+}
+
+function isChoice(hash) {
+  return /^#(rules|data)=/.test(hash);
+}
+
+function choose(kind, wanted) {
+  for (const box of boxes) if (box.name === kind) box.checked = wanted(box);
+  filter();
+}
+
+function fromAddress() {
+  if (!isChoice(location.hash)) return;
+  for (const part of location.hash.slice(1).split("&")) {
+    const [kind, names = ""] = part.split("=");
+    const wanted = new Set(names.split(",").map(decodeURIComponent));
+    for (const box of boxes) if (box.name === kind) box.checked = wanted.has(box.dataset.name);
   }
 }
 
-function offer(figure, view) {
-  addLink(figure, "SVG", figure.dataset.name + ".svg", null, () => view.toSVG().then(
-    (text) => "data:image/svg+xml;charset=utf-8," + encodeURIComponent(text)));
-  addLink(figure, "PNG", figure.dataset.name + ".png", null, () => view.toImageURL("png", 2));
+for (const nav of all(".filters")) {
+  nav.hidden = false;
+  nav.addEventListener("change", filter);
+  nav.addEventListener("click", ({ target }) => {
+    if (target.dataset.all) choose(target.dataset.all, () => true);
+    if (target.dataset.none) choose(target.dataset.none, () => false);
+  });
+}
+addEventListener("hashchange", () => { fromAddress(); filter(); });
+fromAddress();
+filter();
+
+// Downloads: the links hold the tables. A long one goes through a blob, since browsers limit the length of an address.
+const texts = new WeakMap();
+
+function textOf(link) {
+  if (!texts.has(link)) texts.set(link, decodeURIComponent(link.getAttribute("href").replace(/^[^,]*,/, "")));
+  return texts.get(link);
 }
 
-// The address is made when it is asked for, so that the page does not hold every table twice.
-function addLink(figure, title, file, address, promise) {
-  const link = document.createElement("a");
-  link.textContent = title;
-  link.href = "#" + figure.id;
-  link.download = file;
-  link.addEventListener("click", (event) => {
-    if (address) { link.href = address(); return; }
-    if (link.href.startsWith("data:")) return;
-    event.preventDefault();
-    promise().then((made) => { link.href = made; link.click(); });
+for (const link of all(".downloads a")) {
+  link.addEventListener("click", () => {
+    if (link.href.startsWith("data:")) link.href = URL.createObjectURL(new Blob([textOf(link)], { type: "text/csv" }));
   });
-  const list = figure.querySelector(".downloads");
-  list.hidden = false;
-  list.append(link);
 }
+
+for (const figure of all("figure")) {
+  offer(figure, "SVG", async () => picture(figure));
+  offer(figure, "PNG", async () => {
+    const { width, height } = figure.querySelector("svg").viewBox.baseVal;
+    const image = new Image(2 * width, 2 * height);
+    image.src = URL.createObjectURL(picture(figure));
+    await image.decode();
+    const canvas = element("canvas");
+    [canvas.width, canvas.height] = [image.width, image.height];
+    canvas.getContext("2d").drawImage(image, 0, 0, image.width, image.height);
+    return new Promise((resolve) => { canvas.toBlob(resolve, "image/png"); });
+  });
+}
+
+function picture(figure) {
+  const copy = figure.querySelector("svg").cloneNode(true);
+  for (const one of all(".off, .spot", copy)) one.remove();
+  return new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
+}
+
+function offer(figure, title, make) {
+  const list = figure.querySelector(".downloads");
+  if (!list) return;
+  const button = element("button", title, list);
+  list.append(" ");
+  button.type = "button";
+  button.addEventListener("click", async () => {
+    const link = element("a");
+    link.href = URL.createObjectURL(await make());
+    link.download = `${figure.id}.${title.toLowerCase()}`;
+    link.click();
+  });
+}
+
+// Tables of values: read from the downloads, made when they are opened.
+const MOST_ROWS = 2000;
+
+function parse(text) {
+  const rows = [[]];
+  for (const [, quoted, plain, end] of text.matchAll(/(?:"((?:[^"]|"")*)"|([^",\n]*))(,|\n)/g)) {
+    rows.at(-1).push((quoted === undefined ? plain : quoted.replaceAll('""', '"')).replace(/^'/, ""));
+    if (end === "\n") rows.push([]);
+  }
+  rows.pop();
+  return { titles: rows.shift(), rows };
+}
+
+const brief = (cell) => (cell === "" || Number.isNaN(Number(cell)) ? cell : String(Number(Number(cell).toPrecision(5))));
+
+function fill(details) {
+  for (const old of all("div", details)) old.remove();
+  const numbers = new Map(boxes.filter((box) => box.name === "rules").map((box) => [box.dataset.name, box]));
+  for (const link of all(".downloads a", details.parentElement)) {
+    const { titles, rows } = parse(textOf(link));
+    const place = titles.indexOf("rule");
+    const shown = rows.filter((row) => numbers.get(row[place])?.checked ?? true);
+    const holder = element("div", "", details);
+    holder.className = "scroll";
+    holder.tabIndex = 0;
+    const table = element("table", "", holder);
+    const more = shown.length > MOST_ROWS ? `; the first ${MOST_ROWS} of ${shown.length} rows, the download has all` : "";
+    element("caption", `${link.dataset.title}, to five digits${more}`, table);
+    const head = element("tr", "", element("thead", "", table));
+    for (const title of titles) element("th", title.replaceAll("_", " "), head).scope = "col";
+    const body = element("tbody", "", table);
+    for (const row of shown.slice(0, MOST_ROWS)) {
+      const line = element("tr", "", body);
+      row.forEach((cell, column) => {
+        const made = element(column ? "td" : "th", brief(cell), line);
+        if (!column) made.scope = "row";
+      });
+    }
+  }
+}
+
+for (const details of all("details.values")) {
+  details.addEventListener("toggle", () => { if (details.open) fill(details); });
+  for (const nav of all(".filters")) {
+    nav.addEventListener("change", () => { if (details.open) fill(details); });
+    nav.addEventListener("click", () => { if (details.open) fill(details); });
+  }
+}
+
+// Values at the pointer, and by arrow keys: left and right along a line, up and down from line to line.
+const REACH = 30;
+const tip = element("div", "", document.body);
+tip.className = "tip";
+tip.hidden = true;
+tip.setAttribute("role", "status");
+
+for (const chart of all("figure .chart")) {
+  const svg = chart.querySelector("svg");
+  const link = chart.parentElement.querySelector(".downloads [data-points]");
+  if (!link || !svg) continue;
+  let lines = null, table = null, at = null;
+  const spot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+  spot.setAttribute("class", "spot");
+  spot.setAttribute("r", "6");
+
+  const prepare = () => {
+    if (lines) return;
+    table = parse(textOf(link));
+    const back = svg.getScreenCTM().inverse();
+    lines = all("[data-row]", svg).map((mark) => ({ mark, first: Number(mark.dataset.row), points: vertices(mark, back) }));
+  };
+  const hide = () => {
+    if (at) at.line.mark.classList.remove("near");
+    at = null;
+    tip.hidden = true;
+    spot.remove();
+  };
+  const show = (line, index) => {
+    if (at && at.line === line && at.index === index) return;
+    if (at) at.line.mark.classList.remove("near");
+    at = { line, index };
+    line.mark.classList.add("near");
+    const [x, y] = line.points[index];
+    spot.setAttribute("cx", x);
+    spot.setAttribute("cy", y);
+    svg.append(spot);
+    tell(table, line.first + index);
+    const place = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM());
+    const right = place.x + 16 + tip.offsetWidth > document.documentElement.clientWidth;
+    tip.style.left = Math.max(4, right ? place.x - 16 - tip.offsetWidth : place.x + 16) + "px";
+    tip.style.top = Math.max(4, Math.min(place.y + 12, innerHeight - tip.offsetHeight - 8)) + "px";
+  };
+  chart.addEventListener("pointermove", (event) => {
+    prepare();
+    const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
+    let best = REACH * REACH, found = null;
+    for (const line of lines) {
+      if (isOff(line.mark)) continue;
+      line.points.forEach((point, index) => {
+        const distance = (point[0] - x) ** 2 + (point[1] - y) ** 2;
+        if (distance < best) [best, found] = [distance, [line, index]];
+      });
+    }
+    if (found) show(...found); else hide();
+  });
+  chart.addEventListener("pointerleave", hide);
+  chart.addEventListener("blur", hide);
+  chart.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] }[event.key];
+    if (event.key === "Escape") hide();
+    if (!step || event.ctrlKey || event.altKey || event.metaKey) return;
+    prepare();
+    const seen = lines.filter((line) => !isOff(line.mark));
+    if (!seen.length) return;
+    event.preventDefault();
+    const place = at ? Math.max(0, seen.indexOf(at.line)) : 0;
+    const line = seen[(place + (at ? step[0] : 0) + seen.length) % seen.length];
+    const index = at ? at.index + step[1] : 0;
+    show(line, Math.max(0, Math.min(index, line.points.length - 1)));
+  });
+}
+
+const isOff = (mark) => mark.closest(".off") !== null;
+
+// Where the rows of a mark are drawn, in the drawing's own units.
+function vertices(mark, back) {
+  const matrix = back.multiply(mark.getScreenCTM());
+  const found = mark.hasAttribute("transform") ? [["", 0, 0]] : mark.getAttribute("d").matchAll(/[ML]([^,]+),([^A-Za-z]+)/g);
+  return Array.from(found, ([, x, y]) => {
+    const point = new DOMPoint(Number(x), Number(y)).matrixTransform(matrix);
+    return [point.x, point.y];
+  });
+}
+
+function tell({ titles, rows }, number) {
+  tip.replaceChildren();
+  titles.forEach((title, column) => {
+    const cell = rows[number]?.[column];
+    if (cell === undefined || cell === "") return;
+    const line = element("div", "", tip);
+    element("span", title.replaceAll("_", " ") + " ", line);
+    element("b", brief(cell).replaceAll("_", " "), line);
+  });
+  tip.hidden = false;
+}
+
+// A click on a name below a figure singles it out; a second one shows all again.
+document.addEventListener("click", ({ target }) => {
+  const entry = target.closest(".legend [data-rule]");
+  if (!entry) return;
+  const rules = boxes.filter((box) => box.name === "rules");
+  const alone = rules.every((box) => box.checked === (box.value === entry.dataset.rule));
+  choose("rules", (box) => alone || box.value === entry.dataset.rule);
+});
 
 // Sorting: a click on a column title sorts by it, a second click turns the order around; missing values stay last.
-for (const button of document.querySelectorAll("thead button")) {
+for (const button of all("thead button")) {
   button.addEventListener("click", () => {
     const title = button.closest("th");
     const table = title.closest("table");

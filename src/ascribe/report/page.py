@@ -1,65 +1,58 @@
-"""One HTML page with everything of a comparison, which opens from disk without a network."""
+"""One HTML page with everything of a comparison, or of several on different data, which opens from disk without a network."""
 
-import base64
-import functools
-import hashlib
 import json
 import math
 import os
 import secrets
-from collections.abc import Mapping
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
-import vl_convert
+
+from ascribe.errors import UserError
+from ascribe.statistics import ranks_over
 
 from .base import Comparison
-from .figures import VEGA_LITE, drawings
+from .document import figure, render, rule_filter
+from .figures import Drawing, drawings
 from .statement import facts, statement, title
-from .statistics_table import statistics_caption, statistics_cells, statistics_lines, statistics_titles
+from .statistics_table import format_p_value, statistics_caption, statistics_cells, statistics_lines, statistics_titles
 from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_title
 from .theme import rule_colors
 
 
-def page(comparison: Comparison, drawn: dict[str, dict[str, Any]] | None = None) -> str:
+def page(comparison: Comparison | Sequence[Comparison], drawn: dict[str, Drawing] | None = None) -> str:
     """The report as HTML: statement, table, statistics, figures, data card, configuration. It fetches nothing.
 
-    `drawn` is `drawings(comparison)` where it is at hand already. The template escapes everything but what it marks safe: the
-    style, the two scripts and the figures' embedded JSON. Scripts run only if their hash is in the page's policy, so a hostile
-    name could not smuggle one in even unescaped.
+    Several comparisons, each on other data, stand one after the other, below the rules' ranks over all of them. `drawn` is
+    `drawings(comparison)` where it is at hand already, of one comparison.
     """
-    runtime, script = _runtime(), _script_safe(_asset("page.js"))
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["number"] = lambda value: "" if value is None else repr(value)
-    card = comparison.data.card
-    table = rows(comparison)
-    return environment.from_string(_asset("page.html.jinja")).render(
-        title=title(comparison),
-        statement=statement(comparison),
-        policy=_policy(runtime, script),
-        style=_asset("page.css"),
-        caption=_caption(comparison, table),
-        columns=_columns(table),
-        lines=_lines(comparison, table),
-        statistics=_statistics(comparison, table),
-        left_out=list((comparison.configuration.get("left_out") or {}).items()),
-        figures=[
-            _figure(name, drawing) for name, drawing in (drawings(comparison) if drawn is None else drawn).items()
+    parts = list(comparison) if isinstance(comparison, Sequence) else [comparison]
+    several = len(parts) > 1
+    numbers: dict[str, int] = {}
+    for part in parts:
+        for rule in part.runs:
+            numbers.setdefault(rule, len(numbers))
+    return render(
+        "page.html.jinja",
+        title=f"{len(numbers)} learning rules on {len(parts)} data sets" if several else title(parts[0]),
+        several=several,
+        level=3 if several else 2,
+        ranks=_ranks(parts, numbers) if several else None,
+        rules=rule_filter(_shared_colors(parts, numbers)),
+        sets=[{"number": number, "name": part.data.name, "color": None} for number, part in enumerate(parts)],
+        comparisons=[
+            _part(part, drawings(part) if drawn is None else drawn, numbers, number if several else None)
+            for number, part in enumerate(parts)
         ],
-        data_name=comparison.data.name,
-        card={"title": card.title, "description": card.description, "url": _safe_address(card.url)},
-        facts=facts(comparison),
-        configuration=json.dumps(_plain(comparison.configuration), indent=2, ensure_ascii=False, allow_nan=False),
-        runtime=runtime,
-        script=script,
     )
 
 
 def write_page(
-    comparison: Comparison, path: str | os.PathLike[str], drawn: dict[str, dict[str, Any]] | None = None
+    comparison: Comparison | Sequence[Comparison],
+    path: str | os.PathLike[str],
+    drawn: dict[str, Drawing] | None = None,
 ) -> Path:
     """Write `page(comparison, drawn)` to `path`, whole or not at all; returns the path."""
     path = Path(path)
@@ -78,23 +71,64 @@ def write_page(
     return path
 
 
-def embedded_json(value: Any) -> str:
-    """`value` as JSON that may stand inside a script element: no `<`, so it cannot close the element."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _figure(name: str, drawing: dict[str, Any]) -> dict[str, Any]:
-    # On the page the title is a heading and the subtitle a caption, so the drawing need not repeat them.
-    heading = drawing["title"]
-    drawing = {key: value for key, value in drawing.items() if key != "title"}
+def _part(
+    comparison: Comparison, drawn: dict[str, Drawing], numbers: Mapping[str, int], number: int | None
+) -> dict[str, Any]:
+    """What the page shows of one comparison; `numbers` are the page's numbers of the rules, `number` its own among several."""
+    card, table = comparison.data.card, rows(comparison)
+    own = [numbers[rule] for rule in comparison.runs]
+    prefix = "" if number is None else f"data{number + 1}-"
     return {
-        "name": name,
-        "title": heading["text"],
-        "subtitle": " ".join(heading.get("subtitle", [])),
-        "interactive": "chosen_rules" in json.dumps(drawing.get("params", [])),
-        "specification": embedded_json(drawing),
+        "number": number,
+        "prefix": prefix,
+        "name": comparison.data.name,
+        "title": title(comparison),
+        "statement": statement(comparison),
+        "caption": _caption(comparison, table),
+        "columns": _columns(table),
+        "lines": _lines(comparison, table, numbers),
+        "statistics": _statistics(comparison, table, numbers),
+        "left_out": list((comparison.configuration.get("left_out") or {}).items()),
+        "figures": [figure(name, drawing, list(comparison.runs), own, prefix) for name, drawing in drawn.items()],
+        "card": {"title": card.title, "description": card.description, "url": _safe_address(card.url)},
+        "facts": facts(comparison),
+        "configuration": json.dumps(_plain(comparison.configuration), indent=2, ensure_ascii=False, allow_nan=False),
     }
+
+
+def _shared_colors(parts: Sequence[Comparison], numbers: Mapping[str, int]) -> dict[str, str | None]:
+    """The color of every rule; none where it is not the same in all comparisons."""
+    found: dict[str, set[str]] = {rule: set() for rule in numbers}
+    for part in parts:
+        for rule, color in rule_colors(part.runs).items():
+            found[rule].add(color)
+    return {rule: colors.pop() if len(colors) == 1 else None for rule, colors in found.items()}
+
+
+def _ranks(parts: Sequence[Comparison], numbers: Mapping[str, int]) -> dict[str, Any] | None:
+    """The table of ranks over data sets; None where too few rules are in all comparisons."""
+    try:
+        summary = ranks_over(parts)
+    except UserError:
+        return None
+    words = "Rank of every rule on each data set by its mean test score, 1 for the best; best on average first. "
+    words += (
+        f"Friedman's test that all rules are alike: p = {format_p_value(summary.p_value)}. Average ranks that differ "
+    )
+    words += f"by {summary.critical_difference:.2f} or more differ at the {100 * summary.level:.0f} % level (Nemenyi)."
+    if summary.left_out:
+        words += f" Left out, since some data set lacks them: {', '.join(summary.left_out)}."
+    places = {rule: place for place, rule in enumerate(summary.rules)}
+    lines = [
+        {
+            "rule": rule,
+            "number": numbers[rule],
+            "average": mean,
+            "ranks": [float(x) for x in summary.ranks[:, places[rule]]],
+        }
+        for rule, mean in summary.average_ranks.items()
+    ]
+    return {"caption": words, "data_sets": summary.data_sets, "lines": lines}
 
 
 def _caption(comparison: Comparison, table: list[Row]) -> str:
@@ -115,12 +149,18 @@ def _columns(table: list[Row]) -> list[dict[str, str]]:
     return [{"title": text, "kind": "text" if text in ("Rule", "Notes") else "number"} for text in titles]
 
 
-def _lines(comparison: Comparison, table: list[Row]) -> list[dict[str, Any]]:
+def _lines(comparison: Comparison, table: list[Row], numbers: Mapping[str, int]) -> list[dict[str, Any]]:
     colors = rule_colors(comparison.runs)
     lines = []
     for row in table:
         score, difference = format_score(row)
-        line = {"row": row, "color": colors[row.rule], "score": score, "difference": difference}
+        line = {
+            "row": row,
+            "number": numbers[row.rule],
+            "color": colors[row.rule],
+            "score": score,
+            "difference": difference,
+        }
         line |= {
             "area": format_number(row.area),
             "learning_rate": format_number(row.learning_rate),
@@ -130,12 +170,15 @@ def _lines(comparison: Comparison, table: list[Row]) -> list[dict[str, Any]]:
     return lines
 
 
-def _statistics(comparison: Comparison, table: list[Row]) -> dict[str, Any] | None:
+def _statistics(comparison: Comparison, table: list[Row], numbers: Mapping[str, int]) -> dict[str, Any] | None:
     rows = statistics_lines(comparison, [row.rule for row in table])
     if not rows:
         return None
     colors = rule_colors(comparison.runs)
-    lines = [{"rule": row.rule, "color": colors[row.rule], "cells": statistics_cells(row)} for row in rows]
+    lines = [
+        {"rule": row.rule, "number": numbers[row.rule], "color": colors[row.rule], "cells": statistics_cells(row)}
+        for row in rows
+    ]
     return {"caption": statistics_caption(rows), "titles": statistics_titles(rows), "lines": lines}
 
 
@@ -155,29 +198,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     return value if value is None or isinstance(value, str | int) else str(value)
-
-
-def _asset(name: str) -> str:
-    return resources.files(__package__ or "ascribe.report").joinpath(name).read_text(encoding="utf-8")
-
-
-@functools.cache
-def _runtime() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script for all charts, about 0.9 MB, made once a process."""
-    return _script_safe(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VEGA_LITE))
-
-
-def _script_safe(source: str) -> str:
-    """`source` that no `</script` or `<!--` of its own can end early, with the line ends that HTML keeps."""
-    return source.replace("\r\n", "\n").replace("</script", "<\\/script").replace("<!--", "<\\!--")
-
-
-def _policy(*scripts: str) -> str:
-    """A content security policy: nothing from outside, and only `scripts` to run."""
-    digests = (base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii") for script in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    # Vega compiles its expressions with Function(), which the policy calls eval; its interpreter is not in the bundle.
-    return (
-        f"default-src 'none'; script-src {allowed} 'unsafe-eval'; style-src 'unsafe-inline'; "
-        "img-src data: blob:; base-uri 'none'; form-action 'none'"
-    )

@@ -50,6 +50,11 @@ def sample(count: int) -> np.ndarray:
     return np.sort(generator.permutation(count)[:TEST_POINTS])
 
 
+def panel_name(index: int) -> str:
+    """What the panel of the rule with that number is called in the drawing, so that a page can tell whose it is."""
+    return f"rule{index}"
+
+
 def panel_title(rule: str, score: str, size: int) -> alt.TitleParams:
     """The title of one panel `size` pixels wide: the rule, and its test score (or that it diverged) below."""
     score = "diverged" if score == DASH else score

@@ -9,7 +9,7 @@ from ascribe.statistics import finished
 
 from .bands import log_worthy
 from .base import Comparison
-from .inline import inline
+from .inline import ROW_LABEL, RULE_LABEL, inline, numbered
 from .table import rows
 from .theme import INK, rule_color, rule_colors, themed
 
@@ -22,20 +22,20 @@ def final_scores(comparison: Comparison) -> Any:
     percent = table[0].score == "test_accuracy"
     title = "Test accuracy" if percent else "Test RMSE (targets' unit)"
     order = [row.rule for row in table]
-    seeds: dict[str, list] = {"rule": [], "seed": [], "score": []}
-    means: dict[str, list] = {"rule": order, "mean": [], "low": [], "high": []}
+    columns: dict[str, list] = {"rule": [], "kind": [], "seed": [], "score": [], "low": [], "high": []}
+
+    def add(*values: Any) -> None:
+        for column, value in zip(columns.values(), values, strict=True):
+            column.append(value)
+
     for row in table:
         runs = comparison.runs[row.rule]
         for seed, value in zip(runs.seeds, finished(runs.scores[row.score], runs.diverged), strict=True):
             if np.isfinite(value):
-                seeds["rule"].append(row.rule)
-                seeds["seed"].append(seed)
-                seeds["score"].append(float(value))
+                add(row.rule, "seed", seed, float(value), None, None)
         mean, half_width = row.mean or 0.0, row.half_width or 0.0
-        means["mean"].append(mean)
-        means["low"].append(mean - half_width)
-        means["high"].append(mean + half_width)
-    log = not percent and log_worthy([*seeds["score"], *means["low"]])
+        add(row.rule, "mean", None, mean, mean - half_width, mean + half_width)
+    log = not percent and log_worthy([*columns["score"], *(low for low in columns["low"] if low is not None)])
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False, padding=12, nice=False)
 
     def x(field: str) -> alt.X:
@@ -50,15 +50,16 @@ def final_scores(comparison: Comparison) -> Any:
     of_seed = [alt.Tooltip("seed:Q", title="Seed"), alt.Tooltip("score:Q", title=title, format=number)]
     of_mean = [
         alt.Tooltip(f"{field}:Q", title=text, format=number)
-        for field, text in (("mean", f"Mean {title.lower()}"), ("low", "95 % interval from"), ("high", "to"))
+        for field, text in (("score", f"Mean {title.lower()}"), ("low", "95 % interval from"), ("high", "to"))
     ]
-    summary = alt.Chart(inline(means)).encode(y=y, color=color, tooltip=tips + of_mean)
+    base = alt.Chart(inline(numbered(columns), "scores")).encode(y=y, color=color)
+    seeds = base.transform_filter("datum.kind == 'seed'").encode(tooltip=tips + of_seed)
+    means = base.transform_filter("datum.kind == 'mean'").encode(tooltip=tips + of_mean)
+    dot: dict[str, Any] = {"filled": True, "size": 120, "opacity": 1.0, "stroke": "white", "strokeWidth": 1.5}
     chart = alt.layer(
-        summary.mark_rule(strokeWidth=3).encode(x=x("low"), x2="high:Q"),
-        alt.Chart(inline(seeds))
-        .mark_point(filled=True, size=32, opacity=0.5, yOffset=8)
-        .encode(x=x("score"), y=y, color=color, tooltip=tips + of_seed),
-        summary.mark_point(filled=True, size=120, opacity=1.0, stroke="white", strokeWidth=1.5).encode(x=x("mean")),
+        means.mark_rule(strokeWidth=3, description=RULE_LABEL).encode(x=x("low"), x2="high:Q"),
+        seeds.mark_point(filled=True, size=32, opacity=0.5, yOffset=8, description=ROW_LABEL).encode(x=x("score")),
+        means.mark_point(**dot, description=ROW_LABEL).encode(x=x("score")),
         _reference_line(comparison, table, x),
     ).properties(width=720, height=alt.Step(36 if len(table) <= 20 else 24))
     subtitle = "Small dots: seeds. Large dot and bar: mean over seeds and its 95 % interval."

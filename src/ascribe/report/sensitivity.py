@@ -8,7 +8,7 @@ import numpy as np
 from ascribe.statistics import interval
 
 from .base import Comparison
-from .inline import inline
+from .inline import ROW_LABEL, RULE_LABEL, inline, numbered
 from .theme import legend_selection, rule_color, rule_colors, themed
 
 
@@ -37,9 +37,6 @@ def learning_rate_sensitivity(comparison: Comparison) -> Any:
     if not np.isfinite(scores).any():
         return None
     low, cut = _floor(scores[np.isfinite(scores)], np.array(columns["chosen"])[np.isfinite(scores)] == 1)
-    # A candidate that failed on every seed has no score: it is drawn on the floor, as a cross.
-    columns["lost"] = [int(not np.isfinite(score)) for score in columns["score"]]
-    columns["score"] = [score if np.isfinite(score) else low for score in columns["score"]]
     lines = ["The chosen candidate of each rule is ringed; crosses on the floor diverged on every seed."]
     if cut:
         lines.append("Scores far below the rest are drawn at the floor too.")
@@ -79,7 +76,9 @@ def _chart(columns: dict[str, list], low: float, comparison: Comparison) -> Any:
         alt.Tooltip("failed:Q", title="Seeds that diverged"),
         alt.Tooltip("others:N", title="Other hyperparameters"),
     ]
-    base = alt.Chart(inline(columns)).encode(
+    # A candidate that failed on every seed has no score: it is drawn on the floor, as a cross.
+    base = alt.Chart(inline(numbered(columns), "candidates"))
+    base = base.transform_calculate(drawn=f"isValid(datum.score) ? datum.score : {low!r}").encode(
         x=alt.X(
             "learning_rate:Q",
             title="Learning rate",
@@ -90,16 +89,20 @@ def _chart(columns: dict[str, list], low: float, comparison: Comparison) -> Any:
         opacity=alt.when(selection).then(alt.value(0.9)).otherwise(alt.value(0.05)),
     )
     faint = alt.when(selection).then(alt.value(0.35)).otherwise(alt.value(0.03))
-    found, lost = base.transform_filter("datum.lost == 0"), base.transform_filter("datum.lost == 1")
+    found, lost = base.transform_filter("isValid(datum.score)"), base.transform_filter("!isValid(datum.score)")
     layers = [
-        found.mark_rule(strokeWidth=1.2, clip=True).encode(y=y("low"), y2="high:Q", opacity=faint),
-        found.mark_point(filled=True, size=45).encode(y=y("score"), tooltip=tips),
-        base.mark_point(shape="circle", size=190, strokeWidth=2.5, filled=False)
-        .encode(y=y("score"), tooltip=tips)
+        found.mark_rule(strokeWidth=1.2, clip=True, description=RULE_LABEL).encode(
+            y=y("low"), y2="high:Q", opacity=faint
+        ),
+        found.mark_point(filled=True, size=45, description=ROW_LABEL).encode(y=y("drawn"), tooltip=tips),
+        base.mark_point(shape="circle", size=190, strokeWidth=2.5, filled=False, description=ROW_LABEL)
+        .encode(y=y("drawn"), tooltip=tips)
         .transform_filter("datum.chosen == 1"),
-        lost.mark_point(shape="cross", angle=45, filled=True, size=55).encode(y=y("score"), tooltip=tips),
+        lost.mark_point(shape="cross", angle=45, filled=True, size=55, description=ROW_LABEL).encode(
+            y=y("drawn"), tooltip=tips
+        ),
     ]
     if not any(tuning.hyperparameters for tuning in (comparison.tuning or {}).values()):
         # With other hyperparameters varied too, neighbors in learning rate are not neighbors, and no line joins them.
-        layers.insert(0, found.mark_line(strokeWidth=1.6).encode(y=y("score")))
+        layers.insert(0, found.mark_line(strokeWidth=1.6, description=RULE_LABEL).encode(y=y("drawn")))
     return alt.layer(*layers).add_params(selection).properties(width=860, height=320)

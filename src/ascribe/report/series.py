@@ -1,16 +1,17 @@
 """Curves of all rules as columns of mean and 95 % band, thinned so that a page stays small."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from ascribe.statistics import finished, interval
 
 from .base import Comparison, Runs
+from .inline import numbered
 
 POINTS = 200
 TOTAL = 6000
-TIPS = 40
 
 
 def epochs_shown(epochs: int, curves: int, points: int = POINTS) -> np.ndarray:
@@ -25,30 +26,27 @@ def over_seeds(runs: Runs, name: str) -> np.ndarray:
     return curve if np.all(runs.diverged) else finished(curve, runs.diverged)
 
 
-def series(comparison: Comparison, names: Sequence[str], points: int = POINTS) -> dict[str, list]:
-    """Columns `rule, curve, epoch, mean, low, high, tip` of the curves in `names`, for the rules that have them.
+def series(comparison: Comparison, names: Sequence[str], points: int = POINTS) -> dict[str, Any]:
+    """Columns `rule, curve, epoch, mean, low, high, row` of the curves in `names`, for the rules that have them.
 
-    `epoch` counts from 1; `low` and `high` bound the 95 % interval over seeds (the mean itself for one seed);
-    `tip` is 1 in the few rows that carry a tooltip.
+    `epoch` counts from 1; `low` and `high` bound the 95 % interval over seeds (the mean itself for one seed). The rows of a
+    rule's curve follow each other.
     """
-    columns: dict[str, list] = {name: [] for name in ("rule", "curve", "epoch", "mean", "low", "high", "tip")}
+    columns: dict[str, list] = {name: [] for name in ("rule", "curve", "epoch", "mean", "low", "high")}
     drawn = [(rule, name) for rule, runs in comparison.runs.items() for name in names if name in runs.curves]
     for rule, name in drawn:
         curve = over_seeds(comparison.runs[rule], name)
         shown = epochs_shown(curve.shape[1], len(drawn), points)
         mean, half_width = interval(curve[:, shown])
         half_width = np.where(np.isfinite(half_width), half_width, 0.0)
-        kept = np.flatnonzero(np.isfinite(mean))
-        stride = max(1, -(-len(kept) // TIPS))
-        for order, place in enumerate(kept):
+        for place in np.flatnonzero(np.isfinite(mean)):
             columns["rule"].append(rule)
             columns["curve"].append(name)
             columns["epoch"].append(int(shown[place]) + 1)
             columns["mean"].append(float(mean[place]))
             columns["low"].append(float(mean[place] - half_width[place]))
             columns["high"].append(float(mean[place] + half_width[place]))
-            columns["tip"].append(int(order % stride == 0 or order == len(kept) - 1))
-    return columns
+    return numbered(columns)
 
 
 def curve_names(comparison: Comparison, prefix: str) -> list[str]:

@@ -131,6 +131,11 @@ def joined(panels: Sequence[Any], selection: alt.Parameter, *, columns: int) -> 
     return alt.concat(first.add_params(selection), *others, columns=columns, spacing=32)
 
 
+def title_height(lines: int) -> int:
+    """How many pixels the title of a chart takes above it, with so many lines below the title."""
+    return 36 + 15 * lines if lines else 32
+
+
 def themed(chart: Any, title: str, *subtitle: str) -> Any:
     """`chart` with its title, optional lines below it, and the look that all charts share."""
     heading = alt.TitleParams(text=title, subtitle=list(subtitle)) if subtitle else alt.TitleParams(text=title)

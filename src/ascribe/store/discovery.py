@@ -126,12 +126,11 @@ def save_discovery(discovery: Any, folder: Path) -> Path:
             np.savez_compressed(file, allow_pickle=False, **curves)
 
     whole(folder / "curves.npz", write_curves)
-    drawn = {name: report.specification(chart) for name, chart in report.discovery.figures(discovery).items()}
-    pictures = {}
+    charts = report.discovery.figures(discovery)
+    drawn = {name: report.Drawing(report.specification(chart)) for name, chart in charts.items()}
     for name, drawing in drawn.items():
-        _, svg = report.write_figure(folder / "figures" / name, drawing)
-        pictures[name] = (drawing["title"]["text"], svg.read_text(encoding="utf-8"))
-    page = report.discovery.page(discovery, pictures)
+        report.write_figure(folder / "figures" / name, drawing.svg)
+    page = report.discovery.page(discovery, drawn)
     whole(folder / "index.html", lambda part: part.write_text(page, encoding="utf-8"))
     record = {
         "configuration": discovery.configuration,

@@ -1,0 +1,98 @@
+"""What all pages share: one template around them, one style, one script, and the figures with their data."""
+
+import base64
+import csv
+import hashlib
+import io
+import urllib.parse
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import jinja2
+
+from .figures import Drawing
+from .vector import embedded
+
+_GUARDED = tuple("=+-@\t\r'")
+
+
+def render(template: str, *, scripted: bool = True, **values: Any) -> str:
+    """A page from `template`, which extends `base.html.jinja`; it fetches nothing. Only a `scripted` one holds the script.
+
+    The templates escape everything but what they mark safe: the style, the script and the figures, which `embedded` writes.
+    The script runs only if its hash is in the page's policy, so a hostile name could not smuggle one in even unescaped.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    environment.filters["number"] = lambda value: "" if value is None else repr(value)
+    script = _asset("page.js") if scripted else ""
+    return environment.get_template(template).render(
+        style=_asset("page.css"), script=script, policy=_policy(script), **values
+    )
+
+
+def figure(
+    name: str, drawing: Drawing, rules: Sequence[str], numbers: Sequence[int], prefix: str = ""
+) -> dict[str, Any]:
+    """What the templates' macro `figure` shows of a drawing. `rules` and `numbers` are as in `embedded`.
+
+    `prefix` keeps its name apart from the same figure's of another comparison.
+    """
+    heading = drawing.specification["title"]
+    below = heading.get("subtitle", [])
+    tables = {title: text for title, text in drawing.specification["datasets"].items() if not _is_unnamed(title)}
+    return {
+        "name": prefix + name,
+        "title": heading["text"],
+        "subtitle": " ".join(below),
+        "svg": embedded(drawing.svg, name=prefix + name, title_lines=len(below), rules=rules, numbers=numbers),
+        "tables": [_table(title, text) for title, text in tables.items()],
+    }
+
+
+def rule_filter(colors: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    """What the templates' macro `filters` offers: every rule with its number and color."""
+    return [{"number": number, "name": rule, "color": color} for number, (rule, color) in enumerate(colors.items())]
+
+
+def _is_unnamed(title: str) -> bool:
+    return title.startswith("table") and title[5:].isdigit()
+
+
+def _table(title: str, text: str) -> dict[str, Any]:
+    """A table as the link that downloads it, without the column that numbers its rows."""
+    titles, *lines = csv.reader(io.StringIO(text))
+    points = "row" in titles
+    kept = [place for place, name in enumerate(titles) if name != "row"]
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerows([_guarded(line[place]) for place in kept] for line in (titles, *lines))
+    address = "data:text/csv;charset=utf-8," + urllib.parse.quote(buffer.getvalue(), safe=",:;=@/+$!()*")
+    return {"title": title, "file": title.replace(" ", "_"), "address": address, "points": points}
+
+
+def _guarded(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe before it."""
+    if not cell.startswith(_GUARDED):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return "'" + cell
+    return cell
+
+
+def _asset(name: str) -> str:
+    return resources.files(__package__ or "ascribe.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _policy(script: str) -> str:
+    """A content security policy: nothing from outside, and only `script` to run, if there is one."""
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    allowed = f"script-src 'sha256-{digest}'; " if script else ""
+    return (
+        f"default-src 'none'; {allowed}style-src 'unsafe-inline'; img-src data: blob:; "
+        "base-uri 'none'; form-action 'none'"
+    )
