@@ -11,12 +11,17 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import ascribe
+from ascribe import rules
 from ascribe.cli import main
 from ascribe.store import Store
+from ascribe.training import Experiment, Specification
+
+from . import tiny
 
 TOGETHER = Path(__file__).parent / "together.py"
 SCRIPT = [sys.executable, str(TOGETHER)]
@@ -108,13 +113,13 @@ def alone(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("devices_per_run", "rules"),
+    ("devices_per_run", "names"),
     [("2", "relaxed-identity,backpropagation"), ("1", "kolen-pollack")],
     ids=["2 data, 1 runs", "1 data, 2 runs"],
 )
-def test_two_processes_have_the_numbers_of_one(alone, tmp_path, devices_per_run, rules):
+def test_two_processes_have_the_numbers_of_one(alone, tmp_path, devices_per_run, names):
     port = str(free_port())
-    commands = [[*SCRIPT, "two.npz", devices_per_run, "2", rules, port, "2", number] for number in "01"]
+    commands = [[*SCRIPT, "two.npz", devices_per_run, "2", names, port, "2", number] for number in "01"]
     ended(started(commands, tmp_path), tmp_path)
     same(alone, np.load(tmp_path / "two.npz"))
 
@@ -124,6 +129,18 @@ def test_four_devices_of_one_process_have_the_numbers_of_one(alone, tmp_path):
     flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
     ended(started([[*SCRIPT, "four.npz", "2", "2", "backpropagation"]], tmp_path, **flags), tmp_path, (0,))
     same(alone, np.load(tmp_path / "four.npz"))
+
+
+def test_a_step_sums_over_the_devices_once():
+    """The loss and the whole gradient together. (Eleven validation examples do not divide, and every device takes all.)"""
+    data, network = tiny.data(), tiny.mlp()
+    demands, settings = tiny.demands(network, data), tiny.settings(network, data)
+    made = Experiment(demands, rules.get("backpropagation"), settings, width=1, name="tiny", devices_per_run=2)
+    runs = made.stack([Specification(0, 0.1)])
+    given = (runs, made.initialize(runs), made.device_data, jnp.asarray(0, jnp.int32), jnp.asarray(1, jnp.int32))
+    program = type(made.programs).advance.lower(made.programs, *given).compile().compiled.as_text()
+    sums = re.findall(r" (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter)(?:-start)?\(", program)
+    assert sums == ["all-reduce"]
 
 
 @pytest.mark.slow
