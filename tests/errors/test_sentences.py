@@ -264,7 +264,8 @@ def inside(workplace, monkeypatch):
         raise AssertionError("this was too late")
 
     monkeypatch.chdir(workplace)
-    monkeypatch.setattr(module._Plan, "carry_out", trained)
+    for name in ("tuned", "carried_out"):
+        monkeypatch.setattr(module._Plan, name, trained)
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # importing a rule file leaves no __pycache__ beside it
 
 

@@ -13,7 +13,7 @@ from .series import series
 from .theme import joined, legend_selection, rule_colors, themed
 
 PANELS = 12
-EVERYBODYS = ("train_", "validation_", "test_", "gradient_", "feedback_", "area_")
+EVERYBODYS = ("train_", "validation_", "test_", "gradient_", "feedback_angle", "area_")
 """How the names of the curves begin that every rule has. All other curves are a rule's own."""
 
 
