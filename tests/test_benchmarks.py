@@ -29,7 +29,7 @@ def run(script, *options):
             "autodiff.py",
             "vectorization.py",
             "cluster.py",
-            "distributed.py",
+            "several_processes.py",
         ),
         "neurons.py",
         "page.py",

@@ -1,7 +1,7 @@
 """One large run over two processes, a core each: our steps against a hand-written data-parallel JAX program's, and against one
 process with one of the cores.
 
-    python benchmarks/distributed.py
+    python benchmarks/several_processes.py
 
 The rival is the same network, loss, optimizer and batches under `shard_map`, with a `pmean` of the gradients. What the
 processes cannot do without is measured too: their own halves of the batches without the sums, and the sums of the gradient
