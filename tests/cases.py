@@ -1,7 +1,6 @@
 """Small networks, batches and comparisons that several test files share."""
 
 import functools
-import os
 from typing import NamedTuple
 
 import jax
@@ -15,9 +14,6 @@ from ascribe.errors import UserError
 from ascribe.networks import Activation, BatchNorm, Dropout, Linear, Network
 from ascribe.rules import AbstractRule, Batch
 from ascribe.training.train import fitted
-
-AS_USERS_HAVE_IT = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-"""The environment of a process whose programs are compiled with all optimizations (conftest.py)."""
 
 LOSSES = tuple(losses.LOSSES)
 IMAGE = (12, 12, 1)

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from .cases import AS_USERS_HAVE_IT
-
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 
 def run(script, *options):
     command = [sys.executable, FOLDER / script, "--quick", *options]
-    return subprocess.run(command, env=AS_USERS_HAVE_IT, capture_output=True, text=True, check=False)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.slow

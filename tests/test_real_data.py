@@ -1,8 +1,6 @@
 """Real data, as users meet it: MNIST in its original files (ASCRIBE_DATA), dense and convolutional."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -10,8 +8,7 @@ import numpy as np
 import pytest
 
 import ascribe
-
-from .cases import AS_USERS_HAVE_IT
+from ascribe.cli import main
 
 HERE = Path(os.environ.get("ASCRIBE_DATA", "/nowhere")) / "mnist"
 pytestmark = [
@@ -21,7 +18,6 @@ pytestmark = [
 ]
 
 
-@pytest.mark.usefixtures("optimized")
 def test_a_dense_network_reaches_97_percent_on_mnist_by_backpropagation():
     data = ascribe.datasets.load("mnist")
     with jax.enable_x64(False):
@@ -36,15 +32,14 @@ def test_a_dense_network_reaches_97_percent_on_mnist_by_backpropagation():
     assert (predicted == data.test.targets).mean() == pytest.approx(runs.test_accuracy.mean())
 
 
-def test_lenet_learns_mnist_on_the_command_line_under_every_rule(tmp_path):
+def test_lenet_learns_mnist_on_the_command_line_under_every_rule(tmp_path, capsys):
     options = ["--samples", "1000", "--seeds", "2", "--epochs", "3", "--batch-size", "50", "--learning-rate", "0.002"]
     rules = ["backpropagation", "sign-symmetry", "direct-feedback-alignment"]
     out = tmp_path / "lenet"
     command = ["compare", "mnist", "--network", "lenet", *options, "--rules", ",".join(rules), "--out", str(out)]
-    command = [sys.executable, "-m", "ascribe", *command]
-    done = subprocess.run(command, env=AS_USERS_HAVE_IT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "page:" in done.stdout
+    with jax.enable_x64(False):
+        assert main(command) == 0
+    assert "page:" in capsys.readouterr().out
     found = ascribe.load(out)
     assert list(found.runs) == rules
     for name in ("backpropagation", "sign-symmetry"):

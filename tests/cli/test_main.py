@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,10 +18,9 @@ from ascribe.cli import COMMANDS, main
 from ascribe.errors import UserError
 from ascribe.training import seeds
 
-from ..cases import AS_USERS_HAVE_IT
 from ..store.case import COMMAND_LINE, RULES, comparison, plain, snapshot
 
-ENVIRONMENT = AS_USERS_HAVE_IT | {
+ENVIRONMENT = os.environ | {
     "JAX_PLATFORMS": "cpu",
     "PYTHONWARNINGS": "error",
     "PYTHONPATH": str(Path(ascribe.__file__).parents[1]),

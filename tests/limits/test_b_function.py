@@ -83,7 +83,7 @@ def test_every_term_set_to_its_exact_value_is_jax_grad(kind, loss):
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("kind", ["noisy", "simplenet"])
-def test_with_normalization_and_dropout_in_both_modes(kind, training, optimized):
+def test_with_normalization_and_dropout_in_both_modes(kind, training):
     if kind == "noisy":
         network, batch = noisy_mlp("tanh"), examples((4,), "categorical-cross-entropy")
     else:

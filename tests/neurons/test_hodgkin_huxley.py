@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import equinox as eqx
@@ -17,8 +15,6 @@ from ascribe.errors import UserError
 from ascribe.neurons import HodgkinHuxley, simulate, tuning_curve
 from ascribe.neurons.hodgkin_huxley import State
 from ascribe.neurons.integrators import INTEGRATORS
-
-from ..cases import AS_USERS_HAVE_IT
 
 # A step of 10 µA/cm² from rest: DOP853 at a relative tolerance of 3e-14; spikes are upward crossings of 0 mV, in ms.
 FIRST, SECOND, LAST, RATE = 1.901231541, 16.822651891, 997.4627882850, 68.32370
@@ -223,7 +219,6 @@ def test_the_rebound_spike_is_physics():
     assert len(simulate(model, ramp, 0.4).spikes) == 0
 
 
-@pytest.mark.usefixtures("optimized")
 def test_ten_thousand_neurons_stay_finite_in_single_precision():
     """A tenth of a second of them; `benchmarks/neurons.py` runs the whole second."""
     found = simulate(HodgkinHuxley.squid(), np.linspace(0.0, 60.0, 10_000), 0.1, dtype=np.float32, record=())
@@ -233,18 +228,10 @@ def test_ten_thousand_neurons_stay_finite_in_single_precision():
 
 @pytest.mark.slow
 def test_a_peer_s_lost_neuron_is_not_lost_here():
-    """V is exactly −55 in float32 on the way of this one, where α_n is 0/0 as it is written: as users' programs round, in a
-    process of its own."""
-    subprocess.run([sys.executable, "-c", LOST], env=AS_USERS_HAVE_IT | {"JAX_ENABLE_X64": "1"}, check=True)
-
-
-LOST = """
-import numpy as np
-from ascribe.neurons import HodgkinHuxley, simulate
-found = simulate(HodgkinHuxley.squid(), np.linspace(0.0, 60.0, 1000), 1.0, dtype=np.float32, record=())
-assert not found.blew_up
-assert len(found.spikes) > 80_000
-"""
+    """V is exactly −55 in float32 on the way of this one, where α_n is 0/0 as it is written."""
+    found = simulate(HodgkinHuxley.squid(), np.linspace(0.0, 60.0, 1000), 1.0, dtype=np.float32, record=())
+    assert not found.blew_up
+    assert len(found.spikes) > 80_000
 
 
 def test_forward_euler_says_when_it_blows_up():
