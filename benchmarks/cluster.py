@@ -18,7 +18,7 @@ SEEDS = 4 if QUICK else 64
 MANY = (8,) if QUICK else (256, 1024)
 ROUNDS = 1 if QUICK else 3
 RULES = ["backpropagation", "feedback-alignment", "direct-feedback-alignment", "kolen-pollack"]
-OPTIONS = {"rules": RULES, "network": "64x64", "tune": 0, "learning_rate": 1e-3, "epochs": 2 if QUICK else 10}
+OPTIONS = {"rules": RULES, "network": "64x64", "tune": 0, "learning_rate": 1e-3, "epochs": 2 if QUICK else 20}
 OPTIONS |= {"diagnostics": False}
 
 

@@ -185,7 +185,7 @@ class Cluster:
         total = len(specifications) * experiment.settings.epochs
         for first in range(0, len(specifications), width):
             some = specifications[first : first + width]
-            key = f"{self._channel}-" + key_of([networks, phase, width, *map(experiment.finished_key, some)])
+            key = f"ascribe-shard-{self._channel}-" + key_of([networks, phase, width, *map(experiment.finished_key, some)])
             rows[key] = range(first, first + len(some))
             if key not in self._tasks:
                 self._watched[key] = _Watched(experiment, phase, len(some) * experiment.settings.epochs, total)
@@ -247,11 +247,13 @@ class Cluster:
         return task
 
     def _passed_on(self, content: bytes, key: str) -> Any:
-        """The bytes as a task of their own, so that a worker that was lost takes nothing along."""
+        """The bytes as a task of their own, so that a worker that was lost takes nothing along. (Dask measures tasks together
+        whose keys begin with the same words, and gives an idle worker only those that take long: shards have words of their
+        own.)"""
         import dask  # noqa: PLC0415
 
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):  # pyright: ignore
-            return self._client.submit(work.pass_on, content, key=f"{self._channel}-{key}")
+            return self._client.submit(work.pass_on, content, key=f"ascribe-content-{self._channel}-{key}")
 
     def _store(self, keeper: Any) -> tuple[str, str | None] | None:
         """The store for workers: one on a server, or on this machine where they are on it too."""

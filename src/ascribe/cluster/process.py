@@ -8,6 +8,8 @@ import logging
 import os
 import sys
 
+from .local import QUIET
+
 NEVER = dict.fromkeys((f"distributed.worker.memory.{end}" for end in ("target", "spill", "pause", "terminate")), False)
 """What Dask does about memory would only disturb: how many runs fit into it is decided by `training.devices`."""
 
@@ -18,7 +20,7 @@ async def main(address: str, memory: int) -> None:
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # that of its end is no news
     here = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0"}
-    with dask.config.set(NEVER):  # pyright: ignore[reportPrivateImportUsage]
+    with dask.config.set(NEVER | QUIET):  # pyright: ignore[reportPrivateImportUsage]
         async with Worker(address, nthreads=1, memory_limit=memory, death_timeout=30, **here) as worker:
             await worker.finished()
 
