@@ -1,7 +1,6 @@
 """`compare --resume` and `ascribe runs`: what was stopped goes on, what is there is shown, exported and deleted."""
 
 import json
-import os
 import signal
 
 import numpy as np
@@ -9,10 +8,10 @@ import pytest
 
 from ascribe import load
 from ascribe.cli import main
-from ascribe.cli.progress import Lines
 from ascribe.store import DATABASE, Store
 
 from ..store.case import COMMAND_LINE, comparison, plain
+from .case import signaled_at
 
 COMPARE = ["compare", *COMMAND_LINE]
 
@@ -22,19 +21,6 @@ def here(tmp_path, monkeypatch):
     plain(monkeypatch)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def signaled_at(monkeypatch, phase, *signals):
-    """The process gets these signals when a rule reports that phase for the first time."""
-    told = Lines.__call__
-    waiting = list(signals)
-
-    def call(self, progress):
-        told(self, progress)
-        if progress.phase == phase and waiting:
-            os.kill(os.getpid(), waiting.pop(0))
-
-    monkeypatch.setattr(Lines, "__call__", call)
 
 
 def same(folder, one=None):

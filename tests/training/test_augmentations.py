@@ -140,11 +140,11 @@ def test_the_record_keeps_them(tmp_path):
     data = small().encode("random-flip", "unit-interval", "random-crop")
     content = json.loads(json.dumps(data.summary()))
     store.record._save_data(data, tmp_path)
-    again = store.record._load_data(content, tmp_path, {})
+    again = store.record.load_data(content, tmp_path, {})
     assert again.augmentations == data.augmentations == ("random-flip", "random-crop")
     assert again.summary() == content
     old = {name: value for name, value in content.items() if name != "augmentations"}
-    assert store.record._load_data(old, tmp_path, {}).augmentations == ()
+    assert store.record.load_data(old, tmp_path, {}).augmentations == ()
 
 
 @pytest.mark.parametrize("name", BOTH)

@@ -62,6 +62,8 @@ def compare(
     store: str | None = None,
     workers: Whole | None = None,
     scheduler: str | None = None,
+    tensorboard: Path | None = None,
+    mlflow: str | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
@@ -143,6 +145,10 @@ def compare(
         Train in so many processes of this machine, which share its cores.
     scheduler
         Train on the workers of this Dask scheduler: its address as tcp://HOST:8786, or its file.
+    tensorboard
+        Write the curves of the final runs into this folder too, for TensorBoard, while they are computed.
+    mlflow
+        Send them to MLflow too: a data base as sqlite:///mlflow.db, or a server as http://HOST:5000.
     resume
         Go on with what --out (or --store) holds, with the options that it was begun with and those given now: only what is
         missing is computed.
@@ -218,8 +224,9 @@ def compare(
     }
     if number > 0:
         return _take_part(dataset, settings)
+    loggers = tensorboard, mlflow
     with cluster(scheduler, workers) as settings["cluster"]:
-        comparison, page = _run(dataset, settings, out, store, resume=resume, overwrite=overwrite)
+        comparison, page = _run(dataset, settings, loggers, out, store, resume=resume, overwrite=overwrite)
     _print(comparison, page, json_output)
     return 0
 
@@ -301,7 +308,14 @@ def _take_part(dataset: Any, settings: dict[str, Any]) -> int:
 
 
 def _run(
-    dataset: Any, settings: dict[str, Any], out: Path | None, place: str | None, *, resume: bool, overwrite: bool
+    dataset: Any,
+    settings: dict[str, Any],
+    loggers: tuple[Path | None, str | None],
+    out: Path | None,
+    place: str | None,
+    *,
+    resume: bool,
+    overwrite: bool,
 ) -> tuple[Any, Path]:
     """The comparison, kept as it goes, and its page."""
     from ascribe.comparison import compare as run  # noqa: PLC0415
@@ -311,6 +325,7 @@ def _run(
 
     from . import arguments_given, command_line  # noqa: PLC0415
     from .interruption import stopping_at_a_signal  # noqa: PLC0415
+    from .loggers import heard_by  # noqa: PLC0415
     from .progress import Lines  # noqa: PLC0415
 
     new = out is not None and not out.exists()
@@ -321,9 +336,10 @@ def _run(
             kept.clear()
         kept.begin(dataset.name, command=command_line(), options=[arguments_given()], resume=resume)
         with Lines() as lines:
-            with ended(kept), stopping_at_a_signal(kept, lines, folder, place):
+            stopping = stopping_at_a_signal(kept, lines, folder, place)
+            with ended(kept), stopping, heard_by(lines, dataset.name, *loggers) as listener:
                 comparison = run(
-                    dataset, **settings, listener=lines, command=command_line(), store=shared(lambda: kept)
+                    dataset, **settings, listener=listener, command=command_line(), store=shared(lambda: kept)
                 )
             lines.say("drawing the page")
             return comparison, comparison.save(folder, overwrite=True)  # whether it may was asked before

@@ -185,7 +185,9 @@ class Cluster:
         total = len(specifications) * experiment.settings.epochs
         for first in range(0, len(specifications), width):
             some = specifications[first : first + width]
-            key = f"ascribe-shard-{self._channel}-" + key_of([networks, phase, width, *map(experiment.finished_key, some)])
+            key = f"ascribe-shard-{self._channel}-" + key_of(
+                [networks, phase, width, *map(experiment.finished_key, some)]
+            )
             rows[key] = range(first, first + len(some))
             if key not in self._tasks:
                 self._watched[key] = _Watched(experiment, phase, len(some) * experiment.settings.epochs, total)

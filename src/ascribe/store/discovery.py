@@ -9,12 +9,10 @@ index.html, figures/  the page, and its pictures as PNG and SVG
 """
 
 import csv
+import io
 import json
-import os
-import secrets
 import zipfile
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import numpy as np
 
 from ascribe import report
 from ascribe.errors import UserError
+from ascribe.files import write_whole
 from ascribe.rules import rule_files
 from ascribe.search import Evaluations
 
@@ -58,7 +57,7 @@ class SearchRecord:
             )
         check_folder(folder, record=SEARCH)
         folder.mkdir(parents=True, exist_ok=True)
-        whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+        write_whole(path, text.encode())
 
     def load(self, kind: str, empty: Evaluations) -> Evaluations:
         """What was tried so far; `empty` where nothing was.
@@ -80,13 +79,8 @@ class SearchRecord:
 
     def save(self, kind: str, evaluations: Evaluations) -> None:
         """Everything tried so far, whole or not at all."""
-
-        def write(part: Path) -> None:
-            with part.open("wb") as file:
-                points, curves, areas = _arrays(evaluations)
-                np.savez_compressed(file, allow_pickle=False, points=points, curves=curves, areas=areas)
-
-        whole(self.folder / f"{kind}.npz", write)
+        points, curves, areas = _arrays(evaluations)
+        write_whole(self.folder / f"{kind}.npz", _packed(points=points, curves=curves, areas=areas))
 
 
 def save_discovery(discovery: Any, folder: Path) -> Path:
@@ -104,57 +98,41 @@ def save_discovery(discovery: Any, folder: Path) -> Path:
         discovery.space.layer, discovery.space.meta_network(discovery.evaluations.points[best]), about=about
     )
     text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    whole(folder / "found.json", lambda part: part.write_text(text, encoding="utf-8"))
+    write_whole(folder / "found.json", text.encode())
     rows = discovery.table()
-
-    def write_table(part: Path) -> None:
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-
-    whole(folder / "table.csv", write_table)
-
-    def write_curves(part: Path) -> None:
-        curves = {
-            f"{setting}/{name}": runs.curves["train_loss"]
-            for setting, comparisons in discovery.comparisons.items()
-            for comparison in comparisons
-            for name, runs in comparison.runs.items()
-        }
-        with part.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **curves)
-
-    whole(folder / "curves.npz", write_curves)
+    written = io.StringIO(newline="")
+    writer = csv.DictWriter(written, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(folder / "table.csv", written.getvalue().encode())
+    curves = {
+        f"{setting}/{name}": runs.curves["train_loss"]
+        for setting, comparisons in discovery.comparisons.items()
+        for comparison in comparisons
+        for name, runs in comparison.runs.items()
+    }
+    write_whole(folder / "curves.npz", _packed(**curves))
     charts = report.discovery.figures(discovery)
     drawn = {name: report.Drawing(report.specification(chart)) for name, chart in charts.items()}
     for name, drawing in drawn.items():
         report.write_figure(folder / "figures" / name, drawing.svg)
     page = report.discovery.page(discovery, drawn)
-    whole(folder / "index.html", lambda part: part.write_text(page, encoding="utf-8"))
+    write_whole(folder / "index.html", page.encode())
     record = {
         "configuration": discovery.configuration,
         "factor": discovery.factor,
         "table": _plain(rows),
         "found": content,
     }
-    whole(
-        folder / DISCOVERY,
-        lambda part: part.write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8"),
-    )
+    write_whole(folder / DISCOVERY, json.dumps(record, indent=1, allow_nan=False).encode())
     return folder / "index.html"
 
 
-def whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """A file that is there whole, or as it was before."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        write(part)
-        os.replace(part, path)
-    except OSError as error:
-        raise UserError(f"{str(path)!r} cannot be written ({error.strerror}).") from error
-    finally:
-        part.unlink(missing_ok=True)
+def _packed(**arrays: np.ndarray) -> bytes:
+    """The bytes of an NPZ file."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
 
 
 def _arrays(evaluations: Evaluations) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -31,7 +31,7 @@ from ascribe.training import Runs
 from ascribe.types import PyTree
 
 from .parameters import filled, tensors_of
-from .record import _load_data, _load_transforms
+from .record import load_data, load_transforms
 
 FORMAT = 1
 STATISTICS = "data:"
@@ -214,9 +214,9 @@ def _load(path: Path) -> Model:
     # Abstract: a structure that asks for more numbers than the file has is refused before anything is allocated.
     pair = jax.eval_shape(lambda: _with_state(networks.from_config(content["network"])))
     network, state = jax.tree.map(jnp.asarray, filled(pair, own))
-    data = _load_data(content["data"], path, long)  # no folder, so that there are no examples
+    data = load_data(content["data"], path, long)  # no folder, so that there are no examples
     data.prepare(np.zeros((0, *(data.original or data).input_shape)))  # its statistics are of one shape
-    encoding = _load_transforms(content["encoding"], "encoding", long)
+    encoding = load_transforms(content["encoding"], "encoding", long)
     return Model(network, data, content["loss"], state, encoding, dict(content["about"]))
 
 

@@ -117,7 +117,7 @@ def load(folder: Path) -> dict[str, Any]:
                 raise UserError(f"the file {str(folder / name)!r} is not the one that was recorded: it is damaged.")
         statistics = folder / "statistics.npz"
         long = _load_arrays(statistics) if statistics.is_file() else {}
-        data = _load_data(content["data"], folder, long)
+        data = load_data(content["data"], folder, long)
         loaded = {name: _load_rule(name, about, data, folder, long) for name, about in content["rules"].items()}
         return {
             "data": data,
@@ -188,7 +188,7 @@ def _load_rule(
         compile_seconds=about["compile_seconds"],
         optimizer=about["optimizer"],
         notes=tuple(about["notes"]),
-        encoding=_load_transforms(about.get("encoding", []), f"encoding:{about['file']}", long),
+        encoding=load_transforms(about.get("encoding", []), f"encoding:{about['file']}", long),
     )
     if about["tuning"] is None:
         return runs, None
@@ -229,7 +229,7 @@ def _save_statistics(comparison: Any, slugs: dict[str, str], folder: Path) -> No
         np.savez_compressed(folder / "statistics.npz", allow_pickle=False, **long)
 
 
-def _load_transforms(recorded: Any, owner: str, long: dict[str, np.ndarray]) -> tuple[Transform, ...]:
+def load_transforms(recorded: Any, owner: str, long: dict[str, np.ndarray]) -> tuple[Transform, ...]:
     """Fitted transforms, from their short settings and the long arrays of their owner."""
     found = []
     for number, settings in enumerate(recorded):
@@ -242,7 +242,7 @@ def _load_transforms(recorded: Any, owner: str, long: dict[str, np.ndarray]) -> 
     return tuple(found)
 
 
-def _load_data(summary: dict[str, Any], folder: Path, long: dict[str, np.ndarray]) -> Dataset:
+def load_data(summary: dict[str, Any], folder: Path, long: dict[str, np.ndarray]) -> Dataset:
     """The recorded data; where it was too large to be kept, its description with no examples."""
     shape, before = summary["input_shape"], summary.get("original") or summary
     if (folder / "data.npz").is_file():
@@ -273,7 +273,7 @@ def _load_data(summary: dict[str, Any], folder: Path, long: dict[str, np.ndarray
     )
     # Between and after its transforms, the data may have been made flat.
     data = original
-    for transform in _load_transforms(summary.get("transforms", []), "transforms", long):
+    for transform in load_transforms(summary.get("transforms", []), "transforms", long):
         data = (data if data.input_shape == transform.input_shape else data.flat()).encode(transform)
     data = data if data.input_shape == tuple(shape) else data.flat()
     return replace(data, request=request, augmentations=tuple(summary.get("augmentations", ())))

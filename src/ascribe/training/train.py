@@ -286,6 +286,8 @@ class Experiment:
         key, start, spent = key_of([self.width, *map(self.key, shard)]), 0, 0.0
         if self.keeper is not None:
             start, states, spent = self._restored(key, states)
+        if start > 0:  # a listener of today has not heard of them
+            self.tell_epochs(shard, phase, 0, start, whole(states.curves))
         chunk, saved, cost = 1, time.monotonic(), 0.0
         while start < self.settings.epochs:
             stop = min(start + chunk, self.settings.epochs)
