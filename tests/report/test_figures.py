@@ -86,6 +86,28 @@ def test_learned_functions_leave_diverged_runs_out(figure, arguments):
         assert lines and all(line[2:5] == ["", "", ""] for line in lines)
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_class_maps_have_their_numbers_beside_them(classes):
+    comparison = make_comparison(classes=classes)
+    diverge(comparison.runs["perturbation"], range(5))
+    table = specification(figures(comparison)["landscapes"])["datasets"]["class map"]
+    rows = list(csv.DictReader(io.StringIO(table)))
+    points = np.asarray([[float(row["first"]), float(row["second"])] for row in rows], np.float32)
+    names = comparison.data.class_names
+    for rule, runs in comparison.runs.items():
+        if rule == "perturbation":
+            assert all(value == "" for row in rows for title, value in row.items() if title.startswith(rule))
+            continue
+        mean = runs.probabilities(points).mean(axis=0)
+        if classes == 2:
+            told = [float(row[f"{rule}: probability of {names[1]}"]) for row in rows]
+            np.testing.assert_allclose(told, mean[:, 1], atol=6e-4, err_msg=rule)
+        else:
+            told = [float(row[f"{rule}: its probability"]) for row in rows]
+            np.testing.assert_allclose(told, mean.max(axis=1), atol=6e-4, err_msg=rule)
+            assert [row[f"{rule}: class"] for row in rows] == [names[place] for place in mean.argmax(axis=1)]
+
+
 @pytest.mark.parametrize(("figure", "arguments"), TASKS)
 def test_learned_functions_of_transformed_data_have_the_coordinates_from_before(figure, arguments):
     """Networks that put the parts of x together again have learned the same function of x."""

@@ -1,6 +1,6 @@
 """What each rule learned of two features: its class map as a small picture, with the test points on top."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -9,7 +9,7 @@ import numpy as np
 from ascribe.statistics import finished, interval
 
 from .base import Comparison
-from .inline import inline
+from .inline import inline, to_csv
 from .panels import (
     axes_of,
     has_examples,
@@ -24,6 +24,9 @@ from .panels import (
 from .png import data_uri
 from .table import format_score, rows
 from .theme import diverging, many_colors, rgb, themed
+
+_STRIDE = 3
+"""Every third point of the grid is in the table, in every third row."""
 
 # Two classes take the dark ends of the diverging palette, so that a point tells its class on its own side's color.
 _TWO_CLASSES = ("#0f3f78", "#8a4200")
@@ -48,10 +51,11 @@ def landscapes(comparison: Comparison) -> Any:
     inputs = transformed(comparison.data, grid)
     points, domain, colors = _test_points(data)
     labels = {row.rule: format_score(row)[0] for row in rows(comparison)}
-    panels = []
+    panels, maps = [], {}
     for index, (rule, runs) in enumerate(comparison.runs.items()):
         mean, _ = interval(finished(runs.probabilities(inputs), runs.diverged))
-        colored = picture(doubled(mean.reshape(grid_size, grid_size, -1)), colors)
+        maps[rule] = mean.reshape(grid_size, grid_size, -1)
+        colored = picture(doubled(maps[rule]), colors)
         x, y = axes_of(data, low, high, index=index, across=across, count=len(comparison.runs))
         corners = {"x": low[0], "x2": high[0], "y": low[1], "y2": high[1], "url": data_uri(colored)}
         image = alt.Chart(alt.Data(values=[corners])).mark_image(aspect=False)
@@ -73,9 +77,27 @@ def landscapes(comparison: Comparison) -> Any:
     )
     if any(np.all(runs.diverged) for runs in comparison.runs.values()):
         subtitle += " Gray: every run diverged."
-    chart = alt.concat(*panels, columns=across, spacing=16)
+    table = _table(grid.reshape(grid_size, grid_size, 2), maps, domain)
+    chart = alt.concat(*panels, columns=across, spacing=16, datasets={"class map": table})
     below = "Mean over the seeds that finished; test accuracy in per cent."
     return themed(chart, "What each rule learned", subtitle, below)
+
+
+def _table(grid: np.ndarray, maps: Mapping[str, np.ndarray], names: Sequence[str]) -> str:
+    """The maps as CSV, a row a point, to three decimals; not drawn from, but offered for download. Of two classes, a rule's
+    column is the probability of the second; of more, it is the most probable one, with its probability beside it."""
+    places = grid[::_STRIDE, ::_STRIDE].reshape(-1, 2)
+    columns: dict[str, Any] = {"first": places[:, 0], "second": places[:, 1]}
+    for rule, field in maps.items():
+        chances = field[::_STRIDE, ::_STRIDE].reshape(len(places), -1).astype(np.float64)
+        if len(names) == 2:
+            columns[f"{rule}: probability of {names[1]}"] = chances[:, 1].round(3)
+            continue
+        known = np.isfinite(chances).all(axis=1)
+        likely = np.where(known[:, None], chances, 0.0).argmax(axis=1)
+        columns[f"{rule}: class"] = [names[place] if there else "" for place, there in zip(likely, known, strict=True)]
+        columns[f"{rule}: its probability"] = np.where(known, chances.max(axis=1).round(3), np.nan)
+    return to_csv(columns)
 
 
 def _test_points(data: Any) -> tuple[alt.Data, list[str], list[str]]:
