@@ -94,10 +94,9 @@ def test_equals_one_process_and_keeps_each_run_once(cluster, data, tmp_path):
 def test_no_worker_is_idle_while_shards_wait():
     """Although the first one to have the data could be asked for all of them."""
     with Cluster(workers=2) as both:
-        names = [*RULES, "direct-feedback-alignment", "kolen-pollack"]
-        compare(datasets.load("digits"), cluster=both, **OPTIONS | {"rules": names, "tune": 0, "epochs": 20})
+        compare(datasets.load("digits"), cluster=both, **OPTIONS | {"tune": 0, "epochs": 20, "diagnostics": False})
         trained = both._client.run(lambda: len(sys.modules["ascribe.cluster.work"]._experiments))
-    assert sorted(trained.values()) >= [1, 1] and sum(trained.values()) == len(names)
+    assert list(trained.values()) == [1, 1], "one of the workers has trained both rules"
 
 
 def test_a_rule_of_a_file_and_one_of_a_program_go_along(cluster, data, tmp_path):
