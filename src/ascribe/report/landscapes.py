@@ -93,7 +93,7 @@ def _table(grid: np.ndarray, maps: Mapping[str, np.ndarray], names: Sequence[str
         if len(names) == 2:
             columns[f"{rule}: probability of {names[1]}"] = chances[:, 1].round(3)
             continue
-        known = np.isfinite(chances).all(axis=1)
+        known = np.asarray(np.isfinite(chances).all(axis=1))
         likely = np.where(known[:, None], chances, 0.0).argmax(axis=1)
         columns[f"{rule}: class"] = [names[place] if there else "" for place, there in zip(likely, known, strict=True)]
         columns[f"{rule}: its probability"] = np.where(known, chances.max(axis=1).round(3), np.nan)
