@@ -226,7 +226,7 @@ def compare(
     )
 
     _check_cluster(cluster, devices_per_run)
-    keeper, listener = _opened(store), listener if processes.number() == 0 else silent
+    keeper, listener = opened(store), listener if processes.number() == 0 else silent
     shares = 1 if cluster is None else -(-cluster.workers // len(plans))
     side_by_side = devices.count() // check_devices_per_run(devices_per_run) if cluster is None else 1
     width = max(_width(len(seeds), tune * tune_seeds, shares), side_by_side)
@@ -383,7 +383,8 @@ def _width(finals: int, candidates: int, shares: int) -> int:
     return min(range(most, least - 1, -1), key=filled)
 
 
-def _opened(place: str | Path | Store | Shared | None) -> Store | Shared | None:
+def opened(place: str | Path | Store | Shared | None) -> Store | Shared | None:
+    """The store of that place, where it is not open yet; None where nothing is kept."""
     keeper = (
         place
         if place is None or isinstance(place, Store | Shared)

@@ -6,6 +6,7 @@ The search itself is in `search/discover.py`. What it found is compared on fresh
 of the same size; then on another width and on other data.
 """
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
@@ -16,12 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import datasets, networks, report, rules, search, store
-from ascribe.comparison import TUNING_SEEDS, Comparison, compare, versions
+from ascribe.comparison import TUNING_SEEDS, Comparison, compare, ended, opened, versions
 from ascribe.datasets import Dataset
-from ascribe.errors import UserError
+from ascribe.errors import Interrupted, UserError
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, BFunction, MatchedNoise
 from ascribe.search import Evaluations, Objective, Space
+from ascribe.store import Store
 from ascribe.training import (
     Engine,
     Listener,
@@ -34,7 +36,9 @@ from ascribe.training import (
     processes,
     silent,
 )
+from ascribe.training.keeping import Checkpoint, key_of
 
+SEARCHED = "as searched"
 SAME, FOUND, SCALED, NOISE = "backpropagation", "found g", "c·σ', tuned c", "noise of g's size"
 TUNED, FOUND_TUNED, LEARNED = "backpropagation, tuned rate", "found g, tuned rate", "backpropagation, learned rate"
 LEAST_FACTOR = 0.1
@@ -85,10 +89,14 @@ class Discovery:
         the same rate, and the same of the test score, each with the half width of its 95 % interval over the fresh seeds."""
         return [row for setting, parts in self.comparisons.items() for row in _rows(setting, parts)]
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Writes `found.json` (which `compare --rules backpropagation,./found.json` reads), the record, the figures and the
-        page into `folder`, and returns the page's path."""
-        return store.save_discovery(self, Path(folder))
+        page into `folder`, whole or not at all, and returns the page's path.
+
+        **Raises:** `UserError` where the folder cannot be written, or holds something; `overwrite` replaces an earlier
+        discovery.
+        """
+        return store.save_discovery(self, Path(folder), overwrite=overwrite)
 
 
 def discover(
@@ -114,11 +122,10 @@ def discover(
     widths: bool = True,
     transfer: Dataset | str | None = "auto",
     seed: int = 0,
-    folder: str | Path | None = None,
-    resume: bool = False,
     listener: Listener = silent,
     after_round: AfterRound = lambda kind, evaluations: None,
     command: str | None = None,
+    store: str | Path | Store | None = None,
     cluster: Engine | None = None,
 ) -> Discovery:
     """Learns a b-function and compares it.
@@ -135,8 +142,8 @@ def discover(
     - `widths`: whether the found g is tried in a network of twice the width too;
     - `transfer`: other data on which the found g is tried; `"auto"` chooses, None leaves it out;
     - `seed`: of the search itself;
-    - `folder`, `resume`: where the search is recorded after every round, and whether to go on from what is recorded there,
-      to the result that an uninterrupted search has;
+    - `store`: a folder, an SQLite file, the address of a server, or an open `ascribe.store.Store`, where every run and every
+      finished round is kept: the same search goes on from there, to the result that an uninterrupted one has;
     - `cluster`: an `ascribe.Cluster`, whose workers train the candidates and the comparison;
     - `after_round(kind, evaluations)`: called with everything tried so far, `kind` being `"bayesian"` or `"random"`.
 
@@ -150,8 +157,6 @@ def discover(
             raise UserError(f"`{name}` is an integer of at least {least}; got {value!r}.")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise UserError(f"`seed` is an integer that is not negative; got {seed!r}.")
-    if resume and folder is None:
-        raise UserError("`resume` goes on from a recorded search: name its `folder`.")
     learning_rate, bound = positive("learning_rate", learning_rate), positive("bound", bound)
     source = _network(network, data, activation)
     template = made(source)
@@ -171,7 +176,8 @@ def discover(
     _check_elsewhere(elsewhere, layer, training)
     placed: dict[Any, Any] = {}
     shared: dict[str, Any] = {**training, "seeds": search_seeds, "batch": batch, "listener": listener, "placed": placed}
-    shared["engine"] = cluster
+    keeper = opened(store)
+    shared |= {"keeper": keeper, "engine": cluster}
     objective = Objective(data, source, rule, space.place, dimensions=space.dimensions, name="b-function", **shared)
     configuration = {
         "data": data.summary(),
@@ -188,53 +194,78 @@ def discover(
         "seed": seed,
         "penalty": objective.penalty,
     }
-    record = None if folder is None else store.SearchRecord(Path(folder), configuration, resume=resume)
-    kinds = [search.BAYESIAN, *([search.RANDOM] if random_search else [])]
-    found: dict[str, Evaluations] = {}
-    for kind in kinds:
-        done = objective.empty if record is None else record.load(kind, objective.empty)
-
-        def keep(tried: Evaluations, kind: str = kind) -> None:
-            if record is not None:
-                record.save(kind, tried)
-            after_round(kind, tried)
-
-        found[kind] = search.search(
-            objective, done, evaluations=evaluations, batch=batch, kind=kind, seed=seed, after_round=keep
+    if keeper is not None and keeper.experiment is None:
+        keeper.begin(experiment_of(data), command=command)
+    with ended(keeper):
+        kinds = [search.BAYESIAN, *([search.RANDOM] if random_search else [])]
+        found = {kind: _searched(objective, space, kind, evaluations, seed, keeper, after_round) for kind in kinds}
+        tried = found[search.BAYESIAN]
+        best = space.rule(tried.points[tried.best])
+        factor, scaled = _tuned_factor(data, source, space, tune, shared)
+        tune_seeds = min(3, seeds)
+        common = {**training, "seeds": fresh_seeds, "diagnostics": False, "listener": listener}
+        common |= {"store": keeper, "cluster": cluster}
+        controls = {
+            FOUND: best,
+            SCALED: BFunction({layer: "exact"}, scale=factor),
+            NOISE: MatchedNoise(best),
+        }
+        part = keeper.part if isinstance(keeper, Store) else lambda name: contextlib.nullcontext()
+        with part(SEARCHED):
+            comparisons = {SEARCHED: _compared(data, source, best, controls, common, tune, tune_seeds, learned=True)}
+        del controls[NOISE]
+        for setting, (there, its_network) in elsewhere.items():
+            own = common if there is data else {**common, "loss": None}
+            with part(setting):
+                comparisons[setting] = _compared(there, its_network, best, controls, own, tune, tune_seeds)
+        discovery = Discovery(
+            data,
+            space,
+            tried,
+            found.get(search.RANDOM),
+            search.left_out(tried),
+            comparisons,
+            factor,
+            {
+                **configuration,
+                "evaluations": evaluations,
+                "initial": space.initial,
+                "fresh_seeds": fresh_seeds,
+                "tune": tune,
+                "versions": versions(),
+                "command": command,
+            },
         )
-    tried = found[search.BAYESIAN]
-    best = space.rule(tried.points[tried.best])
-    factor = _tuned_factor(data, source, space, tune, shared)
-    tune_seeds = min(3, seeds)
-    common = {**training, "seeds": fresh_seeds, "diagnostics": False, "listener": listener}
-    common["cluster"] = cluster
-    controls = {
-        FOUND: best,
-        SCALED: BFunction({layer: "exact"}, scale=factor),
-        NOISE: MatchedNoise(best),
-    }
-    comparisons = {"as searched": _compared(data, source, best, controls, common, tune, tune_seeds, learned=True)}
-    del controls[NOISE]
-    for setting, (there, its_network) in elsewhere.items():
-        own = common if there is data else {**common, "loss": None}
-        comparisons[setting] = _compared(there, its_network, best, controls, own, tune, tune_seeds)
-    return Discovery(
-        data,
-        space,
-        tried,
-        found.get(search.RANDOM),
-        search.left_out(tried),
-        comparisons,
-        factor,
-        {
-            **configuration,
-            "evaluations": evaluations,
-            "initial": space.initial,
-            "fresh_seeds": fresh_seeds,
-            "tune": tune,
-            "versions": versions(),
-            "command": command,
-        },
+        if keeper is not None:
+            keys = {f"{kind} search": objective.keys(one.points) for kind, one in found.items()} | {SCALED: scaled}
+            keeper.end("finished", configuration=discovery.configuration, keys=keys)
+    if keeper is not None and keeper is not store:
+        keeper.close()
+    return discovery
+
+
+def experiment_of(data: Dataset) -> str:
+    """The name of the experiment that a store keeps."""
+    return f"b-function on {data.name}"
+
+
+def _searched(
+    objective: Objective, space: Space, kind: str, evaluations: int, seed: int, keeper: Any, after_round: AfterRound
+) -> Evaluations:
+    """All rounds of one kind. A store keeps the points of every finished one, and, under their own keys, their runs."""
+    key = key_of([objective.keys(objective.middle), dataclasses.asdict(space), objective.batch, kind, seed])
+    kept = None if keeper is None else keeper.checkpoint(key)
+    done = objective.empty if kept is None else objective(kept.leaves[0])
+
+    def keep(tried: Evaluations) -> None:
+        if keeper is not None:
+            keeper.save(key, Checkpoint(len(tried), [tried.points]))
+        after_round(kind, tried)
+        if keeper is not None and keeper.stopping:
+            raise Interrupted(f"stopped after {len(tried)} of {evaluations} evaluations ({kind})")
+
+    return search.search(
+        objective, done, evaluations=evaluations, batch=objective.batch, kind=kind, seed=seed, after_round=keep
     )
 
 
@@ -264,8 +295,11 @@ def _compared(
     return tuple(parts)
 
 
-def _tuned_factor(data: Dataset, source: Any, space: Space, count: int, shared: Mapping[str, Any]) -> float:
-    """The c of c·σ' with the least area, on the search's own seeds: what a larger rate in these layers alone achieves."""
+def _tuned_factor(
+    data: Dataset, source: Any, space: Space, count: int, shared: Mapping[str, Any]
+) -> tuple[float, list[str]]:
+    """The c of c·σ' with the least area, on the search's own seeds: what a larger rate in these layers alone achieves; and what
+    the runs that were tried are kept under."""
     objective = Objective(
         data,
         source,
@@ -276,7 +310,8 @@ def _tuned_factor(data: Dataset, source: Any, space: Space, count: int, shared: 
         **shared,
     )
     factors = search.candidates(count, {"c": (LEAST_FACTOR, space.largest)})["c"]
-    return float(factors[int(np.argmin(objective(factors[:, None]).values))])
+    points = factors[:, None]
+    return float(factors[int(np.argmin(objective(points).values))]), objective.keys(points)
 
 
 def _rows(setting: str, parts: tuple[Comparison, ...]) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -14,8 +15,10 @@ import pytest
 
 from ascribe import load
 from ascribe.cli import main
+from ascribe.store import DATABASE, Store
 
 from ..store.case import snapshot
+from .case import signaled_at
 
 TINY = [
     *("--network", "4x4", "--samples", "60", "--evaluations", "20", "--batch", "4", "--seeds", "2", "--epochs", "2"),
@@ -35,23 +38,29 @@ def finished(tmp_path_factory):
     return folder
 
 
-def arrays(folder, kind="bayesian"):
-    with np.load(folder / f"{kind}.npz") as file:
-        return {name: file[name] for name in file.files}
+def searched(folder, kind="bayesian"):
+    """The ω of every candidate, `(candidates, 4)`, and the training losses of its two seeds, `(candidates, 2, epochs)`."""
+    store = Store(folder, create=False)
+    rows = [row for row in store.runs(store.experiments()[0]["id"]) if row["rule"] == f"{kind} search"]
+    assert {row["phase"] for row in rows} == {"searching"}
+    assert [row["seed"] for row in rows] == [100000, 100001] * (len(rows) // 2)
+    omegas = [row["hyperparameters"]["derivative.relu2.omega"] for row in rows]
+    losses = np.stack([store.curves(row["key"])["train_loss"] for row in rows])
+    return np.asarray(omegas[::2]), losses.reshape(len(rows) // 2, 2, -1)
 
 
 def test_everything_is_written(finished):
     names = {path.name for path in finished.iterdir()}
-    wanted = {"search.json", "bayesian.npz", "random.npz", "found.json", "discovery.json", "table.csv", "curves.npz"}
-    assert {*wanted, "index.html", "figures"} == names
+    wanted = {"found.json", "discovery.json", "table.csv", "curves.npz", "index.html", "figures"}
+    assert wanted == {name for name in names if not name.startswith(DATABASE)}
     assert {path.stem for path in (finished / "figures").iterdir()} == {
         *("b_functions", "loss_curves", "differences", "convergence", "surrogate")
     }
     found, record = (json.loads((finished / name).read_text()) for name in ("found.json", "discovery.json"))
-    tried = arrays(finished)
-    assert tried["points"].shape == (20, 4)
-    best = tried["points"][np.argmin(tried["areas"].mean(axis=1))]
-    np.testing.assert_allclose(found["omega"], 3 * (2 * best - 1), rtol=1e-5, atol=1e-6)
+    omegas, losses = searched(finished)
+    assert omegas.shape == (20, 4)
+    best = omegas[np.argmin(losses.sum(axis=2).mean(axis=1))]
+    np.testing.assert_allclose(found["omega"], best, rtol=1e-5, atol=1e-6)
     rules = [(row["setting"], row["rule"]) for row in record["table"]]
     assert ("as searched", "backpropagation, tuned rate") in rules
     assert ("as searched", "c·σ', tuned c") in rules
@@ -71,73 +80,118 @@ def test_compare_takes_the_rule_file(finished, tmp_path):
     assert settings["derivative"]["relu2"]["omega"] == pytest.approx(json.loads(file.read_text())["omega"], rel=1e-5)
 
 
+def test_all_its_runs_are_one_experiment(finished):
+    store = Store(finished, create=False)
+    (experiment,) = store.experiments()
+    assert (experiment["name"], experiment["status"]) == ("b-function on moons", "finished")
+    assert experiment["configuration"] == json.loads((finished / "discovery.json").read_text())["configuration"]
+    rows = store.runs(experiment["id"])
+    assert len(rows) == len(store.runs()) == experiment["runs"]
+    labels = list(dict.fromkeys(row["rule"] for row in rows))
+    table = json.loads((finished / "discovery.json").read_text())["table"]
+    assert labels[: len(table)] == [f"{row['setting']}: {row['rule']}" for row in table]
+    assert labels[len(table) :] == ["bayesian search", "random search", "c·σ', tuned c"]
+    rows = [row for row in rows if row["rule"] == "network 8x8: found g"]
+    areas = [store.curves(row["key"])["train_loss"].sum() for row in rows]
+    assert np.mean(areas) == pytest.approx(
+        next(row["area"] for row in table if (row["setting"], row["rule"]) == ("network 8x8", "found g")), rel=1e-6
+    )
+
+
 @pytest.mark.slow
 def test_a_killed_search_goes_on_to_the_same_result(finished, tmp_path):
     """Three times at a random moment: in the Bayesian search, in the random one, in the comparison; and once more to the
     end."""
     folder = tmp_path / "killed"
-    command = [sys.executable, "-m", "ascribe", "discover", "moons", *TINY, "--out", str(folder), "--resume"]
+    command = [sys.executable, "-m", "ascribe", "discover", "moons", "--out", str(folder)]
     environment = {**os.environ, "JAX_ENABLE_X64": "1"}
     chance = random.Random()
+    more = TINY
     for least, most in ((1, 5), (5, 10), (10, 10)):  # rounds that are done by then, of 5 Bayesian and 5 random ones
         rounds, delay = chance.randint(least, most), chance.uniform(0, 0.5 if most < 10 else 4.0)
         print(f"killed {delay:.3f} s after {rounds} rounds")
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+        process = subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
         deadline = time.monotonic() + 240
-        while process.poll() is None and time.monotonic() < deadline and done(folder) < 4 * rounds:
+        while process.poll() is None and time.monotonic() < deadline and done(folder) < 8 * rounds:
             time.sleep(0.02)
-        assert done(folder) >= 4 * rounds
+        assert done(folder) >= 8 * rounds
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert not (folder / "discovery.json").exists()
-    assert main([*command[3:]]) == 0
+        more = ["--resume"]
+    assert main([*command[3:], "--resume"]) == 0
     for kind in ("bayesian", "random"):
-        ours, theirs = arrays(folder, kind), arrays(finished, kind)
-        for name in ours:
-            np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-5, atol=1e-7, err_msg=f"{kind} {name}")
+        for ours, theirs in zip(searched(folder, kind), searched(finished, kind), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7, err_msg=kind)
     ours, theirs = (json.loads((one / "discovery.json").read_text()) for one in (folder, finished))
     assert ours["found"]["omega"] == pytest.approx(theirs["found"]["omega"], rel=1e-5)
     assert [row["area"] for row in ours["table"]] == pytest.approx([row["area"] for row in theirs["table"]], rel=1e-4)
+    count = lambda folder: len(Store(folder, create=False).runs())
+    assert count(folder) == count(finished)
 
 
 def done(folder):
-    """Evaluations in the record, of both kinds."""
-    kinds = [kind for kind in ("bayesian", "random") if (folder / f"{kind}.npz").is_file()]
-    return sum(len(arrays(folder, kind)["points"]) for kind in kinds)
+    """Runs of the search that are kept."""
+    if not (folder / DATABASE).is_file():
+        return 0
+    connection = sqlite3.connect(folder / DATABASE)
+    try:
+        return connection.execute("SELECT count(*) FROM runs WHERE phase = 'searching'").fetchone()[0]
+    except sqlite3.OperationalError:  # it has no tables yet
+        return 0
+    finally:
+        connection.close()
 
 
-def test_an_interruption_says_how_to_go_on(finished, tmp_path, monkeypatch, capsys):
-    folder = tmp_path / "interrupted"
-    folder.mkdir()
-    (folder / "search.json").write_bytes((finished / "search.json").read_bytes())
+@pytest.mark.parametrize("phase", ["searching", "training"])
+def test_a_signal_ends_the_work_and_resume_goes_on(phase, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "out"
+    few = [text if text != "20" else "8" for text in TINY]
+    arguments = ["discover", "moons", *few, "--no-random-search", "--out", str(folder)]
+    signaled_at(monkeypatch, phase, signal.SIGINT)
+    assert main(arguments) == 130
+    assert f"what was done is kept: go on with the same data and --out {folder} --resume" in capsys.readouterr().err
+    assert not (folder / "discovery.json").exists()
+    assert main(arguments) == 2
+    assert "unfinished work: add --resume" in capsys.readouterr().err
+    assert main(["discover", "moons", "--out", str(folder), "--resume", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["configuration"]["evaluations"] == 8
+    (experiment,) = Store(folder).experiments()
+    assert experiment["status"] == "finished"
 
-    def interrupted(*given, **more):
-        raise KeyboardInterrupt
 
-    monkeypatch.setattr("ascribe.discovery.discover", interrupted)
-    assert main(["discover", "moons", *TINY, "--out", str(folder), "--resume"]) == 130
-    error = capsys.readouterr().err
-    assert f"--out {folder} --resume goes on" in error
-    assert "Traceback" not in error
-
-
-def test_a_smaller_budget_counts_the_first_evaluations(finished, tmp_path):
+def test_what_is_finished_is_not_computed_again(finished, tmp_path, monkeypatch):
+    """Fewer evaluations are the first of those that are there, and their best is compared with what is kept."""
     folder = tmp_path / "fewer"
     shutil.copytree(finished, folder)
-    fewer = [text if text != "20" else "12" for text in TINY]
-    assert main(["discover", "moons", *fewer, "--no-random-search", "--out", str(folder), "--resume"]) == 0
+    before = {row["key"] for row in Store(folder).runs()}
+
+    def again(*_):
+        raise AssertionError("a round of the search is computed again")
+
+    monkeypatch.setattr("ascribe.search.discover.suggest", again)
+    more = ["--evaluations", "12", "--no-random-search", "--out", str(folder), "--resume"]
+    assert main(["discover", "moons", *more]) == 0
     found = json.loads((folder / "found.json").read_text())["about"]
     assert found["evaluations"] == 12
-    assert found["area"] == pytest.approx(arrays(finished)["areas"].mean(axis=1)[:12].min(), rel=1e-6)
+    assert found["area"] == pytest.approx(searched(finished)[1].sum(axis=2).mean(axis=1)[:12].min(), rel=1e-6)
+    new = [row for row in Store(folder).runs() if row["key"] not in before]
+    assert "searching" not in {row["phase"] for row in new}
 
 
-def test_going_on_with_other_options_is_refused_and_nothing_is_touched(finished, capsys):
+def test_a_folder_that_is_taken_is_left_alone(finished, tmp_path, capsys):
     before = snapshot(finished)
-    assert main(["discover", "moons", *TINY, "--seed", "5", "--out", str(finished), "--resume"]) == 2
-    assert "was begun with another seed" in capsys.readouterr().err
-    assert main(["discover", "moons", *TINY, "--out", str(finished)]) == 2
-    assert "add --resume" in capsys.readouterr().err
+    for more, said in (
+        ([], "add --resume to add to it, --overwrite to replace it"),
+        (["--resume", "--overwrite"], "give one of them"),
+    ):
+        assert main(["discover", "moons", *TINY, "--out", str(finished), *more]) == 2
+        assert said in capsys.readouterr().err
+    assert main(["discover", "xor", "--out", str(finished), "--resume"]) == 2
+    assert "was begun on moons, not on xor" in capsys.readouterr().err
+    assert main(["compare", "moons", "--out", str(finished), "--resume"]) == 2
+    assert "holds nothing that `ascribe compare` began" in capsys.readouterr().err
     assert snapshot(finished) == before
 
 
@@ -168,11 +222,11 @@ def test_wrong_input_is_one_sentence(arguments, sentence, tmp_path, monkeypatch,
     assert not any(tmp_path.iterdir())
 
 
-def test_a_damaged_record_is_refused(finished, tmp_path, capsys):
-    folder = tmp_path / "damaged"
-    folder.mkdir()
-    for name in ("search.json", "bayesian.npz"):
-        (folder / name).write_bytes((finished / name).read_bytes())
-    (folder / "bayesian.npz").write_bytes(b"PK nothing")
-    assert main(["discover", "moons", *TINY, "--out", str(folder), "--resume"]) == 2
+def test_a_damaged_round_is_refused(finished, tmp_path, capsys):
+    shutil.copytree(finished, tmp_path / "damaged")
+    connection = sqlite3.connect(tmp_path / "damaged" / DATABASE)
+    connection.execute("UPDATE payloads SET data = zeroblob(length(data)) WHERE kind = 'state'")
+    connection.commit()
+    connection.close()
+    assert main(["discover", "moons", "--out", str(tmp_path / "damaged"), "--resume"]) == 2
     assert "is damaged" in capsys.readouterr().err

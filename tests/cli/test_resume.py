@@ -43,7 +43,7 @@ def test_a_signal_ends_the_work_and_resume_goes_on(here, capsys, monkeypatch, ph
     assert "what was done is kept: go on with the same data and --out out --resume" in told
     assert not (here / "out" / "record.json").exists()
     assert main([*COMPARE, "--out", "out"]) == 2
-    assert "unfinished comparison: add --resume" in capsys.readouterr().err
+    assert "unfinished work: add --resume" in capsys.readouterr().err
     # The options that it was begun with need not be repeated, however often it is resumed.
     signaled_at(monkeypatch, "training", number)
     assert main(["compare", "moons", "--out", "out", "--resume"]) in (0, 130)
@@ -146,6 +146,6 @@ def test_what_fails_before_anything_is_done_leaves_nothing_in_a_store(here, caps
 def test_other_data_is_refused(here, capsys):
     assert main([*COMPARE, "--out", "out"]) == 0
     assert main(["compare", "xor", "--out", "out", "--resume"]) == 2
-    assert "holds a comparison on moons, not on xor" in capsys.readouterr().err
+    assert "was begun on moons, not on xor" in capsys.readouterr().err
     assert main([*COMPARE, "--out", "out", "--resume", "--overwrite"]) == 2
     assert "give one of them" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """The command line: one file a command. Commands import the library late, so that `--help` is instant."""
 
+import importlib
 import re
 import shlex
 import sys
@@ -32,6 +33,7 @@ COMMANDS = {
 for _command, _help in COMMANDS.items():
     app.command(f"ascribe.cli.{_command}:{_command}", name=_command, help=_help)
 
+RESUMABLE = ("compare", "discover")
 
 _arguments: list[str] = []
 
@@ -66,10 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _answer() -> int:
     tokens = list(_arguments)
     try:
-        if tokens[:1] == ["compare"] and "--resume" in tokens:
-            from .compare import go_on  # noqa: PLC0415 - late, so that --help is instant
-
-            return go_on(tokens)
+        if tokens and tokens[0] in RESUMABLE and "--resume" in tokens:
+            return importlib.import_module(f".{tokens[0]}", __name__).go_on(tokens)  # late, so that --help is instant
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except UserError as error:
         return _refuse(str(error))

@@ -4,7 +4,6 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,8 +12,8 @@ from cyclopts import Parameter
 from ascribe.errors import UserError
 
 from .clusters import cluster
+from .keeping import asked_to_go_on, begun_with, kept_in, together
 
-DEFAULT_FOLDER = Path("ascribe-runs")
 CLASSES = "--classes is a list of class numbers as in 3,8 or of names as in cat,dog"
 YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 TOGETHER = ("coordinator", "processes", "process")
@@ -233,42 +232,15 @@ def compare(
 
 def go_on(tokens: Sequence[str]) -> int:
     """`compare --resume`: with the options that the comparison was begun with, and over them those that are given now."""
-    from . import given  # noqa: PLC0415
-
-    now = given(tokens)
-    data, out = now["data"], now.get("out")
-    place = now.get("store") or out
-    if out is None or place is None:
-        raise UserError("--resume goes on in the folder that the comparison was begun in: name it with --out.")
+    now = asked_to_go_on(tokens)
     number = _joined(*(now.get(name) for name in TOGETHER))
-    begun = _begun_with(place) if number == 0 else []
+    begun = begun_with(now, "compare") if number == 0 else []
     if TOGETHER[0] in now:
         from ascribe.training.processes import told  # noqa: PLC0415
 
         begun = json.loads(told(json.dumps(begun).encode()))
-    before: dict[str, Any] = {}
-    for earlier in begun:
-        before |= given(earlier)
-    if before["data"] != data:
-        raise UserError(f"{str(place)!r} holds a comparison on {before['data']}, not on {data}: choose another --out.")
-    for name in ("out", "store", "resume", "overwrite", "json_output", "devices_per_run", *TOGETHER):
-        before.pop(name, None)
-    options = before | now
+    options = together(now, begun, "devices_per_run", *TOGETHER)
     return compare(options.pop("data"), **options)
-
-
-def _begun_with(place: str | Path) -> list[list[str]]:
-    """The arguments of every command that has worked on the comparison."""
-    from ascribe.store import Store  # noqa: PLC0415
-
-    kept = Store(place, create=False)
-    try:
-        last = next((one for one in kept.experiments() if one["options"]), None)
-    finally:
-        kept.close()
-    if last is None:
-        raise UserError(f"{str(place)!r} holds no comparison that was begun: leave --resume out.")
-    return last["options"]
 
 
 def _joined(coordinator: str | None, processes: int | None, process: int | None) -> int:
@@ -319,39 +291,17 @@ def _run(
 ) -> tuple[Any, Path]:
     """The comparison, kept as it goes, and its page."""
     from ascribe.comparison import compare as run  # noqa: PLC0415
-    from ascribe.comparison import ended, versions  # noqa: PLC0415
-    from ascribe.store import Store, fresh_folder, give_back  # noqa: PLC0415
     from ascribe.training.processes import shared  # noqa: PLC0415
 
-    from . import arguments_given, command_line  # noqa: PLC0415
-    from .interruption import stopping_at_a_signal  # noqa: PLC0415
+    from . import command_line  # noqa: PLC0415
     from .loggers import heard_by  # noqa: PLC0415
-    from .progress import Lines  # noqa: PLC0415
 
-    new = out is not None and not out.exists()
-    folder = out or fresh_folder(DEFAULT_FOLDER, dataset.name)
-    kept = Store(place or folder, versions=versions())
-    try:
-        if overwrite and place is None:
-            kept.clear()
-        kept.begin(dataset.name, command=command_line(), options=[arguments_given()], resume=resume)
-        with Lines() as lines:
-            stopping = stopping_at_a_signal(kept, lines, folder, place)
-            with ended(kept), stopping, heard_by(lines, dataset.name, *loggers) as listener:
-                comparison = run(
-                    dataset, **settings, listener=listener, command=command_line(), store=shared(lambda: kept)
-                )
-            lines.say("drawing the page")
-            return comparison, comparison.save(folder, overwrite=True)  # whether it may was asked before
-    finally:
-        if kept.empty():  # nothing was finished: nothing is left behind
-            kept.remove()
-        kept.close()
-        if out is None:
-            give_back(folder)  # nothing happens where it holds something
-        elif new:
-            with suppress(OSError):  # it holds something
-                folder.rmdir()
+    name, begin = dataset.name, {"resume": resume, "overwrite": overwrite}
+    with kept_in(out, place, name=name, experiment=name, **begin) as (folder, kept, lines):
+        with heard_by(lines, name, *loggers) as listener:
+            comparison = run(dataset, **settings, listener=listener, command=command_line(), store=shared(lambda: kept))
+        lines.say("drawing the page")
+        return comparison, comparison.save(folder, overwrite=True)  # whether it may was asked before
 
 
 def _print(comparison: Any, page: Path, as_json: bool) -> None:

@@ -1,7 +1,7 @@
 """`ascribe discover DATA`: learn a b-function."""
 
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +10,8 @@ from cyclopts import Parameter
 from ascribe.errors import UserError
 
 from .clusters import cluster
-from .compare import DEFAULT_FOLDER, Whole
+from .compare import Whole
+from .keeping import asked_to_go_on, begun_with, kept_in, together
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -43,14 +44,16 @@ def discover(
     data_seed: Whole = 0,
     seed: Whole = 0,
     out: Path | None = None,
+    store: str | None = None,
     workers: Whole | None = None,
     scheduler: str | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Learn a b-function: what stands in place of an activation's derivative, by Bayesian optimization.
 
-    It can be interrupted at any point; the same command with --out and --resume goes on to the same result.
+    It can be interrupted at any point: --resume goes on to the same result.
 
     Parameters
     ----------
@@ -104,80 +107,86 @@ def discover(
         Of the search.
     out
         Where the record, found.json and the page go. Default: ascribe-runs/discover-DATA-001, -002, ...
+    store
+        Where runs are kept: a folder, an SQLite file, or postgresql://HOST/NAME. Default: in --out.
     workers
         Train in so many processes of this machine, which share its cores.
     scheduler
         Train on the workers of this Dask scheduler: its address as tcp://HOST:8786, or its file.
     resume
-        Go on with the search in --out.
+        Go on with what --out (or --store) holds, with the options that it was begun with and those given now: only what is
+        missing is computed.
+    overwrite
+        Replace an earlier record in --out.
     json_output
         Print one JSON object on standard output and nothing else there.
     """
-    if resume and out is None:
-        raise UserError("--resume goes on with the search of a folder: name it with --out.")
-    from ascribe import datasets, store, training  # noqa: PLC0415 - late, so that --help is instant
+    from ascribe.store import DISCOVERY, check_folder  # noqa: PLC0415 - late, so that --help is instant
+
+    if resume and overwrite:
+        raise UserError("--resume goes on with what is there and --overwrite replaces it: give one of them.")
+    if out is not None:
+        check_folder(out, overwrite=overwrite, resume=resume, record=DISCOVERY)
+
+    from ascribe import datasets, training  # noqa: PLC0415
     from ascribe.discovery import discover as run  # noqa: PLC0415
+    from ascribe.discovery import experiment_of  # noqa: PLC0415
 
     from . import command_line  # noqa: PLC0415
-    from .progress import Lines  # noqa: PLC0415
 
     given = {"samples": samples, "transforms": transform, "target": target}
     dataset = datasets.load(data, seed=data_seed, **{name: value for name, value in given.items() if value is not None})
     training.use_all_cores()
-    folder = out or store.fresh_folder(DEFAULT_FOLDER, f"discover-{dataset.name}")
-    try:
-        with cluster(scheduler, workers) as workers_there, Lines() as lines:
+    begin = {"experiment": experiment_of(dataset), "resume": resume, "overwrite": overwrite}
+    with (
+        cluster(scheduler, workers) as workers_there,
+        kept_in(out, store, name=f"discover-{dataset.name}", **begin) as (folder, kept, lines),
+    ):
 
-            def after_round(kind: str, tried: Any) -> None:
-                curve = search_curve(tried)
-                lines.say(
-                    f"{kind}: {len(tried)} of {evaluations}, best area {tried.values[tried.best]:.4g}, its loss {curve}"
-                )
+        def after_round(kind: str, tried: Any) -> None:
+            curve = search_curve(tried)
+            lines.say(
+                f"{kind}: {len(tried)} of {evaluations}, best area {tried.values[tried.best]:.4g}, its loss {curve}"
+            )
 
-            found = run(
-                dataset,
-                network=network,
-                layer=layer,
-                hidden=hidden,
-                hidden_activation=hidden_activation,
-                bound=bound,
-                evaluations=evaluations,
-                batch=batch,
-                seeds=seeds,
-                optimizer=optimizer,
-                learning_rate=learning_rate,
-                epochs=epochs,
-                batch_size=batch_size,
-                loss=loss,
-                activation=activation,
-                fresh_seeds=fresh_seeds,
-                tune=tune,
-                random_search=random_search,
-                transfer=None if transfer == "none" else transfer,
-                seed=seed,
-                folder=folder,
-                resume=resume,
-                listener=lines,
-                after_round=after_round,
-                command=command_line(),
-                cluster=workers_there,
-            )
-            lines.say("drawing the page")
-            page = found.save(folder)
-    except KeyboardInterrupt:
-        if (folder / "search.json").is_file():
-            print(
-                f"\nascribe: interrupted; what was tried so far is in {str(folder)!r}: the same command with --out {folder} "
-                f"--resume goes on.",
-                file=sys.stderr,
-            )
-            return 130
-        raise
-    finally:
-        if out is None:
-            store.give_back(folder)  # nothing happens where it holds a record
+        found = run(
+            dataset,
+            network=network,
+            layer=layer,
+            hidden=hidden,
+            hidden_activation=hidden_activation,
+            bound=bound,
+            evaluations=evaluations,
+            batch=batch,
+            seeds=seeds,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            epochs=epochs,
+            batch_size=batch_size,
+            loss=loss,
+            activation=activation,
+            fresh_seeds=fresh_seeds,
+            tune=tune,
+            random_search=random_search,
+            transfer=None if transfer == "none" else transfer,
+            seed=seed,
+            listener=lines,
+            after_round=after_round,
+            command=command_line(),
+            store=kept,
+            cluster=workers_there,
+        )
+        lines.say("drawing the page")
+        page = found.save(folder, overwrite=True)  # whether it may was asked before
     _print(found, page, json_output)
     return 0
+
+
+def go_on(tokens: Sequence[str]) -> int:
+    """`discover --resume`: with the options that the search was begun with, and over them those that are given now."""
+    now = asked_to_go_on(tokens)
+    options = together(now, begun_with(now, "discover"))
+    return discover(options.pop("data"), **options)
 
 
 def search_curve(tried: Any) -> str:

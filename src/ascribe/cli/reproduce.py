@@ -56,7 +56,7 @@ def reproduce(
     from ascribe.papers import results  # noqa: PLC0415
 
     from . import command_line  # noqa: PLC0415
-    from .compare import DEFAULT_FOLDER  # noqa: PLC0415
+    from .keeping import DEFAULT_FOLDER  # noqa: PLC0415
     from .progress import Lines  # noqa: PLC0415
 
     if out is not None:

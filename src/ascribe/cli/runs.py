@@ -29,7 +29,7 @@ def runs(
         list: the experiments of a store, or of all folders in ascribe-runs; show: the runs of one experiment; export: these
         with their curves, into one file; delete: an experiment, and the runs that no other has.
     place
-        A folder that compare wrote, an SQLite file, or postgresql://HOST/NAME. Default of list: ascribe-runs.
+        A folder that compare or discover wrote, an SQLite file, or postgresql://HOST/NAME. Default of list: ascribe-runs.
     experiment
         The id that list shows. Default of show and export: the latest.
     out
@@ -44,7 +44,7 @@ def runs(
     if place is None:
         if action != "list":
             raise UserError(
-                f"{action} wants a store: the folder that compare wrote, an SQLite file, or postgresql://HOST/NAME."
+                f"{action} wants a store: the folder that compare or discover wrote, an SQLite file, or postgresql://HOST/NAME."
             )
         places = [str(path.parent) for path in sorted(DEFAULT.glob(f"*/{DATABASE}"))]
     elif action == "list" and Path(place).is_dir() and not (Path(place) / DATABASE).is_file():
@@ -105,7 +105,7 @@ def _list(places: list[str], json_output: bool) -> int:
         print(json.dumps({"experiments": rows}, allow_nan=False))
         return 0
     _table(
-        ["store", "experiment", "data", "status", "runs", "updated (UTC)"],
+        ["store", "experiment", "name", "status", "runs", "updated (UTC)"],
         [[row["store"], row["id"], row["name"], row["status"], row["runs"], row["updated"][:19]] for row in rows],
         "no experiments yet: ascribe compare moons",
     )

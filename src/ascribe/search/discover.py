@@ -17,7 +17,17 @@ from ascribe.datasets import Dataset
 from ascribe.metrics import area_under_curve
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, BFunction, MetaNetwork, meta_network
-from ascribe.training import Engine, Experiment, Listener, Specification, honor, make_settings, silent
+from ascribe.training import (
+    SEARCHING,
+    Engine,
+    Experiment,
+    Listener,
+    Specification,
+    honor,
+    make_settings,
+    silent,
+)
+from ascribe.training.keeping import Keeper
 
 from .expected_improvement import suggest
 from .gaussian_process import fit
@@ -149,6 +159,7 @@ class Objective:
         name: str = "b-function",
         listener: Listener = silent,
         placed: dict[Any, Any] | None = None,
+        keeper: Keeper | None = None,
         engine: Engine | None = None,
     ):
         demands = honor(
@@ -158,7 +169,15 @@ class Objective:
         self.seeds, self.batch, self.dimensions, self._place = seeds, batch, dimensions, place
         width = -(-batch * len(seeds) // (1 if engine is None else engine.workers))
         self.experiment = Experiment(
-            demands, rule, settings, width=width, name=name, listener=listener, placed=placed, engine=engine
+            demands,
+            rule,
+            settings,
+            width=width,
+            name=name,
+            listener=listener,
+            placed=placed,
+            keeper=keeper,
+            engine=engine,
         )
         self.penalty = PENALTY * chance_loss(data, settings.loss)
 
@@ -170,16 +189,25 @@ class Objective:
             np.zeros((0, self.dimensions)), np.zeros((0, seeds, epochs), np.float32), np.zeros((0, seeds))
         )
 
+    @property
+    def middle(self) -> np.ndarray:
+        """The middle of the unit cube, `(1, dimensions)`."""
+        return np.full((1, self.dimensions), 0.5)
+
     def compile(self) -> None:
         """Compiles the program, and trains nothing."""
-        self.experiment.compile(self._specifications(np.full((1, self.dimensions), 0.5))[0])
+        self.experiment.compile(self._specifications(self.middle)[0])
 
     def __call__(self, points: np.ndarray) -> Evaluations:
         """The candidates at these points of the unit cube, `(n, dimensions)`."""
-        trained = self.experiment.train(self._specifications(points), "searching", keep=False)
+        trained = self.experiment.train(self._specifications(points), SEARCHING, keep=False)
         curves = trained.curves["train_loss"].astype(np.float32).reshape(len(points), len(self.seeds), -1)
         counted = np.minimum(np.where(np.isfinite(curves), curves, np.inf).astype(np.float64), self.penalty)
         return Evaluations(np.asarray(points, np.float64), curves, area_under_curve(counted))
+
+    def keys(self, points: np.ndarray) -> list[str]:
+        """What the runs of these candidates are kept under."""
+        return [self.experiment.finished_key(one) for one in self._specifications(points)]
 
     def _specifications(self, points: np.ndarray) -> list[Specification]:
         rate = self.experiment.demands.learning_rate

@@ -1,7 +1,6 @@
 """The store: the only place that writes results."""
 
 from .discovery import DISCOVERY as DISCOVERY
-from .discovery import SearchRecord as SearchRecord
 from .discovery import save_discovery as save_discovery
 from .folder import DATABASE as DATABASE
 from .folder import check_folder as check_folder

@@ -32,7 +32,7 @@ def check_folder(folder: Path, *, overwrite: bool = False, resume: bool = False,
                 )
             if not (folder / record).is_file() and not (overwrite or resume):
                 raise UserError(
-                    f"{str(folder)!r} holds an unfinished comparison: add --resume to go on with it, --overwrite to begin "
+                    f"{str(folder)!r} holds unfinished work: add --resume to go on with it, --overwrite to begin "
                     f"anew, or choose another --out."
                 )
             if not (overwrite or (resume and unfinished)):

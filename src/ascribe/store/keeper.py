@@ -1,10 +1,11 @@
 """Experiments and their runs in a database: what `ascribe.training` keeps its work in."""
 
+import contextlib
 import datetime
 import io
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ class Store(Database):
         self.versions = dict(versions or {})
         self.experiment: str | None = None
         """The experiment that is under way."""
+        self._part: str | None = None
+        self._placed = 0
         self._stopping = False
 
     @property
@@ -155,6 +158,7 @@ class Store(Database):
     def begin(self, name: str, *, command: str | None = None, options: Sequence[Any] = (), resume: bool = False) -> str:
         """Begins an experiment, or with `resume` goes on with the last one of that name that did not end; returns its id.
         `options`: how it was asked for; to be resumed, those of the last one come first."""
+        self._placed = 0
         last = next((one for one in self.experiments() if one["name"] == name), None) if resume else None
         told = json.dumps([*(last["options"] if last else ()), *options])
         values = {"status": "running", "updated": now(), "command": command, "options": told}
@@ -173,15 +177,31 @@ class Store(Database):
     def end(self, status: str, *, configuration: Any = None, keys: Mapping[str, Sequence[str]] | None = None) -> None:
         """What became of the experiment under way: `"finished"`, `"interrupted"` or `"failed"`; for every rule's name the
         keys of its runs, in order. One that ends before anything was done leaves nothing."""
+        if self.experiment is None:  # it has ended already
+            return
+        if self._part is not None and status == "finished":
+            status, configuration = "running", None
         values: dict[str, Any] = {"status": status, "updated": now()}
         if configuration is not None:
             values["configuration"] = json.dumps(configuration)
         with self.writing() as connection:
             connection.execute(experiments.update().where(experiments.c.id == self.experiment).values(values))
-            for place, (label, key) in enumerate((label, key) for label, some in (keys or {}).items() for key in some):
-                self._join(connection, label, key, place)
+            for label, key in ((label, key) for label, some in (keys or {}).items() for key in some):
+                self._join(connection, label, key, self._placed)
+                self._placed += 1
             if status != "finished" and not self._has_work(connection):
                 connection.execute(experiments.delete().where(experiments.c.id == self.experiment))
+        if status == "finished":
+            self.experiment = None
+
+    @contextlib.contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """One comparison of several in an experiment, which goes on after it; its rules are told as `name: rule`."""
+        self._part = name
+        try:
+            yield
+        finally:
+            self._part = None
 
     def _has_work(self, connection: sql.Connection) -> bool:
         counts = (
@@ -192,6 +212,7 @@ class Store(Database):
 
     def _join(self, connection: sql.Connection, label: str, key: str, place: int = -1) -> None:
         """The run belongs to the experiment under way; `place`: of its row in the table, -1 while that is open."""
+        label = label if self._part is None else f"{self._part}: {label}"
         row = {"experiment": self.experiment, "run": key, "label": label, "place": place}
         if self.experiment is not None:
             joined = self.insert(members, row)

@@ -48,6 +48,9 @@ CHECKPOINT_SECONDS, CHECKPOINT_SHARE = 2.0, 0.05
 LARGEST_CHECKPOINT, LARGEST_REMAINDER = 2**30, 2**28
 """Bytes up to which the state of runs under way is kept, and that of finished ones, from which more epochs go on."""
 
+SEARCHING = "searching"
+"""The phase of thousands of short runs: of those that are finished, no state is kept."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Specification:
@@ -288,6 +291,7 @@ class Experiment:
             start, states, spent = self._restored(key, states)
         if start > 0:  # a listener of today has not heard of them
             self.tell_epochs(shard, phase, 0, start, whole(states.curves))
+        remainder = 0 if phase == SEARCHING else LARGEST_REMAINDER
         chunk, saved, cost = 1, time.monotonic(), 0.0
         while start < self.settings.epochs:
             stop = min(start + chunk, self.settings.epochs)
@@ -313,7 +317,7 @@ class Experiment:
             stopping, due = self.keeper.stopping, agreed(time.monotonic() - saved > wait)
             if finished or stopping or due:
                 began = time.monotonic()
-                self._save(key, stop, states, spent, LARGEST_REMAINDER if finished else LARGEST_CHECKPOINT)
+                self._save(key, stop, states, spent, remainder if finished else LARGEST_CHECKPOINT)
                 saved = time.monotonic()
                 cost = saved - began
             if stopping and not finished:
