@@ -52,7 +52,7 @@ from ascribe.training import (
 )
 from ascribe.training import landscape as draw
 from ascribe.training.freezing import check_layer
-from ascribe.training.keeping import Keeper
+from ascribe.training.keeping import Keeper, key_of
 from ascribe.training.landscape import check_size, outsider
 from ascribe.training.mesh import check_devices_per_run
 from ascribe.training.processes import Shared, shared
@@ -218,13 +218,7 @@ def compare(
         plans[name] = _Plan.make(name, rule, demands, settings, tune, search or {})
     _check_search(search or {}, plans)
     _check_landscape(landscape, template, source, plans, epochs)
-    first = max(TUNING_SEEDS, max(seeds) + 1)
-    tuning_seeds = (
-        tuple(range(first, first + tune_seeds))
-        if first + tune_seeds < 2**31
-        else tuple(seed for seed in range(len(seeds) + tune_seeds) if seed not in seeds)[:tune_seeds]
-    )
-
+    tuning_seeds = _tuning_seeds(seeds, tune_seeds)
     _check_cluster(cluster, devices_per_run)
     keeper, listener = opened(store), listener if processes.number() == 0 else silent
     shares = 1 if cluster is None else -(-cluster.workers // len(plans))
@@ -236,6 +230,9 @@ def compare(
         keeper.begin(data.name, command=command)
     with ended(keeper):
         runs, tunings = _trained(plans, experiments, data, seeds, tuning_seeds, keeper, cluster)
+        keys = {} if keeper is None else _keys(plans, experiments, runs, tuning_seeds)
+        alone = {"optimizer": optimizer, "epochs": epochs, "batch_size": batch_size, "loss": loss, "listener": listener}
+        drawn = _landscape(landscape, source, data, plans, runs, seeds[0], alone, keeper, keys)
     configuration = {
         "data": data.summary(),
         "rules": list(runs),
@@ -260,14 +257,18 @@ def compare(
         "command": command,
     }
     if keeper is not None:
-        keys = {name: plan.keys(experiments[name], runs[name], tuning_seeds) for name, plan in plans.items()}
         keeper.end("finished", configuration=configuration, keys=keys)
         if keeper is not store:
             keeper.close()
-    shared = dict(optimizer=optimizer, epochs=epochs, batch_size=batch_size, loss=loss, listener=listener)
-    return Comparison(
-        data, runs, tunings, configuration, _landscape(landscape, source, data, plans, runs, seeds[0], shared)
-    )
+    return Comparison(data, runs, tunings, configuration, drawn)
+
+
+def _tuning_seeds(seeds: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """Seeds that are none of the final ones."""
+    first = max(TUNING_SEEDS, max(seeds) + 1)
+    if first + count < 2**31:
+        return tuple(range(first, first + count))
+    return tuple(seed for seed in range(len(seeds) + count) if seed not in seeds)[:count]
 
 
 def _check_cluster(cluster: Engine | None, devices_per_run: int) -> None:
@@ -306,10 +307,16 @@ def _landscape(
     runs: Mapping[str, Runs],
     seed: int,
     settings: Mapping[str, Any],
+    keeper: Store | Shared | None,
+    keys: Mapping[str, Sequence[str]],
 ) -> LossLandscape | None:
     """Every rule as it was chosen, with one layer free; None where no landscape is wanted."""
     if layer is None:
         return None
+    key = key_of([layer, [[name, some[0]] for name, some in keys.items()]])
+    kept = keeper.landscape(key) if isinstance(keeper, Store) else None
+    if kept is not None:
+        return kept
     chosen = {}
     for name, plan in plans.items():
         rule: Any = with_array_leaves(plan.rule)
@@ -319,10 +326,13 @@ def _landscape(
         chosen[name] = rule
     rates = {name: float(one.learning_rates[0]) for name, one in runs.items()}
     try:
-        return draw(source, data, chosen, layer=layer, seed=seed, learning_rate=rates, **settings)
+        drawn = draw(source, data, chosen, layer=layer, seed=seed, learning_rate=rates, **settings)
     except UserError as error:  # a picture must never cost the numbers
         warnings.warn(f"without the loss landscape: {error}", stacklevel=3)
         return None
+    if isinstance(keeper, Store):
+        keeper.keep_landscape(key, drawn)
+    return drawn
 
 
 def _experiments(
@@ -373,6 +383,16 @@ def _trained(
         for name in together:
             runs[name] = plans[name].carried_out(experiments[name], data, seeds, tunings[name])
     return runs, {name: tuning for name, tuning in tunings.items() if tuning is not None}
+
+
+def _keys(
+    plans: Mapping[str, "_Plan"],
+    experiments: Mapping[str, Experiment],
+    runs: Mapping[str, Runs],
+    tuning_seeds: tuple[int, ...],
+) -> dict[str, list[str]]:
+    """What every rule's runs are kept under."""
+    return {name: plan.keys(experiments[name], runs[name], tuning_seeds) for name, plan in plans.items()}
 
 
 def _width(finals: int, candidates: int, shares: int) -> int:

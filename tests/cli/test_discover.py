@@ -192,6 +192,8 @@ def test_a_folder_that_is_taken_is_left_alone(finished, tmp_path, capsys):
     assert "was begun on moons, not on xor" in capsys.readouterr().err
     assert main(["compare", "moons", "--out", str(finished), "--resume"]) == 2
     assert "holds nothing that `ascribe compare` began" in capsys.readouterr().err
+    assert main(["compare", "moons", "--out", str(finished), "--overwrite"]) == 2
+    assert "holds the record of another command" in capsys.readouterr().err
     assert snapshot(finished) == before
 
 

@@ -1,5 +1,6 @@
 """Runs that are kept: what is finished is not trained again, what was cut off goes on to the same bits."""
 
+import dataclasses
 import json
 import sqlite3
 import subprocess
@@ -349,3 +350,27 @@ print(json.dumps([fingerprint(one) for one in (FeedbackAlignment(), BFunction(de
 """
     texts = {subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout for _ in range(2)}
     assert len(texts) == 1
+
+
+def test_a_landscape_is_drawn_once(data, tmp_path, monkeypatch):
+    """What is kept is what was drawn; a part of the comparison that is another one needs another drawing."""
+    options = OPTIONS | {"tune": 0, "seeds": 1, "landscape": "linear2"}
+    first = compare(data, **options, store=tmp_path).landscape
+    names = iter(("what is the same is drawn again", "another layer", "another rule"))
+
+    def draws(*_, **__):
+        raise UserError(next(names))
+
+    monkeypatch.setattr("ascribe.comparison.draw", draws)
+    again = compare(data, **options, store=tmp_path).landscape
+    for field in dataclasses.fields(first):
+        np.testing.assert_equal(getattr(again, field.name), getattr(first, field.name), err_msg=field.name)
+    next(names)
+    for other in ({"landscape": "linear1"}, {"rules": RULES[:1]}):
+        with pytest.warns(UserWarning, match="without the loss landscape: another"):
+            compare(data, **(options | other), store=tmp_path)
+    store = Store(tmp_path)
+    for experiment in store.experiments():
+        store.delete(experiment["id"])
+    with store.reading() as connection:
+        assert connection.execute(sql.select(sql.func.count()).select_from(database.payloads)).scalar_one() == 0

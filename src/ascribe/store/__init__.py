@@ -1,8 +1,8 @@
 """The store: the only place that writes results."""
 
-from .discovery import DISCOVERY as DISCOVERY
 from .discovery import save_discovery as save_discovery
 from .folder import DATABASE as DATABASE
+from .folder import DISCOVERY as DISCOVERY
 from .folder import check_folder as check_folder
 from .folder import fresh_folder as fresh_folder
 from .folder import give_back as give_back

@@ -3,8 +3,8 @@
 experiments   what was asked for: configuration, command, versions, status
 runs          one row a run, under its content key: rule, seed, rate, status, test scores, times
 members       which runs belong to which experiment, in the order of its table
-states        how far runs under way and searches are, and whose they are
-payloads      arrays as safetensors, in parts, each with its checksum: curves, networks, states of runs under way
+states        how far runs under way and searches are, which landscapes there are, and whose they are
+payloads      arrays as safetensors, in parts, each with its checksum: curves, networks, states, landscapes
 agreements    numbers that all who work on the same runs must share
 
 Everything is written in transactions: a process that is killed leaves what was committed, and nothing else.

@@ -18,10 +18,7 @@ import numpy as np
 from ascribe import report
 from ascribe.rules import rule_files
 
-from .folder import whole_folder
-
-DISCOVERY = "discovery.json"
-"""The record of a discovery, in its folder."""
+from .folder import DISCOVERY, whole_folder
 
 
 def save_discovery(discovery: Any, folder: Path, *, overwrite: bool = False) -> Path:

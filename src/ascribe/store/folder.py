@@ -9,7 +9,8 @@ from pathlib import Path
 
 from ascribe.errors import UserError
 
-RECORD = "record.json"
+RECORD, DISCOVERY = "record.json", "discovery.json"
+"""The records of a comparison and of a search, each in its folder."""
 DATABASE = "ascribe.sqlite"
 """The store of runs, in its folder."""
 
@@ -25,6 +26,8 @@ def check_folder(folder: Path, *, overwrite: bool = False, resume: bool = False,
             raise UserError(f"results go into a folder, but {str(folder)!r} is a file: choose another --out.")
         if folder.is_dir() and any(folder.iterdir()):
             unfinished = (folder / DATABASE).is_file()
+            if any((folder / other).is_file() for other in (RECORD, DISCOVERY) if other != record):
+                raise UserError(f"{str(folder)!r} holds the record of another command: choose another --out.")
             if not (folder / record).is_file() and not unfinished:
                 raise UserError(
                     f"{str(folder)!r} holds files that are no finished ascribe record: "

@@ -14,9 +14,11 @@ import sqlalchemy as sql
 
 from ascribe.errors import UserError
 from ascribe.files import write_whole
+from ascribe.training import LossLandscape
 from ascribe.training.keeping import About, Checkpoint, Kept
 
 from .database import Database, agreements, experiments, members, payloads, runs, states
+from .landscape import put_together, taken_apart
 
 COLUMNS = (
     "key",
@@ -138,10 +140,29 @@ class Store(Database):
         with self.writing() as connection:
             head = {"epoch": checkpoint.epoch, "seconds": checkpoint.seconds}
             self.write(connection, key, "state", _named(checkpoint.leaves), head)
-            values = {"experiment": self.experiment, "epoch": checkpoint.epoch, "updated": now()}
-            row = self.insert(states, {"key": key, **values})
-            connection.execute(row.on_conflict_do_update(index_elements=["key"], set_=values))
-            self._touch(connection)
+            self._own(connection, key, checkpoint.epoch)
+
+    def landscape(self, key: str) -> LossLandscape | None:
+        """The loss landscape under that key.
+
+        **Raises:** `UserError` where it is damaged.
+        """
+        with self.reading() as connection:
+            found = self.read(connection, key, "landscape")
+        return None if found is None else put_together(*found)
+
+    def keep_landscape(self, key: str, landscape: LossLandscape) -> None:
+        """Keeps a loss landscape, in one transaction."""
+        with self.writing() as connection:
+            self.write(connection, key, "landscape", *taken_apart(landscape))
+            self._own(connection, key, landscape.epochs)
+
+    def _own(self, connection: sql.Connection, key: str, epoch: int) -> None:
+        """What is kept under that key belongs to the experiment under way."""
+        values = {"experiment": self.experiment, "epoch": epoch, "updated": now()}
+        row = self.insert(states, {"key": key, **values})
+        connection.execute(row.on_conflict_do_update(index_elements=["key"], set_=values))
+        self._touch(connection)
 
     def forget(self, key: str) -> None:
         """No state of these runs is kept any more."""
