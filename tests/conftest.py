@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# Thousands of small programs run once: compiling is what takes long. (Level 0 makes gradients of deep networks NaN.)
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1"
+
 import jax
 import jax.random as jr
 import jaxtyping
