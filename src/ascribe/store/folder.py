@@ -26,13 +26,13 @@ def check_folder(folder: Path, *, overwrite: bool = False, resume: bool = False,
             raise UserError(f"results go into a folder, but {str(folder)!r} is a file: choose another --out.")
         if folder.is_dir() and any(folder.iterdir()):
             unfinished = (folder / DATABASE).is_file()
-            if any((folder / other).is_file() for other in (RECORD, DISCOVERY) if other != record):
-                raise UserError(f"{str(folder)!r} holds the record of another command: choose another --out.")
             if not (folder / record).is_file() and not unfinished:
                 raise UserError(
                     f"{str(folder)!r} holds files that are no finished ascribe record: "
                     f"choose an empty or new folder for --out."
                 )
+            if any((folder / other).is_file() for other in (RECORD, DISCOVERY) if other != record):
+                raise UserError(f"{str(folder)!r} holds the record of another command: choose another --out.")
             if not (folder / record).is_file() and not (overwrite or resume):
                 raise UserError(
                     f"{str(folder)!r} holds unfinished work: add --resume to go on with it, --overwrite to begin "
