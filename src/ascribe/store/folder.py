@@ -9,8 +9,10 @@ from pathlib import Path
 
 from ascribe.errors import UserError
 
-RECORD, DISCOVERY = "record.json", "discovery.json"
-"""The records of a comparison and of a search, each in its folder."""
+RECORD = "record.json"
+"""The record of a comparison, in its folder."""
+DISCOVERY = "discovery.json"
+"""The record of a discovery, in its folder."""
 DATABASE = "ascribe.sqlite"
 """The store of runs, in its folder."""
 
