@@ -33,17 +33,19 @@ def kept_in(
 
     new = out is not None and not out.exists()
     folder = out or fresh_folder(DEFAULT_FOLDER, name)
-    kept = Store(place or folder, versions=versions())
+    kept = None
     try:
+        kept = Store(place or folder, versions=versions())
         if overwrite and place is None:
             kept.clear()
         kept.begin(experiment, command=command_line(), options=[arguments_given()], resume=resume)
         with Lines() as lines, ended(kept), stopping_at_a_signal(kept, lines, folder, place):
             yield folder, kept, lines
     finally:
-        if kept.empty():  # nothing was finished: nothing is left behind
-            kept.remove()
-        kept.close()
+        if kept is not None:
+            if kept.empty():  # nothing was finished: nothing is left behind
+                kept.remove()
+            kept.close()
         if out is None:
             give_back(folder)  # nothing happens where it holds something
         elif new:

@@ -51,7 +51,7 @@ def runs(
         places = [str(path.parent) for path in sorted(Path(place).glob(f"*/{DATABASE}"))]
         if not places:
             raise UserError(
-                f"{place!r} holds no store of ascribe: name a folder that compare wrote, or the one above it."
+                f"{place!r} holds no store of ascribe: name a folder that compare or discover wrote, or the one above it."
             )
     else:
         places = [place]

@@ -147,7 +147,7 @@ class Database:
         file = Path(self.address.removeprefix("sqlite:///"))
         if self.in_file and not file.is_file() and not create:
             raise UserError(
-                f"{self.place!r} holds no store of ascribe: name a folder that compare wrote, or its {DATABASE}."
+                f"{self.place!r} holds no store of ascribe: name a folder that compare or discover wrote, or its {DATABASE}."
             )
         with self.told():
             if self.in_file:
