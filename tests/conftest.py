@@ -1,10 +1,17 @@
 """Every test runs in float64 with strict promotion, and with shape annotations checked while the package runs."""
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
-# Thousands of small programs run once: compiling is what takes long. (Level 0 makes gradients of deep networks NaN.)
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=1"
+# Thousands of small programs run once, so compiling is what takes long. XLA's newer emitters take four times as long over a
+# small program as the older ones, and without optimization they make NaN of deep networks' gradients; the older ones do not.
+# XLA ends the process at a flag that it does not know, so other versions of it get only the one that all of them know.
+FLAGS = "--xla_backend_optimization_level=1"
+if version("jaxlib").startswith("0.10."):
+    FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    FLAGS += " --xla_cpu_parallel_codegen_split_count=1"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
 
 import jax
 import jax.random as jr
