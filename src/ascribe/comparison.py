@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import ascribe
 from ascribe import losses, networks, report, rules, search, store
 from ascribe.datasets import Dataset
-from ascribe.errors import Interrupted, UserError
+from ascribe.errors import Interrupted, UserError, how_to_install
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule
 from ascribe.search import Tuning
@@ -105,7 +105,7 @@ class Comparison:
         try:
             import pandas  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise UserError("a data frame needs pandas: pip install 'ascribe[tables]'.") from error
+            raise UserError(f"a data frame needs pandas: {how_to_install('tables')}.") from error
         records = []
         for name, runs in self.runs.items():
             for i, seed in enumerate(runs.seeds):

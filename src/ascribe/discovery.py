@@ -20,6 +20,7 @@ from ascribe import datasets, networks, report, rules, search, store
 from ascribe.comparison import TUNING_SEEDS, Comparison, compare, ended, opened, versions
 from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError
+from ascribe.measures import AREA, main_score
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, BFunction, MatchedNoise
 from ascribe.search import Evaluations, Objective, Space
@@ -317,11 +318,11 @@ def _tuned_factor(
 def _rows(setting: str, parts: tuple[Comparison, ...]) -> list[dict[str, Any]]:
     runs = {name: one for part in parts for name, one in part.runs.items()}
     reference = runs[SAME]
-    score = "test_rmse" if reference.data.task == "regression" else "test_accuracy"
+    score = main_score(reference.data.task)
     rows = []
     for name, one in runs.items():
         row: dict[str, Any] = {"setting": setting, "rule": name, "learning_rate": float(one.learning_rates[0])}
-        for key, column in (("area_under_train_loss", "area"), (score, "score")):
+        for key, column in ((AREA, "area"), (score, "score")):
             values, against = one.scores[key], reference.scores[key]
             row[column], row[f"{column}_interval"] = map(float, report.interval(values))
             row[f"{column}_difference"], row[f"{column}_difference_interval"] = map(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ascribe.measures import measure_of
 from ascribe.statistics import GridSummary, RuleStatistics, smallest_p_value, summarize
 
 from .base import Comparison
@@ -97,7 +98,7 @@ def format_p_value(value: float | None) -> str:
 
 
 def _percent(row: RuleStatistics) -> bool:
-    return row.score == "test_accuracy"
+    return measure_of(row.score).percent
 
 
 def _score(value: float, row: RuleStatistics) -> str:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ascribe.statistics import finished, interval, main_score, optional, paired_runs
+from ascribe.measures import AREA, main_score, measure_of, title_of
+from ascribe.statistics import finished, interval, optional, paired_runs
 
 from .base import Comparison, Runs
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import rich.table
 
 DASH = "–"
-AREA = "area_under_train_loss"
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,11 @@ def rows(comparison: Comparison) -> list[Row]:
 
     Rules with diverged runs come after those without, since a mean over survivors flatters; all-diverged rules last.
     """
-    score = main_score(comparison)
+    score = main_score(comparison.data.task)
     reference = None if comparison.reference is None else comparison.runs.get(comparison.reference)
     table = [_row(rule, runs, reference, score) for rule, runs in comparison.runs.items()]
-    sign = 1.0 if score == "test_rmse" else -1.0
-    return sorted(table, key=lambda row: (row.mean is None, row.diverged > 0, sign * (row.mean or 0.0)))
+    worth = measure_of(score).worth
+    return sorted(table, key=lambda row: (row.mean is None, row.diverged > 0, -worth(row.mean or 0.0)))
 
 
 def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
@@ -91,7 +91,7 @@ def format_score(row: Row) -> tuple[str, str]:
 def _plus_minus(value: float | None, half_width: float | None, score: str, *, signed: bool) -> str:
     if value is None:
         return DASH
-    percent = score == "test_accuracy"
+    percent = measure_of(score).percent
     # As many decimals as the interval deserves: two digits of it, and at least one decimal in per cent.
     scale = 100.0 if percent else 1.0
     width = scale * half_width if half_width else 0.0
@@ -106,11 +106,12 @@ def decimals_of(size: float) -> int:
     return int(np.clip(1 - np.floor(np.log10(size)), 0, 8)) if size > 0.0 else 3
 
 
-def score_title(score: str) -> tuple[str, str]:
+def score_titles(table: Sequence[Row]) -> tuple[str, str]:
     """Column titles of the score and of its paired difference, with units."""
-    if score == "test_accuracy":
-        return "Test accuracy (%)", "Difference (points)"
-    return "Test RMSE", "Difference"
+    if not table:
+        return "Test score", "Difference"
+    title = title_of(table[0].score)
+    return (f"{title} (%)", "Difference (points)") if measure_of(table[0].score).percent else (title, "Difference")
 
 
 def to_text(table: Sequence[Row], reference: str | None = None) -> "rich.table.Table":
@@ -119,7 +120,7 @@ def to_text(table: Sequence[Row], reference: str | None = None) -> "rich.table.T
     from rich.table import Table  # noqa: PLC0415  (only the terminal needs Rich)
     from rich.text import Text  # noqa: PLC0415
 
-    title, difference_title = score_title(table[0].score if table else "test_accuracy")
+    title, difference_title = score_titles(table)
     diverged = any(row.diverged for row in table)
     caption = "" if reference is None else f"± 95 % over seeds; differences to {reference}. "
     caption += "Loss area: area under the training-loss curve, less is faster."

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sql
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, how_to_install
 from ascribe.files import write_whole
 from ascribe.training import LossLandscape
 from ascribe.training.keeping import About, Checkpoint, Kept
@@ -286,7 +286,7 @@ class Store(Database):
         try:
             import pandas  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise UserError("a data frame needs pandas: pip install 'ascribe[tables]'.") from error
+            raise UserError(f"a data frame needs pandas: {how_to_install('tables')}.") from error
         rows = []
         for run in self.runs(experiment):
             own = {f"hyperparameter:{name}": value for name, value in run["hyperparameters"].items()}

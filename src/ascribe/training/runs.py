@@ -11,6 +11,7 @@ import numpy as np
 from ascribe import losses
 from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError
+from ascribe.measures import AREA, main_score
 from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
 from ascribe.networks import Activation, Network
 from ascribe.types import PyTree
@@ -59,7 +60,7 @@ class Runs:
     encoding: tuple[Transform, ...] = ()
 
     def __repr__(self) -> str:
-        name = "test_rmse" if self.data.task == "regression" else "test_accuracy"
+        name = main_score(self.data.task)
         finished = self.scores[name][~self.diverged]
         score = f"{name} {finished.mean():.4g}" if len(finished) else "no run finished"
         return (
@@ -123,4 +124,4 @@ class Runs:
 
 def area_scores(curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What a whole curve says in one number a run."""
-    return {"area_under_train_loss": area_under_curve(curves["train_loss"])}
+    return {AREA: area_under_curve(curves["train_loss"])}

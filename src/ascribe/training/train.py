@@ -19,6 +19,7 @@ import ascribe
 from ascribe import losses, rules
 from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError
+from ascribe.measures import before_finish, main_among, score_name
 from ascribe.networks import Network, check_input
 from ascribe.rules import AbstractRule
 from ascribe.types import PyTree
@@ -445,7 +446,7 @@ class Trained:
         networks, states, before = self.networks
         found = self._scores("test", (networks, states))
         if before is not None:
-            found |= {f"{name}_before_finish": value for name, value in self._scores("test", (before, states)).items()}
+            found |= {before_finish(name): value for name, value in self._scores("test", (before, states)).items()}
         return found
 
     def validated(self) -> dict[str, np.ndarray]:
@@ -473,7 +474,7 @@ class Trained:
                 spread(filled, experiment.mesh, RUNS),
                 part,
             )
-            scores.append({f"{split}_{name}": np.asarray(value)[:count] for name, value in whole(found).items()})
+            scores.append({score_name(split, name): np.asarray(value)[:count] for name, value in whole(found).items()})
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *scores)
 
     def runs(self, specifications: Sequence[Specification], data: Dataset, notes: tuple[str, ...] = ()) -> Runs:
@@ -509,12 +510,13 @@ class Trained:
 
 def _note_before_finish(scores: dict[str, np.ndarray]) -> tuple[str, ...]:
     """What a rule's `finish` did to the test score, where it did something."""
-    score = "test_accuracy" if "test_accuracy" in scores else "test_rmse"
-    before, after = scores.get(f"{score}_before_finish"), scores[score]
+    measure = main_among(scores, "test")
+    score = score_name("test", measure.name)
+    before, after = scores.get(before_finish(score)), scores[score]
     if before is None or np.array_equal(before, after, equal_nan=True) or not np.isfinite(after).any():
         return ()
     mean = np.nanmean(before)
-    text = f"{100 * mean:.1f} %" if score == "test_accuracy" else f"{mean:.4g}"
+    text = f"{100 * mean:.1f} %" if measure.percent else f"{mean:.4g}"
     return (f"mean {score.replace('_', ' ')} before its last pass {text}",)
 
 
