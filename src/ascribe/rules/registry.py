@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import numpy as np
 
+from ascribe import notebook
 from ascribe.errors import UserError
 
 from . import rule_files
@@ -204,6 +205,32 @@ def settings(rule: AbstractRule) -> dict[str, Any]:
         path = Path(sys.modules[type(rule).__module__].__file__ or "")
         found |= {"class": f"{path.name}:{type(rule).__qualname__}", "source": path.read_text(encoding="utf-8")}
     return found
+
+
+def to_html(rule: AbstractRule) -> str:
+    """A rule as a notebook shows it: what it is, the tasks it can do, its source, and the values of its fields."""
+    name = name_of(rule)
+    entry = TABLE.get(name)
+    documented = (type(rule).__doc__ or "").strip().split("\n")[0]
+    rows = [("Tasks", "all" if len(rule.tasks) == 3 else ", ".join(rule.tasks))]
+    rows += [("Source", entry.source)] if entry else []
+    rows += (
+        [("Forced", ", ".join(f"{key} {_shown(value)}" for key, value in rule.forced.items()))] if rule.forced else []
+    )
+    rows += [(field.name, _shown(getattr(rule, field.name))) for field in dataclasses.fields(rule)]
+    about = entry.description if entry else documented
+    return notebook.shown(name, notebook.sentences([about] if about else []), notebook.table((), rows, words=2))
+
+
+def _shown(value: Any) -> str:
+    """A field in a few words."""
+    if eqx.is_array(value) and value.ndim:
+        return f"{'×'.join(map(str, value.shape))} numbers"
+    if eqx.is_inexact_array(value):
+        return f"{float(value):.4g}"
+    module = isinstance(value, eqx.Module) and not isinstance(value, Named | Plain)
+    text = type(value).__name__ if module else str(_plain(value))
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def _plain(value: Any) -> Any:
