@@ -45,7 +45,6 @@ from ascribe.training import (
     make_settings,
     named_rules,
     optimizers,
-    or_one_line,
     positive,
     processes,
     silent,
@@ -57,6 +56,7 @@ from ascribe.training.keeping import Keeper, key_of
 from ascribe.training.landscape import check_size, outsider
 from ascribe.training.mesh import check_devices_per_run
 from ascribe.training.processes import Shared, shared
+from ascribe.training.progress import or_one_line
 
 NetworkLike = str | Network | Callable[..., Network]
 TUNING_SEEDS = 100_000

@@ -32,11 +32,11 @@ from ascribe.training import (
     made,
     make_settings,
     optimizers,
-    or_one_line,
     positive,
     processes,
 )
 from ascribe.training.keeping import Checkpoint, key_of
+from ascribe.training.progress import or_one_line
 
 SEARCHED = "as searched"
 SAME, FOUND, SCALED, NOISE = "backpropagation", "found g", "c·σ', tuned c", "noise of g's size"

@@ -154,7 +154,7 @@ def _path(x: np.ndarray, y: np.ndarray) -> str:
     return "M" + "L".join(points if len(points) > 1 else 2 * points)
 
 
-def _ticks(low: float, high: float, *, count: int = 5, least: float = 0.0) -> list[float]:
+def _ticks(low: float, high: float, *, count: int = 6, least: float = 0.0) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten, about `count` of them."""
     step = 10.0 ** math.floor(math.log10(max(high - low, 1e-9 * abs(high)) / count))
     step = max(least, next(factor * step for factor in (1, 2, 5, 10) if high - low <= count * factor * step))

@@ -209,16 +209,15 @@ def settings(rule: AbstractRule) -> dict[str, Any]:
 
 def to_html(rule: AbstractRule) -> str:
     """A rule as a notebook shows it: what it is, the tasks it can do, its source, and the values of its fields."""
-    name = name_of(rule)
-    entry = TABLE.get(name)
-    documented = (type(rule).__doc__ or "").strip().split("\n")[0]
+    name, kind = name_of(rule), type(rule)
+    place = kind.__module__, kind.__name__
+    entry = TABLE.get(name) or next((row for row in TABLE.values() if _place(row) == place), None)
+    documented = " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
+    about = entry.description if entry and name in TABLE else documented
     rows = [("Tasks", "all" if len(rule.tasks) == 3 else ", ".join(rule.tasks))]
     rows += [("Source", entry.source)] if entry else []
-    rows += (
-        [("Forced", ", ".join(f"{key} {_shown(value)}" for key, value in rule.forced.items()))] if rule.forced else []
-    )
+    rows += [("Forces", ", ".join(f"{name} {value}" for name, value in rule.forced.items()))] if rule.forced else []
     rows += [(field.name, _shown(getattr(rule, field.name))) for field in dataclasses.fields(rule)]
-    about = entry.description if entry else documented
     return notebook.shown(name, notebook.sentences([about] if about else []), notebook.table((), rows, words=2))
 
 
@@ -269,10 +268,15 @@ def _inline(name: str, text: str) -> dict[str, Any]:
 def name_of(rule: AbstractRule) -> str:
     """The registered name of a rule that was built elsewhere; the name of its class where there is none."""
     for name, row in TABLE.items():
-        same = type(rule).__module__ == f"{__package__}.{row.module}" and type(rule).__name__ == row.attribute
+        same = _place(row) == (type(rule).__module__, type(rule).__name__)
         if same and all(getattr(rule, option) == getattr(get(name), option) for option in row.options):
             return name
     return type(rule).__name__
+
+
+def _place(row: Entry) -> tuple[str, str]:
+    """The module and the name of a row's class."""
+    return f"{__package__}.{row.module}", row.attribute
 
 
 def _build(name: str, rule_class: Callable[..., AbstractRule], options: dict[str, Any]) -> AbstractRule:

@@ -18,7 +18,6 @@ from .progress import Listener as Listener
 from .progress import Listeners as Listeners
 from .progress import OneLine as OneLine
 from .progress import Progress as Progress
-from .progress import or_one_line as or_one_line
 from .progress import silent as silent
 from .progress import tell as tell
 from .runs import Runs as Runs

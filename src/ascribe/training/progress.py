@@ -120,7 +120,7 @@ class OneLine:
             return
         self._due, self._seen = now + PAUSE, seen
         words = ": ".join(seen)
-        words += f" {progress.done / progress.total:.0%}" if progress.done else ""
+        words += f" {100 * progress.done / progress.total:.0f} %" if progress.done else ""
         words += f", loss {progress.loss:.4g}" if progress.loss == progress.loss else ""
         words = " ".join(f"{words} ({now - self._began:.0f} s)".split())
         if self._display is None:
