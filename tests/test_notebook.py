@@ -130,13 +130,15 @@ def test_a_curve_lies_where_its_axes_say(task):
     found = make_comparison(task)
     for runs in found.runs.values():
         runs.curves["train_loss"] **= 2  # over so many powers of ten that the axis is logarithmic
+    diverge(found.runs["sign symmetry"], [2])
     names = ["train_loss", "validation_rmse" if task == "regression" else "validation_accuracy"]
     for name, panel, log in zip(names, read(report.to_html(found)).panels, (True, False), strict=True):
         epochs, values = axes(panel)
         assert len(epochs) > 2 and len(values) > 1
         assert list(lines(panel)) == list(found.runs)
         for rule, (band, line) in lines(panel).items():
-            mean, half_width = interval(found.runs[rule].curves[name])
+            kept = [seed for seed in range(5) if not found.runs[rule].diverged[seed]]
+            mean, half_width = interval(found.runs[rule].curves[name][kept])
             np.testing.assert_allclose(line[:, 0], between_ticks(epochs, np.arange(1, 21)), atol=0.2)
             np.testing.assert_allclose(line[:, 1], between_ticks(values, mean, log), atol=0.3)
             high = band[20:][::-1]
@@ -178,6 +180,7 @@ def test_the_smallest_comparisons_are_shown(task, epochs, seeds, names):
         assert len(values) > 0
         for band, line in lines(panel).values():
             assert np.isfinite(line).all() and np.isfinite(band).all() and len(line) == max(2, epochs)
+            assert (len(np.unique(band, axis=0)) > len(np.unique(line, axis=0))) == (len(seeds) > 1)
 
 
 def test_a_comparison_without_rules_is_shown():

@@ -135,10 +135,12 @@ def _panel(title: str, lines: Mapping[str, _Line], colors: Mapping[str, str]) ->
         path = _path(x(line.epochs), y(line.mean))
         bounds = (y(np.clip(bound, least, largest)) for bound in (line.low, line.high[::-1]))
         band = np.concatenate([x(line.epochs), x(line.epochs[::-1])]), np.concatenate(list(bounds))
+        # The band of one epoch has no width, and its line no length.
+        edge, width = (' stroke="currentColor" stroke-opacity="0.5"', 7) if len(line.epochs) == 1 else ("", 2)
         parts.append(
             f'<g style="{_ink(colors[rule])}"><title>{_clean(rule)}</title>'
-            f'<path d="{_path(*band)}Z" fill="currentColor" fill-opacity="0.15"/>'
-            f'<path d="{path}" fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round" '
+            f'<path d="{_path(*band)}Z" fill="currentColor" fill-opacity="0.15"{edge}/>'
+            f'<path d="{path}" fill="none" stroke="currentColor" stroke-width="{width}" stroke-linejoin="round" '
             'stroke-linecap="round"/></g>'
         )
     size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
