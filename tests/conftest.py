@@ -26,7 +26,9 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 def pytest_configure(config):
     config.pluginmanager.register(Budget())
-    if not config.option.collectonly:  # checking annotations takes three seconds of every import, and none is called there
+    if (
+        not config.option.collectonly
+    ):  # checking annotations takes three seconds of every import, and none is called there
         jaxtyping.install_import_hook("ascribe", "beartype.beartype")
     # Two test processes may meet at one cache file; JAX then compiles as if it were not there, and says so.
     config.addinivalue_line("filterwarnings", "ignore:Error (reading|writing) persistent compilation cache:UserWarning")

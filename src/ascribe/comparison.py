@@ -56,6 +56,7 @@ from ascribe.training.keeping import Keeper, key_of
 from ascribe.training.landscape import check_size, outsider
 from ascribe.training.mesh import check_devices_per_run
 from ascribe.training.processes import Shared, shared
+from ascribe.training.progress import or_one_line
 
 NetworkLike = str | Network | Callable[..., Network]
 TUNING_SEEDS = 100_000
@@ -76,6 +77,9 @@ class Comparison:
 
     def __repr__(self) -> str:
         return f"<comparison on {self.data.name}: {', '.join(map(repr, self.runs.values()))}>"
+
+    def _repr_html_(self) -> str:
+        return report.to_html(self)
 
     @property
     def reference(self) -> str | None:
@@ -155,7 +159,7 @@ def compare(
     only: str | None = None,
     landscape: str | None = None,
     devices_per_run: int = 1,
-    listener: Listener = silent,
+    listener: Listener | None = None,
     command: str | None = None,
     store: str | Path | Store | Shared | None = None,
     cluster: Engine | None = None,
@@ -220,7 +224,7 @@ def compare(
     _check_landscape(landscape, template, source, plans, epochs)
     tuning_seeds = _tuning_seeds(seeds, tune_seeds)
     _check_cluster(cluster, devices_per_run)
-    keeper, listener = opened(store), listener if processes.number() == 0 else silent
+    keeper, listener = opened(store), or_one_line(listener) if processes.number() == 0 else silent
     shares = 1 if cluster is None else -(-cluster.workers // len(plans))
     side_by_side = devices.count() // check_devices_per_run(devices_per_run) if cluster is None else 1
     width = max(_width(len(seeds), tune * tune_seeds, shares), side_by_side)

@@ -35,9 +35,9 @@ from ascribe.training import (
     optimizers,
     positive,
     processes,
-    silent,
 )
 from ascribe.training.keeping import Checkpoint, key_of
+from ascribe.training.progress import or_one_line
 
 SEARCHED = "as searched"
 SAME, FOUND, SCALED, NOISE = "backpropagation", "found g", "c·σ', tuned c", "noise of g's size"
@@ -123,7 +123,7 @@ def discover(
     widths: bool = True,
     transfer: Dataset | str | None = "auto",
     seed: int = 0,
-    listener: Listener = silent,
+    listener: Listener | None = None,
     after_round: AfterRound = lambda kind, evaluations: None,
     command: str | None = None,
     store: str | Path | Store | None = None,
@@ -176,9 +176,9 @@ def discover(
     elsewhere = _elsewhere(network, data, activation, widths=widths, transfer=transfer)
     _check_elsewhere(elsewhere, layer, training)
     placed: dict[Any, Any] = {}
-    shared: dict[str, Any] = {**training, "seeds": search_seeds, "batch": batch, "listener": listener, "placed": placed}
+    shared: dict[str, Any] = {**training, "seeds": search_seeds, "batch": batch, "placed": placed}
     keeper = opened(store)
-    shared |= {"keeper": keeper, "engine": cluster}
+    shared |= {"keeper": keeper, "engine": cluster, "listener": or_one_line(listener)}
     objective = Objective(data, source, rule, space.place, dimensions=space.dimensions, name="b-function", **shared)
     configuration = {
         "data": data.summary(),

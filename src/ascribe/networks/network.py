@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.random as jr
 
+from ascribe import notebook
 from ascribe.errors import UserError
 from ascribe.types import Array, Key, PyTree
 
@@ -177,6 +178,27 @@ class Network(eqx.Module):
             else:
                 found.append(text(self.names[first], part))
         return " → ".join(found)
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for part, first in zip(self.parts, self.starts, strict=True):
+            repeated = isinstance(part, Stack)
+            layers = jax.eval_shape(lambda part: part.block(0), part) if repeated else (part,)
+            for name, layer in zip(self.names[first:], layers, strict=False):
+                count = part.count if repeated else 1
+                names = name if not repeated else f"{name}, … ({count} blocks of {len(layers)})"
+                leaves = jax.tree_util.tree_flatten_with_path(layer)[0]
+                arrays = [
+                    f"{jax.tree_util.keystr(path, simple=True, separator='.')} {'×'.join(map(str, leaf.shape))}"
+                    for path, leaf in leaves
+                ]
+                parameters = count * sum(math.prod(leaf.shape) for _, leaf in leaves)
+                rows.append((names, type(layer).__name__, ", ".join(arrays), f"{parameters:,}"))
+        total = ("All", "", "", f"{self.parameters:,}")
+        return notebook.shown(
+            f"Network of {len(self.names)} layers",
+            notebook.table(("Layer", "Kind", "Arrays", "Parameters"), rows, words=3, total=total),
+        )
 
 
 def _through(layers: tuple[AbstractLayer, ...], x: Array) -> Array:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from ascribe.measures import measure_of
 from ascribe.statistics import GridSummary, RuleStatistics, smallest_p_value, summarize
+from ascribe.statistics.means import decimals_of
 
 from .base import Comparison
-from .table import DASH, decimals_of, format_number
+from .table import DASH, format_number
 
 
 @dataclass(frozen=True)

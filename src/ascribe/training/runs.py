@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe import losses
+from ascribe import losses, notebook
 from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError
-from ascribe.measures import AREA, main_score
+from ascribe.measures import AREA, main_score, measure_of, title_of
 from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
 from ascribe.networks import Activation, Network
+from ascribe.networks.network import listed
+from ascribe.statistics.means import finished, interval, optional, plus_minus
 from ascribe.types import PyTree
 
 from .devices import outputs_of_runs
@@ -66,6 +68,24 @@ class Runs:
         return (
             f"<runs of {self.rule} on {self.data.name}: {len(self.seeds)} seeds, {score} on average, "
             f"{int(self.diverged.sum())} diverged>"
+        )
+
+    def _repr_html_(self) -> str:
+        score = main_score(self.data.task)
+        title, percent = title_of(score), measure_of(score).percent
+        mean, half_width = map(optional, interval(finished(self.scores[score], self.diverged)))
+        rows = [
+            (f"{title} (%)" if percent else title, plus_minus(mean, half_width, percent=percent)),
+            ("Seeds", f"{len(self.seeds)}: {listed([str(seed) for seed in self.seeds])}"),
+            ("Runs lost", f"{int(self.diverged.sum())} of {len(self.seeds)} diverged"),
+            ("Learning rate", listed([f"{rate:.3g}" for rate in np.unique(self.learning_rates)])),
+            *((name, f"{float(value):.3g}") for name, value in self.hyperparameters.items()),
+        ]
+        return notebook.shown(
+            f"{self.rule} on {self.data.name}",
+            notebook.table((), rows, words=2),
+            notebook.sentences(["± 95 % over the seeds that finished.", *self.notes]),
+            notebook.curves({self.rule: self}, {self.rule: "currentColor"}),
         )
 
     @property

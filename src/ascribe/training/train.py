@@ -33,7 +33,7 @@ from .keeping import About, Checkpoint, Keeper, Kept, fingerprint, key_of
 from .mesh import EVERYWHERE, RUNS, check_devices_per_run, mesh_for, put, replicate, spread, whole
 from .pixels import pixels
 from .processes import agreed, check_same, number
-from .progress import Epochs, Listener, Progress, silent, tell
+from .progress import Epochs, Listener, Progress, or_one_line, silent, tell
 from .runs import Runs, area_scores
 from .seeds import check_seeds
 
@@ -535,7 +535,7 @@ def train(
     diagnostics: bool = True,
     only: str | None = None,
     devices_per_run: int = 1,
-    listener: Listener = silent,
+    listener: Listener | None = None,
 ) -> Runs:
     """Trains one rule over many seeds in one compiled program.
 
@@ -552,7 +552,8 @@ def train(
     - `only`: the name of the one layer with weights that is trained; all others of the network stay as they began;
     - `devices_per_run`: how many devices divide every batch of a run, for networks that keep one busy; the others train
       other runs. The numbers are those of one device, to rounding;
-    - `listener`: called with a `Progress` between chunks of epochs; a logger (`ascribe.loggers`) hears the numbers too.
+    - `listener`: called with a `Progress` between chunks of epochs; a logger (`ascribe.loggers`) hears the numbers too. By
+      default a notebook shows one line (`OneLine`), and nobody hears anything elsewhere; `silent` is nobody anywhere.
 
     **Returns:** `Runs`. A run that diverges is recorded as such and leaves its neighbors alone. A rule that needs another
     network, encoded inputs or settings of its own gets them, and `runs.notes` says so.
@@ -573,7 +574,7 @@ def train(
     )
     settings = make_settings(demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics, only=only)
     chosen = [Specification(seed, demands.learning_rate) for seed in check_seeds(seeds)]
-    listening = listener if number() == 0 else silent
+    listening = or_one_line(listener) if number() == 0 else silent
     size: Any = {"width": len(chosen), "devices_per_run": devices_per_run}
     experiment = Experiment(demands, rule, settings, **size, name=name, listener=listening)
     trained = experiment.train(chosen, "training")
