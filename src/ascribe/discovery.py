@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import datasets, networks, report, rules, search, store
-from ascribe.comparison import TUNING_SEEDS, Comparison, compare, ended, opened, versions
+from ascribe.comparison import TUNING_SEEDS, Comparison, compare, ended, opened, say_outdated, versions
 from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError
 from ascribe.measures import AREA, main_score
@@ -256,6 +256,8 @@ def _searched(
     """All rounds of one kind. A store keeps the points of every finished one, and, under their own keys, their runs."""
     key = key_of([objective.keys(objective.middle), dataclasses.asdict(space), objective.batch, kind, seed])
     kept = None if keeper is None else keeper.checkpoint(key)
+    if kept is None and kind == search.BAYESIAN:
+        say_outdated(objective.outdated)
     done = objective.empty if kept is None else objective(kept.leaves[0])
 
     def keep(tried: Evaluations) -> None:

@@ -11,7 +11,6 @@ import equinox as eqx
 import jax
 import jax.random as jr
 
-from ascribe import notebook
 from ascribe.errors import UserError
 from ascribe.types import Array, Key, PyTree
 
@@ -180,6 +179,8 @@ class Network(eqx.Module):
         return " → ".join(found)
 
     def _repr_html_(self) -> str:
+        from ascribe import notebook  # noqa: PLC0415 - what is shown is no part of what is trained
+
         rows = []
         for part, first in zip(self.parts, self.starts, strict=True):
             repeated = isinstance(part, Stack)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -323,7 +324,8 @@ def _class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
         raise UserError(
             f"there is no rule file {str(path)!r}: write the path of a Python file, as in ./my_rule.py:MyRule."
         )
-    module_name = f"{FILE_MODULE}{path.stem}_{abs(hash(path.resolve()))}"
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]  # the same in every process
+    module_name = f"{FILE_MODULE}{path.stem}_{place}"
     specification = importlib.util.spec_from_file_location(module_name, path)
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-import ascribe
 from ascribe import losses, rules
 from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError
@@ -24,12 +23,12 @@ from ascribe.networks import Network, check_input
 from ascribe.rules import AbstractRule
 from ascribe.types import PyTree
 
-from . import devices, loop, optimizers
+from . import devices, loop, optimizers, source
 from .demands import Demands, honor, made
 from .engine import Engine
 from .evaluate import Examples
 from .freezing import check_layer
-from .keeping import About, Checkpoint, Keeper, Kept, fingerprint, key_of
+from .keeping import About, Checkpoint, Keeper, Kept, code_of, fingerprint, key_of
 from .mesh import EVERYWHERE, RUNS, check_devices_per_run, mesh_for, put, replicate, spread, whole
 from .pixels import pixels
 from .processes import agreed, check_same, number
@@ -185,9 +184,10 @@ class Experiment:
         """Everything that decides what a run becomes, beside its specification and its number of epochs."""
         settings, demands = self.settings, self.demands
         return {
-            "ascribe": ascribe.__version__,
+            "common": {"code": "ascribe.training", "source": source.common()},
             "rule": fingerprint(self.rule),
             "network": self.template.config(),
+            "layers": [fingerprint(kind) for kind in dict.fromkeys(map(type, self.template.templates))],
             "factory": None if isinstance(self.source, Network) else fingerprint(self.source),
             "data": [demands.data.checksum, demands.data.task, fingerprint(demands.data.target_scale)],
             "optimizer": fingerprint(demands.optimizer),
@@ -200,7 +200,7 @@ class Experiment:
         }
 
     @functools.cached_property
-    def _about(self) -> dict[str, Any]:
+    def about(self) -> dict[str, Any]:
         """The context as people read it."""
         demands = self.demands
         return {
@@ -212,6 +212,7 @@ class Experiment:
             "batch_size": self.settings.batch_size,
             "select": self.settings.select,
             "only": self.settings.only,
+            "source": key_of(code_of(self.context))[:12],
         }
 
     def key(self, specification: Specification, *, epochs: int | None = None) -> str:
@@ -229,6 +230,15 @@ class Experiment:
         keys = [self.key(one, epochs=self.settings.epochs) for one in specifications]
         found = self.keeper.finished(keys)
         return [one if one and (one.networks or not networks) else None for one in map(found.get, keys)]
+
+    def outdated(self, specifications: Sequence[Specification]) -> int:
+        """How many of these runs must be trained although they are kept, because they were made by other code."""
+        found = [] if self.keeper is None else self.keeper.outdated(self.name, self.settings.epochs, self.about)
+        if not found:
+            return 0
+        parts = self.kept(specifications, networks=False)
+        missing = [self._told(one, "") for one, part in zip(specifications, parts, strict=True) if part is None]
+        return sum([one.seed, one.learning_rate, one.hyperparameters] in found for one in missing)
 
     def train(self, specifications: Sequence[Specification], phase: str, *, keep: bool = True) -> "Trained":
         """All runs that are not kept yet, shard by shard. With `keep=False` only their curves are kept, not their networks:
@@ -281,7 +291,7 @@ class Experiment:
 
     def _told(self, one: Specification, phase: str) -> About:
         own = {name: np.asarray(value).tolist() for name, value in one.hyperparameters}
-        return About(self.name, phase, one.seed, one.learning_rate, own, self.settings.epochs, self._about)
+        return About(self.name, phase, one.seed, one.learning_rate, own, self.settings.epochs, self.about)
 
     def _train_shard(
         self, runs: loop.Run, shard: Sequence[Specification], phase: str, done: int, total: int
