@@ -37,7 +37,9 @@ from ..cases import (
 )
 
 RTOL = 1e-12
-each_case = pytest.mark.parametrize(("kind", "loss"), [(kind, loss) for kind in ("mlp", "lenet") for loss in LOSSES])
+each_case = pytest.mark.parametrize(
+    ("kind", "loss"), [*(("mlp", loss) for loss in LOSSES), ("lenet", "categorical-cross-entropy")]
+)
 
 
 def credit(rule, network, batch, **options):
@@ -75,10 +77,10 @@ def every_term_exact(network, batch, activation="tanh"):
 @each_case
 def test_every_term_set_to_its_exact_value_is_jax_grad(kind, loss):
     network, batch = case(kind, loss)
-    ours = credit(every_term_exact(network, batch), network, batch)
-    assert_close(ours, by_jax(network, batch), RTOL)
-    assert_close(credit(BFunction("exact"), network, batch), by_jax(network, batch), RTOL)
-    assert_close(credit(BFunction(), network, batch), by_jax(network, batch), RTOL)
+    every = (every_term_exact(network, batch), BFunction("exact"), BFunction())
+    theirs, *all_ours = jax.jit(lambda n: (by_jax(n, batch), *(credit(rule, n, batch) for rule in every)))(network)
+    for ours in all_ours:
+        assert_close(ours, theirs, RTOL)
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -157,7 +159,8 @@ def test_a_ready_made_derivative_is_that_of_the_activation(name):
 def test_random_transport_is_feedback_alignment():
     network, batch = case("lenet", "categorical-cross-entropy")
     rule, peer = BFunction(transport="random"), rules.FeedbackAlignment()
-    assert_close(credit(rule, network, batch), credit(peer, network, batch), RTOL)
+    ours, theirs = jax.jit(lambda n: (credit(rule, n, batch), credit(peer, n, batch)))(network)
+    assert_close(ours, theirs, RTOL)
 
 
 # A substitution equals a learning rate
@@ -291,6 +294,17 @@ def test_annealed_noise_has_the_variance_of_its_schedule():
         np.testing.assert_allclose(noise.var(), 0.3 / (1 + t) ** 0.55, rtol=0.1)
         assert abs(noise.mean()) < 4 * noise.std() / np.sqrt(noise.size)
         assert int(answer.state) == t + 1
+
+
+@pytest.mark.parametrize("rule", [GradientNoise, MatchedNoise])
+def test_every_array_gets_noise_of_its_own(rule):
+    """Also two of one shape: here the weights and the biases of two layers with four inputs and four units."""
+    network, batch = small_mlp("tanh", hidden=(4, 4)), examples((4,), "squared-error")
+    ours, theirs = credit(rule(), network, batch, key=jr.key(0)), exact(network, batch)
+    noise = jax.tree.map(lambda a, b: np.asarray(a - b) / np.std(a - b), ours, theirs)
+    for part in ("weight", "bias"):
+        lower, upper = (getattr(noise[name], part) for name in ("linear1", "linear2"))
+        assert np.all(np.abs(lower - upper) > 1e-6)
 
 
 def test_matched_noise_has_the_substitution_s_size_where_it_acts_and_nothing_of_its_direction():

@@ -21,6 +21,7 @@ from ..cases import (
     assert_active,
     assert_close,
     case,
+    credit_of,
     examples,
     output_layer,
     shake,
@@ -38,7 +39,7 @@ def flat(tree):
 
 def errors(network, batch, key=None, steps=STEPS):
     """The distance from backpropagation's gradient for every step, all by one compiled program."""
-    exact = Backpropagation()(network, None, batch, key=key).gradients
+    exact = credit_of(Backpropagation(), network, None, batch, key).gradients
     assert_active(exact)
     credit = jax.jit(lambda rule: rule(network, None, batch, key=key).gradients)
     return np.array([np.linalg.norm(flat(credit(FiniteDifferences(step))) - flat(exact)) for step in steps])
@@ -62,15 +63,18 @@ def loop(network, batch, step, key=None):
     def value(theta):
         return Backpropagation()(unravel(theta), None, batch, key=key).loss
 
-    quotients = [(value(theta.at[i].add(step)) - value(theta.at[i].add(-step))) / (2 * step) for i in range(theta.size)]
-    return unravel(jnp.stack(quotients))
+    def moved(i, by):
+        other = np.array(theta)
+        other[i] += by
+        return float(value(other))
+
+    return unravel(jnp.asarray([(moved(i, step) - moved(i, -step)) / (2 * step) for i in range(theta.size)]))
 
 
 # The order
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("kind", ["mlp", "lenet"])
+@pytest.mark.parametrize(("kind", "loss"), [*(("mlp", loss) for loss in LOSSES), ("lenet", LOSSES[-1])])
 def test_the_error_against_backpropagation_falls_with_the_square_of_the_step(kind, loss):
     network, batch = case(kind, loss)
     assert abs(slope(network, batch) - 2) < 0.1
@@ -81,9 +85,8 @@ def test_the_order_with_an_output_activation_under_the_squared_error(output):
     assert abs(slope(output_layer(small_mlp(), output), examples((4,), "squared-error")) - 2) < 0.1
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_the_order_with_normalization_and_one_dropout_mask(loss):
-    assert abs(slope(norm_and_dropout(), examples((4,), loss), jr.key(5)) - 2) < 0.1
+def test_the_order_with_normalization_and_one_dropout_mask():
+    assert abs(slope(norm_and_dropout(), examples((4,), "categorical-cross-entropy"), jr.key(5)) - 2) < 0.1
 
 
 def test_the_error_is_the_third_derivative_times_the_step_squared_over_six():
@@ -149,9 +152,10 @@ def test_how_many_are_perturbed_at_once_changes_nothing(kind, monkeypatch):
     answers, counts = [], []
     for memory in (1, 300_000, 2**30):
         monkeypatch.setattr(module, "MEMORY", memory)
-        jax.clear_caches()
         counts.append(module._at_once(network, batch, None))
-        answers.append(FiniteDifferences(0.1)(network, None, batch).gradients)
+        # What the rule compiles, compiled anew: it would not look at the memory again for shapes that it has seen.
+        anew = jax.jit(lambda network: module._credit.__wrapped__(network, None, batch, None, jnp.asarray(0.1)))
+        answers.append(anew(network).gradients)
     assert counts[0] == 1
     assert counts[2] == network.parameters
     for answer in answers[1:]:
