@@ -98,6 +98,7 @@ def accuracy(rule, **settings):
     return np.nan_to_num(runs.test_accuracy, nan=0.5).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("flip_label", "natural"), [(False, False), (False, True), (True, False), (True, True)])
 def test_the_label_flip_and_the_natural_rate_belong_together(flip_label, natural):
     """Both or none of (8) and (13): it learns. Exactly one: it does not, at no rate."""
@@ -108,12 +109,14 @@ def test_the_label_flip_and_the_natural_rate_belong_together(flip_label, natural
         assert max(accuracy(rule, learning_rate=rate) for rate in (1e-4, 1e-3, 1e-2)) < 0.75
 
 
+@pytest.mark.slow
 def test_the_default_learns_two_gaussians():
     """20 seeds, the last epoch; the Bayes limit is 0.921, and this split's best line reaches more than that."""
     assert accuracy("forward-pass", optimizer="sgd", learning_rate=0.3, epochs=50, seeds=20) >= 0.91
     assert accuracy("forward-pass", epochs=50, seeds=20) >= 0.91
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("classes", "wanted"), [((0, 1), 0.97), ((3, 8), 0.93)])
 def test_it_learns_pairs_of_digits(classes, wanted):
     """The epoch is chosen on validation."""
@@ -123,6 +126,7 @@ def test_it_learns_pairs_of_digits(classes, wanted):
     assert runs.test_accuracy.mean() >= wanted
 
 
+@pytest.mark.slow
 def test_one_versus_rest_learns_ten_digits():
     data = datasets.load("digits")
     settings = {"optimizer": "adam", "learning_rate": 3e-3, "epochs": 40, "select": "best-validation"}
