@@ -3,6 +3,7 @@
 import functools
 import json
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -91,7 +92,7 @@ def test_a_network_survives_the_trip_through_its_config(name):
 @each_layer
 def test_initialize_draws_other_numbers_into_the_same_structure(name):
     layer, _ = made(name)
-    initialize = jax.jit(lambda key: layer.initialize(key))
+    initialize = eqx.filter_jit(layer.initialize)
     fresh, other = initialize(jr.key(5)), initialize(jr.key(6))
     assert jax.tree.structure(fresh) == jax.tree.structure(layer)
     assert jax.tree.map(jnp.shape, fresh) == jax.tree.map(jnp.shape, layer)
@@ -121,7 +122,11 @@ def test_inference_is_deterministic_and_sees_each_example_alone(name):
     @jax.jit
     def answers(layer, x):
         pieces = [layer(x[i : i + 1], state, training=False)[0] for i in range(len(x))]
-        return layer(x, state, key=jr.key(3), training=False), layer(x, state, training=False)[0], jnp.concatenate(pieces)
+        return (
+            layer(x, state, key=jr.key(3), training=False),
+            layer(x, state, training=False)[0],
+            jnp.concatenate(pieces),
+        )
 
     (y, after), again, alone = answers(layer, x)
     assert_identical(y, again)
@@ -134,7 +139,12 @@ def test_the_gradient_is_that_of_finite_differences(name):
     layer, x = made(name)
     output = jax.jit(lambda layer, x: layer(x, layer.initial_state(), key=jr.key(3), training=True)[0])
     check_grads(
-        lambda *given: output(*jax.tree.map(jnp.asarray, given)), (layer, x), order=1, modes=["rev"], rtol=1e-6, atol=1e-6
+        lambda *given: output(*jax.tree.map(jnp.asarray, given)),
+        (layer, x),
+        order=1,
+        modes=["rev"],
+        rtol=1e-6,
+        atol=1e-6,
     )
 
 

@@ -104,10 +104,14 @@ def like(tree):
 
 def narrow(tree):
     """Shapes and types of the tree in float32."""
-    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, "float32" if is_float(leaf) else leaf.dtype), tree)
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, "float32" if is_float(leaf) else leaf.dtype), tree
+    )
 
 
-ONE_OUTPUT = [(*cell[:2], "bernoulli-cross-entropy", "binary") for cell in cells("mlp") if cell[0] not in SEVERAL_CLASSES]
+ONE_OUTPUT = [
+    (*cell[:2], "bernoulli-cross-entropy", "binary") for cell in cells("mlp") if cell[0] not in SEVERAL_CLASSES
+]
 
 
 @pytest.mark.parametrize("cell", dict.fromkeys([*cells(*KINDS), *ONE_OUTPUT]), ids="-".join)
@@ -215,7 +219,7 @@ def test_a_new_hyperparameter_is_the_same_program_and_another_answer(cell):
 
 def test_a_diverged_run_leaves_the_others_alone(cell):
     networks, batch, keys = cell.stack
-    broken = jax.tree.map(lambda leaf: np.array(leaf), networks)
+    broken = jax.tree.map(np.array, networks)
     for leaf in jax.tree.leaves(broken):
         leaf[1] = np.nan
     answer = jax.device_get(cell.compiled(cell.rule, (jax.tree.map(jnp.asarray, broken), batch, keys))[0])

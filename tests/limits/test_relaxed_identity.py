@@ -226,8 +226,8 @@ HALF, SQUARE = (lambda z: 0.5 + 0 * z), (lambda z: z * z + 0.1)
         {"derivative": {f"tanh{i}": HALF if i % 2 else SQUARE for i in range(1, DEPTH + 1)}},
         {"error": {"linear4": SQUARE, f"linear{DEPTH}": HALF}},
         {"error": {f"linear{i}": SQUARE for i in range(1, DEPTH + 2)}},
-        {"feedback": {"linear4": np.ones((5, 5))}, "error": {"linear8": jnp.sign}},
-        {"direct": {"linear6": np.linspace(-1, 1, 15).reshape(3, 5)}, "derivative": {"linear2": HALF}},
+        {"feedback": {"linear4": jnp.asarray(np.ones((5, 5)))}, "error": {"linear8": jnp.sign}},
+        {"direct": {"linear6": jnp.asarray(np.linspace(-1, 1, 15).reshape(3, 5))}, "derivative": {"linear2": HALF}},
     ],
     ids=["one", "two", "all", "alternating", "some errors", "all errors", "one feedback", "one direct"],
 )
@@ -379,9 +379,7 @@ def test_consolidation_every_few_epochs_moves_the_network_and_leaves_the_auxilia
         assert_identical(after.auxiliary, start.auxiliary)
         if epoch % 2:
             assert_close(after.network, finished, 1e-8)
-            assert all(
-                largest(less(after.network[n], network[n])) > 1e-3 for n in network.synaptic
-            )
+            assert all(largest(less(after.network[n], network[n])) > 1e-3 for n in network.synaptic)
         else:
             assert_identical(after.network, network)
     never = RelaxedIdentity(consolidate="never")

@@ -360,7 +360,9 @@ def test_an_exact_derivative_passed_as_b_function_is_backpropagation(hidden):
 
     @jax.jit
     def gradients(network):
-        every = [Terms(derivative=dict.fromkeys(names, slope)) for names in (network.names[1::2], network.synaptic[:-1])]
+        every = [
+            Terms(derivative=dict.fromkeys(names, slope)) for names in (network.names[1::2], network.synaptic[:-1])
+        ]
         return [backward_sweep(network, None, batch, terms).gradients for terms in (Terms(), *every)]
 
     theirs, *both = gradients(network)
@@ -470,6 +472,10 @@ def one(z):
     return jnp.ones_like(z)
 
 
+def matrix(*shape):
+    return jnp.asarray(np.ones(shape))  # without a program
+
+
 def traced(network, batch, terms):
     return jax.eval_shape(lambda network: backward_sweep(network, None, batch, terms), network)
 
@@ -481,11 +487,11 @@ def traced(network, batch, terms):
         (Terms(derivative={"linear3": one}), "no activation follows layer linear3"),
         (Terms(error={"tanh1": one}), "layer tanh1 has no weights: .* belong to linear1, linear2, linear3"),
         (Terms(error={"tahn1": one}), "no layer 'tahn1'"),
-        (Terms(feedback={"tanh1": np.ones(1)}), "layer tanh1 has no weights"),
-        (Terms(feedback={"linear7": np.ones(1)}), "no layer 'linear7'"),
-        (Terms(direct={"linear7": np.ones(1)}), "no layer 'linear7'"),
-        (Terms(feedback={"linear3": np.ones((4, 3))}), r"own shape \(3, 4\); got \(4, 3\)"),
-        (Terms(feedback={"linear2": np.ones((4, 4))}), r"own shape \(4, 5\); got \(4, 4\)"),
+        (Terms(feedback={"tanh1": matrix(1)}), "layer tanh1 has no weights"),
+        (Terms(feedback={"linear7": matrix(1)}), "no layer 'linear7'"),
+        (Terms(direct={"linear7": matrix(1)}), "no layer 'linear7'"),
+        (Terms(feedback={"linear3": matrix(4, 3)}), r"own shape \(3, 4\); got \(4, 3\)"),
+        (Terms(feedback={"linear2": matrix(4, 4)}), r"own shape \(4, 5\); got \(4, 4\)"),
     ],
 )
 def test_terms_that_fit_no_layer_are_refused(terms, sentence):
@@ -503,7 +509,7 @@ def test_a_derivative_at_a_layer_that_is_no_activation_is_refused():
 def test_direct_feedback_of_another_shape_is_refused():
     network, batch = case("mlp", "squared-error")
     with pytest.raises(UserError, match=r"\(3, 5\)"):
-        traced(network, batch, Terms(direct={"linear2": np.ones((5, 3))}))
+        traced(network, batch, Terms(direct={"linear2": matrix(5, 3)}))
 
 
 @pytest.mark.parametrize("loss", ["squared-error", "categorical-cross-entropy"])

@@ -349,7 +349,10 @@ def test_what_makes_no_sense_is_refused(arguments, options, sentence):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (lambda n, b: (rules.Backpropagation, n, b), "takes a rule, .* or a function .*; got the class Backpropagation"),
+        (
+            lambda n, b: (rules.Backpropagation, n, b),
+            "takes a rule, .* or a function .*; got the class Backpropagation",
+        ),
         (lambda n, b: ("nosuch", n, b), "unknown rule 'nosuch'"),
         (lambda n, b: ("backprop", n), "a rule is checked on a network and a batch"),
         (lambda n, b: ("backprop", np.ones(2), b), "a rule is checked on a network and a batch"),

@@ -10,7 +10,16 @@ import pytest
 from ascribe import rules
 from ascribe.errors import UserError
 from ascribe.networks import Activation, BatchNorm, Linear, Network, mlp
-from ascribe.rules import AbstractRule, Backpropagation, Credit, Terms, as_batch, backward_sweep, value_and_credit, verify
+from ascribe.rules import (
+    AbstractRule,
+    Backpropagation,
+    Credit,
+    Terms,
+    as_batch,
+    backward_sweep,
+    value_and_credit,
+    verify,
+)
 
 
 def pair(outputs=1, examples=12):
@@ -24,7 +33,8 @@ def test_labels_in_a_column_and_boolean_labels_are_labels():
     network = mlp([3, 5, 1], key=jr.key(1))
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
         found = [
-            float(value_and_credit(Backpropagation())(network, None, (x, t))[0]) for t in (y, y[:, None], y.astype(bool))
+            float(value_and_credit(Backpropagation())(network, None, (x, t))[0])
+            for t in (y, y[:, None], y.astype(bool))
         ]
     assert found[0] == found[1] == found[2]
 

@@ -29,7 +29,6 @@ from ..cases import (
 )
 
 
-
 def labeled():
     return examples((4,), "categorical-cross-entropy")
 
@@ -80,7 +79,9 @@ def test_the_targets_choose_the_loss_unless_one_is_named(targets, outputs, loss,
 
 def test_a_named_loss_replaces_that_of_a_batch():
     squared = value_and_credit(rules.Backpropagation(), "squared-error")(small_mlp(), None, labeled())[0]
-    expected = 0.5 * np.mean(np.sum((np.asarray(small_mlp()(labeled().inputs)) - np.eye(3)[labeled().targets]) ** 2, axis=1))
+    expected = 0.5 * np.mean(
+        np.sum((np.asarray(small_mlp()(labeled().inputs)) - np.eye(3)[labeled().targets]) ** 2, axis=1)
+    )
     np.testing.assert_allclose(squared, expected, rtol=1e-12)
     assert as_batch(small_mlp(), labeled()).loss is labeled().loss
 
@@ -252,7 +253,9 @@ def test_verify_works_in_float32_and_with_dropout():
 
 def test_verify_judges_by_the_named_loss():
     batch = examples((4,), "squared-error")
-    found = verify(rules.FeedbackAlignment(), small_mlp(), (batch.inputs, batch.targets), loss="bernoulli-cross-entropy")
+    found = verify(
+        rules.FeedbackAlignment(), small_mlp(), (batch.inputs, batch.targets), loss="bernoulli-cross-entropy"
+    )
     assert found.differs == ("linear1", "linear2")
 
 
