@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -28,10 +29,10 @@ from ..cases import (
     assert_close,
     assert_identical,
     case,
+    credit_of,
     examples,
     noisy_mlp,
     output_layer,
-    shake,
     small_mlp,
     upper_weights,
 )
@@ -42,12 +43,14 @@ each_case = pytest.mark.parametrize(
 )
 
 
+@eqx.filter_jit
 def credit(rule, network, batch, **options):
+    """The rule's gradients from its first state, by one program."""
     return rule(network, rule.init(network, batch, key=jr.key(3)), batch, **options).gradients
 
 
 def exact(network, batch, **options):
-    gradients = Backpropagation()(network, None, batch, **options).gradients
+    gradients = credit(Backpropagation(), network, batch, **options)
     assert_active(gradients)
     return gradients
 
@@ -84,14 +87,14 @@ def test_every_term_set_to_its_exact_value_is_jax_grad(kind, loss):
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("kind", ["noisy", "simplenet"])
+@pytest.mark.parametrize("kind", ["noisy", pytest.param("simplenet", marks=pytest.mark.slow)])
 def test_with_normalization_and_dropout_in_both_modes(kind, training):
     if kind == "noisy":
         network, batch = noisy_mlp("tanh"), examples((4,), "categorical-cross-entropy")
     else:
-        network = shake(
-            networks.simplenet((8, 8, 2), 3, width=1 / 32, activation="leaky-relu", key=jr.key(1)), jr.key(2), 0.05
-        )
+        rng = np.random.default_rng(0)
+        empty = jax.eval_shape(lambda: networks.simplenet((8, 8, 2), 3, width=1 / 32, activation="leaky-relu"))
+        network = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(0.1, 0.3, leaf.shape)), empty)
         batch = examples((8, 8, 2), "categorical-cross-entropy")
     statistics = jax.tree.map(lambda leaf: leaf + 0.3, network.initial_state())  # not what the batch has
     batch, key = dataclasses.replace(batch, network_state=statistics), jr.key(5)
@@ -100,10 +103,10 @@ def test_with_normalization_and_dropout_in_both_modes(kind, training):
     ours = jax.jit(lambda n: backward_sweep(n, None, batch, terms, key=key, training=training).gradients)(network)
     theirs = jax.jit(lambda n: by_jax(n, batch, key=key, training=training))(network)
     pairs = list(zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True))
-    assert np.mean([bool(jnp.any(leaf != 0)) for _, leaf in pairs]) > 0.9
+    assert np.mean([np.any(leaf) for _, leaf in pairs]) > 0.9
     # To the largest number of all: the gradient of a bias before a normalization is 0 but for rounding.
-    largest = max(float(jnp.max(jnp.abs(leaf))) for _, leaf in pairs)
-    assert max(float(jnp.max(jnp.abs(a - b))) for a, b in pairs) <= RTOL * largest
+    largest = max(np.max(np.abs(leaf)) for _, leaf in pairs)
+    assert max(np.max(np.abs(np.asarray(a) - b)) for a, b in pairs) <= RTOL * largest
 
 
 def test_the_two_terms_of_the_output():
@@ -238,7 +241,8 @@ def test_of_one_example_feedback_is_a_rate_too(layer):
 def test_implicit_rates_are_one_where_nothing_changes():
     network, batch = small_mlp("relu"), examples((4,), "categorical-cross-entropy", batch=30)
     rule = BFunction("exact", transport=upper_weights(network))
-    found = implicit_rates(network, batch, rule.terms(network, rule.init(network, batch, key=jr.key(0))))
+    terms = rule.terms(network, rule.init(network, batch, key=jr.key(0)))
+    found = eqx.filter_jit(implicit_rates)(network, batch, terms)
     for name, value in found.items():
         wanted = 0.0 if name.startswith("zero_slope") else 1.0
         np.testing.assert_allclose(value, wanted, rtol=1e-9, atol=1e-12, err_msg=name)
@@ -248,7 +252,7 @@ def test_implicit_rates_by_hand():
     network, batch = small_mlp("relu", hidden=(7, 6)), examples((4,), "squared-error", batch=40)
     B = jr.normal(jr.key(4), network["linear3"].weight.shape)
     terms = BFunction({"relu1": "softplus"}, transport={"linear3": B}).terms(network, {"linear3": B})
-    found = implicit_rates(network, batch, terms)
+    found = eqx.filter_jit(implicit_rates)(network, batch, terms)
     z = {name: np.asarray(value) for name, value in record(network, batch.inputs)[0].preactivations(network).items()}
     W = {name: np.asarray(weight) for name, weight in network.weights.items()}
     top = (z["linear3"] - np.asarray(batch.targets)) / 40
@@ -289,8 +293,8 @@ def test_annealed_noise_has_the_variance_of_its_schedule():
     rule, theirs = GradientNoise(eta=0.3, gamma=0.55), exact(network, batch)
     state = rule.init(network, batch, key=jr.key(0))
     for t in (0, 8):
-        answer = rule(network, state + t, batch, key=jr.key(t))
-        noise = np.asarray(answer.gradients["linear2"].weight - theirs["linear2"].weight)
+        answer = credit_of(rule, network, state + t, batch, jr.key(t))
+        noise = np.asarray(answer.gradients["linear2"].weight) - theirs["linear2"].weight
         np.testing.assert_allclose(noise.var(), 0.3 / (1 + t) ** 0.55, rtol=0.1)
         assert abs(noise.mean()) < 4 * noise.std() / np.sqrt(noise.size)
         assert int(answer.state) == t + 1
@@ -301,10 +305,10 @@ def test_every_array_gets_noise_of_its_own(rule):
     """Also two of one shape: here the weights and the biases of two layers with four inputs and four units."""
     network, batch = small_mlp("tanh", hidden=(4, 4)), examples((4,), "squared-error")
     ours, theirs = credit(rule(), network, batch, key=jr.key(0)), exact(network, batch)
-    noise = jax.tree.map(lambda a, b: np.asarray(a - b) / np.std(a - b), ours, theirs)
+    noise = jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), ours, theirs)
     for part in ("weight", "bias"):
         lower, upper = (getattr(noise[name], part) for name in ("linear1", "linear2"))
-        assert np.all(np.abs(lower - upper) > 1e-6)
+        assert np.all(np.abs(lower / np.std(lower) - upper / np.std(upper)) > 1e-6)
 
 
 def test_matched_noise_has_the_substitution_s_size_where_it_acts_and_nothing_of_its_direction():
