@@ -31,11 +31,9 @@ def test_labels_in_a_column_and_boolean_labels_are_labels():
     """Without the suite's strict shapes, which would hide a silent broadcast."""
     x, y = pair()
     network = mlp([3, 5, 1], key=jr.key(1))
+    credited = jax.jit(value_and_credit(Backpropagation()))
     with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):
-        found = [
-            float(value_and_credit(Backpropagation())(network, None, (x, t))[0])
-            for t in (y, y[:, None], y.astype(bool))
-        ]
+        found = [float(credited(network, None, (x, t))[0]) for t in (y, y[:, None], y.astype(bool))]
     assert found[0] == found[1] == found[2]
 
 
