@@ -41,6 +41,16 @@ def mlp(outputs=1, activation="tanh", output_activation=None, features=2):
     return networks.mlp([features, 3, outputs], activation=activation, output_activation=output_activation)
 
 
+WORLD = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": EPOCHS, "batch_size": BATCH, "seeds": 2, "diagnostics": False}
+"""What every training uses that is not about one of these. Rates, seeds, the numbers of a rule and data of one shape are data
+to a compiled program; whatever else is another costs a program, a second or two."""
+
+
+def trained(rule="backpropagation", dataset=None, network=None, **changes):
+    """The runs of `train`, two seeds wide, in the small world."""
+    return training.train(network or mlp(), dataset or data(), rule, **(WORLD | changes))
+
+
 def demands(network, dataset, rule=None, optimizer="sgd", batch_size=BATCH):
     """What a rule asks of the experiment, as `train` honors it."""
     own = {"optimizer": optimizer, "learning_rate": 0.1, "batch_size": batch_size}
