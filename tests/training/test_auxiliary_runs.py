@@ -124,9 +124,8 @@ def test_tuning_judges_the_finished_networks():
             return jax.tree.map(lambda leaf: jnp.where(self.scale < 1, 0.0 * leaf, leaf), network_of(trainables))
 
     search = {"learning_rate": (0.05, 0.5), "forgetful.scale": (0.1, 10.0)}
-    settings = {"network": tiny.mlp(), "tune": 4, "tune_seeds": 2, "search": search, **tiny.WORLD}
-    settings.pop("learning_rate")
-    tuning = ascribe.compare(tiny.data(), rules={"forgetful": Forgetful()}, **settings).tuning["forgetful"]
+    settings = {"network": tiny.mlp(), "tune": 4, "tune_seeds": 2, "search": search, "learning_rate": None}
+    tuning = ascribe.compare(tiny.data(), rules={"forgetful": Forgetful()}, **tiny.WORLD | settings).tuning["forgetful"]
     forgotten = tuning.hyperparameters["scale"] < 1
     assert forgotten.any() and not forgotten.all()
     np.testing.assert_allclose(tuning.losses[forgotten], np.log(2), rtol=1e-6)

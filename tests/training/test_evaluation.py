@@ -109,15 +109,21 @@ def test_many_examples_are_evaluated_in_chunks_without_a_difference(loss, monkey
     else:
         targets, names = jr.randint(target_key, (count,), 0, 2, jnp.int32), ("loss", "accuracy")
     examples = Examples(inputs, targets, jnp.full(1, 3.0))
-    scores = lambda examples: evaluate(network, network.initial_state(), examples, losses.get(loss))
-    chunked = jax.jit(scores)(examples)
-    monkeypatch.setattr(evaluation, "CHUNK", count)
-    whole = jax.jit(lambda examples: scores(examples))(examples)  # another function: traced anew
+
+    def scores(chunk):
+        monkeypatch.setattr(evaluation, "CHUNK", chunk)
+        both = lambda examples: (
+            evaluate(network, network.initial_state(), examples, losses.get(loss)),
+            network(inputs),
+        )
+        return jax.jit(both)(examples)
+
+    (chunked, outputs), (whole, _) = scores(evaluation.CHUNK), scores(count)
     assert set(chunked) == set(whole) == set(names)
     for name in names:
         np.testing.assert_allclose(chunked[name], whole[name], rtol=1e-12, err_msg=name)
 
-    z, t = np.asarray(jax.jit(lambda x: network(x))(inputs)), np.asarray(targets).reshape(count, 1)
+    z, t = np.asarray(outputs), np.asarray(targets).reshape(count, 1)
     if loss == "squared-error":
         np.testing.assert_allclose(chunked["loss"], 0.5 * np.mean((z - t) ** 2), rtol=1e-12)
         np.testing.assert_allclose(chunked["rmse"], 3 * np.sqrt(np.mean((z - t) ** 2)), rtol=1e-12)
