@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from ascribe.errors import UserError
-from ascribe.rules import AbstractRule, Backpropagation, Batch, KolenPollack
+from ascribe.rules import AbstractRule, Batch, KolenPollack
 from ascribe.training import Specification, optimizers
 from ascribe.training.batches import epoch_indices
 from ascribe.training.seeds import streams
