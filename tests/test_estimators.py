@@ -88,7 +88,7 @@ def checks():
             yield pytest.param(one, check, marks=marks, id=f"{type(estimator).__name__}-{name}")
 
 
-@pytest.mark.parametrize(("estimator", "check"), checks())
+@pytest.mark.parametrize(("estimator", "check"), list(checks()))
 def test_scikit_learn_s_checks(estimator, check):
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as users have it
         check(estimator)
