@@ -144,10 +144,11 @@ def test_the_additive_rule_finds_it_too():
 
 @pytest.mark.parametrize("inner", list(INNER))
 @pytest.mark.parametrize("normalized", [True, False])
-def test_with_step_zero_it_is_the_optimizer_inside_to_the_bit(problem, inner, normalized):
+def test_with_step_zero_it_is_the_optimizer_inside(problem, inner, normalized):
+    """To rounding: XLA fuses two programs differently."""
     ours = moments(hypergradient(INNER[inner], step=0, normalized=normalized), *problem, 5, 0.03)
     plain = moments(INNER[inner], *problem, 5, 0.03)
-    np.testing.assert_array_equal(flat(ours.weights), flat(plain.weights))
+    np.testing.assert_allclose(flat(ours.weights), flat(plain.weights), rtol=1e-13)
 
 
 def test_with_step_zero_whole_runs_are_those_of_the_optimizer_inside():
