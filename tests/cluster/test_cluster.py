@@ -130,7 +130,13 @@ def test_an_error_in_a_rule_is_told_by_its_line(cluster, data, tmp_path):
 
 @pytest.mark.slow
 def test_what_diverges_is_data_there_too(cluster, data):
-    options = OPTIONS | {"rules": ["backpropagation"], "tune": 0, "learning_rate": 1e30, "optimizer": "sgd"}
+    options = OPTIONS | {
+        "rules": ["backpropagation"],
+        "tune": 0,
+        "learning_rate": 1e30,
+        "optimizer": "sgd",
+        "epochs": 6,
+    }
     runs = compare(data, **options, cluster=cluster).runs["backpropagation"]
     assert runs.diverged.all()
 
