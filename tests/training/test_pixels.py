@@ -83,7 +83,7 @@ def test_few_images_stay_floats():
     assert pixels(made(), made().train.inputs, jnp.float32) is None
 
 
-@pytest.mark.parametrize("rule", ["backpropagation", "relaxed-identity"])
+@pytest.mark.parametrize("rule", ["backpropagation", pytest.param("relaxed-identity", marks=pytest.mark.slow)])
 def test_training_is_the_same_as_with_floats(monkeypatch, rule):
     """Both parts of the data, several chunks of validation, a rule that sees all of it before and after, augmentations."""
     data = made()
