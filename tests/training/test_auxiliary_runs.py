@@ -81,7 +81,7 @@ def test_the_objective_and_the_forward_loss_stand_side_by_side():
     assert {name for name in runs.curves if "residual" in name} == {"residual/linear1"}
 
 
-@pytest.mark.parametrize("coordinates", ["activation", "residual"])
+@pytest.mark.parametrize("coordinates", ["activation", pytest.param("residual", marks=pytest.mark.slow)])
 def test_a_refit_after_every_epoch_leaves_a_network_whose_activations_are_the_auxiliaries(coordinates):
     network, dataset = mlp([64, 40, 40, 1], activation="tanh"), tiny.data(features=64)
     rule = RelaxedIdentity(consolidate=1, ridge=1e-9, coordinates=coordinates)
