@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedEr
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 import ascribe
 from ascribe import CreditClassifier, CreditRegressor, estimators, networks, rules
@@ -62,9 +62,33 @@ def estimator(task, **options):
 CHECKED = {"network": "linear", "learning_rate": 1e-2}
 """One layer: scikit-learn's checks ask nothing of the others, and each of forty shapes compiles."""
 
+CHEAP = (
+    "check_estimator_cloneable",
+    "check_estimator_tags_renamed",
+    "check_valid_tag_types",
+    "check_estimator_repr",
+    "check_no_attributes_set_in_init",
+    "check_do_not_raise_errors_in_init_or_set_params",
+    "check_mixin_order",
+    "check_complex_data",
+    "check_parameters_default_constructible",
+    "check_get_params_invariance",
+    "check_set_params",
+    "check_n_features_in",
+)
+"""These fit nothing, or once."""
 
-@pytest.mark.slow
-@parametrize_with_checks([CreditClassifier(**CHECKED), CreditRegressor(**CHECKED)])
+
+def checks():
+    """All that scikit-learn has for the two; those that compile many programs are slow."""
+    for estimator in (CreditClassifier(**CHECKED), CreditRegressor(**CHECKED)):
+        for one, check in estimator_checks_generator(estimator):
+            name = check.func.__name__
+            marks = () if name in CHEAP else pytest.mark.slow
+            yield pytest.param(one, check, marks=marks, id=f"{type(estimator).__name__}-{name}")
+
+
+@pytest.mark.parametrize(("estimator", "check"), list(checks()))
 def test_scikit_learn_s_checks(estimator, check):
     with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as users have it
         check(estimator)
@@ -213,6 +237,7 @@ def test_labels_may_be_texts_and_columns_have_names():
     np.testing.assert_allclose(proba.sum(axis=1), 1, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_pipeline_learns_the_moons_and_a_search_chooses():
     inputs, targets = make_moons(120, noise=0.1, random_state=0)
     options = {"network": "16", "epochs": 30, "random_state": 0}
@@ -229,7 +254,7 @@ def test_a_pipeline_learns_the_moons_and_a_search_chooses():
 
 @pytest.mark.filterwarnings("ignore:One or more of the test scores are non-finite")
 def test_a_search_goes_on_after_a_candidate_that_diverged():
-    inputs, targets = rows("regression")
+    inputs, targets = rows("regression", count=20)
     model = estimator("regression", optimizer="sgd", epochs=30)
     search = GridSearchCV(model, {"learning_rate": [1e30, 0.1]}, cv=2)
     with pytest.warns(FitFailedWarning, match="diverged in epoch"):
@@ -238,6 +263,7 @@ def test_a_search_goes_on_after_a_candidate_that_diverged():
     assert np.isnan(search.cv_results_["mean_test_score"][0])
 
 
+@pytest.mark.slow
 def test_targets_in_their_own_unit():
     inputs, targets = load_diabetes(return_X_y=True)
     model = CreditRegressor(network="16", learning_rate=1e-2, epochs=20, random_state=0)
@@ -262,7 +288,7 @@ def test_a_pickle_predicts_the_same_without_the_training_rows():
 
 
 def test_a_clone_has_the_parameters_and_nothing_learned():
-    model = estimator("binary", rule=rules.FeedbackAlignment(scale=0.5)).fit(*rows())
+    model = estimator("regression", rule=rules.FeedbackAlignment(scale=0.5)).fit(*rows("regression"))
     copy = clone(model)
     assert copy.rule.scale == 0.5 and copy.rule is not model.rule
     with pytest.raises(NotFittedError):
@@ -288,8 +314,9 @@ def test_a_run_that_diverged_after_a_good_epoch_keeps_that():
     with pytest.warns(ConvergenceWarning, match=r"diverged in epoch 4 of 6.*best epoch before"):
         model.fit(inputs, targets)
     assert model.n_iter_ == 3 and np.isfinite(model.predict_proba(inputs)).all()
+    inputs, targets = rows()  # 21 of them are two batches
     with pytest.raises(UserError, match=r"diverged in epoch 4 of 6: take a smaller `learning_rate` than 0\.1"):
-        model.set_params(validation_fraction=None, rule=tiny.Breaks(after=2 * 5 + 6)).fit(inputs, targets)
+        model.set_params(validation_fraction=None, rule=tiny.Breaks(after=3 * 2)).fit(inputs, targets)
     with pytest.raises(NotFittedError):
         model.predict(inputs)
 
@@ -371,7 +398,7 @@ def test_partial_fit_says_what_it_cannot_do():
         estimator("binary", rule="relaxed-identity").partial_fit(inputs, targets, classes=[0, 1])
     estimator("binary", rule="relaxed-identity-transient").partial_fit(inputs, targets, classes=[0, 1])
 
-    model = estimator("binary").partial_fit(inputs[:3], np.zeros(3, int), classes=[0, 1])
+    model = estimator("binary").partial_fit(inputs, np.zeros(ROWS, int), classes=[0, 1])
     with pytest.raises(ValueError, match=r"is not the same as on last call to partial_fit, was"):
         model.partial_fit(inputs, targets, classes=[0, 1, 2])
     with pytest.raises(ValueError, match=r"The target labels \[5\] in y do not exist in the initial classes \[0 1\]"):

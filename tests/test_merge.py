@@ -1,39 +1,51 @@
 """Several comparisons as one: seeds joined where a rule was trained in the same way, rows of their own where not."""
 
 import dataclasses
+import sys
 
 import numpy as np
 import pytest
 
-from ascribe import Comparison, compare, datasets, load, merge
+from ascribe import Comparison, compare, load, merge, report
 from ascribe.cli import main
 from ascribe.errors import UserError
 
+from .training import tiny
+
 RULES = ["backpropagation", "feedback-alignment"]
-OPTIONS = {"network": "4", "epochs": 3, "learning_rate": 0.01}
+OPTIONS = tiny.WORLD | {"network": tiny.mlp()}
 
 
 @pytest.fixture(scope="module")
 def data():
-    return datasets.load("moons", samples=60)
+    return tiny.data()
 
 
 @pytest.fixture(scope="module")
 def pair(data):
-    first = compare(data, rules=RULES, seeds=[0, 1], **OPTIONS)
-    return first, compare(data, rules=[*RULES[:1], "sign-symmetry"], seeds=[1, 2], **OPTIONS)
+    first = compare(data, rules=RULES, **OPTIONS)
+    return first, compare(data, rules=[*RULES[:1], "sign-symmetry"], **OPTIONS | {"seeds": [1, 2]})
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The working directory, and pages without their pictures, which other tests draw."""
+    monkeypatch.chdir(tmp_path)
+    for module in (report, sys.modules["ascribe.report.page"]):
+        monkeypatch.setattr(module, "drawings", lambda comparison: {})
+    return tmp_path
 
 
 def test_seeds_of_the_same_rule_are_joined_each_once(data, pair):
     both = merge(*pair)
     assert list(both.runs) == [*RULES, "sign-symmetry"]
-    joined = both.runs["backpropagation"]
+    joined, (one, two) = both.runs["backpropagation"], (each.runs["backpropagation"] for each in pair)
     assert joined.seeds == (0, 1, 2)
-    alone = compare(data, rules=RULES[:1], seeds=3, **OPTIONS).runs["backpropagation"]
-    for name, values in {**alone.curves, **alone.scores}.items():
-        np.testing.assert_allclose(getattr(joined, name), values, rtol=1e-10, err_msg=name)
-    inputs = data.test.inputs
-    np.testing.assert_array_equal(joined.predict(inputs), alone.predict(inputs))
+    together = lambda values, others: np.concatenate([values, others[1:]])  # both have trained the seed 1
+    for name in {**joined.curves, **joined.scores}:
+        np.testing.assert_array_equal(getattr(joined, name), together(getattr(one, name), getattr(two, name)))
+    predicted = (runs.predict(data.test.inputs) for runs in (one, two))
+    np.testing.assert_array_equal(joined.predict(data.test.inputs), together(*predicted))
     assert both.reference == "backpropagation"
     assert both.configuration["seeds"] == [0, 1, 2]
     assert [len(one["seeds"]) for one in both.configuration["merged"]] == [2, 2]
@@ -41,7 +53,7 @@ def test_seeds_of_the_same_rule_are_joined_each_once(data, pair):
 
 
 def test_a_rule_that_was_trained_otherwise_has_a_row_of_its_own(data, pair):
-    longer = compare(data, rules=RULES[:1], seeds=2, **{**OPTIONS, "epochs": 5})
+    longer = compare(data, rules=RULES[:1], **OPTIONS | {"epochs": 5})
     both = merge(pair[0], longer, longer)
     assert list(both.runs) == [*RULES, "backpropagation (2)"]
     assert both.runs["backpropagation (2)"].train_loss.shape == (2, 5)
@@ -50,34 +62,32 @@ def test_a_rule_that_was_trained_otherwise_has_a_row_of_its_own(data, pair):
 
 
 def test_other_data_and_nothing_are_refused(data, pair):
-    other = compare(datasets.load("moons", samples=60, seed=1), rules=RULES[:1], seeds=1, **OPTIONS)
-    with pytest.raises(UserError, match="on the same data; these are on moons"):
+    other = compare(tiny.data(seed=1), rules=RULES[:1], **OPTIONS)
+    with pytest.raises(UserError, match="on the same data; these are on tiny"):
         merge(pair[0], other)
     with pytest.raises(UserError, match="merge takes comparisons"):
         merge()
 
 
-def test_one_page_of_two_data_sets(pair, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    other = compare(datasets.load("moons", samples=60, seed=1), rules=RULES, seeds=2, **OPTIONS)
+def test_one_page_of_two_data_sets(pair, folder, capsys):
+    other = compare(tiny.data(seed=1), rules=RULES, **OPTIONS)
     for name, one in zip(("one", "two", "three"), (*pair, other), strict=True):
         one.save(name)
     assert main(["report", "one", "three", "two", "--out", "all.html"]) == 0
-    assert capsys.readouterr().out.count("moons:") == 2
-    page = (tmp_path / "all.html").read_text(encoding="utf-8")
+    assert capsys.readouterr().out.count("tiny:") == 2
+    page = (folder / "all.html").read_text(encoding="utf-8")
     assert "3 learning rules on 2 data sets" in page and "Ranks over data sets" in page
     # Those on the same data are one part of the page, where a rule has the seeds of both.
     assert page.count('class="part"') == 2 and page.count("sign-symmetry</th>") == 2 and "of 3<" in page
 
 
-def test_one_page_of_two_folders(data, pair, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    longer = compare(data, rules=RULES[:1], seeds=2, **{**OPTIONS, "epochs": 5})
+def test_one_page_of_two_folders(data, pair, folder, capsys):
+    longer = compare(data, rules=RULES[:1], **OPTIONS | {"epochs": 5})
     for name, one in zip(("one", "two"), (pair[0], longer), strict=True):
         one.save(name)
     assert main(["report", "one", "two", "--out", "both.html"]) == 0
     assert "backpropagation (2)" in capsys.readouterr().out
-    page = (tmp_path / "both.html").read_text(encoding="utf-8")
+    page = (folder / "both.html").read_text(encoding="utf-8")
     assert "backpropagation (2)" in page
     assert list(merge(load("one"), load("two")).runs) == [*RULES, "backpropagation (2)"]
     assert main(["report", "one", "two"]) == 2

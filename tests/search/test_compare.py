@@ -10,7 +10,9 @@ from ascribe import datasets, networks
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, Backpropagation, Credit, FeedbackAlignment, SignSymmetry, backward_sweep
 
-SMALL = {"network": "4", "seeds": 2, "tune": 0, "epochs": 2, "diagnostics": False}
+from ..training import tiny
+
+SMALL = {"network": "4", "seeds": 2, "tune": 0, "epochs": 3}
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +55,14 @@ def test_threads_compile_in_the_callers_precision(moons, double):
 
 
 def test_a_comparison_keeps_the_data_it_was_given():
-    digits = datasets.load("digits", samples=120)
-    found = ascribe.compare(digits, rules=["backpropagation"], **SMALL)
+    images = tiny.data("classification", shape=(2, 1, 1))
+    found = ascribe.compare(images, rules=["backpropagation"], network=tiny.mlp(3), **tiny.WORLD)
     runs = found.runs["backpropagation"]
-    assert found.data is digits
-    assert max(len(repr(one)) for one in (found, runs, digits)) < 400  # a line, not every array
-    assert runs.data.checksum == digits.checksum
-    assert runs.predict(digits.test.inputs).shape == (2, len(digits.test))
-    assert runs.predict(digits.test.inputs[:0]).shape == (2, 0)
+    assert found.data is images
+    assert max(len(repr(one)) for one in (found, runs, images)) < 400  # a line, not every array
+    assert runs.data.checksum == images.checksum
+    assert runs.predict(images.test.inputs).shape == (2, len(images.test))
+    assert runs.predict(images.test.inputs[:0]).shape == (2, 0)
 
 
 class Forgetful(AbstractRule):

@@ -3,13 +3,14 @@
 import dataclasses
 import math
 
+import jax
 import numpy as np
 import pytest
 
-from ascribe import search, train
+from ascribe import search
 from ascribe.discovery import _searched
 from ascribe.errors import UserError
-from ascribe.rules import BFunction, MetaNetwork, b_function
+from ascribe.rules import BFunction, MetaNetwork
 from ascribe.search import Evaluations, Objective, Space
 from ascribe.search.discover import chance_loss, random_points
 from ascribe.store import Store
@@ -22,7 +23,7 @@ SPACE = Space("tanh1", bound=2.0)
 
 
 def objective(rule=None, place=None, dimensions=SPACE.dimensions, **options):
-    given = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": 3, "batch_size": tiny.BATCH, **options}
+    given = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": tiny.EPOCHS, "batch_size": tiny.BATCH, **options}
     return Objective(
         tiny.data(),
         tiny.mlp(),
@@ -58,17 +59,7 @@ def test_the_objective_is_the_area_under_the_training_loss_of_a_run_by_itself():
     assert found.areas.shape == (3, 2)
     for i, point in enumerate(points):
         rule = BFunction({"tanh1": MetaNetwork(SPACE.omega(point))})
-        alone = train(
-            tiny.mlp(),
-            tiny.data(),
-            rule,
-            optimizer="sgd",
-            learning_rate=0.1,
-            epochs=3,
-            batch_size=tiny.BATCH,
-            seeds=SEEDS,
-            diagnostics=False,
-        )
+        alone = tiny.trained(rule, seeds=SEEDS)
         np.testing.assert_allclose(found.areas[i], alone.train_loss.sum(axis=1), rtol=1e-6)
     np.testing.assert_allclose(found.values, found.areas.mean(axis=1))
     assert found.best == int(np.argmin(found.values))
@@ -89,22 +80,15 @@ def test_a_candidate_that_diverges_is_a_finite_value_and_leaves_the_others_alone
     np.testing.assert_allclose(found.areas[0], alone.areas[0], rtol=1e-12)
 
 
-def test_new_candidates_compile_nothing(monkeypatch):
-    traces = []
-    original = b_function.evaluate
-
-    def counted(*args, **more):
-        traces.append(1)
-        return original(*args, **more)
-
-    monkeypatch.setattr(b_function, "evaluate", counted)
-    ours = objective(epochs=4)  # no other test has compiled this one
-    ours.compile()
-    compiled = len(traces)
-    assert compiled
-    for seed in range(3):
+def test_new_candidates_compile_nothing():
+    ours, compiled = objective(), []
+    ours(random_points(0, 0, 3, 4))
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, seconds, **about: compiled.append(event) if "backend_compile" in event else None
+    )
+    for seed in range(1, 4):
         ours(random_points(seed, 0, 3, 4))
-    assert len(traces) == compiled
+    assert not compiled
 
 
 def test_chance_loss_is_that_of_even_odds_and_of_the_mean():

@@ -6,12 +6,13 @@ import types
 import numpy as np
 import pytest
 
-from ascribe import compare, train
+from ascribe import compare
+from ascribe.comparison import _tuning_seeds
 from ascribe.datasets import Split
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, Backpropagation, FeedbackAlignment
 from ascribe.search import tune
-from ascribe.training import Experiment
+from ascribe.training import Experiment, check_seeds
 
 from ..training import tiny
 
@@ -99,14 +100,9 @@ def test_a_single_candidate_is_at_no_edge():
     assert chosen(Rehearsed([0.5], [1.0]), 1).at_edge is False
 
 
-SETTINGS = {
-    "network": tiny.mlp(),
-    "seeds": 2,
-    "epochs": 2,
-    "batch_size": tiny.BATCH,
-    "optimizer": "sgd",
-    "diagnostics": False,
-}
+SETTINGS = tiny.WORLD | {"network": tiny.mlp(), "learning_rate": None}
+TUNED = SETTINGS | {"rules": ["feedback-alignment"], "tune": 3, "tune_seeds": 1}
+TUNED["search"] = {"learning_rate": (1e-2, 1.0), "feedback-alignment.scale": (0.5, 2.0)}
 
 
 @pytest.fixture(scope="module")
@@ -116,20 +112,12 @@ def regression():
 
 @pytest.fixture(scope="module")
 def comparison(regression):
-    search = {"learning_rate": (1e-2, 1.0), "feedback-alignment.scale": (0.5, 2.0)}
-    return compare(regression, rules=["feedback-alignment"], tune=3, tune_seeds=1, search=search, **SETTINGS)
+    return compare(regression, **TUNED)
 
 
 def test_the_test_split_has_no_say_in_tuning(comparison, regression):
     garbage = Split(regression.test.inputs, np.full_like(regression.test.targets, np.nan))
-    poisoned = compare(
-        dataclasses.replace(regression, test=garbage),
-        rules=["feedback-alignment"],
-        tune=3,
-        tune_seeds=1,
-        search={"learning_rate": (1e-2, 1.0), "feedback-alignment.scale": (0.5, 2.0)},
-        **SETTINGS,
-    )
+    poisoned = compare(dataclasses.replace(regression, test=garbage), **TUNED)
     ours, theirs = comparison.tuning["feedback-alignment"], poisoned.tuning["feedback-alignment"]
     np.testing.assert_array_equal(ours.scores, theirs.scores)
     assert ours.chosen == theirs.chosen
@@ -152,15 +140,21 @@ def test_a_number_of_the_rule_is_tuned_within_the_same_budget(comparison):
 
 def test_the_final_runs_are_those_of_the_chosen_candidate(comparison, regression):
     tuned = comparison.runs["feedback-alignment"]
-    options = {key: value for key, value in SETTINGS.items() if key != "network"}
     rate, scale = tuned.learning_rates[0], tuned.hyperparameters["scale"]
-    runs = train(tiny.mlp(), regression, FeedbackAlignment(scale=scale), learning_rate=rate, **options)
+    runs = tiny.trained(FeedbackAlignment(scale=scale), regression, learning_rate=rate)
     np.testing.assert_allclose(tuned.train_loss, runs.train_loss, rtol=1e-10)
     np.testing.assert_allclose(tuned.test_rmse, runs.test_rmse, rtol=1e-10)
 
 
 def test_tuning_seeds_are_none_of_the_final_ones(comparison):
     assert not set(comparison.tuning["feedback-alignment"].seeds) & set(comparison.runs["feedback-alignment"].seeds)
+
+
+@pytest.mark.parametrize("seeds", [(0, 1), (7, 100_001), (100_000,), (2**31 - 1,), (0, 1, 2**31 - 2)])
+def test_tuning_seeds_are_none_of_the_final_ones_wherever_these_lie(seeds):
+    found = _tuning_seeds(seeds, 3)
+    assert len(set(found)) == 3 and not set(found) & set(seeds)
+    assert check_seeds(found) == found
 
 
 class Forced(AbstractRule):
@@ -189,8 +183,8 @@ def test_forced_settings_are_honored_and_flagged(regression):
     assert runs.network.names == ("linear1", "relu1", "linear2")
     for setting in ("network", "optimizer", "learning_rate", "batch_size"):
         assert any(setting in note for note in runs.notes), setting
-    # One step an epoch of 0.25 with plain SGD: the zero biases have gone down by 0.25 in each of the two epochs.
-    np.testing.assert_allclose(runs.networks["linear1"].bias, -0.5, rtol=1e-12)
+    # One step an epoch of 0.25 with plain SGD: the zero biases have gone down by 0.25 in each of the three epochs.
+    np.testing.assert_allclose(runs.networks["linear1"].bias, -0.25 * tiny.EPOCHS, rtol=1e-12)
 
 
 def test_a_rule_cannot_force_what_belongs_to_the_comparison(regression):

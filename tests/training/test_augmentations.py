@@ -190,8 +190,7 @@ class Watching(AbstractRule):
 
 @pytest.fixture(scope="module")
 def watched():
-    options = dict(optimizer="sgd", learning_rate=0.05, epochs=3, batch_size=8, seeds=2)
-    train = lambda rule, data: ascribe.train(of_images(), data, rule, **options)
+    train = lambda rule, data: tiny.trained(rule, data, of_images(), learning_rate=0.05, diagnostics=True)
     encoded = small().encode(*BOTH)
     return train(Watching(), small()), train(Watching(), encoded), train(Watching(1.0), encoded)
 

@@ -25,7 +25,7 @@ from . import tiny
 
 SEEDS = (0, 5)
 GIVEN = {"optimizer": "adam", "learning_rate": 0.1, "batch_size": tiny.BATCH}
-SHORT = {"epochs": 2, "batch_size": tiny.BATCH, "diagnostics": False}
+SHORT = tiny.WORLD | {"seeds": SEEDS}
 ENCODED = "inputs encoded by the rule (split-signs, constant-one)"
 CHANGED = "network changed by the rule"
 
@@ -71,9 +71,9 @@ def test_a_rule_that_asks_for_nothing_gets_the_experiment_as_it_is():
 def test_what_the_rule_asks_for_is_what_one_would_do_by_hand():
     """On encoded data and with the adapted network the same rule asks for nothing more, and trains the same numbers."""
     data, network, rule = tiny.data(), tiny.mlp(), Narrow()
-    runs = train(network, data, rule, seeds=SEEDS, **SHORT)
+    runs = train(network, data, rule, **SHORT)
     encoded = data.encode("constant-one")
-    by_hand = train(rule.adapt(network, encoded), encoded, rule, seeds=SEEDS, **SHORT)
+    by_hand = train(rule.adapt(network, encoded), encoded, rule, **SHORT)
     assert by_hand.notes == by_hand.encoding == ()
     assert heads(runs.notes) == ("inputs encoded by the rule (constant-one)", CHANGED)
     assert names(runs.encoding) == ["constant-one"]
@@ -90,12 +90,11 @@ def test_what_the_rule_asks_for_is_what_one_would_do_by_hand():
 
 
 def test_images_are_encoded_as_vectors():
-    data = tiny.data(shape=(2, 3, 1))
-    demands = honor(Narrow(), "narrow", networks.mlp([6, 3, 1]), data, **GIVEN)
-    assert demands.data.input_shape == (7,)
-    runs = train(networks.mlp([6, 3, 1]), data, Narrow(), seeds=SEEDS, **SHORT)
-    images = data.test.inputs
-    np.testing.assert_array_equal(runs.predict(images), runs.predict(images.reshape(len(images), 6)))
+    data = tiny.data(shape=(1, 2, 1))
+    demands = honor(Narrow(), "narrow", tiny.mlp(), data, **GIVEN)
+    assert demands.data.input_shape == (3,)
+    runs, images = train(tiny.mlp(), data, Narrow(), **SHORT), data.test.inputs
+    np.testing.assert_array_equal(runs.predict(images), runs.predict(images.reshape(len(images), 2)))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ def test_only_what_is_missing_is_encoded(data, added, features):
 
 def test_a_rule_with_an_encoding_and_one_without_are_compared_on_one_data_set():
     data = tiny.data()
-    options = {"network": "3", "activation": "tanh", "seeds": SEEDS, "tune": 0, **SHORT}
+    options = {"network": tiny.mlp(), **SHORT}
     both = compare(data, rules={"first": Narrow(), "second": "backpropagation"}, **options)
     alone = compare(data, rules=["backpropagation"], **options).runs["backpropagation"]
     for curve, values in alone.curves.items():
@@ -134,19 +133,20 @@ def test_a_rule_with_an_encoding_and_one_without_are_compared_on_one_data_set():
 def test_two_encodings_of_one_shape_are_two_data_sets():
     data = tiny.data()
     both = {name: rules.ForwardPass(transforms=names) for name, names in (("bare", ()), ("unit", ("unit-interval",)))}
-    options = {"network": "3", "seeds": SEEDS, "tune": 0, **SHORT}
+    options = {"network": tiny.mlp(), **SHORT}
     together = compare(data, rules=both, **options)
     for name, rule in both.items():
         alone = compare(data, rules={name: rule}, **options)
         np.testing.assert_array_equal(together.runs[name].train_loss, alone.runs[name].train_loss)
+    assert np.any(together.runs["bare"].train_loss != together.runs["unit"].train_loss)
 
 
 def test_a_saved_and_loaded_run_predicts_the_same_from_raw_inputs(tmp_path, monkeypatch):
     plain(monkeypatch)
     data = tiny.data()
-    options = {"network": "3", "seeds": SEEDS, "tune": 0, "epochs": 2, "batch_size": tiny.BATCH}
-    compare(data, rules=["forward-pass"], **options).save(tmp_path / "record")
-    saved = compare(data, rules=["forward-pass"], **options).runs["forward-pass"]
+    comparison = compare(data, rules=["forward-pass"], network="3", **SHORT)
+    comparison.save(tmp_path / "record")
+    saved = comparison.runs["forward-pass"]
     loaded = ascribe.load(tmp_path / "record").runs["forward-pass"]
     assert names(loaded.encoding) == ["split-signs", "constant-one"]
     assert heads(loaded.notes) == heads(saved.notes) == (ENCODED, CHANGED)
@@ -178,8 +178,8 @@ def test_a_factory_whose_layers_are_all_replaced_is_the_template():
 
 def test_training_with_a_factory_is_training_with_the_template():
     template = tiny.mlp()
-    by_factory = train(template.initialize, tiny.data(), Narrow(), seeds=SEEDS, **SHORT)
-    by_template = train(template, tiny.data(), Narrow(), seeds=SEEDS, **SHORT)
+    by_factory = train(template.initialize, tiny.data(), Narrow(), **SHORT)
+    by_template = train(template, tiny.data(), Narrow(), **SHORT)
     assert not np.array_equal(by_factory.train_loss[0], by_factory.train_loss[1])
     np.testing.assert_array_equal(by_factory.train_loss, by_template.train_loss)
     assert_identical(by_factory.networks, by_template.networks)
@@ -209,32 +209,32 @@ def test_a_factory_that_the_rule_leaves_alone_is_used_as_it_is():
 
 
 @pytest.mark.parametrize(
-    ("network", "shape", "left", "sentence"),
+    ("network", "shape", "rule", "sentence"),
     [
         (small_lenet(outputs=1), IMAGE, "forward-pass", "defined for dense layers"),
-        ("64x64", (2,), "finite-differences", "this one has 4,417 and the limit is 1,000"),
+        (networks.mlp([2, 250, 1]), (2,), "finite-differences", "this one has 1,001 and the limit is 1,000"),
     ],
     ids=["forward-pass", "finite-differences"],
 )
-def test_a_rule_that_the_network_does_not_suit_is_left_out_and_it_is_said_why(
-    monkeypatch, network, shape, left, sentence
-):
-    monkeypatch.setattr(rules, "names", lambda: ["backpropagation", left])
+def test_a_rule_that_the_network_does_not_suit_is_refused_with_the_reason(network, shape, rule, sentence):
     data = tiny.data(shape=shape)
-    options = {"network": network, "seeds": 1, "tune": 0, **(SHORT | {"epochs": 1})}
-    comparison = compare(data, **options)
-    assert list(comparison.configuration["left_out"]) == [left]
-    assert sentence in comparison.configuration["left_out"][left]
+    with pytest.raises(UserError, match=sentence):
+        compare(data, rules=["backpropagation", rule], network=network, **SHORT)
+    with pytest.raises(UserError, match=sentence):
+        train(network, data, rule, **SHORT)
+
+
+def test_where_no_rules_were_named_it_is_left_out_and_it_is_said_why(monkeypatch):
+    monkeypatch.setattr(rules, "names", lambda: ["backpropagation", "finite-differences"])
+    comparison = compare(tiny.data(), network=networks.mlp([2, 250, 1]), **SHORT)
+    assert list(comparison.configuration["left_out"]) == ["finite-differences"]
+    assert "the limit is 1,000" in comparison.configuration["left_out"]["finite-differences"]
     assert comparison.configuration["rules"] == list(comparison.runs) == ["backpropagation"]
-    with pytest.raises(UserError, match=sentence):
-        compare(data, rules=["backpropagation", left], **options)
-    with pytest.raises(UserError, match=sentence):
-        train(network if shape == IMAGE else networks.mlp([2, 64, 64, 1]), data, left, **SHORT)
 
 
 def test_a_rule_whose_own_network_does_not_suit_the_loss_is_left_out(monkeypatch):
     monkeypatch.setattr(rules, "names", lambda: ["backpropagation", "perceptron"])
-    options = {"network": tiny.mlp(2), "loss": "categorical-cross-entropy", "seeds": 1, "tune": 0, **SHORT}
+    options = {"network": tiny.mlp(2), "loss": "categorical-cross-entropy", **SHORT}
     comparison = compare(tiny.data(), **options)
     assert list(comparison.runs) == ["backpropagation"]
     assert "needs a network with 2 outputs; this one has 1" in comparison.configuration["left_out"]["perceptron"]
@@ -245,7 +245,7 @@ def test_a_rule_whose_own_network_does_not_suit_the_loss_is_left_out(monkeypatch
 
 
 def test_a_comparison_of_named_rules_leaves_none_out():
-    comparison = compare(tiny.data(), rules=["backpropagation"], network="3", seeds=1, tune=0, **SHORT)
+    comparison = compare(tiny.data(), rules=["backpropagation"], network=tiny.mlp(), **SHORT)
     assert comparison.configuration["left_out"] == {}
 
 
@@ -275,6 +275,8 @@ def test_the_perceptron_is_its_algorithm_in_the_loop_s_order_whatever_it_was_giv
     """Every mistake adds its example to the weights, one example a step: the weights are sums of rows, and end separating."""
     data = tiny.data(features=6)
     runs = train(networks.mlp([6, 4, 1]), data, "perceptron", seeds=SEEDS, **(GIVEN | {"epochs": 60}))
+    # Its batch is one example; its probe is not, so that its angle says something, until there are no mistakes.
+    assert np.all(np.isfinite(runs.gradient_angle[:, :2])) and np.all(runs.gradient_angle[:, :2] > 0)
     forced = ("optimizer forced to sgd", "learning_rate forced to 1.0", "batch_size forced to 1")
     assert heads(runs.notes) == (CHANGED, *forced)
     assert runs.optimizer == "sgd"
@@ -326,6 +328,7 @@ def measured_by_hand(data, network, seed, rate, epochs):
     x, t = jnp.asarray(data.train.inputs, float), jnp.asarray(data.train.targets)
     loss = ascribe.losses.get("bernoulli-cross-entropy")
 
+    @jax.jit
     def step(network, indices):
         gradients = rule(network, None, Batch(x[indices], t[indices], loss)).gradients
         return jax.tree.map(lambda w, g: DECAY * (w - rate * g), network, gradients)
@@ -339,31 +342,32 @@ def measured_by_hand(data, network, seed, rate, epochs):
     return np.array(rows).T
 
 
-def test_own_metrics_are_curves_with_the_values_of_a_loop_by_hand():
-    data, network, epochs, rate = tiny.data(), tiny.mlp(), 3, 0.3
-    options = {"optimizer": "sgd", "learning_rate": rate, "epochs": epochs, "batch_size": tiny.BATCH}
-    runs = train(network, data, Measuring(), seeds=SEEDS, **options)
+@pytest.fixture(scope="module")
+def measured():
+    return tiny.trained(Measuring(), diagnostics=True, learning_rate=0.3, seeds=SEEDS)
+
+
+def test_own_metrics_are_curves_with_the_values_of_a_loop_by_hand(measured):
+    inputs, epochs = measured.data.train.inputs, tiny.EPOCHS
     for i, seed in enumerate(SEEDS):
-        before, now, after = measured_by_hand(data, network, seed, rate, epochs)
+        before, now, after = measured_by_hand(measured.data, measured.network, seed, 0.3, epochs)
         for name, wanted in (("before", before), ("now", now), ("after", after)):
-            np.testing.assert_allclose(runs.curves[f"weight/{name}"][i], wanted, rtol=1e-10)
+            np.testing.assert_allclose(measured.curves[f"weight/{name}"][i], wanted, rtol=1e-10)
         np.testing.assert_array_equal(before[1:], now[:-1])  # the step that was tried was not taken
-        np.testing.assert_allclose(runs.networks["linear1"].weight[i, 0, 0], now[-1], rtol=1e-10)
-    np.testing.assert_array_equal(runs.curves["steps"], [[tiny.STEPS * (e + 1) for e in range(epochs)]] * 2)
-    np.testing.assert_array_equal(runs.first_input, np.full((2, epochs), data.train.inputs[0, 0], float))
-    np.testing.assert_array_equal(
-        runs.last_input, np.full((2, epochs), data.train.inputs[min(PROBE, tiny.TRAIN) - 1, 0], float)
-    )
-    np.testing.assert_array_equal(runs.constant, np.full((2, epochs), 1.5))
+        np.testing.assert_allclose(measured.networks["linear1"].weight[i, 0, 0], now[-1], rtol=1e-10)
+    np.testing.assert_array_equal(measured.curves["steps"], [[tiny.STEPS * (e + 1) for e in range(epochs)]] * 2)
+    np.testing.assert_array_equal(measured.first_input, np.full((2, epochs), inputs[0, 0], float))
+    last = min(PROBE, tiny.TRAIN) - 1
+    np.testing.assert_array_equal(measured.last_input, np.full((2, epochs), inputs[last, 0], float))
+    np.testing.assert_array_equal(measured.constant, np.full((2, epochs), 1.5))
 
 
-def test_measuring_changes_nothing():
-    options = {"optimizer": "momentum", "learning_rate": 0.1, "epochs": 3, "batch_size": tiny.BATCH, "seeds": SEEDS}
+def test_measuring_changes_nothing(measured):
     silent = type("Silent", (Measuring,), {"metrics": AbstractRule.metrics})()
-    with_metrics = train(tiny.mlp(), tiny.data(), Measuring(), **options)
-    without = train(tiny.mlp(), tiny.data(), silent, **options)
-    assert_identical(with_metrics.networks, without.networks)
-    own = {name for name in with_metrics.curves if name not in without.curves}
+    without = tiny.trained(silent, learning_rate=0.3, seeds=SEEDS)
+    for ours, theirs in zip(jax.tree.leaves(measured.networks), jax.tree.leaves(without.networks), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    own = {name for name in measured.curves if not name.startswith(MEASURED)}
     assert own == {"weight/before", "weight/now", "weight/after", "steps", "first_input", "last_input", "constant"}
 
 
@@ -375,26 +379,25 @@ def test_without_diagnostics_nothing_is_measured():
     def refuse(*_, **__):
         raise AssertionError("measured")
 
-    runs = train(tiny.mlp(), tiny.data(), type("Refusing", (Measuring,), {"metrics": refuse})(), seeds=1, **SHORT)
-    assert set(runs.curves) == {"train_loss", "validation_loss", "validation_accuracy"}
+    experiment = lambda **options: tiny.experiment(
+        tiny.mlp(), tiny.data(), type("Refusing", (Measuring,), {"metrics": refuse})(), 2, **options
+    )
+    with pytest.raises(AssertionError, match="measured"):
+        experiment(diagnostics=True)
+    experiment()  # what is traced here is what is trained
 
 
 @pytest.mark.parametrize("name", [f"{beginning}speed" for beginning in MEASURED])
 def test_a_metric_with_the_name_of_another_curve_is_refused(name):
     sentence = f"a metric is one number under a name of its own; Mine gives '{name}'"
     with pytest.raises(UserError, match=sentence):
-        train(
-            tiny.mlp(),
-            tiny.data(),
-            with_metrics({"fine": 0.0, name: jnp.asarray(1.0)}),
-            **(SHORT | {"diagnostics": True}),
-        )
+        tiny.trained(with_metrics({"fine": 0.0, name: jnp.asarray(1.0)}), diagnostics=True)
 
 
 @pytest.mark.parametrize("value", [jnp.ones(2), jnp.ones((1, 1)), [1.0]])
 def test_a_metric_that_is_no_single_number_is_refused(value):
     with pytest.raises(UserError, match="a metric is one number under a name of its own; Mine gives 'speeds'"):
-        train(tiny.mlp(), tiny.data(), with_metrics({"speeds": value}), **(SHORT | {"diagnostics": True}))
+        tiny.trained(with_metrics({"speeds": value}), diagnostics=True)
 
 
 class Odd(AbstractRule):
@@ -415,10 +418,4 @@ class Odd(AbstractRule):
 @pytest.mark.parametrize(("wrong", "sentence"), [("adapt", "returns a Network"), ("metrics", "returns a dict")])
 def test_a_hook_that_returns_something_else_is_told_so(wrong, sentence):
     with pytest.raises(UserError, match=sentence):
-        ascribe.train(tiny.mlp(), tiny.data(), Odd(wrong), epochs=1, seeds=1)
-
-
-def test_a_direction_is_told_from_more_than_one_example():
-    """The perceptron's batch is one example; its probe is not, so that its angle says something in every epoch."""
-    runs = ascribe.train(tiny.mlp(), tiny.data(), "perceptron", epochs=2, seeds=2)
-    assert np.all(np.isfinite(runs.gradient_angle)) and np.all(runs.gradient_angle > 0)
+        tiny.trained(Odd(wrong), diagnostics=True)

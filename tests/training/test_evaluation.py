@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from ascribe import losses, train
+from ascribe import losses
 from ascribe.errors import UserError
 from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, Network
+from ascribe.rules import AbstractRule, Credit
 from ascribe.training import devices
 from ascribe.training import evaluate as evaluation
 from ascribe.training.evaluate import Examples, evaluate
@@ -21,14 +22,9 @@ from . import tiny
 SEEDS = (0, 1)
 
 
-def trained(network, dataset, **changes):
-    chosen = {"optimizer": "sgd", "learning_rate": 0.5, "epochs": 2, "batch_size": tiny.BATCH, "diagnostics": False}
-    return train(network, dataset, "backpropagation", seeds=SEEDS, **(chosen | changes))
-
-
 @pytest.fixture(scope="module")
 def regression():
-    return trained(tiny.mlp(2), tiny.data("regression", 2), learning_rate=0.1)
+    return tiny.trained(dataset=tiny.data("regression", 2), network=tiny.mlp(2))
 
 
 def in_original_unit(dataset, split):
@@ -76,10 +72,17 @@ HEADS = {
 }
 
 
+class Idle(AbstractRule):
+    """Learns nothing, and compiles in no time."""
+
+    def __call__(self, network, state, batch, *, key):
+        return Credit(jnp.zeros(()), jax.tree.map(jnp.zeros_like, network), state)
+
+
 @pytest.mark.parametrize(("task", "outputs", "function", "loss"), HEADS.values(), ids=HEADS)
 def test_accuracy_is_the_share_of_right_predictions(task, outputs, function, loss):
     dataset = tiny.data(task)
-    runs = trained(tiny.mlp(outputs, output_activation=function), dataset, loss=loss)
+    runs = tiny.trained(Idle(), dataset, tiny.mlp(outputs, output_activation=function), loss=loss)
     test = dataset.test
     x, classes = test.inputs.astype(float), len(dataset.class_names)
     predicted, probabilities = runs.predict(test.inputs), runs.probabilities(test.inputs)
@@ -107,15 +110,21 @@ def test_many_examples_are_evaluated_in_chunks_without_a_difference(loss, monkey
     else:
         targets, names = jr.randint(target_key, (count,), 0, 2, jnp.int32), ("loss", "accuracy")
     examples = Examples(inputs, targets, jnp.full(1, 3.0))
-    state, chosen = network.initial_state(), losses.get(loss)
-    chunked = evaluate(network, state, examples, chosen)
-    monkeypatch.setattr(evaluation, "CHUNK", count)
-    whole = evaluate(network, state, examples, chosen)
+
+    def scores(chunk):
+        monkeypatch.setattr(evaluation, "CHUNK", chunk)
+        both = lambda examples: (
+            evaluate(network, network.initial_state(), examples, losses.get(loss)),
+            network(inputs),
+        )
+        return jax.jit(both)(examples)
+
+    (chunked, outputs), (whole, _) = scores(evaluation.CHUNK), scores(count)
     assert set(chunked) == set(whole) == set(names)
     for name in names:
         np.testing.assert_allclose(chunked[name], whole[name], rtol=1e-12, err_msg=name)
 
-    z, t = np.asarray(network(inputs)), np.asarray(targets).reshape(count, 1)
+    z, t = np.asarray(outputs), np.asarray(targets).reshape(count, 1)
     if loss == "squared-error":
         np.testing.assert_allclose(chunked["loss"], 0.5 * np.mean((z - t) ** 2), rtol=1e-12)
         np.testing.assert_allclose(chunked["rmse"], 3 * np.sqrt(np.mean((z - t) ** 2)), rtol=1e-12)
@@ -129,7 +138,7 @@ def test_many_examples_are_evaluated_in_chunks_without_a_difference(loss, monkey
 def normalized():
     """One full-batch step of a network with batch normalization and dropout."""
     layers = [Linear(2, 3), BatchNorm(3), Activation("tanh"), Dropout(0.5), Linear(3, 1)]
-    return trained(Network(layers), tiny.data(), epochs=1, batch_size=1000)
+    return tiny.trained(network=Network(layers), epochs=1, batch_size=1000)
 
 
 def test_the_running_statistics_move_towards_the_batch_s(normalized):
@@ -162,6 +171,7 @@ def test_a_network_with_dropout_and_normalization_trains(normalized):
             assert np.any(np.asarray(start[name].weight) != normalized.networks[name].weight[i])
 
 
+@pytest.mark.slow
 def test_convolutional_runs_in_turn_equal_those_at_once(monkeypatch):
     layers = [Conv2d(1, 2, 3), Activation("tanh"), Flatten(), Linear(2 * 2 * 2, 3)]
     dataset = tiny.data("classification", shape=(4, 4, 1))
@@ -169,7 +179,7 @@ def test_convolutional_runs_in_turn_equal_those_at_once(monkeypatch):
     found = []
     for in_turn in (True, False):
         monkeypatch.setattr(devices, "one_after_another", lambda network, size=0, answer=in_turn: answer)
-        found.append(trained(Network(layers), dataset))
+        found.append(tiny.trained(dataset=dataset, network=Network(layers)))
     for name in ("train_loss", "validation_loss", "test_loss"):
         np.testing.assert_allclose(getattr(found[0], name), getattr(found[1], name), rtol=1e-10, err_msg=name)
     for ours, theirs in zip(jax.tree.leaves(found[0].networks), jax.tree.leaves(found[1].networks), strict=True):
@@ -177,18 +187,17 @@ def test_convolutional_runs_in_turn_equal_those_at_once(monkeypatch):
 
 
 def test_images_become_vectors_for_a_network_that_begins_dense():
-    dataset = tiny.data("classification", shape=(4, 4, 1))
-    runs = trained(tiny.mlp(3, features=16), dataset, epochs=1)
+    dataset = tiny.data("classification", shape=(2, 1, 1))
+    runs = tiny.trained(dataset=dataset, network=tiny.mlp(3))
     predicted = runs.predict(dataset.test.inputs)
     np.testing.assert_allclose(runs.test_accuracy, np.mean(predicted == dataset.test.targets[None], axis=1), rtol=1e-12)
-    np.testing.assert_array_equal(predicted, runs.predict(dataset.test.inputs.reshape(-1, 16)))
+    np.testing.assert_array_equal(predicted, runs.predict(dataset.test.inputs.reshape(-1, 2)))
 
 
 def test_the_best_epoch_on_validation_is_the_one_that_is_tested():
     dataset = tiny.data()
-    rule = tiny.Spoils(good=4 * tiny.STEPS)
-    chosen = {"optimizer": "adam", "learning_rate": 0.1, "epochs": 14, "batch_size": tiny.BATCH, "diagnostics": False}
-    runs = train(tiny.mlp(), dataset, rule, seeds=SEEDS, select="best-validation", **chosen)
+    rule, chosen = tiny.Spoils(good=4 * tiny.STEPS), {"optimizer": "adam", "epochs": 14, "select": "best-validation"}
+    runs = tiny.trained(rule, dataset, **chosen)
     right = runs.predict(dataset.validation.inputs) == dataset.validation.targets[None]
     best = runs.validation_accuracy.max(axis=1)
     assert np.all(best > runs.validation_accuracy[:, -1])

@@ -5,11 +5,9 @@ import pytest
 
 from ascribe import compare, training
 from ascribe.rules import Backpropagation, KolenPollack
-from ascribe.training import Epochs, Listeners, Specification, train
+from ascribe.training import Epochs, Listeners, Specification
 
 from . import tiny
-
-OPTIONS = {"epochs": 6, "batch_size": tiny.BATCH, "optimizer": "sgd"}
 
 
 class Ears:
@@ -34,12 +32,12 @@ def joined(news, name):
 
 def test_the_new_columns_side_by_side_are_the_curves():
     ears = Ears()
-    runs = train(tiny.mlp(), tiny.data(), "kolen-pollack", seeds=[4, 2, 7], listener=ears, **OPTIONS)
+    runs = tiny.trained("kolen-pollack", seeds=[4, 2], listener=ears)
     assert len(ears.news) > 1
-    assert (ears.news[0].start, ears.news[0].stop, ears.news[-1].stop) == (0, 1, 6)
+    assert (ears.news[0].start, ears.news[0].stop, ears.news[-1].stop) == (0, 1, tiny.EPOCHS)
     for one in ears.news:
-        assert (one.rule, one.phase, one.total) == ("kolen-pollack", "training", 6)
-        assert one.seeds == (4, 2, 7) and one.learning_rates == (1e-3,) * 3 and one.hyperparameters == ({},) * 3
+        assert (one.rule, one.phase, one.total) == ("kolen-pollack", "training", tiny.EPOCHS)
+        assert one.seeds == (4, 2) and one.learning_rates == (0.1,) * 2 and one.hyperparameters == ({},) * 2
         assert set(one.curves) == set(runs.curves)
     for name, curve in runs.curves.items():
         np.testing.assert_array_equal(joined(ears.news, name), curve, err_msg=name)
@@ -49,7 +47,7 @@ def test_the_new_columns_side_by_side_are_the_curves():
 
 def test_every_shard_of_a_comparison_is_told_with_what_sets_its_runs_apart():
     ears = Ears()
-    given = {"network": tiny.mlp(), "seeds": 2, "tune": 2, "tune_seeds": 2, **OPTIONS}
+    given = tiny.WORLD | {"network": tiny.mlp(), "tune": 2, "tune_seeds": 2, "learning_rate": None}
     rules = {"one": Backpropagation(), "two": KolenPollack()}
     found = compare(tiny.data(), rules=rules, search={"two.decay": (1e-4, 1e-2)}, listener=ears, **given)
     assert ears.runs == list(found.runs.values())
@@ -74,7 +72,7 @@ def test_repeats_that_fill_up_a_shard_are_not_told():
 
 def test_nothing_is_fetched_where_nobody_asks():
     ears = Ears()
-    train(tiny.mlp(), tiny.data(), "backpropagation", seeds=2, listener=ears, **OPTIONS)
+    tiny.trained(listener=ears)
     assert all("curves" not in vars(one) for one in ears.news)
     assert ears.news[0].curves is ears.news[0].curves  # and once where somebody does
 
@@ -83,7 +81,7 @@ def test_columns_of_several_devices_come_in_the_order_of_the_runs():
     """Two devices share the runs of every test (`conftest.py`)."""
     assert training.devices.count() == 2
     ears = Ears()
-    runs = train(tiny.mlp(), tiny.data(), "backpropagation", seeds=[9, 1, 5, 3], listener=ears, **OPTIONS)
+    runs = tiny.trained(seeds=[9, 1, 5, 3], listener=ears)
     np.testing.assert_array_equal(joined(ears.news, "train_loss"), runs.curves["train_loss"])
     assert len(np.unique(runs.curves["train_loss"][:, -1])) == 4
 
@@ -91,7 +89,7 @@ def test_columns_of_several_devices_come_in_the_order_of_the_runs():
 def test_several_listeners_hear_the_same_and_functions_hear_what_they_did_before():
     first, second, said = Ears(), Ears(), []
     both = Listeners(first, said.append, second)
-    runs = train(tiny.mlp(), tiny.data(), "backpropagation", seeds=2, listener=both, **OPTIONS)
+    runs = tiny.trained(listener=both)
     assert first.news == second.news and first.progress == second.progress == said
     assert first.runs == second.runs == [runs]
     assert all(isinstance(one, Epochs) for one in first.news)
@@ -106,7 +104,7 @@ def test_a_listener_may_have_one_ear_only():
             self.runs = runs
 
     last = Last()
-    runs = train(tiny.mlp(), tiny.data(), "backpropagation", seeds=2, listener=last, **OPTIONS)
+    runs = tiny.trained(listener=last)
     assert last.runs is runs
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from ascribe import train
 from ascribe.errors import UserError
-from ascribe.rules import AbstractRule, Backpropagation, Batch, KolenPollack
+from ascribe.rules import AbstractRule, Batch, KolenPollack
 from ascribe.training import Specification, Trained, optimizers
 from ascribe.training.batches import epoch_indices
 from ascribe.training.keeping import Kept
@@ -72,17 +71,7 @@ def numpy_training(network, dataset, seed, optimizer, link):
 )
 def test_training_is_the_numpy_loop(task, outputs, link, optimizer, by_hand):
     dataset, network = tiny.data(task, outputs), tiny.mlp(outputs)
-    runs = train(
-        network,
-        dataset,
-        "backpropagation",
-        optimizer=optimizer,
-        learning_rate=RATE,
-        epochs=tiny.EPOCHS,
-        batch_size=tiny.BATCH,
-        seeds=SEEDS,
-        diagnostics=False,
-    )
+    runs = tiny.trained(dataset=dataset, network=network, optimizer=optimizer, learning_rate=RATE, seeds=SEEDS)
     for i, seed in enumerate(SEEDS):
         curve, parameters = numpy_training(network, dataset, seed, by_hand(RATE), link)
         np.testing.assert_allclose(runs.train_loss[i], curve, rtol=1e-10)
@@ -92,34 +81,42 @@ def test_training_is_the_numpy_loop(task, outputs, link, optimizer, by_hand):
 
 @pytest.fixture(scope="module")
 def breaking():
-    """Five runs of one program: once with three broken by a gradient, a rate, a loss, and once all healthy."""
+    """Six runs of one program: once with four broken by a gradient, a rate, a loss, a last step, and once all healthy."""
     data = tiny.data("regression")
-    experiment = tiny.experiment(tiny.mlp(), data, tiny.Breaks(), 5, epochs=4)
+    experiment = tiny.experiment(tiny.mlp(), data, tiny.Breaks(), 6)
 
-    def shard(after, rate, stumble):
-        never = (("after", 1e9), ("stumble", 1e9))
+    def shard(after, rate, stumble, last):
+        breaks = lambda after=1e9, stumble=1e9: (("after", after), ("stumble", stumble))
         specifications = [
-            Specification(0, 0.1, never),
-            Specification(1, 0.1, (("after", after), ("stumble", 1e9))),
-            Specification(2, rate, never),
-            Specification(3, 0.1, (("after", 1e9), ("stumble", stumble))),
-            Specification(4, 0.1, never),
+            Specification(0, 0.1, breaks()),
+            Specification(1, 0.1, breaks(after=after)),
+            Specification(2, rate, breaks()),
+            Specification(3, 0.1, breaks(stumble=stumble)),
+            Specification(4, 0.1, breaks()),
+            Specification(5, 0.1, breaks(after=last)),
         ]
         trained = experiment.train(specifications, "training")
         return trained, trained.runs(specifications, data)
 
-    return shard(4.0, 1e200, 7.0), shard(1e9, 0.1, 1e9)
+    return shard(4.0, 1e200, 7.0, 5.0), shard(1e9, 0.1, 1e9, 1e9)
 
 
-BROKEN = [False, True, True, True, False]
+BROKEN = [False, True, True, True, False, True]
 WHOLE = [0, 4]
 
 
 def test_divergence_is_marked_with_its_epoch(breaking):
     # Steps 4 and 7 are in the epochs 1 and 2 of three steps; a rate of 1e200 overflows in the second step, in epoch 0.
-    np.testing.assert_array_equal(breaking[0][1].diverged_at, [-1, 4 // tiny.STEPS, 0, 7 // tiny.STEPS, -1])
+    np.testing.assert_array_equal(breaking[0][1].diverged_at, [-1, 4 // tiny.STEPS, 0, 7 // tiny.STEPS, -1, 1])
     np.testing.assert_array_equal(breaking[0][1].diverged, BROKEN)
-    np.testing.assert_array_equal(breaking[1][1].diverged_at, [-1] * 5)
+    np.testing.assert_array_equal(breaking[1][1].diverged_at, [-1] * 6)
+
+
+def test_a_run_that_breaks_in_the_last_step_of_an_epoch_shows_it_on_validation(breaking):
+    """The training losses of that epoch are those before each step, and finite."""
+    runs, epoch = breaking[0][1], 5 // tiny.STEPS
+    assert np.isfinite(runs.train_loss[5, epoch]) and not np.isfinite(runs.validation_loss[5, epoch])
+    assert runs.diverged_at[5] == epoch
 
 
 def test_a_diverged_run_scores_nan_and_no_other_does(breaking):
@@ -182,8 +179,7 @@ class Hooked(AbstractRule):
 
 def test_the_hooks_of_a_rule_are_called_and_the_finished_network_is_tested():
     dataset = tiny.data()
-    runs = train(tiny.mlp(), dataset, Hooked(), epochs=2, batch_size=tiny.BATCH, seeds=SEEDS, diagnostics=False)
-    steps = 2 * tiny.STEPS
+    runs, steps = tiny.trained(Hooked(), dataset, seeds=SEEDS), tiny.EPOCHS * tiny.STEPS
     for i, seed in enumerate(SEEDS):
         start = tiny.mlp().initialize(streams(seed_array(seed)).network)
         for name in start.synaptic:
@@ -206,29 +202,19 @@ def moved(runs):
 
 def test_a_schedule_is_an_optimizer():
     schedule = lambda rate: optax.sgd(optax.exponential_decay(rate, 2, 0.5))
-    runs = train(
-        tiny.mlp(),
-        tiny.data(),
-        tiny.Constant(),
-        optimizer=schedule,
-        learning_rate=0.25,
-        epochs=2,
-        batch_size=tiny.BATCH,
-        seeds=SEEDS,
-        diagnostics=False,
-    )
-    wanted = -0.25 * sum(0.5 ** (step / 2) for step in range(2 * tiny.STEPS))
+    runs = tiny.trained(tiny.Constant(), optimizer=schedule, learning_rate=0.25, seeds=SEEDS)
+    wanted = -0.25 * sum(0.5 ** (step / 2) for step in range(tiny.EPOCHS * tiny.STEPS))
     np.testing.assert_allclose(moved(runs), wanted, rtol=1e-7)  # Optax counts its steps in float32
     np.testing.assert_array_equal(runs.learning_rates, [0.25, 0.25])
 
 
 def test_parts_have_the_optimizers_of_their_labels():
-    """Kolen-Pollack with Adam for the network and SGD for the feedback, against both written out."""
+    """Kolen-Pollack with Adam for the network and SGD for the feedback, against both written out, in full batches."""
     dataset, network, rule, rate = tiny.data(), tiny.mlp(), KolenPollack(decay=0.01), 0.1
-    steps = 3
     optimizer = {"network": "adam", "feedback": "sgd"}
-    experiment = tiny.experiment(network, dataset, rule, 1, optimizer=optimizer, epochs=steps, batch_size=1000)
-    trained = tiny.final_states(experiment.train([Specification(4, rate)], "training")).trainables
+    experiment = tiny.experiment(network, dataset, rule, 1, optimizer=optimizer, batch_size=1000)
+    found = experiment.train([Specification(4, rate)], "training", keep=False)
+    trained = tiny.final_states(found).trainables
 
     keys = streams(seed_array(4))
     x, t = jnp.asarray(dataset.train.inputs, float), jnp.asarray(dataset.train.targets)
@@ -236,11 +222,14 @@ def test_parts_have_the_optimizers_of_their_labels():
     current = rule.trainables(network.initialize(keys.network), everything, key=jr.split(keys.rule, 3)[0])
     feedback, adam = np.asarray(current.feedback["linear2"]), NumpyAdam(rate)
     numbers = [np.asarray(leaf) for leaf in jax.tree.leaves(current.network)]
-    for _ in range(steps):
+    x_, t_ = np.asarray(x), np.asarray(t)[:, None]
+    for epoch in range(tiny.EPOCHS):
         w1, b1, w2, b2 = numbers
-        x_, t_ = np.asarray(x), np.asarray(t)[:, None]
         hidden = np.tanh(x_ @ w1.T + b1)
-        delta2 = (1 / (1 + np.exp(-(hidden @ w2.T + b2))) - t_) / len(x_)
+        z = hidden @ w2.T + b2
+        loss = np.mean(np.log1p(np.exp(z)) - t_ * z)  # the one before the step
+        np.testing.assert_allclose(found.curves["train_loss"][0, epoch], loss, rtol=1e-12)
+        delta2 = (1 / (1 + np.exp(-z)) - t_) / len(x_)
         delta1 = (delta2 @ feedback) * (1 - hidden**2)
         gradients = [delta1.T @ x_, delta1.sum(0), delta2.T @ hidden, delta2.sum(0)]
         numbers = [n + adam(i, g) for i, (n, g) in enumerate(zip(numbers, gradients, strict=True))]
@@ -253,15 +242,29 @@ def test_parts_have_the_optimizers_of_their_labels():
 
 @pytest.mark.parametrize("optimizer", list(optimizers.OPTIMIZERS))
 def test_every_optimizer_by_name_descends_a_bowl(optimizer):
-    low, high = optimizers.search_range(optimizer)
-    made = optimizers.transformation(optimizers.factory(optimizer), jnp.asarray(np.sqrt(low * high)))
-    x = jnp.asarray([1.0, -2.0])
-    state = made.init(x)
-    with jax.numpy_dtype_promotion("standard"):
+    start, (low, high) = np.asarray([1.0, -2.0]), optimizers.search_range(optimizer)
+
+    @jax.jit
+    def descend(rate, x):
+        made = optimizers.transformation(optimizers.factory(optimizer), rate)
+        state = made.init(x)
         for _ in range(3):
             updates, state = made.update(x, state, x)
             x = optax.apply_updates(x, updates)
-    assert np.all(np.abs(x) < [1.0, 2.0])
+        return x
+
+    with jax.numpy_dtype_promotion("standard"):
+        assert np.all(np.abs(descend(np.sqrt(low * high), start)) < np.abs(start))
+
+
+def test_momentum_is_a_sum_of_all_gradients_each_step_nine_tenths_of_before():
+    """Polyak's: m ← 0.9 m + g, θ ← θ - α m."""
+    optimizer, m = optimizers.OPTIMIZERS["momentum"](jnp.asarray(0.1)), 0.0
+    state = optimizer.init(jnp.asarray(0.0))
+    for gradient in (1.0, -3.0, 0.0, 2.0):
+        step, state = optimizer.update(jnp.asarray(gradient), state)
+        m = 0.9 * m + gradient
+        np.testing.assert_allclose(step, -0.1 * m, rtol=1e-14)
 
 
 @pytest.mark.parametrize(
@@ -276,16 +279,6 @@ def test_every_optimizer_by_name_descends_a_bowl(optimizer):
 def test_an_optimizer_that_is_none_is_refused(optimizer, fragment):
     with pytest.raises(UserError, match=fragment):
         optimizers.factory(optimizer)
-
-
-def test_the_credit_s_loss_is_the_one_before_the_step():
-    """The first epoch's loss of a full batch is that of the initial network."""
-    dataset, network = tiny.data("regression"), tiny.mlp()
-    runs = train(network, dataset, Backpropagation(), epochs=1, batch_size=1000, seeds=[9], diagnostics=False)
-    start = network.initialize(streams(seed_array(9)).network)
-    y = np.asarray(start(jnp.asarray(dataset.train.inputs, float)))
-    wanted = 0.5 * np.mean((y - dataset.train.targets) ** 2)
-    np.testing.assert_allclose(runs.train_loss, [[wanted]], rtol=1e-12)
 
 
 def test_rprop_steps_at_once_and_skips_the_step_after_a_change_of_sign():

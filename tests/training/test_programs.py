@@ -146,6 +146,7 @@ def test_what_fits_into_memory_is_at_least_one_run(monkeypatch):
     assert many > devices.runs_that_fit(network, 10**7, (2,), 8, in_turn=False) > 1
 
 
+@pytest.mark.slow
 def test_the_memory_estimate_covers_what_the_compiled_program_takes(monkeypatch):
     """XLA's own count for a program of 16 runs, against the estimate of what 16 runs take."""
     runs, network = 16, networks.mlp([20, 64, 64, 1])

@@ -8,14 +8,13 @@ import pytest
 
 from ascribe.errors import UserError
 from ascribe.rules import Backpropagation, FeedbackAlignment
-from ascribe.training import Specification, check_seeds, devices, train
+from ascribe.training import Specification, check_seeds, devices
 from ascribe.training.batches import epoch_indices, steps_per_epoch
 from ascribe.training.seeds import LARGEST, streams
 
 from . import tiny
 
 SEEDS = (0, 1, 2, 3)
-FEW = {"optimizer": "sgd", "learning_rate": 0.5, "epochs": 2, "batch_size": tiny.BATCH, "diagnostics": False}
 
 
 def recorded(rule, seeds, rate, precision=True):
@@ -75,6 +74,18 @@ def test_the_weights_are_those_of_the_seed_s_network_stream(together):
             np.testing.assert_allclose(ours[i], theirs, rtol=1e-14)
 
 
+def test_weights_rule_and_batches_have_streams_of_their_own():
+    keys = [jr.key_data(key) for seed in SEEDS for key in streams(jnp.asarray(seed, jnp.uint32))]
+    assert len(np.unique(keys, axis=0)) == 3 * len(SEEDS)
+
+
+def test_no_two_steps_have_the_same_randomness(together):
+    """Of all epochs and seeds; and none of them that with which the rule began."""
+    state = together[0].rule_state
+    keys = np.concatenate([state["keys"].reshape(-1, 2), state["began"]])
+    assert len(np.unique(keys, axis=0)) == len(SEEDS) * (tiny.EPOCHS * tiny.STEPS + 1)
+
+
 def test_the_batches_are_those_of_the_seed_s_batch_stream(together):
     for i, seed in enumerate(SEEDS):
         key = streams(jnp.asarray(seed, jnp.uint32)).batches
@@ -93,10 +104,10 @@ def test_many_seeds_go_in_groups_and_each_trains_as_it_does_alone():
     """Eight at a time on a device, or the largest number below that divides them."""
     counts = {1: 1, 8: 8, 10: 5, 12: 6, 14: 7, 16: 8, 22: 22, 26: 26, 32: 8, 40: 8}
     assert {count: devices.at_once(count) for count in counts} == counts
-    many = train(tiny.mlp(), tiny.data(), "backpropagation", seeds=32, **FEW)
+    many = tiny.trained(seeds=32)
     for seed in (0, 9, 31):
-        one = train(tiny.mlp(), tiny.data(), "backpropagation", seeds=[seed], **FEW)
-        np.testing.assert_allclose(many.train_loss[seed], one.train_loss[0], rtol=1e-12)
+        two = tiny.trained(seeds=[seed, 100])
+        np.testing.assert_allclose(many.train_loss[seed], two.train_loss[0], rtol=1e-12)
 
 
 def test_a_seed_alone_trains_as_it_does_among_others_in_single_precision():

@@ -3,6 +3,7 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import numpy as np
 
 from ascribe import networks, training
@@ -41,6 +42,23 @@ def mlp(outputs=1, activation="tanh", output_activation=None, features=2):
     return networks.mlp([features, 3, outputs], activation=activation, output_activation=output_activation)
 
 
+WORLD = {
+    "optimizer": "sgd",
+    "learning_rate": 0.1,
+    "epochs": EPOCHS,
+    "batch_size": BATCH,
+    "seeds": 2,
+    "diagnostics": False,
+}
+"""What every training uses that is not about one of these. Rates, seeds, the numbers of a rule and data of one shape are data
+to a compiled program; whatever else is another costs a program, a second or two."""
+
+
+def trained(rule="backpropagation", dataset=None, network=None, **changes):
+    """The runs of `train`, two seeds wide, in the small world."""
+    return training.train(network or mlp(), dataset or data(), rule, **(WORLD | changes))
+
+
 def demands(network, dataset, rule=None, optimizer="sgd", batch_size=BATCH):
     """What a rule asks of the experiment, as `train` honors it."""
     own = {"optimizer": optimizer, "learning_rate": 0.1, "batch_size": batch_size}
@@ -74,17 +92,18 @@ def final_states(trained):
 
 
 class Recorder(AbstractRule):
-    """Another rule that writes down the weights it began with and the batches it was given, in order."""
+    """Another rule that writes down the weights it began with, and the batches and keys it was given, in order."""
 
     inner: AbstractRule
     steps: int = eqx.field(static=True, default=EPOCHS * STEPS)
     batch: int = eqx.field(static=True, default=BATCH)
 
     def init(self, network, data, *, key):
-        seen = jnp.full((self.steps, self.batch), -1)
         return {
             "first": network,
-            "seen": seen,
+            "seen": jnp.full((self.steps, self.batch), -1),
+            "began": jr.key_data(key),
+            "keys": jnp.zeros((self.steps, 2), jnp.uint32),
             "step": jnp.asarray(0),
             "inner": self.inner.init(network, data, key=key),
         }
@@ -92,7 +111,8 @@ class Recorder(AbstractRule):
     def __call__(self, network, state, batch, *, key):
         credit = self.inner(network, state["inner"], batch, key=key)
         seen = state["seen"].at[state["step"]].set(batch.indices)
-        state = state | {"seen": seen, "step": state["step"] + 1, "inner": credit.state}
+        keys = state["keys"].at[state["step"]].set(jr.key_data(key))
+        state = state | {"seen": seen, "keys": keys, "step": state["step"] + 1, "inner": credit.state}
         return Credit(credit.loss, credit.gradients, state, credit.network_state)
 
 

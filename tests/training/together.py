@@ -1,6 +1,6 @@
 """A script for the tests of several processes: trains small things, and process 0 writes what came out.
 
-`python together.py FILE DEVICES_PER_RUN EPOCHS RULES [PORT PROCESSES PROCESS]`
+`python together.py FILE EPOCHS RULE:DEVICES_PER_RUN,... [PORT PROCESSES PROCESS]`
 """
 
 import sys
@@ -49,13 +49,13 @@ def trained(rule, epochs, devices_per_run):
 
 
 def main():
-    file, devices_per_run, epochs, rules, *meeting = sys.argv[1:]
+    file, epochs, cases, *meeting = sys.argv[1:]
     number = 0
     if meeting:
         number = ascribe.join_processes(f"127.0.0.1:{meeting[0]}", int(meeting[1]), int(meeting[2]))
         assert (jax.process_count(), jax.local_device_count()) == (int(meeting[1]), 1)
     found = {}
-    for rule in rules.split(","):
+    for rule, devices_per_run in (case.split(":") for case in cases.split(",")):
         found |= trained(rule, int(epochs), int(devices_per_run))
     if number == 0:
         np.savez(file, **found)
