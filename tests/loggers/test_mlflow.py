@@ -48,6 +48,15 @@ def history(client, run, name):
     return [point.step for point in points], [point.value for point in points]
 
 
+def test_an_experiment_that_mlflow_refuses_is_a_sentence(store, tmp_path):
+    with pytest.raises(UserError, match=r"MLflow cannot log the experiment 'moons': .*nosuch"):
+        MLflowLogger("moons", tracking_uri="nosuch://place")
+    client = mlflow.MlflowClient(tracking_uri=store)
+    client.delete_experiment(client.create_experiment("deleted"))
+    with pytest.raises(UserError, match="MLflow cannot log the experiment 'deleted'"):
+        MLflowLogger("deleted", tracking_uri=store)
+
+
 def test_every_curve_and_every_score_comes_back(store, client):
     with MLflowLogger("all", tracking_uri=store) as logger:
         runs = trained(logger)
@@ -162,15 +171,6 @@ def test_a_store_that_fails_costs_the_log_and_not_the_numbers(store, monkeypatch
         runs = trained(logger)
     assert len([one for one in said if "training goes on" in str(one.message)]) == 1
     assert np.isfinite(runs.test_accuracy).all()
-
-
-def test_an_experiment_that_mlflow_refuses_is_a_sentence(store, tmp_path):
-    with pytest.raises(UserError, match=r"MLflow cannot log the experiment 'moons': .*nosuch"):
-        MLflowLogger("moons", tracking_uri="nosuch://place")
-    client = mlflow.MlflowClient(tracking_uri=store)
-    client.delete_experiment(client.create_experiment("deleted"))
-    with pytest.raises(UserError, match="MLflow cannot log the experiment 'deleted'"):
-        MLflowLogger("deleted", tracking_uri=store)
 
 
 def test_names_have_the_letters_that_mlflow_allows():

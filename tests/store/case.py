@@ -35,12 +35,6 @@ def comparison():
     return compare(data(), rules=list(RULES), **OPTIONS)
 
 
-@functools.cache
-def drawn():
-    """Without tuning, with a loss landscape, and with a rule that has no path in it, for it needs inputs of its own."""
-    return compare(data(), rules=[*RULES, "forward-pass"], landscape="linear2", **OPTIONS | {"tune": 0})
-
-
 def plain(monkeypatch):
     """A page without its pictures, for tests that are about something else."""
 

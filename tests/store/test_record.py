@@ -19,7 +19,6 @@ from ascribe.errors import UserError
 from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Network
 from ascribe.store import parameters, record
 
-from . import case
 from .case import OPTIONS, RULES, snapshot
 
 pytestmark = pytest.mark.usefixtures("plain_page")
@@ -68,11 +67,14 @@ def test_tuning_comes_back_bit_for_bit(finished, saved):
                 assert ours == theirs, field.name
 
 
-@pytest.fixture(scope="session")
-def drawn():
-    return case.drawn()
+@pytest.fixture(scope="module")
+def drawn(finished):
+    """With a loss landscape, and with a rule that has no path in it."""
+    rules = [*RULES, "forward-pass"]
+    return ascribe.compare(finished.data, rules=rules, landscape="linear2", **OPTIONS | {"tune": 0})
 
 
+@pytest.mark.slow
 def test_a_comparison_draws_its_landscape_at_its_own_rates_from_its_first_seed(drawn):
     found = drawn.landscape
     assert drawn.configuration["landscape"] == found.layer == "linear2"
@@ -81,6 +83,7 @@ def test_a_comparison_draws_its_landscape_at_its_own_rates_from_its_first_seed(d
     assert found.learning_rates == dict.fromkeys(found.rules, 1e-3) and (found.epochs, found.batch_size) == (3, 32)
 
 
+@pytest.mark.slow
 def test_a_landscape_comes_back_bit_for_bit(drawn, tmp_path):
     drawn.save(tmp_path / "drawn")
     again = ascribe.load(tmp_path / "drawn").landscape

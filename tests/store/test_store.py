@@ -364,6 +364,7 @@ print(json.dumps([fingerprint(one) for one in (FeedbackAlignment(), BFunction(de
     assert len(texts) == 1
 
 
+@pytest.mark.slow
 def test_a_landscape_is_drawn_once(data, tmp_path, monkeypatch):
     """What is kept is what was drawn; a part of the comparison that is another one needs another drawing."""
     options = OPTIONS | {"tune": 0, "landscape": "linear2"}
