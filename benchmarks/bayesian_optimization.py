@@ -1,6 +1,6 @@
 """Bayesian optimization: `ascribe.search.suggest` against BoTorch, from one Sobol start, one point at a time and in batches.
 
-BoTorch is no dependency of the project: into an environment of its own, `pip install torch==2.13.0 botorch==0.18.1 ascribe`.
+BoTorch is no dependency of the project: into an environment of its own, `pip install torch==2.13.0 botorch==0.18.1 .`.
 It runs as its manual says: SingleTaskGP with its default priors, LogExpectedImprovement for one point and
 qLogExpectedImprovement, sequentially greedy, for a batch, with 10 restarts of 256 raw samples. Compilation is not counted:
 every setting is run once before. BoTorch has one thread, as LAPACK has in ours.

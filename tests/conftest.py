@@ -1,22 +1,18 @@
 """Every test runs in float64 with strict promotion, and with shape annotations checked while the package runs."""
 
 import os
-from importlib.metadata import version
 from pathlib import Path
 
-# Thousands of small programs run once, so compiling is what takes long. XLA's newer emitters take four times as long over a
-# small program as the older ones, and without optimization they make NaN of deep networks' gradients; the older ones do not.
-# XLA ends the process at a flag that it does not know, so other versions of it get only the one that all of them know.
-FLAGS = "--xla_backend_optimization_level=1"
-if version("jaxlib").startswith("0.10."):
-    FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-    FLAGS += " --xla_cpu_parallel_codegen_split_count=1"
+from .compiling import FLAGS
+
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
 
 import jax
 import jax.random as jr
 import jaxtyping
 import pytest
+
+from .budget import Budget
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ascribe-tests" / "jax"
 
@@ -27,11 +23,14 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
-jaxtyping.install_import_hook("ascribe", "beartype.beartype")
-
 
 def pytest_configure(config):
-    """Two test processes may meet at one cache file; JAX then compiles as if it were not there, and says so."""
+    config.pluginmanager.register(Budget())
+    if (
+        not config.option.collectonly
+    ):  # checking annotations takes three seconds of every import, and none is called there
+        jaxtyping.install_import_hook("ascribe", "beartype.beartype")
+    # Two test processes may meet at one cache file; JAX then compiles as if it were not there, and says so.
     config.addinivalue_line("filterwarnings", "ignore:Error (reading|writing) persistent compilation cache:UserWarning")
 
 

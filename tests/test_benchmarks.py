@@ -60,7 +60,7 @@ def test_the_forward_pass_tables_are_printed():
 @pytest.mark.slow
 @pytest.mark.oracle
 def test_lenet_benchmark_runs():
-    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'ascribe[oracle]'")
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install '.[oracle]'")
     done = run("lenet.py")
     assert done.returncode == 0, done.stderr
     assert "wanted" in done.stdout

@@ -12,7 +12,10 @@ import ascribe
 SOURCE = Path(ascribe.__file__).parent
 ORDER = (
     "errors",
+    "measures",
     "files",
+    "statistics",
+    "notebook",
     "autodiff",
     "types",
     "datasets",
@@ -24,7 +27,6 @@ ORDER = (
     "loggers",
     "estimators",
     "search",
-    "statistics",
     "report",
     "neurons",
     "store",
@@ -37,7 +39,7 @@ ORDER = (
 )
 FREE = ("__init__", "__main__")  # the lazy face of the package, and the way into the command line
 MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in sorted(SOURCE.rglob("*.py"))}
-WITHOUT_JAX = ("errors", "files", "autodiff", "datasets", "statistics", "report")
+WITHOUT_JAX = ("errors", "measures", "files", "statistics", "notebook", "autodiff", "datasets", "report")
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
 
 
@@ -74,7 +76,8 @@ def test_a_file_imports_only_from_folders_before_its_own(path):
 
 
 @pytest.mark.parametrize(
-    "folder", ["losses", "errors", "files", "types", "estimators", "comparison", "merging", "discovery"]
+    "folder",
+    ["losses", "errors", "measures", "files", "notebook", "types", "estimators", "comparison", "merging", "discovery"],
 )
 def test_single_modules_are_files(folder):
     assert (SOURCE / f"{folder}.py").is_file()
@@ -94,6 +97,7 @@ def test_data_sets_and_the_report_name_no_jax(path):
         "ascribe.autodiff",
         "ascribe.datasets",
         "ascribe.statistics",
+        "ascribe.notebook",
         "ascribe.report",
         "ascribe.papers",
         "ascribe.cli",

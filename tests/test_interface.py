@@ -143,7 +143,7 @@ def test_a_comparison_has_a_table_a_frame_and_a_record(tmp_path, monkeypatch):
 
 def test_a_comparison_without_pandas_says_what_to_install(monkeypatch):
     monkeypatch.setitem(importlib.sys.modules, "pandas", None)
-    with pytest.raises(ascribe.UserError, match=r"ascribe\[tables\]"):
+    with pytest.raises(ascribe.UserError, match=r"ascribe-learning\[tables\]"):
         comparison().to_frame()
 
 

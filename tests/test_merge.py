@@ -1,9 +1,11 @@
 """Several comparisons as one: seeds joined where a rule was trained in the same way, rows of their own where not."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
-from ascribe import compare, datasets, load, merge
+from ascribe import Comparison, compare, datasets, load, merge
 from ascribe.cli import main
 from ascribe.errors import UserError
 
@@ -82,3 +84,35 @@ def test_one_page_of_two_folders(data, pair, tmp_path, monkeypatch, capsys):
     assert "--out page.html" in capsys.readouterr().err
     assert main(["report"]) == 2
     assert "report wants a folder" in capsys.readouterr().err
+
+
+def named(comparison, rule, names, **changes):
+    """The comparison's runs of one rule alone, under other names and with other fields."""
+    runs = {name: dataclasses.replace(comparison.runs[rule], rule=name, **changes) for name in names}
+    return Comparison(comparison.data, runs, {}, comparison.configuration)
+
+
+def test_brackets_in_a_name_belong_to_it(pair):
+    weak, faster = "feedback (weak)", {"learning_rates": np.asarray([0.1, 0.1])}
+    first = named(pair[0], "feedback-alignment", [weak])
+    later = named(pair[0], "feedback-alignment", [weak], seeds=(2, 3))
+    joined = merge(first, later)
+    assert list(joined.runs) == joined.configuration["rules"] == [weak]
+    assert joined.runs[weak].seeds == (0, 1, 2, 3)
+    assert joined.configuration["original_names"] == {}
+    strong = named(pair[0], "feedback-alignment", ["feedback (strong)"], seeds=(2, 3))
+    assert [runs.seeds for runs in merge(first, strong).runs.values()] == [(0, 1), (2, 3)]
+
+    # Trained otherwise: a number behind the whole name, which a later merge takes for what it is.
+    otherwise = named(pair[0], "feedback-alignment", [weak], **faster)
+    both = merge(first, otherwise)
+    assert list(both.runs) == [weak, f"{weak} (2)"] == [runs.rule for runs in both.runs.values()]
+    assert both.configuration["original_names"] == {f"{weak} (2)": weak}
+    again = merge(both, named(pair[0], "feedback-alignment", [weak], seeds=(2, 3), **faster))
+    assert {name: runs.seeds for name, runs in again.runs.items()} == {weak: (0, 1), f"{weak} (2)": (0, 1, 2, 3)}
+
+
+def test_a_row_takes_no_name_that_a_rule_has(pair):
+    first = named(pair[0], "feedback-alignment", ["feedback", "feedback (2)"])
+    otherwise = named(pair[0], "feedback-alignment", ["feedback"], learning_rates=np.asarray([0.1, 0.1]))
+    assert list(merge(first, otherwise).runs) == ["feedback", "feedback (2)", "feedback (3)"]

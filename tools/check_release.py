@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 MOST_BYTES = {"wheel": 2_000_000, "sdist": 5_000_000}
-IN_SDIST = {"LICENSE", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "pyproject.toml", "mkdocs.yml"}
+IN_SDIST = {"LICENSE", "README.md", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "pyproject.toml", "mkdocs.yml"}
 IN_SDIST |= {"docs/index.md", "tests/conftest.py", "src/ascribe/py.typed", "tools/pages.py"}
 NEVER = re.compile(r"__pycache__|\.pyc$|\.sqlite$|\.egg-info|^(\.venv|\.ci|\.git|dist|site|ascribe-runs)(/|$)")
 
@@ -20,11 +20,11 @@ NEVER = re.compile(r"__pycache__|\.pyc$|\.sqlite$|\.egg-info|^(\.venv|\.ci|\.git
 def main(folder: Path) -> None:
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     version = re.search(r'__version__ = "(.*)"', (ROOT / "src/ascribe/__init__.py").read_text(encoding="utf-8"))[1]
-    assert wheel.name == f"ascribe-{version}-py3-none-any.whl", wheel.name
-    assert sdist.name == f"ascribe-{version}.tar.gz", sdist.name
+    assert wheel.name == f"ascribe_learning-{version}-py3-none-any.whl", wheel.name
+    assert sdist.name == f"ascribe_learning-{version}.tar.gz", sdist.name
 
     names = set(zipfile.ZipFile(wheel).namelist())
-    about = {name for name in names if name.startswith(f"ascribe-{version}.dist-info/")}
+    about = {name for name in names if name.startswith(f"ascribe_learning-{version}.dist-info/")}
     expected = {
         str(path.relative_to(ROOT / "src"))
         for path in (ROOT / "src" / "ascribe").rglob("*")
@@ -32,7 +32,7 @@ def main(folder: Path) -> None:
     }
     same("the wheel", names - about, expected)
     assert any(name.endswith(".jinja") for name in names) and "ascribe/py.typed" in names
-    assert f"ascribe-{version}.dist-info/licenses/LICENSE" in about
+    assert f"ascribe_learning-{version}.dist-info/licenses/LICENSE" in about
 
     with tarfile.open(sdist) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}

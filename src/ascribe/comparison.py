@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import ascribe
 from ascribe import losses, networks, report, rules, search, store
 from ascribe.datasets import Dataset
-from ascribe.errors import Interrupted, UserError
+from ascribe.errors import Interrupted, UserError, how_to_install
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule
 from ascribe.search import Tuning
@@ -56,6 +56,8 @@ from ascribe.training.keeping import Keeper, key_of
 from ascribe.training.landscape import check_size, outsider
 from ascribe.training.mesh import check_devices_per_run
 from ascribe.training.processes import Shared, shared
+from ascribe.training.progress import or_one_line
+from ascribe.training.source import digest
 
 NetworkLike = str | Network | Callable[..., Network]
 TUNING_SEEDS = 100_000
@@ -76,6 +78,9 @@ class Comparison:
 
     def __repr__(self) -> str:
         return f"<comparison on {self.data.name}: {', '.join(map(repr, self.runs.values()))}>"
+
+    def _repr_html_(self) -> str:
+        return report.to_html(self)
 
     @property
     def reference(self) -> str | None:
@@ -105,7 +110,7 @@ class Comparison:
         try:
             import pandas  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise UserError("a data frame needs pandas: pip install 'ascribe[tables]'.") from error
+            raise UserError(f"a data frame needs pandas: {how_to_install('tables')}.") from error
         records = []
         for name, runs in self.runs.items():
             for i, seed in enumerate(runs.seeds):
@@ -155,7 +160,7 @@ def compare(
     only: str | None = None,
     landscape: str | None = None,
     devices_per_run: int = 1,
-    listener: Listener = silent,
+    listener: Listener | None = None,
     command: str | None = None,
     store: str | Path | Store | Shared | None = None,
     cluster: Engine | None = None,
@@ -220,7 +225,7 @@ def compare(
     _check_landscape(landscape, template, source, plans, epochs)
     tuning_seeds = _tuning_seeds(seeds, tune_seeds)
     _check_cluster(cluster, devices_per_run)
-    keeper, listener = opened(store), listener if processes.number() == 0 else silent
+    keeper, listener = opened(store), or_one_line(listener) if processes.number() == 0 else silent
     shares = 1 if cluster is None else -(-cluster.workers // len(plans))
     side_by_side = devices.count() // check_devices_per_run(devices_per_run) if cluster is None else 1
     width = max(_width(len(seeds), tune * tune_seeds, shares), side_by_side)
@@ -313,7 +318,7 @@ def _landscape(
     """Every rule as it was chosen, with one layer free; None where no landscape is wanted."""
     if layer is None:
         return None
-    key = key_of([layer, [[name, some[0]] for name, some in keys.items()]])
+    key = key_of([layer, digest("ascribe.training.landscape"), [[name, some[0]] for name, some in keys.items()]])
     kept = keeper.landscape(key) if isinstance(keeper, Store) else None
     if kept is not None:
         return kept
@@ -368,6 +373,7 @@ def _trained(
 ) -> tuple[dict[str, Runs], dict[str, Tuning]]:
     """All runs, and what tuning tried; only what is not kept yet is compiled and trained: rule by rule in this process, all
     rules at once where an engine has workers for them."""
+    say_outdated(sum(plan.outdated(experiments[name], seeds, tuning_seeds) for name, plan in plans.items()))
     if engine is None:
         missing = {name: plan for name, plan in plans.items() if plan.missing(experiments[name], seeds, tuning_seeds)}
         _compile_all(experiments, missing, keeper)
@@ -413,6 +419,16 @@ def opened(place: str | Path | Store | Shared | None) -> Store | Shared | None:
     if isinstance(keeper, Store):
         keeper.versions = versions()
     return keeper
+
+
+def say_outdated(count: int) -> None:
+    """One sentence where so many runs are trained although a store has them."""
+    if count and processes.number() == 0:
+        warnings.warn(
+            f"the store has {count} of these runs as other code made them: since then, what decides a run has changed in "
+            f"ascribe or in a rule. What is there stays there, and is trained anew.",
+            stacklevel=4,
+        )
 
 
 @contextmanager
@@ -507,6 +523,16 @@ class _Plan:
                 return True
             tuning = self.tuned(experiment, tuning_seeds)
         return None in experiment.kept(self.finals(seeds, tuning), networks=True)
+
+    def outdated(self, experiment: Experiment, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]) -> int:
+        """How many of its runs must be trained although they are kept, because they were made by other code; of the final ones
+        all that tuning may choose."""
+        if not self.tune:
+            return experiment.outdated(self.finals(seeds, None))
+        candidates = search.specifications(self.tune, self.ranges, tuning_seeds)
+        count = experiment.outdated(candidates)
+        finals = {dataclasses.replace(one, seed=seed): None for one in candidates for seed in seeds}
+        return count + experiment.outdated(list(finals)) if count else 0
 
     def finals(self, seeds: Sequence[int], tuning: Tuning | None) -> list[Specification]:
         """The final runs, at what tuning chose."""

@@ -17,9 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import datasets, networks, report, rules, search, store
-from ascribe.comparison import TUNING_SEEDS, Comparison, compare, ended, opened, versions
+from ascribe.comparison import TUNING_SEEDS, Comparison, compare, ended, opened, say_outdated, versions
 from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError
+from ascribe.measures import AREA, main_score
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, BFunction, MatchedNoise
 from ascribe.search import Evaluations, Objective, Space
@@ -34,9 +35,9 @@ from ascribe.training import (
     optimizers,
     positive,
     processes,
-    silent,
 )
 from ascribe.training.keeping import Checkpoint, key_of
+from ascribe.training.progress import or_one_line
 
 SEARCHED = "as searched"
 SAME, FOUND, SCALED, NOISE = "backpropagation", "found g", "c·σ', tuned c", "noise of g's size"
@@ -122,7 +123,7 @@ def discover(
     widths: bool = True,
     transfer: Dataset | str | None = "auto",
     seed: int = 0,
-    listener: Listener = silent,
+    listener: Listener | None = None,
     after_round: AfterRound = lambda kind, evaluations: None,
     command: str | None = None,
     store: str | Path | Store | None = None,
@@ -175,9 +176,9 @@ def discover(
     elsewhere = _elsewhere(network, data, activation, widths=widths, transfer=transfer)
     _check_elsewhere(elsewhere, layer, training)
     placed: dict[Any, Any] = {}
-    shared: dict[str, Any] = {**training, "seeds": search_seeds, "batch": batch, "listener": listener, "placed": placed}
+    shared: dict[str, Any] = {**training, "seeds": search_seeds, "batch": batch, "placed": placed}
     keeper = opened(store)
-    shared |= {"keeper": keeper, "engine": cluster}
+    shared |= {"keeper": keeper, "engine": cluster, "listener": or_one_line(listener)}
     objective = Objective(data, source, rule, space.place, dimensions=space.dimensions, name="b-function", **shared)
     configuration = {
         "data": data.summary(),
@@ -255,6 +256,8 @@ def _searched(
     """All rounds of one kind. A store keeps the points of every finished one, and, under their own keys, their runs."""
     key = key_of([objective.keys(objective.middle), dataclasses.asdict(space), objective.batch, kind, seed])
     kept = None if keeper is None else keeper.checkpoint(key)
+    if kept is None and kind == search.BAYESIAN:
+        say_outdated(objective.outdated)
     done = objective.empty if kept is None else objective(kept.leaves[0])
 
     def keep(tried: Evaluations) -> None:
@@ -317,11 +320,11 @@ def _tuned_factor(
 def _rows(setting: str, parts: tuple[Comparison, ...]) -> list[dict[str, Any]]:
     runs = {name: one for part in parts for name, one in part.runs.items()}
     reference = runs[SAME]
-    score = "test_rmse" if reference.data.task == "regression" else "test_accuracy"
+    score = main_score(reference.data.task)
     rows = []
     for name, one in runs.items():
         row: dict[str, Any] = {"setting": setting, "rule": name, "learning_rate": float(one.learning_rates[0])}
-        for key, column in (("area_under_train_loss", "area"), (score, "score")):
+        for key, column in ((AREA, "area"), (score, "score")):
             values, against = one.scores[key], reference.scores[key]
             row[column], row[f"{column}_interval"] = map(float, report.interval(values))
             row[f"{column}_difference"], row[f"{column}_difference_interval"] = map(

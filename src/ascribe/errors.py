@@ -1,5 +1,8 @@
 """The one error that a user's input can raise: a sentence that says what was wanted, what came and what to try."""
 
+DISTRIBUTION = "ascribe-learning"
+"""What package indexes and pip call ascribe, whose import and command are `ascribe`."""
+
 
 class UserError(ValueError):
     """Bad input. Its text is one sentence; the command line prints it and exits with code 2."""
@@ -7,3 +10,12 @@ class UserError(ValueError):
 
 class Interrupted(KeyboardInterrupt):
     """The work was stopped on request, and what was done is kept; a sentence that says where."""
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs what an extra of pyproject.toml needs, for sentences that say that it is missing.
+
+    It holds wherever ascribe is installed, from an index or from a checkout: pip finds the installed distribution by its name
+    and adds what the extra needs. Pages that install ascribe from a checkout say `pip install '.[EXTRA]'` themselves.
+    """
+    return f"pip install '{DISTRIBUTION}[{extra}]'"

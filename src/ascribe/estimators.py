@@ -24,6 +24,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d,
 from ascribe import losses, networks, rules
 from ascribe.datasets import Dataset, Split, Transform
 from ascribe.errors import UserError
+from ascribe.measures import main_measure
 from ascribe.metrics import class_probabilities, predicted_labels
 from ascribe.networks import Activation, Network
 from ascribe.rules import AbstractRule, network_of
@@ -119,7 +120,8 @@ class AbstractCreditEstimator(BaseEstimator):
         """Trains for `epochs`, from the beginning."""
         seed, epochs, score = self._seed(), _whole(self.epochs), "accuracy" if stratify else "r2"
         train, held_out = self._split(inputs, targets, seed, stratify=stratify)
-        experiment = self._experiment(self._dataset(train, held_out or train), epochs=epochs)
+        data = self._dataset(train, held_out or train)
+        experiment, main = self._experiment(data, epochs=epochs), main_measure(data.task)
         passes = _Passes(experiment, seed)
         states, best, curve, scores, diverged = passes.begin(), None, [], [], False
         for epoch in range(epochs):
@@ -132,7 +134,7 @@ class AbstractCreditEstimator(BaseEstimator):
             curve.append(loss)
             if judged is not None:
                 scores.append(judged[score])
-                rank = (judged["accuracy"] if stratify else -judged["rmse"], -judged["loss"])
+                rank = (main.worth(judged[main.name]), -judged["loss"])
                 best = (rank, states) if best is None or rank > best[0] else best
         text = _diverged(experiment, f"in epoch {len(curve) + 1} of {epochs}")
         if diverged and best is None:

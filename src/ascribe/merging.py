@@ -1,7 +1,8 @@
 """Several comparisons as one."""
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import jax
@@ -21,7 +22,7 @@ def merge(*comparisons: Comparison) -> Comparison:
 
     A rule that was trained in the same way in several (settings, network, rate, epochs) has the seeds of all of them, each
     once; one that was trained otherwise gets a row of its own, `backpropagation (2)`. The reference, and a loss landscape, are
-    the first one's.
+    the first one's. The configuration's `original_names` say which rule a numbered row is of, so that a later merge finds it.
 
     **Raises:** `UserError` where there is nothing to merge, or the data differ.
     """
@@ -30,6 +31,7 @@ def merge(*comparisons: Comparison) -> Comparison:
     first = comparisons[0]
     runs: dict[str, Runs] = {}
     ways: dict[str, str] = {}
+    original: dict[str, str] = {}  # the rule of each row, by the name that it has in its own comparison
     tuning: dict[str, Tuning] = {}
     for one in comparisons:
         ours, theirs = (each.configuration.get("data", {}).get("checksum") for each in (first, one))
@@ -38,24 +40,31 @@ def merge(*comparisons: Comparison) -> Comparison:
                 f"comparisons on one page are on the same data; these are on {first.data.name} ({str(ours)[:8]}…) and "
                 f"{one.data.name} ({str(theirs)[:8]}…)."
             )
-        for rule, its in one.runs.items():
-            way = _way(its, one.configuration)
-            known = [name for name in runs if ways[name] == way and name.split(" (")[0] == rule]
+        before = one.configuration.get("original_names", {})
+        for row, its in one.runs.items():
+            rule, way = before.get(row, row), _way(its, one.configuration)
+            known = [name for name in runs if ways[name] == way and original[name] == rule]
             if known:
                 runs[known[0]] = _with_seeds(runs[known[0]], its)
                 continue
-            number = sum(name == rule or name.startswith(f"{rule} (") for name in runs)
-            name = f"{rule} ({number + 1})" if number else rule
-            runs[name], ways[name] = dataclasses.replace(its, rule=name), way
-            if rule in one.tuning:
-                tuning[name] = one.tuning[rule]
+            name = _free_name(rule, runs)
+            runs[name], ways[name], original[name] = dataclasses.replace(its, rule=name), way, rule
+            if row in one.tuning:
+                tuning[name] = one.tuning[row]
     configuration = dict(first.configuration)
     for name in SHARED:
         if any(one.configuration.get(name) != first.configuration.get(name) for one in comparisons):
             configuration[name] = None
     seeds = sorted({seed for its in runs.values() for seed in its.seeds})
     configuration |= {"rules": list(runs), "seeds": seeds, "merged": [one.configuration for one in comparisons]}
+    configuration["original_names"] = {name: rule for name, rule in original.items() if name != rule}
     return Comparison(first.data, runs, tuning, configuration, first.landscape)
+
+
+def _free_name(rule: str, taken: Collection[str]) -> str:
+    """`rule`, or the first of `rule (2)`, `rule (3)`, … that no row has."""
+    numbered = (f"{rule} ({number})" for number in itertools.count(2))
+    return next(name for name in itertools.chain([rule], numbered) if name not in taken)
 
 
 def _way(runs: Runs, configuration: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ import ascribe
 from ascribe import comparison as module
 from ascribe import datasets, rules
 from ascribe.cli import COMMANDS, main
-from ascribe.errors import UserError
+from ascribe.errors import DISTRIBUTION, UserError
 from ascribe.training import seeds
 
 from ..store.case import COMMAND_LINE, RULES, command_line, comparison, plain, snapshot
@@ -209,7 +209,7 @@ def test_the_version_is_the_package_s(capsys):
     main(["--version"])
     version = capsys.readouterr().out.strip()
     try:
-        assert version == importlib.metadata.version("ascribe")
+        assert version == importlib.metadata.version(DISTRIBUTION)
     except importlib.metadata.PackageNotFoundError:
         assert version == ascribe.__version__
 

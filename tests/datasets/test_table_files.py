@@ -191,7 +191,7 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path, monkeypatch):
     path = tmp_path / "x.parquet"
     path.write_bytes(b"PAR1")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(UserError, match=r"pip install 'ascribe\[tables\]'"):
+    with pytest.raises(UserError, match=r"pip install 'ascribe-learning\[tables\]'"):
         datasets.load(path)
 
 

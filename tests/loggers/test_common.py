@@ -44,6 +44,6 @@ def test_a_missing_extra_is_a_sentence_with_its_command(make, package, extra, tm
     for name in [name for name in sys.modules if name.split(".")[0] == package]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
-    with pytest.raises(UserError, match=rf"needs {package}.*: pip install 'ascribe\[{extra}\]'\."):
+    with pytest.raises(UserError, match=rf"needs {package}.*: pip install 'ascribe-learning\[{extra}\]'\."):
         make(tmp_path / "logs")
     assert not (tmp_path / "logs").exists()

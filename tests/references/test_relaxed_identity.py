@@ -85,7 +85,7 @@ def published(network, activation, z, x, y, steps):
 
 
 @pytest.mark.oracle
-@pytest.mark.skipif(not TORCH, reason="PyTorch is not installed: ascribe[oracle]")
+@pytest.mark.skipif(not TORCH, reason="PyTorch is not installed: pip install '.[oracle]'")
 @pytest.mark.parametrize(
     ("start", "sizes", "activation", "steps"),
     [

@@ -15,7 +15,7 @@ from ascribe.networks import Activation, AveragePool2d, Conv2d, Flatten, Linear,
 from ..cases import examples, shake, small_mlp, to_float32
 
 if importlib.util.find_spec("torch") is None:
-    pytest.skip("PyTorch is not installed: pip install 'ascribe[oracle]'", allow_module_level=True)
+    pytest.skip("PyTorch is not installed: pip install '.[oracle]'", allow_module_level=True)
 
 import torch
 import torch.nn.functional as F  # noqa: N812

@@ -7,8 +7,7 @@ import pytest
 
 from ascribe.report import Drawing, page
 from ascribe.report.figures import _FIGURES, specification
-from ascribe.report.own_metrics import EVERYBODYS, PANELS, _chosen, own_metrics
-from ascribe.training.loop import MEASURED
+from ascribe.report.own_metrics import PANELS, _chosen, own_metrics
 
 from .stand_in import make_comparison
 
@@ -26,10 +25,6 @@ def drawing(comparison):
 
 def titles(drawn):
     return [panel["title"]["text"] for panel in drawn["concat"]]
-
-
-def test_the_names_that_everybody_has_are_the_training_loop_s():
-    assert EVERYBODYS == MEASURED
 
 
 def test_no_own_curve_no_figure():

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from ascribe import search, train
+from ascribe.discovery import _searched
 from ascribe.errors import UserError
 from ascribe.rules import BFunction, MetaNetwork, b_function
 from ascribe.search import Evaluations, Objective, Space
 from ascribe.search.discover import chance_loss, random_points
+from ascribe.store import Store
+from ascribe.training.keeping import About, Kept
 
 from ..training import tiny
 
@@ -150,6 +153,17 @@ def test_what_the_process_says_of_each_evaluation_from_the_others():
         np.testing.assert_allclose(predicted[i, 0], wanted, rtol=1e-4, atol=1e-4 * process.scale)
         with_noise = process.scale * np.sqrt(deviation[0] ** 2 + process.noise)
         np.testing.assert_allclose(predicted[i, 1], with_noise, rtol=1e-3)
+
+
+def test_a_search_says_that_other_code_has_made_its_candidates(tmp_path):
+    store = Store(tmp_path)
+    ours = objective(keeper=store)
+    run = About(ours.experiment.name, "searching", 7, 0.1, {}, 3, {**ours.experiment.about, "source": "another"})
+    store.finish({"a": (run, Kept({"train_loss": np.zeros(3)}, -1, None, None, 1.0))})
+    go_on = lambda kind: _searched(ours, SPACE, kind, 0, 0, store, lambda *_: None)
+    with pytest.warns(UserWarning, match="the store has 1 of these runs as other code made them"):
+        assert len(go_on(search.BAYESIAN)) == 0
+    assert len(go_on(search.RANDOM)) == 0  # once is enough
 
 
 def test_wrong_settings_are_refused_before_anything_is_compiled():

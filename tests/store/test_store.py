@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -16,7 +17,9 @@ from ascribe import compare
 from ascribe.errors import Interrupted, UserError
 from ascribe.rules import BFunction
 from ascribe.store import DATABASE, Store, database
-from ascribe.training.keeping import Checkpoint, fingerprint
+from ascribe.training import source
+from ascribe.training.keeping import About, Checkpoint, Kept, fingerprint
+from ascribe.training.processes import Shared
 
 from . import case
 from .case import two_at_once
@@ -138,6 +141,66 @@ def test_two_at_once_lose_nothing_and_double_nothing(data, alone, tmp_path):
         same(alone, one)
     assert len(store.runs()) == 2 * (2 + 2)
     assert [one["status"] for one in store.experiments()] == ["finished", "finished"]
+
+
+def about(**changes):
+    """A run, as the store tells of it."""
+    rule = {"class": "mine.py:Mine", "source": "class Mine: ..."}
+    context = {"data": {"name": "moons"}, "network": "4", "rule": rule, "source": "0"} | changes.pop("context", {})
+    return About(**{"rule": "r", "phase": "training", "seed": 0, "learning_rate": 0.1} | changes, context=context)
+
+
+def test_of_two_processes_that_finish_a_run_the_first_one_counts(tmp_path):
+    store, run = Store(tmp_path), about(epochs=1, hyperparameters={})
+    for number in (1.0, 2.0):
+        networks = [np.full(1, number)] if number == 2.0 else None
+        store.finish({"a": (run, Kept({"train_loss": np.full(1, number)}, -1, networks, None, number))})
+    (kept,) = store.finished(["a"]).values()
+    np.testing.assert_array_equal(kept.curves["train_loss"], [1.0])
+    assert kept.seconds == 1.0
+    np.testing.assert_array_equal(kept.networks, [[2.0]])  # which the first one did not want
+
+
+def test_runs_of_other_code_are_told_apart(tmp_path):
+    """What differs in anything that is told, or in nothing, is not one of them."""
+    store, own = Store(tmp_path), {"epochs": 2, "hyperparameters": {"scale": 0.5}}
+    kept = Kept({"train_loss": np.zeros(2)}, -1, None, None, 1.0)
+    others = [
+        about(**own),
+        about(**own, context={"source": "1"}),
+        about(**own, seed=1, context={"source": "2"}),
+        about(**own, seed=2, context={"source": "1", "rule": {"class": "mine.py:Mine", "source": "class Mine: pass"}}),
+        about(**own, context={"source": "1", "network": "5"}),
+        about(**own, rule="q", context={"source": "1"}),
+        about(**own | {"epochs": 3}, context={"source": "1"}),
+    ]
+    store.finish({str(number): (one, kept) for number, one in enumerate(others)})
+    wanted = about(**own)
+    found = store.outdated(wanted.rule, wanted.epochs, wanted.context)
+    assert sorted(found) == [[seed, 0.1, {"scale": 0.5}] for seed in range(3)]
+    assert Shared(store).outdated(wanted.rule, wanted.epochs, wanted.context) == found
+    changed(tmp_path, """update runs set context = replace(context, ', "source": "2"', '')""")  # as it was once
+    assert store.outdated(wanted.rule, wanted.epochs, wanted.context) == found
+
+
+def test_runs_of_other_code_are_shown_and_trained_anew(data, tmp_path, monkeypatch):
+    first = compare(data, **ONE_RULE, store=tmp_path)
+    monkeypatch.setattr(source, "common", lambda: "another")
+    heard, again, rest = Phases(), Phases(), Phases()
+    with pytest.warns(UserWarning, match="the store has 4 of these runs as other code made them"):
+        same(first, compare(data, **ONE_RULE, store=tmp_path, listener=heard), rules=RULES[:1])
+    assert heard.of("tuning") == heard.of("training") == RULES[:1]
+    same(first, compare(data, **ONE_RULE, store=tmp_path, listener=again), rules=RULES[:1])  # without a word
+    assert again.seen == []
+    store = Store(tmp_path)
+    assert len(store.experiments()) == 3
+    assert len(store.runs()) == 2 * (2 + 2)
+    oldest = store.experiments()[-1]
+    assert [row["seed"] for row in store.runs(oldest["id"]) if row["phase"] == "training"] == [0, 1]
+    assert oldest["runs"] == 4
+    monkeypatch.undo()  # the first code again: its runs are those of today
+    compare(data, **ONE_RULE, store=tmp_path, listener=rest)
+    assert rest.seen == []
 
 
 def test_experiments_are_deleted_without_what_others_have(data, tmp_path):
@@ -286,8 +349,8 @@ def test_a_truncated_file_is_told(kept):
 
 def test_a_newer_schema_is_refused_and_an_older_one_brought_up(kept, monkeypatch):
     before = len(Store(kept).runs())
-    changed(kept, "update ascribe_schema set version = 99")
-    with pytest.raises(UserError, match=r"newer version of ascribe \(schema 99; this one reads"):
+    changed(kept, f"update ascribe_schema set version = {database.SCHEMA + 1}")
+    with pytest.raises(UserError, match=rf"newer version of ascribe \(schema {database.SCHEMA + 1}; this one reads"):
         Store(kept)
     changed(kept, f"update ascribe_schema set version = {database.SCHEMA}")
     steps = {database.SCHEMA: ["alter table runs add column remark text", "update runs set remark = 'moved'"]}
@@ -352,16 +415,25 @@ def test_objects_are_known_by_what_they_do():
 
 
 @pytest.mark.slow
-def test_keys_are_the_same_in_another_process():
-    program = """
+def test_keys_are_the_same_in_another_process(tmp_path):
+    own = "from ascribe import networks\nfrom ascribe.rules import SignSymmetry\n\n\nclass Own(SignSymmetry):\n"
+    own += "    def layer(self, inputs):\n        return networks.Linear if inputs in {1, 2} else networks.Conv2d\n"
+    (tmp_path / "own.py").write_text(own)
+    program = f"""
 import json
+from ascribe import rules
 from ascribe.rules import BFunction, FeedbackAlignment
 from ascribe.training.keeping import fingerprint
 print(json.dumps([fingerprint(one) for one in (FeedbackAlignment(), BFunction(derivative="tanh"), lambda z: 2 * z,
-    lambda z: z in {"sparse", "dense", "none"}, {"a", "b", "c"})]))
+    lambda z: z in {{"sparse", "dense", "none"}}, {{"a", "b", "c"}}, rules.get({f"{tmp_path}/own.py:Own"!r}))]))
 """
-    texts = {subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout for _ in range(2)}
+    texts = set()
+    for seed in ("1", "2"):
+        environment = os.environ | {"PYTHONHASHSEED": seed}
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env=environment)
+        texts.add(done.stdout)
     assert len(texts) == 1
+    assert b"ascribe.networks.conv2d" in texts.pop()
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Li
 from ascribe.training import devices
 from ascribe.training import evaluate as evaluation
 from ascribe.training.evaluate import Examples, evaluate
+from ascribe.training.loop import Best, RunState, _better
 from ascribe.training.seeds import streams
 
 from . import tiny
@@ -200,3 +201,24 @@ def test_the_best_epoch_on_validation_is_the_one_that_is_tested():
     np.testing.assert_allclose(
         runs.test_accuracy, np.mean(runs.predict(dataset.test.inputs) == dataset.test.targets[None], axis=1), rtol=1e-12
     )
+
+
+@pytest.mark.parametrize(
+    ("measure", "scores"),
+    [("accuracy", [0.6, 0.9, 0.9, 0.2]), ("rmse", [3.0, 1.0, 1.0, 2.0])],
+    ids=["accuracy", "rmse"],
+)
+def test_the_best_epoch_has_the_best_score_and_among_equals_the_lowest_loss(measure, scores):
+    """Epochs 1 and 2 have the highest accuracy, or the lowest error, and epoch 2 the lower loss of the two."""
+    values = {f"validation_{measure}": jnp.asarray(scores), "validation_loss": jnp.asarray([1.0, 5.0, 4.0, 0.5])}
+
+    @jax.jit
+    def best():
+        low = jnp.asarray(-jnp.inf)
+        kept = Best(jnp.asarray(-1), None, None, low, -low)
+        for epoch in range(len(scores)):
+            state = RunState(jnp.asarray(epoch), None, None, None, jnp.asarray(-1), {}, kept)
+            kept = _better(state, {name: value[epoch] for name, value in values.items()})
+        return kept.trainables
+
+    assert best() == 2

@@ -11,8 +11,9 @@ import pytest
 from ascribe import train
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, Backpropagation, Batch, KolenPollack
-from ascribe.training import Specification, optimizers
+from ascribe.training import Specification, Trained, optimizers
 from ascribe.training.batches import epoch_indices
+from ascribe.training.keeping import Kept
 from ascribe.training.seeds import streams
 
 from . import tiny
@@ -128,6 +129,20 @@ def test_a_diverged_run_scores_nan_and_no_other_does(breaking):
         assert np.all(np.isfinite(score))
     # The run whose loss stumbled has a healthy network in the end, and still does not count.
     assert all(np.all(np.isfinite(leaf[3])) for leaf in jax.tree.leaves(breaking[0][1].networks))
+
+
+def test_a_run_that_diverged_in_its_first_epoch_scores_nan_too():
+    """Although its network, and so what is kept of its scores, may be finite."""
+    data, network = tiny.data("regression"), tiny.mlp()
+    experiment = tiny.experiment(network, data, tiny.Still(), 2)
+    leaves = jax.tree.leaves((network, network.initial_state(), None))
+    curves = {"train_loss": np.ones(tiny.EPOCHS)}
+    parts = [Kept(curves, diverged_at, leaves, {"test_rmse": 0.5}, 1.0) for diverged_at in (0, -1)]
+    specifications = [Specification(seed, 0.1) for seed in range(2)]
+    runs = Trained(experiment, specifications, parts).runs(specifications, data)
+    assert runs.scores.keys() > {"test_rmse"}
+    for name, score in runs.scores.items():
+        np.testing.assert_array_equal(np.isnan(score), [True, False], err_msg=name)
 
 
 def test_a_diverged_run_keeps_its_curve_up_to_there(breaking):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ascribe.errors import UserError
+from ascribe.measures import main_among, score_name
 
 DEFAULT = Path("ascribe-runs")
 
@@ -134,8 +135,7 @@ def _show(chosen: dict[str, Any], rows: list[dict[str, Any]]) -> None:
 
 
 def _score(scores: dict[str, float]) -> str:
-    name = next((name for name in ("test_accuracy", "test_rmse") if name in scores), None)
-    return "" if name is None else f"{scores[name]:.4g}"
+    return f"{scores[score_name('test', main_among(scores, 'test').name)]:.4g}" if scores else ""
 
 
 def _table(titles: list[str], rows: list[list[Any]], otherwise: str) -> None:

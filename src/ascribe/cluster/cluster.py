@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import ascribe
-from ascribe.errors import Interrupted, UserError
+from ascribe.errors import Interrupted, UserError, how_to_install
 
 from . import work
 from .local import Local
@@ -71,7 +71,7 @@ class Cluster:
         try:
             import distributed  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise UserError("a cluster needs Dask: pip install 'ascribe[cluster]'.") from error
+            raise UserError(f"a cluster needs Dask: {how_to_install('cluster')}.") from error
         self._dask = distributed
         self._channel = f"ascribe-{secrets.token_hex(8)}"
         self._orders = f"{self._channel}/0"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, how_to_install
 
 from .columns import Column, first_too_large, too_large
 from .delimited import check_ignored, header_names
@@ -25,7 +25,7 @@ def read_parquet(path: Path, *, ignore: tuple[str, ...] = ()) -> list[Column]:
     except ImportError:
         raise UserError(
             "A Parquet file wants the package pyarrow, which is not installed; "
-            "try pip install 'ascribe[tables]' or save the table as CSV."
+            f"try {how_to_install('tables')} or save the table as CSV."
         ) from None
     try:
         # One thread: the process may fork, and the tables are small.

@@ -4,7 +4,7 @@ import importlib
 import math
 from typing import Any
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, how_to_install
 from ascribe.training import Epochs
 
 
@@ -13,7 +13,7 @@ def needed(module: str, extra: str) -> Any:
     try:
         return importlib.import_module(module)
     except ImportError as error:
-        raise UserError(f"this logger needs {error.name or module}: pip install 'ascribe[{extra}]'.") from error
+        raise UserError(f"this logger needs {error.name or module}: {how_to_install(extra)}.") from error
 
 
 def check_points(points: int) -> int:

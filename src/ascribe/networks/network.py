@@ -178,6 +178,29 @@ class Network(eqx.Module):
                 found.append(text(self.names[first], part))
         return " → ".join(found)
 
+    def _repr_html_(self) -> str:
+        from ascribe import notebook  # noqa: PLC0415 - what is shown is no part of what is trained
+
+        rows = []
+        for part, first in zip(self.parts, self.starts, strict=True):
+            repeated = isinstance(part, Stack)
+            layers = jax.eval_shape(lambda part: part.block(0), part) if repeated else (part,)
+            for name, layer in zip(self.names[first:], layers, strict=False):
+                count = part.count if repeated else 1
+                names = name if not repeated else f"{name}, … ({count} blocks of {len(layers)})"
+                leaves = jax.tree_util.tree_flatten_with_path(layer)[0]
+                arrays = [
+                    f"{jax.tree_util.keystr(path, simple=True, separator='.')} {'×'.join(map(str, leaf.shape))}"
+                    for path, leaf in leaves
+                ]
+                parameters = count * sum(math.prod(leaf.shape) for _, leaf in leaves)
+                rows.append((names, type(layer).__name__, ", ".join(arrays), f"{parameters:,}"))
+        total = ("All", "", "", f"{self.parameters:,}")
+        return notebook.shown(
+            f"Network of {len(self.names)} layers",
+            notebook.table(("Layer", "Kind", "Arrays", "Parameters"), rows, words=3, total=total),
+        )
+
 
 def _through(layers: tuple[AbstractLayer, ...], x: Array) -> Array:
     for layer in layers:

@@ -15,5 +15,6 @@ from .page import write_page as write_page
 from .sheet import sheet as sheet
 from .table import Row as Row
 from .table import rows as rows
+from .table import to_html as to_html
 from .table import to_records as to_records
 from .table import to_text as to_text

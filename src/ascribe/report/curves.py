@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from ascribe.measures import main_score, measure_of, title_of
+
 from .bands import ValueAxis, accuracy_floor, band_panel, log_worthy, one_curve
 from .base import Comparison
 from .inline import inline
@@ -11,19 +13,17 @@ from .theme import joined, legend_selection, rule_colors, themed
 
 def learning_curves(comparison: Comparison) -> Any:
     """Training loss and validation score over epochs, side by side; None when no rule recorded either."""
-    regression = comparison.data.task == "regression"
-    score = "validation_rmse" if regression else "validation_accuracy"
-    title = "Validation RMSE" if regression else "Validation accuracy"
-    columns = series(comparison, ("train_loss", score))
+    names = ("train_loss", main_score(comparison.data.task, "validation"))
+    columns = series(comparison, names)
     data, colors, selection = inline(columns, "curves"), rule_colors(comparison.runs), legend_selection()
     panels = []
-    for name, axis_title in (("train_loss", "Training loss"), (score, title)):
+    for name in names:
         part = one_curve(columns, name)
         if part["mean"]:
-            if name == "validation_accuracy":
-                axis = ValueAxis(axis_title, percent=True, domain=(accuracy_floor(min(part["low"])), 1.0))
+            if measure_of(name).percent:
+                axis = ValueAxis(title_of(name), percent=True, domain=(accuracy_floor(min(part["low"])), 1.0))
             else:
-                axis = ValueAxis(axis_title, log=log_worthy(part["mean"]))
+                axis = ValueAxis(title_of(name), log=log_worthy(part["mean"]))
             panels.append(band_panel(data, part, axis, colors, selection, width=440, height=300))
     if not panels:
         return None

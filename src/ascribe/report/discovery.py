@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.measures import AREA, measure_of
 from ascribe.statistics import interval
 
 from .bands import ValueAxis, band_panel, log_worthy, one_curve
@@ -43,7 +44,7 @@ def cells(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
 def findings(discovery: Any) -> list[str]:
     """What came out, in sentences; each difference is paired by seed, with its 95 % interval."""
     runs = {name: one for part in discovery.comparisons["as searched"] for name, one in part.runs.items()}
-    areas = {name: np.asarray(one.scores["area_under_train_loss"]) for name, one in runs.items()}
+    areas = {name: np.asarray(one.scores[AREA]) for name, one in runs.items()}
     found = areas["found g"]
     sentences = [
         f"{len(discovery.evaluations)} b-functions were tried in place of the derivative in {discovery.space.layer}, each on "
@@ -350,6 +351,6 @@ def _score(row: Mapping[str, Any], key: str, *, signed: bool = False) -> str:
     value, half = row[key], row[f"{key}_interval"]
     if not np.isfinite(value):
         return "—"
-    if row["score_name"] == "test_accuracy":
+    if measure_of(row["score_name"]).percent:
         return f"{100 * value:{'+' if signed else ''}.2f} ± {100 * half:.2f} %"
     return f"{value:{'+' if signed else ''}.4g} ± {half:.2g}"

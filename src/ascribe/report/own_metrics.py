@@ -6,6 +6,8 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.measures import MEASURED
+
 from .bands import ValueAxis, band_panel, log_worthy, one_curve
 from .base import Comparison
 from .inline import inline
@@ -13,8 +15,6 @@ from .series import series
 from .theme import joined, legend_selection, rule_colors, themed
 
 PANELS = 12
-EVERYBODYS = ("train_", "validation_", "test_", "gradient_", "feedback_angle", "area_")
-"""How the names of the curves begin that every rule has. All other curves are a rule's own."""
 
 
 def own_metrics(comparison: Comparison) -> Any:
@@ -50,7 +50,7 @@ def own_metrics(comparison: Comparison) -> Any:
 
 def _own_names(comparison: Comparison) -> list[str]:
     """Names of the rules' own curves, each once, those of one group (`group/layer`) together."""
-    found = (name for runs in comparison.runs.values() for name in runs.curves if not name.startswith(EVERYBODYS))
+    found = (name for runs in comparison.runs.values() for name in runs.curves if not name.startswith(MEASURED))
     names = list(dict.fromkeys(found))
     groups = list(dict.fromkeys(_group(name) for name in names))
     return sorted(names, key=lambda name: groups.index(_group(name)))

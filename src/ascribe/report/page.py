@@ -18,7 +18,7 @@ from .document import figure, render, rule_filter
 from .figures import Drawing, drawings
 from .statement import facts, statement, title
 from .statistics_table import format_p_value, statistics_caption, statistics_cells, statistics_lines, statistics_titles
-from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_title
+from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles
 from .theme import rule_colors
 
 
@@ -144,7 +144,7 @@ def _caption(comparison: Comparison, table: list[Row]) -> str:
 
 
 def _columns(table: list[Row]) -> list[dict[str, str]]:
-    score, difference = score_title(table[0].score if table else "test_accuracy")
+    score, difference = score_titles(table)
     titles = ("Rule", score, difference, "Loss area", "Learning rate", "Diverged", "Seconds", "Notes")
     return [{"title": text, "kind": "text" if text in ("Rule", "Notes") else "number"} for text in titles]
 

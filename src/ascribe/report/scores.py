@@ -5,6 +5,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.measures import measure_of, title_of
 from ascribe.statistics import finished
 
 from .bands import log_worthy
@@ -19,8 +20,8 @@ def final_scores(comparison: Comparison) -> Any:
     table = [row for row in rows(comparison) if row.mean is not None]
     if not table:
         return None
-    percent = table[0].score == "test_accuracy"
-    title = "Test accuracy" if percent else "Test RMSE (targets' unit)"
+    measure, title = measure_of(table[0].score), title_of(table[0].score)
+    percent, title = measure.percent, f"{title} ({measure.unit})" if measure.unit else title
     order = [row.rule for row in table]
     columns: dict[str, list] = {"rule": [], "kind": [], "seed": [], "score": [], "low": [], "high": []}
 

@@ -5,6 +5,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.measures import main_score, measure_of, title_of
 from ascribe.statistics import interval
 
 from .base import Comparison
@@ -56,8 +57,10 @@ def _chart(columns: dict[str, list], low: float, comparison: Comparison) -> Any:
     drawn = set(columns["rule"])
     colors = {rule: color for rule, color in rule_colors(comparison.runs).items() if rule in drawn}
     selection = legend_selection()
-    percent = comparison.data.task != "regression"
-    title = "Validation accuracy" if percent else "Validation score (higher is better)"
+    score = main_score(comparison.data.task, "validation")
+    percent = measure_of(score).percent
+    # Tuning turns its scores so that higher is better: they are no longer those of an error.
+    title = title_of(score) if measure_of(score).higher_is_better else "Validation score (higher is better)"
     scale = alt.Scale(domainMin=low, zero=False, nice=False, clamp=True)
     if percent:
         scale.domainMax = 1.0

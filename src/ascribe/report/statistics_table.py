@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ascribe.measures import measure_of
 from ascribe.statistics import GridSummary, RuleStatistics, smallest_p_value, summarize
+from ascribe.statistics.means import decimals_of
 
 from .base import Comparison
-from .table import DASH, decimals_of, format_number
+from .table import DASH, format_number
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def format_p_value(value: float | None) -> str:
 
 
 def _percent(row: RuleStatistics) -> bool:
-    return row.score == "test_accuracy"
+    return measure_of(row.score).percent
 
 
 def _score(value: float, row: RuleStatistics) -> str:

@@ -6,15 +6,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ascribe.statistics import finished, interval, main_score, optional, paired_runs
+from ascribe import notebook
+from ascribe.measures import AREA, main_score, measure_of, title_of
+from ascribe.statistics import finished, interval, optional, paired_runs
+from ascribe.statistics.means import DASH, plus_minus
 
 from .base import Comparison, Runs
+from .statement import title
+from .theme import INK, rule_colors
 
 if TYPE_CHECKING:
     import rich.table
-
-DASH = "–"
-AREA = "area_under_train_loss"
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,11 @@ def rows(comparison: Comparison) -> list[Row]:
 
     Rules with diverged runs come after those without, since a mean over survivors flatters; all-diverged rules last.
     """
-    score = main_score(comparison)
+    score = main_score(comparison.data.task)
     reference = None if comparison.reference is None else comparison.runs.get(comparison.reference)
     table = [_row(rule, runs, reference, score) for rule, runs in comparison.runs.items()]
-    sign = 1.0 if score == "test_rmse" else -1.0
-    return sorted(table, key=lambda row: (row.mean is None, row.diverged > 0, sign * (row.mean or 0.0)))
+    worth = measure_of(score).worth
+    return sorted(table, key=lambda row: (row.mean is None, row.diverged > 0, -worth(row.mean or 0.0)))
 
 
 def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
@@ -82,35 +84,19 @@ def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
 
 def format_score(row: Row) -> tuple[str, str]:
     """`(score ± half width, difference ± half width)` as text: per cent and percentage points, or the unit itself."""
+    percent = measure_of(row.score).percent
     return (
-        _plus_minus(row.mean, row.half_width, row.score, signed=False),
-        _plus_minus(row.difference, row.difference_half_width, row.score, signed=True),
+        plus_minus(row.mean, row.half_width, percent=percent),
+        plus_minus(row.difference, row.difference_half_width, percent=percent, signed=True),
     )
 
 
-def _plus_minus(value: float | None, half_width: float | None, score: str, *, signed: bool) -> str:
-    if value is None:
-        return DASH
-    percent = score == "test_accuracy"
-    # As many decimals as the interval deserves: two digits of it, and at least one decimal in per cent.
-    scale = 100.0 if percent else 1.0
-    width = scale * half_width if half_width else 0.0
-    size = width if width > 0.0 else abs(scale * value) / 100.0
-    decimals = 2 if percent else decimals_of(size)
-    text = f"{scale * value:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
-    return f"{text} ± {DASH if half_width is None else f'{width:.{decimals}f}'}"
-
-
-def decimals_of(size: float) -> int:
-    """How many decimals show two digits of `size`: none to eight; three for a size of 0."""
-    return int(np.clip(1 - np.floor(np.log10(size)), 0, 8)) if size > 0.0 else 3
-
-
-def score_title(score: str) -> tuple[str, str]:
+def score_titles(table: Sequence[Row]) -> tuple[str, str]:
     """Column titles of the score and of its paired difference, with units."""
-    if score == "test_accuracy":
-        return "Test accuracy (%)", "Difference (points)"
-    return "Test RMSE", "Difference"
+    if not table:
+        return "Test score", "Difference"
+    score = title_of(table[0].score)
+    return (f"{score} (%)", "Difference (points)") if measure_of(table[0].score).percent else (score, "Difference")
 
 
 def to_text(table: Sequence[Row], reference: str | None = None) -> "rich.table.Table":
@@ -119,31 +105,63 @@ def to_text(table: Sequence[Row], reference: str | None = None) -> "rich.table.T
     from rich.table import Table  # noqa: PLC0415  (only the terminal needs Rich)
     from rich.text import Text  # noqa: PLC0415
 
-    title, difference_title = score_title(table[0].score if table else "test_accuracy")
-    diverged = any(row.diverged for row in table)
-    caption = "" if reference is None else f"± 95 % over seeds; differences to {reference}. "
-    caption += "Loss area: area under the training-loss curve, less is faster."
-    caption += " Lost runs diverged; rules with any come last." if diverged else " No run diverged."
-    notes = [f"{row.rule}: {format_notes(row)}" for row in table if format_notes(row)]
     # Narrow on purpose, since it has to fit a terminal of 80 columns: only the box's one space stands between columns.
     result = Table(
-        caption=Text("\n".join([caption, *notes])),
+        caption=Text("\n".join(_captions(table, reference))),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=0,
         show_edge=False,
     )
     # Where that is still too wide, cells go on in a second line, the long names first: a digit is never cut off.
-    result.add_column("Rule", overflow="fold")
-    for column in (title, difference_title, "Loss area", "Rate", "Time (s)", *(["Runs lost"] if diverged else [])):
+    first, *others = _titles(table)
+    result.add_column(first, overflow="fold")
+    for column in others:
         result.add_column(column.replace(" ", "\n"), justify="right", overflow="fold")
-    for row in table:
-        cells = [row.rule, *format_score(row), format_number(row.area)]
-        cells += [DASH if row.learning_rate is None else f"{row.learning_rate:.2g}", format_seconds(row.seconds)]
-        cells += [f"{row.diverged}/{row.seeds}"] if diverged else []
+    for cells in _cells(table):
         # Text objects, since a plain string would have its [brackets] read as markup.
         result.add_row(*(Text(cell) for cell in cells))
     return result
+
+
+def to_html(comparison: Comparison) -> str:
+    """The table of `comparison` and its learning curves as a notebook shows them."""
+    table = rows(comparison)
+    # What is near-black on the white page of a report has here the color of the text.
+    colors = {rule: "currentColor" if color == INK else color for rule, color in rule_colors(comparison.runs).items()}
+    return notebook.shown(
+        title(comparison),
+        notebook.table(_titles(table), _cells(table), colors=[colors[row.rule] for row in table]),
+        notebook.sentences(_captions(table, comparison.reference)),
+        notebook.curves(comparison.runs, colors),
+    )
+
+
+def _titles(table: Sequence[Row]) -> list[str]:
+    lost = ["Runs lost"] if any(row.diverged for row in table) else []
+    return ["Rule", *score_titles(table), "Loss area", "Rate", "Time (s)", *lost]
+
+
+def _cells(table: Sequence[Row]) -> list[list[str]]:
+    """The rows as text, a cell for each of `_titles`."""
+    lost = any(row.diverged for row in table)
+    return [
+        [
+            *(row.rule, *format_score(row), format_number(row.area)),
+            *(DASH if row.learning_rate is None else f"{row.learning_rate:.2g}", format_seconds(row.seconds)),
+            *([f"{row.diverged}/{row.seeds}"] if lost else []),
+        ]
+        for row in table
+    ]
+
+
+def _captions(table: Sequence[Row], reference: str | None) -> list[str]:
+    """What stands below the table: how to read it, then each rule's notes."""
+    caption = "" if reference is None else f"± 95 % over seeds; differences to {reference}. "
+    caption += "Loss area: area under the training-loss curve, less is faster."
+    lost = any(row.diverged for row in table)
+    caption += " Lost runs diverged; rules with any come last." if lost else " No run diverged."
+    return [caption, *(f"{row.rule}: {format_notes(row)}" for row in table if format_notes(row))]
 
 
 def format_number(value: float | None) -> str:

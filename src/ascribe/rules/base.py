@@ -138,6 +138,11 @@ class AbstractRule(eqx.Module):
         """The weights that carry the error back in place of W, by layer name, in W's shape; empty if there are none."""
         return {}
 
+    def _repr_html_(self) -> str:
+        from . import registry  # noqa: PLC0415 - which imports this class
+
+        return registry.to_html(self)
+
 
 def network_of(trainables: Any) -> Network:
     """The network inside a rule's trainables."""

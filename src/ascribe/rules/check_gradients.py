@@ -15,7 +15,7 @@ import jax.random as jr
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from ascribe import losses
+from ascribe import losses, notebook
 from ascribe.errors import UserError
 from ascribe.networks import Network
 from ascribe.types import Array, Key, PyTree
@@ -87,27 +87,49 @@ class GradientCheck:
         return self.passed
 
     def __str__(self) -> str:
-        found = f"differs from the gradient in {', '.join(self.differs)}" if self.differs else "is the gradient here"
-        if not self.differs and all(leaf.checked == 0 for leaf in self.leaves):
-            found = "could not be checked: there are only kinks here"
-        lines, width = [f"{self.checked} {found}"], max(12, *(len(leaf.name) for leaf in self.leaves))
+        lines, width = [self._verdict()], max(12, *(len(leaf.name) for leaf in self.leaves))
         for leaf in self.leaves:
             line = f"  {leaf.name:>{width}}: largest error {leaf.error:.1e}"
             if leaf.wrong:
                 line += f" at {_place(leaf.place)}: {leaf.ours:.6g} in place of {leaf.difference:.6g}"
                 line += f" ({leaf.wrong} of {leaf.checked} wrong)"
             lines.append(line)
+        return "\n".join([*lines, *(f"  {line}" for line in self._remarks())])
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for leaf in self.leaves:
+            result = (
+                f"{leaf.wrong} of {leaf.checked} wrong" if leaf.wrong else "passed" if leaf.checked else "only kinks"
+            )
+            worst = _place(leaf.place), f"{leaf.ours:.6g}", f"{leaf.difference:.6g}"
+            rows.append((leaf.name, result, f"{leaf.error:.1e}", *(worst if leaf.wrong else ("", "", ""))))
+        titles = ("Array", "Result", "Largest error", "at", "Answer", "Difference quotient")
+        columns = len(titles) if self.differs else 3
+        return notebook.shown(
+            self._verdict(),
+            notebook.table(titles[:columns], [row[:columns] for row in rows], words=2),
+            notebook.sentences(self._remarks()),
+        )
+
+    def _verdict(self) -> str:
+        found = f"differs from the gradient in {', '.join(self.differs)}" if self.differs else "is the gradient here"
+        if not self.differs and all(leaf.checked == 0 for leaf in self.leaves):
+            found = "could not be checked: there are only kinks here"
+        return f"{self.checked} {found}"
+
+    def _remarks(self) -> list[str]:
+        """The kinks, and how it was checked."""
+        lines = []
         for kink in self.kinks[:3]:
             between = f"the slopes are {kink.below:.4g} below and {kink.above:.4g} above"
-            lines.append(f"  a kink at {kink.name}{_place(kink.place)}: {between}, the answer is {kink.ours:.4g}")
+            lines.append(f"a kink at {kink.name}{_place(kink.place)}: {between}, the answer is {kink.ours:.4g}")
         if len(self.kinks) > 3:
-            lines.append(f"  and {len(self.kinks) - 3} more kinks")
+            lines.append(f"and {len(self.kinks) - 3} more kinks")
         checked = sum(leaf.checked for leaf in self.leaves) + len(self.kinks)
         size = sum(leaf.size for leaf in self.leaves)
         how = f"all {size:,} numbers" if checked == size else f"{checked:,} of {size:,} numbers, drawn at random,"
-        return "\n".join(
-            [*lines, f"  {how} checked with the step {self.step:.2g} and the tolerance {self.tolerance:.2g}"]
-        )
+        return [*lines, f"{how} checked with the step {self.step:.2g} and the tolerance {self.tolerance:.2g}"]
 
 
 def check_gradients(

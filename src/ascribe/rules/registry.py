@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import sys
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import numpy as np
 
+from ascribe import notebook
 from ascribe.errors import UserError
 
 from . import rule_files
@@ -206,6 +208,31 @@ def settings(rule: AbstractRule) -> dict[str, Any]:
     return found
 
 
+def to_html(rule: AbstractRule) -> str:
+    """A rule as a notebook shows it: what it is, the tasks it can do, its source, and the values of its fields."""
+    name, kind = name_of(rule), type(rule)
+    place = kind.__module__, kind.__name__
+    entry = TABLE.get(name) or next((row for row in TABLE.values() if _place(row) == place), None)
+    documented = " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
+    about = entry.description if entry and name in TABLE else documented
+    rows = [("Tasks", "all" if len(rule.tasks) == 3 else ", ".join(rule.tasks))]
+    rows += [("Source", entry.source)] if entry else []
+    rows += [("Forces", ", ".join(f"{name} {value}" for name, value in rule.forced.items()))] if rule.forced else []
+    rows += [(field.name, _shown(getattr(rule, field.name))) for field in dataclasses.fields(rule)]
+    return notebook.shown(name, notebook.sentences([about] if about else []), notebook.table((), rows, words=2))
+
+
+def _shown(value: Any) -> str:
+    """A field in a few words."""
+    if eqx.is_array(value) and value.ndim:
+        return f"{'×'.join(map(str, value.shape))} numbers"
+    if eqx.is_inexact_array(value):
+        return f"{float(value):.4g}"
+    module = isinstance(value, eqx.Module) and not isinstance(value, Named | Plain)
+    text = type(value).__name__ if module else str(_plain(value))
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
 def _plain(value: Any) -> Any:
     """A field as a plain JSON value: arrays as lists, a module as its fields, any other object as its `repr`."""
     if value is None or isinstance(value, str | int | float | bool):
@@ -242,10 +269,15 @@ def _inline(name: str, text: str) -> dict[str, Any]:
 def name_of(rule: AbstractRule) -> str:
     """The registered name of a rule that was built elsewhere; the name of its class where there is none."""
     for name, row in TABLE.items():
-        same = type(rule).__module__ == f"{__package__}.{row.module}" and type(rule).__name__ == row.attribute
+        same = _place(row) == (type(rule).__module__, type(rule).__name__)
         if same and all(getattr(rule, option) == getattr(get(name), option) for option in row.options):
             return name
     return type(rule).__name__
+
+
+def _place(row: Entry) -> tuple[str, str]:
+    """The module and the name of a row's class."""
+    return f"{__package__}.{row.module}", row.attribute
 
 
 def _build(name: str, rule_class: Callable[..., AbstractRule], options: dict[str, Any]) -> AbstractRule:
@@ -292,7 +324,8 @@ def _class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
         raise UserError(
             f"there is no rule file {str(path)!r}: write the path of a Python file, as in ./my_rule.py:MyRule."
         )
-    module_name = f"{FILE_MODULE}{path.stem}_{abs(hash(path.resolve()))}"
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]  # the same in every process
+    module_name = f"{FILE_MODULE}{path.stem}_{place}"
     specification = importlib.util.spec_from_file_location(module_name, path)
     assert specification is not None and specification.loader is not None
     module = importlib.util.module_from_spec(specification)

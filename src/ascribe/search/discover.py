@@ -209,6 +209,12 @@ class Objective:
         """What the runs of these candidates are kept under."""
         return [self.experiment.finished_key(one) for one in self._specifications(points)]
 
+    @property
+    def outdated(self) -> int:
+        """How many candidates' runs are kept that other code made."""
+        one = self.experiment
+        return 0 if one.keeper is None else len(one.keeper.outdated(one.name, one.settings.epochs, one.about))
+
     def _specifications(self, points: np.ndarray) -> list[Specification]:
         rate = self.experiment.demands.learning_rate
         return [Specification(seed, rate, self._place(point)) for point in points for seed in self.seeds]

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from ascribe.errors import UserError
+from ascribe.measures import main_among, score_name
 from ascribe.rules import AbstractRule
 from ascribe.training import Experiment, Specification
 
@@ -107,7 +108,8 @@ def tune(
 
 def validation_score(curves: dict[str, np.ndarray], select: str) -> tuple[np.ndarray, np.ndarray]:
     """The score (higher is better) and loss of each run at the epoch that `select` would test."""
-    score = curves["validation_accuracy"] if "validation_accuracy" in curves else -curves["validation_rmse"]
+    measure = main_among(curves, "validation")
+    score = measure.worth(curves[score_name("validation", measure.name)])
     loss = curves["validation_loss"]
     if select == "last":
         return score[:, -1], loss[:, -1]

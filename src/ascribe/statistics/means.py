@@ -4,6 +4,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 LEVEL = 0.95
+DASH = "–"
 
 
 def interval(values: np.ndarray, axis: int = 0, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
@@ -36,3 +37,20 @@ def finished(values: np.ndarray, diverged: np.ndarray) -> np.ndarray:
 def optional(value: float | np.ndarray) -> float | None:
     """A Python float, or None where `value` is not finite."""
     return float(value) if np.isfinite(value) else None
+
+
+def plus_minus(mean: float | None, half_width: float | None, *, percent: bool = False, signed: bool = False) -> str:
+    """A mean with the half width of its interval as text, `97.50 ± 0.31`, in per cent or in the unit itself; None is a dash."""
+    if mean is None:
+        return DASH
+    # As many decimals as the interval deserves: two digits of it, and at least one decimal in per cent.
+    scale = 100.0 if percent else 1.0
+    width = scale * half_width if half_width else 0.0
+    decimals = 2 if percent else decimals_of(width if width > 0.0 else abs(scale * mean) / 100.0)
+    text = f"{scale * mean:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
+    return f"{text} ± {DASH if half_width is None else f'{width:.{decimals}f}'}"
+
+
+def decimals_of(size: float) -> int:
+    """How many decimals show two digits of `size`: none to eight; three for a size of 0."""
+    return int(np.clip(1 - np.floor(np.log10(size)), 0, 8)) if size > 0.0 else 3

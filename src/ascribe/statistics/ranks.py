@@ -11,11 +11,12 @@ import numpy as np
 from scipy.special import chdtrc
 
 from ascribe.errors import UserError
+from ascribe.measures import measure_of
 
 from ._checks import Numbers, array, share, whole
 from .base import Comparison, Runs
 from .means import finished
-from .scores import higher_is_better, score_of
+from .scores import score_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,4 +124,4 @@ def _key(runs: Runs, score: str) -> tuple[bool, bool, float]:
     if not values.size:
         return True, True, 0.0
     mean = float(values.mean())
-    return False, len(values) < len(runs.seeds), -mean if higher_is_better(score) else mean
+    return False, len(values) < len(runs.seeds), -measure_of(score).worth(mean)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ascribe.errors import UserError
+from ascribe.measures import measure_of
 
 from ._checks import positive, share
 from .base import Comparison, Runs, Tuning
@@ -17,7 +18,7 @@ from .means import finished, interval, optional
 from .pairs import paired_runs
 from .permutation import sign_flip_test
 from .power import seeds_needed
-from .scores import higher_is_better, score_of, validation_curve
+from .scores import score_of, validation_curve
 from .sensitivity import GridSummary, grid_summary
 
 CLOSE = 0.05
@@ -118,7 +119,7 @@ def summarize(
         several = len(own) > 1
         low, high = bootstrap_interval(own, level=level, seed=seed, rounding=rounding) if several else (None, None)
         wanted = difference if several else None
-        better = own if higher_is_better(score) else -own
+        better = measure_of(score).worth(own)
         rows.append(
             RuleStatistics(
                 rule=rule,
@@ -149,7 +150,7 @@ def _mean(values: np.ndarray) -> float | None:
 
 
 def _difference(reference: Runs, score: str) -> float | None:
-    if "accuracy" in score:
+    if measure_of(score).percent:
         return POINT
     return CLOSE * abs(_mean(finished(reference.scores[score], reference.diverged)) or 0.0) or None
 
@@ -159,7 +160,7 @@ def _target(reference: Runs, score: str) -> float | None:
     end = None if curve is None else _mean(curve[:, -1])
     if end is None:
         return None
-    return end - CLOSE * abs(end) if higher_is_better(score) else end + CLOSE * abs(end)
+    return end - CLOSE * abs(end) if measure_of(score).higher_is_better else end + CLOSE * abs(end)
 
 
 def _grid(tuning: Mapping[str, Tuning] | None, rule: str) -> GridSummary | None:
@@ -172,7 +173,7 @@ def _learning(runs: Runs, score: str, target: float | None) -> dict:
     if curve is not None and curve.shape[1] > 1:
         area = _mean(area_under_curve(curve))
     if curve is not None and target is not None:
-        epochs = epochs_to_target(curve, target, higher_is_better=higher_is_better(score))
+        epochs = epochs_to_target(curve, target, higher_is_better=measure_of(score).higher_is_better)
         median = median_epochs(epochs)
     reached = sum(epoch is not None for epoch in epochs)
     return {

@@ -29,7 +29,7 @@ import sqlalchemy.event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, how_to_install
 
 from .folder import DATABASE
 
@@ -127,7 +127,7 @@ def address_of(place: str | Path) -> str:
     kind = text.split("://", maxsplit=1)[0]
     if kind in ("postgresql", "postgres"):
         if importlib.util.find_spec("psycopg") is None:
-            raise UserError("a PostgreSQL store needs psycopg: pip install 'ascribe[postgresql]'.")
+            raise UserError(f"a PostgreSQL store needs psycopg: {how_to_install('postgresql')}.")
         return f"postgresql+psycopg://{text.split('://', 1)[1]}"
     if kind == "sqlite" or kind.startswith("postgresql+"):
         return text

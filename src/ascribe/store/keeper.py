@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sql
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, how_to_install
 from ascribe.files import write_whole
 from ascribe.training import LossLandscape
 from ascribe.training.keeping import About, Checkpoint, Kept
@@ -116,6 +116,18 @@ class Store(Database):
                 self._join(connection, about.rule, key)
                 if kept.networks is not None and (new or self.read(connection, key, "networks") is None):
                     self.write(connection, key, "networks", _named(kept.networks))
+
+    def outdated(self, rule: str, epochs: int, context: Mapping[str, Any]) -> list[Any]:
+        """The finished runs of a rule that are the same by all that is told of them but were made by other code: the seed, the
+        learning rate and the hyper-parameters of each."""
+        wanted, found = _without_source(json.dumps(context)), []
+        with self.reading() as connection:
+            query = sql.select(runs.c.context, runs.c.seed, runs.c.learning_rate, runs.c.hyperparameters)
+            for row in connection.execute(query.where(runs.c.rule == rule, runs.c.epochs == epochs)):
+                told = _without_source(row.context)
+                if told[0] == wanted[0] and told[1] != wanted[1]:
+                    found.append([row.seed, row.learning_rate, json.loads(row.hyperparameters)])
+        return found
 
     def score(self, scores: Mapping[str, Mapping[str, float]]) -> None:
         """Keeps the test scores of finished runs."""
@@ -286,7 +298,7 @@ class Store(Database):
         try:
             import pandas  # noqa: PLC0415 - an extra
         except ImportError as error:
-            raise UserError("a data frame needs pandas: pip install 'ascribe[tables]'.") from error
+            raise UserError(f"a data frame needs pandas: {how_to_install('tables')}.") from error
         rows = []
         for run in self.runs(experiment):
             own = {f"hyperparameter:{name}": value for name, value in run["hyperparameters"].items()}
@@ -366,6 +378,14 @@ class Store(Database):
 def now() -> str:
     """The time, in UTC."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def _without_source(context: str) -> tuple[dict[str, Any], list[Any]]:
+    """What is told of a run beside the code that made it; and the code: the hash of its source, which the oldest runs do not
+    have, and the file of the rule, if it is a user's."""
+    told = json.loads(context)
+    rule = told.get("rule")
+    return told, [told.pop("source", None), rule.pop("source", None) if isinstance(rule, dict) else None]
 
 
 def _named(leaves: Sequence[np.ndarray]) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from .processes import join_processes as join_processes
 from .progress import Epochs as Epochs
 from .progress import Listener as Listener
 from .progress import Listeners as Listeners
+from .progress import OneLine as OneLine
 from .progress import Progress as Progress
 from .progress import silent as silent
 from .progress import tell as tell

@@ -4,6 +4,7 @@ A run is known by its content: rule, network, data, settings, seed, rate. What `
 from there instead of being trained; a run that was cut off goes on from its last checkpoint, to the same result.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -17,6 +18,11 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
+
+from . import source
+
+FOUNDATIONS = {"equinox", "jaxtyping", *sys.stdlib_module_names}
+"""Packages whose classes only say what kind of class another one is."""
 
 
 class Kept(NamedTuple):
@@ -84,6 +90,11 @@ class Keeper(Protocol):
         """No state of these runs is kept any more."""
         ...
 
+    def outdated(self, rule: str, epochs: int, context: Mapping[str, Any]) -> list[Any]:
+        """The finished runs of a rule that are the same by all that is told of them but were made by other code: the seed, the
+        learning rate and the hyper-parameters of each."""
+        ...
+
     def agreed(self, name: str, value: int) -> int:
         """The value under that name: this one where there is none yet."""
         ...
@@ -95,9 +106,11 @@ def key_of(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def fingerprint(value: Any) -> Any:  # noqa: PLR0911, PLR0912 - one line for every kind
+def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
     """An object as plain JSON values that are equal where it does the same: arrays by their bytes, functions by their code and
-    what they close over, objects by their class and fields, classes from outside this package by their file.
+    what they close over, objects by their class and fields. Classes and functions of this package are known by the source of
+    their module and of all that it imports; classes from outside by their file and those of their bases, and, as functions from
+    outside, by what they use of this package.
 
     What cannot be told apart so (an object with no fields of its own) is known by its `repr`: where that names an address, it
     is never taken for the same in another process.
@@ -116,7 +129,7 @@ def fingerprint(value: Any) -> Any:  # noqa: PLR0911, PLR0912 - one line for eve
         array = np.asarray(value)
         return [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
     if isinstance(value, type):
-        return _name(value) + _source(value)
+        return _class(value)
     if isinstance(value, functools.partial):
         return ["partial", *map(fingerprint, (value.func, value.args, value.keywords))]
     if inspect.ismethod(value):
@@ -125,13 +138,11 @@ def fingerprint(value: Any) -> Any:  # noqa: PLR0911, PLR0912 - one line for eve
         return fingerprint(inspect.unwrap(value))
     if inspect.isfunction(value):
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        if (value.__module__ or "").startswith("ascribe.") and not cells:
-            return _name(value)
-        return [
-            _name(value),
-            _code(value.__code__),
-            *map(fingerprint, (value.__defaults__, value.__kwdefaults__, cells)),
-        ]
+        own = source.ours(value.__module__ or "")
+        digest = source.digest(value.__module__) if own else key_of(_code(value.__code__))
+        used = [] if own else source.used(value.__code__, value.__globals__)
+        held = [] if own and not cells else [value.__defaults__, value.__kwdefaults__, cells]
+        return [_told(_name(value), digest), *map(_module, used), *map(fingerprint, held)]
     if dataclasses.is_dataclass(value):
         fields = {field.name: fingerprint(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return [fingerprint(type(value)), fields]
@@ -142,14 +153,45 @@ def _name(value: Any) -> str:
     return f"{value.__module__}.{value.__qualname__}"
 
 
-def _source(kind: type) -> str:
-    """The hash of the file of a class from outside this package, or of its methods where it has none."""
-    if kind.__module__.split(".")[0] in ("ascribe", "builtins"):
-        return ""
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
-    if file is not None and Path(file).is_file():
-        return " " + hashlib.sha256(Path(file).read_bytes()).hexdigest()
-    return " " + key_of([_code(one.__code__) for _, one in sorted(vars(kind).items()) if inspect.isfunction(one)])
+def _told(name: str, digest: str) -> dict[str, str]:
+    """Code by its name and the hash of its source: what `code_of` finds."""
+    return {"code": name, "source": digest}
+
+
+def _module(name: str) -> dict[str, str]:
+    return _told(name, source.digest(name))
+
+
+def _class(kind: type) -> list[Any]:
+    """A class by its name and the source of itself and its bases: those from outside this package by their file, or by their
+    methods where they have none."""
+    own: list[str] = []
+    used: set[str] = set()
+    for one in kind.__mro__:
+        module = sys.modules.get(one.__module__)
+        file = Path(getattr(module, "__file__", None) or "")
+        if source.ours(one.__module__):
+            used.add(one.__module__)
+        elif one is kind or one.__module__.split(".")[0] not in FOUNDATIONS:
+            codes = [method.__code__ for _, method in sorted(vars(one).items()) if inspect.isfunction(method)]
+            own.append(
+                hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else key_of(list(map(_code, codes)))
+            )
+            if file.suffix == ".py" and file.is_file():
+                with contextlib.suppress(SyntaxError):  # it was another one when it was loaded
+                    codes = [compile(file.read_bytes(), file, "exec")]
+            for code in codes:
+                used.update(source.used(code, vars(module) if module else {}))
+    return [_told(_name(kind), key_of(own)), *map(_module, sorted(used))]
+
+
+def code_of(content: Any) -> list[tuple[str, str]]:
+    """The code that fingerprints name: the name and the hash of the source of each."""
+    if isinstance(content, Mapping):
+        if content.keys() == {"code", "source"}:
+            return [(content["code"], content["source"])]
+        content = list(content.values())
+    return [one for part in content for one in code_of(part)] if isinstance(content, list | tuple) else []
 
 
 def _code(code: CodeType) -> list[Any]:

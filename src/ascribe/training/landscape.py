@@ -29,7 +29,7 @@ from .demands import Demands, honor, made
 from .evaluate import CHUNK, Examples, evaluate
 from .freezing import check_layer
 from .processes import alone
-from .progress import Listener, Progress, silent
+from .progress import Listener, Progress, or_one_line
 from .seeds import check_seeds
 from .train import Experiment, Rules, Specification, examples, fitted, make_settings, named_rules, positive
 
@@ -125,7 +125,7 @@ def landscape(
     points: int = 41,
     margin: float = 0.2,
     loss: str | losses.Loss | None = None,
-    listener: Listener = silent,
+    listener: Listener | None = None,
 ) -> LossLandscape:
     """Trains one layer with every rule, from the same weights, and computes the loss over a plane through its weight space.
 
@@ -170,6 +170,7 @@ def landscape(
         for name, one in demands.items()
     }
 
+    listener = or_one_line(listener)
     placed: dict[Any, Any] = {}
     walks: dict[str, _Walk] = {}
     surface: _Surface | None = None

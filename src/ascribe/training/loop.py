@@ -16,6 +16,7 @@ import optax
 
 from ascribe.errors import UserError
 from ascribe.losses import Loss
+from ascribe.measures import MEASURED, main_among, score_name
 from ascribe.metrics import feedback_alignment, gradient_alignment
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, Trainables, network_of
@@ -35,9 +36,6 @@ PROBE = 32
 
 AUGMENTATION = 2**31
 """The number of the augmentations' stream among those of the batches; the others are numbers of epochs, all smaller."""
-
-MEASURED = ("train_", "validation_", "test_", "gradient_", "feedback_angle", "area_")
-"""How the names of the curves and scores begin that every rule has."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -317,7 +315,7 @@ def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key,
     epoch's last step. `before`: the trainables when the epoch began."""
     network = network_of(state.trainables)
     scores = evaluate(network, state.network_state, data.validation, settings.loss)
-    found = {f"validation_{name}": value for name, value in scores.items()}
+    found = {score_name("validation", name): value for name, value in scores.items()}
     if settings.diagnostics:
         count = _probe_size(settings, data)
         indices = jnp.arange(count)
@@ -390,7 +388,8 @@ def conclude(settings: Settings, run: Run, state: RunState, data: Data) -> tuple
 
 def _better(state: RunState, found: dict[str, Array]) -> Best:
     assert state.best is not None
-    score = found["validation_accuracy"] if "validation_accuracy" in found else -found["validation_rmse"]
+    measure = main_among(found, "validation")
+    score = measure.worth(found[score_name("validation", measure.name)])
     loss = found["validation_loss"]
     better = (score > state.best.score) | ((score == state.best.score) & (loss < state.best.loss))
     new = Best(state.trainables, state.network_state, state.rule_state, score, loss)

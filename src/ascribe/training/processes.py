@@ -306,6 +306,10 @@ class Shared:
     def agreed(self, name: str, value: int) -> int:
         return json.loads(self._answer(lambda keeper: json.dumps(keeper.agreed(name, value)).encode()))
 
+    def outdated(self, rule: str, epochs: int, context: Mapping[str, Any]) -> list[Any]:
+        found = self._answer(lambda keeper: json.dumps(keeper.outdated(rule, epochs, context)).encode())
+        return json.loads(found)
+
     # What a comparison does with its store beside that, it does on process 0 alone.
 
     @property

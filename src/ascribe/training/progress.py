@@ -11,6 +11,9 @@ Nobody is called from inside the compiled loop, and the numbers stay on the devi
 
 import dataclasses
 import functools
+import importlib
+import sys
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -92,3 +95,62 @@ class Listeners:
 
 def silent(progress: Progress) -> None:
     """Tells nobody."""
+
+
+PAUSE = 0.1
+"""Seconds between two states of a line, at least."""
+
+
+class OneLine:
+    """A listener that keeps one line up to date: which rule, in which phase, how far, and its loss.
+
+    In a notebook `train` and `compare` have it by themselves; beside a logger it is
+    `listener=Listeners(OneLine(), TensorBoardLogger("logs"))`. Elsewhere than in a notebook it writes to standard error.
+    """
+
+    def __init__(self) -> None:
+        self._began, self._due, self._seen, self._display = time.monotonic(), 0.0, ("", ""), None
+        if _kernel() is not None:
+            display = importlib.import_module("IPython.display").display
+            self._display = display({"text/plain": "…"}, raw=True, display_id=True)
+
+    def __call__(self, progress: Progress) -> None:
+        now, seen = time.monotonic(), (progress.rule, progress.phase)
+        if now < self._due and seen == self._seen and progress.done < progress.total:
+            return
+        self._due, self._seen = now + PAUSE, seen
+        words = ": ".join(seen)
+        words += f" {100 * progress.done / progress.total:.0f} %" if progress.done else ""
+        words += f", loss {progress.loss:.4g}" if progress.loss == progress.loss else ""
+        words = " ".join(f"{words} ({now - self._began:.0f} s)".split())
+        if self._display is None:
+            sys.stderr.write(f"\r{words[:79]:<79}")
+            sys.stderr.flush()
+        else:
+            self._display.update({"text/plain": words}, raw=True)
+
+    def finished(self, runs: Any) -> None:
+        if self._display is None:
+            sys.stderr.write("\n")
+
+
+_lines: dict[int, OneLine] = {}
+
+
+def or_one_line(listener: Listener | None) -> Listener:
+    """The listener; where it is None, one line in a notebook, which everything in one cell shares, and `silent` elsewhere."""
+    if listener is not None:
+        return listener
+    kernel = _kernel()
+    if kernel is None:
+        return silent
+    if kernel.execution_count not in _lines:
+        _lines.clear()
+        _lines[kernel.execution_count] = OneLine()
+    return _lines[kernel.execution_count]
+
+
+def _kernel() -> Any:
+    """IPython's shell, where it is that of a notebook; nothing is imported to find out."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return shell if getattr(shell, "kernel", None) is not None else None

@@ -8,11 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe import losses
+from ascribe import losses, notebook
 from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError
+from ascribe.measures import AREA, main_score, measure_of, title_of
 from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
 from ascribe.networks import Activation, Network
+from ascribe.networks.network import listed
+from ascribe.statistics.means import finished, interval, optional, plus_minus
 from ascribe.types import PyTree
 
 from .devices import outputs_of_runs
@@ -59,12 +62,30 @@ class Runs:
     encoding: tuple[Transform, ...] = ()
 
     def __repr__(self) -> str:
-        name = "test_rmse" if self.data.task == "regression" else "test_accuracy"
+        name = main_score(self.data.task)
         finished = self.scores[name][~self.diverged]
         score = f"{name} {finished.mean():.4g}" if len(finished) else "no run finished"
         return (
             f"<runs of {self.rule} on {self.data.name}: {len(self.seeds)} seeds, {score} on average, "
             f"{int(self.diverged.sum())} diverged>"
+        )
+
+    def _repr_html_(self) -> str:
+        score = main_score(self.data.task)
+        title, percent = title_of(score), measure_of(score).percent
+        mean, half_width = map(optional, interval(finished(self.scores[score], self.diverged)))
+        rows = [
+            (f"{title} (%)" if percent else title, plus_minus(mean, half_width, percent=percent)),
+            ("Seeds", f"{len(self.seeds)}: {listed([str(seed) for seed in self.seeds])}"),
+            ("Runs lost", f"{int(self.diverged.sum())} of {len(self.seeds)} diverged"),
+            ("Learning rate", listed([f"{rate:.3g}" for rate in np.unique(self.learning_rates)])),
+            *((name, f"{float(value):.3g}") for name, value in self.hyperparameters.items()),
+        ]
+        return notebook.shown(
+            f"{self.rule} on {self.data.name}",
+            notebook.table((), rows, words=2),
+            notebook.sentences(["± 95 % over the seeds that finished.", *self.notes]),
+            notebook.curves({self.rule: self}, {self.rule: "currentColor"}),
         )
 
     @property
@@ -123,4 +144,4 @@ class Runs:
 
 def area_scores(curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What a whole curve says in one number a run."""
-    return {"area_under_train_loss": area_under_curve(curves["train_loss"])}
+    return {AREA: area_under_curve(curves["train_loss"])}

@@ -15,24 +15,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-import ascribe
 from ascribe import losses, rules
 from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError
+from ascribe.measures import before_finish, main_among, score_name
 from ascribe.networks import Network, check_input
 from ascribe.rules import AbstractRule
 from ascribe.types import PyTree
 
-from . import devices, loop, optimizers
+from . import devices, loop, optimizers, source
 from .demands import Demands, honor, made
 from .engine import Engine
 from .evaluate import Examples
 from .freezing import check_layer
-from .keeping import About, Checkpoint, Keeper, Kept, fingerprint, key_of
+from .keeping import About, Checkpoint, Keeper, Kept, code_of, fingerprint, key_of
 from .mesh import EVERYWHERE, RUNS, check_devices_per_run, mesh_for, put, replicate, spread, whole
 from .pixels import pixels
 from .processes import agreed, check_same, number
-from .progress import Epochs, Listener, Progress, silent, tell
+from .progress import Epochs, Listener, Progress, or_one_line, silent, tell
 from .runs import Runs, area_scores
 from .seeds import check_seeds
 
@@ -184,9 +184,10 @@ class Experiment:
         """Everything that decides what a run becomes, beside its specification and its number of epochs."""
         settings, demands = self.settings, self.demands
         return {
-            "ascribe": ascribe.__version__,
+            "common": {"code": "ascribe.training", "source": source.common()},
             "rule": fingerprint(self.rule),
             "network": self.template.config(),
+            "layers": [fingerprint(kind) for kind in dict.fromkeys(map(type, self.template.templates))],
             "factory": None if isinstance(self.source, Network) else fingerprint(self.source),
             "data": [demands.data.checksum, demands.data.task, fingerprint(demands.data.target_scale)],
             "optimizer": fingerprint(demands.optimizer),
@@ -199,7 +200,7 @@ class Experiment:
         }
 
     @functools.cached_property
-    def _about(self) -> dict[str, Any]:
+    def about(self) -> dict[str, Any]:
         """The context as people read it."""
         demands = self.demands
         return {
@@ -211,6 +212,7 @@ class Experiment:
             "batch_size": self.settings.batch_size,
             "select": self.settings.select,
             "only": self.settings.only,
+            "source": key_of(code_of(self.context))[:12],
         }
 
     def key(self, specification: Specification, *, epochs: int | None = None) -> str:
@@ -228,6 +230,15 @@ class Experiment:
         keys = [self.key(one, epochs=self.settings.epochs) for one in specifications]
         found = self.keeper.finished(keys)
         return [one if one and (one.networks or not networks) else None for one in map(found.get, keys)]
+
+    def outdated(self, specifications: Sequence[Specification]) -> int:
+        """How many of these runs must be trained although they are kept, because they were made by other code."""
+        found = [] if self.keeper is None else self.keeper.outdated(self.name, self.settings.epochs, self.about)
+        if not found:
+            return 0
+        parts = self.kept(specifications, networks=False)
+        missing = [self._told(one, "") for one, part in zip(specifications, parts, strict=True) if part is None]
+        return sum([one.seed, one.learning_rate, one.hyperparameters] in found for one in missing)
 
     def train(self, specifications: Sequence[Specification], phase: str, *, keep: bool = True) -> "Trained":
         """All runs that are not kept yet, shard by shard. With `keep=False` only their curves are kept, not their networks:
@@ -280,7 +291,7 @@ class Experiment:
 
     def _told(self, one: Specification, phase: str) -> About:
         own = {name: np.asarray(value).tolist() for name, value in one.hyperparameters}
-        return About(self.name, phase, one.seed, one.learning_rate, own, self.settings.epochs, self._about)
+        return About(self.name, phase, one.seed, one.learning_rate, own, self.settings.epochs, self.about)
 
     def _train_shard(
         self, runs: loop.Run, shard: Sequence[Specification], phase: str, done: int, total: int
@@ -445,7 +456,7 @@ class Trained:
         networks, states, before = self.networks
         found = self._scores("test", (networks, states))
         if before is not None:
-            found |= {f"{name}_before_finish": value for name, value in self._scores("test", (before, states)).items()}
+            found |= {before_finish(name): value for name, value in self._scores("test", (before, states)).items()}
         return found
 
     def validated(self) -> dict[str, np.ndarray]:
@@ -473,7 +484,7 @@ class Trained:
                 spread(filled, experiment.mesh, RUNS),
                 part,
             )
-            scores.append({f"{split}_{name}": np.asarray(value)[:count] for name, value in whole(found).items()})
+            scores.append({score_name(split, name): np.asarray(value)[:count] for name, value in whole(found).items()})
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *scores)
 
     def runs(self, specifications: Sequence[Specification], data: Dataset, notes: tuple[str, ...] = ()) -> Runs:
@@ -509,12 +520,13 @@ class Trained:
 
 def _note_before_finish(scores: dict[str, np.ndarray]) -> tuple[str, ...]:
     """What a rule's `finish` did to the test score, where it did something."""
-    score = "test_accuracy" if "test_accuracy" in scores else "test_rmse"
-    before, after = scores.get(f"{score}_before_finish"), scores[score]
+    measure = main_among(scores, "test")
+    score = score_name("test", measure.name)
+    before, after = scores.get(before_finish(score)), scores[score]
     if before is None or np.array_equal(before, after, equal_nan=True) or not np.isfinite(after).any():
         return ()
     mean = np.nanmean(before)
-    text = f"{100 * mean:.1f} %" if score == "test_accuracy" else f"{mean:.4g}"
+    text = f"{100 * mean:.1f} %" if measure.percent else f"{mean:.4g}"
     return (f"mean {score.replace('_', ' ')} before its last pass {text}",)
 
 
@@ -533,7 +545,7 @@ def train(
     diagnostics: bool = True,
     only: str | None = None,
     devices_per_run: int = 1,
-    listener: Listener = silent,
+    listener: Listener | None = None,
 ) -> Runs:
     """Trains one rule over many seeds in one compiled program.
 
@@ -550,7 +562,8 @@ def train(
     - `only`: the name of the one layer with weights that is trained; all others of the network stay as they began;
     - `devices_per_run`: how many devices divide every batch of a run, for networks that keep one busy; the others train
       other runs. The numbers are those of one device, to rounding;
-    - `listener`: called with a `Progress` between chunks of epochs; a logger (`ascribe.loggers`) hears the numbers too.
+    - `listener`: called with a `Progress` between chunks of epochs; a logger (`ascribe.loggers`) hears the numbers too. By
+      default a notebook shows one line (`OneLine`), and nobody hears anything elsewhere; `silent` is nobody anywhere.
 
     **Returns:** `Runs`. A run that diverges is recorded as such and leaves its neighbors alone. A rule that needs another
     network, encoded inputs or settings of its own gets them, and `runs.notes` says so.
@@ -571,7 +584,7 @@ def train(
     )
     settings = make_settings(demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics, only=only)
     chosen = [Specification(seed, demands.learning_rate) for seed in check_seeds(seeds)]
-    listening = listener if number() == 0 else silent
+    listening = or_one_line(listener) if number() == 0 else silent
     size: Any = {"width": len(chosen), "devices_per_run": devices_per_run}
     experiment = Experiment(demands, rule, settings, **size, name=name, listener=listening)
     trained = experiment.train(chosen, "training")

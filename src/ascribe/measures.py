@@ -1,0 +1,113 @@
+"""What is measured of a network, in one table: which way is better and how it is shown; and how curves and scores are named.
+
+The name of a curve or score is its split's and its measure's: `validation_accuracy`, `test_rmse`; behind it stands
+`_before_finish` where the measurement was before a rule's own `finish`. Whatever depends on a score asks this table, and
+guesses nothing from names.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from ascribe.errors import UserError
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number that says how well a network does, or learns.
+
+    - `name`: as it stands in the names of curves and scores;
+    - `title`: as it stands inside a heading;
+    - `higher_is_better`: which way is better;
+    - `percent`: whether it is a share, shown in per cent, its differences in points;
+    - `unit`: in words, where it has one.
+    """
+
+    name: str
+    title: str
+    higher_is_better: bool
+    percent: bool = False
+    unit: str = ""
+
+    def worth(self, values: Any) -> Any:
+        """`values` (a number or an array), turned so that higher is better."""
+        return values if self.higher_is_better else -values
+
+
+AREA = "area_under_train_loss"
+"""The score that says how fast a rule learns; it belongs to no split."""
+
+MEASURES = {
+    one.name: one
+    for one in (
+        Measure("accuracy", "accuracy", higher_is_better=True, percent=True),
+        Measure("rmse", "RMSE", higher_is_better=False, unit="targets' unit"),
+        Measure("r2", "R²", higher_is_better=True),
+        Measure("loss", "loss", higher_is_better=False),
+        Measure(AREA, "area under the training loss", higher_is_better=False, unit="loss times epochs"),
+    )
+}
+
+SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}
+"""The splits by their names in curves and scores, and in headings."""
+
+MEASURED = (*(f"{split}_" for split in SPLITS), "gradient_", "feedback_angle", "area_")
+"""How the names of the curves and scores begin that every rule has; a rule's own metrics have other names."""
+
+_BEFORE_FINISH = "_before_finish"
+_MAIN = ("accuracy", "rmse")
+
+
+def main_measure(task: str) -> Measure:
+    """What decides which network or rule is the best: the RMSE in regression, else the accuracy."""
+    return MEASURES["rmse" if task == "regression" else "accuracy"]
+
+
+def main_among(names: Collection[str], split: str) -> Measure:
+    """The main measure of the task whose curves or scores have these names, on this split."""
+    return next(MEASURES[name] for name in _MAIN if score_name(split, name) in names)
+
+
+def main_score(task: str, split: str = "test") -> str:
+    """The name of the main measure's score, or curve, on a split."""
+    return score_name(split, main_measure(task).name)
+
+
+def score_name(split: str, measure: str) -> str:
+    """The name of a measure's score, or curve, on a split."""
+    return f"{split}_{measure}"
+
+
+def before_finish(score: str) -> str:
+    """The name of the same score before the rule's own `finish`."""
+    return f"{score}{_BEFORE_FINISH}"
+
+
+def measure_of(score: str) -> Measure:
+    """What a score or curve of this name measures.
+
+    **Raises:** `UserError` where the table has no such measure, so that it is not known which way is better.
+    """
+    return _parts(score)[1]
+
+
+def title_of(score: str) -> str:
+    """The name of a score or curve as a heading, without a unit."""
+    split, measure = _parts(score)
+    title = f"{SPLITS[split]} {measure.title}" if split else measure.title[0].upper() + measure.title[1:]
+    return f"{title} before finish" if score.endswith(_BEFORE_FINISH) else title
+
+
+def _parts(score: str) -> tuple[str, Measure]:
+    """The split (empty where the name has none) and the measure."""
+    name = score.removesuffix(_BEFORE_FINISH)
+    split, _, rest = name.partition("_")
+    split, name = (split, rest) if split in SPLITS else ("", name)
+    if name not in MEASURES:
+        *others, last = (known for known in MEASURES if known != AREA)
+        example = score_name("test", last)
+        raise UserError(
+            f"`score` is one of which it is known which way is better; got {score!r}: take {', '.join(others)} or {last}, "
+            f"as in {example} or {before_finish(example)}, or {AREA}."
+        )
+    return split, MEASURES[name]

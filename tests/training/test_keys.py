@@ -1,0 +1,135 @@
+"""What a run is kept under: whatever decides what becomes of it makes another key. Nothing is trained here."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ascribe import losses, networks
+from ascribe.rules import AbstractRule, Backpropagation
+from ascribe.training import Experiment, Specification, loop, optimizers, source
+from ascribe.training.keeping import fingerprint
+
+from . import tiny
+
+RUN = Specification(0, 0.1)
+
+
+def experiment(dataset=None, network=None, rule=None, optimizer="sgd", **settings):
+    """An experiment that differs from `experiment()` in what is given."""
+    dataset, network, rule = dataset or tiny.data(), network or tiny.mlp(), rule or Backpropagation()
+    chosen = dataclasses.replace(tiny.settings(network, dataset, rule, optimizer), **settings)
+    return Experiment(tiny.demands(network, dataset, rule, optimizer), rule, chosen, width=2, name="any name")
+
+
+def key(**changes):
+    """What the run's state is kept under, whatever the number of epochs."""
+    return experiment(**changes).key(RUN)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return experiment()
+
+
+class Restless(AbstractRule):
+    """It acts between the epochs, and so not after the last one."""
+
+    def __call__(self, network, state, batch, *, key):
+        return Backpropagation()(network, state, batch, key=key)
+
+    def after_epoch(self, trainables, state, data, *, epoch):
+        return trainables, state
+
+
+class Quiet(AbstractRule):
+    """The same without acting."""
+
+    def __call__(self, network, state, batch, *, key):
+        return Backpropagation()(network, state, batch, key=key)
+
+
+# A loss of the same name:
+ANOTHER_LOSS = dataclasses.replace(losses.BERNOULLI_CROSS_ENTROPY, cost_gradient=lambda y, t: 2 * (y - t))
+OTHER_SETTINGS = {
+    "optimizer": None,  # what the demands have decides
+    "loss": ANOTHER_LOSS,
+    "epochs": None,  # see below
+    "batch_size": 7,
+    "select": "best-validation",
+    "diagnostics": True,
+    "only": "linear1",
+    "augmentations": ("random-flip",),
+    "black": (0.5,),
+}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": "momentum"},
+        {"optimizer": {"network": "sgd", "feedback": "adam"}},
+        *({name: value} for name, value in OTHER_SETTINGS.items() if value is not None),
+        {"rule": Quiet()},
+        {"dataset": tiny.data(seed=1)},
+        {"network": tiny.mlp(activation="relu")},
+        {"network": lambda key: networks.mlp([2, 3, 1], activation="tanh", key=key)},
+    ],
+    ids=", ".join,
+)
+def test_what_decides_a_run_makes_another_key(changes, plain):
+    assert key(**changes) != plain.key(RUN)
+
+
+def test_the_unit_of_the_targets_is_in_the_key():
+    """Scores are in it, and nothing that is trained."""
+    data, network = tiny.data("regression"), tiny.mlp()
+    other = dataclasses.replace(data, target_scale=2 * np.asarray(data.target_scale))
+    assert other.checksum == data.checksum
+    assert key(dataset=other, network=network) != key(dataset=data, network=network)
+
+
+def test_the_name_and_the_number_of_runs_at_a_time_are_not(plain):
+    other = experiment()
+    other.name, other.width = "another name", 4
+    assert plain.key(RUN) == other.key(RUN)
+
+
+def test_epochs_are_in_the_key_of_a_state_where_the_rule_acts_between_them(plain):
+    assert key(rule=Restless(), epochs=2) != key(rule=Restless(), epochs=3)
+    assert key(epochs=2) == plain.key(RUN)  # of three epochs
+    assert plain.key(RUN, epochs=2) != plain.key(RUN, epochs=3)
+
+
+def test_the_shape_of_an_array_is_in_its_fingerprint():
+    assert fingerprint(np.zeros((2, 3))) != fingerprint(np.zeros((3, 2)))
+    assert fingerprint(np.zeros(2)) != fingerprint(np.zeros((1, 2)))
+
+
+def test_no_setting_of_a_program_is_forgotten_here():
+    assert {field.name for field in dataclasses.fields(loop.Settings)} == OTHER_SETTINGS.keys()
+
+
+def test_the_source_is_in_the_key_and_told(plain, monkeypatch):
+    monkeypatch.setattr(source, "common", lambda: "another")
+    other = experiment()
+    assert other.key(RUN) != plain.key(RUN)
+    assert len(plain.about["source"]) == 12
+    assert other.about["source"] != plain.about["source"]
+    assert {**other.about, "source": None} == {**plain.about, "source": None}
+
+
+@pytest.mark.parametrize(
+    "module", ["networks.dropout", "rules.backpropagation", "losses", "training.optimizers", "networks.mlp"]
+)
+def test_what_it_is_made_of_is_known_by_its_source(module, monkeypatch):
+    def made():
+        layers = [networks.Linear(2, 3), networks.Dropout(0.5), networks.Linear(3, 1)]
+        if module == "networks.mlp":
+            return key(network=lambda key: networks.mlp([2, 3, 1], key=key))
+        return key(network=networks.Network(layers), optimizer=optimizers.OPTIMIZERS["rprop"])
+
+    digest, before = source.digest, made()
+    assert made() == before
+    monkeypatch.setattr(source, "digest", lambda one: digest(one) + "." * (one == f"ascribe.{module}"))
+    assert made() != before
