@@ -8,9 +8,11 @@ import pytest
 from ascribe import load
 from ascribe.cli import main
 
+from ..loggers.case import mlflow_database
 from ..store.case import COMMAND_LINE, plain
 from .case import signaled_at
 
+pytestmark = pytest.mark.usefixtures("finished")
 COMPARE = ["compare", *COMMAND_LINE, "--out", "out"]
 
 
@@ -45,8 +47,9 @@ def test_mlflow_has_every_run(here, monkeypatch):
     from mlflow import MlflowClient  # noqa: PLC0415
 
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    assert main([*COMPARE, "--mlflow", "sqlite:///mlflow.db"]) == 0
-    client = MlflowClient(tracking_uri="sqlite:///mlflow.db")
+    address = mlflow_database(here / "mlflow.db")
+    assert main([*COMPARE, "--mlflow", address]) == 0
+    client = MlflowClient(tracking_uri=address)
     experiment = client.get_experiment_by_name("moons")
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id])

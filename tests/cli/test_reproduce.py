@@ -189,7 +189,7 @@ def test_bad_input_is_one_sentence_and_exit_code_2(here, capsys, arguments, sent
 
 
 def test_the_list_needs_no_jax(here):
-    for arguments in (["reproduce"], ["reproduce", "--help"], ["reproduce", "--list", "--json"]):
-        statement = f"import ascribe.cli; assert ascribe.cli.main({arguments!r}) == 0"
-        done = python("-c", IMPORTS.format(statement=statement), folder=here)
-        assert done.returncode == 0, done.stderr
+    lines = (["reproduce"], ["reproduce", "--help"], ["reproduce", "--list", "--json"])
+    statements = [f"import ascribe.cli; assert ascribe.cli.main({arguments!r}) == 0" for arguments in lines]
+    done = python("-c", IMPORTS, *statements, folder=here)
+    assert done.returncode == 0, done.stderr

@@ -258,7 +258,7 @@ def workplace(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def inside(workplace, monkeypatch):
-    """In the folder, with the certainty that nothing is trained before a refusal."""
+    """In the folder, with the certainty that nothing is trained before a refusal; pages are drawn without figures."""
 
     def trained(*_, **__):
         raise AssertionError("this was too late")
@@ -266,6 +266,7 @@ def inside(workplace, monkeypatch):
     monkeypatch.chdir(workplace)
     for name in ("tuned", "carried_out"):
         monkeypatch.setattr(module._Plan, name, trained)
+    monkeypatch.setattr(sys.modules["ascribe.report.page"], "drawings", lambda comparison: {})
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # importing a rule file leaves no __pycache__ beside it
 
 

@@ -15,7 +15,7 @@ SPECIFICATION = importlib.util.spec_from_file_location(
 )
 chromium = importlib.util.module_from_spec(SPECIFICATION)
 SPECIFICATION.loader.exec_module(chromium)
-pytestmark = pytest.mark.skipif(chromium.find() is None, reason="no Chromium is installed")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium.find() is None, reason="no Chromium is installed")]
 
 HOSTILE = "</script><img src=x onerror=document.title=1>"
 

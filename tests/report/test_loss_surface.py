@@ -71,9 +71,9 @@ def test_contours_avoid_what_is_not_finite():
 
 
 def test_a_landscape_is_one_figure_of_a_comparison_that_has_one():
-    comparison = make_comparison(seeds=range(2), epochs=3, layers=1, tuned=False)
+    comparison = make_comparison(rules=RULES[:2], seeds=range(2), epochs=3, layers=1, tuned=False)
     assert "loss_surface" not in figures(comparison)
-    comparison.landscape = make_landscape()
+    comparison.landscape = make_landscape(RULES[:2])
     drawing = specification(figures(comparison)["loss_surface"])
     assert drawing["title"]["text"] == "Loss surface of linear2"
     for said in ("seed 0", "30 epochs", "every 2 epochs", "91 %", "all 300 training examples"):

@@ -44,6 +44,13 @@ def test_beyond_16_pairs_patterns_are_sampled(monkeypatch):
     assert sign_flip_test(values, resamples=40_000) == pytest.approx(exact, abs=0.01)
 
 
+def test_16_pairs_are_the_most_that_are_gone_through():
+    values = np.random.default_rng(3).normal(0.35, 1.0, size=17)
+    exact = scipys(values[:16], n_resamples=np.inf)
+    assert sign_flip_test(values[:16]) == sign_flip_test(values[:16], seed=1) == pytest.approx(exact, rel=1e-12)
+    assert sign_flip_test(values, seed=0) != sign_flip_test(values, seed=1)
+
+
 def test_a_sampled_p_value_is_never_zero():
     assert sign_flip_test(np.full(60, 1.0), resamples=99) == 1 / 100
 

@@ -1,4 +1,8 @@
-"""One small comparison, trained once, that the tests of the store, the command line and the interface share."""
+"""One small comparison, trained once, that the tests of the store, the command line and the interface share.
+
+Its data, seeds and rates are arguments of its programs, while its rules, network, optimizer, epochs, batch size and number of
+examples make programs: a test that trains with these compiles nothing anew.
+"""
 
 import functools
 import threading
@@ -9,13 +13,26 @@ from ascribe.store import Store
 RULES = ("backpropagation", "feedback-alignment")
 OPTIONS = {"network": "4", "seeds": 2, "tune": 2, "tune_seeds": 1, "epochs": 3}
 SAMPLES = 60
-COMMAND_LINE = ["moons", "--samples", str(SAMPLES), "--rules", ",".join(RULES), "--network", "4", "--seeds", "2"]
-COMMAND_LINE += ["--tune", "2", "--tune-seeds", "1", "--epochs", "3"]
+
+
+def command_line(**changes):
+    """What `ascribe compare` is given for it, with other options, or without those that are None."""
+    options = {"samples": SAMPLES, "rules": ",".join(RULES), **OPTIONS} | changes
+    pairs = [("--" + name.replace("_", "-"), str(value)) for name, value in options.items() if value is not None]
+    return ["moons", *(text for pair in pairs for text in pair)]
+
+
+COMMAND_LINE = command_line()
+
+
+@functools.cache
+def data():
+    return datasets.load("moons", samples=SAMPLES)
 
 
 @functools.cache
 def comparison():
-    return compare(datasets.load("moons", samples=SAMPLES), rules=list(RULES), **OPTIONS)
+    return compare(data(), rules=list(RULES), **OPTIONS)
 
 
 def plain(monkeypatch):

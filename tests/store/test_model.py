@@ -74,6 +74,7 @@ def test_a_model_answers_as_its_run_does(colors, tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["1.safetensors", "4.safetensors"]
 
 
+@pytest.mark.slow
 def test_a_fresh_process_predicts_the_same(colors, tmp_path):
     runs, raw = colors
     model = ascribe.Model.of(runs, seed=4)
@@ -124,14 +125,17 @@ def test_normalization_statistics_and_images_come_back(tmp_path):
         assert file.get_tensor("linear1.weight").shape == (3, 12)
 
 
-def test_deep_networks_transforms_and_encodings_come_back(tmp_path):
-    """A stack of equal layers; a fitted transform of the data; an encoding that the rule asks for."""
+def test_deep_networks_and_transforms_come_back(tmp_path):
+    """A stack of equal layers; a fitted transform of the data."""
     data = datasets.load("moons", samples=60).encode("unit-interval", "constant-one")
     runs = train(networks.mlp([3, *[4] * 10, 1]), data, "backpropagation", **OPTIONS)
     raw = np.random.default_rng(1).normal(size=(7, 2))
     same(ascribe.load_model(ascribe.Model.of(runs, seed=4).save(tmp_path / "deep")), runs, raw, 4)
-    plain = datasets.load("moons", samples=60)
-    runs = train(networks.mlp([2, 4, 1]), plain, "forward-pass", **OPTIONS)
+
+
+def test_the_encoding_that_a_rule_asks_for_comes_back(tmp_path):
+    raw = np.random.default_rng(1).normal(size=(7, 2))
+    runs = train(networks.mlp([2, 4, 1]), datasets.load("moons", samples=60), "forward-pass", **OPTIONS)
     assert runs.encoding
     again = ascribe.load_model(ascribe.Model.of(runs, seed=4).save(tmp_path / "encoded"))
     same(again, runs, raw, 4)

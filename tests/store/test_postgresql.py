@@ -9,19 +9,20 @@ import numpy as np
 import pytest
 import sqlalchemy as sql
 
-from ascribe import compare, datasets
+from ascribe import compare
 from ascribe.errors import UserError
 from ascribe.store import Store, database
 from ascribe.training.keeping import Checkpoint
 
+from . import case
 from .case import two_at_once
 
 pytest.importorskip("psycopg", reason="psycopg is not installed (extra `postgresql`)")
 with contextlib.suppress(DeprecationWarning):
     pgserver = pytest.importorskip("pgserver", reason="pgserver, which brings a PostgreSQL server, is not installed")
 
-OPTIONS = {"rules": ["backpropagation", "feedback-alignment"], "network": "4", "seeds": 3, "epochs": 6}
-OPTIONS |= {"tune": 2, "tune_seeds": 1}
+pytestmark = pytest.mark.slow
+OPTIONS = {"rules": list(case.RULES), **case.OPTIONS}
 
 
 @pytest.fixture(scope="module")
@@ -44,14 +45,14 @@ def address(server):
     return server.get_uri(name)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def data():
-    return datasets.load("moons", samples=60)
+    return case.data()
 
 
-@pytest.fixture(scope="module")
-def alone(data):
-    return compare(data, **OPTIONS)
+@pytest.fixture
+def alone(finished):
+    return finished
 
 
 def same(one, two):
@@ -66,10 +67,10 @@ def test_runs_are_kept_and_taken_from_there(data, alone, address):
     same(alone, compare(data, **OPTIONS, store=address, listener=phases.append))
     assert phases == []
     store = Store(address, create=False)
-    assert len(store.runs()) == 2 * (3 + 2)
-    assert len(store.to_frame(store.experiments()[0]["id"], curves=True)) == 60
+    assert len(store.runs()) == 2 * (2 + 2)
+    assert len(store.to_frame(store.experiments()[0]["id"], curves=True)) == 8 * 3
     assert store.delete(store.experiments()[0]["id"]) == 0
-    assert store.delete(store.experiments()[0]["id"]) == 10
+    assert store.delete(store.experiments()[0]["id"]) == 8
     assert store.empty()
 
 
@@ -77,7 +78,7 @@ def test_two_at_once_lose_nothing_and_double_nothing(data, alone, address):
     found, store = two_at_once(address, data, OPTIONS)
     for one in found:
         same(alone, one)
-    assert len(store.runs()) == 2 * (3 + 2)
+    assert len(store.runs()) == 2 * (2 + 2)
     assert [one["status"] for one in store.experiments()] == ["finished", "finished"]
 
 
@@ -93,7 +94,7 @@ def test_a_server_that_is_started_anew_in_between_costs_nothing(data, alone, add
     same(alone, compare(data, **OPTIONS, store=address, listener=restart))
     assert stopped
     store = Store(address)
-    assert len(store.runs()) == 2 * (3 + 2)
+    assert len(store.runs()) == 2 * (2 + 2)
     assert [one["status"] for one in store.experiments()] == ["finished"]
 
 

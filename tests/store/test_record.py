@@ -68,23 +68,22 @@ def test_tuning_comes_back_bit_for_bit(finished, saved):
 
 
 @pytest.fixture(scope="module")
-def drawn():
-    """A comparison with a loss landscape, in which one rule has no path."""
-    data = ascribe.datasets.load("moons", samples=60)
-    options = {"network": "4x3", "seeds": 1, "learning_rate": 0.05, "epochs": 2, "diagnostics": False}
-    return ascribe.compare(
-        data, rules=["backpropagation", "feedback-alignment", "forward-pass"], landscape="linear2", **options
-    )
+def drawn(finished):
+    """With a loss landscape, and with a rule that has no path in it."""
+    rules = [*RULES, "forward-pass"]
+    return ascribe.compare(finished.data, rules=rules, landscape="linear2", **OPTIONS | {"tune": 0})
 
 
+@pytest.mark.slow
 def test_a_comparison_draws_its_landscape_at_its_own_rates_from_its_first_seed(drawn):
     found = drawn.landscape
     assert drawn.configuration["landscape"] == found.layer == "linear2"
     assert found.rules == ("backpropagation", "feedback-alignment") and found.seed == 0
     assert found.left_out == {"forward-pass": "it needs inputs of its own"}
-    assert found.learning_rates == dict.fromkeys(found.rules, 0.05) and (found.epochs, found.batch_size) == (2, 32)
+    assert found.learning_rates == dict.fromkeys(found.rules, 1e-3) and (found.epochs, found.batch_size) == (3, 32)
 
 
+@pytest.mark.slow
 def test_a_landscape_comes_back_bit_for_bit(drawn, tmp_path):
     drawn.save(tmp_path / "drawn")
     again = ascribe.load(tmp_path / "drawn").landscape
@@ -443,8 +442,9 @@ def test_the_record_of_encoded_data_says_what_was_asked_for(finished, tmp_path):
 @pytest.mark.parametrize("kept", KEPT.values(), ids=KEPT)
 def test_the_encoding_of_a_rule_comes_back_bit_for_bit(tmp_path, monkeypatch, kept):
     """Trained on three transforms: one belongs to the data, and two to the rule."""
-    whole = ascribe.datasets.load("moons", samples=60, transforms="constant-one")
-    encoded = whole.encode("split-signs").encode(Transform("unit-interval", (6,), np.zeros(6), np.full(6, 3.0)))
+    whole = ascribe.datasets.load("moons", samples=60, transforms="unit-interval")
+    shrunk, moved = (Transform("unit-interval", (2,), np.full(2, low), np.array([3.0, 0.7])) for low in (0.0, -1.0))
+    encoded = whole.encode(shrunk).encode(moved)
     comparison = ascribe.compare(encoded, rules=list(RULES), **OPTIONS | {"tune": 0})
     runs = {name: dataclasses.replace(one, data=whole) for name, one in comparison.runs.items()}
     runs[RULES[1]] = dataclasses.replace(runs[RULES[1]], encoding=encoded.transforms[1:])
