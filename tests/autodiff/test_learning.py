@@ -91,7 +91,9 @@ def test_mnist_is_learned(mnist):
     layers = [Dense(784, 128, seed=0, dtype=np.float32), relu, Dense(128, 10, seed=1, dtype=np.float32)]
     network = Network(*layers)
     with threadpool_limits(1):  # small products: a second thread only waits
-        train(network, softmax_cross_entropy, flat(mnist.train), one_hot, optimizer=Adam(2e-3), epochs=3, batch_size=128)
+        train(
+            network, softmax_cross_entropy, flat(mnist.train), one_hot, optimizer=Adam(2e-3), epochs=3, batch_size=128
+        )
     assert network.parameters[0].dtype == np.float32
     assert accuracy(network, flat(mnist.test), mnist.test.targets) >= 0.97
 

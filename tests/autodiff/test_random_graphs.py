@@ -67,7 +67,6 @@ def test_values_gradients_and_second_derivatives_are_jax_s(program):
     arrays = [generator.uniform(-1.5, 1.5, shape) for shape in leaves]
     directions = [generator.uniform(-1.0, 1.0, shape) for shape in leaves]
 
-
     @jax.jit
     def reference(arrays, directions):
         theirs = lambda arrays: run(steps, arrays, 1, jnp.sum)

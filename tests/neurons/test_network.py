@@ -163,7 +163,7 @@ def test_a_random_connection_has_its_probability_and_its_seed():
     assert not np.array_equal(W, random_connection(300, 300, 0.1, 0.5, seed=2).matrix())
     signs = np.where(np.arange(300) < 200, 1.0, -4.0)
     assert (np.asarray(random_connection(300, 300, 0.1, signs).matrix())[:, 250] <= 0).all()
-    assert np.diag(np.asarray(random_connection(9, 9, 1.0, 1.0, own=True).matrix())).all()
+    assert np.diag(np.asarray(random_connection(300, 300, 1.0, 1.0, own=True).matrix())).all()
 
 
 @pytest.mark.parametrize("dt", [1e-4, 5e-4])
