@@ -45,7 +45,8 @@ SHRUNKEN = {"relaxed-identity.md": {"[100] * 100": "[10] * 10", '"epochs": 250':
 """What is put in place of what takes long."""
 
 
-@pytest.mark.parametrize(("page", "claims"), PAGES.items())
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "claims"), PAGES.items(), ids=PAGES)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of the extras' packages
 def test_a_page_runs_and_prints_what_it_says(page, claims, capsys, monkeypatch, tmp_path):
     """A comment behind a print that begins with the number, name or list that is printed holds what is printed."""

@@ -53,6 +53,7 @@ def test_a_rule_of_your_own_takes_at_most_twenty_lines():
     assert len([line for line in rule.splitlines() if line.strip()]) <= 20
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [t for t in PYTHON if not t.startswith("# my_rule.py")],
@@ -63,6 +64,7 @@ def test_python_runs(text, shrunken):
         exec(compile(text, "README.md", "exec"), {"__name__": "readme"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_runs(command, capsys):
     arguments = shlex.split(command)[1:]

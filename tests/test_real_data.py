@@ -23,7 +23,7 @@ def test_a_dense_network_reaches_97_percent_on_mnist_by_backpropagation():
     with jax.enable_x64(False):
         network = ascribe.networks.mlp([784, 256, 10])
         runs = ascribe.train(
-            network, data, "backpropagation", learning_rate=1e-3, epochs=6, batch_size=64, seeds=3, diagnostics=False
+            network, data, "backpropagation", learning_rate=1e-3, epochs=4, batch_size=64, seeds=2, diagnostics=False
         )
         predicted = runs.predict(data.test.inputs)
     assert not runs.diverged.any()

@@ -112,6 +112,7 @@ def test_links_hold_when_a_page_is_read_in_the_repository(page):
         assert link.startswith("http") or (path.parent / link).exists(), f"{path.name}: {link}"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("mkdocs") is None, reason="needs the extra `docs`")
 def test_the_site_builds_strictly_and_asks_no_other_host(pages, tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]

@@ -87,10 +87,7 @@ def by_jax(weights, biases, x, t, activation, loss, output):
             h = IN_JAX[last_activation(activation, loss, output) if last else activation](h @ w + b[None])
         return LOSSES_IN_JAX[loss](h, jnp.asarray(t))
 
-    with jax.enable_x64(True):
-        value, gradients = jax.value_and_grad(cost)(
-            [*zip(map(jnp.asarray, weights), map(jnp.asarray, biases), strict=True)]
-        )
+    value, gradients = jax.jit(jax.value_and_grad(cost))([*zip(weights, biases, strict=True)])
     return float(value), [w for w, _ in gradients], [b for _, b in gradients]
 
 

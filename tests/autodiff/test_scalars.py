@@ -8,7 +8,7 @@ from ascribe.autodiff import Var, scalars
 from ascribe.errors import UserError
 
 
-def build(seed=0, depth=6, width=40, fan=6):
+def build(seed=0, depth=4, width=30, fan=3):
     """Layers of numbers, with every elementwise operator, constants, and much sharing."""
     generator = np.random.default_rng(seed)
     leaves = xs = [Var(value) for value in generator.uniform(-1.0, 1.0, width)]

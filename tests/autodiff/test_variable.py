@@ -197,7 +197,7 @@ import gc, json, time
 import numpy as np
 from ascribe.autodiff import Var
 seconds = {}
-for count in (10_000, 100_000, 1_000_000):
+for count in (100_000, 1_000_000):
     best = 1e9
     for _ in range(3 if count < 1_000_000 else 1):
         x = Var(1.0)
@@ -228,13 +228,13 @@ def test_a_million_additions_are_differentiated_without_recursion():
     )
     assert done.returncode == 0, done.stderr
     seconds = list(json.loads(done.stdout).values())
-    assert seconds[2] < 40 * seconds[1], seconds  # linear is 10, quadratic 100
+    assert seconds[1] < 40 * seconds[0], seconds  # linear is 10, quadratic 100
 
 
 def test_a_long_chain_is_freed():
     x = Var(1.0)
     u = x
-    for _ in range(20_000):
+    for _ in range(10_000):
         u = u + x
     began = time.process_time()
     del u

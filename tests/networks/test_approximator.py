@@ -30,13 +30,10 @@ def test_it_is_the_approximation(name):
     assert network.names == ("linear1", "logistic1", "linear2")
     steps = (g.steps[1:, None] + np.array([-5.0, -1.0, 0.0, 0.3, 40.0]) / g.hidden_weights[0]).ravel()
     x = np.concatenate([np.random.default_rng(0).uniform(*interval, 500), interval, steps])
-    output = network(jnp.asarray(x)[:, None])
+    output = np.asarray(jax.jit(lambda n, x: n(x))(network, x[:, None]))
     assert output.shape == (len(x), 1)
-    assert output.dtype == jnp.float64
+    assert output.dtype == np.float64
     np.testing.assert_allclose(output[:, 0], g(x), rtol=0, atol=1e-10)
-    np.testing.assert_allclose(
-        jax.jit(lambda n, x: n(x))(network, jnp.asarray(x)[:, None])[:, 0], g(x), rtol=0, atol=1e-10
-    )
     if g.certified:
         assert np.abs(output[:, 0] - f(x)).max() < g.error_bound
 

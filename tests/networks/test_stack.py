@@ -22,7 +22,7 @@ from ascribe.networks import (
 )
 from ascribe.rules import Backpropagation, Batch, RelaxedIdentity
 
-from ..cases import assert_close, assert_identical, shake
+from ..cases import assert_close, assert_identical
 
 T, R, S = Activation("tanh"), Activation("relu"), Shift(-0.1)
 
@@ -87,8 +87,10 @@ def test_convolutions_and_the_outer_layers_are_never_stacked():
 
 
 def deep(blocks, width=4, activation="tanh"):
-    network = networks.mlp([3, *[width] * (blocks + 1), 2], activation=activation, key=jr.key(0))
-    return shake(network, jr.key(1), 0.1)
+    build = lambda: networks.mlp([3, *[width] * (blocks + 1), 2], activation=activation)
+    draw = np.random.default_rng(0).normal
+    leaves, structure = jax.tree.flatten(jax.eval_shape(build))
+    return structure.unflatten([jnp.asarray(draw(scale=0.5, size=leaf.shape)) for leaf in leaves])
 
 
 def test_a_deep_network_is_written_in_a_few_words():
@@ -136,11 +138,16 @@ def test_a_gradient_flows_to_a_layer_that_is_read_by_its_name():
 
 def test_runs_side_by_side_keep_their_config_and_their_outputs():
     network, x = deep(10), jr.normal(jr.key(2), (5, 3))
-    side_by_side = jax.vmap(network.initialize)(jr.split(jr.key(3), 2))
+
+    @jax.jit
+    def both(network, x, keys):
+        side_by_side = jax.vmap(network.initialize)(keys)
+        in_turn = jax.lax.map(lambda key: network.initialize(key)(x), keys)
+        return side_by_side, jax.vmap(lambda one: one(x))(side_by_side), in_turn
+
+    side_by_side, outputs, in_turn = both(network, x, jr.split(jr.key(3), 2))
     assert side_by_side.config() == network.config() and side_by_side.names == network.names
-    outputs = jax.vmap(lambda one: one(x))(side_by_side)
-    for i, key in enumerate(jr.split(jr.key(3), 2)):
-        assert_close(outputs[i], network.initialize(key)(x), 1e-13)
+    np.testing.assert_allclose(outputs, in_turn, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
@@ -159,9 +166,14 @@ def test_a_stack_computes_its_layers_one_after_another(activation):
 
 def test_its_gradient_is_jax_s():
     network, x = deep(10), jr.normal(jr.key(2), (5, 3))
-    batch = Batch(x, jnp.arange(5) % 2, losses.CATEGORICAL_CROSS_ENTROPY)
-    theirs = jax.grad(lambda network: jnp.mean(batch.loss.values(network(x), batch.targets)))(network)
-    assert_close(Backpropagation()(network, None, batch).gradients, theirs, 1e-12)
+
+    @jax.jit
+    def both(network, x):
+        batch = Batch(x, jnp.arange(5) % 2, losses.CATEGORICAL_CROSS_ENTROPY)
+        theirs = jax.grad(lambda network: jnp.mean(batch.loss.values(network(x), batch.targets)))(network)
+        return Backpropagation()(network, None, batch).gradients, theirs
+
+    assert_close(*both(network, x), 1e-12)
 
 
 def equations(jaxpr):

@@ -27,6 +27,7 @@ def test_the_notes_are_in_the_order_of_their_sections():
     assert sections == sorted(sections)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ENTRIES)
 def test_the_checks_pass_in_float32_too(name):
     """Which is what a user runs; the tests run in float64."""
@@ -76,6 +77,7 @@ def test_the_reference_rates_of_the_lif_neuron_are_the_formula_s():
 # The checks can fail
 
 
+@pytest.mark.slow
 def test_another_resting_potential_fails_the_voltages_and_no_spike(monkeypatch):
     """The squid axon itself fires alike, 5 mV higher."""
     monkeypatch.setattr(HodgkinHuxley, "rest_minus_70", HodgkinHuxley.squid)
@@ -84,6 +86,7 @@ def test_another_resting_potential_fails_the_voltages_and_no_spike(monkeypatch):
     assert not any("rate" in statement for statement in found)
 
 
+@pytest.mark.slow
 def test_gates_that_are_moved_by_another_voltage_fail(monkeypatch):
     monkeypatch.setattr(module, "LOWER", 4.9)
     found = failed("channels")
@@ -92,18 +95,21 @@ def test_gates_that_are_moved_by_another_voltage_fail(monkeypatch):
     assert not any(statement.startswith("rest") for statement in found)
 
 
+@pytest.mark.slow
 def test_a_wrong_derivative_fails_its_check_alone(monkeypatch):
     row = module.ACTIVATIONS["tanh"]
     monkeypatch.setitem(module.ACTIVATIONS, "tanh", row._replace(derivative=lambda z: 1.001 * row.derivative(z)))
     assert failed("activations") == ["hyperbolic tangent: derivative against central differences"]
 
 
+@pytest.mark.slow
 def test_a_threshold_that_is_open_at_0_fails(monkeypatch):
     row = module.ACTIVATIONS["threshold"]
     monkeypatch.setitem(module.ACTIVATIONS, "threshold", row._replace(function=lambda z: (z > 0).astype(z.dtype)))
     assert "threshold at 0" in failed("activations")
 
 
+@pytest.mark.slow
 def test_a_filter_that_is_a_step_late_fails(monkeypatch):
     exact = PostSynapticFilter.filter
     monkeypatch.setattr(
@@ -112,6 +118,7 @@ def test_a_filter_that_is_a_step_late_fails(monkeypatch):
     assert len(failed("spike-train")) == 7  # the area is the same
 
 
+@pytest.mark.slow
 def test_a_filter_of_another_area_fails(monkeypatch):
     exact = PostSynapticFilter.impulse_response
     monkeypatch.setattr(PostSynapticFilter, "impulse_response", lambda kind, t: exact(kind, t) * (1 + 1e-6))
@@ -120,6 +127,7 @@ def test_a_filter_of_another_area_fails(monkeypatch):
     assert not any("maximum" in statement for statement in found)
 
 
+@pytest.mark.slow
 def test_another_refractory_period_fails_the_tuning_curve(monkeypatch):
     monkeypatch.setattr(module, "LIF", lambda tau_m, tau_ref: neurons.LIF(tau_m, 1.001 * tau_ref))
     found = failed("tuning-curve")
@@ -127,6 +135,7 @@ def test_another_refractory_period_fails_the_tuning_curve(monkeypatch):
     assert "LIF.rate against G: largest relative difference" in found
 
 
+@pytest.mark.slow
 def test_another_weight_fails_what_a_spike_injects(monkeypatch):
     monkeypatch.setattr(module, "Connection", lambda W, *b: neurons.Connection(1.01 * np.asarray(W), *b))
     found = failed("two-neurons")

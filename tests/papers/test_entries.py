@@ -19,6 +19,7 @@ def found(request):
     return papers.reproduce(request.param)
 
 
+@pytest.mark.slow
 def test_an_entry_s_checks_pass_and_its_figures_are_drawn(found):
     assert found.checks
     assert [check for check in found.checks if not check.passed] == []
@@ -92,6 +93,7 @@ def test_an_entry_finds_its_function_late(monkeypatch):
     assert heard == ["progress"]
 
 
+@pytest.mark.slow
 def test_a_wrong_bias_fails_the_truth_table(monkeypatch):
     """The checks can fail: with the bias of `and`, or gives another table."""
     from ascribe import networks  # noqa: PLC0415

@@ -60,6 +60,7 @@ def small(monkeypatch, few):
     monkeypatch.setattr(module, "STEPS", dict.fromkeys(module.STEPS, 2))
 
 
+@pytest.mark.slow
 def test_the_table_holds_what_the_runs_are_worth(few):
     for found in few:
         row, runs = found.row, found.runs
@@ -84,6 +85,7 @@ def pictures(result):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", ["shallow", "deep"])
 def test_an_entry_makes_its_table_its_checks_and_its_figures(small, function):
     result = getattr(module, function)(lambda progress: None)
@@ -111,17 +113,18 @@ def test_the_points_are_those_of_the_document():
 
 
 def test_the_loss_that_is_followed_is_the_objective_and_no_gradient_changes():
-    network = networks.mlp([2, 3, 3, 1], key=jr.key(0))
+    network = jax.jit(lambda: networks.mlp([2, 3, 3, 1], key=jr.key(0)))()
     split = module.moons().train
     batch = Batch(jnp.asarray(split.inputs, float), jnp.asarray(split.targets), losses.BERNOULLI_CROSS_ENTROPY)
     ours, theirs = module.Observed(relax_output=True), RelaxedIdentity(relax_output=True)
-    trainables = theirs.trainables(network, batch, key=jr.key(1))
-    trainables = dataclasses.replace(trainables, auxiliary=jax.tree.map(lambda z: z + 0.3, trainables.auxiliary))
-    one, other = (rule(trainables, None, batch) for rule in (ours, theirs))
+    trainables = jax.jit(lambda network: theirs.trainables(network, batch, key=jr.key(1)))(network)
+    moved = jax.tree.map(lambda z: np.asarray(z) + 0.3, trainables.auxiliary)
+    trainables = dataclasses.replace(trainables, auxiliary=moved)
+    one, other = jax.jit(lambda trainables: [rule(trainables, None, batch) for rule in (ours, theirs)])(trainables)
     for mine, its in zip(jax.tree.leaves(one.gradients), jax.tree.leaves(other.gradients), strict=True):
         np.testing.assert_array_equal(mine, its)
     z = list(trainables.auxiliary.values())
-    expected = written_out(network, [each[0] for each in z], batch)
+    expected = jax.jit(lambda network, z: written_out(network, z, batch))(network, [np.asarray(each)[0] for each in z])
     np.testing.assert_allclose(one.loss, expected, rtol=1e-12)
     assert abs(other.loss - expected) > 1e-3
 
@@ -142,7 +145,7 @@ def written_out(network, auxiliary, batch, sigma=jax.nn.relu):
 def test_gradient_norms_are_those_of_jax_grad():
     """Backpropagation's at once; RAI's after one step of Rprop, which is one of its rate against the gradient's sign."""
     sizes, initializer = [2, 3, 4, 1], "logistic-normal"
-    network = networks.mlp(sizes, activation="logistic", initializer=initializer, key=jr.key(0))
+    network = jax.jit(lambda: networks.mlp(sizes, activation="logistic", initializer=initializer, key=jr.key(0)))()
     split = module.moons().train
     batch = Batch(jnp.asarray(split.inputs, float), jnp.asarray(split.targets), losses.BERNOULLI_CROSS_ENTROPY)
 
@@ -155,24 +158,29 @@ def test_gradient_norms_are_those_of_jax_grad():
 
     norms = lambda gradients: [np.linalg.norm(weight) for weight in gradients.weights.values()]
     [(kind, found)] = module.gradient_norms(Backpropagation(), initializer, sizes, (0,))
-    expected = norms(jax.grad(plain)(network))
+    expected = norms(jax.jit(jax.grad(plain))(network))
     assert kind == ("backpropagation", 0)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
     (_, at_start), (kind, later), (_, last) = module.gradient_norms(RelaxedIdentity(), initializer, sizes, (0, 1, 3))
     np.testing.assert_allclose(at_start, [0.0, 0.0, expected[-1]], rtol=1e-10, atol=1e-14)
     assert kind == ("RAI", 1)
-    auxiliary, below = [], batch.inputs
-    for name in network.synaptic[:-1]:
-        auxiliary.append(below @ network[name].weight.T + network[name].bias[None, :])
-        below = jax.nn.sigmoid(auxiliary[-1])
     of = lambda parts: written_out(*parts, batch, sigma=jax.nn.sigmoid)
-    moved = jax.tree.map(
-        lambda leaf, g: leaf - module.RATE * jnp.where(abs(g) > 1e-12, jnp.sign(g), 0.0),
-        (network, auxiliary),
-        jax.grad(of)((network, auxiliary)),
-    )
-    np.testing.assert_allclose(later, norms(jax.grad(of)(moved)[0]), rtol=1e-8, atol=1e-14)
+
+    @jax.jit
+    def after_a_step(network):
+        auxiliary, below = [], batch.inputs
+        for name in network.synaptic[:-1]:
+            auxiliary.append(below @ network[name].weight.T + network[name].bias[None, :])
+            below = jax.nn.sigmoid(auxiliary[-1])
+        moved = jax.tree.map(
+            lambda leaf, g: leaf - module.RATE * jnp.where(abs(g) > 1e-12, jnp.sign(g), 0.0),
+            (network, auxiliary),
+            jax.grad(of)((network, auxiliary)),
+        )
+        return jax.grad(of)(moved)[0]
+
+    np.testing.assert_allclose(later, norms(after_a_step(network)), rtol=1e-8, atol=1e-14)
     assert later[0] == 0.0 < last[0]
 
 
@@ -264,7 +272,8 @@ def test_vanishing_gradients_are_told_from_others():
     assert not any(check.passed for check in module.gradient_checks(gradient_rows(float("nan")))[2:])
 
 
-def test_a_landscape_that_is_not_finite_is_gray(small):
+def test_a_landscape_that_is_not_finite_is_gray(monkeypatch):
+    monkeypatch.setattr(module, "GRID", 8)
     logits = np.zeros((2, 64))
     logits[:, :32], logits[1, 40] = np.nan, np.inf
     row = {"disagreement": 0.0, "test": float("nan")}
