@@ -306,7 +306,7 @@ def test_card_and_configuration_are_shown(plain):
 
 
 def test_page_size(plain):
-    assert len(plain[1].encode()) < 500_000
+    assert len(plain[1].encode()) < 300_000
 
 
 def test_write_is_whole_or_not_at_all(tmp_path, plain, monkeypatch):
