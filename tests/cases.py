@@ -3,6 +3,7 @@
 import functools
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -10,7 +11,6 @@ import numpy as np
 
 from ascribe import losses, networks, rules, training
 from ascribe.datasets import Dataset, Split
-from ascribe.errors import UserError
 from ascribe.networks import Activation, BatchNorm, Dropout, Linear, Network
 from ascribe.rules import AbstractRule, Batch
 from ascribe.training.train import fitted
@@ -24,18 +24,23 @@ BATCH = 5
 def shake(tree, key, size=0.3):
     """The tree with noise on every number, so that biases and scales are not at their special initial values."""
     leaves, structure = jax.tree.flatten(tree)
+    return structure.unflatten(_noisy(leaves, key, size))
+
+
+@jax.jit
+def _noisy(leaves, key, size):
     keys = jr.split(key, len(leaves))
-    return structure.unflatten(
-        [leaf + size * jr.normal(k, leaf.shape, leaf.dtype) for leaf, k in zip(leaves, keys, strict=True)]
-    )
+    return [leaf + size * jr.normal(k, leaf.shape, leaf.dtype) for leaf, k in zip(leaves, keys, strict=True)]
 
 
+@functools.cache
 def small_mlp(activation="tanh", output_activation=None, outputs=OUTPUTS, bias=True, hidden=(5, 4)):
     sizes = [4, *hidden, outputs]
     network = networks.mlp(sizes, activation=activation, output_activation=output_activation, bias=bias, key=jr.key(1))
     return shake(network, jr.key(101))
 
 
+@functools.cache
 def small_lenet(activation="tanh", outputs=OUTPUTS):
     network = networks.lenet(IMAGE, outputs, activation=activation, channels=(2, 3), hidden=(5, 4), key=jr.key(1))
     return shake(network, jr.key(101), 0.2)
@@ -56,6 +61,7 @@ def output_layer(network, function):
     return Network([*network.layers, Activation(function)])
 
 
+@functools.cache
 def examples(shape, loss, outputs=OUTPUTS, batch=BATCH, seed=2):
     """A batch with random inputs; labels for the cross entropies, numbers for the squared error."""
     input_key, target_key = jr.split(jr.key(seed))
@@ -80,7 +86,19 @@ def case(kind, loss):
 # Every registered rule, on what it can do
 
 KINDS = {"mlp": small_mlp, "lenet": small_lenet, "noisy": noisy_mlp, "single layer": single_layer}
-TASKS = ("regression", "classification", "binary")
+REFUSED = {
+    "forward-pass": ("lenet",),  # dense layers only
+    "forward-pass-one-versus-rest": ("lenet",),
+    "relaxed-identity": ("noisy",),  # no normalization and no dropout
+    "relaxed-identity-transient": ("noisy",),
+}
+"""The kinds of networks that a rule refuses."""
+TWO_CLASSES = ("forward-pass", "perceptron")
+"""The rules with one output, which refuse the categorical cross entropy."""
+SEVERAL_CLASSES = ("forward-pass-one-versus-rest",)
+"""The rules that refuse a single output."""
+OWN_NETWORK = ("forward-pass", "forward-pass-one-versus-rest", "perceptron")
+"""The rules that train a network of their own in place of the one that they meet."""
 EXACT = 1e-12
 LAST_LAYER = {
     "finite-differences": 1e-3,  # a quotient with a truncation error, in every layer
@@ -110,47 +128,43 @@ class Applied(NamedTuple):
 
 
 @functools.cache
-def applied(name, kind, loss, tasks=TASKS, seed=2):
-    """The rule where a network of this kind meets data with this loss, as `train` lets it take part: on the first of the
-    tasks that it does. None where the rule refuses, or the loss does not fit what it made of the network."""
+def applied(name, kind, loss, task=None):
+    """The rule where a network of this kind meets data with this loss, as `train` lets it take part: on the task, or on the
+    first for this loss that the rule does. A `UserError` where the rule or the settings refuse."""
     rule = rules.get(name)
-    for task in tasks:
-        if task not in rule.tasks:
-            continue
-        outputs = OUTPUTS if task != "binary" else 2 if loss == "categorical-cross-entropy" else 1
-        network = _network(kind, outputs)
-        own = {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": BATCH}
-        try:
-            demands = training.honor(rule, name, network, _tiny(task, input_shape(network), outputs, seed), **own)
-            training.make_settings(demands, epochs=1, select="last", loss=loss, diagnostics=False)
-        except UserError:
-            continue
-        source, changed = demands.source, demands.source is not network
-        part = fitted(source, demands.data).train
-        targets = jnp.asarray(part.targets, float if task == "regression" else np.int32)
-        batch = Batch(jnp.asarray(part.inputs, float), targets, losses.get(loss))
-        return Applied(rule, shake(source, jr.key(101), 0.2) if changed else source, batch, changed)
-    return None
+    tasks = ("regression", "classification", "binary") if loss == "squared-error" else ("classification", "binary")
+    task = task or next(one for one in tasks if one in rule.tasks)
+    outputs = 1 if task == "binary" else OUTPUTS
+    network = KINDS[kind](outputs=outputs)
+    own = {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": BATCH}
+    demands = training.honor(rule, name, network, _tiny(task, input_shape(network), outputs), **own)
+    training.make_settings(demands, epochs=1, select="last", loss=loss, diagnostics=False)
+    source, changed = demands.source, demands.source is not network
+    part = fitted(source, demands.data).train
+    targets = jnp.asarray(part.targets, float if task == "regression" else np.int32)
+    batch = Batch(jnp.asarray(part.inputs, float), targets, losses.get(loss))
+    return Applied(rule, shake(source, jr.key(101), 0.2) if changed else source, batch, changed)
 
 
 @functools.cache
-def _network(kind, outputs):
-    return KINDS[kind](outputs=outputs)
-
-
-@functools.cache
-def _tiny(task, shape, outputs, seed):
-    drawn = examples(shape, "squared-error" if task == "regression" else "bernoulli-cross-entropy", outputs, seed=seed)
+def _tiny(task, shape, outputs):
+    drawn = examples(shape, "squared-error" if task == "regression" else "bernoulli-cross-entropy", outputs)
     split = Split(np.asarray(drawn.inputs), np.asarray(drawn.targets))
     names = () if task == "regression" else tuple("abc"[: max(outputs, 2)])
     return Dataset("tiny", task, split, split, split, class_names=names)
 
 
-def cells(kinds=("mlp", "lenet"), losses=LOSSES, tasks=TASKS, *, given=False):
-    """Every (rule, kind, loss) in which the rule applies; with `given`, those in which it leaves the network as it is."""
-    every = [(name, kind, loss) for name in rules.names() for kind in kinds for loss in losses]
-    found = [(cell, applied(*cell, tasks)) for cell in every]
-    return [cell for cell, one in found if one is not None and not (given and one.own)]
+def cells(*kinds):
+    """(rule, kind of network, loss) for the tests of every rule, all of them names: each rule on each of the kinds that it
+    takes, with one loss, another from rule to rule and from kind to kind; backpropagation with every loss. How the loss enters
+    is a question of its own (tests/contracts/test_rules.py)."""
+    found = []
+    for i, name in enumerate(rules.names()):
+        able = [loss for loss in LOSSES if not (name in TWO_CLASSES and loss == "categorical-cross-entropy")]
+        for j, kind in enumerate(kind for kind in kinds if kind not in REFUSED.get(name, ())):
+            chosen = LOSSES if name == "backpropagation" else [able[(i + j) % len(able)]]
+            found += [(name, kind, loss) for loss in chosen]
+    return found
 
 
 def last_layer_tolerance(name):
@@ -168,7 +182,7 @@ def assert_close(ours, theirs, rtol):
     assert jax.tree.structure(ours) == jax.tree.structure(theirs)
     for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         assert a.shape == b.shape
-        np.testing.assert_allclose(a, b, rtol=0, atol=rtol * float(jnp.max(jnp.abs(b))))
+        np.testing.assert_allclose(a, b, rtol=0, atol=rtol * np.max(np.abs(b)))
 
 
 def assert_identical(ours, theirs):
@@ -181,10 +195,19 @@ def assert_identical(ours, theirs):
 
 def assert_active(tree):
     """No array of the tree is all zeros: what it is compared with means something."""
-    assert all(bool(jnp.any(leaf != 0)) for leaf in jax.tree.leaves(tree))
+    assert all(np.any(leaf) for leaf in jax.tree.leaves(tree))
+
+
+@eqx.filter_jit
+def credit_of(rule, trainables, state, batch, key=None):
+    """The rule's answer, by one program."""
+    return rule(trainables, state, batch, key=key)
 
 
 def to_float32(tree):
-    return jax.tree.map(
-        lambda leaf: leaf.astype(jnp.float32) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf, tree
-    )
+    narrow = lambda leaf: jnp.asarray(np.asarray(leaf, np.float32)) if is_float(leaf) else leaf
+    return jax.tree.map(narrow, tree)
+
+
+def is_float(leaf):
+    return jnp.issubdtype(leaf.dtype, jnp.floating)

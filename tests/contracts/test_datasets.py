@@ -2,7 +2,7 @@
 
 import json
 import os
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ FOLDERS = {
 EVERY = [pytest.param(name, marks=[pytest.mark.data] if name in FOLDERS else []) for name in datasets.names()]
 
 
-@lru_cache(maxsize=4)
+@cache
 def loaded(name: str, seed: int) -> datasets.Dataset:
     return datasets.load(name, seed=seed, **SMALL.get(name, {}))
 

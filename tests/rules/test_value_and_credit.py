@@ -21,37 +21,43 @@ from ..cases import (
     EXACT,
     applied,
     assert_close,
-    assert_identical,
-    case,
     cells,
+    credit_of,
     examples,
     last_layer_tolerance,
     small_mlp,
     upper_weights,
 )
 
-NETWORK, BATCH = case("mlp", "categorical-cross-entropy")
-PAIR = (BATCH.inputs, BATCH.targets)
+
+def labeled():
+    return examples((4,), "categorical-cross-entropy")
+
+
+def labeled_pair():
+    return labeled().inputs, labeled().targets
 
 
 # value_and_credit
 
 
-@pytest.mark.parametrize("given", [BATCH, PAIR, list(PAIR), tuple(np.asarray(part) for part in PAIR)])
-def test_a_batch_and_a_pair_get_the_same_credit(given):
+def test_a_batch_and_a_pair_get_the_same_credit():
     rule = rules.FeedbackAlignment()
-    state = rule.init(NETWORK, BATCH, key=jr.key(0))
-    value, credit = value_and_credit(rule)(NETWORK, state, given)
-    expected = rule(NETWORK, state, BATCH)
-    assert_identical((value, credit), (expected.loss, expected))
+    state = rule.init(small_mlp(), labeled(), key=jr.key(0))
+    expected = credit_of(rule, small_mlp(), state, labeled())
+    credited = eqx.filter_jit(value_and_credit(rule))
+    pair = labeled_pair()
+    for given in (labeled(), pair, list(pair), tuple(np.asarray(part) for part in pair)):
+        value, credit = credited(small_mlp(), state, given)
+        assert_close((value, credit), (expected.loss, expected), 1e-14)
 
 
 def test_it_has_the_manners_of_value_and_grad():
     def loss(network):
-        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(network(BATCH.inputs), BATCH.targets))
+        return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(network(labeled().inputs), labeled().targets))
 
-    value, gradients = jax.value_and_grad(loss)(NETWORK)
-    ours, credit = value_and_credit(rules.Backpropagation())(NETWORK, None, PAIR)
+    value, gradients = jax.value_and_grad(loss)(small_mlp())
+    ours, credit = value_and_credit(rules.Backpropagation())(small_mlp(), None, labeled_pair())
     np.testing.assert_allclose(ours, value, rtol=1e-12)
     assert_close(credit.gradients, gradients, 1e-12)
 
@@ -59,48 +65,50 @@ def test_it_has_the_manners_of_value_and_grad():
 @pytest.mark.parametrize(
     ("targets", "outputs", "loss", "expected"),
     [
-        (jnp.array([0, 1, 2, 0, 1]), 3, None, "categorical-cross-entropy"),
-        (jnp.array([0, 1, 1, 0, 1]), 1, None, "bernoulli-cross-entropy"),
-        (jnp.linspace(0, 1, 5), 1, None, "squared-error"),
-        (jnp.ones((5, 3)), 3, None, "squared-error"),
-        (jnp.array([0, 1, 2, 0, 1]), 3, "squared-error", "squared-error"),
-        (jnp.ones((5, 3)), 3, losses.BERNOULLI_CROSS_ENTROPY, "bernoulli-cross-entropy"),
+        (np.array([0, 1, 2, 0, 1]), 3, None, "categorical-cross-entropy"),
+        (np.array([0, 1, 1, 0, 1]), 1, None, "bernoulli-cross-entropy"),
+        (np.linspace(0, 1, 5), 1, None, "squared-error"),
+        (np.ones((5, 3)), 3, None, "squared-error"),
+        (np.array([0, 1, 2, 0, 1]), 3, "squared-error", "squared-error"),
+        (np.ones((5, 3)), 3, losses.BERNOULLI_CROSS_ENTROPY, "bernoulli-cross-entropy"),
     ],
 )
 def test_the_targets_choose_the_loss_unless_one_is_named(targets, outputs, loss, expected):
-    batch = as_batch(small_mlp(outputs=outputs), (BATCH.inputs, targets), loss)
+    batch = as_batch(small_mlp(outputs=outputs), (labeled().inputs, targets), loss)
     assert batch.loss.name == expected
-    credit = rules.Backpropagation()(small_mlp(outputs=outputs), None, batch)
-    assert bool(jnp.isfinite(credit.loss))
+    credit = jax.eval_shape(rules.Backpropagation(), small_mlp(outputs=outputs), None, batch)
+    assert credit.loss.shape == ()
 
 
 def test_a_named_loss_replaces_that_of_a_batch():
-    squared = value_and_credit(rules.Backpropagation(), "squared-error")(NETWORK, None, BATCH)[0]
-    expected = 0.5 * np.mean(np.sum((np.asarray(NETWORK(BATCH.inputs)) - np.eye(3)[BATCH.targets]) ** 2, axis=1))
+    squared = value_and_credit(rules.Backpropagation(), "squared-error")(small_mlp(), None, labeled())[0]
+    expected = 0.5 * np.mean(
+        np.sum((np.asarray(small_mlp()(labeled().inputs)) - np.eye(3)[labeled().targets]) ** 2, axis=1)
+    )
     np.testing.assert_allclose(squared, expected, rtol=1e-12)
-    assert as_batch(NETWORK, BATCH).loss is BATCH.loss
+    assert as_batch(small_mlp(), labeled()).loss is labeled().loss
 
 
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [
-        (3.0, "a batch is an ascribe.Batch or a pair"),
-        ((BATCH.inputs,), "a batch is an ascribe.Batch or a pair"),
-        ((BATCH.inputs, BATCH.targets, BATCH.targets), "a batch is an ascribe.Batch or a pair"),
-        ((BATCH.inputs, BATCH.targets[:4]), "got 5 inputs and 4 targets"),
+        (lambda x, t: 3.0, "a batch is an ascribe.Batch or a pair"),
+        (lambda x, t: (x,), "a batch is an ascribe.Batch or a pair"),
+        (lambda x, t: (x, t, t), "a batch is an ascribe.Batch or a pair"),
+        (lambda x, t: (x, np.asarray(t)[:4]), "got 5 inputs and 4 targets"),
     ],
 )
 def test_what_is_no_batch_is_refused(given, sentence):
     with pytest.raises(UserError, match=sentence):
-        value_and_credit(rules.Backpropagation())(NETWORK, None, given)
+        value_and_credit(rules.Backpropagation())(small_mlp(), None, given(*labeled_pair()))
 
 
 def test_kolen_pollack_refuses_the_bare_network_and_takes_its_trainables():
     rule = rules.KolenPollack()
     with pytest.raises(UserError, match=r"KolenPollack trains more than the network: pass rule\.trainables"):
-        value_and_credit(rule)(NETWORK, None, PAIR)
-    trainables = rule.trainables(NETWORK, BATCH, key=jr.key(0))
-    _, credit = value_and_credit(rule)(trainables, None, PAIR)
+        value_and_credit(rule)(small_mlp(), None, labeled_pair())
+    trainables = rule.trainables(small_mlp(), labeled(), key=jr.key(0))
+    _, credit = value_and_credit(rule)(trainables, None, labeled_pair())
     assert jax.tree.structure(credit.gradients) == jax.tree.structure(trainables)
 
 
@@ -121,33 +129,40 @@ def test_every_rule_learns_in_a_plain_optax_loop(name):
     parts = demands.optimizer if isinstance(demands.optimizer, dict) else {"network": demands.optimizer}
     assert parts["network"] == "sgd"
     everything = as_batch(demands.source, (demands.data.train.inputs, split.targets))
-    network = demands.source.initialize(jr.key(1))
-    trainables = rule.trainables(network, everything, key=jr.key(2))
-    state, memory = rule.init(network, everything, key=jr.key(2)), optimizer.init(trainables)
 
-    @eqx.filter_jit
+    @jax.jit
+    def begin(key):
+        network = demands.source.initialize(key)
+        trainables = rule.trainables(network, everything, key=key)
+        return trainables, rule.init(network, everything, key=key), optimizer.init(trainables)
+
+    @jax.jit
     def step(trainables, state, memory, pair, key):
         value, credit = value_and_credit(rule)(trainables, state, pair, key=key)
         updates, memory = optimizer.update(credit.gradients, memory, trainables)
         return value, *rule.after_update(optax.apply_updates(trainables, updates), credit.state), memory
 
-    curve = []
+    @jax.jit
+    def predict(trainables, state):
+        return predicted_labels(rule.finish(trainables, state, everything)(everything.inputs))
+
+    trainables, state, memory = begin(jr.key(1))
+    rows = [np.asarray(part) for part in (everything.inputs, everything.targets)]
+    curve, size = [], demands.batch_size
     for key in jr.split(jr.key(3), 100):
-        for start in range(0, 64, demands.batch_size):
-            part = slice(start, start + demands.batch_size)
-            pair = (everything.inputs[part], everything.targets[part])
+        for start in range(0, 64, size):
+            pair = tuple(part[start : start + size] for part in rows)
             value, trainables, state, memory = step(trainables, state, memory, pair, key)
-            curve.append(float(value))
+            curve.append(value)
     if last_layer_tolerance(name) is not None:
-        assert curve[-1] < 0.2 * curve[0]
-    found = predicted_labels(rule.finish(trainables, state, everything)(everything.inputs))
-    assert float(jnp.mean((found == everything.targets).astype(float))) > 0.75
+        assert float(curve[-1]) < 0.2 * float(curve[0])
+    assert np.mean(np.asarray(predict(trainables, state)) == rows[1]) > 0.75
 
 
 def test_normalization_statistics_travel_with_the_batch():
     network = networks.Network([networks.Linear(4, 3, key=jr.key(0)), networks.BatchNorm(3)])
-    once, credit = value_and_credit(rules.Backpropagation())(network, None, BATCH)
-    again = dataclasses.replace(BATCH, network_state=credit.network_state)
+    once, credit = value_and_credit(rules.Backpropagation())(network, None, labeled())
+    again = dataclasses.replace(labeled(), network_state=credit.network_state)
     twice, second = value_and_credit(rules.Backpropagation())(network, None, again)
     np.testing.assert_allclose(once, twice, rtol=1e-14)
     np.testing.assert_allclose(second.network_state[1][0], 1.9 * np.asarray(credit.network_state[1][0]), rtol=1e-12)
@@ -161,23 +176,13 @@ def test_the_front_door_has_both():
 # verify
 
 
-OTHERS = [cell for cell in cells() if cell[0] != "backpropagation"]
-ON_THE_WAY = [cell for cell in OTHERS if last_layer_tolerance(cell[0]) == EXACT and cell[2].startswith("categorical")]
-
-
-@pytest.mark.parametrize(
-    "cell", [cell for cell in OTHERS if cell[0] not in {name for name, _, _ in ON_THE_WAY}], ids="-".join
-)
-def test_every_rule_is_active(cell):
-    rule, network, batch, _ = applied(*cell)
-    assert verify(rule, network, batch)
-
-
-@pytest.mark.parametrize("cell", ON_THE_WAY, ids="-".join)
-def test_a_rule_that_changes_the_way_back_is_active_below_the_last_layer(cell):
+@pytest.mark.parametrize("cell", [cell for cell in cells("mlp") if cell[0] != "backpropagation"], ids="-".join)
+def test_every_rule_is_active_and_one_that_changes_the_way_back_below_the_last_layer_only(cell):
     rule, network, batch, _ = applied(*cell)
     found = verify(rule, network, batch)
     assert found
+    if last_layer_tolerance(cell[0]) != EXACT:
+        return
     assert found.differs == network.synaptic[:-1]
     assert list(found.angles) == list(found.norm_ratios) == ["total", *network.synaptic]
     assert all(0 < found.angles[name] < 180 for name in ("total", *found.differs))
@@ -186,7 +191,7 @@ def test_a_rule_that_changes_the_way_back_is_active_below_the_last_layer(cell):
 
 
 def test_backpropagation_is_not_active():
-    found = verify(rules.Backpropagation(), NETWORK, PAIR)
+    found = verify(rules.Backpropagation(), small_mlp(), labeled_pair())
     assert not found
     assert found.differs == ()
     assert set(found.angles.values()) == {0.0}
@@ -205,7 +210,7 @@ class Started(rules.AbstractRule):
 
 
 def test_the_gradients_are_compared_where_the_rule_begins():
-    assert not verify(Started(), NETWORK, BATCH)
+    assert not verify(Started(), small_mlp(), labeled())
 
 
 class Handed(rules.AbstractRule):
@@ -216,7 +221,7 @@ class Handed(rules.AbstractRule):
 
 
 def test_a_rule_in_its_exact_limit_is_not_active():
-    assert not verify(Handed(), NETWORK, BATCH)
+    assert not verify(Handed(), small_mlp(), labeled())
 
 
 class Doubled(rules.AbstractRule):
@@ -228,14 +233,14 @@ class Doubled(rules.AbstractRule):
 
 
 def test_verify_tells_sizes_from_directions():
-    found = verify(Doubled(), NETWORK, BATCH)
+    found = verify(Doubled(), small_mlp(), labeled())
     assert found.differs == ("linear1", "linear2")
-    np.testing.assert_allclose([found.angles[name] for name in NETWORK.synaptic], 0, atol=1e-9)
-    np.testing.assert_allclose([found.norm_ratios[name] for name in NETWORK.synaptic], [2, 2, 1], rtol=1e-12)
+    np.testing.assert_allclose([found.angles[name] for name in small_mlp().synaptic], 0, atol=1e-9)
+    np.testing.assert_allclose([found.norm_ratios[name] for name in small_mlp().synaptic], [2, 2, 1], rtol=1e-12)
 
 
 def test_the_report_names_every_layer_with_its_numbers():
-    lines = str(verify(Doubled(), NETWORK, BATCH)).splitlines()
+    lines = str(verify(Doubled(), small_mlp(), labeled())).splitlines()
     assert lines[0] == "Doubled differs from backpropagation in linear1, linear2"
     assert [line.split(":")[0].strip() for line in lines[1:]] == ["total", "linear1", "linear2", "linear3"]
     assert "angle   0.000°, norm ratio 2" in lines[2]
@@ -244,14 +249,16 @@ def test_the_report_names_every_layer_with_its_numbers():
 def test_verify_works_in_float32_and_with_dropout():
     network = networks.Network([networks.Linear(4, 8, key=jr.key(0)), networks.Dropout(0.5), networks.Linear(8, 3)])
     network = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), network)
-    pair = (BATCH.inputs.astype(jnp.float32), BATCH.targets)
+    pair = (labeled().inputs.astype(jnp.float32), labeled().targets)
     assert not verify(rules.Backpropagation(), network, pair)
     assert verify(rules.FeedbackAlignment(), network, pair).differs == ("linear1",)
 
 
 def test_verify_judges_by_the_named_loss():
     batch = examples((4,), "squared-error")
-    found = verify(rules.FeedbackAlignment(), NETWORK, (batch.inputs, batch.targets), loss="bernoulli-cross-entropy")
+    found = verify(
+        rules.FeedbackAlignment(), small_mlp(), (batch.inputs, batch.targets), loss="bernoulli-cross-entropy"
+    )
     assert found.differs == ("linear1", "linear2")
 
 
