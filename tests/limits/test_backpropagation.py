@@ -1,5 +1,8 @@
 """Backpropagation through the tape is `jax.grad` of a loss that is written out here, layer by layer."""
 
+import dataclasses
+import re
+
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -19,6 +22,7 @@ from ascribe.networks import (
     Linear,
     Network,
     convolve,
+    mlp,
     record,
 )
 from ascribe.rules import Backpropagation, Batch, backward_sweep
@@ -262,6 +266,15 @@ def test_the_gradient_is_the_mean_over_the_batch():
     ]
     mean = jax.tree.map(lambda *leaves: sum(leaves) / len(leaves), *[credit.gradients for credit in single])
     assert_close(backward_sweep(network, None, batch).gradients, mean, RTOL)
+
+
+def test_no_error_is_computed_below_the_lowest_layer():
+    """It would be an array of the shape of the inputs, 6 · 7, which nothing else here is."""
+    network, batch = mlp([7, 5, 4, 3], activation="tanh"), examples((7,), "categorical-cross-entropy", batch=6)
+    sweep = lambda x: backward_sweep(network, None, dataclasses.replace(batch, inputs=x)).gradients
+    loss = lambda x: jnp.mean(batch.loss.values(network(x), batch.targets))
+    made = [len(re.findall(r":f64\[6,7\] = ", str(jax.make_jaxpr(f)(batch.inputs)))) for f in (sweep, jax.grad(loss))]
+    assert made[0] == 0 < made[1]
 
 
 @pytest.mark.parametrize("padding", [0, 2])

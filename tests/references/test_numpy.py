@@ -9,7 +9,7 @@ import pytest
 
 from ascribe import rules
 
-from ..cases import examples, small_mlp
+from ..cases import credit_of, examples, small_mlp
 
 
 def numpy_step(rule, layers, feedback, x, t):
@@ -46,7 +46,7 @@ def test_three_steps_are_those_of_numpy(name):
     for seed in range(3):
         batch = dataclasses.replace(batch, inputs=jr.normal(jr.key(seed), batch.inputs.shape))
         layers = numpy_step(name, layers, feedback, np.asarray(batch.inputs), np.eye(3)[np.asarray(batch.targets)])
-        credit = rule(network, state, batch)
+        credit = credit_of(rule, network, state, batch)
         updates, _ = optimizer.update(credit.gradients, optimizer.init(network))
         network = optax.apply_updates(network, updates)
     for synaptic, (W, b), (W0, _) in zip(network.synaptic, layers, start, strict=True):

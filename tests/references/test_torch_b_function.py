@@ -9,7 +9,7 @@ import pytest
 from ascribe import rules
 from ascribe.networks import Activation, AveragePool2d, BatchNorm, Conv2d, Flatten, Linear, Network
 
-from ..cases import examples, shake, small_mlp, to_float32
+from ..cases import credit_of, examples, shake, small_mlp, to_float32
 
 if importlib.util.find_spec("torch") is None:
     pytest.skip("PyTorch is not installed: pip install 'ascribe[oracle]'", allow_module_level=True)
@@ -45,14 +45,13 @@ def tensor(array):
     return torch.tensor(np.asarray(array))
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("name", list(SUBSTITUTIONS))
+@pytest.mark.parametrize(("name", "precision"), [("arctan", "float32"), ("meta-network", "float64")])
 def test_dense_pseudo_gradient_is_pytorch_s(name, precision):
     network, batch = small_mlp("relu", hidden=(7, 6)), examples((4,), "categorical-cross-entropy", batch=8)
     if precision == "float32":
         network, batch = to_float32((network, batch))
     ours, g = SUBSTITUTIONS[name]
-    found = rules.BFunction({"relu2": ours})(network, {}, batch)
+    found = credit_of(rules.BFunction({"relu2": ours}), network, {}, batch)
     parameters = {
         layer: (tensor(network[layer].weight).requires_grad_(), tensor(network[layer].bias).requires_grad_())
         for layer in network.synaptic
@@ -68,8 +67,7 @@ def test_dense_pseudo_gradient_is_pytorch_s(name, precision):
             assert np.any(theirs.grad.numpy())
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("name", list(SUBSTITUTIONS))
+@pytest.mark.parametrize(("name", "precision"), [("arctan", "float32"), ("meta-network", "float64")])
 def test_convolutional_pseudo_gradient_with_normalization_is_pytorch_s(name, precision):
     """Convolution, batch normalization, g, pooling, twice; PyTorch has channels first."""
     keys = jr.split(jr.key(2), 3)
@@ -91,7 +89,7 @@ def test_convolutional_pseudo_gradient_with_normalization_is_pytorch_s(name, pre
     if precision == "float32":
         network, batch = to_float32((network, batch))
     ours, g = SUBSTITUTIONS[name]
-    found = rules.BFunction(ours)(network, {}, batch)
+    found = credit_of(rules.BFunction(ours), network, {}, batch)
     convolutions = {
         name: (
             tensor(network[name].weight).permute(3, 2, 0, 1).contiguous().requires_grad_(),
