@@ -76,9 +76,14 @@ def torch_targets(batch):
 def stepped(rule, network, state, batch, optimizer):
     """The network after one step of ours."""
     credit = credit_of(rule, network, state, batch)
+
+    @jax.jit
+    def moved(network, gradients):
+        updates, _ = optimizer.update(gradients, optimizer.init(network), network)
+        return optax.apply_updates(network, updates)
+
     with jax.numpy_dtype_promotion("standard"):  # Optax's Adam counts its steps in int32
-        updates, _ = optimizer.update(credit.gradients, optimizer.init(network), network)
-    return optax.apply_updates(network, updates), credit
+        return moved(network, credit.gradients), credit
 
 
 def assert_same_step(start, network, parameters, read):

@@ -14,7 +14,7 @@ from ascribe import networks, rules
 from ascribe.errors import UserError
 from ascribe.networks import BatchNorm, Dropout, Linear, Network
 
-from ..cases import LOSSES, case, examples, output_layer, shake, small_mlp, to_float32, upper_weights
+from ..cases import LOSSES, case, credit_of, examples, output_layer, shake, small_mlp, to_float32, upper_weights
 
 check = ascribe.check_gradients
 LEAVES = tuple(f"linear{i}.{part}" for i in (1, 2, 3) for part in ("weight", "bias"))
@@ -38,7 +38,7 @@ def test_backpropagation_passes(kind, loss):
     assert found.differs == found.kinks == ()
     assert sum(leaf.checked for leaf in found.leaves) == network.parameters
     assert found.largest_error < 1e-7
-    np.testing.assert_allclose(found.value, rules.Backpropagation()(network, None, batch).loss, rtol=1e-12)
+    np.testing.assert_allclose(found.value, credit_of(rules.Backpropagation(), network, None, batch).loss, rtol=1e-12)
 
 
 @pytest.mark.parametrize("activation", list(networks.ACTIVATIONS))

@@ -289,10 +289,17 @@ def _compare(
 
 def _of_rule(rule: AbstractRule, network: Network, batch: Any, key: Key) -> tuple[Callable, PyTree]:
     init_key, step_key = jr.split(key)
-    trainables = rule.trainables(network, batch, key=init_key)
-    state = rule.init(network, batch, key=init_key)
-    gradients = network_of(rule(trainables, state, batch, key=step_key).gradients)
-    return lambda network: loss_of(network, batch, step_key)[0], gradients
+
+    def answer(rule: AbstractRule, network: Network, batch: Any) -> PyTree:
+        trainables = rule.trainables(network, batch, key=init_key)
+        state = rule.init(network, batch, key=init_key)
+        return network_of(rule(trainables, state, batch, key=step_key).gradients)
+
+    try:
+        gradients = eqx.filter_jit(answer)(rule, network, batch)
+    except jax.errors.JAXTypeError:  # NumPy code, or a branch on a number
+        gradients = answer(rule, network, batch)
+    return eqx.filter_jit(lambda network: loss_of(network, batch, step_key)[0]), gradients
 
 
 def _of_function(function: Callable, real: PyTree, rest: PyTree) -> tuple[Callable, PyTree]:
