@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import ascribe
+from ascribe import report
 from ascribe.cli import main
 
 HERE = Path(os.environ.get("ASCRIBE_DATA", "/nowhere")) / "mnist"
@@ -32,7 +33,8 @@ def test_a_dense_network_reaches_97_percent_on_mnist_by_backpropagation():
     assert (predicted == data.test.targets).mean() == pytest.approx(runs.test_accuracy.mean())
 
 
-def test_lenet_learns_mnist_on_the_command_line_under_every_rule(tmp_path, capsys):
+def test_lenet_learns_mnist_on_the_command_line_under_every_rule(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(report, "save_figures", lambda *_: [])  # PNG and SVG take long and have tests of their own
     options = ["--samples", "1000", "--seeds", "2", "--epochs", "3", "--batch-size", "50", "--learning-rate", "0.002"]
     rules = ["backpropagation", "sign-symmetry", "direct-feedback-alignment"]
     out = tmp_path / "lenet"

@@ -129,17 +129,17 @@ def test_building_refuses_an_unknown_activation_and_lenet_on_a_table():
 @pytest.mark.parametrize(
     ("network", "shape", "sentence"),
     [
-        (Network([Linear(4, 2)]), (5,), r"layer linear1 takes 4 numbers an example but gets the shape \(5,\)"),
-        (Network([Linear(4, 2)]), (2, 2), r"gets the shape \(2, 2\).*add Flatten"),
-        (Network([Conv2d(1, 2, 3)]), (9,), r"layer conv1 takes images"),
-        (Network([Conv2d(1, 2, 3)]), (9, 9, 3), r"layer conv1 takes 1 channels but gets the shape \(9, 9, 3\)"),
-        (Network([Conv2d(1, 2, 3), MaxPool2d(4)]), (5, 5, 1), "too small for layer maxpool1"),
-        (Network([MaxPool2d(2), Flatten(), Linear(3, 2)]), (4,), "layer maxpool1 takes images"),
+        (lambda: Network([Linear(4, 2)]), (5,), r"layer linear1 takes 4 numbers an example but gets the shape \(5,\)"),
+        (lambda: Network([Linear(4, 2)]), (2, 2), r"gets the shape \(2, 2\).*add Flatten"),
+        (lambda: Network([Conv2d(1, 2, 3)]), (9,), r"layer conv1 takes images"),
+        (lambda: Network([Conv2d(1, 2, 3)]), (9, 9, 3), r"layer conv1 takes 1 channels but gets the shape \(9, 9, 3\)"),
+        (lambda: Network([Conv2d(1, 2, 3), MaxPool2d(4)]), (5, 5, 1), "too small for layer maxpool1"),
+        (lambda: Network([MaxPool2d(2), Flatten(), Linear(3, 2)]), (4,), "layer maxpool1 takes images"),
     ],
 )
 def test_an_input_that_does_not_fit_is_refused_with_both_shapes(network, shape, sentence):
     with pytest.raises(UserError, match=sentence):
-        check_input(network, shape)
+        check_input(network(), shape)
 
 
 def test_an_input_that_fits_gives_the_output_s_shape():

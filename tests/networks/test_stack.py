@@ -49,29 +49,29 @@ def shape(network):
 @pytest.mark.parametrize(
     ("layers", "stacks"),
     [
-        (blocks(linear()), [(1, 1, 8)]),
-        (blocks(linear(), T), [(1, 2, 8)]),
-        (blocks(T, linear(), count=9), [(1, 2, 9)]),
-        (blocks(linear(), T, S), [(1, 3, 8)]),
-        (blocks(linear(), T, linear(), R), [(1, 4, 8)]),
-        (blocks(linear(), T, linear(), R, S), []),
-        (blocks(linear(), T, count=7), []),
-        ([*blocks(linear(), T, count=7), linear()], []),
-        (blocks(linear(), T, count=8) + blocks(linear(), R, count=8), [(1, 2, 8), (17, 2, 8)]),
-        ([*blocks(T, linear()), linear(3, 4), T, linear(4, 3), *blocks(T, linear())], [(1, 2, 8), (20, 2, 8)]),
-        (blocks(linear(), T, count=4) + blocks(linear(bias=False), T, count=4), []),
-        (blocks(linear(), T, count=4) + blocks(linear(initializer="zeros"), T, count=4), []),
-        (blocks(linear(), BatchNorm(3)), []),
-        (blocks(linear(), Dropout(0.5)), []),
-        (blocks(linear(), T, BatchNorm(3)), []),
-        (blocks(linear(3, 4), linear(4, 3)), []),
-        ([], []),
+        (lambda: blocks(linear()), [(1, 1, 8)]),
+        (lambda: blocks(linear(), T), [(1, 2, 8)]),
+        (lambda: blocks(T, linear(), count=9), [(1, 2, 9)]),
+        (lambda: blocks(linear(), T, S), [(1, 3, 8)]),
+        (lambda: blocks(linear(), T, linear(), R), [(1, 4, 8)]),
+        (lambda: blocks(linear(), T, linear(), R, S), []),
+        (lambda: blocks(linear(), T, count=7), []),
+        (lambda: [*blocks(linear(), T, count=7), linear()], []),
+        (lambda: blocks(linear(), T, count=8) + blocks(linear(), R, count=8), [(1, 2, 8), (17, 2, 8)]),
+        (lambda: [*blocks(T, linear()), linear(3, 4), T, linear(4, 3), *blocks(T, linear())], [(1, 2, 8), (20, 2, 8)]),
+        (lambda: blocks(linear(), T, count=4) + blocks(linear(bias=False), T, count=4), []),
+        (lambda: blocks(linear(), T, count=4) + blocks(linear(initializer="zeros"), T, count=4), []),
+        (lambda: blocks(linear(), BatchNorm(3)), []),
+        (lambda: blocks(linear(), Dropout(0.5)), []),
+        (lambda: blocks(linear(), T, BatchNorm(3)), []),
+        (lambda: blocks(linear(3, 4), linear(4, 3)), []),
+        (lambda: [], []),
     ],
 )
 def test_eight_equal_blocks_of_four_layers_at_most_are_stored_as_one(layers, stacks):
-    network = between(*layers)
+    network = between(*layers())
     assert shape(network) == stacks
-    wanted = [linear(2, 3), *layers, linear(3, 1)]
+    wanted = [linear(2, 3), *layers(), linear(3, 1)]
     for ours, theirs in zip(network.layers, wanted, strict=True):
         assert_identical(ours, theirs)
 

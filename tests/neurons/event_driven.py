@@ -5,11 +5,12 @@ a fine grid and Brent's method.
 """
 
 import numpy as np
-from scipy.optimize import brentq
 
 
 def spikes(W, b, duration, tau_m=0.02, tau_ref=0.002, tau_s=0.005):
     """(time, neuron) of every spike. W: (post, pre); b: v_in of each neuron; from v = 0."""
+    from scipy.optimize import brentq  # noqa: PLC0415
+
     count = len(b)
     v, s, ready, now, found = np.zeros(count), np.zeros(count), np.zeros(count), 0.0, []
     rate = 1.0 / tau_m - 1.0 / tau_s

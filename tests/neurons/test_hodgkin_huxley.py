@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.integrate import solve_ivp
 
 from ascribe.errors import UserError
 from ascribe.neurons import HodgkinHuxley, simulate, tuning_curve
@@ -117,6 +116,8 @@ def test_the_currents_are_the_terms_of_the_equation():
 
 
 def test_the_vector_field_is_what_scipy_integrates():
+    from scipy.integrate import solve_ivp  # noqa: PLC0415
+
     model = HodgkinHuxley.squid()
     y0 = np.array(model.resting_state())
     field = eqx.filter_jit(model.vector_field)

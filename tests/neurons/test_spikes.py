@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.integrate import quad
 
 from ascribe.errors import UserError
 from ascribe.neurons import LIF, PostSynapticFilter, SpikeTrain, poisson_spikes, simulate
@@ -65,6 +64,8 @@ def test_trains_that_are_none(wrong, sentence):
 @pytest.mark.parametrize("order", [0, 1, 2, 3, 7])
 @pytest.mark.parametrize("tau", [0.002, 0.01, 0.3])
 def test_the_area_of_a_post_synaptic_current_is_one(order, tau):
+    from scipy.integrate import quad  # noqa: PLC0415
+
     kind = PostSynapticFilter(tau, order)
     area = quad(kind.impulse_response, 0.0, 60.0 * tau, limit=200, points=[order * tau])[0]
     assert area == pytest.approx(1.0, abs=1e-7)

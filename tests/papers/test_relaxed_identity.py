@@ -9,7 +9,6 @@ import jax.random as jr
 import numpy as np
 import pytest
 import vl_convert
-from sklearn.datasets import make_moons
 
 from ascribe import losses, networks, report
 from ascribe.papers import relaxed_identity as module
@@ -104,6 +103,8 @@ def test_an_entry_makes_its_table_its_checks_and_its_figures(small, function):
 
 
 def test_the_points_are_those_of_the_document():
+    from sklearn.datasets import make_moons  # noqa: PLC0415
+
     data = module.moons()
     inputs, labels = make_moons(n_samples=100, noise=0.1, random_state=42)
     np.testing.assert_array_equal(data.train.inputs, inputs.astype(np.float32))
