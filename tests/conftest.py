@@ -5,6 +5,7 @@ from pathlib import Path
 
 from .compiling import FLAGS
 
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # the tests' matrices are small: a second thread only waits
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {FLAGS}"
 
 import jax

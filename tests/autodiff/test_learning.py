@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from threadpoolctl import threadpool_limits
 
 import ascribe
 from ascribe import datasets
@@ -90,10 +89,7 @@ def test_mnist_is_learned(mnist):
     one_hot = np.eye(10, dtype=np.float32)[mnist.train.targets]
     layers = [Dense(784, 128, seed=0, dtype=np.float32), relu, Dense(128, 10, seed=1, dtype=np.float32)]
     network = Network(*layers)
-    with threadpool_limits(1):  # small products: a second thread only waits
-        train(
-            network, softmax_cross_entropy, flat(mnist.train), one_hot, optimizer=Adam(2e-3), epochs=3, batch_size=128
-        )
+    train(network, softmax_cross_entropy, flat(mnist.train), one_hot, optimizer=Adam(2e-3), epochs=3, batch_size=128)
     assert network.parameters[0].dtype == np.float32
     assert accuracy(network, flat(mnist.test), mnist.test.targets) >= 0.97
 
