@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import pytest
 
-PROGRAMS, SECONDS = 60, 20.0
+PROGRAMS, SECONDS = 100, 20.0
 """What a test that is not marked `slow` may cost: several times what it should, so that a busy machine fails nothing."""
 SHOWN = 20
 """How many of the dearest tests are listed in the end."""

@@ -47,5 +47,5 @@ def programs_are_forgotten():
     """Linux allows a process 65,530 memory maps, and every compiled program takes some: a long session would crash."""
     yield
     maps = Path("/proc/self/maps")
-    if maps.exists() and maps.read_text(encoding="utf-8").count("\n") > 20_000:
+    if maps.exists() and maps.read_text(encoding="utf-8").count("\n") > 50_000:
         jax.clear_caches()

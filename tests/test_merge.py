@@ -103,7 +103,7 @@ def named(comparison, rule, names, **changes):
 
 
 def test_brackets_in_a_name_belong_to_it(pair):
-    weak, faster = "feedback (weak)", {"learning_rates": np.asarray([0.1, 0.1])}
+    weak, faster = "feedback (weak)", {"learning_rates": np.asarray([0.3, 0.3])}
     first = named(pair[0], "feedback-alignment", [weak])
     later = named(pair[0], "feedback-alignment", [weak], seeds=(2, 3))
     joined = merge(first, later)
@@ -124,5 +124,5 @@ def test_brackets_in_a_name_belong_to_it(pair):
 
 def test_a_row_takes_no_name_that_a_rule_has(pair):
     first = named(pair[0], "feedback-alignment", ["feedback", "feedback (2)"])
-    otherwise = named(pair[0], "feedback-alignment", ["feedback"], learning_rates=np.asarray([0.1, 0.1]))
+    otherwise = named(pair[0], "feedback-alignment", ["feedback"], learning_rates=np.asarray([0.3, 0.3]))
     assert list(merge(first, otherwise).runs) == ["feedback", "feedback (2)", "feedback (3)"]

@@ -21,7 +21,12 @@ def same(one, two, name):
         np.testing.assert_array_equal(values, getattr(theirs, key), err_msg=key)
 
 
-@pytest.mark.parametrize("name", rules.names())
+FAST = ("kolen-pollack", "relaxed-identity")
+"""Rules that stand for all of them among the fast tests: one with a state that learns, one with trainables of its own."""
+EVERY = [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in rules.names()]
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_runs_that_were_stopped_go_on_to_the_same_bits(name, tmp_path):
     data = data_for(rules.get(name))
     options = {"rules": [name], "network": "4", "seeds": 2, "epochs": 4, "learning_rate": 0.01, "batch_size": 16}

@@ -1,7 +1,6 @@
 """b-functions: the limits in which a replaced term changes nothing, and the learning rate that it is where it does."""
 
 import dataclasses
-from functools import partial
 
 import equinox as eqx
 import jax
@@ -102,8 +101,7 @@ def test_with_normalization_and_dropout_in_both_modes(kind, training):
     rule = every_term_exact(network, batch, "tanh" if kind == "noisy" else "leaky-relu")
     terms = rule.terms(network, rule.init(network, batch, key=jr.key(0)))
 
-    # Without optimization XLA makes NaN of the gradients of a network of this depth.
-    @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
+    @jax.jit
     def both(n):
         ours = backward_sweep(n, None, batch, terms, key=key, training=training).gradients
         return ours, by_jax(n, batch, key=key, training=training)

@@ -10,7 +10,6 @@ import numpy as np
 import optax
 import pytest
 
-from ascribe import losses
 from ascribe.networks import (
     ACTIVATIONS,
     Activation,
@@ -27,7 +26,18 @@ from ascribe.networks import (
 )
 from ascribe.rules import Backpropagation, Batch, backward_sweep
 
-from ..cases import IMAGE, LOSSES, assert_active, assert_close, examples, shake, small_lenet, small_mlp
+from ..cases import (
+    IMAGE,
+    LOSSES,
+    assert_active,
+    assert_close,
+    credit_of,
+    examples,
+    shake,
+    small_lenet,
+    small_mlp,
+    to_float32,
+)
 
 RTOL = 1e-12
 
@@ -293,8 +303,6 @@ def test_the_two_forms_of_convolution_agree_with_their_gradients(stride, padding
 
 def test_float32_gradient_agrees_to_float32_rounding():
     network, batch = small_mlp("tanh"), examples((4,), "categorical-cross-entropy")
-    low = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), network)
-    low_batch = Batch(batch.inputs.astype(jnp.float32), batch.targets, losses.get("categorical-cross-entropy"))
-    gradients = Backpropagation()(low, None, low_batch).gradients
+    gradients = credit_of(Backpropagation(), *to_float32((network, None, batch))).gradients
     assert {leaf.dtype for leaf in jax.tree.leaves(gradients)} == {jnp.dtype("float32")}
-    assert_close(gradients, Backpropagation()(network, None, batch).gradients, 1e-5)
+    assert_close(gradients, credit_of(Backpropagation(), network, None, batch).gradients, 1e-5)

@@ -1,6 +1,5 @@
 """SimpleNet: its shape beside the published one, its gradient beside `jax.grad`, its statistics beside NumPy."""
 
-import functools
 import importlib
 import importlib.util
 
@@ -153,8 +152,7 @@ def step():
         network = thin(dropout=0.2)
     batch = batch_of(SMALL)
 
-    # Without optimization, XLA's gradient of a normalization below a maximum is another one.
-    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
+    @jax.jit
     def both(network, inputs, targets, key):
         batch = Batch(inputs, targets, LOSS)
 

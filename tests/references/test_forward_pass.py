@@ -12,7 +12,7 @@ import pytest
 from ascribe import losses, networks
 from ascribe.rules import Batch, ForwardPass, ForwardPassOneVersusRest
 
-from ..cases import assert_active
+from ..cases import assert_active, credit_of
 
 SCALING, EPSILON, THRESHOLD = 0.4, 0.3, 0.05
 FLAGS = ("flip_label", "adaptive_rate", "error_scaled", "stabilized", "natural", "sign_threshold")
@@ -170,19 +170,22 @@ def test_one_versus_rest_is_one_network_a_class():
     labels = jnp.arange(9) % classes
     wide = networks.mlp([5, classes * width, classes * width, classes], bias=False, key=jax.random.key(2))
     wide = rule.trainables(wide, None, key=jax.random.key(0))
-    credit = rule(wide, None, Batch(x, labels, losses.CATEGORICAL_CROSS_ENTROPY))
+    credit = credit_of(rule, wide, None, Batch(x, labels, losses.CATEGORICAL_CROSS_ENTROPY))
     assert_active(credit.gradients)
     used = [np.zeros_like(weight) for weight in wide.weights.values()]
     for k in range(classes):
         block = slice(k * width, (k + 1) * width)
         parts = [(block, slice(None)), (block, block), (slice(k, k + 1), block)]
         own = with_weights(
-            networks.mlp([5, width, width, 1], bias=False),
-            [weight[part] for weight, part in zip(wide.weights.values(), parts, strict=True)],
+            jax.eval_shape(lambda: networks.mlp([5, width, width, 1], bias=False)),
+            [np.asarray(weight)[part] for weight, part in zip(wide.weights.values(), parts, strict=True)],
         )
-        answer = binary(own, None, Batch(x, (labels == k).astype(jnp.int32), losses.BERNOULLI_CROSS_ENTROPY))
+        its = jnp.asarray(np.asarray(labels) == k, jnp.int32)
+        answer = credit_of(binary, own, None, Batch(x, its, losses.BERNOULLI_CROSS_ENTROPY))
         for name, part, seen in zip(wide.synaptic, parts, used, strict=True):
-            np.testing.assert_allclose(credit.gradients[name].weight[part], answer.gradients[name].weight, rtol=1e-12)
+            np.testing.assert_allclose(
+                np.asarray(credit.gradients[name].weight)[part], answer.gradients[name].weight, rtol=1e-12
+            )
             seen[part] = 1
     for name, inside in zip(wide.synaptic, used, strict=True):
         assert not np.any(np.asarray(credit.gradients[name].weight)[inside == 0])
