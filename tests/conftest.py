@@ -1,5 +1,6 @@
 """Every test runs in float64 with strict promotion, and with shape annotations checked while the package runs."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -24,12 +25,14 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
+# Programs and traces are millions of objects that stay: looking through them for garbage takes long.
+gc.set_threshold(100_000, 20, 50)
+
 
 def pytest_configure(config):
     config.pluginmanager.register(Budget())
-    if (
-        not config.option.collectonly
-    ):  # checking annotations takes three seconds of every import, and none is called there
+    # Checking annotations takes three seconds of every import; where tests are only listed, nothing is called.
+    if not config.option.collectonly:
         jaxtyping.install_import_hook("ascribe", "beartype.beartype")
     # Two test processes may meet at one cache file; JAX then compiles as if it were not there, and says so.
     config.addinivalue_line("filterwarnings", "ignore:Error (reading|writing) persistent compilation cache:UserWarning")

@@ -62,6 +62,7 @@ def test_every_method_of_it_runs_and_agrees_on_the_number_of_spikes(name):
     assert min(counts) >= max(counts) - 1 > 3
 
 
+@pytest.mark.slow
 @each_model
 def test_every_trace_can_be_recorded_in_samples_of_any_spacing(name):
     traces = MODELS[name].traces

@@ -199,7 +199,10 @@ def test_a_stack_is_saved_and_loaded(pair, tmp_path):
 NAMES = ("backpropagation", "feedback-alignment", "direct-feedback-alignment", "sign-symmetry", "kolen-pollack")
 
 
-@pytest.mark.parametrize("name", NAMES)
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name == NAMES[-1] else SLOW) for name in NAMES])
 def test_a_stack_has_the_same_gradients_and_angles(pair, name):
     rule, found = rules.get(name), []
 
@@ -254,7 +257,11 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=["plain", "relative", "output", "every other", "residual"])
+@pytest.mark.parametrize(
+    "options",
+    [OPTIONS[0], *(pytest.param(options, marks=SLOW) for options in OPTIONS[1:])],
+    ids=["plain", "relative", "output", "every other", "residual"],
+)
 def test_a_stack_relaxes_and_consolidates_to_the_same_numbers(pair, options):
     rule, (stacked, apart, batch) = RelaxedIdentity(**options), pair
     first = begin(rule, stacked, batch, 0.1)

@@ -341,7 +341,13 @@ def test_sparse_configuration_and_card():
     assert "the same network" in text and "reference</span>" not in text and "Statistics" not in Elements(text).text
 
 
-@pytest.mark.parametrize("names", [{"seeds": (7,)}, {"tuned": False, "epochs": 1}, {"rules": ("a",)}])
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"seeds": (7,)},
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ({"tuned": False, "epochs": 1}, {"rules": ("a",)})),
+    ],
+)
 def test_few_runs_have_a_page(names):
     text = Elements(page(make_comparison(**FEW | names))).text
     assert "nan" not in text.replace("nanmean", "") and "Statistics" in text

@@ -112,7 +112,13 @@ def test_kolen_pollack_refuses_the_bare_network_and_takes_its_trainables():
     assert jax.tree.structure(credit.gradients) == jax.tree.structure(trainables)
 
 
-@pytest.mark.parametrize("name", rules.names())
+FAST = ("backpropagation", "kolen-pollack")
+"""Rules that stand for all of them among the fast tests: one without a state and one with trainables of its own."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in rules.names()]
+)
 def test_every_rule_learns_in_a_plain_optax_loop(name):
     """Two classes that a line separates. After a hundred epochs the loss of a rule that is about errors is below a fifth
     of where it began; of the others, the networks are right on more than three quarters."""

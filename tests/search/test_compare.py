@@ -47,7 +47,7 @@ def test_a_given_learning_rate_is_used(moons):
         ascribe.compare(moons, rules=["backpropagation"], **{**SMALL, "tune": 2}, learning_rate=0.25)
 
 
-@pytest.mark.parametrize("double", [True, False])
+@pytest.mark.parametrize("double", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_threads_compile_in_the_callers_precision(moons, double):
     with jax.enable_x64(double):
         found = ascribe.compare(moons, rules=["backpropagation"], **SMALL)

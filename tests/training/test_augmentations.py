@@ -195,6 +195,7 @@ def watched():
     return train(Watching(), small()), train(Watching(), encoded), train(Watching(1.0), encoded)
 
 
+@pytest.mark.slow
 def test_for_one_seed_every_rule_meets_the_same_images(watched):
     plain, still, moving = watched
     np.testing.assert_array_equal(still.seen, moving.seen)
@@ -203,6 +204,7 @@ def test_for_one_seed_every_rule_meets_the_same_images(watched):
     assert len(np.unique(still.seen)) == still.seen.size  # other ones for every seed and in every epoch
 
 
+@pytest.mark.slow
 def test_the_probe_validation_and_test_are_as_they_are_stored(watched):
     plain, still, _ = watched
     for name in ("probe", "validation_loss", "test_loss"):
@@ -210,6 +212,7 @@ def test_the_probe_validation_and_test_are_as_they_are_stored(watched):
     assert not np.isclose(still.train_loss, plain.train_loss).any()
 
 
+@pytest.mark.slow
 def test_what_a_batch_holds_is_the_augmented_rows(watched):
     """The last batch of the last epoch, put together here from the seed."""
     _, still, _ = watched

@@ -36,6 +36,7 @@ def test_a_run_that_does_not_fit_is_refused_and_a_comparison_of_all_rules_leaves
     assert "relaxed-identity takes" in comparison.configuration["left_out"]["relaxed-identity"]
 
 
+@pytest.mark.slow
 def test_few_runs_at_a_time_where_many_do_not_fit(monkeypatch):
     specifications = [Specification(seed, 0.1) for seed in range(4)]
     experiment = lambda: tiny.experiment(tiny.mlp(), tiny.data(), RelaxedIdentity(), 4, **FULL)
@@ -81,7 +82,8 @@ def test_the_objective_and_the_forward_loss_stand_side_by_side():
     assert {name for name in runs.curves if "residual" in name} == {"residual/linear1"}
 
 
-@pytest.mark.parametrize("coordinates", ["activation", pytest.param("residual", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("coordinates", ["activation", "residual"])
 def test_a_refit_after_every_epoch_leaves_a_network_whose_activations_are_the_auxiliaries(coordinates):
     network, dataset = mlp([64, 40, 40, 1], activation="tanh"), tiny.data(features=64)
     rule = RelaxedIdentity(consolidate=1, ridge=1e-9, coordinates=coordinates)

@@ -151,6 +151,7 @@ def test_with_step_zero_it_is_the_optimizer_inside(problem, inner, normalized):
     np.testing.assert_allclose(flat(ours.weights), flat(plain.weights), rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_with_step_zero_whole_runs_are_those_of_the_optimizer_inside():
     """To rounding: XLA fuses two programs differently."""
     plain, ours = (tiny.trained(optimizer=one) for one in ("adam", hypergradient(optax.adam, step=0)))
