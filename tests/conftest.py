@@ -29,6 +29,17 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 gc.set_threshold(100_000, 20, 50)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """All that is imported and listed stays too."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def pytest_configure(config):
     config.pluginmanager.register(Budget())
     # Checking annotations takes three seconds of every import; where tests are only listed, nothing is called.

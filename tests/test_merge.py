@@ -6,14 +6,14 @@ import sys
 import numpy as np
 import pytest
 
-from ascribe import Comparison, compare, load, merge, report
+from ascribe import Comparison, compare, load, merge, networks, report
 from ascribe.cli import main
 from ascribe.errors import UserError
 
 from .training import tiny
 
 RULES = ["backpropagation", "feedback-alignment"]
-OPTIONS = tiny.WORLD | {"network": tiny.mlp()}
+OPTIONS = tiny.WORLD | {"network": lambda key: networks.mlp([2, 3, 1], activation="tanh", key=key)}
 
 
 @pytest.fixture(scope="module")

@@ -94,7 +94,7 @@ def test_every_data_set_transform_network_layer_and_activation_has_its_entry(mad
 
 
 def test_every_command_shows_its_help(made):
-    from ascribe.cli import COMMANDS  # noqa: PLC0415 - not while other tests are collected
+    from ascribe.cli import COMMANDS
 
     for command in COMMANDS:
         assert f"## `ascribe {command}`" in made["command-line.md"]

@@ -5,10 +5,13 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import expit
 
 from ascribe.autodiff.approximation import Approximation, approximate, pieces_needed
 from ascribe.errors import UserError
+
+from ..later import Later
+
+special = Later("scipy.special")
 
 WAVES = [(0.5**k, 3.0**k * math.pi) for k in range(6)]
 
@@ -76,7 +79,7 @@ def test_it_is_the_sum_of_all_hidden_units_in_any_order(name):
     x = np.concatenate([x, interval, [interval[0] - 10, interval[1] + 10]])
     order = np.random.default_rng(2).permutation(g.hidden)
     w, theta, alpha = g.hidden_weights[order], g.hidden_biases[order], g.output_weights[order]
-    terms = alpha * expit(w * x[:, None] + theta)
+    terms = alpha * special.expit(w * x[:, None] + theta)
     scale = np.abs(alpha).sum()
     np.testing.assert_allclose(g(x), terms.astype(np.longdouble).sum(1), rtol=0, atol=1e-14 * scale)
     inside = (x >= interval[0]) & (x <= interval[1])

@@ -26,7 +26,7 @@ def here(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard")
 def test_tensorboard_has_the_whole_curves_of_what_was_resumed(here, monkeypatch):
     pytest.importorskip("tensorboard", reason="TensorBoard is not installed (extra `tensorboard`)")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: PLC0415
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     signaled_at(monkeypatch, "training", signal.SIGINT)
     assert main([*COMPARE, "--tensorboard", "logs"]) == 130
@@ -44,7 +44,7 @@ def test_tensorboard_has_the_whole_curves_of_what_was_resumed(here, monkeypatch)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning")
 def test_mlflow_has_every_run(here, monkeypatch):
     pytest.importorskip("mlflow", reason="MLflow is not installed (extra `mlflow`)")
-    from mlflow import MlflowClient  # noqa: PLC0415
+    from mlflow import MlflowClient
 
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     address = mlflow_database(here / "mlflow.db")

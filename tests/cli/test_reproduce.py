@@ -4,7 +4,6 @@ import csv
 import json
 from pathlib import Path
 
-import altair as alt
 import pytest
 
 from ascribe import papers
@@ -13,8 +12,11 @@ from ascribe.papers import Check, Entry, Result
 from ascribe.papers import base as module
 from ascribe.report.theme import themed
 
+from ..later import Later
 from ..store.case import snapshot
 from .test_main import IMPORTS, python
+
+alt = Later("altair")
 
 NAMES = ("good", "bad", "odd")
 
@@ -139,7 +141,7 @@ def test_an_interruption_is_exit_code_130_and_writes_nothing(here, capsys, argum
 
 
 def test_an_interruption_while_the_figures_are_drawn_writes_nothing(here, monkeypatch):
-    from ascribe import report  # noqa: PLC0415
+    from ascribe import report
 
     monkeypatch.setattr(report, "write_figure", interrupted)
     before = snapshot(here)

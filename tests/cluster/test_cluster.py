@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import sqlalchemy as sql
 
 from ascribe import Cluster, compare, datasets, discover
 from ascribe.cli import main
@@ -20,7 +19,11 @@ from ascribe.store import Store
 from ascribe.store.database import states
 from ascribe.training import Listeners
 
-pytest.importorskip("distributed", reason="Dask is not installed (extra `cluster`)")
+from ..later import Later, needs
+
+pytestmark = needs("distributed", reason="Dask is not installed (extra `cluster`)")
+
+sql = Later("sqlalchemy")
 
 RULES = ["backpropagation", "feedback-alignment"]
 OPTIONS = {"rules": RULES, "network": "4", "seeds": 4, "epochs": 3, "tune": 2, "tune_seeds": 1}
@@ -207,7 +210,7 @@ def test_what_was_stopped_goes_on_in_one_process_or_many(cluster, data, long, tm
 
 @pytest.mark.slow
 def test_a_scheduler_that_runs_already(data, tmp_path):
-    from distributed import LocalCluster  # noqa: PLC0415 - an extra
+    from distributed import LocalCluster
 
     here = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0", "protocol": "tcp://", "processes": False}
     with LocalCluster(n_workers=0, **here) as theirs:
@@ -241,7 +244,7 @@ def test_what_is_no_cluster_is_told(given, sentence):
 
 @pytest.mark.slow
 def test_a_scheduler_without_workers_or_none_at_all(monkeypatch):
-    from distributed import LocalCluster  # noqa: PLC0415 - an extra
+    from distributed import LocalCluster
 
     monkeypatch.setattr("ascribe.cluster.cluster.WAIT", 0.2)
     monkeypatch.setattr("ascribe.cluster.cluster.PATIENCE", 1)

@@ -10,7 +10,6 @@ import jax.random as jr
 import numpy as np
 import pytest
 from jax.test_util import check_grads
-from scipy.signal import correlate2d
 
 from ascribe import networks
 from ascribe.errors import UserError
@@ -32,6 +31,9 @@ from ascribe.networks import (
 )
 
 from ..cases import assert_identical, shake
+from ..later import Later
+
+signal = Later("scipy.signal")
 
 # class name: the arguments, all of them unlike their defaults, and the input's shape
 CASES = {
@@ -177,7 +179,9 @@ def test_convolution_is_scipy_s_correlation(stride, padding, form, getkey):
     expected = np.stack(
         [
             [
-                sum(correlate2d(image[:, :, c], weight[:, :, c, k], mode="valid") for c in range(3))[::stride, ::stride]
+                sum(signal.correlate2d(image[:, :, c], weight[:, :, c, k], mode="valid") for c in range(3))[
+                    ::stride, ::stride
+                ]
                 for k in range(4)
             ]
             for image in padded

@@ -9,11 +9,11 @@ from ascribe.errors import UserError
 from ascribe.neurons import MODELS, simulate
 from ascribe.neurons.base import AbstractModel
 
-CONNECTED = neurons.Connection(np.array([[0.0, 4e-4, 0.0], [0.0, 0.0, -3e-4], [5e-4, 0.0, 0.0]]))
+WEIGHTS = np.array([[0.0, 4e-4, 0.0], [0.0, 0.0, -3e-4], [5e-4, 0.0, 0.0]])
 MADE = {
     "hodgkin-huxley": neurons.HodgkinHuxley,
     "lif": neurons.LIF,
-    "network": lambda: neurons.SpikingNetwork(neurons.LIF(), CONNECTED),
+    "network": lambda: neurons.SpikingNetwork(neurons.LIF(), neurons.Connection(WEIGHTS)),
 }
 CURRENTS = {"hodgkin-huxley": np.array([5.0, 10.0, 20.0]), "lif": np.array([0.9, 1.5, 3.0])}
 CURRENTS["network"] = CURRENTS["lif"]

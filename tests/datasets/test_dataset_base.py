@@ -72,7 +72,7 @@ def test_prepare_without_statistics_is_the_identity():
 
 @pytest.mark.parametrize("standardize", [True, False])
 def test_prepare_takes_the_digits_of_scikit_learn(standardize):
-    from sklearn.datasets import load_digits  # noqa: PLC0415
+    from sklearn.datasets import load_digits
 
     raw = np.asarray(load_digits()["images"])[..., None]  # type: ignore[index]
     data = datasets.load("digits", standardize=standardize)

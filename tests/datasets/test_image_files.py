@@ -173,7 +173,7 @@ def test_real_python_batch_in_binary_form_is_the_published_binary_batch():
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     """ASCRIBE_DATA and the cache in a temporary folder, and no download without notice."""
-    import pooch  # noqa: PLC0415
+    import pooch
 
     given, cache = tmp_path / "given", tmp_path / "cache"
     given.mkdir()
@@ -222,7 +222,7 @@ def test_files_that_are_not_the_published_ones_are_refused(folders):
 
 
 def test_cache_is_used_and_failed_downloads_name_the_way_out(folders, monkeypatch):
-    import pooch  # noqa: PLC0415
+    import pooch
 
     _, cache = folders
     contents = fashion_files()
@@ -260,7 +260,7 @@ def test_ascribe_data_must_be_a_folder(tmp_path, monkeypatch):
 
 
 def test_cifar_archive_is_unpacked_by_known_names_only(folders, monkeypatch, tmp_path):
-    import pooch  # noqa: PLC0415
+    import pooch
 
     _, cache = folders
     batch, archive = tmp_path / "batch", tmp_path / "cifar.tar.gz"

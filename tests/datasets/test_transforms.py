@@ -7,13 +7,16 @@ import sys
 
 import numpy as np
 import pytest
-from sklearn.preprocessing import MinMaxScaler
 
 from ascribe import datasets
 from ascribe.datasets import TRANSFORMS, Dataset, Split, Transform
 from ascribe.datasets.base import short_settings
 from ascribe.datasets.transforms import fit
 from ascribe.errors import UserError
+
+from ..later import Later
+
+preprocessing = Later("sklearn.preprocessing")
 
 ALL = ("unit-interval", "split-signs", "constant-one")
 SHAPES = [(4,), (3, 2), (3, 4, 2), (2, 1, 2, 3)]
@@ -67,7 +70,7 @@ def test_each_is_what_its_equation_says(name, shape):
 
 def test_the_unit_interval_is_that_of_scikit_learn():
     data = datasets.load("diabetes")
-    scaler = MinMaxScaler(clip=True).fit(data.train.inputs.astype(float))
+    scaler = preprocessing.MinMaxScaler(clip=True).fit(data.train.inputs.astype(float))
     for (_, before), (_, after) in zip(data.splits, data.encode("unit-interval").splits, strict=True):
         np.testing.assert_allclose(after.inputs, scaler.transform(before.inputs.astype(float)), rtol=0, atol=1e-7)
 

@@ -20,7 +20,7 @@ def trained(listener, seeds=(0, 3), **changes):
 @functools.cache
 def _empty_database():
     """The bytes of a data base of MLflow with its tables, which take seconds to make."""
-    import mlflow  # noqa: PLC0415
+    import mlflow
 
     folder = tempfile.mkdtemp()
     mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder}/mlflow.db").search_experiments()

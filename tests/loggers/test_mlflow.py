@@ -14,15 +14,16 @@ from ascribe.loggers.mlflow import MLflowLogger, _allowed
 from ascribe.rules import KolenPollack
 from ascribe.training import Epochs, Listeners
 
+from ..later import Later, needs
 from ..training import tiny
 from .case import EPOCHS, OPTIONS, mlflow_database, trained
 
-mlflow = pytest.importorskip("mlflow")
-pytest.importorskip("sqlalchemy")
+mlflow = Later("mlflow")
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"
-)
+pytestmark = [
+    needs("mlflow", "sqlalchemy"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::ResourceWarning"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -14,19 +14,19 @@ from ascribe.loggers import TensorBoardLogger
 from ascribe.rules import KolenPollack
 from ascribe.training import Epochs
 
+from ..later import Later, needs
 from ..training import tiny
 from .case import EPOCHS, OPTIONS, trained
 
-pytest.importorskip("tensorboard")
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from tensorboard.backend.event_processing.io_wrapper import GetLogdirSubdirectories
-from tensorboard.plugins.hparams import plugin_data_pb2
+event_accumulator = Later("tensorboard.backend.event_processing.event_accumulator")
+io_wrapper = Later("tensorboard.backend.event_processing.io_wrapper")
+plugin_data_pb2 = Later("tensorboard.plugins.hparams.plugin_data_pb2")
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:tensorboard")
+pytestmark = [needs("tensorboard"), pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
 def read(folder):
-    found = EventAccumulator(str(folder))
+    found = event_accumulator.EventAccumulator(str(folder))
     found.Reload()
     return found
 
@@ -57,7 +57,7 @@ def test_every_curve_and_every_score_comes_back(tmp_path):
 
 def test_tensorboard_finds_the_runs(tmp_path):
     trained(TensorBoardLogger(tmp_path / "logs"))
-    found = sorted(map(str, GetLogdirSubdirectories(str(tmp_path / "logs"))))
+    found = sorted(map(str, io_wrapper.GetLogdirSubdirectories(str(tmp_path / "logs"))))
     assert found == [str(tmp_path / "logs" / "kolen-pollack" / name) for name in ("seed-0", "seed-3")]
 
 

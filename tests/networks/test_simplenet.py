@@ -265,8 +265,8 @@ def test_the_memory_of_its_runs_can_be_told():
 @pytest.mark.parametrize("training", [True, False])
 def test_the_forward_pass_is_pytorch_s(training):
     """The same numbers in the layers of `torch.nn.functional`, channels first."""
-    import torch  # noqa: PLC0415
-    import torch.nn.functional as F  # noqa: N812, PLC0415
+    import torch
+    import torch.nn.functional as F  # noqa: N812
 
     shape = (16, 16, 3)
     network, x = thin(shape), batch_of(shape, count=3).inputs

@@ -56,7 +56,7 @@ def test_the_weights_are_the_lecture_s(build, weights, bias):
 def weights_for(outputs):
     """w₁, w₂, b of a unit with these outputs on `PAIRS`, by linear programming, or None where there is none. Any unit
     can be scaled and its bias raised a little, so that its z is >= 1 or <= -1 on these four."""
-    from scipy.optimize import linprog  # noqa: PLC0415
+    from scipy.optimize import linprog
 
     sides = np.where(np.array(outputs) == 1, 1.0, -1.0)
     rows = np.column_stack([PAIRS, np.ones(4)]) * sides[:, None]

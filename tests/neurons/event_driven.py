@@ -9,7 +9,7 @@ import numpy as np
 
 def spikes(W, b, duration, tau_m=0.02, tau_ref=0.002, tau_s=0.005):
     """(time, neuron) of every spike. W: (post, pre); b: v_in of each neuron; from v = 0."""
-    from scipy.optimize import brentq  # noqa: PLC0415
+    from scipy.optimize import brentq
 
     count = len(b)
     v, s, ready, now, found = np.zeros(count), np.zeros(count), np.zeros(count), 0.0, []

@@ -116,7 +116,7 @@ def test_the_currents_are_the_terms_of_the_equation():
 
 
 def test_the_vector_field_is_what_scipy_integrates():
-    from scipy.integrate import solve_ivp  # noqa: PLC0415
+    from scipy.integrate import solve_ivp
 
     model = HodgkinHuxley.squid()
     y0 = np.array(model.resting_state())

@@ -64,7 +64,7 @@ def test_trains_that_are_none(wrong, sentence):
 @pytest.mark.parametrize("order", [0, 1, 2, 3, 7])
 @pytest.mark.parametrize("tau", [0.002, 0.01, 0.3])
 def test_the_area_of_a_post_synaptic_current_is_one(order, tau):
-    from scipy.integrate import quad  # noqa: PLC0415
+    from scipy.integrate import quad
 
     kind = PostSynapticFilter(tau, order)
     area = quad(kind.impulse_response, 0.0, 60.0 * tau, limit=200, points=[order * tau])[0]

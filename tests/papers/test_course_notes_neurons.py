@@ -50,7 +50,7 @@ def test_the_gates_of_the_formula_are_those_of_the_squid_axon():
 
 def test_the_spike_after_the_negative_current_is_that_of_the_equations():
     """By another integrator, from the formula of the gates: one spike, 7.57988 ms after the release."""
-    from scipy.integrate import solve_ivp  # noqa: PLC0415
+    from scipy.integrate import solve_ivp
 
     def slopes(t, y, J):
         V, *gates = y

@@ -96,7 +96,7 @@ def test_an_entry_finds_its_function_late(monkeypatch):
 @pytest.mark.slow
 def test_a_wrong_bias_fails_the_truth_table(monkeypatch):
     """The checks can fail: with the bias of `and`, or gives another table."""
-    from ascribe import networks  # noqa: PLC0415
+    from ascribe import networks
 
     monkeypatch.setattr(networks, "or_unit", networks.and_unit)
     failed = [check.statement for check in papers.reproduce("threshold-units").checks if not check.passed]
@@ -105,9 +105,9 @@ def test_a_wrong_bias_fails_the_truth_table(monkeypatch):
 
 def test_a_wrong_derivative_fails_the_sums(monkeypatch):
     """With feedback other than W, the sums of the layer below are not the rule's any more; those above are."""
-    from ascribe import losses  # noqa: PLC0415
-    from ascribe.papers import perceptrons_lecture  # noqa: PLC0415
-    from ascribe.rules import Batch, Terms, backward_sweep  # noqa: PLC0415
+    from ascribe import losses
+    from ascribe.papers import perceptrons_lecture
+    from ascribe.rules import Batch, Terms, backward_sweep
 
     def wrong(network, inputs, targets):
         terms = Terms(feedback={"linear2": 1.5 * network["linear2"].weight})
@@ -121,7 +121,7 @@ def test_a_wrong_derivative_fails_the_sums(monkeypatch):
 
 def test_the_network_of_ours_is_the_one_that_is_differentiated():
     """θ1 moves the output by what its derivative says, to first order."""
-    from ascribe.papers import course_notes  # noqa: PLC0415
+    from ascribe.papers import course_notes
 
     network = course_notes._network()
     np.testing.assert_array_equal(network["linear1"].weight[0, 0], course_notes.THETA)

@@ -103,7 +103,7 @@ def test_an_entry_makes_its_table_its_checks_and_its_figures(small, function):
 
 
 def test_the_points_are_those_of_the_document():
-    from sklearn.datasets import make_moons  # noqa: PLC0415
+    from sklearn.datasets import make_moons
 
     data = module.moons()
     inputs, labels = make_moons(n_samples=100, noise=0.1, random_state=42)

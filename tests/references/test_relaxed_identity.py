@@ -2,7 +2,6 @@
 examples, layers and units."""
 
 import functools
-import importlib.util
 
 import equinox as eqx
 import jax
@@ -18,11 +17,9 @@ from ascribe.training import loop, optimizers
 from ascribe.training.evaluate import Examples
 
 from ..cases import examples, shake
+from ..later import Later, needs
 
-TORCH = importlib.util.find_spec("torch") is not None
-if TORCH:
-    import torch
-    import torch.nn.functional as F  # noqa: N812
+torch, F = Later("torch"), Later("torch.nn.functional")
 
 SHALLOW, DEEP = (2, 7, 5, 7, 1), (2, *[6] * 12, 1)
 
@@ -87,7 +84,7 @@ def published(network, activation, z, x, y, steps):
 
 
 @pytest.mark.oracle
-@pytest.mark.skipif(not TORCH, reason="PyTorch is not installed: pip install '.[oracle]'")
+@needs("torch", reason="PyTorch is not installed: pip install '.[oracle]'")
 @pytest.mark.parametrize(
     ("start", "sizes", "activation", "steps"),
     [

@@ -1,7 +1,5 @@
 """One optimizer step of feedback alignment and direct feedback alignment, beside an independent PyTorch version."""
 
-import importlib.util
-
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -13,49 +11,18 @@ from ascribe import rules
 from ascribe.networks import Activation, AveragePool2d, Conv2d, Flatten, Linear, MaxPool2d, Network
 
 from ..cases import credit_of, examples, shake, small_mlp, to_float32
+from ..later import Later, needs
 
-if importlib.util.find_spec("torch") is None:
-    pytest.skip("PyTorch is not installed: pip install '.[oracle]'", allow_module_level=True)
+torch, F = Later("torch"), Later("torch.nn.functional")
+functions = Later("tests.references.torch_functions")
 
-import torch
-import torch.nn.functional as F  # noqa: N812
-
-pytestmark = pytest.mark.oracle
+pytestmark = [pytest.mark.oracle, needs("torch", reason="PyTorch is not installed: pip install '.[oracle]'")]
 
 TORCH_LOSS = {
     "squared-error": lambda z, t: 0.5 * ((z - t) ** 2).sum(dim=1).mean(),
     "bernoulli-cross-entropy": lambda z, t: F.binary_cross_entropy_with_logits(z, t, reduction="none").sum(1).mean(),
-    "categorical-cross-entropy": F.cross_entropy,
+    "categorical-cross-entropy": lambda z, t: F.nll_loss(F.log_softmax(z, dim=1), t),
 }
-
-
-class AlignedLinear(torch.autograd.Function):
-    """x Wᵀ + b forwards, δ B backwards."""
-
-    @staticmethod
-    def forward(ctx, x, weight, bias, feedback):
-        ctx.save_for_backward(x, feedback)
-        return F.linear(x, weight, bias)
-
-    @staticmethod
-    def backward(ctx, delta):
-        x, feedback = ctx.saved_tensors
-        return delta @ feedback, delta.t() @ x, delta.sum(0), None
-
-
-class AlignedConv(torch.autograd.Function):
-    """W * x + b forwards, the transposed convolution with B backwards (channels first)."""
-
-    @staticmethod
-    def forward(ctx, x, weight, bias, feedback):
-        ctx.save_for_backward(x, weight, feedback)
-        return F.conv2d(x, weight, bias)
-
-    @staticmethod
-    def backward(ctx, delta):
-        x, weight, feedback = ctx.saved_tensors
-        weight_gradient = torch.nn.grad.conv2d_weight(x, weight.shape, delta)
-        return F.conv_transpose2d(delta, feedback), weight_gradient, delta.sum((0, 2, 3)), None
 
 
 def tensor(array):
@@ -144,7 +111,11 @@ def test_dense_step_is_pytorch_s(name, loss, optimizer, precision):
         x = x if not inputs else torch.tanh(preactivations[-1])
         inputs.append(x)
         b = feedback.get(layer, weight.detach())
-        z = AlignedLinear.apply(x, weight, bias, b) if name == "feedback-alignment" else F.linear(x, weight, bias)
+        z = (
+            functions.AlignedLinear.apply(x, weight, bias, b)
+            if name == "feedback-alignment"
+            else F.linear(x, weight, bias)
+        )
         preactivations.append(z)
     value = TORCH_LOSS[loss](preactivations[-1], t)
     np.testing.assert_allclose(credit.loss, value.item(), rtol=1e-5 if precision == "float32" else 1e-12)
@@ -192,10 +163,10 @@ def test_convolutional_feedback_alignment_step_is_pytorch_s(pool, precision):
     x = tensor(batch.inputs).permute(0, 3, 1, 2).contiguous()
     x = torch.tanh(F.conv2d(x, *parameters["conv1"]))
     x = F.max_pool2d(x, 2) if pool is MaxPool2d else F.avg_pool2d(x, 2)
-    x = torch.tanh(AlignedConv.apply(x, *parameters["conv2"], kernel(state["conv2"])))
+    x = torch.tanh(functions.AlignedConv.apply(x, *parameters["conv2"], kernel(state["conv2"])))
     x = x.permute(0, 2, 3, 1).reshape(len(x), -1)
     value = F.cross_entropy(
-        AlignedLinear.apply(x, *parameters["linear1"], tensor(state["linear1"])), tensor(batch.targets).long()
+        functions.AlignedLinear.apply(x, *parameters["linear1"], tensor(state["linear1"])), tensor(batch.targets).long()
     )
     value.backward()
     descent.step()

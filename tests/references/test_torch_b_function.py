@@ -1,7 +1,5 @@
 """b-functions beside autograd functions of PyTorch: another derivative backwards, the activation itself forwards."""
 
-import importlib.util
-
 import jax.random as jr
 import numpy as np
 import pytest
@@ -10,35 +8,21 @@ from ascribe import rules
 from ascribe.networks import Activation, AveragePool2d, BatchNorm, Conv2d, Flatten, Linear, Network
 
 from ..cases import credit_of, examples, shake, small_mlp, to_float32
+from ..later import Later, needs
 
-if importlib.util.find_spec("torch") is None:
-    pytest.skip("PyTorch is not installed: pip install '.[oracle]'", allow_module_level=True)
+torch, F = Later("torch"), Later("torch.nn.functional")
+functions = Later("tests.references.torch_functions")
 
-import torch
-import torch.nn.functional as F  # noqa: N812
-
-pytestmark = pytest.mark.oracle
+pytestmark = [pytest.mark.oracle, needs("torch", reason="PyTorch is not installed: pip install '.[oracle]'")]
 
 OMEGA = [1.3, -0.4, 0.8, 0.2]
 SUBSTITUTIONS = {
-    "arctan": ("arctan", lambda z: 1 / (1 + z**2)),
-    "meta-network": (rules.MetaNetwork(OMEGA), lambda z: OMEGA[2] * torch.tanh(OMEGA[0] * z + OMEGA[1]) + OMEGA[3]),
+    "arctan": (lambda: "arctan", lambda z: 1 / (1 + z**2)),
+    "meta-network": (
+        lambda: rules.MetaNetwork(OMEGA),
+        lambda z: OMEGA[2] * torch.tanh(OMEGA[0] * z + OMEGA[1]) + OMEGA[3],
+    ),
 }
-
-
-class Replaced(torch.autograd.Function):
-    """ReLU forwards, δ ⊙ g(z) backwards."""
-
-    @staticmethod
-    def forward(ctx, z, g):
-        ctx.save_for_backward(z)
-        ctx.g = g
-        return z.relu()
-
-    @staticmethod
-    def backward(ctx, delta):
-        (z,) = ctx.saved_tensors
-        return delta * ctx.g(z), None
 
 
 def tensor(array):
@@ -50,14 +34,15 @@ def test_dense_pseudo_gradient_is_pytorch_s(name, precision):
     network, batch = small_mlp("relu", hidden=(7, 6)), examples((4,), "categorical-cross-entropy", batch=8)
     if precision == "float32":
         network, batch = to_float32((network, batch))
-    ours, g = SUBSTITUTIONS[name]
+    made, g = SUBSTITUTIONS[name]
+    ours = made()
     found = credit_of(rules.BFunction({"relu2": ours}), network, {}, batch)
     parameters = {
         layer: (tensor(network[layer].weight).requires_grad_(), tensor(network[layer].bias).requires_grad_())
         for layer in network.synaptic
     }
     h = F.linear(tensor(batch.inputs), *parameters["linear1"]).relu()
-    h = Replaced.apply(F.linear(h, *parameters["linear2"]), g)
+    h = functions.Replaced.apply(F.linear(h, *parameters["linear2"]), g)
     value = F.cross_entropy(F.linear(h, *parameters["linear3"]), tensor(batch.targets).long())
     value.backward()
     np.testing.assert_allclose(found.loss, value.item(), rtol=1e-5 if precision == "float32" else 1e-12)
@@ -88,7 +73,8 @@ def test_convolutional_pseudo_gradient_with_normalization_is_pytorch_s(name, pre
     network, batch = shake(network, jr.key(3), 0.1), examples((8, 8, 2), "categorical-cross-entropy", batch=6)
     if precision == "float32":
         network, batch = to_float32((network, batch))
-    ours, g = SUBSTITUTIONS[name]
+    made, g = SUBSTITUTIONS[name]
+    ours = made()
     found = credit_of(rules.BFunction(ours), network, {}, batch)
     convolutions = {
         name: (
@@ -105,7 +91,7 @@ def test_convolutional_pseudo_gradient_with_normalization_is_pytorch_s(name, pre
     for number, window in ((1, 2), (2, 4)):
         x = F.conv2d(x, *convolutions[f"conv{number}"], padding=1)
         x = F.batch_norm(x, None, None, *norms[f"batchnorm{number}"], training=True, eps=1e-5)
-        x = F.avg_pool2d(Replaced.apply(x, g), window)
+        x = F.avg_pool2d(functions.Replaced.apply(x, g), window)
     value = F.cross_entropy(
         F.linear(x.flatten(1), tensor(network["linear1"].weight), tensor(network["linear1"].bias)),
         tensor(batch.targets).long(),

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from ascribe.datasets.transforms import fit
 from ascribe.report import figures, rows, save_figures
@@ -17,8 +16,11 @@ from ascribe.report.landscapes import picture as drawn
 from ascribe.report.series import epochs_shown, series
 from ascribe.report.theme import INK, many_colors, rgb, rule_colors
 
+from ..later import Later
 from .stand_in import RULES, diverge, make_comparison
 from .test_png import decode_png
+
+stats = Later("scipy.stats")
 
 FEW = {"rules": RULES[:2]}
 COMMON = {"final_scores", "learning_curves", "gradient_angles", "layer_angles", "feedback_angles"}

@@ -4,13 +4,15 @@ import json
 import numpy as np
 import pytest
 from rich.console import Console
-from scipy import stats
 
 from ascribe.report import rows, to_records, to_text
 from ascribe.report.table import DASH, Row, format_score
 from ascribe.statistics import interval
 
+from ..later import Later
 from .stand_in import diverge, make_comparison
+
+stats = Later("scipy.stats")
 
 
 def by_rule(comparison):

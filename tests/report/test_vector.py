@@ -3,13 +3,16 @@
 import re
 from xml.etree import ElementTree
 
-import altair as alt
 import pytest
 
 from ascribe.report import Drawing, specification
 from ascribe.report.inline import ROW_LABEL, inline, numbered
 from ascribe.report.theme import themed, title_height
 from ascribe.report.vector import embedded
+
+from ..later import Later
+
+alt = Later("altair")
 
 RULES = ("a, row 3", "b\n<c>", "</svg><script>alert(1)</script>")
 

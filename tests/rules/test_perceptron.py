@@ -8,8 +8,6 @@ import jax.random as jr
 import numpy as np
 import optax
 import pytest
-from sklearn.linear_model import Perceptron as SklearnPerceptron
-from sklearn.svm import SVC
 
 import ascribe
 from ascribe import losses, networks
@@ -20,6 +18,10 @@ from ascribe.training.batches import epoch_indices
 from ascribe.training.seeds import streams
 
 from ..cases import to_float32
+from ..later import Later
+
+linear_model = Later("sklearn.linear_model")
+svm = Later("sklearn.svm")
 
 XOR = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]), np.array([0, 1, 1, 0])
 SEEDS = range(12)
@@ -91,7 +93,7 @@ def test_a_case_by_hand():
 @pytest.mark.parametrize("seed", SEEDS)
 def test_it_is_scikit_learn_s_perceptron(seed, noise):
     x, labels = points(seed, noise=noise)
-    theirs = SklearnPerceptron(shuffle=False, penalty=None, tol=None, eta0=1, max_iter=20).fit(x, labels)
+    theirs = linear_model.Perceptron(shuffle=False, penalty=None, tol=None, eta0=1, max_iter=20).fit(x, labels)
     ours = perceptron_algorithm(x, labels, passes=20)
     np.testing.assert_allclose(ours.weights, theirs.coef_[0], rtol=1e-12)
     np.testing.assert_allclose(ours.bias, theirs.intercept_[0], rtol=1e-12)
@@ -160,7 +162,7 @@ def test_the_largest_margin_is_the_support_vector_machine_s(seed):
     """Examples and their mirror images: the separator of those two sets goes through the origin."""
     x, labels = points(seed)
     rows = (2 * labels - 1)[:, None] * np.column_stack([x, np.ones(len(x))])
-    machine = SVC(kernel="linear", C=1e8, tol=1e-8).fit(np.vstack([rows, -rows]), np.repeat([1, -1], len(rows)))
+    machine = svm.SVC(kernel="linear", C=1e8, tol=1e-8).fit(np.vstack([rows, -rows]), np.repeat([1, -1], len(rows)))
     normal = machine.coef_[0]
     margin = (rows @ normal).min() / np.linalg.norm(normal)
     radius = np.linalg.norm(rows, axis=1).max()

@@ -99,7 +99,7 @@ def test_a_rule_that_breaks_its_contract_is_told_where(moons, rule, sentence):
     [
         (networks.lenet, "a network factory takes a key alone"),
         (
-            networks.Network([networks.Linear(2, 3), networks.BatchNorm(4), networks.Linear(3, 1)]),
+            lambda key: networks.Network([networks.Linear(2, 3), networks.BatchNorm(4), networks.Linear(3, 1)]),
             "batchnorm1 does not accept",
         ),
     ],
@@ -111,7 +111,7 @@ def test_networks_that_do_not_fit_are_refused(moons, network, sentence):
 
 def test_the_best_epoch_is_the_one_with_the_lower_loss_among_equal_scores():
     curves = {"validation_accuracy": np.asarray([[0.9, 0.9, 0.8]]), "validation_loss": np.asarray([[2.0, 1.0, 0.5]])}
-    from ascribe.search.tune import validation_score  # noqa: PLC0415
+    from ascribe.search.tune import validation_score
 
     score, loss = validation_score(curves, "best-validation")
     assert (score[0], loss[0]) == (0.9, 1.0)

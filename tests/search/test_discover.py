@@ -127,7 +127,7 @@ def test_what_the_process_says_of_each_evaluation_from_the_others():
         rest = np.delete(np.arange(24), i)
         # The others' process with these hyper-parameters, whose standardization is that of all.
         y = (tried.values - process.center) / process.scale
-        import sklearn.gaussian_process as gp  # noqa: PLC0415
+        import sklearn.gaussian_process as gp
 
         kernel = gp.kernels.Matern(process.length_scales, nu=2.5)
         regressor = gp.GaussianProcessRegressor(kernel, alpha=float(process.noise), optimizer=None)

@@ -5,11 +5,14 @@ import importlib
 import jax
 import numpy as np
 import pytest
-from scipy.integrate import quad
-from scipy.stats import norm
 
 from ascribe.errors import UserError
 from ascribe.search import expected_improvement, fit, log_expected_improvement, suggest
+
+from ..later import Later
+
+stats = Later("scipy.stats")
+integrate = Later("scipy.integrate")
 
 MODULE = importlib.import_module("ascribe.search.expected_improvement")  # the module; the name is the function's
 
@@ -18,8 +21,8 @@ MODULE = importlib.import_module("ascribe.search.expected_improvement")  # the m
     ("mean", "deviation", "best"), [(0, 1, 0), (2, 0.5, 1.8), (-1, 3, 4), (5, 1, 0), (0, 0.01, 0.05)]
 )
 def test_it_is_the_integral(mean, deviation, best):
-    integral, _ = quad(
-        lambda f: (best - f) * norm.pdf(f, mean, deviation),
+    integral, _ = integrate.quad(
+        lambda f: (best - f) * stats.norm.pdf(f, mean, deviation),
         best - 40 * deviation,
         best,
         epsabs=0,

@@ -100,7 +100,7 @@ def test_a_single_candidate_is_at_no_edge():
     assert chosen(Rehearsed([0.5], [1.0]), 1).at_edge is False
 
 
-SETTINGS = tiny.WORLD | {"network": tiny.mlp(), "learning_rate": None}
+SETTINGS = tiny.WORLD | {"learning_rate": None}
 TUNED = SETTINGS | {"rules": ["feedback-alignment"], "tune": 3, "tune_seeds": 1}
 TUNED["search"] = {"learning_rate": (1e-2, 1.0), "feedback-alignment.scale": (0.5, 2.0)}
 
@@ -112,12 +112,12 @@ def regression():
 
 @pytest.fixture(scope="module")
 def comparison(regression):
-    return compare(regression, **TUNED)
+    return compare(regression, network=tiny.mlp(), **TUNED)
 
 
 def test_the_test_split_has_no_say_in_tuning(comparison, regression):
     garbage = Split(regression.test.inputs, np.full_like(regression.test.targets, np.nan))
-    poisoned = compare(dataclasses.replace(regression, test=garbage), **TUNED)
+    poisoned = compare(dataclasses.replace(regression, test=garbage), network=tiny.mlp(), **TUNED)
     ours, theirs = comparison.tuning["feedback-alignment"], poisoned.tuning["feedback-alignment"]
     np.testing.assert_array_equal(ours.scores, theirs.scores)
     assert ours.chosen == theirs.chosen
@@ -174,7 +174,7 @@ class Forced(AbstractRule):
 
 
 def test_forced_settings_are_honored_and_flagged(regression):
-    settings = SETTINGS | {"optimizer": "adam"}
+    settings = SETTINGS | {"network": tiny.mlp(), "optimizer": "adam"}
     comparison = compare(regression, rules=[Forced()], tune=3, tune_seeds=1, **settings)
     runs = comparison.runs["Forced"]
     assert "Forced" not in comparison.tuning
@@ -190,4 +190,4 @@ def test_forced_settings_are_honored_and_flagged(regression):
 def test_a_rule_cannot_force_what_belongs_to_the_comparison(regression):
     demanding = type("Demanding", (tiny.Constant,), {"forced": {"epochs": 100}})
     with pytest.raises(UserError, match="Demanding forces 'epochs'"):
-        compare(regression, rules=[demanding()], **SETTINGS)
+        compare(regression, rules=[demanding()], network=tiny.mlp(), **SETTINGS)

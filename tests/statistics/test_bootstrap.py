@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
-from scipy import stats
 
 from ascribe.errors import UserError
 from ascribe.statistics import bootstrap, bootstrap_interval
+
+from ..later import Later
+
+stats = Later("scipy.stats")
 
 
 @pytest.mark.parametrize("size", [3, 10, 41])

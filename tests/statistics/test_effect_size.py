@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
-from scipy import stats
 
 from ascribe.errors import UserError
 from ascribe.statistics import cohens_d, hedges_g, superiority
+
+from ..later import Later
+
+stats = Later("scipy.stats")
 
 
 def test_cohens_d_is_t_over_the_root_of_the_pairs():

@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from ascribe.statistics.means import interval
+
+from ..later import Later
+
+stats = Later("scipy.stats")
 
 # t of 1, 4 and 9 degrees of freedom: two-sided 95 %, as every textbook prints it.
 TABLE = {2: 12.706, 5: 2.776, 10: 2.262}

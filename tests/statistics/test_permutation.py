@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
-from scipy import stats
 
 from ascribe.errors import UserError
 from ascribe.statistics import permutation, sign_flip_test, smallest_p_value
+
+from ..later import Later
+
+stats = Later("scipy.stats")
 
 
 def scipys(values, **arguments):

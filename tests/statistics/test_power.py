@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
-from scipy import stats
 
 from ascribe.errors import UserError
 from ascribe.statistics import power, seeds_needed
+
+from ..later import Later
+
+stats = Later("scipy.stats")
 
 # TTestPower().solve_power(effect_size=…, alpha=…, power=…, alternative="two-sided") of statsmodels 0.15.0, which
 # counts in fractions of a pair; from statsmodels.stats.power

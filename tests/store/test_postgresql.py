@@ -1,27 +1,26 @@
 """The store on a PostgreSQL server of its own, which listens on a socket in a folder and on no port."""
 
 import contextlib
+import importlib
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import sqlalchemy as sql
 
 from ascribe import compare
 from ascribe.errors import UserError
 from ascribe.store import Store, database
 from ascribe.training.keeping import Checkpoint
 
+from ..later import Later, needs
 from . import case
 from .case import two_at_once
 
-pytest.importorskip("psycopg", reason="psycopg is not installed (extra `postgresql`)")
-with contextlib.suppress(DeprecationWarning):
-    pgserver = pytest.importorskip("pgserver", reason="pgserver, which brings a PostgreSQL server, is not installed")
+sql, pgserver = Later("sqlalchemy"), Later("pgserver")
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, needs("psycopg", "pgserver")]
 OPTIONS = {"rules": list(case.RULES), **case.OPTIONS}
 
 
@@ -32,6 +31,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(folder):
+    with contextlib.suppress(DeprecationWarning):
+        importlib.import_module("pgserver")
     started = pgserver.get_server(folder, cleanup_mode="stop")
     yield started
     started.cleanup()

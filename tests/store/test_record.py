@@ -330,7 +330,7 @@ DAMAGE = {
 
 
 def safetensors_of(path, tensors):
-    import safetensors.numpy  # noqa: PLC0415
+    import safetensors.numpy
 
     config = json.dumps(networks.mlp([2, 4, 1]).config())
     safetensors.numpy.save_file(tensors, path, {"network": config})

@@ -11,7 +11,6 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import sqlalchemy as sql
 
 from ascribe import compare
 from ascribe.errors import Interrupted, UserError
@@ -21,8 +20,11 @@ from ascribe.training import source
 from ascribe.training.keeping import About, Checkpoint, Kept, fingerprint
 from ascribe.training.processes import Shared
 
+from ..later import Later
 from . import case
 from .case import two_at_once
+
+sql = Later("sqlalchemy")
 
 RULES = list(case.RULES)
 OPTIONS = {"rules": RULES, **case.OPTIONS}

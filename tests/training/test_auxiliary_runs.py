@@ -134,8 +134,9 @@ def test_tuning_judges_the_finished_networks():
     assert np.all(np.abs(tuning.losses[~forgotten] - np.log(2)) > 1e-6)
 
 
-@pytest.mark.parametrize(("network", "options"), [(mlp([2, 1]), {}), (tiny.mlp(), {"layers": ()})])
+@pytest.mark.parametrize(("network", "options"), [(lambda: mlp([2, 1]), {}), (tiny.mlp, {"layers": ()})])
 def test_a_network_without_a_relaxed_place_is_trained_by_backpropagation(network, options):
+    network = network()
     ours = tiny.trained(RelaxedIdentity(consolidate="never", **options), network=network)
     theirs = tiny.trained(network=network)
     np.testing.assert_allclose(ours.test_loss, theirs.test_loss, rtol=1e-9)

@@ -211,13 +211,13 @@ def test_a_factory_that_the_rule_leaves_alone_is_used_as_it_is():
 @pytest.mark.parametrize(
     ("network", "shape", "rule", "sentence"),
     [
-        (small_lenet(outputs=1), IMAGE, "forward-pass", "defined for dense layers"),
-        (networks.mlp([2, 250, 1]), (2,), "finite-differences", "this one has 1,001 and the limit is 1,000"),
+        (lambda: small_lenet(outputs=1), IMAGE, "forward-pass", "defined for dense layers"),
+        (lambda: networks.mlp([2, 250, 1]), (2,), "finite-differences", "this one has 1,001 and the limit is 1,000"),
     ],
     ids=["forward-pass", "finite-differences"],
 )
 def test_a_rule_that_the_network_does_not_suit_is_refused_with_the_reason(network, shape, rule, sentence):
-    data = tiny.data(shape=shape)
+    data, network = tiny.data(shape=shape), network()
     with pytest.raises(UserError, match=sentence):
         compare(data, rules=["backpropagation", rule], network=network, **SHORT)
     with pytest.raises(UserError, match=sentence):
@@ -394,10 +394,12 @@ def test_a_metric_with_the_name_of_another_curve_is_refused(name):
         tiny.trained(with_metrics({"fine": 0.0, name: jnp.asarray(1.0)}), diagnostics=True)
 
 
-@pytest.mark.parametrize("value", [jnp.ones(2), jnp.ones((1, 1)), [1.0]])
+@pytest.mark.parametrize("value", [np.ones(2), np.ones((1, 1)), [1.0]])
 def test_a_metric_that_is_no_single_number_is_refused(value):
     with pytest.raises(UserError, match="a metric is one number under a name of its own; Mine gives 'speeds'"):
-        tiny.trained(with_metrics({"speeds": value}), diagnostics=True)
+        tiny.trained(
+            with_metrics({"speeds": value if isinstance(value, list) else jnp.asarray(value)}), diagnostics=True
+        )
 
 
 class Odd(AbstractRule):

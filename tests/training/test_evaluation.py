@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 import pytest
-from sklearn import metrics as sklearn_metrics
 
 from ascribe import losses
 from ascribe.errors import UserError
@@ -17,7 +16,10 @@ from ascribe.training.evaluate import Examples, evaluate
 from ascribe.training.loop import Best, RunState, _better
 from ascribe.training.seeds import streams
 
+from ..later import Later
 from . import tiny
+
+sklearn_metrics = Later("sklearn.metrics")
 
 SEEDS = (0, 1)
 

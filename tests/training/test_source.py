@@ -26,7 +26,7 @@ def copy(tmp_path_factory):
 
 def common_and_own(folder, *modules):
     """The hash of what all rules go through, and of what each of these modules is and imports; read anew."""
-    for cached in (source.read, source.common, source.digest):
+    for cached in (source.read, source._file, source.common, source.digest):
         cached.cache_clear()
     return [source.common(folder), *(source.digest(module, folder) for module in modules)]
 
@@ -40,6 +40,17 @@ def edited(folder, path, modules):
         return common_and_own(folder, *modules)
     finally:
         file.write_bytes(before)
+
+
+def test_code_whose_source_is_not_there_is_refused(copy):
+    """Not known by its name alone: the runs of every version would be the same."""
+    file = copy / "networks" / "linear.py"
+    file.rename(copy / "elsewhere.py")
+    try:
+        with pytest.raises(UserError, match=r"that of ascribe\.networks\.linear is not among the files of .*/ascribe"):
+            common_and_own(copy, "ascribe.networks.linear")
+    finally:
+        (copy / "elsewhere.py").rename(file)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +161,7 @@ class Mine(rules.FeedbackAlignment):
     """Derived from one of ours, it uses others, by several ways to write it."""
 
     def __call__(self, *given, **named):
-        from ascribe.metrics.regression import rmse  # noqa: PLC0415
+        from ascribe.metrics.regression import rmse
 
         return ascribe.value_and_credit(rules.DirectFeedbackAlignment(), rmse, *given, **named)
 

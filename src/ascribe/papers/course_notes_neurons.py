@@ -14,7 +14,6 @@ import altair as alt
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.integrate import quad
 
 from ascribe import neurons
 from ascribe.networks.activations import ACTIVATIONS, LEAK
@@ -440,6 +439,8 @@ def activations(listener: Listener) -> Result:
 
 def post_synaptic_currents(listener: Listener) -> Result:
     """Section 1.6: the filters h(t) = tⁿ e^{−t/τ_s} / (n! τ_s^{n+1}), each of area 1."""
+    from scipy.integrate import quad  # noqa: PLC0415 - importing it is slow
+
     kinds = [PostSynapticFilter(tau_s, order) for order, tau_s in FILTERS]
     checks, table = [], []
     for kind in kinds:

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from scipy.special import expit
-from sklearn.datasets import make_moons
 
 from ascribe import losses, networks, rules, training
 from ascribe.datasets import Dataset, Split
@@ -95,6 +94,8 @@ def moons() -> Dataset:
 
 
 def _split(count: int, seed: int) -> Split:
+    from sklearn.datasets import make_moons  # noqa: PLC0415 - importing it is slow
+
     inputs, labels = make_moons(count, noise=0.1, random_state=seed)
     return Split(np.asarray(inputs), np.asarray(labels))
 

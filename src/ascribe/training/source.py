@@ -14,6 +14,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, NamedTuple
 
+from ascribe.errors import UserError
+
 PACKAGE = Path(__file__).parents[1]
 PROGRAMS, DRIVER = "ascribe.training.devices", "ascribe.training.train"
 """What runs of every rule go through: the compiled programs, with all that they import; and what puts data and runs into them
@@ -90,7 +92,12 @@ def _hash(modules: Iterable[str], folder: Path) -> str:
     content = hashlib.sha256()
     for module in sorted(modules):
         file = _file(folder, module)
-        content.update(f"{module} {hashlib.sha256(read(file)).hexdigest() if file else ''}\n".encode())
+        if file is None:
+            raise UserError(
+                f"runs are kept with the source that made them, and that of {module} is not among the files of {folder}: "
+                f"install ascribe as .py files, not from an archive or as byte code alone."
+            )
+        content.update(f"{module} {hashlib.sha256(read(file)).hexdigest()}\n".encode())
     return content.hexdigest()
 
 
