@@ -5,25 +5,29 @@
 Run: `python benchmarks/direct_feedback.py`
 """
 
+import sys
+
 import jax.random as jr
 from measure import alternate, ratio, report
 from ours import race
 
 from ascribe.networks import mlp
 
-BATCH, STEPS = 512, 4
+QUICK = "--quick" in sys.argv
+BATCH, EXAMPLES, STEPS = (4, 16, 2) if QUICK else (512, 2048, 4)
+DEPTH, WIDTH = (2, 8) if QUICK else (6, 1024)
 
 
 def main():
     key = jr.key(0)
-    network = mlp([784, *[1024] * 6, 10])
-    inputs, targets = jr.normal(key, (2048, 784)), jr.randint(key, (2048,), 0, 10)
-    batches = jr.randint(key, (STEPS, BATCH), 0, 2048)
+    network = mlp([784, *[WIDTH] * DEPTH, 10])
+    inputs, targets = jr.normal(key, (EXAMPLES, 784)), jr.randint(key, (EXAMPLES,), 0, 10)
+    batches = jr.randint(key, (STEPS, BATCH), 0, EXAMPLES)
     names = ("direct-feedback-alignment", "backpropagation")
     programs, operations = race(network, names, inputs, targets, batches, key, batch_size=BATCH)
     times = alternate(programs)
     report(
-        "784-6×1024-10, batch 512, SGD",
+        f"784-{DEPTH}×{WIDTH}-10, batch {BATCH}, SGD",
         times,
         steps=STEPS,
         claims={

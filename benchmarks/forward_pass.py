@@ -6,6 +6,8 @@ layer two), the forward-pass rule two.
 Run: `python benchmarks/forward_pass.py`
 """
 
+import sys
+
 import jax.numpy as jnp
 import jax.random as jr
 from measure import alternate, ratio, report
@@ -13,15 +15,17 @@ from ours import race
 
 from ascribe.networks import mlp
 
-BATCH, STEPS = 512, 4
+QUICK = "--quick" in sys.argv
+BATCH, EXAMPLES, STEPS = (4, 16, 2) if QUICK else (512, 2048, 4)
+DEPTH, WIDTH = (1, 8) if QUICK else (4, 1024)
 
 
 def main():
     key = jr.key(0)
     for inputs_count, wanted, counted in ((2, 0.75, 0.68), (784, 0.80, 0.73)):
-        network = mlp([inputs_count, *[1024] * 4, 1], bias=False)
-        inputs = jnp.maximum(jr.normal(key, (2048, inputs_count)), 0)
-        targets, batches = jr.randint(key, (2048,), 0, 2), jr.randint(key, (STEPS, BATCH), 0, 2048)
+        network = mlp([inputs_count, *[WIDTH] * DEPTH, 1], bias=False)
+        inputs = jnp.maximum(jr.normal(key, (EXAMPLES, inputs_count)), 0)
+        targets, batches = jr.randint(key, (EXAMPLES,), 0, 2), jr.randint(key, (STEPS, BATCH), 0, EXAMPLES)
         names = ("forward-pass", "backpropagation")
         programs, operations = race(network, names, inputs, targets, batches, key, batch_size=BATCH)
         times = alternate(programs)
@@ -33,7 +37,9 @@ def main():
                 counted,
             ),
         }
-        report(f"{inputs_count}-4×1024-1 without biases, batch {BATCH}, SGD", times, steps=STEPS, claims=claims)
+        report(
+            f"{inputs_count}-{DEPTH}×{WIDTH}-1 without biases, batch {BATCH}, SGD", times, steps=STEPS, claims=claims
+        )
 
 
 if __name__ == "__main__":

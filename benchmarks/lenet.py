@@ -21,7 +21,8 @@ from ascribe import rules, training  # noqa: E402
 from ascribe.datasets import Dataset, Split  # noqa: E402
 from ascribe.networks import conv2d, lenet  # noqa: E402
 
-BATCH, STEPS, SEEDS = 64, 10, 8
+QUICK = "--quick" in sys.argv
+BATCH, STEPS, SEEDS = (2, 2, 2) if QUICK else (64, 10, 8)
 
 
 def images(count):

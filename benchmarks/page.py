@@ -20,7 +20,8 @@ from browser import browser, find
 import ascribe
 
 QUICK = "--quick" in sys.argv
-RULES, SEEDS, EPOCHS, LOADS = (4, 3, 5, 1) if QUICK else (50, 100, 50, 7)
+RULES, SEEDS, EPOCHS, LOADS = (3, 2, 4, 1) if QUICK else (50, 100, 50, 7)
+NETWORK, CANDIDATES = ("4", 2) if QUICK else ("16x16", 8)
 
 # Milliseconds until the next frame is there, for every rule's box once, and for the pointer at places in a figure.
 FRAME = "const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));"
@@ -53,9 +54,9 @@ def made_up() -> ascribe.Comparison:
     two = ascribe.compare(
         data,
         rules=["backpropagation", "feedback-alignment"],
-        network="16x16",
+        network=NETWORK,
         seeds=1,
-        tune=8,
+        tune=CANDIDATES,
         tune_seeds=1,
         epochs=EPOCHS,
     )

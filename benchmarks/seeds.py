@@ -7,6 +7,7 @@ Run: `python benchmarks/seeds.py` (PyTorch: extra `oracle`; skipped where it is 
 """
 
 import itertools
+import sys
 
 import ascribe
 
@@ -22,8 +23,9 @@ from measure import alternate, ratio, report  # noqa: E402
 
 from ascribe import rules, training  # noqa: E402
 
-SEEDS, EPOCHS, BATCH = 32, 40, 32
-SIZES = [2, 64, 64, 1]
+QUICK = "--quick" in sys.argv
+SEEDS, EPOCHS, BATCH = (2, 2, 8) if QUICK else (32, 40, 32)
+SIZES, SAMPLES = ([2, 4, 4, 1], 50) if QUICK else ([2, 64, 64, 1], 1000)
 
 
 def ours(data):
@@ -96,7 +98,7 @@ def pytorch(data):
 
 
 def main():
-    data = ascribe.datasets.load("moons", samples=1000, noise=0.1, seed=0)
+    data = ascribe.datasets.load("moons", samples=SAMPLES, noise=0.1, seed=0)
     steps = len(data.train) // BATCH * EPOCHS * SEEDS
     contestants = {"ours": ours(data), "hand-written JAX": by_hand(data)}
     torch_steps = None
@@ -109,7 +111,9 @@ def main():
     if torch_steps is not None:
         times["PyTorch eager"] = [seconds * steps / torch_steps for seconds in times["PyTorch eager"]]
         claims["steps per second, ours / PyTorch eager"] = (1 / ratio(times, "ours", "PyTorch eager"), ">=", 12)
-    report(f"{SEEDS} seeds of 2-64-64-1 on moons, batch {BATCH}, Adam", times, steps=steps, claims=claims)
+    report(
+        f"{SEEDS} seeds of {'-'.join(map(str, SIZES))} on moons, batch {BATCH}, Adam", times, steps=steps, claims=claims
+    )
 
 
 if __name__ == "__main__":

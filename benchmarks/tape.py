@@ -4,6 +4,8 @@ Both sides: the same convolution form, the same `lax.scan`, the same batches, pl
 Run: `python benchmarks/tape.py`
 """
 
+import sys
+
 import handwritten
 import jax
 import jax.random as jr
@@ -13,14 +15,15 @@ from ours import training
 
 from ascribe.networks import convolve, lenet, mlp
 
-BATCH = 128
+QUICK = "--quick" in sys.argv
+BATCH, EXAMPLES, STEPS, WIDTH = (4, 16, 2, 8) if QUICK else (128, 2048, 10, 1024)
 
 
-def race(title, network, parameters, forward, input_shape, steps):
+def race(title, network, parameters, forward, input_shape):
     key = jr.key(0)
-    inputs = jr.normal(key, (2048, *input_shape))
-    targets = jr.randint(key, (2048,), 0, 10)
-    batches = jr.randint(key, (steps, BATCH), 0, 2048)
+    inputs = jr.normal(key, (EXAMPLES, *input_shape))
+    targets = jr.randint(key, (EXAMPLES,), 0, 10)
+    batches = jr.randint(key, (STEPS, BATCH), 0, EXAMPLES)
 
     optimizer = optax.sgd(0.01)
     by_hand = jax.jit(handwritten.train(handwritten.softmax_cross_entropy(forward), optimizer))
@@ -41,7 +44,7 @@ def race(title, network, parameters, forward, input_shape, steps):
     report(
         title,
         times,
-        steps=steps,
+        steps=STEPS,
         claims={
             "step through the tape / step by hand": (ratio(times, "tape", "by hand"), "<=", 1.05),
             "floating-point operations, tape / by hand": (operations, "<=", 1.0),
@@ -50,22 +53,20 @@ def race(title, network, parameters, forward, input_shape, steps):
 
 
 def main():
-    sizes = [784, 1024, 1024, 10]
+    sizes = [784, WIDTH, WIDTH, 10]
     race(
-        "784-1024-1024-10, batch 128",
+        f"{'-'.join(map(str, sizes))}, batch {BATCH}",
         mlp(sizes),
         handwritten.mlp_parameters(jr.key(1), sizes),
         handwritten.mlp_forward,
         (784,),
-        10,
     )
     race(
-        "LeNet, batch 128",
+        f"LeNet, batch {BATCH}",
         lenet(),
         handwritten.lenet_parameters(jr.key(1)),
         handwritten.lenet_forward(convolve),
         (28, 28, 1),
-        10,
     )
 
 
