@@ -23,9 +23,8 @@ def test_a_dense_network_reaches_97_percent_on_mnist_by_backpropagation():
     data = ascribe.datasets.load("mnist")
     with jax.enable_x64(False):
         network = ascribe.networks.mlp([784, 256, 10])
-        runs = ascribe.train(
-            network, data, "backpropagation", learning_rate=1e-3, epochs=4, batch_size=64, seeds=2, diagnostics=False
-        )
+        settings = {"optimizer": "sgd", "learning_rate": 0.3, "epochs": 3, "batch_size": 64}
+        runs = ascribe.train(network, data, "backpropagation", seeds=2, diagnostics=False, **settings)
         predicted = runs.predict(data.test.inputs)
     assert not runs.diverged.any()
     assert runs.test_accuracy.mean() >= 0.97
@@ -35,7 +34,8 @@ def test_a_dense_network_reaches_97_percent_on_mnist_by_backpropagation():
 
 def test_lenet_learns_mnist_on_the_command_line_under_every_rule(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(report, "save_figures", lambda *_: [])  # PNG and SVG take long and have tests of their own
-    options = ["--samples", "1000", "--seeds", "2", "--epochs", "3", "--batch-size", "50", "--learning-rate", "0.002"]
+    options = ["--samples", "600", "--data-option", "test_samples=500", "--seeds", "2", "--epochs", "3"]
+    options += ["--batch-size", "25", "--learning-rate", "0.002"]
     rules = ["backpropagation", "sign-symmetry", "direct-feedback-alignment"]
     out = tmp_path / "lenet"
     command = ["compare", "mnist", "--network", "lenet", *options, "--rules", ",".join(rules), "--out", str(out)]

@@ -23,6 +23,9 @@ def same(one, two, name):
 
 FAST = "kolen-pollack"
 """The rule that stands for all of them among the fast tests: it trains more than the network."""
+WATCHED = (FAST, "forward-pass")
+"""Rules whose diagnostics are kept too, the second with metrics of its own: what keeps a curve does not ask who drew it, and
+to compute those of all rules takes twice as long."""
 EVERY = [pytest.param(name, marks=() if name == FAST else pytest.mark.slow) for name in rules.names()]
 
 
@@ -30,6 +33,7 @@ EVERY = [pytest.param(name, marks=() if name == FAST else pytest.mark.slow) for 
 def test_runs_that_were_stopped_go_on_to_the_same_bits(name, tmp_path):
     data = data_for(rules.get(name))
     options = {"rules": [name], "network": "4", "seeds": 2, "epochs": 4, "learning_rate": 0.01, "batch_size": 16}
+    options["diagnostics"] = name in WATCHED
     alone = compare(data, **options)
     store = Store(tmp_path)
 
