@@ -45,7 +45,7 @@ def test_the_power_is_how_often_the_test_finds_the_difference():
     assert power(0.9, 1.0, 8) == pytest.approx(found.mean(), abs=0.025)
 
 
-@pytest.mark.parametrize("effect", [0.01, 0.13, 0.6, 1.7, 40.0])
+@pytest.mark.parametrize("effect", [0.01, 0.13, 0.6, 1.7, 2.3, 3.5, 40.0])
 def test_one_seed_fewer_would_not_do(effect):
     seeds = seeds_needed(effect, 1.0)
     assert power(effect, 1.0, seeds) >= 0.8
