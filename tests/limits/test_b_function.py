@@ -298,6 +298,13 @@ def test_noise_of_no_size_is_backpropagation():
         assert_close(credit(rule, network, batch, key=jr.key(0)), exact(network, batch), RTOL)
 
 
+def test_the_size_of_the_noise_is_measured_in_the_same_pass():
+    """Another mask of dropout is no change of the rule's."""
+    network, batch = noisy_mlp("tanh"), examples((4,), "categorical-cross-entropy")
+    ours = credit(MatchedNoise(BFunction("exact")), network, batch, key=jr.key(0))
+    assert_close(ours, exact(network, batch, key=jr.key(0)), RTOL)
+
+
 def test_annealed_noise_has_the_variance_of_its_schedule():
     network, batch = small_mlp("tanh", hidden=(60, 50)), examples((4,), "squared-error")
     rule, theirs = GradientNoise(eta=0.3, gamma=0.55), exact(network, batch)

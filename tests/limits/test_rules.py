@@ -181,6 +181,18 @@ def test_direct_feedback_has_the_documented_spread():
     np.testing.assert_allclose(jnp.std(state["linear2"]), 3 / 4, rtol=0.03)
 
 
+@pytest.mark.parametrize(
+    "name", ["feedback-alignment", "direct-feedback-alignment", "sign-symmetry-fixed-random", "kolen-pollack"]
+)
+def test_every_layer_has_feedback_of_its_own(name):
+    """Also two of one shape: here the second and the third layer."""
+    rule, network, batch = rules.get(name), small_mlp(hidden=(4, 4, 4)), examples((4,), "squared-error")
+    trainables = rule.trainables(network, batch, key=jr.key(0))
+    state = rule.init(network, batch, key=jr.key(1))
+    found = state if name.startswith("direct") else rule.feedback(trainables, state)
+    assert np.all(np.abs(np.abs(found["linear2"]) - np.abs(found["linear3"])) > 1e-6)
+
+
 def test_fans_count_the_receptive_field():
     dense, kernel = jnp.zeros((7, 5)), jnp.zeros((3, 3, 4, 6))
     assert (fan_in(dense, "linear"), fan_out(dense, "linear")) == (5, 7)
@@ -490,6 +502,8 @@ def traced(network, batch, terms):
         (lambda: Terms(feedback={"tanh1": matrix(1)}), "layer tanh1 has no weights"),
         (lambda: Terms(feedback={"linear7": matrix(1)}), "no layer 'linear7'"),
         (lambda: Terms(direct={"linear7": matrix(1)}), "no layer 'linear7'"),
+        (lambda: Terms(feedback={"linear1": matrix(5, 4)}), "no error passes below .*, linear1: it takes no feedback"),
+        (lambda: Terms(direct={"linear1": matrix(3, 4)}), "no error passes below .*, linear1: it takes no feedback"),
         (lambda: Terms(feedback={"linear3": matrix(4, 3)}), r"own shape \(3, 4\); got \(4, 3\)"),
         (lambda: Terms(feedback={"linear2": matrix(4, 4)}), r"own shape \(4, 5\); got \(4, 4\)"),
     ],

@@ -67,6 +67,7 @@ def test_it_has_the_manners_of_value_and_grad():
     [
         (np.array([0, 1, 2, 0, 1]), 3, None, "categorical-cross-entropy"),
         (np.array([0, 1, 1, 0, 1]), 1, None, "bernoulli-cross-entropy"),
+        (np.array([[0], [1], [2], [0], [1]]), 3, None, "categorical-cross-entropy"),
         (np.linspace(0, 1, 5), 1, None, "squared-error"),
         (np.ones((5, 3)), 3, None, "squared-error"),
         (np.array([0, 1, 2, 0, 1]), 3, "squared-error", "squared-error"),

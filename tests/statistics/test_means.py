@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ascribe.statistics.means import interval
+from ascribe.statistics.means import finished, interval
 
 from ..later import Later
 
@@ -34,3 +34,11 @@ def test_one_value_has_a_mean_and_no_interval():
     mean, half_width = interval(np.array([[4.0, np.nan, np.nan], [np.inf, 7.0, np.nan]]))
     np.testing.assert_array_equal(mean, [4.0, 7.0, np.nan])
     assert np.isnan(half_width).all()
+
+
+def test_of_seeds_that_diverged_nothing_is_left_and_what_was_given_stays():
+    values = np.array([[1, 2], [3, 4], [5, 6]])
+    np.testing.assert_array_equal(finished(values, np.array([False, True, False])), [[1, 2], [np.nan, np.nan], [5, 6]])
+    scores = np.array([0.5, 0.25])
+    np.testing.assert_array_equal(finished(scores, np.array([1, 0])), [np.nan, 0.25])
+    assert scores[0] == 0.5

@@ -29,6 +29,11 @@ def test_runs_are_paired_by_seed():
     assert (len(pairs.differences), pairs.lost) == (0, 0)
 
 
+def test_the_rounding_is_single_precision_s_at_the_largest_of_the_scores():
+    assert paired([80.0, 0.5, np.nan], [-1.0, -160.0, 1e9]).rounding == 160.0 * 2.0**-23
+    assert paired([np.nan, 1.0], [2.0, np.nan]).rounding == 0.0
+
+
 def test_bad_input_meets_its_sentence():
     with pytest.raises(UserError, match="got 2 and 1: write nan where one is missing"):
         paired([0.1, 0.2], [0.1])

@@ -33,6 +33,14 @@ def test_accuracies_tie_often():
     assert sign_flip_test(values) == sign_flip_test(whole)
 
 
+def test_a_sum_may_be_off_by_the_rounding_of_every_difference():
+    """Twelve whole numbers, each off by up to a hundredth: sums that tie are apart by more than that, and tie still."""
+    random = np.random.default_rng(1)
+    whole, off = random.integers(-3, 6, size=12), random.uniform(-0.01, 0.01, size=12)
+    assert sign_flip_test(whole + off, rounding=0.01) == sign_flip_test(whole)
+    assert sign_flip_test(whole + off) < sign_flip_test(whole)
+
+
 def test_beyond_16_pairs_patterns_are_sampled(monkeypatch):
     values = np.random.default_rng(2).normal(0.35, 1.0, size=18)
     monkeypatch.setattr(permutation, "EXACT_PAIRS", 18)

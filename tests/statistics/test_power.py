@@ -45,11 +45,20 @@ def test_the_power_is_how_often_the_test_finds_the_difference():
     assert power(0.9, 1.0, 8) == pytest.approx(found.mean(), abs=0.025)
 
 
-@pytest.mark.parametrize("effect", [0.01, 0.13, 0.6, 1.7, 40.0])
+@pytest.mark.parametrize("effect", [0.01, 0.13, 0.6, 1.7, 2.3, 3.5, 7.0, 12.0, 40.0])
 def test_one_seed_fewer_would_not_do(effect):
     seeds = seeds_needed(effect, 1.0)
     assert power(effect, 1.0, seeds) >= 0.8
     assert seeds == 2 or power(effect, 1.0, seeds - 1) < 0.8
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.999])
+def test_a_difference_far_from_zero_has_a_power_too(level):
+    """Where SciPy has no number for a tail: it grows with the difference, to 1."""
+    powers = [power(effect, 1.0, pairs, level=level) for pairs in (2, 3, 8) for effect in np.linspace(0.1, 60.0, 200)]
+    assert np.all(np.isfinite(powers))
+    assert np.all(np.diff(np.reshape(powers, (3, 200)), axis=1) > -1e-12)
+    assert powers[-1] == pytest.approx(1.0, abs=1e-12)
 
 
 def test_no_deviation_needs_the_fewest():

@@ -95,6 +95,9 @@ def test_less_error_is_better():
     reference = comparison.runs["backpropagation"]
     assert row.stated_difference == pytest.approx(0.05 * reference.scores["test_rmse"].mean())
     assert row.target == pytest.approx(1.05 * reference.curves["validation_rmse"][:, -1].mean())
+    first = by_rule(comparison)["backpropagation"]
+    epochs = statistics.epochs_to_target(reference.curves["validation_rmse"], first.target, higher_is_better=False)
+    assert first.epochs_to_target == statistics.median_epochs(epochs) > 1
 
 
 def test_settings_are_honored():

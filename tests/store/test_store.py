@@ -1,6 +1,7 @@
 """Runs that are kept: what is finished is not trained again, what was cut off goes on to the same bits."""
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -8,19 +9,21 @@ import sqlite3
 import subprocess
 import sys
 
+import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ascribe import compare
 from ascribe.errors import Interrupted, UserError
-from ascribe.rules import BFunction
+from ascribe.rules import Backpropagation, BFunction
 from ascribe.store import DATABASE, Store, database
-from ascribe.training import source
+from ascribe.training import Experiment, Specification, source
 from ascribe.training.keeping import About, Checkpoint, Kept, fingerprint
 from ascribe.training.processes import Shared
 
 from ..later import Later
+from ..training import tiny
 from . import case
 from .case import two_at_once
 
@@ -125,6 +128,23 @@ def test_what_was_stopped_goes_on_to_the_same_bits(data, alone, tmp_path, chunks
         compare(data, **OPTIONS, store=store, listener=stop)
     assert store.experiments()[0]["status"] == "interrupted"
     same(alone, compare(data, **OPTIONS, store=Store(tmp_path)))
+
+
+def test_a_run_of_tuning_that_is_a_final_one_too_gets_its_network_from_its_last_state(tmp_path):
+    def trained(phase, **options):
+        demands, settings = tiny.demands(tiny.mlp(), tiny.data()), tiny.settings(tiny.mlp(), tiny.data())
+        heard, given = Phases(), {"width": 2, "name": "backpropagation", "keeper": Store(tmp_path)}
+        found = Experiment(demands, Backpropagation(), settings, listener=heard, **given).train(runs, phase, **options)
+        return found, heard
+
+    runs = [Specification(seed, 0.1) for seed in range(2)]
+    tuned, _ = trained("tuning", keep=False)
+    final, heard = trained("training")
+    assert tuned.networks is None and final.networks is not None
+    assert heard.of("compiling") and not heard.of("training")
+    assert final.seconds == tuned.seconds > 0
+    again, heard = trained("training")
+    assert heard.seen == [] and eqx.tree_equal(again.networks, final.networks)
 
 
 def test_a_diverged_run_is_kept_as_one(data, tmp_path):
@@ -397,6 +417,12 @@ def test_objects_are_known_by_what_they_do():
         jnp.ones(2),
         jnp.zeros(2),
         np.ones(2, np.float32),
+        np.zeros(2, np.int64),  # the bytes are those of the other zeros
+        functools.partial(_scaled, 1.0),
+        functools.partial(_scaled, factor=1.0),
+        functools.partial(_scaled, 2.0),
+        Checkpoint(1, [])._replace,  # a method is also its object
+        Checkpoint(2, [])._replace,
         _scaled(1.0),
         _scaled(2.0),
         lambda z: z + 1,

@@ -17,6 +17,7 @@ from ascribe.datasets.transforms import fit
 from ascribe.errors import UserError
 from ascribe.networks import Flatten, Linear, Network
 from ascribe.rules import AbstractRule, Backpropagation, Credit
+from ascribe.training import loop
 from ascribe.training.augmentations import augment, margin, random_crop, random_flip
 from ascribe.types import Array
 
@@ -222,6 +223,35 @@ def test_what_a_batch_holds_is_the_augmented_rows(watched):
     own = jr.fold_in(jr.fold_in(jr.fold_in(key, 2**31), epoch), 2)
     batch = augment(BOTH, jnp.asarray(data.train.inputs, float)[order[2]], own, black=data.black)
     np.testing.assert_allclose(still.seen[seed, epoch], jnp.sum(batch, axis=0).reshape(-1) @ jnp.sin(jnp.arange(64.0)))
+
+
+class Sees(AbstractRule):
+    """Moves nothing; its state is the first two pixels of every step's first image."""
+
+    def init(self, network, data, *, key):
+        return jnp.zeros((tiny.STEPS, 2))
+
+    def __call__(self, network, state, batch, *, key):
+        still = jax.tree.map(jnp.zeros_like, network)
+        seen = jnp.concatenate([state[1:], batch.inputs[0].reshape(-1)[None, :2]])
+        return Credit(jnp.zeros(()), still, seen, None)
+
+
+def test_every_step_has_randomness_of_its_own_for_its_images(monkeypatch):
+    """Here an image's first two pixels are the key that it is changed by: of the seed, the epoch and the step alone."""
+    told = lambda names, batch, key, *, black: jnp.zeros_like(batch).at[:, 0, :2, 0].set(jr.key_data(key).astype(float))
+    monkeypatch.setattr(loop, "augment", told)
+    settings, run, data = tiny.looped(of_images(), small().encode(*BOTH), Sees(), seed=5)
+    batches = jnp.arange(tiny.STEPS * tiny.BATCH).reshape(tiny.STEPS, tiny.BATCH)
+
+    @jax.jit
+    def seen(epoch):
+        state = loop.initialize(settings, of_images(), run, data)
+        return loop.one_pass(settings, run, state, data, epoch, batches)[0].rule_state
+
+    for epoch in range(2):
+        own = jr.fold_in(jr.fold_in(jr.fold_in(jr.key(5), 2), 2**31), epoch)
+        np.testing.assert_array_equal(seen(epoch), [jr.key_data(jr.fold_in(own, step)) for step in range(tiny.STEPS)])
 
 
 def test_a_rule_with_activations_of_every_image_refuses():

@@ -13,7 +13,7 @@ from ascribe.rules import AbstractRule, Credit
 from ascribe.training import devices
 from ascribe.training import evaluate as evaluation
 from ascribe.training.evaluate import Examples, evaluate
-from ascribe.training.loop import Best, RunState, _better
+from ascribe.training.loop import Best, RunState, _better, conclude
 from ascribe.training.seeds import streams
 
 from ..later import Later
@@ -233,3 +233,24 @@ def test_the_best_epoch_has_the_best_score_and_among_equals_the_lowest_loss(meas
         return kept.trainables
 
     assert best() == 2
+
+
+class Adds(tiny.Still):
+    """In the end it adds its state to every number."""
+
+    def finish(self, trainables, state, data):
+        return jax.tree.map(lambda leaf: leaf + state, trainables)
+
+
+@pytest.mark.parametrize("select", ["last", "best-validation"])
+def test_weights_statistics_and_state_of_the_rule_are_concluded_of_one_epoch(select):
+    network, number = tiny.mlp(), jnp.asarray
+    numbered = lambda value: jax.tree.map(lambda leaf: jnp.full_like(leaf, value), network)
+    best = Best(numbered(10.0), number(20.0), number(30.0), number(0.9), number(0.1))
+    kept = best if select == "best-validation" else None
+    state = RunState(numbered(1.0), number(2.0), number(3.0), None, number(-1), {}, kept)
+    settings, run, data = tiny.looped(network, tiny.data(), Adds(), select=select)
+    finished, statistics, before = jax.jit(lambda: conclude(settings, run, state, data))()
+    scale = 10.0 if kept else 1.0
+    assert {float(leaf.min()) for leaf in jax.tree.leaves(finished)} == {4.0 * scale}
+    assert (float(statistics), {float(leaf.max()) for leaf in jax.tree.leaves(before)}) == (2.0 * scale, {scale})

@@ -9,6 +9,7 @@ import pytest
 from ascribe import losses, networks
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, KolenPollack, Trainables
+from ascribe.training import loop
 from ascribe.training.freezing import one_layer, only_layer
 from ascribe.training.seeds import streams
 
@@ -102,6 +103,34 @@ def test_a_frozen_run_is_the_loop_by_hand():
             one = stepped(one)
         np.testing.assert_allclose(runs.networks["linear2"].weight[i], one["linear2"].weight, rtol=1e-10)
         np.testing.assert_allclose(runs.networks["linear2"].bias[i], one["linear2"].bias, rtol=1e-10, atol=1e-15)
+
+
+class Looks(AbstractRule):
+    """Its state is what it was shown after the optimizer's step."""
+
+    def init(self, network, data, *, key):
+        return network
+
+    def __call__(self, network, state, batch, *, key):
+        return Backpropagation()(network, state, batch, key=key)
+
+    def after_update(self, trainables, state):
+        return trainables, trainables
+
+
+def test_after_a_step_a_rule_sees_frozen_layers_as_they_stay():
+    """Not shrunk by the optimizer's decay: what it makes of them goes into the free layer."""
+    start = tiny.mlp().initialize(jax.random.key(0))
+    settings, run, data = tiny.looped(start, tiny.data(), Looks(), optimizer="adamw", only="linear2")
+
+    @jax.jit
+    def shown():
+        state = loop.initialize(settings, start, run, data)
+        return loop.step(settings, run, state, data, jnp.arange(tiny.BATCH), jax.random.key(1))[0].rule_state
+
+    seen = shown()
+    assert np.array_equal(seen["linear1"].weight, start["linear1"].weight)
+    assert not np.array_equal(seen["linear2"].weight, start["linear2"].weight)
 
 
 def test_a_network_of_one_layer_is_trained_as_ever():

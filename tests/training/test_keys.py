@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
@@ -87,6 +88,17 @@ def test_the_unit_of_the_targets_is_in_the_key():
     other = dataclasses.replace(data, target_scale=2 * np.asarray(data.target_scale))
     assert other.checksum == data.checksum
     assert key(dataset=other, network=network) != key(dataset=data, network=network)
+
+
+def test_seed_rate_and_tuned_numbers_are_in_the_key(plain):
+    runs = [RUN, Specification(1, 0.1), Specification(0, 0.2)]
+    runs += [Specification(0, 0.1, ((name, value),)) for name in ("scale", "decay") for value in (1.0, 2.0)]
+    assert len({plain.key(one) for one in runs}) == len(runs)
+
+
+def test_the_precision_is_in_the_key(plain):
+    with jax.enable_x64(False):
+        assert key() != plain.key(RUN)
 
 
 def test_the_name_and_the_number_of_runs_at_a_time_are_not(plain):

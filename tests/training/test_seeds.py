@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from ascribe.errors import UserError
-from ascribe.rules import Backpropagation, FeedbackAlignment
-from ascribe.training import Specification, check_seeds, devices
+from ascribe.rules import AbstractRule, Backpropagation, FeedbackAlignment, Trainables
+from ascribe.training import Specification, check_seeds, devices, loop
 from ascribe.training.batches import epoch_indices, steps_per_epoch
 from ascribe.training.seeds import LARGEST, streams
 
@@ -84,6 +84,25 @@ def test_no_two_steps_have_the_same_randomness(together):
     state = together[0].rule_state
     keys = np.concatenate([state["keys"].reshape(-1, 2), state["began"]])
     assert len(np.unique(keys, axis=0)) == len(SEEDS) * (tiny.EPOCHS * tiny.STEPS + 1)
+
+
+class Draws(AbstractRule):
+    """What it trains beside the network, and its state, are the keys that it is given to draw them."""
+
+    def trainables(self, network, data, *, key):
+        return Trainables(network, feedback=jr.key_data(key))
+
+    def init(self, network, data, *, key):
+        return jr.key_data(key)
+
+    def __call__(self, trainables, state, batch, *, key):
+        raise NotImplementedError
+
+
+def test_what_a_rule_trains_and_its_state_are_drawn_apart():
+    settings, run, data = tiny.looped(tiny.mlp(), tiny.data(), Draws())
+    state = jax.jit(lambda: loop.initialize(settings, tiny.mlp(), run, data))()
+    assert np.all(state.trainables.feedback != state.rule_state)
 
 
 def test_the_batches_are_those_of_the_seed_s_batch_stream(together):

@@ -121,6 +121,16 @@ def test_what_does_not_decide_it_leaves_the_key_alone(copy, path):
     assert edited(copy, path, [RULE]) == common_and_own(copy, RULE)
 
 
+def test_an_import_inside_a_function_counts(copy):
+    file = copy / "rules" / "feedback_alignment.py"
+    before = file.read_bytes()
+    file.write_bytes(before + b"\n\ndef area(curve):\n    from ascribe.metrics.area import area_under_curve\n")
+    try:
+        assert edited(copy, "metrics/area.py", [RULE]) != common_and_own(copy, RULE)
+    finally:
+        file.write_bytes(before)
+
+
 def test_a_changed_rule_leaves_the_others_alone(copy):
     modules = {name: f"ascribe.rules.{entry.module}" for name, entry in rules.registry.TABLE.items()}
     before = common_and_own(copy, *modules.values())

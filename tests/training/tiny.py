@@ -9,6 +9,8 @@ import numpy as np
 from ascribe import networks, training
 from ascribe.datasets import Dataset, Split
 from ascribe.rules import AbstractRule, Backpropagation, Credit
+from ascribe.training import loop
+from ascribe.training.train import examples
 
 TRAIN, VALIDATION, TEST = 26, 11, 13
 BATCH, STEPS, EPOCHS = 8, 3, 3  # 26 = 3 · 8 + 2: two examples sit out in every epoch
@@ -75,6 +77,13 @@ def experiment(network, dataset, rule, width, optimizer="sgd", batch_size=BATCH,
     chosen = settings(network, dataset, rule, optimizer, batch_size, **changes)
     honored = demands(network, dataset, rule, optimizer, batch_size)
     return Watched(honored, rule, chosen, width=width, name=type(rule).__name__)
+
+
+def looped(network, dataset, rule, seed=0, **changes):
+    """Settings, one run and the data, as the functions of the loop take them."""
+    run = loop.Run(rule, jnp.asarray(0.1), jnp.asarray(seed, jnp.uint32))
+    both = loop.Data(examples(dataset, "train"), examples(dataset, "validation"))
+    return settings(network, dataset, rule, **changes), run, both
 
 
 class Watched(training.Experiment):

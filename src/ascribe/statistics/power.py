@@ -58,4 +58,6 @@ def seeds_needed(difference: float, deviation: float, *, level: float = 0.95, po
 def _power(size: float, pairs: int, level: float) -> np.floating:
     degrees, shift = pairs - 1.0, size * np.sqrt(pairs)
     bar = stdtrit(degrees, (1.0 + level) / 2.0)
-    return 1.0 - nctdtr(degrees, shift, bar) + nctdtr(degrees, shift, -bar)
+    # Far out in its tails SciPy has NaN, for probabilities that are below 1e-15.
+    below, beyond = np.nan_to_num(nctdtr(degrees, shift, [bar, -bar]), nan=0.0)
+    return 1.0 - below + beyond
