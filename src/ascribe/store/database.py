@@ -32,6 +32,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from ascribe.errors import UserError, how_to_install
 
 from .folder import DATABASE
+from .lock import FolderLock
 
 SCHEMA = 1
 PART = 2**26
@@ -144,7 +145,11 @@ class Database:
         self.address = address_of(place)
         self.place = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(place))  # it is told in errors: no password
         self.in_file = self.address.startswith("sqlite")
-        file = Path(self.address.removeprefix("sqlite:///"))
+        self.made = False
+        """Whether there was none before."""
+        self._lock: FolderLock | None = None
+        file = self.file = Path(self.address.removeprefix("sqlite:///"))
+        """Where it is, if it is a file."""
         if self.in_file and not file.is_file() and not create:
             raise UserError(
                 f"{self.place!r} holds no store of ascribe: name a folder that compare or discover wrote, or its {DATABASE}."
@@ -152,6 +157,7 @@ class Database:
         with self.told():
             if self.in_file:
                 file.parent.mkdir(parents=True, exist_ok=True)
+                self._lock = FolderLock(file.parent)
             # A connection for each transaction: none is left open by a store that nobody closes, or outlives its server.
             waiting = {"timeout": WAIT} if self.in_file else {}
             self.engine = sql.create_engine(self.address, poolclass=sql.NullPool, connect_args=waiting)
@@ -172,6 +178,7 @@ class Database:
             if not names:
                 tables.create_all(connection)
                 connection.execute(self.insert(schema, {"version": SCHEMA}).on_conflict_do_nothing())
+                self.made = True
                 return
             version = connection.execute(sql.select(sql.func.max(schema.c.version))).scalar() or 0
             if version > SCHEMA:
@@ -241,16 +248,11 @@ class Database:
                     raise
                 time.sleep(0.5)
 
-    def remove(self) -> None:
-        """Closes the store and removes its file; a server's stays."""
-        self.close()
-        if self.in_file:
-            for end in ("", "-wal", "-shm"):
-                Path(self.address.removeprefix("sqlite:///") + end).unlink(missing_ok=True)
-
     def close(self) -> None:
-        """Lets go of all connections."""
+        """Lets go of all connections, and of the folder."""
         self.engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
 
     def write(
         self, connection: sql.Connection, owner: str, kind: str, arrays: Mapping[str, np.ndarray], head: Any = None
