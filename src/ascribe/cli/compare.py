@@ -152,7 +152,7 @@ def compare(
         Go on with what --out (or --store) holds, with the options that it was begun with and those given now: only what is
         missing is computed.
     overwrite
-        Replace an earlier record in --out.
+        Replace an earlier record in --out, when the new one is finished.
     json_output
         Print one JSON object on standard output and nothing else there.
     """
