@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import importlib.util
 import json
-import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -25,10 +24,13 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 import sqlalchemy as sql
+import sqlalchemy.engine
 import sqlalchemy.event
+import sqlalchemy.exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
+from ascribe.addresses import HIDDEN, passwords, told
 from ascribe.errors import UserError, how_to_install
 
 from .folder import DATABASE
@@ -125,14 +127,25 @@ def address_of(place: str | Path) -> str:
         path = Path(place)
         path = path if path.suffix in (".sqlite", ".db") else path / DATABASE
         return f"sqlite:///{path.absolute()}"
-    kind = text.split("://", maxsplit=1)[0]
-    if kind in ("postgresql", "postgres"):
-        if importlib.util.find_spec("psycopg") is None:
-            raise UserError(f"a PostgreSQL store needs psycopg: {how_to_install('postgresql')}.")
-        return f"postgresql+psycopg://{text.split('://', 1)[1]}"
-    if kind == "sqlite" or kind.startswith("postgresql+"):
+    kind, _, rest = text.partition("://")
+    if kind == "sqlite":
         return text
-    raise UserError(f"a store is a folder, an SQLite file, sqlite:///FILE or postgresql://HOST/NAME; got {text!r}.")
+    if kind not in ("postgresql", "postgres", "postgresql+psycopg"):
+        wanted = "a store is a folder, an SQLite file, sqlite:///FILE or postgresql://HOST/NAME"
+        raise UserError(f"{wanted}; got {told(text)!r}.")
+    if importlib.util.find_spec("psycopg") is None:
+        raise UserError(f"a PostgreSQL store needs psycopg: {how_to_install('postgresql')}.")
+    address = f"postgresql+psycopg://{rest}"
+    try:
+        host = sqlalchemy.engine.make_url(address).host or ""
+    except (ValueError, sqlalchemy.exc.ArgumentError):
+        host = "@"
+    if "@" in host:
+        raise UserError(
+            f"{told(text)!r} is no address of a server: write postgresql://USER:PASSWORD@HOST:PORT/NAME, and in a password "
+            f"%40 for @, %2F for / and %3A for a colon."
+        )
+    return address
 
 
 class Database:
@@ -143,7 +156,7 @@ class Database:
 
     def __init__(self, place: str | Path, *, create: bool = True):
         self.address = address_of(place)
-        self.place = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(place))  # it is told in errors: no password
+        self.place = told(str(place))  # in errors: no password
         self.in_file = self.address.startswith("sqlite")
         self.made = False
         """Whether there was none before."""
@@ -208,6 +221,8 @@ class Database:
 
     def _sentence(self, error: Exception) -> str:
         reason = " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".")
+        for password in passwords(self.address):
+            reason = reason.replace(password, HIDDEN)
         if "is full" in reason or "No space" in reason:
             return f"the store {self.place!r} cannot grow, the disk is full: make room and go on; what was kept stays."
         if "not a database" in reason or "malformed" in reason:
