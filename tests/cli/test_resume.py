@@ -8,9 +8,10 @@ import pytest
 
 from ascribe import load
 from ascribe.cli import main
-from ascribe.store import DATABASE, Store
+from ascribe.store import DATABASE, Store, check_folder
+from ascribe.store.lock import FolderLock
 
-from ..store.case import COMMAND_LINE, command_line, comparison, plain
+from ..store.case import COMMAND_LINE, command_line, comparison, plain, snapshot
 from .case import signaled_at
 
 pytestmark = pytest.mark.usefixtures("finished")
@@ -147,3 +148,116 @@ def test_other_data_is_refused(here, capsys):
     assert "was begun on moons, not on xor" in capsys.readouterr().err
     assert main([*COMPARE, "--out", "out", "--resume", "--overwrite"]) == 2
     assert "give one of them" in capsys.readouterr().err
+
+
+# What is there is never lost
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"rules": "nobody"}, {"seeds": 0}, {"network": "64xx"}, {"optimizer": "best"}, {"rates": "2:1"}],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_refused_overwrite_leaves_everything_as_it_was(here, wrong):
+    assert main([*COMPARE, "--out", "out"]) == 0
+    before = snapshot(here)
+    assert main(["compare", *command_line(**wrong), "--out", "out", "--overwrite"]) == 2
+    assert snapshot(here) == before
+
+
+def test_overwriting_replaces_the_whole_record_and_what_is_no_part_of_it_stays(here, monkeypatch):
+    """Also where the new record has fewer files: those of the earlier one were taken for it."""
+    assert main([*COMPARE, "--out", "out"]) == 0
+    (here / "out" / "notes.txt").write_text("mine")
+    (here / "out" / "curves" / "stale.npz").write_bytes(b"")
+    monkeypatch.setattr("ascribe.store.record.SMALL_DATA", 0)
+    other = ["xor", *command_line(seeds=1)[1:]]
+    assert main(["compare", *other, "--out", "out", "--overwrite"]) == 0
+    found = load(here / "out")
+    assert (found.data.name, len(found.data.train)) == ("xor", 0)
+    assert {runs.seeds for runs in found.runs.values()} == {(0,)}
+    assert (here / "out" / "notes.txt").read_text() == "mine"
+    names = {str(path.relative_to(here)) for path in here.rglob("*") if path.parent.name != "parameters"}
+    assert names == {
+        *("out", "out/notes.txt", "out/record.json", "out/runs.csv", "out/index.html", "out/parameters"),
+        *(f"out/{DATABASE}", "out/curves", *(f"out/curves/{rule}.npz" for rule in found.runs)),
+    }
+    assert [one["name"] for one in Store(here / "out").experiments()] == ["xor"]
+
+
+def test_an_interrupted_overwrite_leaves_the_record_and_goes_on(here, capsys, monkeypatch):
+    assert main(["compare", *command_line(seeds=1), "--out", "out"]) == 0
+    before = snapshot(here)
+    signaled_at(monkeypatch, "training", signal.SIGINT)
+    assert main([*COMPARE, "--out", "out", "--overwrite"]) == 130
+    assert "go on with the same data and --out out --overwrite --resume" in capsys.readouterr().err
+    kept = {name: data for name, data in snapshot(here).items() if not name.startswith("out/replacement")}
+    assert kept == before
+    assert main([*COMPARE, "--out", "out", "--overwrite"]) == 2
+    assert "was not finished: add --resume to go on with it, or remove 'out/replacement'" in capsys.readouterr().err
+    assert main(["compare", "moons", "--out", "out", "--overwrite", "--resume"]) == 0
+    same(here / "out")
+    assert not (here / "out" / "replacement").exists()
+    assert [one["status"] for one in Store(here / "out").experiments()] == ["finished"]
+
+
+def test_a_store_that_another_has_made_or_opened_is_not_removed(here):
+    refused = ["compare", *command_line(rules="nobody"), "--store", "s.sqlite", "--out", "b"]
+    Store("s.sqlite").close()
+    assert main(refused) == 2
+    assert (here / "s.sqlite").is_file()
+    (here / "s.sqlite").unlink()
+    kept = Store("s.sqlite")
+    other = Store("s.sqlite")
+    assert kept.made and not other.made
+    kept.remove_if_unused()
+    assert (here / "s.sqlite").is_file()
+    other.close()
+    kept.remove_if_unused()
+    assert not (here / "s.sqlite").exists()
+
+
+def test_an_empty_store_is_no_dead_end(here, capsys):
+    """As a full disk or a kill at once leaves it."""
+    Store("out").close()
+    assert main([*COMPARE, "--out", "out", "--resume"]) == 2
+    assert "leave --resume out" in capsys.readouterr().err
+    assert main([*COMPARE, "--out", "out"]) == 0
+    same(here / "out")
+
+
+def test_what_is_killed_while_it_draws_stays_one_experiment(here, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ascribe.store.record._save_table", killed)
+        with pytest.raises(Killed):
+            main([*COMPARE, "--out", "out"])
+    assert main(["compare", "moons", "--out", "out", "--resume"]) == 0
+    same(here / "out")
+    assert [one["status"] for one in Store(here / "out").experiments()] == ["finished"]
+
+
+def test_what_a_killed_process_left_beside_the_folder_is_cleared(here):
+    assert main([*COMPARE, "--out", "out"]) == 0
+    (here / "out" / "notes.txt").write_text("mine")
+    before = snapshot(here)
+    stale, busy = here / ".out.ascribe-new-abcdefgh", here / ".out.ascribe-new-ijklmnop"
+    for folder in (stale, busy):
+        folder.mkdir()
+        (folder / "index.html").touch()
+    with FolderLock(busy):
+        check_folder(here / "out", resume=True)
+        assert not stale.exists() and busy.exists()
+    (here / "out").rename(here / ".out.ascribe-old-abcdefgh")  # between the two moves of a replacement
+    check_folder(here / "out", resume=True)
+    assert snapshot(here) == before
+    # After them, before the old folder went: what belongs to nobody's record is brought along.
+    (here / ".out.ascribe-old-abcdefgh").mkdir()
+    (here / "out" / "notes.txt").rename(here / ".out.ascribe-old-abcdefgh" / "notes.txt")
+    check_folder(here / "out", resume=True)
+    assert snapshot(here) == before

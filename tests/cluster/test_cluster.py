@@ -3,10 +3,12 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,7 @@ from ..later import Later, needs
 
 pytestmark = needs("distributed", reason="Dask is not installed (extra `cluster`)")
 
-sql = Later("sqlalchemy")
+sql, distributed = Later("sqlalchemy"), Later("distributed")
 
 RULES = ["backpropagation", "feedback-alignment"]
 OPTIONS = {"rules": RULES, "network": "4", "seeds": 4, "epochs": 3, "tune": 2, "tune_seeds": 1}
@@ -61,7 +63,7 @@ def processes(cluster):
 
 
 def listening(pid):
-    """The addresses that a process listens on, as the kernel has them."""
+    """The addresses and ports that a process listens on, as the kernel has them."""
     sockets = set()
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         with contextlib.suppress(OSError):
@@ -71,7 +73,8 @@ def listening(pid):
         for line in Path(f"/proc/{pid}/net/{table}").read_text(encoding="ascii").splitlines()[1:]:
             fields = line.split()
             if fields[3] == "0A" and f"socket:[{fields[9]}]" in sockets:
-                found.append(fields[1].split(":")[0])
+                address, port = fields[1].split(":")
+                found.append((address, int(port, 16)))
     return found
 
 
@@ -169,7 +172,7 @@ def test_discover_uses_the_same_workers(cluster, data, monkeypatch):
 def test_everything_listens_on_loopback_alone(cluster):
     for pid in [os.getpid(), *processes(cluster)]:
         assert listening(pid)
-        assert set(listening(pid)) == {"0100007F"}
+        assert {address for address, _ in listening(pid)} == {"0100007F"}
 
 
 @pytest.mark.slow
@@ -303,3 +306,28 @@ def test_threads_end_with_the_cluster(cluster):
     with Cluster(workers=1):
         pass
     assert threading.active_count() <= before + 1
+
+
+@pytest.mark.slow
+def test_nobody_else_is_let_in(cluster):
+    """Neither to the scheduler nor to a worker: without a key, or with one of somebody else's; and there are no pages."""
+    workers = list(cluster._client.scheduler_info(n_workers=-1)["workers"])
+    ports = [int(address.rpartition(":")[2]) for address in (cluster.address, *workers)]
+    assert all(address.startswith("tls://127.0.0.1:") for address in (cluster.address, *workers)) and len(workers) == 2
+    strangers = {"tcp": {}, "tls": {"security": distributed.Security.temporary()}}
+    for port in ports:
+        for protocol, given in strangers.items():
+            with pytest.raises(OSError):
+                distributed.Client(f"{protocol}://127.0.0.1:{port}", timeout=1, set_as_default=False, **given)
+        with socket.create_connection(("127.0.0.1", port)) as asked:
+            asked.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            asked.settimeout(5)
+            with contextlib.suppress(ConnectionError):
+                assert b"HTTP" not in asked.recv(100)
+    for pid in [os.getpid(), *processes(cluster)]:
+        for _, port in listening(pid):
+            with (
+                contextlib.suppress(OSError),
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as page,
+            ):
+                raise AssertionError(f"port {port} answers {page.read()[:100]}")

@@ -25,6 +25,14 @@ def drawing(*below, rules=RULES):
     return Drawing(specification(themed(alt.layer(*layers), "Title", *below)))
 
 
+@pytest.mark.parametrize("name", ["u\a", "\0", "\x1b[31m", "\ud800", "\uffff"])
+def test_a_character_that_svg_cannot_hold_is_drawn_as_a_sign(name):
+    """Native code draws, and would end the process."""
+    picture = drawing(name, rules=(name, "b", "c")).svg
+    assert re.search("[\u2400-\u241f\ufffd]", picture)
+    assert ElementTree.fromstring(picture) is not None
+
+
 @pytest.mark.parametrize("below", [(), ("one line",), ("one line", "another")])
 def test_the_title_is_cut_off_and_nothing_else(below):
     full = drawing(*below)

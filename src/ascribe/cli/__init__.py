@@ -1,7 +1,6 @@
 """The command line: one file a command. Commands import the library late, so that `--help` is instant."""
 
 import importlib
-import re
 import shlex
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Any
 from cyclopts import App, CycloptsError
 
 from ascribe import __version__
+from ascribe.addresses import told
 from ascribe.errors import Interrupted, UserError
 
 app = App(
@@ -51,7 +51,7 @@ def given(tokens: Sequence[str]) -> dict[str, Any]:
 
 def arguments_given() -> list[str]:
     """The command as it was given, in parts; without the password of a server's address."""
-    return [re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", token) for token in _arguments]
+    return [told(token) for token in _arguments]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -152,7 +152,7 @@ def compare(
         Go on with what --out (or --store) holds, with the options that it was begun with and those given now: only what is
         missing is computed.
     overwrite
-        Replace an earlier record in --out.
+        Replace an earlier record in --out, when the new one is finished.
     json_output
         Print one JSON object on standard output and nothing else there.
     """
@@ -189,8 +189,6 @@ def compare(
         if name.strip() in ranges:
             raise UserError(f"the range of {name.strip()} is given twice: give it once.")
         ranges[name.strip()] = _range("--search", interval)
-    if resume and overwrite:
-        raise UserError("--resume goes on with what is there and --overwrite replaces it: give one of them.")
     if out is not None and number == 0:
         check_folder(out, overwrite=overwrite, resume=resume)
 
@@ -290,6 +288,7 @@ def _run(
     overwrite: bool,
 ) -> tuple[Any, Path]:
     """The comparison, kept as it goes, and its page."""
+    from ascribe import store  # noqa: PLC0415
     from ascribe.comparison import compare as run  # noqa: PLC0415
     from ascribe.training.processes import shared  # noqa: PLC0415
 
@@ -297,11 +296,11 @@ def _run(
     from .loggers import heard_by  # noqa: PLC0415
 
     name, begin = dataset.name, {"resume": resume, "overwrite": overwrite}
-    with kept_in(out, place, name=name, experiment=name, **begin) as (folder, kept, lines):
+    with kept_in(out, place, name=name, experiment=name, **begin) as (where, kept, lines):
         with heard_by(lines, name, *loggers) as listener:
             comparison = run(dataset, **settings, listener=listener, command=command_line(), store=shared(lambda: kept))
         lines.say("drawing the page")
-        return comparison, comparison.save(folder, overwrite=True)  # whether it may was asked before
+        return comparison, store.save(comparison, **where)
 
 
 def _print(comparison: Any, page: Path, as_json: bool) -> None:

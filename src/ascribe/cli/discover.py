@@ -7,8 +7,6 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from ascribe.errors import UserError
-
 from .clusters import cluster
 from .compare import Whole
 from .keeping import asked_to_go_on, begun_with, kept_in, together
@@ -117,14 +115,12 @@ def discover(
         Go on with what --out (or --store) holds, with the options that it was begun with and those given now: only what is
         missing is computed.
     overwrite
-        Replace an earlier record in --out.
+        Replace an earlier record in --out, when the new one is finished.
     json_output
         Print one JSON object on standard output and nothing else there.
     """
-    from ascribe.store import DISCOVERY, check_folder  # noqa: PLC0415 - late, so that --help is instant
+    from ascribe.store import DISCOVERY, check_folder, save_discovery  # noqa: PLC0415 - late, so that --help is instant
 
-    if resume and overwrite:
-        raise UserError("--resume goes on with what is there and --overwrite replaces it: give one of them.")
     if out is not None:
         check_folder(out, overwrite=overwrite, resume=resume, record=DISCOVERY)
 
@@ -140,7 +136,7 @@ def discover(
     begin = {"experiment": experiment_of(dataset), "resume": resume, "overwrite": overwrite}
     with (
         cluster(scheduler, workers) as workers_there,
-        kept_in(out, store, name=f"discover-{dataset.name}", **begin) as (folder, kept, lines),
+        kept_in(out, store, name=f"discover-{dataset.name}", **begin) as (where, kept, lines),
     ):
 
         def after_round(kind: str, tried: Any) -> None:
@@ -177,7 +173,7 @@ def discover(
             cluster=workers_there,
         )
         lines.say("drawing the page")
-        page = found.save(folder, overwrite=True)  # whether it may was asked before
+        page = save_discovery(found, **where)
     _print(found, page, json_output)
     return 0
 

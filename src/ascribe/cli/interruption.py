@@ -3,9 +3,8 @@
 import shlex
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -27,8 +26,8 @@ def answering(answer: Callable[[int, FrameType | None], None]) -> Iterator[None]
 
 
 @contextmanager
-def stopping_at_a_signal(store: Any, lines: Lines, folder: Path, place: str | None) -> Iterator[None]:
-    """The first signal ends the work at the next occasion, a second one at once; both say how to go on."""
+def stopping_at_a_signal(store: Any, lines: Lines, options: Mapping[str, str | None]) -> Iterator[None]:
+    """The first signal ends the work at the next occasion, a second one at once; both say with which options to go on."""
 
     def answer(number: int, frame: FrameType | None) -> None:
         if store.stopping:
@@ -42,7 +41,7 @@ def stopping_at_a_signal(store: Any, lines: Lines, folder: Path, place: str | No
     except KeyboardInterrupt as error:
         if store.empty():
             raise KeyboardInterrupt from None
-        where = f" --store {shlex.quote(place)}" if place else ""
         stopped = str(error) or "stopped at once"
-        again = f"--out {shlex.quote(str(folder))}{where} --resume"
+        given = ([f"--{name}", *([] if value is None else [value])] for name, value in options.items())
+        again = f"{shlex.join([word for words in given for word in words])} --resume"
         raise Interrupted(f"{stopped}; what was done is kept: go on with the same data and {again}") from None

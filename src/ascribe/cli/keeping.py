@@ -18,14 +18,15 @@ DEFAULT_FOLDER = Path("ascribe-runs")
 @contextmanager
 def kept_in(
     out: Path | None, place: str | None, *, name: str, experiment: str, resume: bool, overwrite: bool
-) -> "Iterator[tuple[Path, Store, Lines]]":
-    """The folder for what comes out, the store with the experiment begun, and the lines that the terminal shows. A signal ends
-    the work at the next occasion. Where nothing was done, nothing is left behind.
+) -> "Iterator[tuple[dict[str, Any], Store, Lines]]":
+    """Where what comes out is saved (the arguments of `store.save`), the store with the experiment begun, and the lines that
+    the terminal shows. A signal ends the work at the next occasion. Where nothing was done, nothing is left behind, and what is
+    to be replaced is untouched until all is done.
 
     `out`: the folder; by default `ascribe-runs/NAME-001`, `-002`, ...; `place`: the store, by default in that folder.
     """
     from ascribe.comparison import ended, versions  # noqa: PLC0415 - late, so that --help is instant
-    from ascribe.store import Store, fresh_folder, give_back  # noqa: PLC0415
+    from ascribe.store import RECORDS, Store, fresh_folder, give_back, working_folder  # noqa: PLC0415
 
     from . import arguments_given, command_line  # noqa: PLC0415
     from .interruption import stopping_at_a_signal  # noqa: PLC0415
@@ -33,24 +34,29 @@ def kept_in(
 
     new = out is not None and not out.exists()
     folder = out or fresh_folder(DEFAULT_FOLDER, name)
+    working = working_folder(folder, overwrite=overwrite)
+    apart = None if place or working == folder else working
+    options = {"out": str(folder), **({"store": place} if place else {}), **({"overwrite": None} if overwrite else {})}
     kept = None
     try:
-        kept = Store(place or folder, versions=versions())
-        if overwrite and place is None:
-            kept.clear()
-        kept.begin(experiment, command=command_line(), options=[arguments_given()], resume=resume)
-        with Lines() as lines, ended(kept), stopping_at_a_signal(kept, lines, folder, place):
-            yield folder, kept, lines
+        kept = Store(place or working, versions=versions())
+        undrawn = place is None and not any(
+            (working / record).is_file() for record in RECORDS
+        )  # its page was not finished
+        given = {"command": command_line(), "options": [arguments_given()]}
+        kept.begin(experiment, **given, resume=resume, again=undrawn)
+        with Lines() as lines, ended(kept), stopping_at_a_signal(kept, lines, options):
+            # Whether the folder may be written to was asked before.
+            yield {"folder": folder, "overwrite": True, "replacing": apart}, kept, lines
     finally:
         if kept is not None:
-            if kept.empty():  # nothing was finished: nothing is left behind
-                kept.remove()
-            kept.close()
+            kept.remove_if_unused()
+        for left in (apart, None if out is None or not new else folder):
+            if left is not None:
+                with suppress(OSError):  # it holds something, or has gone where it belongs
+                    left.rmdir()
         if out is None:
             give_back(folder)  # nothing happens where it holds something
-        elif new:
-            with suppress(OSError):  # it holds something
-                folder.rmdir()
 
 
 def asked_to_go_on(tokens: Sequence[str]) -> dict[str, Any]:
@@ -65,9 +71,16 @@ def asked_to_go_on(tokens: Sequence[str]) -> dict[str, Any]:
 
 def begun_with(now: dict[str, Any], command: str) -> list[list[str]]:
     """The arguments of every `command` that has worked on what --store, or else --out, holds."""
-    from ascribe.store import Store  # noqa: PLC0415
+    from ascribe.store import DATABASE, REPLACEMENT, Store  # noqa: PLC0415
 
     place = now.get("store") or now["out"]
+    if now.get("overwrite") and "store" not in now:
+        place = Path(now["out"]) / REPLACEMENT
+        if not (place / DATABASE).is_file():
+            raise UserError(
+                "--resume goes on with what is there and --overwrite replaces it: give one of them (both go on with a "
+                "replacement that was not finished)."
+            )
     kept = Store(place, create=False)
     try:
         found = [one["options"] for one in kept.experiments() if one["options"]]
@@ -75,7 +88,9 @@ def begun_with(now: dict[str, Any], command: str) -> list[list[str]]:
         kept.close()
     last = next((options for options in found if options[0][0] == command), None)
     if last is None:
-        raise UserError(f"{str(place)!r} holds nothing that `ascribe {command}` began: leave --resume out.")
+        raise UserError(
+            f"{str(place)!r} holds nothing that `ascribe {command}` began: leave --resume out, or choose another --out."
+        )
     return last
 
 

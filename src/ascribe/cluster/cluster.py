@@ -93,6 +93,8 @@ class Cluster:
 
     def _connected(self) -> Any:
         given: dict[str, Any] = {"address": self.address}
+        if self._local is not None:
+            given["security"] = self._local.security
         if os.path.isfile(self.address):
             given = {"scheduler_file": self.address}
         try:

@@ -1,6 +1,7 @@
 """Workers of this machine: a scheduler in this process, and processes that share the cores among them."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,9 @@ QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.in
 QUIET |= {"distributed.admin.system-monitor.interval": "5s"}
 """What Dask does else: it looks at itself a hundred times a second, which costs the core that trains up to a tenth."""
 
+NO_PAGES = {f"distributed.{who}.http.routes": [] for who in ("scheduler", "worker")}
+"""Dask's pages about its work are for everybody who asks: nobody needs them here."""
+
 QUICK, MOST_QUICK = 5.0, 10
 """A worker that dies within so many seconds of its start has hardly worked; so many in a row never will."""
 
@@ -23,21 +27,22 @@ PATIENCE = 10.0
 
 
 class Local:
-    """A scheduler and `count` workers, which listen on the loopback interface alone. A worker that dies is started anew."""
+    """A scheduler and `count` workers, which listen on the loopback interface alone and let in nobody else: they talk by TLS,
+    with a key made for this cluster, which is in the memory of its processes alone. A worker that dies is started anew."""
 
     def __init__(self, count: int):
         import dask  # noqa: PLC0415 - an extra
-        from distributed import LocalCluster  # noqa: PLC0415
+        from distributed import LocalCluster, Security  # noqa: PLC0415
 
         from ascribe.training import devices  # noqa: PLC0415
 
         cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
         self._cores = [list(cores)[place % len(cores) :: count] for place in range(count)]
         self._memory = devices.available_memory() // count
-        with dask.config.set(QUIET):  # pyright: ignore[reportPrivateImportUsage]
-            self._scheduler: Any = LocalCluster(
-                n_workers=0, processes=False, protocol="tcp://", host=LOOPBACK, dashboard_address=f"{LOOPBACK}:0"
-            )
+        self.security: Any = Security.temporary()
+        here = {"host": LOOPBACK, "dashboard_address": f"{LOOPBACK}:0", "protocol": "tls://", "security": self.security}
+        with dask.config.set(QUIET | NO_PAGES):  # pyright: ignore[reportPrivateImportUsage]
+            self._scheduler: Any = LocalCluster(n_workers=0, processes=False, **here)
         self.address: str = self._scheduler.scheduler_address
         self._quick = 0
         self._workers = [self._start(place) for place in range(count)]
@@ -47,7 +52,11 @@ class Local:
         command = [sys.executable, "-m", "ascribe.cluster.process", self.address, cores, str(self._memory)]
         known = os.pathsep.join(path or os.getcwd() for path in sys.path)
         # A session of their own: Ctrl-C is for the process that counts, which tells them.
-        process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": known}, start_new_session=True)
+        environment = {**os.environ, "PYTHONPATH": known}
+        process = subprocess.Popen(command, env=environment, start_new_session=True, stdin=subprocess.PIPE)
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), process.stdin as key:  # it has died already, and is started anew
+            key.write(json.dumps(self.security.get_tls_config_for_role("worker"), default=str).encode())
         return process, time.monotonic()
 
     def revive(self) -> None:

@@ -58,6 +58,7 @@ def save(
         (temporary / "index.html").write_text(page, encoding="utf-8")
         content = {
             "format": FORMAT,
+            "files": sorted({path.name for path in temporary.iterdir()}),
             "passed": all(result.passed for result in results.values()),
             "entries": described,
             "versions": versions(),

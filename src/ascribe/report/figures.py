@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,9 @@ _FIGURES: dict[str, Callable[[Comparison], Any]] = {
     "learning_rate_sensitivity": learning_rate_sensitivity,
 }
 
+UNPRINTABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What is no character of XML 1.0 (section 2.2)."""
+
 # The Vega-Lite version that Altair writes is the one that has to draw.
 VEGA_LITE = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
 
@@ -48,9 +52,19 @@ def specification(chart: Any) -> dict[str, Any]:
     """The Vega-Lite specification of `chart`, whatever theme or data transformer the session has switched on."""
     with alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None):
         result = chart.to_dict()
-    tables: dict[str, str] = {}
+    result, tables = _printable(result), {}
     _share_tables(result, tables)
     return {**result, "datasets": {name: text for text, name in tables.items()} | result.get("datasets", {})}
+
+
+def _printable(node: Any) -> Any:
+    """With a sign for every character that SVG cannot hold: a control character in a name would end the process, since what
+    draws is native code."""
+    if isinstance(node, str):
+        return UNPRINTABLE.sub(lambda found: chr(0x2400 + ord(found[0])) if ord(found[0]) < 0x20 else "\ufffd", node)
+    if isinstance(node, list):
+        return [_printable(child) for child in node]
+    return {_printable(name): _printable(child) for name, child in node.items()} if isinstance(node, dict) else node
 
 
 def _share_tables(node: Any, tables: dict[str, str]) -> None:

@@ -3,10 +3,13 @@
 from .discovery import save_discovery as save_discovery
 from .folder import DATABASE as DATABASE
 from .folder import DISCOVERY as DISCOVERY
+from .folder import RECORDS as RECORDS
+from .folder import REPLACEMENT as REPLACEMENT
 from .folder import check_folder as check_folder
 from .folder import fresh_folder as fresh_folder
 from .folder import give_back as give_back
 from .folder import whole_folder as whole_folder
+from .folder import working_folder as working_folder
 from .keeper import Store as Store
 from .record import load as load
 from .record import save as save

@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import importlib.util
 import json
-import re
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping
@@ -25,13 +24,17 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 import sqlalchemy as sql
+import sqlalchemy.engine
 import sqlalchemy.event
+import sqlalchemy.exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
+from ascribe.addresses import HIDDEN, passwords, told
 from ascribe.errors import UserError, how_to_install
 
 from .folder import DATABASE
+from .lock import FolderLock
 
 SCHEMA = 1
 PART = 2**26
@@ -124,14 +127,25 @@ def address_of(place: str | Path) -> str:
         path = Path(place)
         path = path if path.suffix in (".sqlite", ".db") else path / DATABASE
         return f"sqlite:///{path.absolute()}"
-    kind = text.split("://", maxsplit=1)[0]
-    if kind in ("postgresql", "postgres"):
-        if importlib.util.find_spec("psycopg") is None:
-            raise UserError(f"a PostgreSQL store needs psycopg: {how_to_install('postgresql')}.")
-        return f"postgresql+psycopg://{text.split('://', 1)[1]}"
-    if kind == "sqlite" or kind.startswith("postgresql+"):
+    kind, _, rest = text.partition("://")
+    if kind == "sqlite":
         return text
-    raise UserError(f"a store is a folder, an SQLite file, sqlite:///FILE or postgresql://HOST/NAME; got {text!r}.")
+    if kind not in ("postgresql", "postgres", "postgresql+psycopg"):
+        wanted = "a store is a folder, an SQLite file, sqlite:///FILE or postgresql://HOST/NAME"
+        raise UserError(f"{wanted}; got {told(text)!r}.")
+    if importlib.util.find_spec("psycopg") is None:
+        raise UserError(f"a PostgreSQL store needs psycopg: {how_to_install('postgresql')}.")
+    address = f"postgresql+psycopg://{rest}"
+    try:
+        host = sqlalchemy.engine.make_url(address).host or ""
+    except (ValueError, sqlalchemy.exc.ArgumentError):
+        host = "@"
+    if "@" in host:
+        raise UserError(
+            f"{told(text)!r} is no address of a server: write postgresql://USER:PASSWORD@HOST:PORT/NAME, and in a password "
+            f"%40 for @, %2F for / and %3A for a colon."
+        )
+    return address
 
 
 class Database:
@@ -142,9 +156,13 @@ class Database:
 
     def __init__(self, place: str | Path, *, create: bool = True):
         self.address = address_of(place)
-        self.place = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:***@", str(place))  # it is told in errors: no password
+        self.place = told(str(place))  # in errors: no password
         self.in_file = self.address.startswith("sqlite")
-        file = Path(self.address.removeprefix("sqlite:///"))
+        self.made = False
+        """Whether there was none before."""
+        self._lock: FolderLock | None = None
+        file = self.file = Path(self.address.removeprefix("sqlite:///"))
+        """Where it is, if it is a file."""
         if self.in_file and not file.is_file() and not create:
             raise UserError(
                 f"{self.place!r} holds no store of ascribe: name a folder that compare or discover wrote, or its {DATABASE}."
@@ -152,6 +170,7 @@ class Database:
         with self.told():
             if self.in_file:
                 file.parent.mkdir(parents=True, exist_ok=True)
+                self._lock = FolderLock(file.parent)
             # A connection for each transaction: none is left open by a store that nobody closes, or outlives its server.
             waiting = {"timeout": WAIT} if self.in_file else {}
             self.engine = sql.create_engine(self.address, poolclass=sql.NullPool, connect_args=waiting)
@@ -172,6 +191,7 @@ class Database:
             if not names:
                 tables.create_all(connection)
                 connection.execute(self.insert(schema, {"version": SCHEMA}).on_conflict_do_nothing())
+                self.made = True
                 return
             version = connection.execute(sql.select(sql.func.max(schema.c.version))).scalar() or 0
             if version > SCHEMA:
@@ -201,6 +221,8 @@ class Database:
 
     def _sentence(self, error: Exception) -> str:
         reason = " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".")
+        for password in passwords(self.address):
+            reason = reason.replace(password, HIDDEN)
         if "is full" in reason or "No space" in reason:
             return f"the store {self.place!r} cannot grow, the disk is full: make room and go on; what was kept stays."
         if "not a database" in reason or "malformed" in reason:
@@ -241,16 +263,11 @@ class Database:
                     raise
                 time.sleep(0.5)
 
-    def remove(self) -> None:
-        """Closes the store and removes its file; a server's stays."""
-        self.close()
-        if self.in_file:
-            for end in ("", "-wal", "-shm"):
-                Path(self.address.removeprefix("sqlite:///") + end).unlink(missing_ok=True)
-
     def close(self) -> None:
-        """Lets go of all connections."""
+        """Lets go of all connections, and of the folder."""
         self.engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
 
     def write(
         self, connection: sql.Connection, owner: str, kind: str, arrays: Mapping[str, np.ndarray], head: Any = None

@@ -21,8 +21,8 @@ from ascribe.rules import rule_files
 from .folder import DISCOVERY, whole_folder
 
 
-def save_discovery(discovery: Any, folder: Path, *, overwrite: bool = False) -> Path:
-    """Writes everything into `folder`, and returns the page's path.
+def save_discovery(discovery: Any, folder: Path, *, overwrite: bool = False, replacing: Path | None = None) -> Path:
+    """Writes everything into `folder`, and returns the page's path. `replacing`: as in `whole_folder`.
 
     **Raises:** `UserError` where the folder cannot be written.
     """
@@ -53,7 +53,7 @@ def save_discovery(discovery: Any, folder: Path, *, overwrite: bool = False) -> 
     charts = report.discovery.figures(discovery)
     drawn = {name: report.Drawing(report.specification(chart)) for name, chart in charts.items()}
     page = report.discovery.page(discovery, drawn)
-    with whole_folder(folder, overwrite=overwrite, record=DISCOVERY) as temporary:
+    with whole_folder(folder, overwrite=overwrite, record=DISCOVERY, replacing=replacing) as temporary:
         (temporary / "found.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         with (temporary / "table.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, fieldnames=list(rows[0]))

@@ -19,6 +19,7 @@ from ascribe.training.keeping import About, Checkpoint, Kept
 
 from .database import Database, agreements, experiments, members, payloads, runs, states
 from .landscape import put_together, taken_apart
+from .lock import FolderLock
 
 COLUMNS = (
     "key",
@@ -188,16 +189,24 @@ class Store(Database):
             connection.execute(self.insert(agreements, {"name": name, "value": value}).on_conflict_do_nothing())
             return connection.execute(sql.select(agreements.c.value).where(agreements.c.name == name)).scalar_one()
 
-    def begin(self, name: str, *, command: str | None = None, options: Sequence[Any] = (), resume: bool = False) -> str:
-        """Begins an experiment, or with `resume` goes on with the last one of that name that did not end; returns its id.
-        `options`: how it was asked for; to be resumed, those of the last one come first."""
+    def begin(
+        self,
+        name: str,
+        *,
+        command: str | None = None,
+        options: Sequence[Any] = (),
+        resume: bool = False,
+        again: bool = False,
+    ) -> str:
+        """Begins an experiment, or with `resume` goes on with the last one of that name that did not end, with `again` also
+        where it did; returns its id. `options`: how it was asked for; to be resumed, those of the last one come first."""
         self._placed = 0
         last = next((one for one in self.experiments() if one["name"] == name), None) if resume else None
         told = json.dumps([*(last["options"] if last else ()), *options])
         values = {"status": "running", "updated": now(), "command": command, "options": told}
         values["versions"] = json.dumps(self.versions)
         with self.writing() as connection:
-            if last is not None and last["status"] != "finished":
+            if last is not None and (again or last["status"] != "finished"):
                 self.experiment = str(last["id"])
                 mine = experiments.c.id == self.experiment
                 connection.execute(experiments.update().where(mine).values(values))
@@ -333,17 +342,23 @@ class Store(Database):
         write_whole(path, buffer.getvalue())
         return len(frame)
 
-    def clear(self) -> None:
-        """Removes everything."""
-        with self.writing() as connection:
-            for table in (experiments, members, runs, states, payloads, agreements):
-                connection.execute(table.delete())
-
     def empty(self) -> bool:
         """Whether no run and no state of one is kept."""
         with self.reading() as connection:
             counts = [connection.execute(sql.select(sql.func.count()).select_from(table)) for table in (runs, states)]
             return not any(count.scalar_one() for count in counts)
+
+    def remove_if_unused(self) -> None:
+        """Closes the store, and removes its file where this object has made it, nothing is kept in it and nobody else has it
+        open."""
+        self.close()
+        if not (self.made and self.in_file and self.file.is_file()):
+            return
+        with FolderLock(self.file.parent) as lock:
+            if lock.alone() and self.empty():
+                self.close()
+                for end in ("", "-wal", "-shm"):
+                    Path(f"{self.file}{end}").unlink(missing_ok=True)
 
     def delete(self, experiment: str) -> int:
         """Removes an experiment, its unfinished work, and those of its runs that no other experiment has; returns how many

@@ -38,13 +38,13 @@ SMALL_DATA = 8 * 2**20
 """Bytes up to which the data is kept with the record."""
 
 
-def save(comparison: Any, folder: Path, *, overwrite: bool = False) -> Path:
-    """Writes everything into `folder`, whole or not at all, and returns the page's path.
+def save(comparison: Any, folder: Path, *, overwrite: bool = False, replacing: Path | None = None) -> Path:
+    """Writes everything into `folder`, whole or not at all, and returns the page's path. `replacing`: as in `whole_folder`.
 
     **Raises:** `UserError` where the folder cannot be written. Where only the page cannot be drawn, the record stands.
     """
     undrawn: Exception | None = None
-    with whole_folder(folder, overwrite=overwrite) as temporary:
+    with whole_folder(folder, overwrite=overwrite, replacing=replacing) as temporary:
         (temporary / "curves").mkdir()
         (temporary / "parameters").mkdir()
         slugs = _slugs(comparison.runs)

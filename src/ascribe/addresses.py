@@ -1,0 +1,37 @@
+"""Addresses of data bases and servers as they may be told: without their passwords."""
+
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+HIDDEN = "***"
+
+
+def told(text: str) -> str:
+    """An address, or an option that has one (`--store=ADDRESS`), with `***` for each password; any other text as it is.
+
+    All from the first `:` to the last `@` counts as a password, since people forget to escape what stands in one, and so does
+    the value of every parameter with `password` in its name.
+    """
+    before, mark, address = text.partition("://")
+    if not mark:
+        return text
+    user, at, rest = address.rpartition("@")
+    if ":" in user:
+        user = f"{user.partition(':')[0]}:{HIDDEN}"
+    place, question, query = f"{user}{at}{rest}".partition("?")
+    pairs = [pair.partition("=") for pair in query.split("&")]
+    query = "&".join(f"{name}{equals}{HIDDEN if equals and _secret(name) else value}" for name, equals, value in pairs)
+    return f"{before}{mark}{place}{question}{query}"
+
+
+def passwords(address: str) -> set[str]:
+    """The passwords in an address, as they are meant and as they stand in addresses."""
+    try:
+        parts = urlsplit(address)
+        found = [parts.password, *(value for name, value in parse_qsl(parts.query) if _secret(name))]
+    except ValueError:
+        return set()
+    return {form for one in found if one for form in (one, unquote(one), quote(unquote(one), safe=""))}
+
+
+def _secret(name: str) -> bool:
+    return "password" in unquote(name).lower()
