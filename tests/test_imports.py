@@ -11,6 +11,7 @@ import ascribe
 SOURCE = Path(ascribe.__file__).parent
 ORDER = (
     "errors",
+    "addresses",
     "measures",
     "files",
     "statistics",
@@ -38,7 +39,7 @@ ORDER = (
 )
 FREE = ("__init__", "__main__")  # the lazy face of the package, and the way into the command line
 MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in sorted(SOURCE.rglob("*.py"))}
-WITHOUT_JAX = ("errors", "measures", "files", "statistics", "notebook", "autodiff", "datasets", "report")
+WITHOUT_JAX = ("errors", "addresses", "measures", "files", "statistics", "notebook", "autodiff", "datasets", "report")
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
 
 
@@ -79,7 +80,7 @@ def test_a_file_imports_only_from_folders_before_its_own():
 
 
 def test_single_modules_are_files():
-    leaves = ("errors", "measures", "files", "notebook", "types")
+    leaves = ("errors", "addresses", "measures", "files", "notebook", "types")
     for folder in (*leaves, "losses", "estimators", "comparison", "merging", "discovery"):
         assert (SOURCE / f"{folder}.py").is_file()
 
