@@ -1,6 +1,7 @@
 """Every test runs in float64 with strict promotion, and with shape annotations checked while the package runs."""
 
 import gc
+import importlib
 import os
 from pathlib import Path
 
@@ -54,6 +55,15 @@ def getkey():
     """A function that returns another key at each call, the same ones in every test."""
     keys = iter(jr.split(jr.key(0), 1000))
     return lambda: next(keys)
+
+
+@pytest.fixture
+def few_figures(monkeypatch):
+    """Figures take long and have tests of their own: elsewhere a page has two at most, and no files of them are written."""
+    drawing = importlib.import_module("ascribe.report.figures")
+    few = {"learning_curves": drawing.learning_curves, "loss_surface": drawing.loss_surface}
+    monkeypatch.setattr(drawing, "_FIGURES", few)
+    monkeypatch.setattr("ascribe.report.save_figures", lambda *_: [])
 
 
 @pytest.fixture(autouse=True, scope="module")

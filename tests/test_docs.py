@@ -13,7 +13,7 @@ from pathlib import Path
 import jax
 import pytest
 
-from ascribe import autodiff, report
+from ascribe import autodiff
 from ascribe.cli import main
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -41,19 +41,22 @@ PAGES = {
 """The pages whose code runs, and how many printed results are checked on them at least."""
 COMMANDS = ("guide.md",)
 """The pages whose command lines run as they stand; README's and others' take minutes, and are run shrunken or by hand."""
-SHRUNKEN = {"relaxed-identity.md": {"[100] * 100": "[10] * 10", '"epochs": 250': '"epochs": 2'}}
+SHRUNKEN = {
+    "relaxed-identity.md": {"[100] * 100": "[10] * 10", '"epochs": 250': '"epochs": 2'},
+    "clusters.md": {"workers=2": "workers=1"},
+    "integrations.md": {"tune=2,": "tune=2, tune_seeds=1,"},  # as many candidates as seeds: they share a program
+}
 """What is put in place of what takes long."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "claims"), PAGES.items(), ids=PAGES)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of the extras' packages
-def test_a_page_runs_and_prints_what_it_says(page, claims, capsys, monkeypatch, tmp_path):
+def test_a_page_runs_and_prints_what_it_says(page, claims, capsys, monkeypatch, tmp_path, few_figures):
     """A comment behind a print that begins with the number, name or list that is printed holds what is printed."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    monkeypatch.setattr(report, "save_figures", lambda *_: [])  # PNG and SVG take long and have tests of their own
     known, names, checked = set(sys.modules), {}, 0
     try:
         for needed, language, text in BLOCK.findall((DOCS / page).read_text(encoding="utf-8")):

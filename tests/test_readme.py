@@ -20,11 +20,13 @@ COMMANDS = [
     for line in text.splitlines()
     if line.startswith("ascribe ")
 ]
+# As many runs side by side everywhere: the same shapes share a program.
 DISCOVERY = [
-    *("--network", "4", "--evaluations", "8", "--batch", "4", "--seeds", "1", "--epochs", "1", "--fresh-seeds", "2"),
+    *("--network", "4", "--evaluations", "4", "--batch", "2", "--seeds", "1", "--epochs", "1", "--fresh-seeds", "2"),
     *("--tune", "1", "--transfer", "none", "--no-random-search"),
 ]
-SMALL = ["--seeds", "2", "--epochs", "2", "--tune", "2", "--tune-seeds", "1"]
+SMALL = ["--seeds", "2", "--epochs", "2"]
+TUNED, UNTUNED = ["--tune", "2", "--tune-seeds", "1"], ["--tune", "0"]
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +41,7 @@ def somewhere_else(tmp_path, monkeypatch):
 def shrunken(monkeypatch):
     train, compare = ascribe.train, ascribe.compare
     monkeypatch.setattr(ascribe, "train", lambda *a, **k: train(*a, **{**k, "epochs": 2}), raising=False)
-    small = {"epochs": 2, "seeds": 2, "tune": 2, "tune_seeds": 1}
+    small = {"epochs": 2, "seeds": 2, "tune": 2, "tune_seeds": 1, "network": "4"}
     monkeypatch.setattr(ascribe, "compare", lambda *a, **k: compare(*a, **{**k, **small}), raising=False)
 
 
@@ -59,17 +61,19 @@ def test_a_rule_of_your_own_takes_at_most_twenty_lines():
     [t for t in PYTHON if not t.startswith("# my_rule.py")],
     ids=["check-gradients", "library", "scikit-learn", "own-loop"],
 )
-def test_python_runs(text, shrunken):
+def test_python_runs(text, shrunken, few_figures):
     with jax.numpy_dtype_promotion("standard"):  # as users have it; Optax's Adam asks for it
         exec(compile(text, "README.md", "exec"), {"__name__": "readme"})
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command_runs(command, capsys):
+def test_command_runs(command, capsys, few_figures):
     arguments = shlex.split(command)[1:]
     if arguments[0] == "compare":
-        arguments += SMALL
+        arguments += SMALL + (UNTUNED if "--landscape" in arguments else TUNED)  # a path is another program
+        if "--network" not in arguments:
+            arguments += ["--network", "4"]
         if "--rules" not in arguments:
             arguments += ["--rules", "backprop,feedback-alignment"]  # all rules: the main job's own test
     if arguments[0] == "discover":

@@ -21,6 +21,7 @@ from ascribe.cli import main
 from ascribe.store import Store
 from ascribe.training import Experiment, Specification
 
+from ..store.case import plain
 from . import tiny, together
 
 SCRIPT = [sys.executable, together.__file__]
@@ -29,6 +30,8 @@ PATIENCE = 240
 
 RULES = ("kolen-pollack", "relaxed-identity", together.CONVOLUTIONAL)
 """Feedback that is learned; an activation of every example among what is trained; batch statistics and dropout."""
+
+ENDLESS = "kolen-pollack:2:100000"
 
 OPTIONS = ["--network", "4", "--seeds", "2", "--tune", "2", "--tune-seeds", "1"]
 OPTIONS += ["--rules", "backprop", "--samples", "100"]
@@ -66,13 +69,22 @@ def ended(processes, folder, codes=(0, 0)):
     assert found == tuple(codes)[: len(found)], told
 
 
+PLAIN = "import sys; from ascribe import report; from ascribe.cli import main; report.drawings = lambda _: {}; sys.exit(main())"
+"""The command line, with a page that has no pictures: they take longer than everything else."""
+
+
 def command(*arguments):
-    return [sys.executable, "-m", "ascribe", *map(str, arguments)]
+    return [sys.executable, "-c", PLAIN, *map(str, arguments)]
 
 
 def two(port, *arguments):
     meeting = ("--coordinator", f"127.0.0.1:{port}", "--processes", 2)
     return [command(*arguments, *meeting, "--process", number) for number in range(2)]
+
+
+def together_processes(file, cases):
+    port = free_port()
+    return [[*SCRIPT, file, cases, str(port), "2", str(number)] for number in range(2)]
 
 
 def wait_for(condition, processes):
@@ -98,17 +110,39 @@ def alone():
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_numbers_of_one(alone, tmp_path):
-    """Both divide the data of a run, or each has runs of its own."""
-    cases, port = f"{RULES[0]}:1,{RULES[1]}:2,{RULES[2]}:2", str(free_port())
-    ended(started([[*SCRIPT, "two.npz", "2", cases, port, "2", number] for number in "01"], tmp_path), tmp_path)
+def test_two_processes_have_the_numbers_of_one_until_one_is_killed(alone, tmp_path):
+    """Both divide the data of a run, or each has runs of its own; process 1 is killed in what goes on after that."""
+    cases = f"{RULES[0]}:1:2,{RULES[1]}:2:2,{RULES[2]}:2:2,{ENDLESS}"
+    processes = started(together_processes("two.npz", cases), tmp_path)
+    wait_for(lambda: said(tmp_path, 0, "out").rpartition("written")[0].count("written") == 2, processes)
     same(tmp_path / "two.npz", alone)
+    wait_for(lambda: "training" in said(tmp_path, 0, "out").rpartition("written")[2], processes)
+    assert_the_other_ends(processes, tmp_path, killed=1)
+
+
+@pytest.mark.slow
+def test_process_0_is_missed_too(tmp_path):
+    processes = started(together_processes("never.npz", ENDLESS), tmp_path)
+    wait_for(lambda: "training" in said(tmp_path, 0, "out"), processes)
+    assert_the_other_ends(processes, tmp_path, killed=0)
+
+
+def assert_the_other_ends(processes, folder, *, killed):
+    """With a sentence, and soon, when that one of two processes is killed."""
+    processes[killed].kill()
+    processes[killed].wait()
+    began = time.monotonic()
+    assert processes[1 - killed].wait(PATIENCE) == 1
+    assert time.monotonic() - began < 30
+    last = said(folder, 1 - killed).strip().splitlines()[-1]
+    assert last.startswith("ascribe: another process of this run has ended, so this one ends too")
+    assert "Traceback" not in said(folder, 1 - killed)
 
 
 @pytest.mark.slow
 def test_four_devices_of_one_process_have_the_numbers_of_one(alone, tmp_path):
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
-    ended(started([[*SCRIPT, "four.npz", "2", f"{RULES[2]}:2"]], tmp_path, XLA_FLAGS=flags), tmp_path, (0,))
+    ended(started([[*SCRIPT, "four.npz", f"{RULES[2]}:2:2"]], tmp_path, XLA_FLAGS=flags), tmp_path, (0,))
     same(tmp_path / "four.npz", alone)
 
 
@@ -145,6 +179,7 @@ def test_a_comparison_of_two_processes_is_stopped_and_goes_on(tmp_path, monkeypa
     assert runs.train_loss.shape == (2, 4)
 
     monkeypatch.chdir(tmp_path)
+    plain(monkeypatch)
     with jax.enable_x64(False):  # as the others had it
         assert main(list(map(str, short[:-3]))) == 0  # one process finds the runs of two
     assert "compiling" not in capfd.readouterr().err
@@ -164,23 +199,6 @@ def listening(processes):
                 mapped = words[-4:] if words[:12] == bytes(10) + b"\xff\xff" or len(words) == 4 else None
                 found.add(socket.inet_ntoa(mapped) if mapped else socket.inet_ntop(socket.AF_INET6, words))
     return found
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("killed", [0, 1])
-def test_a_killed_process_ends_the_other_with_a_sentence(tmp_path, killed):
-    port = str(free_port())
-    commands = [[*SCRIPT, "never.npz", "100000", "kolen-pollack:2", port, "2", number] for number in "01"]
-    processes = started(commands, tmp_path)
-    wait_for(lambda: "training" in said(tmp_path, 0, "out"), processes)
-    processes[killed].kill()
-    processes[killed].wait()
-    began = time.monotonic()
-    assert processes[1 - killed].wait(PATIENCE) == 1
-    assert time.monotonic() - began < 30
-    last = said(tmp_path, 1 - killed).strip().splitlines()[-1]
-    assert last.startswith("ascribe: another process of this run has ended, so this one ends too")
-    assert "Traceback" not in said(tmp_path, 1 - killed)
 
 
 @pytest.mark.slow
