@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -120,6 +121,53 @@ def test_brackets_in_a_name_belong_to_it(pair):
     assert both.configuration["original_names"] == {f"{weak} (2)": weak}
     again = merge(both, named(pair[0], "feedback-alignment", [weak], seeds=(2, 3), **faster))
     assert {name: runs.seeds for name, runs in again.runs.items()} == {weak: (0, 1), f"{weak} (2)": (0, 1, 2, 3)}
+
+
+def test_everything_of_the_new_seeds_is_joined(pair):
+    """Of the later seeds, 1 and 2, the second is new, and with it half of their time."""
+    rule, states = "feedback-alignment", np.asarray([[1.0], [2.0]])
+    first = named(pair[0], rule, [rule], seconds=3.0, diverged_at=np.asarray([-1, 2]), states=states)
+    own = {"seconds": 8.0, "diverged_at": np.asarray([-1, 1]), "states": 10 * states}
+    joined = merge(first, named(pair[0], rule, [rule], seeds=(1, 2), **own)).runs[rule]
+    assert (joined.seeds, joined.seconds) == ((0, 1, 2), 7.0)
+    np.testing.assert_array_equal(joined.diverged_at, [-1, 2, 1])
+    np.testing.assert_array_equal(joined.states, [[1.0], [2.0], [20.0]])
+    np.testing.assert_array_equal(joined.learning_rates, [0.1] * 3)
+    twice = merge(first, first).runs[rule]
+    assert (twice.seeds, twice.seconds) == ((0, 1), 3.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"rule_settings": {"class": "another"}},
+        {"network": lambda: networks.mlp([2, 4, 1], activation="tanh")},
+        {"loss": "squared-error"},
+        {"optimizer": "adam"},
+        {"hyperparameters": {"scale": 2.0}},
+        {"curves": {}},
+        {"learning_rates": np.asarray([0.3, 0.3])},
+        {"encoding": (types.SimpleNamespace(name="constant-one"),)},
+        *({"configuration": one} for one in ({"batch_size": 7}, {"select": "best-validation"}, {"only": "linear1"})),
+        {"configuration": {"epochs": 5}},
+    ],
+    ids=str,
+)
+def test_what_differs_in_anything_has_a_row_of_its_own(pair, change):
+    rule, own = "feedback-alignment", change.get("configuration", {})
+    fields = {name: value() if callable(value) else value for name, value in change.items() if name != "configuration"}
+    other = named(pair[0], rule, [rule], seeds=(2, 3), **fields)
+    other = dataclasses.replace(other, configuration=other.configuration | own)
+    assert list(merge(named(pair[0], rule, [rule]), other).runs) == [rule, f"{rule} (2)"]
+
+
+def test_tuning_is_that_of_the_row_that_was_first(pair):
+    rule = "feedback-alignment"
+    first = dataclasses.replace(named(pair[0], rule, [rule]), tuning={rule: "one"})
+    later = dataclasses.replace(named(pair[0], rule, [rule], seeds=(2, 3)), tuning={rule: "another"})
+    assert merge(first, later).tuning == first.tuning
+    otherwise = dataclasses.replace(later, configuration=later.configuration | {"epochs": 5})
+    assert merge(first, otherwise).tuning == first.tuning | {f"{rule} (2)": "another"}
 
 
 def test_a_row_takes_no_name_that_a_rule_has(pair):

@@ -135,6 +135,9 @@ def test_a_curve_lies_where_its_axes_say(task):
     for name, panel, log in zip(names, read(report.to_html(found)).panels, (True, False), strict=True):
         epochs, values = axes(panel)
         assert len(epochs) > 2 and len(values) > 1
+        assert np.all(np.diff(values[np.argsort(values[:, 0]), 1]) < 0)  # what is more is higher, where y is less
+        means = [np.mean(runs.curves[name][~runs.diverged], axis=0) for runs in found.runs.values()]
+        least = np.min(means) / 2 if log else 0.0  # where the band ends
         assert list(lines(panel)) == list(found.runs)
         for rule, (band, line) in lines(panel).items():
             kept = [seed for seed in range(5) if not found.runs[rule].diverged[seed]]
@@ -148,6 +151,8 @@ def test_a_curve_lies_where_its_axes_say(task):
                 mean + half_width if task == "regression" or name == "train_loss" else np.minimum(mean + half_width, 1)
             )
             np.testing.assert_allclose(high[:, 1], between_ticks(values, top, log), atol=0.3)
+            bottom = np.maximum(mean - half_width, least)
+            np.testing.assert_allclose(band[:20, 1], between_ticks(values, bottom, log), atol=0.3)
 
 
 def test_a_line_and_its_mark_in_the_table_have_one_color_which_shows_on_light_and_dark():

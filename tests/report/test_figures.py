@@ -173,6 +173,28 @@ def test_scores_stand_in_the_order_of_the_table():
     assert found["layer"][0]["encoding"]["y"]["sort"] == [row.rule for row in rows(comparison)]
 
 
+def rows_of(figure, table, comparison):
+    """A table that a figure is drawn from."""
+    return list(csv.DictReader(io.StringIO(drawing(figure, comparison)["datasets"][table])))
+
+
+def test_dots_are_the_seeds_that_finished_and_bars_their_intervals():
+    comparison = make_comparison(rules=RULES[:3])
+    comparison.runs[RULES[1]].diverged[0] = True  # its score is finite
+    table = rows_of("final_scores", "scores", comparison)
+    for rule, runs in comparison.runs.items():
+        own = [row for row in table if row["rule"] == rule]
+        scores = runs.scores["test_accuracy"][~runs.diverged]
+        seeds = [seed for seed, lost in zip(runs.seeds, runs.diverged, strict=True) if not lost]
+        assert [(int(row["seed"]), float(row["score"])) for row in own if row["kind"] == "seed"] == list(
+            zip(seeds, scores, strict=True)
+        )
+        (bar,) = (row for row in own if row["kind"] == "mean")
+        low, high = stats.t.interval(0.95, len(scores) - 1, loc=scores.mean(), scale=stats.sem(scores))
+        told = [float(bar[name]) for name in ("score", "low", "high")]
+        np.testing.assert_allclose(told, [scores.mean(), low, high], rtol=1e-9)
+
+
 def test_series_holds_mean_and_interval():
     comparison = make_comparison()
     diverge(comparison.runs["feedback alignment"], [4])

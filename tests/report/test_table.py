@@ -69,6 +69,7 @@ def test_a_flag_outweighs_a_finite_score():
     row = by_rule(comparison)["perturbation"]
     assert row.diverged == 1
     assert row.mean == pytest.approx(comparison.runs["perturbation"].scores["test_accuracy"][1:].mean())
+    assert row.area == pytest.approx(comparison.runs["perturbation"].scores["area_under_train_loss"][1:].mean())
 
 
 def test_pairs_are_matched_by_seed_not_by_place():

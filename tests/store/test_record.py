@@ -18,6 +18,8 @@ from ascribe.datasets import Transform
 from ascribe.errors import UserError
 from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Network
 from ascribe.store import parameters, record
+from ascribe.store.landscape import ARRAYS, put_together, taken_apart
+from ascribe.training import LossLandscape
 
 from .case import OPTIONS, RULES, snapshot
 
@@ -98,6 +100,19 @@ def test_a_landscape_comes_back_bit_for_bit(drawn, tmp_path):
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(UserError, match=r"landscape.npz.*damaged"):
         ascribe.load(tmp_path / "drawn")
+
+
+def test_every_part_of_a_landscape_is_put_back_where_it_was():
+    numbers = lambda *shape: np.random.default_rng(len(shape)).normal(size=shape)
+    names = {field.name: field.name for field in dataclasses.fields(LossLandscape)}
+    by_rule = {name: {rule: f"{name} of {rule}" for rule in ("a/b", "c")} for name in ("learning_rates", "left_out")}
+    steps = {"shown": {"a/b": 2, "c": 3}, "diverged_at": {"c": 4}, "notes": ("one", "two")}
+    paths = {"trajectories": {"a/b": numbers(4, 2), "c": numbers(3, 2)}, "losses": {"a/b": numbers(4), "c": numbers(3)}}
+    arrays = {name: numbers(2, 5) + place for place, name in enumerate(ARRAYS)}
+    one = LossLandscape(**(names | by_rule | steps | paths | arrays))
+    again = put_together(*taken_apart(one))
+    for name in names:
+        np.testing.assert_equal(getattr(again, name), getattr(one, name), err_msg=name)
 
 
 def test_a_record_without_a_landscape_has_none(saved):

@@ -183,6 +183,24 @@ def test_of_two_processes_that_finish_a_run_the_first_one_counts(tmp_path):
     np.testing.assert_array_equal(kept.networks, [[2.0]])  # which the first one did not want
 
 
+def test_all_that_work_on_a_store_agree_on_the_first_number(tmp_path):
+    store = Store(tmp_path)
+    assert store.agreed("width", 3) == store.agreed("width", 5) == Store(tmp_path).agreed("width", 4) == 3
+    assert store.agreed("another", 5) == 5
+
+
+def test_the_rules_of_a_part_of_an_experiment_are_told_with_its_name(tmp_path):
+    store, run = Store(tmp_path), about(epochs=1, hyperparameters={})
+    kept = Kept({"train_loss": np.zeros(1)}, -1, None, None, 1.0)
+    one = store.begin("moons")
+    with store.part("network 8"):
+        store.finish({"a": (run, kept)})
+        store.end("finished", keys={"r": ["a"]})  # the part, and not the whole
+    store.finish({"b": (run, kept)})
+    assert {row["key"]: row["rule"] for row in store.runs(one)} == {"a": "network 8: r", "b": "r"}
+    assert store.experiments()[0]["status"] == "running"
+
+
 def test_runs_of_other_code_are_told_apart(tmp_path):
     """What differs in anything that is told, or in nothing, is not one of them."""
     store, own = Store(tmp_path), {"epochs": 2, "hyperparameters": {"scale": 0.5}}
