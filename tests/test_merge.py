@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-import types
 
 import numpy as np
 import pytest
@@ -147,7 +146,6 @@ def test_everything_of_the_new_seeds_is_joined(pair):
         {"hyperparameters": {"scale": 2.0}},
         {"curves": {}},
         {"learning_rates": np.asarray([0.3, 0.3])},
-        {"encoding": (types.SimpleNamespace(name="constant-one"),)},
         *({"configuration": one} for one in ({"batch_size": 7}, {"select": "best-validation"}, {"only": "linear1"})),
         {"configuration": {"epochs": 5}},
     ],
@@ -159,15 +157,6 @@ def test_what_differs_in_anything_has_a_row_of_its_own(pair, change):
     other = named(pair[0], rule, [rule], seeds=(2, 3), **fields)
     other = dataclasses.replace(other, configuration=other.configuration | own)
     assert list(merge(named(pair[0], rule, [rule]), other).runs) == [rule, f"{rule} (2)"]
-
-
-def test_tuning_is_that_of_the_row_that_was_first(pair):
-    rule = "feedback-alignment"
-    first = dataclasses.replace(named(pair[0], rule, [rule]), tuning={rule: "one"})
-    later = dataclasses.replace(named(pair[0], rule, [rule], seeds=(2, 3)), tuning={rule: "another"})
-    assert merge(first, later).tuning == first.tuning
-    otherwise = dataclasses.replace(later, configuration=later.configuration | {"epochs": 5})
-    assert merge(first, otherwise).tuning == first.tuning | {f"{rule} (2)": "another"}
 
 
 def test_a_row_takes_no_name_that_a_rule_has(pair):
