@@ -359,7 +359,7 @@ def test_a_pass_that_diverged_is_as_if_it_had_not_been():
         ({"validation_fraction": "half"}, "`validation_fraction` is a positive number; got 'half'"),
         ({"random_state": "luck"}, "'luck' cannot be used to seed"),
     ],
-    ids=lambda value: str(value)[:40],
+    ids=lambda value: value[:40] if isinstance(value, str) else ", ".join(value),
 )
 def test_each_bad_parameter_meets_its_sentence(changes, sentence):
     changes = {name: value() if callable(value) else value for name, value in changes.items()}

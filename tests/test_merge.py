@@ -149,7 +149,7 @@ def test_everything_of_the_new_seeds_is_joined(pair):
         *({"configuration": one} for one in ({"batch_size": 7}, {"select": "best-validation"}, {"only": "linear1"})),
         {"configuration": {"epochs": 5}},
     ],
-    ids=str,
+    ids=", ".join,
 )
 def test_what_differs_in_anything_has_a_row_of_its_own(pair, change):
     rule, own = "feedback-alignment", change.get("configuration", {})
