@@ -3,6 +3,7 @@
 import gc
 import importlib
 import os
+import sys
 from pathlib import Path
 
 from .compiling import FLAGS
@@ -26,6 +27,10 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_compilation_cache_dir", str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
+# Before anything imports the package. Checking annotations takes three seconds: where tests are only listed, nothing is called.
+if not {"--collect-only", "--collectonly", "--co"} & set(sys.argv):
+    jaxtyping.install_import_hook("ascribe", "beartype.beartype")
+
 # Programs and traces are millions of objects that stay: looking through them for garbage takes long.
 gc.set_threshold(100_000, 20, 50)
 
@@ -43,9 +48,6 @@ def pytest_collection():
 
 def pytest_configure(config):
     config.pluginmanager.register(Budget())
-    # Checking annotations takes three seconds of every import; where tests are only listed, nothing is called.
-    if not config.option.collectonly:
-        jaxtyping.install_import_hook("ascribe", "beartype.beartype")
     # Two test processes may meet at one cache file; JAX then compiles as if it were not there, and says so.
     config.addinivalue_line("filterwarnings", "ignore:Error (reading|writing) persistent compilation cache:UserWarning")
 

@@ -104,15 +104,18 @@ def test_a_landscape_comes_back_bit_for_bit(drawn, tmp_path):
 
 def test_every_part_of_a_landscape_is_put_back_where_it_was():
     numbers = lambda *shape: np.random.default_rng(len(shape)).normal(size=shape)
-    names = {field.name: field.name for field in dataclasses.fields(LossLandscape)}
-    by_rule = {name: {rule: f"{name} of {rule}" for rule in ("a/b", "c")} for name in ("learning_rates", "left_out")}
+    words = {name: name for name in ("layer", "loss", "optimizer", "kind")}
+    counts = {
+        name: place for place, name in enumerate(("seed", "epochs", "batch_size", "examples", "training_examples"))
+    }
+    by_rule = {"learning_rates": {"a/b": 0.1, "c": 0.2}, "left_out": {"d": "why", "e": "as well"}}
     steps = {"shown": {"a/b": 2, "c": 3}, "diverged_at": {"c": 4}, "notes": ("one", "two")}
     paths = {"trajectories": {"a/b": numbers(4, 2), "c": numbers(3, 2)}, "losses": {"a/b": numbers(4), "c": numbers(3)}}
     arrays = {name: numbers(2, 5) + place for place, name in enumerate(ARRAYS)}
-    one = LossLandscape(**(names | by_rule | steps | paths | arrays))
+    one = LossLandscape(**words, **counts, **by_rule, **steps, **paths, **arrays)
     again = put_together(*taken_apart(one))
-    for name in names:
-        np.testing.assert_equal(getattr(again, name), getattr(one, name), err_msg=name)
+    for field in dataclasses.fields(LossLandscape):
+        np.testing.assert_equal(getattr(again, field.name), getattr(one, field.name), err_msg=field.name)
 
 
 def test_a_record_without_a_landscape_has_none(saved):
