@@ -1,9 +1,9 @@
 """The store on a PostgreSQL server of its own, which listens on a socket in a folder and on no port."""
 
-import contextlib
 import importlib
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -31,7 +31,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(folder):
-    with contextlib.suppress(DeprecationWarning):
+    with warnings.catch_warnings(action="ignore"):
         importlib.import_module("pgserver")
     started = pgserver.get_server(folder, cleanup_mode="stop")
     yield started
