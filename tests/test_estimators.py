@@ -3,6 +3,7 @@
 import dataclasses
 import pickle
 import re
+import unittest
 
 import jax
 import jax.numpy as jnp
@@ -91,6 +92,8 @@ def test_scikit_learn_s_checks(name, cheap):
         for one, check in checks:
             try:
                 check(one)
+            except unittest.SkipTest:  # which some are, as in scikit-learn's own tests
+                continue
             except Exception as error:
                 error.add_note(f"scikit-learn's {check.func.__name__}")
                 failed.append(error)

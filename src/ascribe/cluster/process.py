@@ -1,5 +1,5 @@
 """A worker as a process of its own, on some cores of this machine: `python -m ascribe.cluster.process ADDRESS CORES BYTES`. Its
-cluster's certificate and key come on standard input, as JSON.
+cluster's certificate and key come on standard input, as JSON; without them it talks to a scheduler that asks for none.
 
 It listens on the loopback interface alone, and ends with the scheduler.
 """
@@ -22,7 +22,7 @@ async def main(address: str, memory: int, tls: dict[str, str]) -> None:
 
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # that of its end is no news
     names = {"ca_file": "tls_ca_file", "key": "tls_worker_key", "cert": "tls_worker_cert"}
-    security = Security(require_encryption=True, **{name: tls[given] for given, name in names.items()})
+    security = Security(require_encryption=True, **{name: tls[given] for given, name in names.items()}) if tls else None
     here = {"host": "127.0.0.1", "dashboard": False, "dashboard_address": "127.0.0.1:0", "security": security}
     with dask.config.set(NEVER | QUIET | NO_PAGES):  # pyright: ignore[reportPrivateImportUsage]
         async with Worker(address, nthreads=1, memory_limit=memory, death_timeout=30, **here) as worker:
@@ -33,4 +33,4 @@ if __name__ == "__main__":
     scheduler, cores, size = sys.argv[1:]
     if hasattr(os, "sched_setaffinity"):  # before any thread is started: every later one inherits it
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
-    asyncio.run(main(scheduler, int(size), json.load(sys.stdin)))
+    asyncio.run(main(scheduler, int(size), json.loads(sys.stdin.read() or "{}")))
