@@ -8,7 +8,9 @@ import pytest
 
 from ascribe import Comparison, compare, load, merge, networks, report
 from ascribe.cli import main
+from ascribe.datasets.transforms import fit
 from ascribe.errors import UserError
+from ascribe.search import Tuning
 
 from .training import tiny
 
@@ -146,6 +148,7 @@ def test_everything_of_the_new_seeds_is_joined(pair):
         {"hyperparameters": {"scale": 2.0}},
         {"curves": {}},
         {"learning_rates": np.asarray([0.3, 0.3])},
+        {"encoding": (fit("constant-one", np.zeros((1, 2))),)},
         *({"configuration": one} for one in ({"batch_size": 7}, {"select": "best-validation"}, {"only": "linear1"})),
         {"configuration": {"epochs": 5}},
     ],
@@ -157,6 +160,18 @@ def test_what_differs_in_anything_has_a_row_of_its_own(pair, change):
     other = named(pair[0], rule, [rule], seeds=(2, 3), **fields)
     other = dataclasses.replace(other, configuration=other.configuration | own)
     assert list(merge(named(pair[0], rule, [rule]), other).runs) == [rule, f"{rule} (2)"]
+
+
+def test_tuning_is_that_of_the_row_that_was_first(pair):
+    rule = "feedback-alignment"
+    one, another = (
+        Tuning(np.ones(1), {}, np.ones((1, 1)), np.ones((1, 1)), 0, False, (7,), time) for time in (1.0, 2.0)
+    )
+    first = dataclasses.replace(named(pair[0], rule, [rule]), tuning={rule: one})
+    later = dataclasses.replace(named(pair[0], rule, [rule], seeds=(2, 3)), tuning={rule: another})
+    assert merge(first, later).tuning[rule] is one
+    longer = dataclasses.replace(later, configuration=later.configuration | {"epochs": 5})
+    assert list(merge(first, longer).tuning.values()) == [one, another]
 
 
 def test_a_row_takes_no_name_that_a_rule_has(pair):

@@ -11,6 +11,7 @@ import pytest
 
 from ascribe.datasets.transforms import fit
 from ascribe.report import figures, rows, save_figures
+from ascribe.report.bands import log_worthy
 from ascribe.report.figures import _FIGURES, specification
 from ascribe.report.landscapes import picture as drawn
 from ascribe.report.series import epochs_shown, series
@@ -193,6 +194,38 @@ def test_dots_are_the_seeds_that_finished_and_bars_their_intervals():
         low, high = stats.t.interval(0.95, len(scores) - 1, loc=scores.mean(), scale=stats.sem(scores))
         told = [float(bar[name]) for name in ("score", "low", "high")]
         np.testing.assert_allclose(told, [scores.mean(), low, high], rtol=1e-9)
+
+
+def test_candidates_stand_in_the_order_of_their_rates_and_the_chosen_one_is_marked():
+    comparison = make_comparison(rules=RULES[:2])
+    for tuning in comparison.tuning.values():
+        order = np.random.default_rng(0).permutation(len(tuning.scores))
+        tuning.scores, tuning.learning_rates = tuning.scores[order], tuning.learning_rates[order]
+        tuning.chosen = int(np.flatnonzero(order == tuning.chosen)[0])
+    table = rows_of("learning_rate_sensitivity", "candidates", comparison)
+    for rule, tuning in comparison.tuning.items():
+        own = [row for row in table if row["rule"] == rule]
+        order = np.argsort(tuning.learning_rates)
+        assert [float(row["learning_rate"]) for row in own] == list(tuning.learning_rates[order])
+        assert [order[place] for place, row in enumerate(own) if row["chosen"] == "1"] == [tuning.chosen]
+        finite = np.isfinite(tuning.scores[order])
+        assert [int(row["failed"]) for row in own] == list((~finite).sum(axis=1))
+        told = [float(row["score"]) for row, seeds in zip(own, finite, strict=True) if seeds.all()]
+        np.testing.assert_allclose(told, tuning.scores[order][finite.all(axis=1)].mean(axis=1), rtol=1e-9)
+
+
+def test_an_axis_is_logarithmic_for_positive_values_over_decades():
+    assert log_worthy([1.0, 31.0]) and not log_worthy([1.0, 29.0])
+    assert not any(map(log_worthy, ([], [0.0, 1.0, 100.0], [-1.0, 1.0, 100.0])))
+
+
+@pytest.mark.parametrize(("largest", "end"), [(95.0, 100.0), (120.0, 180.0)])
+def test_angles_are_never_cut_off(largest, end):
+    comparison = make_comparison(**FEW)
+    comparison.runs[RULES[1]].curves["gradient_angle"][:] = largest
+    line, curves = drawing("gradient_angles", comparison)["concat"][0]["layer"]
+    for layer in (line, *curves["layer"]):
+        assert layer["encoding"]["y"]["scale"]["domain"] == [0.0, end]
 
 
 def test_series_holds_mean_and_interval():
