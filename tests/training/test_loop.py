@@ -9,8 +9,8 @@ import optax
 import pytest
 
 from ascribe.errors import UserError
-from ascribe.rules import AbstractRule, Batch, KolenPollack
-from ascribe.training import Specification, Trained, optimizers
+from ascribe.rules import AbstractRule, Backpropagation, Batch, KolenPollack
+from ascribe.training import Specification, Trained, loop, optimizers
 from ascribe.training.batches import epoch_indices
 from ascribe.training.keeping import Kept
 from ascribe.training.seeds import streams
@@ -175,6 +175,13 @@ class Hooked(AbstractRule):
     def finish(self, network, state, data):
         bias = jnp.full(1, 1000 * state + data.inputs.shape[0], float)
         return eqx.tree_at(lambda n: n["linear2"].bias, network, bias)
+
+
+@pytest.mark.parametrize(("batch_size", "probe"), [(8, 12), (20, 20), (100, tiny.TRAIN)])
+def test_gradients_are_compared_on_a_batch_and_no_fewer_examples_than_tell_a_direction(batch_size, probe, monkeypatch):
+    monkeypatch.setattr(loop, "PROBE", 12)
+    settings, _, data = tiny.looped(tiny.mlp(), tiny.data(), Backpropagation(), batch_size=batch_size)
+    assert loop._probe_size(settings, data) == probe
 
 
 def test_the_hooks_of_a_rule_are_called_and_the_finished_network_is_tested():
