@@ -7,6 +7,7 @@ next shard of the same one finds its programs compiled and its data in place.
 import pickle
 import sys
 import threading
+import time
 import types
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,12 @@ _experiments: "OrderedDict[str, Any]" = OrderedDict()
 _data: dict[str, Any] = {}
 _files: dict[str, str] = {}
 _stopped: set[str] = set()
+passwords: dict[str, str] = {}
+"""The addresses of stores as orders name them, and with their passwords."""
+
+HEARING = 10.0
+"""Seconds to wait for a password that is on its way."""
+
 _one_at_a_time = threading.Lock()
 """A shard uses all devices of its process: a worker of several threads trains one after another."""
 
@@ -44,9 +51,18 @@ class Content(NamedTuple):
     context: Mapping[str, Any]
 
 
+class Place(NamedTuple):
+    """Where the state of a shard is kept on the way: the `address` of a store without its password, which the worker hears
+    apart from the process that started it (`told`) or has in its environment, and the `experiment` there."""
+
+    address: str
+    told: bool
+    experiment: str | None
+
+
 class Order(NamedTuple):
-    """One shard: of which experiment on which data, which runs, and where their state is kept on the way (an address of a
-    store that the worker can reach and the experiment there, or None). `orders`: those that are stopped together; `channel`:
+    """One shard: of which experiment on which data, which runs, and in which store their state is kept on the way (None: in
+    none). `orders`: those that are stopped together; `channel`:
     what the sender listens on; `key`: the shard's name there. JAX's settings belong to a thread, so they come along."""
 
     recipe: str
@@ -54,7 +70,7 @@ class Order(NamedTuple):
     specifications: Sequence[Any]
     phase: str
     networks: bool
-    store: tuple[str, str | None] | None
+    store: Place | None
     orders: str
     channel: str
     key: str
@@ -176,7 +192,7 @@ def _keeper(wanted: Order, worker: Any) -> Any:
     its worker."""
     from distributed import Status  # noqa: PLC0415
 
-    from ascribe.store import Store  # noqa: PLC0415
+    from ascribe.store import NotLetIn, Store  # noqa: PLC0415
 
     ending = (Status.closing, Status.closing_gracefully, Status.closed, Status.failed)
 
@@ -210,7 +226,12 @@ def _keeper(wanted: Order, worker: Any) -> Any:
 
     if wanted.store is None:
         return Nowhere()
-    address, experiment = wanted.store
-    reached = Reached(address)
-    reached.experiment = experiment
+    place, deadline = wanted.store, time.monotonic() + HEARING
+    while place.told and place.address not in passwords and time.monotonic() < deadline:
+        time.sleep(0.01)
+    try:
+        reached = Reached(passwords.get(place.address, place.address))
+    except NotLetIn:  # this machine has no password for it
+        return Nowhere()
+    reached.experiment = place.experiment
     return reached
