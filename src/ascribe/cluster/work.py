@@ -163,17 +163,21 @@ def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
 
 
 def _check_source(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """A `UserError` where the source of ascribe is another one here: what came out would be kept as the sender's."""
+    """A `UserError` where ascribe or JAX is another one here: what came out would be kept as the sender's."""
     from ascribe.errors import UserError  # noqa: PLC0415
     from ascribe.training.keeping import code_of  # noqa: PLC0415
-    from ascribe.training.source import ours  # noqa: PLC0415
+    from ascribe.training.source import PACKAGES, ours  # noqa: PLC0415
 
     here = dict(code_of(own))
-    other = [name for name, source in code_of(theirs) if ours(name) and here.get(name, source) != source]
+    other = [
+        name
+        for name, source in code_of(theirs)
+        if (ours(name) or name in PACKAGES) and here.get(name, source) != source
+    ]
     if other:
         raise UserError(
-            f"a worker's source of ascribe is not the comparison's ({other[0]} or what it imports): install the same on every "
-            f"machine and start the workers again."
+            f"a worker's code is not the comparison's ({other[0]} or what it imports): install the same ascribe, JAX, Equinox "
+            f"and Optax on every machine and start the workers again."
         )
 
 
