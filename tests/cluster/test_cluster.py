@@ -193,6 +193,25 @@ def test_workers_that_are_killed_cost_nothing_but_time(cluster, data, long, tmp_
 
 
 @pytest.mark.slow
+def test_a_worker_that_dies_before_its_result_is_fetched_costs_nothing_but_time(data, monkeypatch):
+    options = OPTIONS | {"rules": ["backpropagation"], "tune": 0}
+    with Cluster(workers=1) as cluster:
+        result, victims = cluster._result, processes(cluster)
+
+        def late(*given):
+            if processes(cluster) == victims:
+                os.kill(victims[0], signal.SIGKILL)
+                while cluster._client.scheduler_info(n_workers=-1)["workers"]:
+                    time.sleep(0.01)
+            return result(*given)
+
+        monkeypatch.setattr(cluster, "_result", late)
+        found = compare(data, **options, cluster=cluster)
+        assert processes(cluster) != victims
+    same(compare(data, **options), found)
+
+
+@pytest.mark.slow
 def test_what_was_stopped_goes_on_in_one_process_or_many(cluster, data, long, tmp_path):
     store = Store(tmp_path)
 

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,7 @@ class Cluster:
         self._homes: dict[str, list[str]] = {}
         self._heard: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._news = threading.Event()
+        self._fetcher = ThreadPoolExecutor(1, "ascribe-results")
         self._local: Local | None = None
         if workers is None:
             self.address = address_in(str(scheduler))
@@ -156,6 +158,7 @@ class Cluster:
             client.close()
         if self._local is not None:
             self._local.close()
+        self._fetcher.shutdown()
 
     def begin(
         self, experiment: "Experiment", specifications: "Sequence[Specification]", phase: str, *, networks: bool
@@ -298,13 +301,19 @@ class Cluster:
         self._news.clear()
         while not self._heard.empty():
             self._pass_on(self._heard.get())
+        self._look_after_workers()
+        return [key for key in keys if self._tasks[key].done()]
+
+    def _look_after_workers(self) -> None:
+        """Local ones that have died are started anew.
+
+        **Raises:** `UserError` where they die again and again, and where the scheduler is gone."""
         if self._local is not None:
             self._local.revive()
         if self._client.status != "running":
             raise UserError(
                 f"the scheduler at {self.address} is gone: what was finished is kept where there is a store."
             )
-        return [key for key in keys if self._tasks[key].done()]
 
     def _result(self, experiment: "Experiment", task: Any, attempt: int) -> "list[Kept] | None":
         """What became of a shard's runs; None where it must be given out again."""
@@ -322,8 +331,16 @@ class Cluster:
         if isinstance(error, ModuleNotFoundError):
             raise UserError(f"a worker lacks a module ({error}): install there what is installed here.")
         with experiment.blamed():
-            found = task.result()
+            found = self._fetched(task)
         return found if isinstance(found, list) else None
+
+    def _fetched(self, task: Any) -> Any:
+        """The result of a task that is done. The worker that has it may die meanwhile: then it is computed again, perhaps by
+        one that must be started for that."""
+        fetching = self._fetcher.submit(task.result)
+        while not wait((fetching,), timeout=GLANCE).done:
+            self._look_after_workers()
+        return fetching.result()
 
     def _stop(self) -> None:
         """Every shard that is under way keeps its state at the next occasion, and ends."""
