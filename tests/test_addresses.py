@@ -1,5 +1,10 @@
 """No password of an address is told, however it is written."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import pytest
 
 from ascribe.addresses import passwords, told
@@ -62,3 +67,21 @@ def test_no_error_tells_one(address, capsys, tmp_path, monkeypatch):
     assert SECRET not in printed.out + printed.err and printed.err.startswith("ascribe: ")
     assert printed.err.count("\n") == 1
     assert not list(tmp_path.rglob(DATABASE))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells where the arguments are")
+def test_a_running_process_shows_none_in_its_title():
+    address = f"postgresql://user:{SECRET}@127.0.0.1:1/name"  # where nobody answers: it waits
+    command = [sys.executable, "-m", "ascribe", "compare", "moons", "--store", address, "--seeds", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        title, deadline = SECRET.encode(), time.monotonic() + 30
+        while SECRET.encode() in title and time.monotonic() < deadline:
+            time.sleep(0.05)
+            title = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+        assert process.poll() is None
+        assert b"\0--store\0postgresql://user:***@127.0.0.1:1/name\0--seeds\0002\0" in title
+    finally:
+        process.kill()
+        process.wait()

@@ -12,6 +12,8 @@ from ascribe import __version__
 from ascribe.addresses import told
 from ascribe.errors import Interrupted, UserError
 
+from .title import hide_passwords
+
 app = App(
     name="ascribe",
     help="The workbench for credit assignment: compare learning rules for neural networks, fairly and over many seeds.",
@@ -58,6 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, or 1 where a check of `reproduce` fails or another process of a run has
     ended, or 2 for bad input (one sentence on standard error), or 130 for an interruption."""
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        hide_passwords(_arguments)
     code = _answer()
     processes = sys.modules.get("ascribe.training.processes")
     if code and processes is not None and processes.joined():
