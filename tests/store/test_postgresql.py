@@ -12,11 +12,11 @@ import pytest
 from ascribe import compare
 from ascribe.errors import UserError
 from ascribe.store import Store, database
-from ascribe.training.keeping import Checkpoint
+from ascribe.training.keeping import Checkpoint, Kept
 
 from ..later import Later, needs
 from . import case
-from .case import two_at_once
+from .case import about, two_at_once
 
 sql, pgserver = Later("sqlalchemy"), Later("pgserver")
 
@@ -97,6 +97,17 @@ def test_a_server_that_is_started_anew_in_between_costs_nothing(data, alone, add
     store = Store(address)
     assert len(store.runs()) == 2 * (2 + 2)
     assert [one["status"] for one in store.experiments()] == ["finished"]
+
+
+def test_of_two_processes_that_finish_a_run_the_first_one_counts(address):
+    store = Store(address)
+    for number in (1.0, 2.0):
+        store.finish(
+            {"a": (about(epochs=1, hyperparameters={}), Kept({"loss": np.full(1, number)}, -1, None, None, number))}
+        )
+    (kept,) = store.finished(["a"]).values()
+    np.testing.assert_array_equal(kept.curves["loss"], [1.0])
+    assert kept.seconds == 1.0
 
 
 def test_parts_and_transactions(address, monkeypatch):
