@@ -33,10 +33,7 @@ def report(*folders: Path, out: Path | None = None) -> int:
     target = out or next(iter(folders)) / "index.html"
     if target.is_dir():
         raise UserError(f"--out is a file for the page, but {str(target)!r} is a folder: name a file in it.")
-    try:
-        page = library.write_page(comparisons, target)
-    except OSError as error:
-        raise UserError(f"the page cannot be written to {str(target)!r} ({error.strerror}).") from error
+    page = library.write_page(comparisons, target)
     console = Console()
     for comparison in comparisons:
         if len(comparisons) > 1:

@@ -6,7 +6,6 @@ ENTRY/FIGURE.png, .svg    every figure
 ENTRY/TABLE.csv           every table
 """
 
-import csv
 import json
 import math
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from ascribe import report, store
 from ascribe.comparison import versions
+from ascribe.files import csv_text
 
 from .base import Check, Entry, Result, Value
 
@@ -100,7 +100,5 @@ def _plain(check: Check) -> dict[str, Any]:
 
 def _write_table(rows: list[dict[str, Any]], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
-        writer.writeheader()
-        writer.writerows(rows)
+    names = list(rows[0]) if rows else []
+    path.write_bytes(csv_text([names, *([row.get(name, "") for name in names] for row in rows)]).encode("utf-8"))

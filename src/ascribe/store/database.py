@@ -36,6 +36,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 from ascribe.addresses import HIDDEN, passwords, told
 from ascribe.checksums import CHECKSUM, checksum
 from ascribe.errors import UserError, how_to_install
+from ascribe.files import path_of
 
 from .folder import DATABASE
 from .lock import FolderLock
@@ -209,12 +210,13 @@ def address_of(place: str | Path) -> str:
     **Raises:** `UserError` for a URL of a database that is not supported.
     """
     text = str(place)
-    if "://" not in text:
-        path = Path(place)
+    if not isinstance(place, str) or "://" not in text:
+        path = path_of(place, "a store")
         path = path if path.suffix in (".sqlite", ".db") else path / DATABASE
         return f"sqlite:///{path.absolute()}"
     kind, _, rest = text.partition("://")
     if kind == "sqlite":
+        path_of(rest.removeprefix("/"), "a store")
         return text
     if kind not in ("postgresql", "postgres", "postgresql+psycopg"):
         wanted = "a store is a folder, an SQLite file, sqlite:///FILE or postgresql://HOST/NAME"

@@ -13,7 +13,7 @@ import numpy as np
 import sqlalchemy as sql
 
 from ascribe.errors import UserError, how_to_install
-from ascribe.files import write_whole
+from ascribe.files import guarded, path_of, write_whole
 from ascribe.training import LossLandscape
 from ascribe.training.keeping import About, Checkpoint, Kept
 
@@ -381,14 +381,14 @@ class Store(Database):
 
         **Raises:** `UserError` for another kind of file, and where it cannot be written.
         """
-        path = Path(path)
+        path = path_of(path, "an export")
         if path.suffix not in (".parquet", ".csv", ".json"):
             raise UserError(f"an export is a .parquet, .csv or .json file; got {path.name!r}.")
         frame, buffer = self.to_frame(experiment, curves=True), io.BytesIO()
         if path.suffix == ".parquet":
             frame.to_parquet(buffer, index=False)
         elif path.suffix == ".csv":
-            frame.to_csv(buffer, index=False)
+            frame.rename(columns=guarded).map(guarded).to_csv(buffer, index=False)
         else:
             frame.to_json(buffer, orient="records")
         write_whole(path, buffer.getvalue())

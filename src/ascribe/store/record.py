@@ -10,7 +10,6 @@ landscape.npz             the loss landscape, where one was asked for
 index.html, figures/      the page, and its pictures as PNG and SVG
 """
 
-import csv
 import hashlib
 import json
 import re
@@ -26,6 +25,7 @@ from ascribe import report
 from ascribe.datasets import Card, Dataset, Split, Transform
 from ascribe.datasets.base import LISTED, short_settings
 from ascribe.errors import UserError
+from ascribe.files import csv_text
 from ascribe.search import Tuning
 from ascribe.training import Runs
 
@@ -288,16 +288,15 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
 def _save_table(comparison: Any, path: Path) -> None:
     first = next(iter(comparison.runs.values()))
     scores = list(first.scores)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        leaves = sorted({leaf for runs in comparison.runs.values() for leaf in runs.hyperparameters})
-        writer.writerow(["rule", "seed", "learning_rate", *leaves, "status", *scores])
-        for name, runs in comparison.runs.items():
-            for i, seed in enumerate(runs.seeds):
-                status = "diverged" if runs.diverged[i] else "finished"
-                row = [float(runs.scores[score][i]) for score in scores]
-                tuned = [runs.hyperparameters.get(leaf, "") for leaf in leaves]
-                writer.writerow([name, seed, float(runs.learning_rates[i]), *tuned, status, *row])
+    leaves = sorted({leaf for runs in comparison.runs.values() for leaf in runs.hyperparameters})
+    rows: list[list[Any]] = [["rule", "seed", "learning_rate", *leaves, "status", *scores]]
+    for name, runs in comparison.runs.items():
+        for i, seed in enumerate(runs.seeds):
+            status = "diverged" if runs.diverged[i] else "finished"
+            row = [float(runs.scores[score][i]) for score in scores]
+            tuned = [runs.hyperparameters.get(leaf, "") for leaf in leaves]
+            rows.append([name, seed, float(runs.learning_rates[i]), *tuned, status, *row])
+    path.write_bytes(csv_text(rows).encode("utf-8"))
 
 
 def _slugs(names: Any) -> dict[str, str]:
