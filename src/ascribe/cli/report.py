@@ -28,7 +28,7 @@ def report(*folders: Path, out: Path | None = None) -> int:
         raise UserError("one page of several comparisons wants a file: --out page.html.")
     by_data: dict[str, list[Comparison]] = {}
     for one in map(load, folders):
-        by_data.setdefault(str(one.configuration.get("data", {}).get("checksum")), []).append(one)
+        by_data.setdefault(str((one.configuration.get("data") or {}).get("checksum")), []).append(one)
     comparisons = [merge(*ones) if len(ones) > 1 else ones[0] for ones in by_data.values()]
     target = out or next(iter(folders)) / "index.html"
     if target.is_dir():

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ascribe import report, store
+from ascribe.checksums import sealed
 from ascribe.comparison import versions
 from ascribe.files import csv_text
 
@@ -64,7 +65,7 @@ def save(
             "versions": versions(),
             "command": command,
         }
-        (temporary / RECORD).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+        (temporary / RECORD).write_text(json.dumps(sealed(content), indent=1, allow_nan=False), encoding="utf-8")
     return folder / "index.html"
 
 

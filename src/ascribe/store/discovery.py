@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ascribe import report
+from ascribe.checksums import sealed
 from ascribe.files import csv_text
 from ascribe.rules import rule_files
 
@@ -62,7 +63,7 @@ def save_discovery(discovery: Any, folder: Path, *, overwrite: bool = False, rep
         for name, drawing in drawn.items():
             report.write_figure(temporary / "figures" / name, drawing.svg)
         (temporary / "index.html").write_text(page, encoding="utf-8")
-        (temporary / DISCOVERY).write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
+        (temporary / DISCOVERY).write_text(json.dumps(sealed(record), indent=1, allow_nan=False), encoding="utf-8")
     return folder / "index.html"
 
 
