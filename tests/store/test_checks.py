@@ -122,6 +122,7 @@ def test_a_value_of_another_kind_is_told(kept, table, column, value):
     "statement",
     [
         "update payloads set data = cast(data as text) where kind = 'curves'",
+        "update payloads set data = 'text' where kind = 'curves'",
         "update payloads set part = 1 where kind = 'curves'",
         "update payloads set owner = 'd' where owner = 'c'",
         "update payloads set kind = 'curved' where kind = 'curves'",
@@ -149,6 +150,16 @@ def test_what_is_damaged_is_not_sealed_anew(kept, change):
     with pytest.raises(UserError, match="is damaged"):
         change(Store(kept))
     assert dumped(kept) == before
+
+
+def test_a_run_that_is_missed_because_its_key_is_damaged_is_told(kept):
+    store = Store(kept)
+    (one,) = store.experiments()
+    execute(kept, ("delete from runs where key = 'b'",))  # as by another process that deletes another experiment
+    assert [row["key"] for row in store.runs(one["id"])] == ["a"]
+    execute(kept, ("update runs set key = 'e' where key = 'a'",))
+    with pytest.raises(UserError, match="is damaged"):
+        store.runs(one["id"])
 
 
 def test_a_run_that_a_damaged_row_may_need_is_not_deleted(kept):

@@ -356,6 +356,7 @@ DAMAGE = {
         "can be its configuration;",
     ),
     "sizes in texts": of_data(sizes={"train": "a", "validation": "b", "test": "c"}),
+    "no sizes": of_data(sizes=None),
     "an address in a number": (edited(lambda content: content["data"].update(url=3)), "can be its data.url;"),
     "no seeds": (edited(lambda content: content["rules"]["backpropagation"].pop("seeds")), "damaged"),
     "transforms in a number": (edited(lambda content: content["data"].update(transforms=3)), "damaged"),

@@ -449,13 +449,10 @@ class Database:
         **Raises:** `UserError` where they are not what was written.
         """
         query = sql.select(payloads).where(payloads.c.owner == owner, payloads.c.kind == kind)
-        try:
-            rows = list(connection.execute(query.order_by(payloads.c.part)))
-        except TypeError:  # SQLite says of each value of which kind it is: this is no bytes
-            rows = None
-        if rows == []:
+        rows = list(connection.execute(query.order_by(payloads.c.part)))
+        if not rows:
             return None
-        if rows is None or not _whole(rows):
+        if not _whole(rows):
             raise UserError(
                 f"the store {self.place!r} is damaged: the {kind} of {owner[:12]} are not those that were written; "
                 f"`ascribe runs delete` removes them."
@@ -488,7 +485,8 @@ def _begin(connection: sql.Connection) -> None:
 def _whole(rows: list[Any]) -> bool:
     """Whether all parts of a payload are there, as they were written."""
     places = all((row.part, row.parts) == (place, len(rows)) for place, row in enumerate(rows))
-    return places and all(hashlib.sha256(row.data).hexdigest() == row.checksum for row in rows)
+    bytes_ = all(isinstance(row.data, bytes) for row in rows)  # SQLite says of each value of which kind it is
+    return places and bytes_ and all(hashlib.sha256(row.data).hexdigest() == row.checksum for row in rows)
 
 
 def _stays_empty(file: Path) -> bool:

@@ -7,7 +7,7 @@ NUMBER = (int, float)
 ANY = "any name"
 """Stands for all names of a mapping."""
 SIZES = {"train": int, "validation": int, "test": int}
-SUMMARY = {"sizes?": SIZES, "transforms?": [{"name": str}], "augmentations?": [str], "checksum?": str, "url?": str}
+SUMMARY = {"sizes": SIZES, "transforms?": [{"name": str}], "augmentations?": [str], "checksum?": str, "url?": str}
 RULE = {
     "file": str,
     "seeds": [int],
