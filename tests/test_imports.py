@@ -12,6 +12,7 @@ SOURCE = Path(ascribe.__file__).parent
 ORDER = (
     "errors",
     "addresses",
+    "checksums",
     "measures",
     "files",
     "statistics",
@@ -39,7 +40,18 @@ ORDER = (
 )
 FREE = ("__init__", "__main__")  # the lazy face of the package, and the way into the command line
 MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in sorted(SOURCE.rglob("*.py"))}
-WITHOUT_JAX = ("errors", "addresses", "measures", "files", "statistics", "notebook", "autodiff", "datasets", "report")
+WITHOUT_JAX = (
+    "errors",
+    "addresses",
+    "checksums",
+    "measures",
+    "files",
+    "statistics",
+    "notebook",
+    "autodiff",
+    "datasets",
+    "report",
+)
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
 
 
@@ -80,7 +92,7 @@ def test_a_file_imports_only_from_folders_before_its_own():
 
 
 def test_single_modules_are_files():
-    leaves = ("errors", "addresses", "measures", "files", "notebook", "types")
+    leaves = ("errors", "addresses", "checksums", "measures", "files", "notebook", "types")
     for folder in (*leaves, "losses", "estimators", "comparison", "merging", "discovery"):
         assert (SOURCE / f"{folder}.py").is_file()
 

@@ -23,6 +23,7 @@ import ascribe
 from ascribe import losses, networks, report, rules, search, store
 from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError, how_to_install
+from ascribe.files import path_of
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule
 from ascribe.search import Tuning
@@ -128,16 +129,16 @@ class Comparison:
 
     def report(self, path: str | Path) -> Path:
         """Writes the self-contained page and returns its path."""
-        return report.write_page(self, Path(path))
+        return report.write_page(self, path_of(path, "a page"))
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Writes the full record with the page and its figures into `folder`, whole or not at all."""
-        return store.save(self, Path(folder), overwrite=overwrite)
+        return store.save(self, path_of(folder, "a record"), overwrite=overwrite)
 
 
 def load(folder: str | Path) -> Comparison:
     """The comparison that was saved in `folder`; a `UserError` where there is none or it is damaged."""
-    return Comparison(**store.load(Path(folder)))
+    return Comparison(**store.load(path_of(folder, "a record")))
 
 
 def compare(

@@ -1,22 +1,82 @@
-"""Files that are written whole or not at all."""
+"""Paths that can be, files that are written whole or not at all, and CSV that no spreadsheet takes for formulas."""
 
+import contextlib
+import csv
+import errno
+import io
+import os
 import secrets
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ascribe.errors import UserError
 
+IMPOSSIBLE = (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL)
+"""What is wrong with a path that no file can have."""
+GUARDED = tuple("=+-@\t\r'")
+"""Spreadsheets take a cell that begins so for a formula, or, where it is an apostrophe, drop it."""
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes into a file beside it, which then takes its place.
+
+def path_of(place: Any, wanted: str) -> Path:
+    """The path that was given for what is `wanted`, be something there or not.
+
+    **Raises:** `UserError` where it is no path, or one that no file can have.
+    """
+    if not isinstance(place, str | os.PathLike) or isinstance(os.fspath(place), bytes):
+        raise UserError(f"{wanted} is named by a path, a str or a pathlib.Path; got {type(place).__name__}.")
+    path = Path(place)
+    try:
+        path.lstat()
+    except ValueError as error:  # a NUL, or what the file system cannot encode
+        raise UserError(f"{wanted} is named by a path that can be, unlike {_short(path)} ({error}).") from error
+    except OSError as error:
+        if error.errno in IMPOSSIBLE:
+            raise UserError(
+                f"{wanted} is named by a path that can be, unlike {_short(path)} ({error.strerror})."
+            ) from error
+    return path
+
+
+def write_whole(path: Path, data: bytes, *, parents: bool = False) -> None:
+    """Writes into a file beside it, which then takes its place; with `parents` makes the folders above it too.
 
     **Raises:** `UserError` where it cannot be written; what was there before still is.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
+    part = path.parent / f".{secrets.token_hex(8)}.part"
     try:
+        if parents:
+            path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("xb") as file:
             file.write(data)
         part.replace(path)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{_short(path)} cannot be written: {reason}; choose a place that you may write to.") from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError, ValueError):  # where it could not even be begun
+            part.unlink(missing_ok=True)
+
+
+def guarded(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: a text that begins like one, and is no number, gets an apostrophe before
+    it."""
+    if not isinstance(value, str) or not value.startswith(GUARDED):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
+def csv_text(rows: Iterable[Sequence[Any]], *, end: str = "\r\n") -> str:
+    """Rows as CSV, every cell `guarded`."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator=end).writerows([guarded(cell) for cell in row] for row in rows)
+    return buffer.getvalue()
+
+
+def _short(path: Path) -> str:
+    text = str(path)
+    return repr(text if len(text) < 400 else f"{text[:200]}...")

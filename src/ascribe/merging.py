@@ -34,13 +34,13 @@ def merge(*comparisons: Comparison) -> Comparison:
     original: dict[str, str] = {}  # the rule of each row, by the name that it has in its own comparison
     tuning: dict[str, Tuning] = {}
     for one in comparisons:
-        ours, theirs = (each.configuration.get("data", {}).get("checksum") for each in (first, one))
+        ours, theirs = ((each.configuration.get("data") or {}).get("checksum") for each in (first, one))
         if ours != theirs:
             raise UserError(
                 f"comparisons on one page are on the same data; these are on {first.data.name} ({str(ours)[:8]}…) and "
                 f"{one.data.name} ({str(theirs)[:8]}…)."
             )
-        before = one.configuration.get("original_names", {})
+        before = one.configuration.get("original_names") or {}
         for row, its in one.runs.items():
             rule, way = before.get(row, row), _way(its, one.configuration)
             known = [name for name in runs if ways[name] == way and original[name] == rule]

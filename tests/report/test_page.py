@@ -12,8 +12,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from ascribe.errors import UserError
+from ascribe.files import guarded
 from ascribe.report import figures, interval, page, rows, write_page
-from ascribe.report.document import _guarded
 from ascribe.report.statement import facts, statement
 from ascribe.report.theme import rgb
 
@@ -135,7 +136,7 @@ def test_downloads_have_all_digits(plain):
 def test_no_spreadsheet_takes_a_name_for_a_formula(hostile):
     names = {line[0] for line in downloads(hostile[1])["learning_curves-curves.csv"][1:]}
     assert names == {*HOSTILE[:1], "'" + HOSTILE[1], *HOSTILE[2:]}
-    assert _guarded("-1.5") == "-1.5" and _guarded("-a") == "'-a" and _guarded("'a") == "''a" and _guarded("") == ""
+    assert guarded("-1.5") == "-1.5" and guarded("-a") == "'-a" and guarded("'a") == "''a" and guarded("") == ""
 
 
 def test_marks_carry_the_rows_and_the_rules_of_their_table(plain):
@@ -319,7 +320,7 @@ def test_write_is_whole_or_not_at_all(tmp_path, plain, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match=r"report.html' cannot be written: disk full"):
         write_page(plain[0], target, {})
     assert target.read_bytes() == before
     assert [path.name for path in target.parent.iterdir()] == ["report.html"]

@@ -9,6 +9,7 @@ import threading
 
 from ascribe import compare, datasets, report
 from ascribe.store import Store
+from ascribe.training.keeping import About
 
 RULES = ("backpropagation", "feedback-alignment")
 OPTIONS = {"network": "4", "seeds": 2, "tune": 2, "tune_seeds": 1, "epochs": 3}
@@ -73,3 +74,10 @@ def two_at_once(place, data, options):
     assert not errors, errors
     assert len(found) == 2
     return found, Store(place)
+
+
+def about(**changes):
+    """A run, as the store tells of it."""
+    rule = {"class": "mine.py:Mine", "source": "class Mine: ..."}
+    context = {"data": {"name": "moons"}, "network": "4", "rule": rule, "source": "0"} | changes.pop("context", {})
+    return About(**{"rule": "r", "phase": "training", "seed": 0, "learning_rate": 0.1} | changes, context=context)

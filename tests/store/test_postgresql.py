@@ -12,11 +12,11 @@ import pytest
 from ascribe import compare
 from ascribe.errors import UserError
 from ascribe.store import Store, database
-from ascribe.training.keeping import Checkpoint
+from ascribe.training.keeping import Checkpoint, Kept
 
 from ..later import Later, needs
 from . import case
-from .case import two_at_once
+from .case import about, two_at_once
 
 sql, pgserver = Later("sqlalchemy"), Later("pgserver")
 
@@ -99,6 +99,17 @@ def test_a_server_that_is_started_anew_in_between_costs_nothing(data, alone, add
     assert [one["status"] for one in store.experiments()] == ["finished"]
 
 
+def test_of_two_processes_that_finish_a_run_the_first_one_counts(address):
+    store = Store(address)
+    for number in (1.0, 2.0):
+        store.finish(
+            {"a": (about(epochs=1, hyperparameters={}), Kept({"loss": np.full(1, number)}, -1, None, None, number))}
+        )
+    (kept,) = store.finished(["a"]).values()
+    np.testing.assert_array_equal(kept.curves["loss"], [1.0])
+    assert kept.seconds == 1.0
+
+
 def test_parts_and_transactions(address, monkeypatch):
     monkeypatch.setattr(database, "PART", 100)
     store = Store(address)
@@ -126,6 +137,37 @@ def test_many_may_write_the_same_at_once(address):
 
     with ThreadPoolExecutor(4) as pool:
         assert len(set(pool.map(work, range(4)))) == 1
+
+
+def test_a_store_of_schema_1_is_brought_up_to_date(address):
+    store = Store(address)
+    one = store.begin("moons", options=[["compare", "moons"]])
+    kept = Kept({"loss": np.arange(2.0)}, -1, [np.zeros(3)], None, 0.1)
+    store.finish({key: (about(epochs=2, hyperparameters={"scale": 0.1}), kept) for key in "ab"})
+    store.score({"a": {"test_loss": 1 / 3}})
+    store.save("c", Checkpoint(1, [np.zeros(3)]))
+    store.agreed("width", 3)
+    store.end("finished", keys={"mine": ["b", "a"]})
+    before = store.experiments(), store.runs(), store.runs(one)
+    engine = sql.create_engine(database.address_of(address))
+    sealed = "select key, number, checksum from runs order by key"
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(sealed).all()
+        for table in database.SEALED:
+            connection.exec_driver_sql(f"alter table {table.name} drop column checksum")
+        for name in ("experiments", "runs"):
+            connection.exec_driver_sql(f"alter table {name} drop column number")
+        connection.exec_driver_sql("update ascribe_schema set version = 1")
+    with ThreadPoolExecutor(3) as pool:  # and only one does it
+        for again in pool.map(lambda _: Store(address), range(3)):
+            assert (again.experiments(), again.runs(), again.runs(one)) == before
+            assert again.checkpoint("c").epoch == 1 and again.agreed("width", 4) == 3
+    with engine.begin() as connection:
+        assert connection.exec_driver_sql(sealed).all() == rows
+        connection.exec_driver_sql("update runs set seed = 5 where key = 'a'")
+    engine.dispose()
+    with pytest.raises(UserError, match="is damaged"):
+        store.runs()
 
 
 def test_what_cannot_be_used_is_told(address, monkeypatch):

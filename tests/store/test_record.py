@@ -14,6 +14,7 @@ import pytest
 
 import ascribe
 from ascribe import networks, report, store
+from ascribe.checksums import sealed
 from ascribe.datasets import Transform
 from ascribe.errors import UserError
 from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Network
@@ -122,7 +123,7 @@ def test_a_record_without_a_landscape_has_none(saved):
     assert ascribe.load(saved).landscape is None
     path = saved / "record.json"
     older = json.loads(path.read_text())
-    del older["landscape"]
+    del older["landscape"], older["checksum"]
     path.write_text(json.dumps(older))
     assert ascribe.load(saved).landscape is None
 
@@ -138,6 +139,16 @@ def test_predictions_before_and_after_are_the_same(finished, saved):
 
 def test_the_table_before_and_after_is_the_same(finished, saved):
     assert ascribe.load(saved).table() == finished.table()
+
+
+def test_a_record_has_a_checksum_of_itself_whatever_its_layout(finished, saved):
+    content = json.loads((saved / "record.json").read_text())
+    assert list(content)[-1] == "checksum"
+    rest = {name: value for name, value in content.items() if name != "checksum"}
+    canonical = json.dumps(rest, sort_keys=True, separators=(",", ":"))
+    assert content["checksum"] == hashlib.sha256(canonical.encode()).hexdigest()
+    (saved / "record.json").write_text(json.dumps(dict(reversed(content.items()))))
+    assert list(ascribe.load(saved).runs) == list(finished.runs)
 
 
 def refuse(constant):
@@ -275,16 +286,29 @@ def reseal(folder):
     path = folder / "record.json"
     content = json.loads(path.read_text())
     content["files"] = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in content["files"]}
-    path.write_text(json.dumps(content))
+    del content["checksum"]
+    path.write_text(json.dumps(sealed(content)))
 
 
-def edited(change):
+def edited(change, checksum=False):
+    """Another record; without its checksum as one of earlier versions."""
+
     def damage(folder):
         content = json.loads((folder / "record.json").read_text())
+        if not checksum:
+            del content["checksum"]
         change(content)
         (folder / "record.json").write_text(json.dumps(content))
 
     return damage
+
+
+def of_rule(checksum=False, **values):
+    return edited(lambda content: content["rules"]["feedback-alignment"].update(values), checksum), "is damaged"
+
+
+def of_data(**values):
+    return edited(lambda content: content["configuration"]["data"].update(values)), "is damaged"
 
 
 def written(name, content, seal=False):
@@ -314,6 +338,26 @@ DAMAGE = {
     "no rules": (edited(lambda content: content.pop("rules")), "damaged"),
     "rules in a list": (edited(lambda content: content.update(rules=[1])), "damaged"),
     "files in a list": (edited(lambda content: content.update(files=["record.json"])), "damaged"),
+    "deep": (written("record.json", b"[" * 100_000), "damaged"),
+    "other seeds": (of_rule(checksum=True, seeds=[0, 2])[0], "it is not what was written"),
+    "other seconds": (of_rule(checksum=True, seconds=0.5)[0], "it is not what was written"),
+    "another checksum": (edited(lambda content: content.update(checksum=None), checksum=True), "not what was written"),
+    "hyperparameters in a number": of_rule(hyperparameters=-1),
+    "hyperparameters in a text": of_rule(hyperparameters={"scale": "x"}),
+    "seconds in a text": of_rule(seconds="x"),
+    "seconds beyond all numbers": of_rule(seconds=10**400),
+    "seeds in lists": of_rule(seeds=[[0], [1]]),
+    "seeds that are none": of_rule(seeds=[True, False]),
+    "notes in numbers": of_rule(notes=[1]),
+    "tuning in a list": of_rule(tuning=[]),
+    "no rule at all": (edited(lambda content: content.update(rules={})), "no such thing can be its rules"),
+    "a configuration in a list": (
+        edited(lambda content: content.update(configuration=[])),
+        "can be its configuration;",
+    ),
+    "sizes in texts": of_data(sizes={"train": "a", "validation": "b", "test": "c"}),
+    "no sizes": of_data(sizes=None),
+    "an address in a number": (edited(lambda content: content["data"].update(url=3)), "can be its data.url;"),
     "no seeds": (edited(lambda content: content["rules"]["backpropagation"].pop("seeds")), "damaged"),
     "transforms in a number": (edited(lambda content: content["data"].update(transforms=3)), "damaged"),
     "a transform without its range": (

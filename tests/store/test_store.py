@@ -19,13 +19,13 @@ from ascribe.errors import Interrupted, UserError
 from ascribe.rules import Backpropagation, BFunction
 from ascribe.store import DATABASE, Store, database
 from ascribe.training import Experiment, Specification, source
-from ascribe.training.keeping import About, Checkpoint, Kept, fingerprint
+from ascribe.training.keeping import Checkpoint, Kept, fingerprint
 from ascribe.training.processes import Shared
 
 from ..later import Later
 from ..training import tiny
 from . import case
-from .case import two_at_once
+from .case import about, two_at_once
 
 sql = Later("sqlalchemy")
 
@@ -165,13 +165,6 @@ def test_two_at_once_lose_nothing_and_double_nothing(data, alone, tmp_path):
     assert [one["status"] for one in store.experiments()] == ["finished", "finished"]
 
 
-def about(**changes):
-    """A run, as the store tells of it."""
-    rule = {"class": "mine.py:Mine", "source": "class Mine: ..."}
-    context = {"data": {"name": "moons"}, "network": "4", "rule": rule, "source": "0"} | changes.pop("context", {})
-    return About(**{"rule": "r", "phase": "training", "seed": 0, "learning_rate": 0.1} | changes, context=context)
-
-
 def test_of_two_processes_that_finish_a_run_the_first_one_counts(tmp_path):
     store, run = Store(tmp_path), about(epochs=1, hyperparameters={})
     for number in (1.0, 2.0):
@@ -219,7 +212,9 @@ def test_runs_of_other_code_are_told_apart(tmp_path):
     found = store.outdated(wanted.rule, wanted.epochs, wanted.context)
     assert sorted(found) == [[seed, 0.1, {"scale": 0.5}] for seed in range(3)]
     assert Shared(store).outdated(wanted.rule, wanted.epochs, wanted.context) == found
-    changed(tmp_path, """update runs set context = replace(context, ', "source": "2"', '')""")  # as it was once
+    with store.writing() as connection:  # as it was once
+        (run,) = connection.execute(sql.select(database.runs).where(database.runs.c.key == "2"))
+        store.change(connection, database.runs, "2", {"context": run.context.replace(', "source": "2"', "")})
     assert store.outdated(wanted.rule, wanted.epochs, wanted.context) == found
 
 

@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from ascribe.errors import UserError
-from ascribe.files import write_whole
+from ascribe.files import path_of, write_whole
 
 from .variable import Op, Var, order
 
@@ -148,7 +148,7 @@ class Graph:
 
         **Raises:** `UserError` for another ending, and where it cannot be written.
         """
-        path = Path(path)
+        path = path_of(path, "a drawing")
         kinds = {".svg": self.svg, ".dot": self.dot, ".txt": lambda: self.text() + "\n"}
         if path.suffix not in kinds:
             raise UserError(f"a graph is saved as .svg, .dot or .txt; got {path.name!r}.")

@@ -28,15 +28,12 @@ def report(*folders: Path, out: Path | None = None) -> int:
         raise UserError("one page of several comparisons wants a file: --out page.html.")
     by_data: dict[str, list[Comparison]] = {}
     for one in map(load, folders):
-        by_data.setdefault(str(one.configuration.get("data", {}).get("checksum")), []).append(one)
+        by_data.setdefault(str((one.configuration.get("data") or {}).get("checksum")), []).append(one)
     comparisons = [merge(*ones) if len(ones) > 1 else ones[0] for ones in by_data.values()]
     target = out or next(iter(folders)) / "index.html"
     if target.is_dir():
         raise UserError(f"--out is a file for the page, but {str(target)!r} is a folder: name a file in it.")
-    try:
-        page = library.write_page(comparisons, target)
-    except OSError as error:
-        raise UserError(f"the page cannot be written to {str(target)!r} ({error.strerror}).") from error
+    page = library.write_page(comparisons, target)
     console = Console()
     for comparison in comparisons:
         if len(comparisons) > 1:

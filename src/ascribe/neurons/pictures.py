@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 
 from ascribe.errors import UserError
-from ascribe.files import write_whole
+from ascribe.files import path_of, write_whole
 from ascribe.report.inline import inline
 from ascribe.report.theme import GRAY, INK, many_colors, themed
 
@@ -179,7 +179,7 @@ def save(chart: Any, path: str | Path) -> Path:
 
     **Raises:** `UserError` for another ending, and where it cannot be written.
     """
-    path = Path(path)
+    path = path_of(path, "a picture")
     if path.suffix not in (".png", ".svg"):
         raise UserError(f"a picture is saved as .png or .svg; got {path.name!r}.")
     buffer: Any = io.BytesIO() if path.suffix == ".png" else io.StringIO()

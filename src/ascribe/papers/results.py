@@ -6,7 +6,6 @@ ENTRY/FIGURE.png, .svg    every figure
 ENTRY/TABLE.csv           every table
 """
 
-import csv
 import json
 import math
 from collections.abc import Mapping
@@ -14,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ascribe import report, store
+from ascribe.checksums import sealed
 from ascribe.comparison import versions
+from ascribe.files import csv_text
 
 from .base import Check, Entry, Result, Value
 
@@ -64,7 +65,7 @@ def save(
             "versions": versions(),
             "command": command,
         }
-        (temporary / RECORD).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+        (temporary / RECORD).write_text(json.dumps(sealed(content), indent=1, allow_nan=False), encoding="utf-8")
     return folder / "index.html"
 
 
@@ -100,7 +101,5 @@ def _plain(check: Check) -> dict[str, Any]:
 
 def _write_table(rows: list[dict[str, Any]], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else [])
-        writer.writeheader()
-        writer.writerows(rows)
+    names = list(rows[0]) if rows else []
+    path.write_bytes(csv_text([names, *([row.get(name, "") for name in names] for row in rows)]).encode("utf-8"))

@@ -11,10 +11,10 @@ from typing import Any
 
 import jinja2
 
+from ascribe.files import csv_text
+
 from .figures import Drawing
 from .vector import embedded
-
-_GUARDED = tuple("=+-@\t\r'")
 
 
 def render(template: str, *, scripted: bool = True, **values: Any) -> str:
@@ -66,22 +66,9 @@ def _table(title: str, text: str) -> dict[str, Any]:
     titles, *lines = csv.reader(io.StringIO(text))
     points = "row" in titles
     kept = [place for place, name in enumerate(titles) if name != "row"]
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerows([_guarded(line[place]) for place in kept] for line in (titles, *lines))
-    address = "data:text/csv;charset=utf-8," + urllib.parse.quote(buffer.getvalue(), safe=",:;=@/+$!()*")
+    shown = csv_text(([line[place] for place in kept] for line in (titles, *lines)), end="\n")
+    address = "data:text/csv;charset=utf-8," + urllib.parse.quote(shown, safe=",:;=@/+$!()*")
     return {"title": title, "file": title.replace(" ", "_"), "address": address, "points": points}
-
-
-def _guarded(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe before it."""
-    if not cell.startswith(_GUARDED):
-        return cell
-    try:
-        float(cell)
-    except ValueError:
-        return "'" + cell
-    return cell
 
 
 def _asset(name: str) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 import altair as alt
 import vl_convert
 
+from ascribe.files import write_whole
+
 from .angles import feedback_angles, gradient_angles, layer_angles
 from .base import Comparison
 from .curves import learning_curves
@@ -110,11 +112,13 @@ def save_figures(
 
 
 def write_figure(stem: str | os.PathLike[str], drawing: dict[str, Any] | str) -> tuple[Path, Path]:
-    """Write `drawing`, a specification or SVG text, as `STEM.png` (two pixels a unit) and `STEM.svg`; returns the two paths."""
+    """Write `drawing`, a specification or SVG text, as `STEM.png` (two pixels a unit) and `STEM.svg`; returns the two paths.
+
+    **Raises:** `UserError` where they cannot be written.
+    """
     stem = Path(stem)
-    stem.parent.mkdir(parents=True, exist_ok=True)
     png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
     picture = drawing if isinstance(drawing, str) else vl_convert.vegalite_to_svg(drawing, vl_version=VEGA_LITE)
-    svg.write_text(picture, encoding="utf-8")
-    png.write_bytes(vl_convert.svg_to_png(picture, scale=2))  # without laying the figure out again
+    write_whole(svg, picture.encode("utf-8"), parents=True)
+    write_whole(png, vl_convert.svg_to_png(picture, scale=2))  # without laying the figure out again
     return png, svg

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ascribe.errors import UserError
+from ascribe.files import write_whole
 from ascribe.statistics import ranks_over
 
 from .base import Comparison
@@ -54,20 +54,13 @@ def write_page(
     path: str | os.PathLike[str],
     drawn: dict[str, Drawing] | None = None,
 ) -> Path:
-    """Write `page(comparison, drawn)` to `path`, whole or not at all; returns the path."""
+    """Write `page(comparison, drawn)` to `path`, whole or not at all; returns the path.
+
+    **Raises:** `UserError` where it cannot be written.
+    """
     path = Path(path)
     text = page(comparison, drawn)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A neighbor of the target, since os.replace is atomic within one file system only; opened as any new file is, so that
-    # the report gets the rights that the user's umask leaves it, and not the private ones of mkstemp.
-    part = path.with_name(f".{path.name}.{secrets.token_hex(6)}.part")
-    try:
-        with part.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    write_whole(path, text.encode("utf-8"), parents=True)
     return path
 
 

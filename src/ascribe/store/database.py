@@ -7,6 +7,9 @@ states        how far runs under way and searches are, which landscapes there ar
 payloads      arrays as safetensors, in parts, each with its checksum: curves, networks, states, landscapes
 agreements    numbers that all who work on the same runs must share
 
+Every row has a checksum, which is compared when it is read: the SHA-256 of a payload's bytes, or of the JSON list of the row's
+values in the order of their columns. Experiments and runs are numbered as they come, whatever the clock says.
+
 Everything is written in transactions: a process that is killed leaves what was committed, and nothing else.
 """
 
@@ -16,7 +19,7 @@ import importlib.util
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,22 +34,24 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from ascribe.addresses import HIDDEN, passwords, secret, told
+from ascribe.checksums import CHECKSUM, checksum
 from ascribe.errors import UserError, how_to_install
+from ascribe.files import path_of
 
 from .folder import DATABASE
 from .lock import FolderLock
 
-SCHEMA = 1
+SCHEMA = 2
 PART = 2**26
 """Bytes of one part of a payload: servers and SQLite have limits for a single value."""
-
-MIGRATIONS: dict[int, list[str]] = {}
-"""From the schema of that number to the next: the statements."""
 
 LOCK = 0x61736372  # "ascr"
 
 WAIT = 60.0
 """Seconds to wait for another process that writes, and for a server that is away."""
+
+BEGINNING = 1.0
+"""Seconds that a file may be empty: SQLite begins a new one so, for an instant."""
 
 tables = sql.MetaData()
 schema = sql.Table("ascribe_schema", tables, sql.Column("version", sql.Integer, primary_key=True))
@@ -62,6 +67,8 @@ experiments = sql.Table(
     sql.Column("options", sql.Text),
     sql.Column("configuration", sql.Text),
     sql.Column("versions", sql.Text, nullable=False),
+    sql.Column("number", sql.BigInteger, nullable=False, index=True),
+    sql.Column(CHECKSUM, sql.String(64), nullable=False),
 )
 runs = sql.Table(
     "runs",
@@ -82,6 +89,8 @@ runs = sql.Table(
     sql.Column("context", sql.Text, nullable=False),
     sql.Column("versions", sql.Text, nullable=False),
     sql.Column("finished", sql.String(32), nullable=False),
+    sql.Column("number", sql.BigInteger, nullable=False, index=True),
+    sql.Column(CHECKSUM, sql.String(64), nullable=False),
 )
 members = sql.Table(
     "members",
@@ -90,6 +99,7 @@ members = sql.Table(
     sql.Column("run", sql.String(64), primary_key=True, index=True),
     sql.Column("label", sql.Text, nullable=False),
     sql.Column("place", sql.Integer, nullable=False),
+    sql.Column(CHECKSUM, sql.String(64), nullable=False),
 )
 payloads = sql.Table(
     "payloads",
@@ -98,7 +108,7 @@ payloads = sql.Table(
     sql.Column("kind", sql.String(16), primary_key=True),
     sql.Column("part", sql.Integer, primary_key=True),
     sql.Column("parts", sql.Integer, nullable=False),
-    sql.Column("checksum", sql.String(64), nullable=False),
+    sql.Column(CHECKSUM, sql.String(64), nullable=False),
     sql.Column("data", sql.LargeBinary, nullable=False),
 )
 states = sql.Table(
@@ -108,13 +118,90 @@ states = sql.Table(
     sql.Column("experiment", sql.String(32), index=True),
     sql.Column("epoch", sql.Integer, nullable=False),
     sql.Column("updated", sql.String(32), nullable=False),
+    sql.Column(CHECKSUM, sql.String(64), nullable=False),
 )
 agreements = sql.Table(
     "agreements",
     tables,
     sql.Column("name", sql.String(96), primary_key=True),
     sql.Column("value", sql.BigInteger, nullable=False),
+    sql.Column(CHECKSUM, sql.String(64), nullable=False),
 )
+SEALED = (experiments, runs, members, states, agreements)
+"""The tables whose rows have a checksum of all their values."""
+KINDS = {table: {column.name: column.type.python_type for column in table.columns} for table in SEALED}
+"""What Python calls the values of their columns."""
+
+
+def sealed_row(table: sql.Table, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A whole row, every value of its column's kind, with their checksum."""
+    given = ((name, kind, values.get(name)) for name, kind in KINDS[table].items())
+    row = {name: None if value is None else kind(value) for name, kind, value in given}
+    return {**row, CHECKSUM: _row_checksum(row)}
+
+
+def _row_checksum(row: Mapping[str, Any]) -> str:
+    return checksum([value for name, value in row.items() if name != CHECKSUM])
+
+
+def _numbered_and_sealed(store: "Database", connection: sql.Connection) -> None:
+    """Numbers and checksums for the rows of schema 1, which had none: all that can be asked of them is that they are of the
+    right kind."""
+    for table in SEALED:
+        order = [table.c[name] for name in ORDER.get(table.name, ())]
+        rows = [dict(row._mapping) for row in connection.execute(sql.select(table).order_by(*order))]
+        for row in rows:
+            if not _plausible(table, row):
+                raise store.damaged(table, row)
+        rows = [sealed_row(table, row | {"number": number}) for number, row in enumerate(rows, 1)]
+        new = {name: sql.bindparam(f"new_{name}") for name in ("number", CHECKSUM) if name in table.c}
+        which = [column == sql.bindparam(f"its_{column.name}") for column in table.primary_key]
+        values = [
+            {f"new_{name}": row[name] for name in new} | {f"its_{one.name}": row[one.name] for one in table.primary_key}
+            for row in rows
+        ]
+        if values:
+            connection.execute(table.update().where(*which).values(new), values)
+
+
+def _plausible(table: sql.Table, row: Mapping[str, Any]) -> bool:
+    """Whether every value is of its column's kind, and what should be JSON is."""
+    try:
+        for column in table.columns:
+            value = row[column.name]
+            if not (isinstance(value, KINDS[table][column.name]) or (value is None and column.nullable)):
+                return False
+            if column.name in JSON and value is not None and not isinstance(json.loads(value), JSON[column.name]):
+                return False
+        for score in json.loads(row.get("scores") or "{}").values():
+            float.fromhex(score)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
+
+
+JSON = {
+    "options": list,
+    "configuration": object,
+    "versions": dict,
+    "hyperparameters": dict,
+    "context": dict,
+    "scores": dict,
+}
+"""The columns that hold JSON, and of what kind."""
+
+ORDER = {"experiments": ("created", "id"), "runs": ("finished", "key")}
+"""What their order was in schema 1."""
+
+MIGRATIONS: dict[int, list[str | Callable[["Database", sql.Connection], None]]] = {
+    1: [
+        *(f"ALTER TABLE {table.name} ADD COLUMN {CHECKSUM} VARCHAR(64) DEFAULT '' NOT NULL" for table in SEALED),
+        *(f"ALTER TABLE {name} ADD COLUMN number BIGINT DEFAULT 0 NOT NULL" for name in ("experiments", "runs")),
+        *(f"CREATE INDEX ix_{name}_number ON {name} (number)" for name in ("experiments", "runs")),
+        _numbered_and_sealed,
+    ]
+}
+"""From the schema of that number to the next: statements, and functions of the store and a connection."""
 
 
 def address_of(place: str | Path) -> str:
@@ -123,12 +210,13 @@ def address_of(place: str | Path) -> str:
     **Raises:** `UserError` for a URL of a database that is not supported.
     """
     text = str(place)
-    if "://" not in text:
-        path = Path(place)
+    if not isinstance(place, str) or "://" not in text:
+        path = path_of(place, "a store")
         path = path if path.suffix in (".sqlite", ".db") else path / DATABASE
         return f"sqlite:///{path.absolute()}"
     kind, _, rest = text.partition("://")
     if kind == "sqlite":
+        path_of(rest.removeprefix("/"), "a store")
         return text
     if kind not in ("postgresql", "postgres", "postgresql+psycopg"):
         wanted = "a store is a folder, an SQLite file, sqlite:///FILE or postgresql://HOST/NAME"
@@ -167,12 +255,14 @@ class Database:
         self._lock: FolderLock | None = None
         file = self.file = Path(self.address.removeprefix("sqlite:///"))
         """Where it is, if it is a file."""
-        if self.in_file and not file.is_file() and not create:
-            raise UserError(
-                f"{self.place!r} holds no store of ascribe: name a folder that compare or discover wrote, or its {DATABASE}."
-            )
         with self.told():
             if self.in_file:
+                if not file.is_file() and not create:
+                    raise self._none_here()
+                if _stays_empty(file):
+                    raise UserError(
+                        f"the store {self.place!r} is empty, cut short: put back a copy of it, or remove it and begin anew."
+                    )
                 file.parent.mkdir(parents=True, exist_ok=True)
                 self._lock = FolderLock(file.parent)
             # A connection for each transaction: none is left open by a store that nobody closes, or outlives its server.
@@ -185,7 +275,7 @@ class Database:
             if not self.in_file:  # as SQLite does: every query of a transaction sees one state
                 self._reader = self.engine.execution_options(isolation_level="REPEATABLE READ")
             self._writer = self.engine.execution_options(write=True)
-            self._prepare()
+            self._prepare(create)
 
     @property
     def address_without_password(self) -> str:
@@ -197,31 +287,87 @@ class Database:
         parts = (url.drivername, url.username, None, url.host, url.port, url.database)
         return sqlalchemy.engine.URL.create(*parts, query=query).render_as_string(hide_password=False)
 
-    def _prepare(self) -> None:
+    def _none_here(self) -> UserError:
+        return UserError(
+            f"{self.place!r} holds no store of ascribe: name a folder that compare or discover wrote, or its {DATABASE}."
+        )
+
+    def _prepare(self, create: bool) -> None:
         with self._transaction() as connection:
             names = sql.inspect(connection).get_table_names()
             if names and schema.name not in names:
                 raise UserError(f"{self.place!r} is a database of something else: choose another store.")
             if not names:
+                if not create:
+                    raise self._none_here()
                 tables.create_all(connection)
-                connection.execute(self.insert(schema, {"version": SCHEMA}).on_conflict_do_nothing())
+                connection.execute(self._insertion(schema).on_conflict_do_nothing(), {"version": SCHEMA})
                 self.made = True
                 return
-            version = connection.execute(sql.select(sql.func.max(schema.c.version))).scalar() or 0
-            if version > SCHEMA:
+            found = connection.execute(sql.select(schema.c.version)).scalars().all()
+            if len(found) != 1 or found[0] < 1:
+                number = found[0] if len(found) == 1 else f"{len(found)} numbers"
                 raise UserError(
-                    f"the store {self.place!r} was written by a newer version of ascribe (schema {version}; this one reads "
+                    f"the store {self.place!r} is damaged (its schema is {number}, not one from 1 to {SCHEMA}): put back a "
+                    f"copy of it, or choose another."
+                )
+            if found[0] > SCHEMA:
+                raise UserError(
+                    f"the store {self.place!r} was written by a newer version of ascribe (schema {found[0]}; this one reads "
                     f"{SCHEMA}): upgrade ascribe."
                 )
-            for number in range(version, SCHEMA):
-                for statement in MIGRATIONS[number]:
-                    connection.execute(sql.text(statement))
+            for number in range(found[0], SCHEMA):
+                for step in MIGRATIONS[number]:
+                    if callable(step):
+                        step(self, connection)
+                    else:
+                        connection.execute(sql.text(step))
                 connection.execute(schema.update().values(version=number + 1))
 
-    def insert(self, table: sql.Table, values: Any) -> Any:
+    def _insertion(self, table: sql.Table) -> Any:
         """An insertion that may say what happens where the row is there already."""
-        kind = sqlite if self.in_file else postgresql
-        return kind.insert(table).values(values)
+        return (sqlite if self.in_file else postgresql).insert(table)
+
+    def insert(self, connection: sql.Connection, table: sql.Table, values: Mapping[str, Any]) -> bool:
+        """A whole row, where there is none of its name; returns whether there was none."""
+        row = self._insertion(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        return connection.execute(row, sealed_row(table, values)).rowcount > 0
+
+    def put(self, connection: sql.Connection, table: sql.Table, values: Mapping[str, Any]) -> None:
+        """A whole row, instead of the one of its name."""
+        insertion, names = self._insertion(table), [column.name for column in table.primary_key]
+        rest = {name: insertion.excluded[name] for name in KINDS[table] if name not in names}
+        connection.execute(insertion.on_conflict_do_update(index_elements=names, set_=rest), sealed_row(table, values))
+
+    def change(self, connection: sql.Connection, table: sql.Table, name: str, values: Mapping[str, Any]) -> None:
+        """Other values in the row of that name, if there is one.
+
+        **Raises:** `UserError` where the row is not what was written.
+        """
+        (key,) = table.primary_key
+        found = connection.execute(sql.select(table).where(key == name)).one_or_none()
+        if found is not None:
+            row = sealed_row(table, {**self.checked(table, found), **values})
+            new = {column: row[column] for column in (*values, CHECKSUM)}
+            connection.execute(table.update().where(key == name).values(new))
+
+    def checked(self, table: sql.Table, found: Any) -> dict[str, Any]:
+        """The values of a row of that table, which may be a part of `found`, without their checksum.
+
+        **Raises:** `UserError` where they are not what was written.
+        """
+        row = {column.name: found._mapping[column] for column in table.columns}
+        if row.pop(CHECKSUM) != _row_checksum(row):
+            raise self.damaged(table, row)
+        return row
+
+    def damaged(self, table: sql.Table, row: Mapping[str, Any]) -> UserError:
+        """That this row is not what was written."""
+        name = " ".join(str(row[column.name])[:16] for column in table.primary_key)
+        return UserError(
+            f"the store {self.place!r} is damaged (in {table.name}, the row {name!r} is not what was written): put back a copy "
+            f"of it, choose another, or remove what is damaged with `ascribe runs delete`."
+        )
 
     @contextlib.contextmanager
     def told(self) -> Iterator[None]:
@@ -244,6 +390,8 @@ class Database:
             return f"the store {self.place!r} is damaged ({reason}): choose another folder, or a copy of it."
         if "locked" in reason:
             return f"the store {self.place!r} is in use by another process for more than {WAIT:.0f} s: try again."
+        if any(words in reason for words in ("readonly", "read-only", "unable to open")):
+            return f"the store {self.place!r} cannot be written to ({reason}): name it, or a copy, where you may write."
         kind = "cannot be reached" if not self.in_file and isinstance(error, DatabaseError) else "cannot be used"
         return f"the store {self.place!r} {kind} ({reason})."
 
@@ -319,8 +467,7 @@ class Database:
         rows = list(connection.execute(query.order_by(payloads.c.part)))
         if not rows:
             return None
-        whole = len(rows) == rows[0].parts
-        if not whole or any(hashlib.sha256(row.data).hexdigest() != row.checksum for row in rows):
+        if not _whole(rows):
             raise UserError(
                 f"the store {self.place!r} is damaged: the {kind} of {owner[:12]} are not those that were written; "
                 f"`ascribe runs delete` removes them."
@@ -356,3 +503,20 @@ def _begin(connection: sql.Connection) -> None:
     """Who writes takes the lock at once: one that reads first might find its state outdated."""
     write = connection.get_execution_options().get("write")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def _whole(rows: list[Any]) -> bool:
+    """Whether all parts of a payload are there, as they were written."""
+    places = all((row.part, row.parts) == (place, len(rows)) for place, row in enumerate(rows))
+    bytes_ = all(isinstance(row.data, bytes) for row in rows)  # SQLite says of each value of which kind it is
+    return places and bytes_ and all(hashlib.sha256(row.data).hexdigest() == row.checksum for row in rows)
+
+
+def _stays_empty(file: Path) -> bool:
+    """Whether there is a file without content (SQLite takes a single byte for none) which nobody is beginning just now."""
+    deadline = time.monotonic() + BEGINNING
+    while file.is_file() and file.stat().st_size < 2:
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.02)
+    return False

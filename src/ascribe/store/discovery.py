@@ -8,7 +8,6 @@ index.html, figures/  the page, and its pictures as PNG and SVG
 What was tried on the way is in the store, as runs.
 """
 
-import csv
 import json
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from ascribe import report
+from ascribe.checksums import sealed
+from ascribe.files import csv_text
 from ascribe.rules import rule_files
 
 from .folder import DISCOVERY, whole_folder
@@ -55,15 +56,14 @@ def save_discovery(discovery: Any, folder: Path, *, overwrite: bool = False, rep
     page = report.discovery.page(discovery, drawn)
     with whole_folder(folder, overwrite=overwrite, record=DISCOVERY, replacing=replacing) as temporary:
         (temporary / "found.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        with (temporary / "table.csv").open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        (temporary / "table.csv").write_bytes(
+            csv_text([list(rows[0]), *(list(row.values()) for row in rows)]).encode("utf-8")
+        )
         np.savez_compressed(temporary / "curves.npz", allow_pickle=False, **curves)
         for name, drawing in drawn.items():
             report.write_figure(temporary / "figures" / name, drawing.svg)
         (temporary / "index.html").write_text(page, encoding="utf-8")
-        (temporary / DISCOVERY).write_text(json.dumps(record, indent=1, allow_nan=False), encoding="utf-8")
+        (temporary / DISCOVERY).write_text(json.dumps(sealed(record), indent=1, allow_nan=False), encoding="utf-8")
     return folder / "index.html"
 
 

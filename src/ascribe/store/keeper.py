@@ -13,7 +13,7 @@ import numpy as np
 import sqlalchemy as sql
 
 from ascribe.errors import UserError, how_to_install
-from ascribe.files import write_whole
+from ascribe.files import guarded, path_of, write_whole
 from ascribe.training import LossLandscape
 from ascribe.training.keeping import About, Checkpoint, Kept
 
@@ -74,24 +74,27 @@ class Store(Database):
         with self.reading() as connection:
             for start in range(0, len(keys), TOGETHER):
                 some = list(keys[start : start + TOGETHER])
-                for row in connection.execute(sql.select(runs).where(runs.c.key.in_(some))):
-                    curves = self.read(connection, row.key, "curves")
+                for one in connection.execute(sql.select(runs).where(runs.c.key.in_(some))):
+                    row = self.checked(runs, one)
+                    key = row["key"]
+                    curves = self.read(connection, key, "curves")
                     if curves is None:
-                        raise UserError(f"the store {self.place!r} is damaged: the run {row.key[:12]} has no curves.")
-                    networks = self.read(connection, row.key, "networks")
-                    found[row.key] = Kept(
+                        raise UserError(f"the store {self.place!r} is damaged: the run {key[:12]} has no curves.")
+                    networks = self.read(connection, key, "networks")
+                    found[key] = Kept(
                         curves[0],
-                        row.diverged_at,
+                        row["diverged_at"],
                         None if networks is None else _listed(networks[0]),
-                        None if row.scores is None else _numbers(json.loads(row.scores)),
-                        row.seconds,
+                        None if row["scores"] is None else _numbers(json.loads(row["scores"])),
+                        row["seconds"],
                     )
         return found
 
     def finish(self, done: Mapping[str, tuple[About, Kept]]) -> None:
         """Keeps finished runs in one transaction. A run that another process has finished meanwhile stays as it is."""
         with self.writing() as connection:
-            for key, (about, kept) in done.items():
+            first = self._next(connection, runs)
+            for number, (key, (about, kept)) in enumerate(done.items(), first):
                 context = dict(about.context)
                 values = {
                     "key": key,
@@ -110,24 +113,31 @@ class Store(Database):
                     "context": json.dumps(context),
                     "versions": json.dumps(self.versions),
                     "finished": now(),
+                    "number": number,
                 }
-                new = connection.execute(self.insert(runs, values).on_conflict_do_nothing()).rowcount
+                new = self.insert(connection, runs, values)
                 if new:
                     self.write(connection, key, "curves", kept.curves)
                 self._join(connection, about.rule, key)
                 if kept.networks is not None and (new or self.read(connection, key, "networks") is None):
                     self.write(connection, key, "networks", _named(kept.networks))
+            self._touch(connection)
+
+    def _next(self, connection: sql.Connection, table: sql.Table) -> int:
+        """The number of the next row: one more than any has."""
+        return 1 + (connection.execute(sql.select(sql.func.max(table.c.number))).scalar() or 0)
 
     def outdated(self, rule: str, epochs: int, context: Mapping[str, Any]) -> list[Any]:
         """The finished runs of a rule that are the same by all that is told of them but were made by other code: the seed, the
         learning rate and the hyper-parameters of each."""
         wanted, found = _without_source(json.dumps(context)), []
         with self.reading() as connection:
-            query = sql.select(runs.c.context, runs.c.seed, runs.c.learning_rate, runs.c.hyperparameters)
-            for row in connection.execute(query.where(runs.c.rule == rule, runs.c.epochs == epochs)):
-                told = _without_source(row.context)
+            query = sql.select(runs).where(runs.c.rule == rule, runs.c.epochs == epochs).order_by(runs.c.number)
+            for one in connection.execute(query):
+                row = self.checked(runs, one)
+                told = _without_source(row["context"])
                 if told[0] == wanted[0] and told[1] != wanted[1]:
-                    found.append([row.seed, row.learning_rate, json.loads(row.hyperparameters)])
+                    found.append([row["seed"], row["learning_rate"], json.loads(row["hyperparameters"])])
         return found
 
     def score(self, scores: Mapping[str, Mapping[str, float]]) -> None:
@@ -135,7 +145,7 @@ class Store(Database):
         with self.writing() as connection:
             for key, values in scores.items():
                 text = json.dumps({name: float(value).hex() for name, value in values.items()})
-                connection.execute(runs.update().where(runs.c.key == key).values(scores=text))
+                self.change(connection, runs, key, {"scores": text})
 
     def checkpoint(self, key: str) -> Checkpoint | None:
         """The last state of these runs.
@@ -143,7 +153,7 @@ class Store(Database):
         **Raises:** `UserError` where it is damaged.
         """
         with self.reading() as connection:
-            found = self.read(connection, key, "state")
+            found = self._owned(connection, key, "state")
         return (
             None if found is None else Checkpoint(int(found[1]["epoch"]), _listed(found[0]), float(found[1]["seconds"]))
         )
@@ -161,7 +171,7 @@ class Store(Database):
         **Raises:** `UserError` where it is damaged.
         """
         with self.reading() as connection:
-            found = self.read(connection, key, "landscape")
+            found = self._owned(connection, key, "landscape")
         return None if found is None else put_together(*found)
 
     def keep_landscape(self, key: str, landscape: LossLandscape) -> None:
@@ -172,10 +182,19 @@ class Store(Database):
 
     def _own(self, connection: sql.Connection, key: str, epoch: int) -> None:
         """What is kept under that key belongs to the experiment under way."""
-        values = {"experiment": self.experiment, "epoch": epoch, "updated": now()}
-        row = self.insert(states, {"key": key, **values})
-        connection.execute(row.on_conflict_do_update(index_elements=["key"], set_=values))
+        row = {"key": key, "experiment": self.experiment, "epoch": epoch, "updated": now()}
+        self.put(connection, states, row)
         self._touch(connection)
+
+    def _owned(self, connection: sql.Connection, key: str, kind: str) -> tuple[dict[str, np.ndarray], Any] | None:
+        """What is kept under that key, of which there is a state too, or neither."""
+        state = connection.execute(sql.select(states).where(states.c.key == key)).one_or_none()
+        found = self.read(connection, key, kind)
+        if state is not None:
+            self.checked(states, state)
+        if (state is None) != (found is None):
+            raise self.damaged(states, {"key": key})
+        return found
 
     def forget(self, key: str) -> None:
         """No state of these runs is kept any more."""
@@ -186,8 +205,11 @@ class Store(Database):
     def agreed(self, name: str, value: int) -> int:
         """The value under that name; this one where there is none yet."""
         with self.writing() as connection:
-            connection.execute(self.insert(agreements, {"name": name, "value": value}).on_conflict_do_nothing())
-            return connection.execute(sql.select(agreements.c.value).where(agreements.c.name == name)).scalar_one()
+            query = sql.select(agreements)
+            if self.insert(connection, agreements, {"name": name, "value": value}):
+                self._check(connection, agreements, query)  # a damaged name is no new one
+            row = connection.execute(query.where(agreements.c.name == name)).one()
+            return self.checked(agreements, row)["value"]
 
     def begin(
         self,
@@ -202,18 +224,20 @@ class Store(Database):
         where it did; returns its id. `options`: how it was asked for; to be resumed, those of the last one come first."""
         self._placed = 0
         last = next((one for one in self.experiments() if one["name"] == name), None) if resume else None
+        if last is not None:
+            self.runs(last["id"])  # whether they are what was written
         told = json.dumps([*(last["options"] if last else ()), *options])
         values = {"status": "running", "updated": now(), "command": command, "options": told}
         values["versions"] = json.dumps(self.versions)
         with self.writing() as connection:
             if last is not None and (again or last["status"] != "finished"):
                 self.experiment = str(last["id"])
-                mine = experiments.c.id == self.experiment
-                connection.execute(experiments.update().where(mine).values(values))
+                self.change(connection, experiments, self.experiment, values)
             else:
                 self.experiment = secrets.token_hex(8)
                 row = {"id": self.experiment, "name": name, "created": now(), **values}
-                connection.execute(experiments.insert(), row)
+                row["number"] = self._next(connection, experiments)
+                self.insert(connection, experiments, row)
         return self.experiment
 
     def end(self, status: str, *, configuration: Any = None, keys: Mapping[str, Sequence[str]] | None = None) -> None:
@@ -227,7 +251,7 @@ class Store(Database):
         if configuration is not None:
             values["configuration"] = json.dumps(configuration)
         with self.writing() as connection:
-            connection.execute(experiments.update().where(experiments.c.id == self.experiment).values(values))
+            self.change(connection, experiments, self.experiment, values)
             for label, key in ((label, key) for label, some in (keys or {}).items() for key in some):
                 self._join(connection, label, key, self._placed)
                 self._placed += 1
@@ -257,23 +281,23 @@ class Store(Database):
         label = label if self._part is None else f"{self._part}: {label}"
         row = {"experiment": self.experiment, "run": key, "label": label, "place": place}
         if self.experiment is not None:
-            joined = self.insert(members, row)
-            rest = {"label": label, "place": place}
-            connection.execute(joined.on_conflict_do_update(index_elements=["experiment", "run"], set_=rest))
-            self._touch(connection)
+            self.put(connection, members, row)
 
     def _touch(self, connection: sql.Connection) -> None:
-        mine = experiments.c.id == self.experiment
-        connection.execute(experiments.update().where(mine).values(updated=now()))
+        """The experiment under way has changed just now."""
+        if self.experiment is not None:
+            self.change(connection, experiments, self.experiment, {"updated": now()})
 
     def experiments(self) -> list[dict[str, Any]]:
         """All experiments, the latest first: id, name, status, times, command, options, configuration, versions, and how many
         runs they have."""
         count = sql.select(sql.func.count()).where(members.c.experiment == experiments.c.id).scalar_subquery()
-        query = sql.select(experiments, count.label("runs")).order_by(experiments.c.created.desc(), experiments.c.id)
+        query = sql.select(experiments, count.label("runs")).order_by(experiments.c.number.desc(), experiments.c.id)
         with self.reading() as connection:
-            rows = [dict(row._mapping) for row in connection.execute(query)]
+            rows = [self.checked(experiments, row) | {"runs": row.runs} for row in connection.execute(query)]
+            self._check_strays(connection)
         for row in rows:
+            del row["number"]
             for name in ("options", "configuration", "versions"):
                 row[name] = None if row[name] is None else json.loads(row[name])
         return rows
@@ -281,19 +305,47 @@ class Store(Database):
     def runs(self, experiment: str | None = None) -> list[dict[str, Any]]:
         """One row a run, of one experiment in the order of its table, or of all: key, rule, phase, data, network, seed, rate,
         hyper-parameters, epochs, status, scores, seconds, versions, when it finished."""
-        if experiment is None:
-            query = sql.select(runs).order_by(runs.c.finished, runs.c.key)
-        else:
-            query = sql.select(runs, members.c.label).join(members, members.c.run == runs.c.key)
-            query = query.where(members.c.experiment == experiment).order_by(members.c.place)
         with self.reading() as connection:
-            rows = [dict(row._mapping) for row in connection.execute(query)]
+            if experiment is None:
+                found = connection.execute(sql.select(runs).order_by(runs.c.number, runs.c.key))
+                rows = [self.checked(runs, row) for row in found]
+            else:
+                rows = self._of(connection, experiment)
         for row in rows:
-            row["rule"] = row.pop("label", None) or row["rule"]
+            del row["number"]
             row["scores"] = None if row["scores"] is None else _numbers(json.loads(row["scores"]))
             for name in ("hyperparameters", "context", "versions"):
                 row[name] = json.loads(row[name])
         return rows
+
+    def _of(self, connection: sql.Connection, experiment: str) -> list[dict[str, Any]]:
+        """The runs of an experiment in the order of its table, under the names that it gives their rules."""
+        query = sql.select(members, runs).outerjoin(runs, members.c.run == runs.c.key)
+        found = list(
+            connection.execute(query.where(members.c.experiment == experiment).order_by(members.c.place, runs.c.number))
+        )
+        rows, lost = [], False
+        for one in found:
+            label = self.checked(members, one)["label"]
+            if one._mapping[runs.c.key] is None:
+                lost = True
+            else:
+                row = self.checked(runs, one)
+                rows.append(row | {"rule": label or row["rule"]})
+        if lost:  # gone with another experiment, or its key is damaged
+            self._check(connection, runs, sql.select(runs))
+        self._check_strays(connection)
+        return rows
+
+    def _check_strays(self, connection: sql.Connection) -> None:
+        """Memberships in experiments that are not there may be damaged ones in those that are."""
+        stray = sql.select(members).where(members.c.experiment.not_in(sql.select(experiments.c.id)))
+        self._check(connection, members, stray)
+
+    def _check(self, connection: sql.Connection, table: sql.Table, query: Any) -> None:
+        """Whether all these rows are what was written."""
+        for row in connection.execute(query):
+            self.checked(table, row)
 
     def curves(self, key: str) -> dict[str, np.ndarray]:
         """The curves of a run, `(epochs,)` each."""
@@ -329,14 +381,14 @@ class Store(Database):
 
         **Raises:** `UserError` for another kind of file, and where it cannot be written.
         """
-        path = Path(path)
+        path = path_of(path, "an export")
         if path.suffix not in (".parquet", ".csv", ".json"):
             raise UserError(f"an export is a .parquet, .csv or .json file; got {path.name!r}.")
         frame, buffer = self.to_frame(experiment, curves=True), io.BytesIO()
         if path.suffix == ".parquet":
             frame.to_parquet(buffer, index=False)
         elif path.suffix == ".csv":
-            frame.to_csv(buffer, index=False)
+            frame.rename(columns=guarded).map(guarded).to_csv(buffer, index=False)
         else:
             frame.to_json(buffer, orient="records")
         write_whole(path, buffer.getvalue())
@@ -370,6 +422,8 @@ class Store(Database):
             mine = list(
                 connection.execute(sql.select(members.c.run).where(members.c.experiment == experiment)).scalars()
             )
+            others = connection.execute(sql.select(members).where(members.c.experiment != experiment))
+            elsewhere = {self.checked(members, row)["run"] for row in others}
             if not connection.execute(experiments.delete().where(experiments.c.id == experiment)).rowcount:
                 raise UserError(
                     f"the store {self.place!r} has no experiment {experiment!r}: `ascribe runs list` shows them."
@@ -380,9 +434,7 @@ class Store(Database):
             connection.execute(states.delete().where(states.c.experiment == experiment))
             count = 0
             for start in range(0, len(mine), TOGETHER):
-                some = mine[start : start + TOGETHER]
-                elsewhere = set(connection.execute(sql.select(members.c.run).where(members.c.run.in_(some))).scalars())
-                alone = [key for key in some if key not in elsewhere]
+                alone = [key for key in mine[start : start + TOGETHER] if key not in elsewhere]
                 count += connection.execute(runs.delete().where(runs.c.key.in_(alone))).rowcount
                 gone += alone
             for start in range(0, len(gone), TOGETHER):

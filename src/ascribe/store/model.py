@@ -25,7 +25,7 @@ from ascribe import losses, networks
 from ascribe.datasets import Dataset, Transform
 from ascribe.datasets.base import LISTED, short_settings
 from ascribe.errors import UserError
-from ascribe.files import write_whole
+from ascribe.files import path_of, write_whole
 from ascribe.networks import Network, check_input
 from ascribe.training import Runs
 from ascribe.types import PyTree
@@ -121,7 +121,7 @@ class Model:
 
         **Raises:** `UserError` where it cannot be written, or `about` is no JSON.
         """
-        path = Path(path)
+        path = path_of(path, "a model")
         content = {
             "format": FORMAT,
             "network": self.network.config(),
@@ -185,7 +185,7 @@ def load_model(path: str | Path) -> Model:
 
     **Raises:** `UserError` where there is no such file, it is of a newer format, or it is damaged in any way.
     """
-    path = Path(path)
+    path = path_of(path, "a model")
     if not path.is_file():
         raise UserError(f"there is no file {str(path)!r}: name one that `Model.save` wrote.")
     try:

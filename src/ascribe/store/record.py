@@ -1,6 +1,6 @@
 """The full record of a comparison, in open formats:
 
-record.json               configuration, versions, rules, chosen rates, status, scores; checksums of the other files
+record.json               configuration, versions, rules, chosen rates, status, scores; checksums of the files and of itself
 runs.csv                  one row a run: rule, seed, rate, status, scores
 curves/RULE.npz           every curve, (seeds, epochs), and what tuning tried
 parameters/RULE.safetensors   the trained networks of all seeds
@@ -10,12 +10,9 @@ landscape.npz             the loss landscape, where one was asked for
 index.html, figures/      the page, and its pictures as PNG and SVG
 """
 
-import csv
 import hashlib
 import json
 import re
-import zipfile
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,15 +20,19 @@ from typing import Any
 import numpy as np
 
 from ascribe import report
+from ascribe.checksums import intact, sealed
 from ascribe.datasets import Card, Dataset, Split, Transform
 from ascribe.datasets.base import LISTED, short_settings
 from ascribe.errors import UserError
+from ascribe.files import csv_text
 from ascribe.search import Tuning
 from ascribe.training import Runs
 
 from .folder import RECORD, whole_folder
 from .landscape import load_landscape, save_landscape
 from .parameters import load_parameters, save_parameters
+from .shape import RECORD as SHAPE
+from .shape import misfit
 
 FORMAT = 1
 SMALL_DATA = 8 * 2**20
@@ -85,7 +86,7 @@ def save(comparison: Any, folder: Path, *, overwrite: bool = False, replacing: P
                 if path.is_file()
             },
         }
-        (temporary / RECORD).write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
+        (temporary / RECORD).write_text(json.dumps(sealed(content), indent=1, allow_nan=False), encoding="utf-8")
     if undrawn is not None:
         raise UserError(
             f"the results are in {str(folder)!r}, but their page could not be drawn ({type(undrawn).__name__}: {undrawn}): "
@@ -107,10 +108,18 @@ def load(folder: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["format"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"the record {str(path)!r} is damaged: {error}.") from error
+        whole = intact(content)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise _damaged(path, error) from error
     if version != FORMAT:
         raise UserError(f"the record {str(path)!r} has the format {version!r}; this version of ascribe reads {FORMAT}.")
+    if not whole:
+        raise UserError(f"the record {str(path)!r} is damaged: it is not what was written; put back a copy of it.")
+    wrong = misfit(content, SHAPE)
+    if wrong is not None or not content["rules"]:
+        raise UserError(
+            f"the record {str(path)!r} is damaged: no such thing can be its {wrong or 'rules'}; put back a copy."
+        )
     try:
         for name, expected in content["files"].items():
             if name.endswith((".npz", ".safetensors")) and _checksum(folder / name) != expected:
@@ -126,12 +135,15 @@ def load(folder: Path) -> dict[str, Any]:
             "configuration": content["configuration"],
             "landscape": load_landscape(content.get("landscape"), folder),
         }
-    except (
-        OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile, zlib.error
-    ) as error:  # fmt: skip
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"the record in {str(folder)!r} is damaged: {type(error).__name__}: {error}.") from error
+    except UserError:
+        raise
+    except Exception as error:  # any value may stand in a damaged record, and meet any code that reads it
+        raise _damaged(folder, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    reason = f"{type(error).__name__}: {error}".split("\n")[0].rstrip(".")
+    return UserError(f"the record {str(path)!r} is damaged: {reason}.")
 
 
 def _about(comparison: Any, name: str, slug: str) -> dict[str, Any]:
@@ -288,16 +300,15 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
 def _save_table(comparison: Any, path: Path) -> None:
     first = next(iter(comparison.runs.values()))
     scores = list(first.scores)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        leaves = sorted({leaf for runs in comparison.runs.values() for leaf in runs.hyperparameters})
-        writer.writerow(["rule", "seed", "learning_rate", *leaves, "status", *scores])
-        for name, runs in comparison.runs.items():
-            for i, seed in enumerate(runs.seeds):
-                status = "diverged" if runs.diverged[i] else "finished"
-                row = [float(runs.scores[score][i]) for score in scores]
-                tuned = [runs.hyperparameters.get(leaf, "") for leaf in leaves]
-                writer.writerow([name, seed, float(runs.learning_rates[i]), *tuned, status, *row])
+    leaves = sorted({leaf for runs in comparison.runs.values() for leaf in runs.hyperparameters})
+    rows: list[list[Any]] = [["rule", "seed", "learning_rate", *leaves, "status", *scores]]
+    for name, runs in comparison.runs.items():
+        for i, seed in enumerate(runs.seeds):
+            status = "diverged" if runs.diverged[i] else "finished"
+            row = [float(runs.scores[score][i]) for score in scores]
+            tuned = [runs.hyperparameters.get(leaf, "") for leaf in leaves]
+            rows.append([name, seed, float(runs.learning_rates[i]), *tuned, status, *row])
+    path.write_bytes(csv_text(rows).encode("utf-8"))
 
 
 def _slugs(names: Any) -> dict[str, str]:
