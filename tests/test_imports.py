@@ -14,6 +14,7 @@ ORDER = (
     "addresses",
     "measures",
     "files",
+    "memory",
     "statistics",
     "notebook",
     "autodiff",
@@ -39,7 +40,9 @@ ORDER = (
 )
 FREE = ("__init__", "__main__")  # the lazy face of the package, and the way into the command line
 MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in sorted(SOURCE.rglob("*.py"))}
-WITHOUT_JAX = ("errors", "addresses", "measures", "files", "statistics", "notebook", "autodiff", "datasets", "report")
+WITHOUT_JAX = (
+    "errors", "addresses", "measures", "files", "memory", "statistics", "notebook", "autodiff", "datasets", "report"
+)  # fmt: skip
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
 
 
@@ -80,7 +83,7 @@ def test_a_file_imports_only_from_folders_before_its_own():
 
 
 def test_single_modules_are_files():
-    leaves = ("errors", "addresses", "measures", "files", "notebook", "types")
+    leaves = ("errors", "addresses", "measures", "files", "memory", "notebook", "types")
     for folder in (*leaves, "losses", "estimators", "comparison", "merging", "discovery"):
         assert (SOURCE / f"{folder}.py").is_file()
 

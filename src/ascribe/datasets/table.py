@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
+from ascribe.memory import check_room
 
 from .assembly import assemble
 from .base import Card, Dataset, Task
-from .columns import Column, encode_feature, encode_target, infer_task
+from .columns import COPIES, Column, encode_feature, encode_target, infer_task
 from .delimited import close_names, read_delimited
 from .images import VALIDATION_FRACTION
 from .npz import read_npz
@@ -42,7 +43,7 @@ def check_file(path: Path) -> None:
     except (OSError, ValueError):
         close = difflib.get_close_matches(path.name, neighbors(path), n=1)
         advice = f"did you mean {close[0]!r}" if close else "check the path"
-        raise UserError(f"There is no file {str(path)!r}; {advice}.") from None
+        raise UserError(f"There is no file {shown(str(path), 300)}; {advice}.") from None
     if is_folder:
         raise UserError(f"{path} is a folder, not a table; name a file in it.")
     if size == 0:
@@ -183,7 +184,13 @@ def table(
         if not features:
             raise UserError(f"{path} has no column left beside the target {chosen.name!r}; ignore fewer columns.")
         gaps = {column.name: column.missing for column in features}
-        blocks = [encode_feature(column) for column in features]
+        blocks = []
+        for column in features:
+            blocks.append(encode_feature(column))
+            size = COPIES * sum(block.nbytes for block, _ in blocks)
+            check_room(
+                f"the table {path}, its texts one-hot encoded,", size, "choose fewer rows, or ignore some columns"
+            )
         inputs = np.concatenate([block for block, _ in blocks], axis=1)
         feature_names = tuple(name for _, names in blocks for name in names)
 

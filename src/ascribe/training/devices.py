@@ -6,7 +6,6 @@ A vmapped program of small networks keeps one core busy. So the command line tel
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -14,6 +13,7 @@ import jax
 from jax.sharding import Mesh
 
 from ascribe.errors import UserError
+from ascribe.memory import free_memory
 from ascribe.networks import Conv2d, Network, record
 from ascribe.types import Array, PyTree
 
@@ -231,14 +231,6 @@ def _memory() -> int:
     return available_memory() // (2 if jax.default_backend() != "cpu" else 3)
 
 
-_shares: list[int] = []
-
-
-def limit_memory(share: int) -> None:
-    """This process may use so many bytes of the machine's memory: others work beside it."""
-    _shares[:] = [share]
-
-
 def available_memory() -> int:
     """Bytes of the accelerator's memory, or what the machine (or the container) can still give to this process: of several
     processes that work together, what the poorest has."""
@@ -249,13 +241,4 @@ def _own_memory() -> int:
     statistics = jax.local_devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"]
-    free = list(_shares)
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")]
-        group = Path("/sys/fs/cgroup")
-        limit, used = ((group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
-        free += [int(limit) - int(used)]
-    except (OSError, ValueError):  # another system, or no limit
-        pass
-    return max(min(free, default=3 * 2**30), 0)
+    return free_memory()
