@@ -30,13 +30,15 @@ SMALL = 2**26
 """Bytes that every machine has: of less, nobody is asked."""
 
 
-def check_room(what: str, size: int, advice: str, *, free: int | None = None) -> None:
-    """A `UserError` where `what` takes more bytes than there are (`free`: those of the machine, unless others are meant)."""
+def check_room(what: str, size: int, advice: str) -> None:
+    """A `UserError` where `what` takes more bytes than there are."""
     if size <= SMALL:
         return
-    there = free_memory() if free is None else free
+    there = free_memory()
     if size > there:
-        raise UserError(f"{what} takes {gibibytes(size)} of memory and this machine has {gibibytes(there)}: {advice}.")
+        raise UserError(
+            f"memory does not hold {what}: {gibibytes(size)} are wanted and this machine has {gibibytes(there)}; {advice}."
+        )
 
 
 def gibibytes(size: int) -> str:

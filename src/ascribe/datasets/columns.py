@@ -16,8 +16,6 @@ MIXED_NUMBERS = 5  # a column of texts may hold so many distinct numbers ("2", "
 LARGEST_CLASS = 2.0**53  # whole numbers from there on are rounded, so that two classes may become one
 LARGEST_NUMBER = 1e18  # the square still fits into float32, whose largest number is 3e38
 SMALLEST_CLASS = 3  # one example of each class per split
-COPIES = 6
-"""A table in memory, at most, in units of its numbers in float64: as it was read, joined, chosen, filled and scaled."""
 _TEXT_COPIES = 3
 _GAPS = frozenset({"", "na", "n/a", "nan", "?", "null", "none", "."})
 
@@ -123,7 +121,9 @@ def check_texts(name: str, rows: int, longest: int) -> None:
     """Refuse texts of which one is so long that all rows together do not fit into memory."""
     size = _TEXT_COPIES * 4 * rows * longest
     check_room(
-        f"column {name!r} with a text of {longest} characters", size, f"shorten it or leave it out with ignore={name!r}"
+        f"the column {name!r}, with a text of {longest} characters",
+        size,
+        f"shorten it or leave it out with ignore={name!r}",
     )
 
 

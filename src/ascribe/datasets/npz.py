@@ -13,8 +13,9 @@ from numpy.lib.format import MAGIC_PREFIX, read_array, read_array_header_1_0, re
 from ascribe.errors import UserError
 from ascribe.memory import check_room
 
-from .columns import COPIES, Column, first_too_large, too_large
+from .columns import Column, first_too_large, too_large
 from .downloads import read_bytes, size_of
+from .options import COPIES
 
 INPUT_NAMES = ("x", "X", "inputs")
 TARGET_NAMES = ("y", "targets", "labels")

@@ -12,11 +12,11 @@ from ascribe.memory import check_room
 
 from .assembly import assemble
 from .base import Card, Dataset, Task
-from .columns import COPIES, Column, encode_feature, encode_target, infer_task
+from .columns import Column, encode_feature, encode_target, infer_task
 from .delimited import close_names, read_delimited
 from .images import VALIDATION_FRACTION
 from .npz import read_npz
-from .options import MINIMUM_EXAMPLES, Option, names_list, one_of, yes_or_no
+from .options import COPIES, MINIMUM_EXAMPLES, Option, names_list, one_of, yes_or_no
 from .parquet import read_parquet
 from .splits import Indices, split_indices
 
@@ -61,18 +61,18 @@ def target_position(target: Option, names: list[str], path: Path) -> int:
         return usual[0] if len(usual) == 1 else len(names) - 1
     if isinstance(target, str) and target in names:
         return names.index(target)
-    if isinstance(target, str) and target.lstrip("-").isdecimal():
+    if isinstance(target, str) and target.lstrip("-").isdecimal() and len(target) < 20:
         target = int(target)
     if isinstance(target, numbers.Integral) and not isinstance(target, bool):
         if not -len(names) <= int(target) < len(names):
             raise UserError(
-                f"{path} has {len(names)} columns, so there is no target={target}; "
+                f"{path} has {len(names)} columns, so there is no target={shown(target)}; "
                 f"try target=-1, the last column, or a number from 0 to {len(names) - 1}."
             )
         return int(target) % len(names)
     if isinstance(target, str):
         raise UserError(f"{path} has no column {target!r} for the target; {close_names(target, names)}.")
-    raise UserError(f"target wants the name or the number of a column, not {target!r}; try target=-1.")
+    raise UserError(f"target wants the name or the number of a column, not {shown(target)}; try target=-1.")
 
 
 def rows_to_keep(gaps: dict[str, np.ndarray], target_gaps: np.ndarray, missing: str, path: Path) -> np.ndarray:
@@ -189,7 +189,7 @@ def table(
             blocks.append(encode_feature(column))
             size = COPIES * sum(block.nbytes for block, _ in blocks)
             check_room(
-                f"the table {path}, its texts one-hot encoded,", size, "choose fewer rows, or ignore some columns"
+                f"the one-hot encoded texts of the table {path}", size, "choose fewer rows, or ignore some columns"
             )
         inputs = np.concatenate([block for block, _ in blocks], axis=1)
         feature_names = tuple(name for _, names in blocks for name in names)

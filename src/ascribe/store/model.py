@@ -24,13 +24,13 @@ import ascribe
 from ascribe import losses, networks
 from ascribe.datasets import Dataset, Transform
 from ascribe.datasets.base import LISTED, short_settings
-from ascribe.errors import UserError
-from ascribe.files import write_whole
+from ascribe.errors import UserError, shown
+from ascribe.files import is_file, write_whole
 from ascribe.networks import Network, check_input
 from ascribe.training import Runs
 from ascribe.types import PyTree
 
-from .parameters import filled, tensors_of
+from .parameters import filled, tensors_of, with_state
 from .record import load_data, load_transforms
 
 FORMAT = 1
@@ -185,9 +185,9 @@ def load_model(path: str | Path) -> Model:
 
     **Raises:** `UserError` where there is no such file, it is of a newer format, or it is damaged in any way.
     """
+    if not isinstance(path, str | Path) or not is_file(Path(path)):
+        raise UserError(f"there is no file {shown(str(path), 300)}: name one that `Model.save` wrote.")
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"there is no file {str(path)!r}: name one that `Model.save` wrote.")
     try:
         return _load(path)
     except UserError as error:
@@ -212,16 +212,12 @@ def _load(path: Path) -> Model:
     long = {name.removeprefix(STATISTICS): value for name, value in tensors.items() if name.startswith(STATISTICS)}
     own = {name: value for name, value in tensors.items() if not name.startswith(STATISTICS)}
     # Abstract: a structure that asks for more numbers than the file has is refused before anything is allocated.
-    pair = jax.eval_shape(lambda: _with_state(networks.from_config(content["network"])))
+    pair = jax.eval_shape(lambda: with_state(networks.from_config(content["network"])))
     network, state = jax.tree.map(jnp.asarray, filled(pair, own))
     data = load_data(content["data"], path, long)  # no folder, so that there are no examples
     data.prepare(np.zeros((0, *(data.original or data).input_shape)))  # its statistics are of one shape
     encoding = load_transforms(content["encoding"], "encoding", long)
     return Model(network, data, content["loss"], state, encoding, dict(content["about"]))
-
-
-def _with_state(network: Network) -> tuple[Network, PyTree]:
-    return network, network.initial_state()
 
 
 def _checksum(text: str, tensors: Mapping[str, np.ndarray]) -> str:

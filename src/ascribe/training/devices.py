@@ -13,7 +13,7 @@ import jax
 from jax.sharding import Mesh
 
 from ascribe.errors import UserError
-from ascribe.memory import free_memory
+from ascribe.memory import free_memory, gibibytes
 from ascribe.networks import Conv2d, Network, record
 from ascribe.types import Array, PyTree
 
@@ -220,8 +220,8 @@ def check_memory(name: str, state_bytes: int) -> None:
     free = available_memory()
     if 2 * state_bytes > free:
         raise UserError(
-            f"one run of {name} takes {2 * state_bytes / 2**30:.1f} GiB for what it trains and keeps and this machine has "
-            f"{free / 2**30:.1f}: choose fewer training examples or narrower layers, or a rule that keeps nothing for every "
+            f"one run of {name} takes {gibibytes(2 * state_bytes)} for what it trains and keeps and this machine has "
+            f"{gibibytes(free)}: choose fewer training examples or narrower layers, or a rule that keeps nothing for every "
             f"example."
         )
 
