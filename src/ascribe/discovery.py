@@ -159,7 +159,7 @@ def discover(
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise UserError(f"`{name}` is an integer of at least {least}; got {shown(value)}.")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise UserError(f"`seed` is an integer that is not negative; got {seed!r}.")
+        raise UserError(f"`seed` is an integer that is not negative; got {shown(seed)}.")
     learning_rate, bound = positive("learning_rate", learning_rate), positive("bound", bound)
     source = _network(network, data, activation)
     template = made(source)

@@ -13,9 +13,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 def shown(value: object, length: int = 60) -> str:
-    """A value as sentences tell it: its `repr`, shortened; also a number of more digits than Python writes."""
+    """A value as sentences tell it: its `repr` on one line, shortened; also a number of more digits than Python writes."""
     try:
-        text = repr(value)
+        text = " ".join(repr(value).split())
     except ValueError:
         return "a number of thousands of digits"
     return text if len(text) <= length else f"{text[: length - 12]}...{text[-9:]}"

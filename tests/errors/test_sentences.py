@@ -240,7 +240,10 @@ BOUNDS = {
     "network of 400 digits": (f"moons --network {'9' * 400}", ["unknown network '9999", "64x64"]),
     "network of 5000 digits": (f"moons --network {'9' * 5000}", ["unknown network '9999", "64x64"]),
     "thin network of 5000 digits": (f"moons --network simplenet/{'9' * 5000}", ["unknown network", "simplenet/8"]),
-    "epochs of 400 digits": (f"moons --rules backprop --epochs {'9' * 400}", ["one run of backpropagation", "million"]),
+    "epochs of 400 digits": (
+        f"moons --rules backprop --epochs {'9' * 400}",
+        ["`epochs` is 2147483647 at most", "999...999"],
+    ),
     "seeds of 5000 digits": (f"moons --seeds {'9' * 5000}", ["--seeds", "digits"]),
     "noise of 400 digits": (f"moons --data-option noise={'9' * 400}", ["noise wants a finite number", "999...999"]),
     "noise beyond all": ("moons --noise 1e999", ["noise wants a finite number", "inf"]),

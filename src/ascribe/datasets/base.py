@@ -281,7 +281,8 @@ class Dataset:
             )
         if self.input_mean is not None and self.input_scale is not None:
             rows = (rows - self.input_mean) / self.input_scale
-        return rows.astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large for 32-bit numbers becomes infinite
+            return rows.astype(np.float32)
 
     def summary(self) -> dict[str, Any]:
         """Name, task, sizes, shape, card and checksum as plain values that JSON can hold.

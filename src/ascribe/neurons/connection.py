@@ -112,7 +112,7 @@ def check_populations(pre: int, post: int, probability: float) -> None:
     for size in (pre, post):
         if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
             raise UserError(f"both populations have 1 neuron at least; got {shown(pre)} and {shown(post)}.")
-    if not 0 <= probability <= 1:
+    if isinstance(probability, str | complex) or not 0 <= probability <= 1:
         raise UserError(f"`probability` is between 0 and 1; got {shown(probability)}.")
     size = int(LISTED * (pre * post * Fraction(probability) + pre + post))
     check_room(f"a connection of {shown(pre)} to {shown(post)} neurons", size, "choose fewer, or a lower probability")

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.types import Array
 
@@ -165,7 +165,7 @@ def _spacing(given: int | None, steps: int, numbers: int) -> int:
     if given is None:
         return max(1, steps // SAMPLES, -(-steps * numbers // NUMBERS))
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise UserError(f"record_every is a whole number of steps, 1 at least; got {given!r}.")
+        raise UserError(f"record_every is a whole number of steps, 1 at least; got {shown(given)}.")
     return given
 
 

@@ -105,7 +105,8 @@ class Model:
 
     def predict(self, rows: Any) -> np.ndarray:
         """Labels `(rows,)`, whose names are `data.class_names`; for regression values `(rows, outputs)` in the target's
-        own unit. `rows` are raw, in the units of the file or of the images, as `Dataset.prepare` takes them."""
+        own unit. `rows` are raw, in the units of the file or of the images, as `Dataset.prepare` takes them; gaps (NaN) in
+        them are a `UserError`."""
         return self._runs.predict(self.data.prepare(rows))[0]
 
     def probabilities(self, rows: Any) -> np.ndarray:

@@ -102,7 +102,7 @@ class Runs:
         known = [key for table in ("curves", "scores") for key in self.__dict__.get(table, {}) if "/" not in key]
         raise AttributeError(f"runs have no {name!r}; they have {', '.join(known)}.")
 
-    def outputs(self, inputs: np.ndarray) -> np.ndarray:
+    def outputs(self, inputs: Any) -> np.ndarray:
         """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are: with its
         transforms, without those of the `encoding`."""
         inputs = real_numbers(inputs)
@@ -122,10 +122,10 @@ class Runs:
         ]
         return np.concatenate(pieces, axis=1)
 
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
+    def predict(self, inputs: Any) -> np.ndarray:
         """Labels `(seeds, examples)`, or for regression values in the target's original unit `(seeds, examples,
         outputs)`. Inputs are prepared as the data set's own are: raw rows of a file that was standardized go through
-        `runs.data.prepare(rows)` first."""
+        `runs.data.prepare(rows)` first. Gaps (NaN) and numbers that are not finite are a `UserError`."""
         outputs = self.outputs(inputs)
         if self.data.task != "regression":
             limit = boundary(self.network, losses.get(self.loss))
@@ -134,7 +134,7 @@ class Runs:
             return outputs
         return outputs * self.data.target_scale + self.data.target_mean
 
-    def probabilities(self, inputs: np.ndarray) -> np.ndarray:
+    def probabilities(self, inputs: Any) -> np.ndarray:
         """Class probabilities, `(seeds, examples, classes)`; a `UserError` for regression."""
         if self.data.task == "regression":
             raise UserError("probabilities belong to classes: for regression use `predict`.")

@@ -34,7 +34,7 @@ from .pixels import pixels
 from .processes import agreed, check_same, number
 from .progress import Epochs, Listener, Progress, or_one_line, silent, tell
 from .runs import Runs, area_scores
-from .seeds import check_runs, check_seeds
+from .seeds import LARGEST, check_runs, check_seeds
 
 Rules = Sequence[str | AbstractRule] | Mapping[str, str | AbstractRule]
 """Several rules: names or rules, or a mapping that gives them names of their own."""
@@ -610,6 +610,8 @@ def make_settings(
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise UserError(f"`{name}` is a positive integer; got {shown(value)}.")
+    if epochs > LARGEST:
+        raise UserError(f"`epochs` is {LARGEST} at most; got {shown(epochs)}: choose fewer.")
     if select not in ("last", "best-validation"):
         raise UserError(f"`select` is last or best-validation; got {select!r}.")
     template = made(demands.source)
