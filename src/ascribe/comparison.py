@@ -138,8 +138,6 @@ class Comparison:
 
 def load(folder: str | Path) -> Comparison:
     """The comparison that was saved in `folder`; a `UserError` where there is none or it is damaged."""
-    if not isinstance(folder, str | Path):
-        raise UserError(f"a comparison is loaded from the path of its folder; got {shown(folder)}.")
     return Comparison(**store.load(Path(folder)))
 
 

@@ -6,14 +6,6 @@ from pathlib import Path
 from ascribe.errors import UserError
 
 
-def is_file(path: Path) -> bool:
-    """Whether there is a file of that name; no name that no file can have (too long, or with a NUL) is one."""
-    try:
-        return path.is_file()
-    except (OSError, ValueError):
-        return False
-
-
 def write_whole(path: Path, data: bytes) -> None:
     """Writes into a file beside it, which then takes its place.
 

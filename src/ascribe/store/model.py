@@ -24,8 +24,8 @@ import ascribe
 from ascribe import losses, networks
 from ascribe.datasets import Dataset, Transform
 from ascribe.datasets.base import LISTED, short_settings
-from ascribe.errors import UserError, shown
-from ascribe.files import is_file, write_whole
+from ascribe.errors import UserError
+from ascribe.files import write_whole
 from ascribe.networks import Network, check_input
 from ascribe.training import Runs
 from ascribe.types import PyTree
@@ -186,9 +186,9 @@ def load_model(path: str | Path) -> Model:
 
     **Raises:** `UserError` where there is no such file, it is of a newer format, or it is damaged in any way.
     """
-    if not isinstance(path, str | Path) or not is_file(Path(path)):
-        raise UserError(f"there is no file {shown(str(path), 300)}: name one that `Model.save` wrote.")
     path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no file {str(path)!r}: name one that `Model.save` wrote.")
     try:
         return _load(path)
     except UserError as error:

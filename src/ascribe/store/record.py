@@ -26,8 +26,7 @@ from ascribe import report
 from ascribe.datasets import Card, Dataset, Split, Transform
 from ascribe.datasets.base import LISTED, short_settings
 from ascribe.datasets.npz import load_arrays
-from ascribe.errors import UserError, shown
-from ascribe.files import is_file
+from ascribe.errors import UserError
 from ascribe.search import Tuning
 from ascribe.training import Runs
 
@@ -102,9 +101,9 @@ def load(folder: Path) -> dict[str, Any]:
     **Raises:** `UserError` where there is no record, a newer one, or a file that is missing or damaged.
     """
     path = folder / RECORD
-    if not is_file(path):
+    if not path.is_file():
         raise UserError(
-            f"{shown(str(folder), 300)} holds no ascribe record ({RECORD} is missing): name a folder that compare wrote."
+            f"{str(folder)!r} holds no ascribe record ({RECORD} is missing): name a folder that compare wrote."
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
