@@ -1,10 +1,12 @@
 """A comparison killed again and again, resumed each time, against the same one left alone: no run lost or doubled, every
 curve and score the same, bit for bit.
 
-Run: `python benchmarks/kills.py [--kills 50] [--workers]`. Each kill is a SIGKILL at a random moment after the work has begun;
-the last process is left alone. With `--workers` the comparison runs on two workers, and it is they who are killed, one at a
-time, while it goes on. Prints the seed of the moments, and ends with an error where anything differs. `--quick` does
-both to a small comparison on one core, where one worker has the bits of none; its page is not drawn.
+Run: `python benchmarks/kills.py [--kills 50] [--drawing 10] [--workers] [--postgresql]`. Each kill is a SIGKILL at a random
+moment after the work has begun, those of `--drawing` while the page is drawn; the last process is left alone. In the end there
+must be one experiment, and no file that does not belong there. With `--workers` the comparison runs on two workers, and it is
+they who are killed, one at a time, while it goes on; with `--postgresql` its store is a server of its own (package `pgserver`).
+Prints the seed of the moments, and ends with an error where anything differs. `--quick` does it to a small comparison on one
+core, where one worker has the bits of none; its page is not drawn.
 """
 
 import contextlib
@@ -18,16 +20,26 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ascribe.errors import UserError
 from ascribe.store import Store
 
 QUICK = "--quick" in sys.argv
 WORKERS = ["--workers", "1" if QUICK else "2"]
-KILLS = int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else 50
+
+
+def number(name, otherwise):
+    return int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else otherwise
+
+
+KILLS, DRAWING = number("--kills", 50), number("--drawing", 0)
 LATEST = 4.0
 """A process is killed this many seconds after its work has begun, at the latest."""
+DRAWN = 1.5
+"""Seconds that a page takes to be drawn, or less."""
 BEGUN = ("tuning", "training", "drawing")
 """What a process says when its work has begun, for every kill."""
 PROGRAM = ["-m", "ascribe"]
@@ -43,17 +55,33 @@ if QUICK:
     COMPARE += ["--seeds", "2", "--tune", "2", "--tune-seeds", "1", "--epochs", "1000"]
 
 
-def command(folder, *options):
-    return [sys.executable, *PROGRAM, "compare", *COMPARE, "--out", str(folder), *options]
+SERVERS: list[Any] = []
+"""The server that has the stores, if it is not files that have them."""
+
+
+def place(folder):
+    """The store of the comparison in that folder."""
+    return SERVERS[0].get_uri(folder.name) if SERVERS else folder
+
+
+def command(folder, *options, data=COMPARE):
+    kept = ["--store", place(folder)] if SERVERS else []
+    return [sys.executable, *PROGRAM, "compare", *data, "--out", str(folder), *kept, *options]
 
 
 def resumed(folder):
-    return [sys.executable, *PROGRAM, "compare", "moons", "--out", str(folder), "--resume"]
+    return command(folder, "--resume", data=["moons"])
+
+
+def has_begun(folder):
+    with contextlib.suppress(UserError), contextlib.closing(Store(place(folder), create=False)) as store:
+        return bool(store.experiments())
+    return False
 
 
 def killed(folder, begun, delay):
     """Whether the process was killed, that many seconds after it said that it has begun; else it had ended."""
-    given = resumed(folder) if (folder / "ascribe.sqlite").is_file() else command(folder)
+    given = resumed(folder) if has_begun(folder) else command(folder)
     process = subprocess.Popen(given, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -107,14 +135,17 @@ def killed_often(folder, chance, wanted):
             shutil.rmtree(folder)  # a fast machine: it had ended before
         else:
             break
+    while kills < wanted + DRAWING and killed(folder, ("drawing",), chance.uniform(0.0, DRAWN)):
+        kills += 1
     subprocess.run(resumed(folder), check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return kills
 
 
 def content(folder):
     """Everything that must be the same: for every run its status, scores and curves."""
-    store = Store(folder, create=False)
-    ended = next(one for one in store.experiments() if one["status"] == "finished")
+    store = Store(place(folder), create=False)
+    (ended,) = store.experiments()
+    assert ended["status"] == "finished"
     rows = store.runs(ended["id"])
     keys = [row["key"] for row in rows]
     everything = [row["key"] for row in store.runs()]
@@ -141,13 +172,27 @@ def compared(alone, other):
     return len(rows)
 
 
+def started(folder, ends, names):
+    """A PostgreSQL server with an empty database for each name."""
+    import pgserver  # noqa: PLC0415 - for those who ask for it
+
+    server = pgserver.get_server(folder, cleanup_mode="stop")
+    ends.callback(shutil.rmtree, folder, ignore_errors=True)
+    ends.callback(server.cleanup)
+    for name in names:
+        server.psql(f"create database {name};")
+    return server
+
+
 def main():
     seed = random.randrange(2**31)
     chance = random.Random(seed)
     by_workers = "--workers" in sys.argv and not QUICK
     ways = {killed_often: 2, workers_killed: 1} if QUICK else {workers_killed if by_workers else killed_often: KILLS}
-    print(f"{sum(ways.values())} kills, moments by seed {seed}")
-    with tempfile.TemporaryDirectory() as temporary:
+    print(f"{sum(ways.values()) + DRAWING} kills, moments by seed {seed}")
+    with tempfile.TemporaryDirectory() as temporary, contextlib.ExitStack() as ends:
+        if "--postgresql" in sys.argv:
+            SERVERS.append(started(Path(tempfile.mkdtemp()), ends, ("alone", *(way.__name__ for way in ways))))
         alone = Path(temporary) / "alone"
         began = time.perf_counter()
         options = WORKERS if by_workers else ()
@@ -162,7 +207,7 @@ def main():
             left = {path.name for path in often.parent.iterdir()} - {"alone", *(other.__name__ for other in ways)}
             assert not left, f"left behind: {left}"
             print(f"{runs} runs, none lost, none doubled, all curves and scores the same bits")
-            if kills < wanted:
+            if kills < wanted + (DRAWING if way is killed_often else 0):
                 sys.exit(f"only {kills} kills before the end: the machine is fast, give more epochs")
 
 

@@ -19,7 +19,7 @@ def told(text: str) -> str:
         user = f"{user.partition(':')[0]}:{HIDDEN}"
     place, question, query = f"{user}{at}{rest}".partition("?")
     pairs = [pair.partition("=") for pair in query.split("&")]
-    query = "&".join(f"{name}{equals}{HIDDEN if equals and _secret(name) else value}" for name, equals, value in pairs)
+    query = "&".join(f"{name}{equals}{HIDDEN if equals and secret(name) else value}" for name, equals, value in pairs)
     return f"{before}{mark}{place}{question}{query}"
 
 
@@ -27,11 +27,12 @@ def passwords(address: str) -> set[str]:
     """The passwords in an address, as they are meant and as they stand in addresses."""
     try:
         parts = urlsplit(address)
-        found = [parts.password, *(value for name, value in parse_qsl(parts.query) if _secret(name))]
+        found = [parts.password, *(value for name, value in parse_qsl(parts.query) if secret(name))]
     except ValueError:
         return set()
     return {form for one in found if one for form in (one, unquote(one), quote(unquote(one), safe=""))}
 
 
-def _secret(name: str) -> bool:
+def secret(name: str) -> bool:
+    """Whether an address's parameter of that name is a password."""
     return "password" in unquote(name).lower()

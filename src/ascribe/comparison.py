@@ -431,7 +431,7 @@ def say_outdated(count: int) -> None:
     if count and processes.number() == 0:
         warnings.warn(
             f"the store has {count} of these runs as other code made them: since then, what decides a run has changed in "
-            f"ascribe or in a rule. What is there stays there, and is trained anew.",
+            f"ascribe, in a rule, or in JAX, Equinox or Optax. What is there stays there, and is trained anew.",
             stacklevel=4,
         )
 

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -138,6 +140,23 @@ def test_an_interruption_is_exit_code_130_and_writes_nothing(here, capsys, argum
     assert not printed
     assert "interrupted; nothing was written" in err
     assert snapshot(here) == before
+
+
+def test_a_request_to_end_is_an_interruption(here, monkeypatch, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(module, "odd", lambda listener: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["reproduce", "odd", "--out", "new"]) == 130
+    assert capsys.readouterr().err.endswith("ascribe: interrupted; nothing was written.\n")
+    assert not list(here.iterdir())
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_linked_folder_is_written_behind_the_link(here):
+    (here / "link").symlink_to(here / "there")
+    assert main(["reproduce", "good", "--out", "link"]) == 0
+    assert main(["reproduce", "good", "--out", "link", "--overwrite"]) == 0
+    assert (here / "link").is_symlink() and (here / "there" / "result.json").is_file()
+    assert {path.name for path in here.iterdir()} == {"link", "there"}
 
 
 def test_an_interruption_while_the_figures_are_drawn_writes_nothing(here, monkeypatch):

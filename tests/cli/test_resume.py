@@ -142,6 +142,15 @@ def test_what_fails_before_anything_is_done_leaves_nothing_in_a_store(here, caps
     assert not (here / "two").exists()
 
 
+def test_a_file_of_data_may_be_named_in_several_ways(here, capsys):
+    rows = [f"{i},{i % 7},{'uv'[i % 2]}" for i in range(40)]
+    (here / "t.csv").write_text("\n".join(["a,b,c", *rows]))
+    assert main(["compare", "t.csv", *command_line(samples=None)[1:], "--out", "out"]) == 0
+    count = len(Store(here / "out").runs())
+    assert main(["compare", f"{here}/t.csv", "--out", "out", "--resume"]) == 0
+    assert len(Store(here / "out").runs()) == count
+
+
 def test_other_data_is_refused(here, capsys):
     assert main([*COMPARE, "--out", "out"]) == 0
     assert main(["compare", "xor", "--out", "out", "--resume"]) == 2

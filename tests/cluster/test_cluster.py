@@ -29,7 +29,7 @@ sql, distributed = Later("sqlalchemy"), Later("distributed")
 
 RULES = ["backpropagation", "feedback-alignment"]
 OPTIONS = {"rules": RULES, "network": "4", "seeds": 4, "epochs": 3, "tune": 2, "tune_seeds": 1}
-LONG = OPTIONS | {"rules": ["backpropagation"], "epochs": 15_000, "tune": 0, "diagnostics": False}
+LONG = OPTIONS | {"rules": ["backpropagation"], "epochs": 40_000, "tune": 0, "diagnostics": False}
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_no_worker_is_idle_while_shards_wait(cluster):
     kept = lambda: len(getattr(sys.modules.get("ascribe.cluster.work"), "_experiments", ()))
     counted = lambda: cluster._client.run(kept)
     before = counted()
-    compare(datasets.load("digits"), cluster=cluster, **OPTIONS | {"tune": 0, "epochs": 20, "diagnostics": False})
+    compare(datasets.load("digits"), cluster=cluster, **OPTIONS | {"tune": 0, "epochs": 200, "diagnostics": False})
     trained = [count - before[worker] for worker, count in counted().items()]
     assert trained == [1, 1], "one of the workers has trained both rules"
 
@@ -193,6 +193,25 @@ def test_workers_that_are_killed_cost_nothing_but_time(cluster, data, long, tmp_
 
 
 @pytest.mark.slow
+def test_a_worker_that_dies_before_its_result_is_fetched_costs_nothing_but_time(data, monkeypatch):
+    options = OPTIONS | {"rules": ["backpropagation"], "tune": 0}
+    with Cluster(workers=1) as cluster:
+        result, victims = cluster._result, processes(cluster)
+
+        def late(*given):
+            if processes(cluster) == victims:
+                os.kill(victims[0], signal.SIGKILL)
+                while cluster._client.scheduler_info(n_workers=-1)["workers"]:
+                    time.sleep(0.01)
+            return result(*given)
+
+        monkeypatch.setattr(cluster, "_result", late)
+        found = compare(data, **options, cluster=cluster)
+        assert processes(cluster) != victims
+    same(compare(data, **options), found)
+
+
+@pytest.mark.slow
 def test_what_was_stopped_goes_on_in_one_process_or_many(cluster, data, long, tmp_path):
     store = Store(tmp_path)
 
@@ -237,7 +256,9 @@ def test_a_scheduler_that_runs_already(data, tmp_path):
         ({"scheduler": "tcp://127.0.0.1:1", "workers": 2}, "give one of them"),
         ({"workers": 0}, "`workers` is a positive integer; got 0"),
         ({"workers": True}, "`workers` is a positive integer; got True"),
-        ({"scheduler": "nonsense://x"}, "no Dask scheduler answers at 'nonsense://x'"),
+        ({"scheduler": "nonsense://localhost"}, "no Dask scheduler answers at 'nonsense://localhost'"),
+        ({"workers": 2, "insecure": True}, "local workers make keys of their own"),
+        ({"workers": 2, "tls_key": "key.pem"}, "local workers make keys of their own"),
     ],
 )
 def test_what_is_no_cluster_is_told(given, sentence):
@@ -265,6 +286,11 @@ def test_the_command_line(tmp_path, capsys):
     assert "give one of them" in capsys.readouterr().err
     assert main(["compare", "moons", "--workers", "0"]) == 2
     assert "positive integer" in capsys.readouterr().err
+    for given in (["--insecure"], ["--workers", "2", "--tls-ca", "authority.pem"]):
+        assert main(["compare", "moons", *given]) == 2
+        assert "are about a scheduler: name it with --scheduler" in capsys.readouterr().err
+    assert main(["compare", "moons", "--scheduler", "tcp://10.0.0.1:8786"]) == 2
+    assert "is on another host and talks in the open" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -272,7 +298,7 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path):
     """Nothing stays behind, and --resume goes on."""
     out = tmp_path / "out"
     command = [sys.executable, "-m", "ascribe", "compare", "moons", "--samples", "60", "--network", "4", "--seeds", "2"]
-    command += ["--rules", "backprop", "--tune", "0", "--epochs", "100000", "--out", str(out)]
+    command += ["--rules", "backprop", "--tune", "0", "--epochs", "400000", "--out", str(out)]
     process = subprocess.Popen([*command, "--workers", "2"], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -281,7 +307,9 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path):
     children = subprocess.run(["pgrep", "-f", "ascribe.cluster.process"], capture_output=True, text=True, check=True)
     mine = [pid for pid in children.stdout.split() if f"{_parent(pid)}" == str(process.pid)]
     assert len(mine) == 2
-    time.sleep(3)
+    store, deadline = Store(out), time.monotonic() + 60
+    while not _states(store) and time.monotonic() < deadline:
+        time.sleep(0.1)
     process.kill()
     process.communicate()
     deadline = time.monotonic() + 30
@@ -289,9 +317,13 @@ def test_workers_end_with_a_process_that_is_killed(tmp_path):
         time.sleep(0.1)
     assert not any(Path(f"/proc/{pid}").exists() for pid in mine)
     assert not (out / "index.html").exists()
-    store = Store(out)
     assert not store.runs()
-    assert not store.empty()  # the states of what was under way
+    assert _states(store)  # of what was under way
+
+
+def _states(store):
+    with store.reading() as connection:
+        return list(connection.execute(sql.select(states.c.epoch)))
 
 
 def _parent(pid):

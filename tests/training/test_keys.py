@@ -1,6 +1,7 @@
 """What a run is kept under: whatever decides what becomes of it makes another key. Nothing is trained here."""
 
 import dataclasses
+import importlib.metadata
 
 import jax
 import numpy as np
@@ -129,6 +130,16 @@ def test_the_source_is_in_the_key_and_told(plain, monkeypatch):
     assert len(plain.about["source"]) == 12
     assert other.about["source"] != plain.about["source"]
     assert {**other.about, "source": None} == {**plain.about, "source": None}
+
+
+@pytest.mark.parametrize("package", ["jax", "jaxlib", "equinox", "optax"])
+def test_the_version_of_what_computes_is_in_the_key_and_told(plain, package, monkeypatch):
+    versions = dict(source.packages())
+    assert versions[package] == importlib.metadata.version(package)
+    monkeypatch.setattr(source, "packages", lambda: tuple((versions | {package: "0.0"}).items()))
+    other = experiment()
+    assert other.key(RUN) != plain.key(RUN)
+    assert other.about["source"] != plain.about["source"]
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,8 @@ def test_a_worker_with_other_source_is_refused():
     work._check_source(
         {"mine": [{"code": "mine.Rule", "source": "2"}]}, other
     )  # a user's file goes along with the work
-    with pytest.raises(
-        UserError, match=r"a worker's source of ascribe is not the comparison's \(ascribe\.rules\.feedback_"
-    ):
-        work._check_source(theirs, other)
+    jax = lambda version: {"packages": [{"code": "jax", "source": version}]}
+    work._check_source(jax("1"), jax("1"))
+    for one, two, name in ((theirs, other, r"ascribe\.rules\.feedback_"), (jax("1"), jax("2"), "jax ")):
+        with pytest.raises(UserError, match=rf"a worker's code is not the comparison's \({name}"):
+            work._check_source(one, two)

@@ -61,6 +61,10 @@ def compare(
     store: str | None = None,
     workers: Whole | None = None,
     scheduler: str | None = None,
+    tls_ca: Path | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    insecure: Annotated[bool, Parameter(negative=())] = False,
     tensorboard: Path | None = None,
     mlflow: str | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
@@ -143,7 +147,15 @@ def compare(
     workers
         Train in so many processes of this machine, which share its cores.
     scheduler
-        Train on the workers of this Dask scheduler: its address as tcp://HOST:8786, or its file.
+        Train on the workers of this Dask scheduler: its address as tls://HOST:8786, or its file.
+    tls_ca
+        For that scheduler: the certificate of the authority that signed its own (a PEM file). Default: Dask's configuration.
+    tls_cert
+        For that scheduler: a certificate of that authority for this process.
+    tls_key
+        The key of that certificate, where the certificate's file does not hold it.
+    insecure
+        Talk in the open to a scheduler on another host: whoever is on the way can run code on all machines.
     tensorboard
         Write the curves of the final runs into this folder too, for TensorBoard, while they are computed.
     mlflow
@@ -222,7 +234,7 @@ def compare(
     if number > 0:
         return _take_part(dataset, settings)
     loggers = tensorboard, mlflow
-    with cluster(scheduler, workers) as settings["cluster"]:
+    with cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure) as settings["cluster"]:
         comparison, page = _run(dataset, settings, loggers, out, store, resume=resume, overwrite=overwrite)
     _print(comparison, page, json_output)
     return 0

@@ -45,6 +45,10 @@ def discover(
     store: str | None = None,
     workers: Whole | None = None,
     scheduler: str | None = None,
+    tls_ca: Path | None = None,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    insecure: Annotated[bool, Parameter(negative=())] = False,
     resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
@@ -110,7 +114,15 @@ def discover(
     workers
         Train in so many processes of this machine, which share its cores.
     scheduler
-        Train on the workers of this Dask scheduler: its address as tcp://HOST:8786, or its file.
+        Train on the workers of this Dask scheduler: its address as tls://HOST:8786, or its file.
+    tls_ca
+        For that scheduler: the certificate of the authority that signed its own (a PEM file). Default: Dask's configuration.
+    tls_cert
+        For that scheduler: a certificate of that authority for this process.
+    tls_key
+        The key of that certificate, where the certificate's file does not hold it.
+    insecure
+        Talk in the open to a scheduler on another host: whoever is on the way can run code on all machines.
     resume
         Go on with what --out (or --store) holds, with the options that it was begun with and those given now: only what is
         missing is computed.
@@ -135,7 +147,7 @@ def discover(
     training.use_all_cores()
     begin = {"experiment": experiment_of(dataset), "resume": resume, "overwrite": overwrite}
     with (
-        cluster(scheduler, workers) as workers_there,
+        cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure) as workers_there,
         kept_in(out, store, name=f"discover-{dataset.name}", **begin) as (where, kept, lines),
     ):
 

@@ -25,6 +25,11 @@ def answering(answer: Callable[[int, FrameType | None], None]) -> Iterator[None]
             signal.signal(number, handler)
 
 
+def stop_at_once(number: int, frame: FrameType | None) -> None:
+    """The answer of work that keeps nothing on its way."""
+    raise KeyboardInterrupt
+
+
 @contextmanager
 def stopping_at_a_signal(store: Any, lines: Lines, options: Mapping[str, str | None]) -> Iterator[None]:
     """The first signal ends the work at the next occasion, a second one at once; both say with which options to go on."""

@@ -1,5 +1,6 @@
 """What `compare` and `discover` have in common: their work is kept in a store as it goes, and goes on from there."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -102,7 +103,7 @@ def together(now: dict[str, Any], begun: Sequence[Sequence[str]], *anew: str) ->
     before: dict[str, Any] = {}
     for earlier in begun:
         before |= given(earlier)
-    if before["data"] != now["data"]:
+    if os.path.abspath(before["data"]) != os.path.abspath(now["data"]):  # a file may be named in several ways
         place = now.get("store") or now["out"]
         raise UserError(f"{str(place)!r} was begun on {before['data']}, not on {now['data']}: choose another --out.")
     for name in ("out", "store", "resume", "overwrite", "json_output", *anew):

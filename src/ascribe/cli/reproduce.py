@@ -56,6 +56,7 @@ def reproduce(
     from ascribe.papers import results  # noqa: PLC0415
 
     from . import command_line  # noqa: PLC0415
+    from .interruption import answering, stop_at_once  # noqa: PLC0415
     from .keeping import DEFAULT_FOLDER  # noqa: PLC0415
     from .progress import Lines  # noqa: PLC0415
 
@@ -66,7 +67,7 @@ def reproduce(
     folder = out or store.fresh_folder(DEFAULT_FOLDER, f"reproduce-{name}")
     found, seconds = {}, {}
     try:
-        with Lines() as lines:
+        with answering(stop_at_once), Lines() as lines:
             for entry in entries:
                 lines.say(f"{entry.name}: {'its full size' if full else _duration(entry.minutes)}")
                 began = time.monotonic()

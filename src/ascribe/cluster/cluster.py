@@ -14,6 +14,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from ascribe.errors import Interrupted, UserError, how_to_install, shown
 from ascribe.memory import check_room
 
 from . import work
+from .encryption import ENCRYPTED, address_in, security
 from .local import Local
 
 if TYPE_CHECKING:
@@ -56,16 +58,30 @@ class Cluster:
 
     - `workers`: how many processes are started on this machine, which share its cores; they listen on the loopback interface
       alone and end with the cluster;
-    - `scheduler`: the address of a running Dask scheduler, `"tcp://HOST:8786"`, or the path of its scheduler file; its workers
+    - `scheduler`: the address of a running Dask scheduler, `"tls://HOST:8786"`, or the path of its scheduler file; its workers
       need ascribe in the same version.
+
+    With a scheduler, `tls_ca`, `tls_cert` and `tls_key` are the paths of the authority's certificate, of one of your own and of
+    its key (PEM); without them Dask's own configuration counts. A scheduler on another host that talks in the open,
+    `"tcp://HOST:8786"`, is refused unless `insecure=True`: whoever is on the way can run code on all its machines.
 
     A shard of runs is a task under its content's key. A worker that dies costs the time since the shard's last checkpoint, if
     workers reach the store (a server's, or with `workers` any), else the shard's time; nothing is counted twice.
 
-    **Raises:** `UserError` where Dask is not installed, no scheduler answers, or it has no workers.
+    **Raises:** `UserError` where Dask is not installed, no scheduler answers, or it has no workers, and where what is said to
+    the scheduler would not be private.
     """
 
-    def __init__(self, scheduler: str | None = None, *, workers: int | None = None):
+    def __init__(
+        self,
+        scheduler: str | None = None,
+        *,
+        workers: int | None = None,
+        tls_ca: str | None = None,
+        tls_cert: str | None = None,
+        tls_key: str | None = None,
+        insecure: bool = False,
+    ):
         if (scheduler is None) == (workers is None):
             raise UserError(
                 "a cluster is the address of a `scheduler` or a number of `workers` here: give one of them."
@@ -73,6 +89,9 @@ class Cluster:
         if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
             raise UserError(f"`workers` is a positive integer; got {shown(workers)}.")
         check_room(f"{shown(workers)} workers", WORKER * (workers or 0), "choose fewer")
+        certificates = {"ca": tls_ca, "cert": tls_cert, "key": tls_key}
+        if workers is not None and (insecure or any(one is not None for one in certificates.values())):
+            raise UserError("local workers make keys of their own: leave certificates and `insecure` out.")
         try:
             import distributed  # noqa: PLC0415 - an extra
         except ImportError as error:
@@ -86,8 +105,14 @@ class Cluster:
         self._homes: dict[str, list[str]] = {}
         self._heard: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._news = threading.Event()
-        self._local = None if workers is None else Local(workers)
-        self.address = str(scheduler) if self._local is None else self._local.address
+        self._fetcher = ThreadPoolExecutor(1, "ascribe-results")
+        self._local: Local | None = None
+        if workers is None:
+            self.address = address_in(str(scheduler))
+            self._security = security(self.address, **certificates, insecure=insecure)
+        else:
+            self._local = Local(workers)
+            self.address, self._security = self._local.address, self._local.security
         try:
             self._client = self._connected()
             self._await_workers(workers or 1)
@@ -97,17 +122,14 @@ class Cluster:
         self._client.subscribe_topic(self._channel, self._hear)
 
     def _connected(self) -> Any:
-        given: dict[str, Any] = {"address": self.address}
-        if self._local is not None:
-            given["security"] = self._local.security
-        if os.path.isfile(self.address):
-            given = {"scheduler_file": self.address}
         try:
-            return self._dask.Client(**given, timeout=PATIENCE, set_as_default=False)
+            return self._dask.Client(self.address, security=self._security, timeout=PATIENCE, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
+            private = self.address.partition("://")[0] in ENCRYPTED
+            known = ", with certificates of the same authority" if private else ""
             raise UserError(
-                f"no Dask scheduler answers at {self.address!r}: start one with `dask scheduler`, and write its address as "
-                f"tcp://HOST:PORT."
+                f"no Dask scheduler answers at {self.address!r}: start one with `dask scheduler`{known}, and write its address "
+                f"as {'tls' if private else 'tcp'}://HOST:PORT."
             ) from error
 
     def _await_workers(self, count: int) -> None:
@@ -141,6 +163,7 @@ class Cluster:
             client.close()
         if self._local is not None:
             self._local.close()
+        self._fetcher.shutdown()
 
     def begin(
         self, experiment: "Experiment", specifications: "Sequence[Specification]", phase: str, *, networks: bool
@@ -264,11 +287,17 @@ class Cluster:
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 TiB"}):  # pyright: ignore
             return self._client.submit(work.pass_on, content, key=f"ascribe-content-{self._channel}-{key}")
 
-    def _store(self, keeper: Any) -> tuple[str, str | None] | None:
-        """The store for workers: one on a server, or on this machine where they are on it too."""
+    def _store(self, keeper: Any) -> work.Place | None:
+        """The store for workers: one on a server, or on this machine where they are on it too. No password goes that way: local
+        workers hear it from this process alone, others have it in their environment (`PGPASSWORD`, `PGPASSFILE`) or do
+        without the store."""
         if keeper is None or (keeper.in_file and self._local is None):
             return None
-        return keeper.address, keeper.experiment
+        public = keeper.address_without_password
+        secret = self._local is not None and public != keeper.address
+        if self._local is not None and secret:
+            self._local.tell(public, keeper.address)
+        return work.Place(public, secret, keeper.experiment)
 
     def _ended(self, keys: Iterable[str]) -> list[str]:
         """Those of the shards that have come to an end, after a moment at most."""
@@ -277,13 +306,19 @@ class Cluster:
         self._news.clear()
         while not self._heard.empty():
             self._pass_on(self._heard.get())
+        self._look_after_workers()
+        return [key for key in keys if self._tasks[key].done()]
+
+    def _look_after_workers(self) -> None:
+        """Local ones that have died are started anew.
+
+        **Raises:** `UserError` where they die again and again, and where the scheduler is gone."""
         if self._local is not None:
             self._local.revive()
         if self._client.status != "running":
             raise UserError(
                 f"the scheduler at {self.address} is gone: what was finished is kept where there is a store."
             )
-        return [key for key in keys if self._tasks[key].done()]
 
     def _result(self, experiment: "Experiment", task: Any, attempt: int) -> "list[Kept] | None":
         """What became of a shard's runs; None where it must be given out again."""
@@ -301,8 +336,16 @@ class Cluster:
         if isinstance(error, ModuleNotFoundError):
             raise UserError(f"a worker lacks a module ({error}): install there what is installed here.")
         with experiment.blamed():
-            found = task.result()
+            found = self._fetched(task)
         return found if isinstance(found, list) else None
+
+    def _fetched(self, task: Any) -> Any:
+        """The result of a task that is done. The worker that has it may die meanwhile: then it is computed again, perhaps by
+        one that must be started for that."""
+        fetching = self._fetcher.submit(task.result)
+        while not wait((fetching,), timeout=GLANCE).done:
+            self._look_after_workers()
+        return fetching.result()
 
     def _stop(self) -> None:
         """Every shard that is under way keeps its state at the next occasion, and ends."""

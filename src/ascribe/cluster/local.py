@@ -45,6 +45,7 @@ class Local:
             self._scheduler: Any = LocalCluster(n_workers=0, processes=False, **here)
         self.address: str = self._scheduler.scheduler_address
         self._quick = 0
+        self._told: dict[str, str] = {}
         self._workers = [self._start(place) for place in range(count)]
 
     def _start(self, place: int) -> tuple[subprocess.Popen[bytes], float]:
@@ -54,10 +55,16 @@ class Local:
         # A session of their own: Ctrl-C is for the process that counts, which tells them.
         environment = {**os.environ, "PYTHONPATH": known}
         process = subprocess.Popen(command, env=environment, start_new_session=True, stdin=subprocess.PIPE)
-        assert process.stdin is not None
-        with contextlib.suppress(BrokenPipeError), process.stdin as key:  # it has died already, and is started anew
-            key.write(json.dumps(self.security.get_tls_config_for_role("worker"), default=str).encode())
+        _say(process, self.security.get_tls_config_for_role("worker"))
+        _say(process, self._told)
         return process, time.monotonic()
+
+    def tell(self, public: str, whole: str) -> None:
+        """Tells the workers a store's address with its password, which is in the memory of processes alone."""
+        if self._told.get(public) != whole:
+            self._told[public] = whole
+            for process, _ in self._workers:
+                _say(process, {public: whole})
 
     def revive(self) -> None:
         """Starts anew what has died.
@@ -70,13 +77,29 @@ class Local:
                 self._quick = self._quick + 1 if time.monotonic() - started < QUICK else 0
                 if self._quick == MOST_QUICK:
                     raise UserError(f"workers end as soon as they are started, the last with code {code}: use fewer.")
+                _say_no_more(worker)
                 self._workers[place] = self._start(place)
 
     def close(self) -> None:
         """Ends the workers, and the scheduler."""
         self._scheduler.close()
         for worker, _ in self._workers:
+            _say_no_more(worker)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 worker.wait(PATIENCE)
             worker.kill()
             worker.wait()
+
+
+def _say(process: "subprocess.Popen[bytes]", content: dict[str, Any]) -> None:
+    """One line on the process's standard input; nothing where it has died already, and is started anew."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(json.dumps(content, default=str).encode() + b"\n")
+        process.stdin.flush()
+
+
+def _say_no_more(process: "subprocess.Popen[bytes]") -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.close()

@@ -1,7 +1,8 @@
-"""A worker as a process of its own, on some cores of this machine: `python -m ascribe.cluster.process ADDRESS CORES BYTES`. Its
-cluster's certificate and key come on standard input, as JSON; without them it talks to a scheduler that asks for none.
+"""A worker as a process of its own, on some cores of this machine: `python -m ascribe.cluster.process ADDRESS CORES BYTES`.
 
-It listens on the loopback interface alone, and ends with the scheduler.
+What nobody else may know comes on standard input, one JSON object a line: first the certificate and the key of its cluster
+(without them it talks to a scheduler that asks for none), then addresses of stores as orders name them, each with the one that
+has the password. It listens on the loopback interface alone, and ends with the scheduler.
 """
 
 import asyncio
@@ -9,7 +10,9 @@ import json
 import logging
 import os
 import sys
+import threading
 
+from . import work
 from .local import NO_PAGES, QUIET
 
 NEVER = dict.fromkeys((f"distributed.worker.memory.{end}" for end in ("target", "spill", "pause", "terminate")), False)
@@ -29,8 +32,16 @@ async def main(address: str, memory: int, tls: dict[str, str]) -> None:
             await worker.finished()
 
 
+def listen() -> None:
+    """Takes in what the process that started this one says, until it ends."""
+    for line in sys.stdin:
+        work.passwords.update(json.loads(line))
+
+
 if __name__ == "__main__":
     scheduler, cores, size = sys.argv[1:]
     if hasattr(os, "sched_setaffinity"):  # before any thread is started: every later one inherits it
         os.sched_setaffinity(0, {int(core) for core in cores.split(",")})
-    asyncio.run(main(scheduler, int(size), json.loads(sys.stdin.read() or "{}")))
+    certificates = json.loads(sys.stdin.readline() or "{}")
+    threading.Thread(target=listen, daemon=True).start()
+    asyncio.run(main(scheduler, int(size), certificates))

@@ -7,6 +7,7 @@ next shard of the same one finds its programs compiled and its data in place.
 import pickle
 import sys
 import threading
+import time
 import types
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,12 @@ _experiments: "OrderedDict[str, Any]" = OrderedDict()
 _data: dict[str, Any] = {}
 _files: dict[str, str] = {}
 _stopped: set[str] = set()
+passwords: dict[str, str] = {}
+"""The addresses of stores as orders name them, and with their passwords."""
+
+HEARING = 10.0
+"""Seconds to wait for a password that is on its way."""
+
 _one_at_a_time = threading.Lock()
 """A shard uses all devices of its process: a worker of several threads trains one after another."""
 
@@ -44,9 +51,18 @@ class Content(NamedTuple):
     context: Mapping[str, Any]
 
 
+class Place(NamedTuple):
+    """Where the state of a shard is kept on the way: the `address` of a store without its password, which the worker hears
+    apart from the process that started it (`told`) or has in its environment, and the `experiment` there."""
+
+    address: str
+    told: bool
+    experiment: str | None
+
+
 class Order(NamedTuple):
-    """One shard: of which experiment on which data, which runs, and where their state is kept on the way (an address of a
-    store that the worker can reach and the experiment there, or None). `orders`: those that are stopped together; `channel`:
+    """One shard: of which experiment on which data, which runs, and in which store their state is kept on the way (None: in
+    none). `orders`: those that are stopped together; `channel`:
     what the sender listens on; `key`: the shard's name there. JAX's settings belong to a thread, so they come along."""
 
     recipe: str
@@ -54,7 +70,7 @@ class Order(NamedTuple):
     specifications: Sequence[Any]
     phase: str
     networks: bool
-    store: tuple[str, str | None] | None
+    store: Place | None
     orders: str
     channel: str
     key: str
@@ -148,17 +164,21 @@ def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
 
 
 def _check_source(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """A `UserError` where the source of ascribe is another one here: what came out would be kept as the sender's."""
+    """A `UserError` where ascribe or JAX is another one here: what came out would be kept as the sender's."""
     from ascribe.errors import UserError  # noqa: PLC0415
     from ascribe.training.keeping import code_of  # noqa: PLC0415
-    from ascribe.training.source import ours  # noqa: PLC0415
+    from ascribe.training.source import PACKAGES, ours  # noqa: PLC0415
 
     here = dict(code_of(own))
-    other = [name for name, source in code_of(theirs) if ours(name) and here.get(name, source) != source]
+    other = [
+        name
+        for name, source in code_of(theirs)
+        if (ours(name) or name in PACKAGES) and here.get(name, source) != source
+    ]
     if other:
         raise UserError(
-            f"a worker's source of ascribe is not the comparison's ({other[0]} or what it imports): install the same on every "
-            f"machine and start the workers again."
+            f"a worker's code is not the comparison's ({other[0]} or what it imports): install the same ascribe, JAX, Equinox "
+            f"and Optax on every machine and start the workers again."
         )
 
 
@@ -177,7 +197,7 @@ def _keeper(wanted: Order, worker: Any) -> Any:
     its worker."""
     from distributed import Status  # noqa: PLC0415
 
-    from ascribe.store import Store  # noqa: PLC0415
+    from ascribe.store import NotLetIn, Store  # noqa: PLC0415
 
     ending = (Status.closing, Status.closing_gracefully, Status.closed, Status.failed)
 
@@ -211,7 +231,12 @@ def _keeper(wanted: Order, worker: Any) -> Any:
 
     if wanted.store is None:
         return Nowhere()
-    address, experiment = wanted.store
-    reached = Reached(address)
-    reached.experiment = experiment
+    place, deadline = wanted.store, time.monotonic() + HEARING
+    while place.told and place.address not in passwords and time.monotonic() < deadline:
+        time.sleep(0.01)
+    try:
+        reached = Reached(passwords.get(place.address, place.address))
+    except NotLetIn:  # this machine has no password for it
+        return Nowhere()
+    reached.experiment = place.experiment
     return reached

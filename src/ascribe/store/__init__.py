@@ -1,5 +1,6 @@
 """The store: the only place that writes results."""
 
+from .database import NotLetIn as NotLetIn
 from .discovery import save_discovery as save_discovery
 from .folder import DATABASE as DATABASE
 from .folder import DISCOVERY as DISCOVERY

@@ -30,7 +30,7 @@ import sqlalchemy.exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from ascribe.addresses import HIDDEN, passwords, told
+from ascribe.addresses import HIDDEN, passwords, secret, told
 from ascribe.errors import UserError, how_to_install
 
 from .folder import DATABASE
@@ -148,6 +148,10 @@ def address_of(place: str | Path) -> str:
     return address
 
 
+class NotLetIn(UserError):  # noqa: N818 - a sentence, as its base
+    """A server that wants a password, which is missing or another one."""
+
+
 class Database:
     """A store, opened: made where there is none, brought to this version's schema where it is older.
 
@@ -183,6 +187,16 @@ class Database:
             self._writer = self.engine.execution_options(write=True)
             self._prepare()
 
+    @property
+    def address_without_password(self) -> str:
+        """The address as it may be sent to other machines."""
+        if self.in_file:
+            return self.address
+        url = sqlalchemy.engine.make_url(self.address)
+        query = {name: value for name, value in url.query.items() if not secret(name)}
+        parts = (url.drivername, url.username, None, url.host, url.port, url.database)
+        return sqlalchemy.engine.URL.create(*parts, query=query).render_as_string(hide_password=False)
+
     def _prepare(self) -> None:
         with self._transaction() as connection:
             names = sql.inspect(connection).get_table_names()
@@ -217,7 +231,8 @@ class Database:
         except UserError:
             raise
         except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-            raise UserError(self._sentence(error)) from error
+            kind = NotLetIn if _not_let_in(error) else UserError
+            raise kind(self._sentence(error)) from error
 
     def _sentence(self, error: Exception) -> str:
         reason = " ".join(str(getattr(error, "orig", None) or error).split()).rstrip(".")
@@ -258,8 +273,8 @@ class Database:
         while True:
             try:
                 return engine.connect()
-            except OperationalError:
-                if self.in_file or time.monotonic() > deadline:
+            except OperationalError as error:
+                if self.in_file or _not_let_in(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.5)
 
@@ -317,6 +332,14 @@ class Database:
             return safetensors.numpy.load(data), head
         except (safetensors.SafetensorError, ValueError, KeyError) as error:
             raise UserError(f"the store {self.place!r} is damaged: the {kind} of {owner[:12]}: {error}.") from error
+
+
+def _not_let_in(error: Exception) -> bool:
+    """Whether a server answered that the password is missing or another one: it would say so again."""
+    original = getattr(error, "orig", None)
+    attempt = getattr(original, "pgconn", None)  # psycopg's, of a connection that was not made
+    asked = attempt is not None and (attempt.needs_password or attempt.used_password)
+    return asked or str(getattr(original, "sqlstate", None) or "").startswith("28")
 
 
 def _pragmas(connection: Any, _: Any) -> None:

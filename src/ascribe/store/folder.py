@@ -50,6 +50,7 @@ def check_folder(folder: Path, *, overwrite: bool = False, resume: bool = False,
     store to `resume` from; one with work in its store and no record is unfinished and needs either; anything else there is
     left alone. Both are for a replacement that was begun and is unfinished.
     """
+    folder = _behind(folder)
     try:
         if folder.exists() and not folder.is_dir():
             raise UserError(f"results go into a folder, but {str(folder)!r} is a file: choose another --out.")
@@ -119,6 +120,7 @@ def whole_folder(
     folder of another store, which comes to stand in place of everything that an earlier record has. What belongs to no record
     stays in any case.
     """
+    folder = _behind(folder)
     check_folder(folder, overwrite=overwrite, record=record, resume=replacing is not None)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_prefix(folder, "new")))
@@ -136,6 +138,11 @@ def whole_folder(
         raise UserError(f"results cannot be written to {str(folder)!r} ({error.strerror}).") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _behind(folder: Path) -> Path:
+    """The folder itself, where its path is a link: the link stays."""
+    return folder.resolve() if folder.is_symlink() else folder
 
 
 def _place(new: Path, folder: Path, record: str) -> None:

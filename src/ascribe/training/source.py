@@ -8,6 +8,7 @@ the runs of another alone.
 import ast
 import functools
 import hashlib
+import importlib.metadata
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,10 @@ PACKAGE = Path(__file__).parents[1]
 PROGRAMS, DRIVER = "ascribe.training.devices", "ascribe.training.train"
 """What runs of every rule go through: the compiled programs, with all that they import; and what puts data and runs into them
 and reads the scores, without its imports, which name every rule."""
+
+
+PACKAGES = ("jax", "jaxlib", "equinox", "optax")
+"""The packages that compute: with another version of one, numbers may differ."""
 
 
 class Import(NamedTuple):
@@ -111,6 +116,12 @@ def digest(module: str, folder: Path = PACKAGE) -> str:
 def common(folder: Path = PACKAGE) -> str:
     """The hash of the source that runs of every rule go through."""
     return _hash({DRIVER, *_reached(PROGRAMS, folder)}, folder)
+
+
+@functools.cache
+def packages() -> tuple[tuple[str, str], ...]:
+    """The packages that compute, with their versions."""
+    return tuple((name, importlib.metadata.version(name)) for name in PACKAGES)
 
 
 def used(code: CodeType, namespace: Mapping[str, Any]) -> list[str]:

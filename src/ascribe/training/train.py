@@ -189,6 +189,7 @@ class Experiment:
         settings, demands = self.settings, self.demands
         return {
             "common": {"code": "ascribe.training", "source": source.common()},
+            "packages": [{"code": name, "source": version} for name, version in source.packages()],
             "rule": fingerprint(self.rule),
             "network": self.template.config(),
             "layers": [fingerprint(kind) for kind in dict.fromkeys(map(type, self.template.templates))],
