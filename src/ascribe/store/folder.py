@@ -142,7 +142,10 @@ def whole_folder(
 
 def _behind(folder: Path) -> Path:
     """The folder itself, where its path is a link: the link stays."""
-    return folder.resolve() if folder.is_symlink() else folder
+    try:
+        return folder.resolve() if folder.is_symlink() else folder
+    except OSError:  # a name that none can have, of which `check_folder` tells
+        return folder
 
 
 def _place(new: Path, folder: Path, record: str) -> None:
