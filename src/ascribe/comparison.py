@@ -269,7 +269,7 @@ def compare(
     return Comparison(data, runs, tunings, configuration, drawn)
 
 
-def _tuning_seeds(seeds: tuple[int, ...], count: int, candidates: int) -> tuple[int, ...]:
+def _tuning_seeds(seeds: tuple[int, ...], count: int, candidates: int = 1) -> tuple[int, ...]:
     """Seeds that are none of the final ones, for so many candidates each."""
     check_runs(count * max(candidates, 1))
     first = max(TUNING_SEEDS, max(seeds) + 1)
