@@ -15,6 +15,7 @@ ORDER = (
     "checksums",
     "measures",
     "files",
+    "memory",
     "statistics",
     "notebook",
     "autodiff",
@@ -46,6 +47,7 @@ WITHOUT_JAX = (
     "checksums",
     "measures",
     "files",
+    "memory",
     "statistics",
     "notebook",
     "autodiff",
@@ -92,7 +94,7 @@ def test_a_file_imports_only_from_folders_before_its_own():
 
 
 def test_single_modules_are_files():
-    leaves = ("errors", "addresses", "checksums", "measures", "files", "notebook", "types")
+    leaves = ("errors", "addresses", "checksums", "measures", "files", "memory", "notebook", "types")
     for folder in (*leaves, "losses", "estimators", "comparison", "merging", "discovery"):
         assert (SOURCE / f"{folder}.py").is_file()
 

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import ascribe
 from ascribe import losses, networks, report, rules, search, store
 from ascribe.datasets import Dataset
-from ascribe.errors import Interrupted, UserError, how_to_install
+from ascribe.errors import Interrupted, UserError, how_to_install, shown
 from ascribe.files import path_of
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule
@@ -38,6 +38,7 @@ from ascribe.training import (
     Rules,
     Runs,
     Specification,
+    check_runs,
     check_seeds,
     devices,
     honor,
@@ -199,7 +200,7 @@ def compare(
     learning_rate = positive("learning_rate", 1e-3 if learning_rate is None else learning_rate)
     for name, value, least in (("tune", tune, 0), ("tune_seeds", tune_seeds, 1)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise UserError(f"`{name}` is an integer of at least {least}; got {value!r}.")
+            raise UserError(f"`{name}` is an integer of at least {least}; got {shown(value)}.")
     if search and not tune:
         raise UserError(f"tuning is off, so there is nothing to search in {', '.join(search)}: leave `search` out.")
     source = _network(network, data, activation)
@@ -224,14 +225,14 @@ def compare(
         plans[name] = _Plan.make(name, rule, demands, settings, tune, search or {})
     _check_search(search or {}, plans)
     _check_landscape(landscape, template, source, plans, epochs)
-    tuning_seeds = _tuning_seeds(seeds, tune_seeds)
+    tuning_seeds = _tuning_seeds(seeds, tune_seeds, tune)
     _check_cluster(cluster, devices_per_run)
     keeper, listener = opened(store), or_one_line(listener) if processes.number() == 0 else silent
     shares = 1 if cluster is None else -(-cluster.workers // len(plans))
     side_by_side = devices.count() // check_devices_per_run(devices_per_run) if cluster is None else 1
     width = max(_width(len(seeds), tune * tune_seeds, shares), side_by_side)
     engine = dict(devices_per_run=devices_per_run, listener=listener, keeper=keeper, engine=cluster)
-    experiments = _experiments(plans, left_out, width, engine, may_leave_out=rules is None)
+    experiments = _experiments(plans, left_out, width, engine, finals=len(seeds), may_leave_out=rules is None)
     if keeper is not None and keeper.experiment is None:
         keeper.begin(data.name, command=command)
     with ended(keeper):
@@ -269,8 +270,9 @@ def compare(
     return Comparison(data, runs, tunings, configuration, drawn)
 
 
-def _tuning_seeds(seeds: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """Seeds that are none of the final ones."""
+def _tuning_seeds(seeds: tuple[int, ...], count: int, candidates: int = 1) -> tuple[int, ...]:
+    """Seeds that are none of the final ones, for so many candidates each."""
+    check_runs(count * max(candidates, 1))
     first = max(TUNING_SEEDS, max(seeds) + 1)
     if first + count < 2**31:
         return tuple(range(first, first + count))
@@ -347,6 +349,7 @@ def _experiments(
     width: int,
     shared: Mapping[str, Any],
     *,
+    finals: int,
     may_leave_out: bool,
 ) -> dict[str, Experiment]:
     """Every rule ready to train. One that cannot be, such as for want of memory, moves from `plans` to `left_out`."""
@@ -354,7 +357,9 @@ def _experiments(
     found: dict[str, Experiment] = {}
     for name in list(plans):
         try:
-            found[name] = plans[name].experiment(width, placed, **shared)
+            one = plans[name].experiment(width, placed, **shared)
+            one.check_results(finals)
+            found[name] = one
         except UserError as error:
             if not may_leave_out or len(plans) == 1:
                 raise

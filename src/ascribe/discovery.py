@@ -19,8 +19,9 @@ import numpy as np
 from ascribe import datasets, networks, report, rules, search, store
 from ascribe.comparison import TUNING_SEEDS, Comparison, compare, ended, opened, say_outdated, versions
 from ascribe.datasets import Dataset
-from ascribe.errors import Interrupted, UserError
+from ascribe.errors import Interrupted, UserError, shown
 from ascribe.measures import AREA, main_score
+from ascribe.memory import check_room
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, BFunction, MatchedNoise
 from ascribe.search import Evaluations, Objective, Space
@@ -28,6 +29,7 @@ from ascribe.store import Store
 from ascribe.training import (
     Engine,
     Listener,
+    check_runs,
     check_seeds,
     honor,
     made,
@@ -155,9 +157,9 @@ def discover(
     for name, value in {**whole, "tune": tune}.items():
         least = 2 if name == "fresh_seeds" else 1
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise UserError(f"`{name}` is an integer of at least {least}; got {value!r}.")
+            raise UserError(f"`{name}` is an integer of at least {least}; got {shown(value)}.")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise UserError(f"`seed` is an integer that is not negative; got {seed!r}.")
+        raise UserError(f"`seed` is an integer that is not negative; got {shown(seed)}.")
     learning_rate, bound = positive("learning_rate", learning_rate), positive("bound", bound)
     source = _network(network, data, activation)
     template = made(source)
@@ -165,7 +167,7 @@ def discover(
     space = Space(layer, hidden, hidden_activation, bound)
     rule = space.rule()
     check_seeds(fresh_seeds)
-    search_seeds = tuple(range(TUNING_SEEDS, TUNING_SEEDS + seeds))
+    search_seeds = _search_seeds(seeds, max(evaluations, batch, tune), space)
     training: dict[str, Any] = {
         "optimizer": optimizer,
         "learning_rate": learning_rate,
@@ -243,6 +245,15 @@ def discover(
     if keeper is not None and keeper is not store:
         keeper.close()
     return discovery
+
+
+def _search_seeds(count: int, candidates: int, space: Space) -> tuple[int, ...]:
+    """The seeds of the search, if the runs of so many candidates, and what is told apart by them, fit into memory."""
+    check_runs(count * candidates)
+    # A Gaussian process has a few matrices of all pairs of candidates.
+    size = 8 * candidates * (4 * candidates + 8 * space.dimensions)
+    check_room(f"a search among {shown(candidates)} candidates", size, "choose fewer")
+    return check_seeds(range(TUNING_SEEDS, TUNING_SEEDS + count))
 
 
 def experiment_of(data: Dataset) -> str:

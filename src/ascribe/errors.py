@@ -12,6 +12,15 @@ class Interrupted(KeyboardInterrupt):
     """The work was stopped on request, and what was done is kept; a sentence that says where."""
 
 
+def shown(value: object, length: int = 60) -> str:
+    """A value as sentences tell it: its `repr` on one line, shortened; also a number of more digits than Python writes."""
+    try:
+        text = " ".join(repr(value).split())
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= length else f"{text[: length - 12]}...{text[-9:]}"
+
+
 def how_to_install(extra: str) -> str:
     """The command that installs what an extra of pyproject.toml needs, for sentences that say that it is missing.
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ascribe import datasets
+from ascribe import datasets, memory
+from ascribe.datasets import parquet
 from ascribe.errors import UserError
 
 GENERATOR = np.random.default_rng(0)
@@ -69,6 +70,30 @@ def object_npz() -> bytes:
     return stream.getvalue()
 
 
+def other_entries(entries: dict[str, bytes], packing: int = zipfile.ZIP_STORED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", packing) as packed:
+        for name, content in entries.items():
+            packed.writestr(name, content)
+    return stream.getvalue()
+
+
+def npz_entry(array: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+def announced(rows: int, size: int, *, lying: bool = False) -> bytes:
+    """An NPZ whose array announces so many bytes and has none; with `lying`, its zip entry announces them too."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (rows,)})
+    content = other_entries({"x.npy": header.getvalue()})
+    at = content.index(b"PK\x01\x02") + 24  # the unpacked size in the central directory
+    told = (len(header.getvalue()) + size).to_bytes(4, "little") if lying else content[at : at + 4]
+    return content[:at] + told + content[at + 4 :]
+
+
 # --- Refusals -----------------------------------------------------------------------------------------------------
 
 BAD = [
@@ -126,6 +151,13 @@ BAD = [
     ("shapes.npz", npz(x_train=NUMBERS, y_train=LABELS, x_test=NUMBERS[:, :2], y_test=LABELS), {}, "the same shape"),
     ("target.npz", npz(x=NUMBERS, y=LABELS), {"target": "y"}, "arrays, not columns"),
     ("labels.npz", npz(x=NUMBERS, y=np.eye(30)), {"task": "classification"}, "which is regression"),
+    ("no_header.npz", other_entries({"x.npy": b"1 2 3" * 9, "y.npy": b"0 1" * 9}), {}, "is not a readable NPZ file"),
+    ("texts.npz", other_entries({"x": b"1 2 3" * 9, "y": b"0 1" * 9}), {}, "but holds nothing"),
+    ("announced.npz", announced(10**13, 10**13), {}, "is not a readable NPZ file"),
+    ("bomb.npz", announced(2**32 - 200, 2**32 - 200, lying=True), {}, "GiB are wanted and this machine has"),
+    ("commas.csv", ",,,\n" * 30, {}, "has empty cells alone"),
+    ("rounded.csv", plain(target=[2**53 + i % 2 for i in range(30)]), {}, "wanted below 2^53"),
+    ("rounded.npz", npz(x=NUMBERS, y=2**53 + np.arange(30) % 2), {}, "wanted below 2^53"),
     ("text.parquet", "not parquet", {}, "is not a readable Parquet file"),
 ]  # fmt: skip
 
@@ -161,6 +193,56 @@ def test_random_damage_is_read_or_refused_but_never_a_traceback(tmp_path, name):
     assert refused > 10
 
 
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packings_that_unpack_without_a_bound_are_refused(tmp_path, packing):
+    arrays = zipfile.ZipFile(io.BytesIO(npz(x=NUMBERS, y=LABELS)))
+    entries = {name: arrays.read(name) for name in arrays.namelist()}
+    (tmp_path / "x.npz").write_bytes(other_entries(entries, packing))
+    with pytest.raises(UserError, match="not a readable NPZ"):
+        datasets.load(tmp_path / "x.npz")
+
+
+@pytest.fixture
+def small_machine(monkeypatch):
+    """A machine with 2 MiB."""
+    monkeypatch.setattr(memory, "SMALL", 0)
+    monkeypatch.setattr(memory, "free_memory", lambda: 2 * 2**20)
+
+
+WIDE = "\n".join(",".join(["abcdefghij"[(i + j) % 10] for j in range(30)]) for i in range(300))
+LARGE = [
+    ("x.npz", other_entries({"x.npy": npz_entry(np.zeros((50_000, 10), np.uint8))}, zipfile.ZIP_DEFLATED), "file .*x.npz"),
+    ("x.csv", b"1,0\n" * 30_000, "table .*x.csv"),
+    ("long.csv", b"a" * 10_000 + b",1,0\n" + b"c,2,1\n" * 100, "column 'column1', with a text of 10000 characters"),
+    ("wide.csv", WIDE.encode(), "one-hot encoded texts of the table .*wide.csv"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "what"), LARGE, ids=[case[0] for case in LARGE])
+def test_files_that_unpack_to_more_than_the_memory_are_refused(tmp_path, small_machine, name, content, what):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"does not hold the {what}.*: 0\.0 GiB are wanted and this machine has 0\.0"):
+        datasets.load(tmp_path / name)
+
+
+def test_a_parquet_file_that_unpacks_to_more_than_the_memory_is_refused(tmp_path, small_machine, monkeypatch):
+    pyarrow, write = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet").write_table
+    column = pyarrow.array(np.zeros(10_000, np.int8))
+    write(pyarrow.table({"a": column, "b": column}), tmp_path / "x.parquet")
+    text = pyarrow.DictionaryArray.from_arrays(np.zeros(1_000, np.int32), pyarrow.array(["a" * 10_000]))
+    write(pyarrow.table({"a": text, "b": np.arange(1_000), "c": np.arange(1_000) % 2}), tmp_path / "long.parquet")
+    numbers = pyarrow.array(np.arange(500_000) % 997)
+    write(pyarrow.table({"a": numbers, "b": numbers}), tmp_path / "lying.parquet", row_group_size=50_000)
+    with pytest.raises(UserError, match=r"hold the table .*x\.parquet"):
+        datasets.load(tmp_path / "x.parquet")
+    with pytest.raises(UserError, match=r"'a', with a text of 10000 characters: 0"):
+        datasets.load(tmp_path / "long.parquet")
+    assert datasets.load(tmp_path / "long.parquet", ignore="a").features == 1
+    monkeypatch.setattr(parquet, "_check_announced", lambda *_: None)  # as if it announced less
+    with pytest.raises(UserError, match=r"hold the table .*lying\.parquet"):
+        datasets.load(tmp_path / "lying.parquet")
+
+
 def test_missing_file_and_folder(tmp_path):
     (tmp_path / "measurements.csv").write_text(plain())
     with pytest.raises(UserError, match=r"There is no file .*did you mean 'measurements\.csv'"):
@@ -169,6 +251,9 @@ def test_missing_file_and_folder(tmp_path):
         datasets.load("no/such/folder/x.csv")
     with pytest.raises(UserError, match="There is no file"):
         datasets.load("x\0.csv")
+    with pytest.raises(UserError, match="There is no file") as caught:
+        datasets.load("x" * 5000 + ".csv")
+    assert len(str(caught.value)) < 500
     with pytest.raises(UserError, match="is a folder"):
         datasets.load(tmp_path)
 

@@ -224,8 +224,47 @@ OUT = {
     "out far below a file": ("moons --out a-file/results/today", ["'a-file/results/today'", "cannot be written"]),
     "out where nobody may write": ("moons --out /proc/results", ["'/proc/results'", "cannot be written"]),
     "out with too long a name": (f"moons --out {'x' * 300}", ["cannot be written", "too long"]),
+    "out with no room for a name beside it": (f"moons --out {'x' * 250}", ["cannot be written", "too long"]),
 }
-CASES = {name: (f"compare {line}", wanted) for name, (line, wanted) in (RULES | SETTINGS | DATA | OUT).items()} | {
+BOUNDS = {
+    "seeds beyond the memory": ("moons --seeds 1000000000", ["memory does not hold", "1000000000 runs", "fewer"]),
+    "seeds beyond all": (f"moons --seeds {10**20}", ["from 0 to 2147483647", str(10**20)]),
+    "tuning seeds beyond the memory": (f"moons --tune-seeds {10**20}", ["memory does not hold", "candidates"]),
+    "candidates beyond the memory": ("moons --tune 1000000000", ["memory does not hold", "candidates"]),
+    "samples beyond the memory": (f"moons --samples {10**12}", ["memory does not hold", f"samples={10**12}"]),
+    "features beyond the memory": (
+        f"gaussians --data-option dimensions={10**12}",
+        ["memory does not hold", "features"],
+    ),
+    "network beyond the memory": ("moons --network 111111111111", ["memory does not hold a network", "narrower"]),
+    "layers beyond the memory": (f"moons --network {'x'.join(['20000'] * 2000)}", ["memory does not hold a network"]),
+    "network of 400 digits": (f"moons --network {'9' * 400}", ["unknown network '9999", "64x64"]),
+    "network of 5000 digits": (f"moons --network {'9' * 5000}", ["unknown network '9999", "64x64"]),
+    "thin network of 5000 digits": (f"moons --network simplenet/{'9' * 5000}", ["unknown network", "simplenet/8"]),
+    "epochs of 400 digits": (
+        f"moons --rules backprop --epochs {'9' * 400}",
+        ["`epochs` is 2147483647 at most", "999...999"],
+    ),
+    "seeds of 5000 digits": (f"moons --seeds {'9' * 5000}", ["--seeds", "digits"]),
+    "noise of 400 digits": (f"moons --data-option noise={'9' * 400}", ["noise wants a finite number", "999...999"]),
+    "noise beyond all": ("moons --noise 1e999", ["noise wants a finite number", "inf"]),
+    "rate of 400 digits": (f"moons --rates 1:{'9' * 400}", ["the range of learning_rate", "inf"]),
+    "workers beyond the memory": (f"moons --workers {10**20}", ["memory does not hold", "workers"]),
+    "path of 5000 characters": (f"./{'x' * 5000}.csv", ["There is no file", "..."]),
+    "out that is no UTF-8": ("moons --out \udcff", ["UTF-8", "'\\udcff'"]),
+    "file that is no UTF-8": ("\udcff.csv", ["UTF-8", "'\\udcff.csv'"]),
+}
+CASES = {
+    name: (f"compare {line}", wanted) for name, (line, wanted) in (RULES | SETTINGS | DATA | OUT | BOUNDS).items()
+} | {
+    "hidden neurons beyond the memory": (f"discover moons --hidden {10**20}", ["memory does not hold a meta-network"]),
+    "evaluations beyond the memory": (f"discover moons --evaluations {10**9}", ["memory does not hold", "fewer"]),
+    "neurons beyond the memory": (f"neuron network --neurons {10**9}", ["memory does not hold", "fewer"]),
+    "currents beyond the memory": (f"neuron tuning-curve --current 0:3:{10**20}", ["memory does not hold", "fewer"]),
+    "current beyond all": ("neuron tuning-curve --current 0:1e999:9", ["FROM:TO:COUNT", "1e999"]),
+    "seed of a network": ("neuron network --seed -1", ["`seed`", "-1"]),
+    "duration beyond all": ("neuron lif --duration 1e308", ["1e+308 s", "in seconds"]),
+    "report with a NUL": ("report a\0b", ["UTF-8", "'a\\x00b'"]),
     "unknown command": ("comapre moons", ["comapre"]),
     "unknown option of rules": ("rules --all", ["--all"]),
     "report on nothing": ("report nosuch", ["'nosuch'", "no ascribe record"]),

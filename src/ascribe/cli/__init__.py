@@ -10,7 +10,7 @@ from cyclopts import App, CycloptsError
 
 from ascribe import __version__
 from ascribe.addresses import told
-from ascribe.errors import Interrupted, UserError
+from ascribe.errors import Interrupted, UserError, shown
 
 from .title import hide_passwords
 
@@ -35,6 +35,8 @@ COMMANDS = {
 for _command, _help in COMMANDS.items():
     app.command(f"ascribe.cli.{_command}:{_command}", name=_command, help=_help)
 
+LONG = 1000
+"""Characters of a word from which on it is not repeated whole."""
 RESUMABLE = ("compare", "discover")
 
 _arguments: list[str] = []
@@ -72,6 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _answer() -> int:
     tokens = list(_arguments)
     try:
+        _check_text(tokens)
         if tokens and tokens[0] in RESUMABLE and "--resume" in tokens:
             return importlib.import_module(f".{tokens[0]}", __name__).go_on(tokens)  # late, so that --help is instant
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
@@ -79,7 +82,7 @@ def _answer() -> int:
         return _refuse(str(error))
     except CycloptsError as error:
         command = f"{tokens[0]} " if tokens and tokens[0] in COMMANDS else ""
-        return _refuse(f"{' '.join(str(error).split())} See `ascribe {command}--help`.")
+        return _refuse(f"{' '.join(map(_cut, str(error).split()))} See `ascribe {command}--help`.")
     except Interrupted as error:
         print(f"\nascribe: {error}.", file=sys.stderr)
         return 130
@@ -87,6 +90,23 @@ def _answer() -> int:
         print("\nascribe: interrupted; nothing was written.", file=sys.stderr)
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _check_text(tokens: Sequence[str]) -> None:
+    """Refuse bytes that are no text, and NUL: neither a page nor a record nor a store could name them."""
+    for token in tokens:
+        try:
+            token.encode("utf-8")
+            wrong = "\0" in token
+        except UnicodeEncodeError:
+            wrong = True
+        if wrong:
+            raise UserError(f"arguments are text in UTF-8; got {shown(token)}: choose another name.")
+
+
+def _cut(word: str) -> str:
+    """A word of a sentence, the beginning and the end of a long one."""
+    return word if len(word) <= LONG else f"{word[:40]}...{word[-9:]}"
 
 
 def _refuse(sentence: str) -> int:

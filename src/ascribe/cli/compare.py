@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 from .clusters import cluster
 from .keeping import asked_to_go_on, begun_with, kept_in, together
@@ -197,7 +197,7 @@ def compare(
     for item in search or []:
         name, equals, interval = item.partition("=")
         if not equals:
-            raise UserError(f"--search is RULE.NAME=LOW:HIGH; got {item!r}.")
+            raise UserError(f"--search is RULE.NAME=LOW:HIGH; got {shown(item)}.")
         if name.strip() in ranges:
             raise UserError(f"the range of {name.strip()} is given twice: give it once.")
         ranges[name.strip()] = _range("--search", interval)
@@ -210,7 +210,7 @@ def compare(
         dataset = datasets.load(data, seed=data_seed, **given)
     except UserError as error:
         if isinstance(given.get("classes"), str) and str(error).startswith("classes wants"):
-            raise UserError(f"{CLASSES}; got {classes!r} ({str(error).rstrip('.')}).") from error
+            raise UserError(f"{CLASSES}; got {shown(classes)} ({str(error).rstrip('.')}).") from error
         raise
     training.use_all_cores()
     settings = {
@@ -346,7 +346,7 @@ def _range(option: str, text: str) -> tuple[float, float]:
             raise ValueError
         return float(low), float(high)
     except ValueError as error:
-        raise UserError(f"{option} is LOW:HIGH, two positive numbers as in 0.001:1; got {text!r}.") from error
+        raise UserError(f"{option} is LOW:HIGH, two positive numbers as in 0.001:1; got {shown(text)}.") from error
 
 
 def _classes(text: str | None) -> int | str | tuple[int, ...] | None:
@@ -355,7 +355,7 @@ def _classes(text: str | None) -> int | str | tuple[int, ...] | None:
         return None
     parts = [part.strip() for part in text.split(",")]
     if not all(parts):
-        raise UserError(f"{CLASSES}; got {text!r}.")
+        raise UserError(f"{CLASSES}; got {shown(text)}.")
     try:
         return tuple(int(part) for part in parts) if len(parts) > 1 else int(text)
     except ValueError:
@@ -367,7 +367,7 @@ def _data_option(item: str) -> tuple[str, Any]:
     name, equals, text = (part.strip() for part in item.partition("="))
     name = name.replace("-", "_")
     if not (name and equals and text):
-        raise UserError(f"--data-option is NAME=VALUE as in standardize=yes; got {item!r}.")
+        raise UserError(f"--data-option is NAME=VALUE as in standardize=yes; got {shown(item)}.")
     if name == "seed":
         raise UserError(f"the seed of the data is --data-seed; got --data-option {item!r}.")
     if text.lower() in YES_OR_NO:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 Model = Literal["hodgkin-huxley", "lif", "tuning-curve", "network"]
 
@@ -139,22 +139,26 @@ def _current(text: str) -> Any:
         return [(float(seconds), float(value)) for seconds, value in (part.split(":") for part in text.split(","))]
     except ValueError:
         raise UserError(
-            f"--current is a number (10) or segments of seconds:current (0.2:-18.18,0.2:0); got {text!r}."
+            f"--current is a number (10) or segments of seconds:current (0.2:-18.18,0.2:0); got {shown(text)}."
         ) from None
 
 
 def _range(text: str | None, usual: tuple[float, float, int]) -> Any:
     import numpy as np  # noqa: PLC0415
 
+    from ascribe.memory import check_room  # noqa: PLC0415
+
     if text is None:
         return np.linspace(*usual)
     try:
         low, high, count = text.split(":")
-        if int(count) < 2:
+        ends, number = (float(low), float(high)), int(count)
+        if number < 2 or not np.isfinite(ends).all():
             raise ValueError
-        return np.linspace(float(low), float(high), int(count))
     except ValueError:
-        raise UserError(f"--current of a tuning curve is FROM:TO:COUNT, as 0:3:61; got {text!r}.") from None
+        raise UserError(f"--current of a tuning curve is FROM:TO:COUNT, as 0:3:61; got {shown(text)}.") from None
+    check_room(f"a tuning curve of {shown(number)} currents", 1000 * number, "choose fewer")
+    return np.linspace(*ends, number)
 
 
 def _length(current: Any) -> float | None:
@@ -167,7 +171,8 @@ def _network(
     import numpy as np  # noqa: PLC0415
 
     if size < 2:
-        raise UserError(f"--neurons is 2 at least; got {size}.")
+        raise UserError(f"--neurons is 2 at least; got {shown(size)}.")
+    wing.connection.check_populations(size, size, probability)
     signs = np.where(np.arange(size) < 0.8 * size, 1.0, -4.0)
     connection = wing.random_connection(size, size, probability, weight * signs, seed=seed)
     spread = np.random.default_rng(seed).uniform(0.9, 1.1, size)

@@ -20,7 +20,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import ascribe
-from ascribe.errors import Interrupted, UserError, how_to_install
+from ascribe.errors import Interrupted, UserError, how_to_install, shown
+from ascribe.memory import check_room
 
 from . import work
 from .encryption import ENCRYPTED, address_in, security
@@ -29,6 +30,9 @@ from .local import Local
 if TYPE_CHECKING:
     from ascribe.training import Experiment, Specification
     from ascribe.training.keeping import Kept
+
+WORKER = 2**28
+"""Bytes that a worker takes at least, before it trains anything."""
 
 PATIENCE = 10
 """Seconds to wait for a scheduler."""
@@ -83,7 +87,8 @@ class Cluster:
                 "a cluster is the address of a `scheduler` or a number of `workers` here: give one of them."
             )
         if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
-            raise UserError(f"`workers` is a positive integer; got {workers!r}.")
+            raise UserError(f"`workers` is a positive integer; got {shown(workers)}.")
+        check_room(f"{shown(workers)} workers", WORKER * (workers or 0), "choose fewer")
         certificates = {"ca": tls_ca, "cert": tls_cert, "key": tls_key}
         if workers is not None and (insecure or any(one is not None for one in certificates.values())):
             raise UserError("local workers make keys of their own: leave certificates and `insecure` out.")

@@ -97,6 +97,7 @@ def train(recipe: bytes, data: bytes, order: bytes) -> list[Any] | str:
     from distributed import get_worker  # noqa: PLC0415
 
     from ascribe.errors import Interrupted  # noqa: PLC0415
+    from ascribe.memory import limit_memory  # noqa: PLC0415
     from ascribe.training import devices  # noqa: PLC0415
 
     wanted: Order = pickle.loads(order)
@@ -105,7 +106,7 @@ def train(recipe: bytes, data: bytes, order: bytes) -> list[Any] | str:
     worker = get_worker()
     limit = getattr(worker, "memory_manager", None) and worker.memory_manager.memory_limit
     if limit:
-        devices.limit_memory(limit)
+        limit_memory(limit)
     devices.use_all_cores()
 
     def told(progress: Any) -> None:

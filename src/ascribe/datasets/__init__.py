@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 from .base import Card as Card
 from .base import Dataset as Dataset
@@ -82,7 +82,9 @@ def load(name_or_path: Option, /, *, seed: Option = 0, transforms: Option = None
     file that cannot be used.
     """
     if not isinstance(name_or_path, str | Path):
-        raise UserError(f"A data set wants a name or a path, not {name_or_path!r}; list them with `ascribe datasets`.")
+        raise UserError(
+            f"A data set wants a name or a path, not {shown(name_or_path)}; list them with `ascribe datasets`."
+        )
     seed = whole_number("seed", seed, minimum=0)
     if transforms is not None:
         names = transform_names(transforms)
@@ -97,7 +99,7 @@ def load(name_or_path: Option, /, *, seed: Option = 0, transforms: Option = None
         close = difflib.get_close_matches(str(name_or_path).lower(), REGISTRY, n=1, cutoff=0.5)
         guess = f"did you mean {close[0]!r}, or " if close else ""
         raise UserError(
-            f"There is no data set {str(name_or_path)!r}; {guess}list them with `ascribe datasets` "
+            f"There is no data set {shown(str(name_or_path))}; {guess}list them with `ascribe datasets` "
             f"(a file of your own wants its path)."
         )
     name = str(name_or_path)

@@ -36,7 +36,10 @@ class Split:
     targets: np.ndarray
 
     def __post_init__(self) -> None:
-        inputs, targets = np.asarray(self.inputs, dtype=np.float32), np.asarray(self.targets)
+        inputs, targets = np.asarray(self.inputs), np.asarray(self.targets)
+        if "c" in (inputs.dtype.kind, targets.dtype.kind):
+            raise UserError("A split wants real numbers, not complex ones; give their real and imaginary parts apart.")
+        inputs = inputs.astype(np.float32, copy=False)
         if inputs.ndim < 2 or targets.ndim < 1 or len(inputs) != len(targets):
             raise UserError(
                 f"A split wants inputs of shape (examples, features, ...) and one target per example, "
@@ -262,12 +265,15 @@ class Dataset:
             return rows.reshape(len(rows), *self.input_shape)
         wanted = f"({', '.join(map(str, ('rows', *self.input_shape)))})"
         try:
-            rows = np.asarray(inputs, dtype=np.float64)
-        except (TypeError, ValueError):
+            given = np.asarray(inputs)
+            rows = given.astype(np.float64) if given.dtype.kind != "c" else None
+        except (TypeError, ValueError, OverflowError):
+            rows = None
+        if rows is None:
             raise UserError(
-                f"The data set {self.name} wants inputs of the shape {wanted}, but these are no array of numbers; "
-                f"encode texts as in its feature_names."
-            ) from None
+                f"The data set {self.name} wants inputs of the shape {wanted}, but these are no array of numbers (complex ones "
+                f"are none); encode texts as in its feature_names."
+            )
         if rows.ndim == 0 or rows.shape[1:] != self.input_shape:
             raise UserError(
                 f"The data set {self.name} wants inputs of the shape {wanted}, not {rows.shape}; "
@@ -275,7 +281,8 @@ class Dataset:
             )
         if self.input_mean is not None and self.input_scale is not None:
             rows = (rows - self.input_mean) / self.input_scale
-        return rows.astype(np.float32)
+        with np.errstate(over="ignore"):  # what is too large for 32-bit numbers becomes infinite
+            return rows.astype(np.float32)
 
     def summary(self) -> dict[str, Any]:
         """Name, task, sizes, shape, card and checksum as plain values that JSON can hold.

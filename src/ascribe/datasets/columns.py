@@ -7,13 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from ascribe.errors import UserError
+from ascribe.memory import check_room
 
 from .base import Task
 
 CATEGORIES = 20  # at most so many distinct texts are one-hot encoded, so many distinct integers are classes
 MIXED_NUMBERS = 5  # a column of texts may hold so many distinct numbers ("2", "3", "5more"); more is a typing error
+LARGEST_CLASS = 2.0**53  # whole numbers from there on are rounded, so that two classes may become one
 LARGEST_NUMBER = 1e18  # the square still fits into float32, whose largest number is 3e38
 SMALLEST_CLASS = 3  # one example of each class per split
+_TEXT_COPIES = 3
 _GAPS = frozenset({"", "na", "n/a", "nan", "?", "null", "none", "."})
 
 
@@ -105,7 +108,23 @@ def column_from_cells(name: str, cells: Sequence[str], lines: Sequence[int]) -> 
             f"{hint}, leave the cell empty, or leave the column out with ignore={name!r}."
         )
     filled = ["" if gap else cell for cell, gap in zip(cells, missing, strict=True)]
-    return Column(name, missing, texts=np.array(filled))
+    return Column(name, missing, texts=text_array(name, filled))
+
+
+def text_array(name: str, texts: Sequence[str]) -> np.ndarray:
+    """Texts as an array, which gives each of them as much memory as the longest; a `UserError` where that is not there."""
+    check_texts(name, len(texts), max(map(len, texts), default=0))
+    return np.array(texts)
+
+
+def check_texts(name: str, rows: int, longest: int) -> None:
+    """Refuse texts of which one is so long that all rows together do not fit into memory."""
+    size = _TEXT_COPIES * 4 * rows * longest
+    check_room(
+        f"the column {name!r}, with a text of {longest} characters",
+        size,
+        f"shorten it or leave it out with ignore={name!r}",
+    )
 
 
 def encode_feature(column: Column) -> tuple[np.ndarray, list[str]]:
@@ -151,6 +170,12 @@ def encode_target(column: Column, task: Task) -> tuple[np.ndarray, tuple[str, ..
     """
     distinct, labels, counts = np.unique(column.values, return_inverse=True, return_counts=True)
     names = tuple(class_name(value) if column.numbers is not None else str(value) for value in distinct)
+    if task != "regression" and column.numbers is not None and np.abs(distinct).max() >= LARGEST_CLASS:
+        raise UserError(
+            f"Numbers that name classes are wanted below 2^53, from where on they are rounded, but the target "
+            f"{column.name!r} holds {names[int(np.abs(distinct).argmax())]}; write a letter before them, as in 'c1', or try "
+            f"task='regression'."
+        )
     if len(distinct) == 1:
         raise UserError(
             f"The target {column.name!r} has the one value {names[0]!r} everywhere, so there is nothing to learn; "

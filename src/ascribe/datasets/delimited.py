@@ -7,11 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 from ascribe.errors import UserError
+from ascribe.memory import check_room
 
 from .columns import Column, as_number, column_from_cells, is_gap
-from .downloads import read_bytes
+from .downloads import read_bytes, size_of
 
 DELIMITERS = ("\t", ";", ",")
+EXPANSION = 30
+"""What a text table takes in memory, at most, in units of its file: two bytes of it may be a cell, which becomes a number."""
 _SNIFFED = 50  # lines that decide on the delimiter
 
 Row = tuple[int, list[str]]  # the line of the file, and the cells
@@ -64,6 +67,8 @@ def read_rows(text: str, path: Path) -> list[Row]:
                     rows.append((reader.line_num, stripped))
     except csv.Error as error:
         raise UserError(f"{path} is not a readable table ({error}); look for a quotation mark left open.") from None
+    if not rows:
+        raise UserError(f"{path} wants a table but has empty cells alone; give a file with one example per line.")
     width = Counter(len(cells) for _, cells in rows).most_common(1)[0][0]
     for number, cells in rows:
         if len(cells) != width:
@@ -112,6 +117,7 @@ def read_delimited(path: Path, *, header: bool | None = None, ignore: tuple[str,
 
     Raises `UserError` if the file is not a rectangular text table.
     """
+    check_room(f"the table {path}", EXPANSION * size_of(path), "choose fewer rows or columns of it, or save it as NPZ")
     rows = read_rows(decode(read_bytes(path), path), path)
     if has_header(rows) if header is None else header:
         names, rows = header_names(rows[0][1], path), rows[1:]

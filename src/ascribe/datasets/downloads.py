@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 VARIABLE = "ASCRIBE_DATA"
 TIMEOUT = 10.0  # seconds without an answer before a download is given up
@@ -48,6 +48,14 @@ def find(folder: str, name: str) -> Path | None:
     return None
 
 
+def size_of(path: Path) -> int:
+    """The bytes that a file has; 0 where it cannot be asked, for reading it will tell why."""
+    try:
+        return path.stat().st_size
+    except (OSError, ValueError):
+        return 0
+
+
 def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
     """The bytes of a file (the first `limit` of them); a file that cannot be read is a `UserError`."""
     try:
@@ -57,8 +65,9 @@ def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
         raise UserError(
             f"The file {path} exists but may not be read; give yourself the right to read it and try again."
         ) from None
-    except OSError as error:
-        raise UserError(f"The file {path} could not be read ({error.strerror or error}); try a copy of it.") from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"The file {shown(str(path))} could not be read ({reason}); try a copy of it.") from None
 
 
 def read_checked(path: Path, md5: str) -> bytes:

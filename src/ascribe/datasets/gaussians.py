@@ -29,8 +29,8 @@ def gaussians(*, seed: int = 0, samples: Option = 1000, dimensions: Option = 2, 
     The best possible classifier is right with probability Phi(sqrt(dimensions)): 92.1 % in two dimensions.
     Inputs have shape `(examples, dimensions)`. Raises `UserError` on a bad option.
     """
-    samples = sample_count(samples)
     dimensions = whole_number("dimensions", dimensions, minimum=1)
+    samples = sample_count(samples, features=dimensions)
     standardize = yes_or_no("standardize", standardize)
     generator = np.random.default_rng(seed)
     labels = np.arange(samples) % 2

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 from .base import Card, Dataset, Split
 from .options import MINIMUM_EXAMPLES, Option, whole_number, yes_or_no
@@ -39,17 +39,17 @@ def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | N
     if isinstance(classes, str):
         classes = [part.strip() for part in classes.split(",")]
     if not isinstance(classes, Sequence) or len(classes) < 2:
-        raise UserError(f"classes wants at least two of {listing}, not {classes!r}; try classes=(3, 8).")
+        raise UserError(f"classes wants at least two of {listing}, not {shown(classes)}; try classes=(3, 8).")
     labels = []
     for entry in classes:
         if isinstance(entry, str) and entry in class_names:
             label = class_names.index(entry)
-        elif isinstance(entry, str) and entry.isdecimal():
+        elif isinstance(entry, str) and entry.isdecimal() and len(entry) < 20:
             label = int(entry)
         else:
             label = entry if isinstance(entry, numbers.Integral) and not isinstance(entry, bool) else -1
         if not 0 <= int(label) < len(class_names):
-            raise UserError(f"classes wants some of {listing}, not {entry!r}; try classes=(3, 8).")
+            raise UserError(f"classes wants some of {listing}, not {shown(entry)}; try classes=(3, 8).")
         labels.append(int(label))
     if len(set(labels)) < len(labels):
         raise UserError(f"classes wants each class once, not {tuple(classes)!r}; try classes=(3, 8).")
@@ -71,7 +71,7 @@ def select(data: Images, classes: list[int] | None, count: int | None, option: s
     if count is not None:
         if count > len(rows):
             raise UserError(
-                f"{option} wants at most {len(rows)} examples, all that there are of these classes, not {count}; "
+                f"{option} wants at most {len(rows)} examples, all that there are of these classes, not {shown(count)}; "
                 f"try {option}={len(rows)}."
             )
         rows = rows[stratified_subset(labels[rows], count, seed=seed)]

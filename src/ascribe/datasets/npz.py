@@ -1,15 +1,21 @@
 """NPZ files: inputs and targets as NumPy arrays, whole or split already."""
 
 import io
+import math
+import zipfile
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX, read_array, read_array_header_1_0, read_array_header_2_0
 
 from ascribe.errors import UserError
+from ascribe.memory import check_room
 
 from .columns import Column, first_too_large, too_large
-from .downloads import read_bytes
+from .downloads import read_bytes, size_of
+from .options import COPIES
 
 INPUT_NAMES = ("x", "X", "inputs")
 TARGET_NAMES = ("y", "targets", "labels")
@@ -29,15 +35,27 @@ class Arrays(NamedTuple):
     sizes: tuple[int, int, int] | None
 
 
-def load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The named arrays of an NPZ file, objects refused; anything unreadable is a `UserError`."""
-    # Read first: np.load leaves a damaged file open.
+def load_arrays(path: Path, *, copies: int = 2) -> dict[str, np.ndarray]:
+    """The named arrays of an NPZ file, objects refused; anything unreadable is a `UserError`.
+
+    Every array's size is read from its header and compared with that of its zip entry, and all of them together with the
+    memory there is, before any is unpacked: a small file may announce more than any machine has.
+
+    **Arguments:**
+
+    - `copies`: how many times its arrays, 8 bytes a number, what is made of them takes.
+    """
+    check_room(f"the file {path}", size_of(path), "choose a smaller file")
+    # Read first: a damaged file would stay open.
     content = io.BytesIO(read_bytes(path))
+    if content.getbuffer()[: len(MAGIC_PREFIX)] == MAGIC_PREFIX:
+        raise UserError(f"{path} holds a single array, not the named ones of NPZ; write it with np.savez.")
     try:
-        with np.load(content, allow_pickle=False) as loaded:
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                raise UserError(f"{path} holds a single array, not the named ones of NPZ; write it with np.savez.")
-            return {name: loaded[name] for name in loaded.files}
+        with zipfile.ZipFile(content) as file:
+            entries = [entry for entry in map(partial(_entry, file), file.infolist()) if entry is not None]
+            size = sum(max(entry.size, 8 * entry.numbers) for entry in entries)
+            check_room(f"the file {path}", copies * size, "choose fewer rows or columns of it")
+            return {entry.name: _array(file, entry) for entry in entries}
     except UserError:
         raise
     # A damaged zip file can raise nearly anything, from zlib.error to NotImplementedError.
@@ -48,6 +66,42 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
                 f"save arrays of numbers or of fixed-length texts."
             ) from None
         raise UserError(f"{path} is not a readable NPZ file; write it anew with np.savez.") from None
+
+
+class _Entry(NamedTuple):
+    """What the header of an array in a zip file announces: its name, its bytes and how many numbers they are."""
+
+    name: str
+    info: zipfile.ZipInfo
+    size: int
+    numbers: int
+
+
+def _entry(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entry | None:
+    """The announcement of one entry; None for what is no array. Raises `ValueError` where it contradicts the zip file."""
+    # The packings that np.savez writes, and the only ones that unpack no more at a time than was asked for.
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError("unknown packing")
+    with file.open(info) as stream:
+        start = stream.read(len(MAGIC_PREFIX) + 2)
+        if start[: len(MAGIC_PREFIX)] != MAGIC_PREFIX:
+            if info.filename.endswith(".npy"):
+                raise ValueError("no NPY header")
+            return None
+        read = read_array_header_1_0 if start[-2] == 1 else read_array_header_2_0
+        shape, _, kind = read(stream)
+        if kind.hasobject:
+            raise ValueError("Object arrays")
+        count = math.prod(shape)
+        if min(shape, default=0) < 0 or stream.tell() + count * kind.itemsize != info.file_size:
+            raise ValueError("the header contradicts the size of its entry")
+    return _Entry(info.filename.removesuffix(".npy"), info, count * kind.itemsize, count)
+
+
+def _array(file: zipfile.ZipFile, entry: _Entry) -> np.ndarray:
+    """One array, unpacked: no more of it than its header announced."""
+    with file.open(entry.info) as stream:
+        return read_array(stream, allow_pickle=False)
 
 
 def _first(arrays: dict[str, np.ndarray], names: tuple[str, ...], suffixes: tuple[str, ...]) -> np.ndarray | None:
@@ -94,7 +148,7 @@ def read_npz(path: Path) -> Arrays:
     `x` may be called `X` or `inputs`, `y` also `targets` or `labels`; `x_validation` (or `x_val`) and its targets
     may be there too. Raises `UserError` if they are not there or do not fit together.
     """
-    arrays = load_arrays(path)
+    arrays = load_arrays(path, copies=COPIES)
     pairs = {split: _pair(arrays, suffixes, path) for split, suffixes in SPLIT_NAMES.items()}
     if pairs["train"] is not None:
         if pairs["test"] is None:

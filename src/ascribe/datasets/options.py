@@ -5,51 +5,67 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
+from ascribe.memory import check_room
 
 # What a user gives for an option: anything, until its check below has looked at it. A narrower annotation would,
 # where annotations are checked while the program runs, answer with a type error in place of a sentence.
 Option = Any
 
+COPIES = 6
+"""A table in memory, at most, in units of its numbers in float64: as it was read, joined, chosen, filled and scaled."""
 MINIMUM_EXAMPLES = 10  # fewer cannot be cut into three splits that mean anything
 
 
 def whole_number(name: str, value: Option, *, minimum: int) -> int:
     """`value` as an int of at least `minimum`; anything else, booleans included, is a `UserError`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < minimum:
-        raise UserError(f"{name} wants a whole number of at least {minimum}, not {value!r}; try {name}={minimum}.")
+        raise UserError(f"{name} wants a whole number of at least {minimum}, not {shown(value)}; try {name}={minimum}.")
     return int(value)
 
 
-def sample_count(value: Option, *, minimum: int = MINIMUM_EXAMPLES) -> int:
-    """The number of examples of a generated set: enough of them to fill train, validation and test."""
+def sample_count(value: Option, *, minimum: int = MINIMUM_EXAMPLES, features: int = 2) -> int:
+    """The number of examples of a generated set: enough of them to fill train, validation and test, and few enough to fit
+    into memory with so many features each."""
     if isinstance(value, numbers.Integral) and not isinstance(value, bool) and 0 < int(value) < minimum:
         raise UserError(
-            f"samples={value} is too few to be split into train, validation and test; try samples={minimum} or more."
+            f"samples={value} is too few to be split into train, validation and test; try samples={shown(minimum)} or more."
         )
-    return whole_number("samples", value, minimum=minimum)
+    count = whole_number("samples", value, minimum=minimum)
+    wanted = f"samples={shown(count)}" if features <= 2 else f"samples={shown(count)} of {shown(features)} features"
+    check_room(wanted, 8 * COPIES * count * (features + 1), "choose fewer")
+    return count
 
 
 def real_number(name: str, value: Option, *, minimum: float = 0.0, above: bool = False) -> float:
     """`value` as a finite float of at least `minimum` (or strictly `above` it); else a `UserError`."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(float(value))
-    if not is_number or float(value) < minimum or (above and float(value) == minimum):
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    number = as_float(value) if is_number else math.nan
+    if not math.isfinite(number) or number < minimum or (above and number == minimum):
         wanted = f"above {minimum:g}" if above else f"of at least {minimum:g}"
-        raise UserError(f"{name} wants a finite number {wanted}, not {value!r}; try {name}={minimum + 0.1:g}.")
-    return float(value)
+        raise UserError(f"{name} wants a finite number {wanted}, not {shown(value)}; try {name}={minimum + 0.1:g}.")
+    return number
+
+
+def as_float(value: Any) -> float:
+    """A real number as a float; one that is too large for it is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def yes_or_no(name: str, value: Option) -> bool:
     """`value` if it is a bool; else a `UserError`."""
     if not isinstance(value, bool):
-        raise UserError(f"{name} wants True or False, not {value!r}; try {name}=True.")
+        raise UserError(f"{name} wants True or False, not {shown(value)}; try {name}=True.")
     return value
 
 
 def one_of(name: str, value: Option, choices: Sequence[str]) -> str:
     """`value` if it is one of the `choices`; else a `UserError` that lists them."""
     if value not in choices:
-        raise UserError(f"{name} wants one of {', '.join(choices)}, not {value!r}; try {name}={choices[0]!r}.")
+        raise UserError(f"{name} wants one of {', '.join(choices)}, not {shown(value)}; try {name}={choices[0]!r}.")
     return value
 
 
@@ -59,4 +75,4 @@ def names_list(name: str, value: Option) -> tuple[str, ...]:
         return tuple(part.strip() for part in value.split(",") if part.strip())
     if isinstance(value, Sequence) and all(isinstance(part, str) for part in value):
         return tuple(value)
-    raise UserError(f"{name} wants a name or a list of names, not {value!r}; try {name}=('first', 'second').")
+    raise UserError(f"{name} wants a name or a list of names, not {shown(value)}; try {name}=('first', 'second').")

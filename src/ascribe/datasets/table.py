@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
+from ascribe.memory import check_room
 
 from .assembly import assemble
 from .base import Card, Dataset, Task
@@ -15,7 +16,7 @@ from .columns import Column, encode_feature, encode_target, infer_task
 from .delimited import close_names, read_delimited
 from .images import VALIDATION_FRACTION
 from .npz import read_npz
-from .options import MINIMUM_EXAMPLES, Option, names_list, one_of, yes_or_no
+from .options import COPIES, MINIMUM_EXAMPLES, Option, names_list, one_of, yes_or_no
 from .parquet import read_parquet
 from .splits import Indices, split_indices
 
@@ -42,7 +43,7 @@ def check_file(path: Path) -> None:
     except (OSError, ValueError):
         close = difflib.get_close_matches(path.name, neighbors(path), n=1)
         advice = f"did you mean {close[0]!r}" if close else "check the path"
-        raise UserError(f"There is no file {str(path)!r}; {advice}.") from None
+        raise UserError(f"There is no file {shown(str(path), 300)}; {advice}.") from None
     if is_folder:
         raise UserError(f"{path} is a folder, not a table; name a file in it.")
     if size == 0:
@@ -60,18 +61,18 @@ def target_position(target: Option, names: list[str], path: Path) -> int:
         return usual[0] if len(usual) == 1 else len(names) - 1
     if isinstance(target, str) and target in names:
         return names.index(target)
-    if isinstance(target, str) and target.lstrip("-").isdecimal():
+    if isinstance(target, str) and target.lstrip("-").isdecimal() and len(target) < 20:
         target = int(target)
     if isinstance(target, numbers.Integral) and not isinstance(target, bool):
         if not -len(names) <= int(target) < len(names):
             raise UserError(
-                f"{path} has {len(names)} columns, so there is no target={target}; "
+                f"{path} has {len(names)} columns, so there is no target={shown(target)}; "
                 f"try target=-1, the last column, or a number from 0 to {len(names) - 1}."
             )
         return int(target) % len(names)
     if isinstance(target, str):
         raise UserError(f"{path} has no column {target!r} for the target; {close_names(target, names)}.")
-    raise UserError(f"target wants the name or the number of a column, not {target!r}; try target=-1.")
+    raise UserError(f"target wants the name or the number of a column, not {shown(target)}; try target=-1.")
 
 
 def rows_to_keep(gaps: dict[str, np.ndarray], target_gaps: np.ndarray, missing: str, path: Path) -> np.ndarray:
@@ -183,7 +184,13 @@ def table(
         if not features:
             raise UserError(f"{path} has no column left beside the target {chosen.name!r}; ignore fewer columns.")
         gaps = {column.name: column.missing for column in features}
-        blocks = [encode_feature(column) for column in features]
+        blocks = []
+        for column in features:
+            blocks.append(encode_feature(column))
+            size = COPIES * sum(block.nbytes for block, _ in blocks)
+            check_room(
+                f"the one-hot encoded texts of the table {path}", size, "choose fewer rows, or ignore some columns"
+            )
         inputs = np.concatenate([block for block, _ in blocks], axis=1)
         feature_names = tuple(name for _, names in blocks for name in names)
 

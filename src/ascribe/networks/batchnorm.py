@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
+from .initializers import check_parameters
 from .layer import AbstractLayer
 
 
@@ -27,7 +28,8 @@ class BatchNorm(AbstractLayer):
 
     def __init__(self, channels: int, *, momentum: float = 0.9, epsilon: float = 1e-5, key: Key | None = None):
         if not isinstance(channels, int) or channels < 1:
-            raise UserError(f"`channels` of BatchNorm is a positive integer; got {channels!r}.")
+            raise UserError(f"`channels` of BatchNorm is a positive integer; got {shown(channels)}.")
+        check_parameters(2 * channels)
         if not 0 <= momentum < 1:
             raise UserError(f"`momentum` of BatchNorm lies in [0, 1); got {momentum!r}.")
         self.scale, self.shift = jnp.ones(channels), jnp.zeros(channels)

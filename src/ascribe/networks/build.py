@@ -2,7 +2,7 @@
 
 import re
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import Key
 
 from .activations import get
@@ -10,6 +10,9 @@ from .lenet import lenet
 from .mlp import mlp
 from .network import Network
 from .simplenet import simplenet
+
+SIZE = r"[1-9]\d{0,17}"
+"""A layer's size in words; of more digits it is no number of units."""
 
 
 def build(
@@ -30,7 +33,7 @@ def build(
     name = text.strip().lower()
     if name == "lenet":
         return lenet(input_shape, outputs, activation=activation, bias=bias, key=key)
-    thin = re.fullmatch(r"simplenet(?:/([1-9]\d*))?", name)
+    thin = re.fullmatch(r"simplenet(?:/([1-9]\d{0,17}))?", name)
     if thin:
         width = 1 / int(thin[1] or 1)
         return simplenet(input_shape, outputs, activation=activation, bias=bias, width=width, key=key)
@@ -39,9 +42,9 @@ def build(
         features *= size
     if name == "linear":
         return mlp([features, outputs], activation=activation, bias=bias, key=key)
-    if re.fullmatch(r"[1-9]\d*(x[1-9]\d*)*", name):
+    if re.fullmatch(rf"{SIZE}(x{SIZE})*", name):
         return mlp([features, *map(int, name.split("x")), outputs], activation=activation, bias=bias, key=key)
     raise UserError(
-        f"unknown network {text!r}: write the hidden layers' sizes as 64x64, or `linear`, or `lenet`, `simplenet` or "
+        f"unknown network {shown(text)}: write the hidden layers' sizes as 64x64, or `linear`, or `lenet`, `simplenet` or "
         f"`simplenet/8` (for images)."
     )

@@ -1,13 +1,17 @@
 """Laws of the initial weights, by name. Fan-in and fan-out are counted as in `jax.nn.initializers`."""
 
+import math
 from functools import partial
 
 import jax.numpy as jnp
 from jax.nn import initializers
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
+from ascribe.memory import check_room
 from ascribe.types import Array, Key
 
+DRAWING = 3
+"""What weights take while they are drawn, in units of what they take then."""
 _LAWS = {  # logistic-normal: 4/√fan_in, because σ' is at most 1/4; pytorch-uniform: ±1/√fan_in, as torch.nn.Linear's weights
     "he-normal": initializers.he_normal,
     "he-uniform": initializers.he_uniform,
@@ -39,9 +43,16 @@ def check(name: str) -> str:
     return name
 
 
+def check_parameters(count: int) -> None:
+    """A `UserError` where the machine has not the memory to draw so many numbers."""
+    size = DRAWING * jnp.zeros(()).dtype.itemsize * count
+    check_room(f"a network of {shown(count)} weights", size, "choose narrower layers")
+
+
 def draw(name: str, key: Key, shape: tuple[int, ...], *, in_axis: int, out_axis: int) -> Array:
     """Weights of the given shape; every axis besides `in_axis` and `out_axis` belongs to the receptive field."""
     check(name)
+    check_parameters(math.prod(shape))
     if name == "zeros":
         return jnp.zeros(shape)
     if name == "orthogonal":

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
@@ -32,7 +32,7 @@ class Linear(AbstractLayer):
     ):
         for name, size in (("fan_in", fan_in), ("fan_out", fan_out)):
             if not isinstance(size, int) or size < 1:
-                raise UserError(f"`{name}` of Linear is a positive integer; got {size!r}.")
+                raise UserError(f"`{name}` of Linear is a positive integer; got {shown(size)}.")
         self.initializer = initializers.check(initializer)
         key = jr.key(0) if key is None else key
         self.weight = initializers.draw(initializer, key, (fan_out, fan_in), in_axis=1, out_axis=0)

@@ -1,10 +1,11 @@
 """The multilayer perceptron."""
 
+import itertools
 from collections.abc import Sequence
 
 import jax.random as jr
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import Key
 
 from . import initializers
@@ -32,8 +33,9 @@ def mlp(
     """
     if len(sizes) < 2 or any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in sizes):
         raise UserError(
-            f"the sizes of an MLP are at least two positive integers, input first, as in [2, 64, 1]; got {list(sizes)!r}."
+            f"the sizes of an MLP are at least two positive integers, input first, as in [2, 64, 1]; got {shown(list(sizes))}."
         )
+    initializers.check_parameters(sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(sizes)))
     keys = jr.split(jr.key(0) if key is None else key, len(sizes) - 1)
     law = initializer or initializers.default_for(activation)
     layers: list[AbstractLayer] = []

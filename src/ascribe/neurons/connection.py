@@ -3,13 +3,15 @@
 Source: "Neural networks" (course notes), section 1.7.
 """
 
+from fractions import Fraction
 from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
+from ascribe.memory import check_room
 from ascribe.types import Array
 
 from .quantities import leaf, numbers
@@ -101,6 +103,21 @@ class Connection(eqx.Module):
         return z if self.bias is None else z + jnp.broadcast_to(self.bias, z.shape)
 
 
+LISTED = 48
+"""Bytes that a connection takes while it is drawn: its target and its weight, in lists, in a table, and as arrays of JAX."""
+
+
+def check_populations(pre: int, post: int, probability: float) -> None:
+    """**Raises:** `UserError` for what is no size or no probability, and for more connections than fit into memory."""
+    for size in (pre, post):
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
+            raise UserError(f"both populations have 1 neuron at least; got {shown(pre)} and {shown(post)}.")
+    if isinstance(probability, str | complex) or not 0 <= probability <= 1:
+        raise UserError(f"`probability` is between 0 and 1; got {shown(probability)}.")
+    size = int(LISTED * (pre * post * Fraction(probability) + pre + post))
+    check_room(f"a connection of {shown(pre)} to {shown(post)} neurons", size, "choose fewer, or a lower probability")
+
+
 def random_connection(
     pre: int,
     post: int,
@@ -117,10 +134,9 @@ def random_connection(
 
     **Raises:** `UserError` for a probability that is none, or sizes below 1.
     """
-    if pre < 1 or post < 1:
-        raise UserError(f"both populations have 1 neuron at least; got {pre} and {post}.")
-    if not 0 <= probability <= 1:
-        raise UserError(f"`probability` is between 0 and 1; got {probability!r}.")
+    check_populations(pre, post, probability)
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise UserError(f"`seed` is a whole number from 0; got {shown(seed)}: try 0.")
     each = numbers("the weight", weight, "what a spike is worth")
     if each.shape not in ((), (pre,)):
         raise UserError(f"`weight` is one number, or one for each of the {pre} senders; got the shape {each.shape}.")

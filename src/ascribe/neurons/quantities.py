@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import Array
 
 Numbers = np.ndarray | np.floating
@@ -22,9 +22,12 @@ def numbers(name: str, value: Any, unit: str) -> np.ndarray:
     **Raises:** `UserError` for anything else.
     """
     try:
-        array = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        raise UserError(f"{name} is a number or an array of numbers, in {unit}; got {value!r}.") from None
+        given = np.asarray(value)
+        array = given.astype(np.float64) if given.dtype.kind != "c" else None
+    except (TypeError, ValueError, OverflowError):
+        array = None
+    if array is None:
+        raise UserError(f"{name} is a number or an array of numbers, in {unit}; got {shown(value)}.")
     if not np.all(np.isfinite(array)):
         raise UserError(f"{name} has to be finite, in {unit}; got {_shown(array)}.")
     return array

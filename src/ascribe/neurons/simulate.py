@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
+from ascribe.memory import check_room
 from ascribe.types import Array
 
 from .base import AbstractModel
@@ -28,6 +29,8 @@ BLOCK = 300_000_000
 """Steps of single neurons in one call of the compiled loop, about: between two calls an interruption is answered."""
 
 STEPS = 10**9
+STATE = 200
+"""Bytes that a neuron takes in any case: its state, its parameters and its current, and what comes of them in a step."""
 LONGEST_CHUNK = 64
 
 
@@ -67,11 +70,11 @@ def simulate(
     if step > length:
         raise UserError(f"dt={step:g} s is longer than the duration of {length:g} s: take a smaller dt.")
     model.check(step)
-    steps = round(length / step)
-    if steps > STEPS:
+    if length / step > STEPS:
         raise UserError(
-            f"{length:g} s in steps of {step:g} s are {steps:,} steps; both are in seconds: did you mean that?"
+            f"{length:g} s in steps of {step:g} s are {length / step:,.4g} steps; both are in seconds: did you mean that?"
         )
+    steps = round(length / step)
     method = model.methods[0] if method is None else method.replace("_", "-")
     if method not in model.methods:
         raise UserError(
@@ -94,6 +97,9 @@ def simulate(
     every = _spacing(record_every, steps, count * max(1, len(names)))
     chunk = _chunk(min(model.window(step), LONGEST_CHUNK), every)
     chunks = -(-(steps + 3) // chunk)  # the interpolation of a spike looks two steps ahead
+
+    kept = chunks + (steps // every + 1) * len(names)  # numbers of a neuron
+    check_room(f"a simulation of {count:,} neurons", count * (12 * kept + STATE), "choose fewer, or a shorter duration")
 
     kind = jax.dtypes.canonicalize_dtype(np.float64 if dtype is None else dtype)
     cast = jax.tree.map(lambda x: x.astype(kind) if jnp.issubdtype(x.dtype, jnp.floating) else x, model)
@@ -159,7 +165,7 @@ def _spacing(given: int | None, steps: int, numbers: int) -> int:
     if given is None:
         return max(1, steps // SAMPLES, -(-steps * numbers // NUMBERS))
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise UserError(f"record_every is a whole number of steps, 1 at least; got {given!r}.")
+        raise UserError(f"record_every is a whole number of steps, 1 at least; got {shown(given)}.")
     return given
 
 

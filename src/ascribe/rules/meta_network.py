@@ -9,7 +9,8 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
+from ascribe.memory import check_room
 from ascribe.networks import activations
 from ascribe.types import Array, Float
 
@@ -56,7 +57,8 @@ def parameters(hidden: int) -> int:
 def check(hidden: Any, activation: Any) -> None:
     """A `UserError` for a meta-network that cannot be."""
     if not isinstance(hidden, int) or isinstance(hidden, bool) or hidden < 1:
-        raise UserError(f"the hidden neurons of a meta-network are a positive integer; got {hidden!r}.")
+        raise UserError(f"the hidden neurons of a meta-network are a positive integer; got {shown(hidden)}.")
+    check_room(f"a meta-network of {shown(hidden)} hidden neurons", 100 * parameters(hidden), "choose fewer")
     if not activations.get(activation).elementwise:
         raise UserError(
             f"the hidden activation of a meta-network acts on each neuron alone; {activation} couples them."

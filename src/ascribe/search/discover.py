@@ -53,6 +53,9 @@ class Space:
     activation: str = "tanh"
     bound: float = 3.0
 
+    def __post_init__(self) -> None:
+        meta_network.check(self.hidden, self.activation)
+
     @property
     def dimensions(self) -> int:
         """How many numbers ω has."""

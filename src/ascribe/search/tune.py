@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.measures import main_among, score_name
 from ascribe.rules import AbstractRule
 from ascribe.training import Experiment, Specification
@@ -140,8 +140,10 @@ def ranges_of(
     for name, interval in found.items():
         try:
             low, high = (float(end) for end in interval)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"the range of {name} is two positive numbers, low and high; got {interval!r}.") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(
+                f"the range of {name} is two positive numbers, low and high; got {shown(interval)}."
+            ) from error
         if not 0 < low < high < float("inf"):
             raise UserError(f"the range of {name} is two positive numbers, the lower one first; got {low}:{high}.")
         found[name] = (low, high)

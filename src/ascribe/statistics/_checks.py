@@ -1,12 +1,15 @@
 """Where samples and settings enter: checked once, in plain Python, so that no formula meets what it cannot take."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
+LARGEST = sys.float_info.max
+MOST_DRAWS = 10**8
 Numbers = np.ndarray | Sequence[Any]
 """Numbers as an array, a list or nested lists."""
 
@@ -15,9 +18,12 @@ def array(name: str, values: Numbers, dimensions: int) -> np.ndarray:
     """`values` in float64 with so many axes, none of them empty; NaN may be among them."""
     wanted = {1: "a list of numbers", 2: "a table of numbers with rows of one length"}[dimensions]
     try:
-        numbers = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"`{name}` is {wanted}; got {values!r:.60}: write nan where a run has no number.") from error
+        given = np.asarray(values)
+        numbers = given.astype(np.float64) if given.dtype.kind != "c" else None
+    except (TypeError, ValueError, OverflowError):
+        numbers = None
+    if numbers is None:
+        raise UserError(f"`{name}` is {wanted}; got {shown(values)}: write nan where a run has no number.")
     if numbers.ndim != dimensions or not numbers.size:
         raise UserError(f"`{name}` is {wanted}; got the shape {numbers.shape}: give it {dimensions} axes, none empty.")
     return numbers
@@ -39,14 +45,14 @@ def sample(name: str, values: Numbers, least: int = 1) -> np.ndarray:
 def share(name: str, value: float, example: float) -> float:
     """A number strictly between 0 and 1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < 1.0:
-        raise UserError(f"`{name}` is a number between 0 and 1; got {value!r}: try {example}.")
+        raise UserError(f"`{name}` is a number between 0 and 1; got {shown(value)}: try {example}.")
     return float(value)
 
 
 def positive(name: str, value: float) -> float:
     """A finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < float("inf"):
-        raise UserError(f"`{name}` is a positive number; got {value!r}: try one of the size that matters to you.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value <= LARGEST:
+        raise UserError(f"`{name}` is a positive number; got {shown(value)}: try one of the size that matters to you.")
     return float(value)
 
 
@@ -58,5 +64,12 @@ def tolerance(name: str, value: float) -> float:
 def whole(name: str, value: int, least: int, example: int) -> int:
     """An integer that is at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise UserError(f"`{name}` is an integer of at least {least}; got {value!r}: try {example}.")
+        raise UserError(f"`{name}` is an integer of at least {least}; got {shown(value)}: try {example}.")
+    return int(value)
+
+
+def draws(name: str, value: int, example: int) -> int:
+    """A number of random draws: more would take days."""
+    if whole(name, value, 1, example) > MOST_DRAWS:
+        raise UserError(f"`{name}` is {MOST_DRAWS:,} at most; got {shown(value)}: try {example}.")
     return int(value)

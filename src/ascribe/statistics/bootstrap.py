@@ -7,8 +7,12 @@ Source: Efron (1987), "Better bootstrap confidence intervals", doi:10.1080/01621
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from ._checks import Numbers, sample, share, tolerance, whole
+from ascribe.memory import check_room
 
+from ._checks import Numbers, draws, sample, share, tolerance, whole
+
+MEANS = 32
+"""Bytes that a resampled mean takes: the means themselves, joined, sorted, and what is asked of each."""
 BLOCK = 2_000_000
 """So many numbers are drawn at a time: memory does not grow with the number of resamples."""
 
@@ -31,8 +35,9 @@ def bootstrap_interval(
     """
     values = sample("differences", differences, least=2)
     level = share("level", level, 0.95)
-    resamples = whole("resamples", resamples, 1, 9_999)
+    resamples = draws("resamples", resamples, 9_999)
     count = len(values)
+    check_room(f"an interval from {resamples:,} resamples", MEANS * resamples, "choose fewer")
     if np.ptp(values) <= rounding:
         return float(values.mean()), float(values.mean())
     random = np.random.default_rng(whole("seed", seed, 0, 0))

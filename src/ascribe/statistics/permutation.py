@@ -6,7 +6,7 @@ Source: Fisher (1935), "The design of experiments", section 21; the p-value of s
 
 import numpy as np
 
-from ._checks import Numbers, sample, tolerance, whole
+from ._checks import Numbers, draws, sample, tolerance, whole
 
 EXACT_PAIRS = 16
 """Up to so many pairs all 2^pairs patterns of signs are gone through; beyond, they are sampled."""
@@ -24,7 +24,7 @@ def sign_flip_test(differences: Numbers, *, resamples: int = 65_535, seed: int =
     **Raises:** `UserError` for no differences, or any that is not finite.
     """
     values = sample("differences", differences)
-    resamples, seed = whole("resamples", resamples, 1, 65_535), whole("seed", seed, 0, 0)
+    resamples, seed = draws("resamples", resamples, 65_535), whole("seed", seed, 0, 0)
     # Scores such as accuracies are multiples of one number, so sums tie often: what rounding parts counts as a tie.
     slack = len(values) * tolerance("rounding", rounding) + 1e-12 * np.abs(values).sum()
     bar = abs(values.sum()) - slack

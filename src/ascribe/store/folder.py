@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 from .lock import FolderLock
 
@@ -81,13 +81,13 @@ def check_folder(folder: Path, *, overwrite: bool = False, resume: bool = False,
                     f"{str(folder / REPLACEMENT)!r}."
                 )
         nearest = next(path for path in folder.absolute().parents if path.exists())
-        with tempfile.TemporaryDirectory(dir=nearest, prefix=".ascribe-"):
+        with tempfile.TemporaryDirectory(dir=nearest, prefix=_prefix(folder, "try")):
             pass
         if folder.is_dir() and not os.access(folder, os.W_OK):
             raise PermissionError(13, "Permission denied")
     except OSError as error:
         raise UserError(
-            f"results cannot be written to {str(folder)!r} ({error.strerror}): choose a folder that you may write to."
+            f"results cannot be written to {shown(str(folder), 300)} ({error.strerror}): choose a folder that you may write to."
         ) from error
 
 
@@ -142,7 +142,10 @@ def whole_folder(
 
 def _behind(folder: Path) -> Path:
     """The folder itself, where its path is a link: the link stays."""
-    return folder.resolve() if folder.is_symlink() else folder
+    try:
+        return folder.resolve() if folder.is_symlink() else folder
+    except OSError:  # a name that none can have, of which `check_folder` tells
+        return folder
 
 
 def _place(new: Path, folder: Path, record: str) -> None:
@@ -256,7 +259,7 @@ def fresh_folder(parent: Path, name: str) -> Path:
             number += 1
         except OSError as error:
             raise UserError(
-                f"results cannot be written to {str(folder)!r} ({error.strerror}): choose another folder with --out."
+                f"results cannot be written to {shown(str(folder), 300)} ({error.strerror}): choose another folder with --out."
             ) from error
 
 

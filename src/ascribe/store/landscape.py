@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.datasets.npz import load_arrays
 from ascribe.training import LossLandscape
 
 FILE = "landscape.npz"
@@ -53,5 +54,4 @@ def load_landscape(about: dict[str, Any] | None, folder: Path) -> LossLandscape 
     """What `save_landscape` wrote; None where the record has none."""
     if about is None:
         return None
-    with (folder / FILE).open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-        return put_together({name: file[name] for name in file.files}, about)
+    return put_together(load_arrays(folder / FILE), about)

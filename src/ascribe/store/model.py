@@ -30,7 +30,7 @@ from ascribe.networks import Network, check_input
 from ascribe.training import Runs
 from ascribe.types import PyTree
 
-from .parameters import filled, tensors_of
+from .parameters import filled, tensors_of, with_state
 from .record import load_data, load_transforms
 
 FORMAT = 1
@@ -105,7 +105,8 @@ class Model:
 
     def predict(self, rows: Any) -> np.ndarray:
         """Labels `(rows,)`, whose names are `data.class_names`; for regression values `(rows, outputs)` in the target's
-        own unit. `rows` are raw, in the units of the file or of the images, as `Dataset.prepare` takes them."""
+        own unit. `rows` are raw, in the units of the file or of the images, as `Dataset.prepare` takes them; gaps (NaN) in
+        them are a `UserError`."""
         return self._runs.predict(self.data.prepare(rows))[0]
 
     def probabilities(self, rows: Any) -> np.ndarray:
@@ -212,16 +213,12 @@ def _load(path: Path) -> Model:
     long = {name.removeprefix(STATISTICS): value for name, value in tensors.items() if name.startswith(STATISTICS)}
     own = {name: value for name, value in tensors.items() if not name.startswith(STATISTICS)}
     # Abstract: a structure that asks for more numbers than the file has is refused before anything is allocated.
-    pair = jax.eval_shape(lambda: _with_state(networks.from_config(content["network"])))
+    pair = jax.eval_shape(lambda: with_state(networks.from_config(content["network"])))
     network, state = jax.tree.map(jnp.asarray, filled(pair, own))
     data = load_data(content["data"], path, long)  # no folder, so that there are no examples
     data.prepare(np.zeros((0, *(data.original or data).input_shape)))  # its statistics are of one shape
     encoding = load_transforms(content["encoding"], "encoding", long)
     return Model(network, data, content["loss"], state, encoding, dict(content["about"]))
-
-
-def _with_state(network: Network) -> tuple[Network, PyTree]:
-    return network, network.initial_state()
 
 
 def _checksum(text: str, tensors: Mapping[str, np.ndarray]) -> str:

@@ -24,15 +24,22 @@ def load_parameters(path: Path) -> tuple[Network, Network, PyTree]:
     """The structure, the stacked networks and their normalization statistics."""
     try:
         with safetensors.safe_open(path, "np") as file:
-            template = networks.from_config(json.loads((file.metadata() or {})["network"]))
+            config = json.loads((file.metadata() or {})["network"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
         raise UserError(f"the parameter file {str(path)!r} is damaged: {error}.") from error
     try:
-        stacked, states = filled((template, template.initial_state()), tensors, runs=True)
+        # Abstract: a structure that asks for more numbers than the file has is refused before anything is allocated.
+        stacked, states = filled(jax.eval_shape(lambda: with_state(networks.from_config(config))), tensors, runs=True)
+        template = networks.from_config(config)
     except ValueError as error:
         raise UserError(f"the parameter file {str(path)!r} is damaged: {error}.") from error
     return template, stacked, states
+
+
+def with_state(network: Network) -> tuple[Network, PyTree]:
+    """A network and its initial normalization statistics, what `filled` fills."""
+    return network, network.initial_state()
 
 
 def tensors_of(network: Network, states: PyTree) -> dict[str, np.ndarray]:

@@ -23,6 +23,7 @@ from ascribe import report
 from ascribe.checksums import intact, sealed
 from ascribe.datasets import Card, Dataset, Split, Transform
 from ascribe.datasets.base import LISTED, short_settings
+from ascribe.datasets.npz import load_arrays
 from ascribe.errors import UserError
 from ascribe.files import csv_text
 from ascribe.search import Tuning
@@ -292,9 +293,8 @@ def load_data(summary: dict[str, Any], folder: Path, long: dict[str, np.ndarray]
 
 
 def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an NPZ file, opened here because `np.load` leaves a damaged one open."""
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-        return {key: file[key] for key in file.files}
+    """The arrays of an NPZ file of the record, within the memory there is."""
+    return load_arrays(path)
 
 
 def _save_table(comparison: Any, path: Path) -> None:

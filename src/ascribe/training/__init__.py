@@ -21,6 +21,7 @@ from .progress import Progress as Progress
 from .progress import silent as silent
 from .progress import tell as tell
 from .runs import Runs as Runs
+from .seeds import check_runs as check_runs
 from .seeds import check_seeds as check_seeds
 from .train import SEARCHING as SEARCHING
 from .train import Experiment as Experiment

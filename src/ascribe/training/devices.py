@@ -6,7 +6,6 @@ A vmapped program of small networks keeps one core busy. So the command line tel
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import equinox as eqx
@@ -14,6 +13,7 @@ import jax
 from jax.sharding import Mesh
 
 from ascribe.errors import UserError
+from ascribe.memory import free_memory, gibibytes
 from ascribe.networks import Conv2d, Network, record
 from ascribe.types import Array, PyTree
 
@@ -220,8 +220,8 @@ def check_memory(name: str, state_bytes: int) -> None:
     free = available_memory()
     if 2 * state_bytes > free:
         raise UserError(
-            f"one run of {name} takes {2 * state_bytes / 2**30:.1f} GiB for what it trains and keeps and this machine has "
-            f"{free / 2**30:.1f}: choose fewer training examples or narrower layers, or a rule that keeps nothing for every "
+            f"one run of {name} takes {gibibytes(2 * state_bytes)} for what it trains and keeps and this machine has "
+            f"{gibibytes(free)}: choose fewer training examples or narrower layers, or a rule that keeps nothing for every "
             f"example."
         )
 
@@ -229,14 +229,6 @@ def check_memory(name: str, state_bytes: int) -> None:
 def _memory() -> int:
     """Bytes that training may take: half of the accelerator's memory, a third of the machine's."""
     return available_memory() // (2 if jax.default_backend() != "cpu" else 3)
-
-
-_shares: list[int] = []
-
-
-def limit_memory(share: int) -> None:
-    """This process may use so many bytes of the machine's memory: others work beside it."""
-    _shares[:] = [share]
 
 
 def available_memory() -> int:
@@ -249,13 +241,4 @@ def _own_memory() -> int:
     statistics = jax.local_devices()[0].memory_stats()
     if statistics and "bytes_limit" in statistics:
         return statistics["bytes_limit"]
-    free = list(_shares)
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free += [1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable")]
-        group = Path("/sys/fs/cgroup")
-        limit, used = ((group / name).read_text(encoding="ascii") for name in ("memory.max", "memory.current"))
-        free += [int(limit) - int(used)]
-    except (OSError, ValueError):  # another system, or no limit
-        pass
-    return max(min(free, default=3 * 2**30), 0)
+    return free_memory()

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import PyTree
 
 from .processes import joined
@@ -24,10 +24,10 @@ RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
 def check_devices_per_run(value: Any) -> int:
     """A number that divides that of the devices, or a `UserError`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise UserError(f"`devices_per_run` is a positive integer; got {value!r}.")
+        raise UserError(f"`devices_per_run` is a positive integer; got {shown(value)}.")
     if jax.device_count() % value:
         raise UserError(
-            f"`devices_per_run` divides the number of devices, which is {jax.device_count()}; got {value}: start more "
+            f"`devices_per_run` divides the number of devices, which is {jax.device_count()}; got {shown(value)}: start more "
             f"processes, or choose another number."
         )
     return value

@@ -10,7 +10,7 @@ import numpy as np
 
 from ascribe import losses, notebook
 from ascribe.datasets import Dataset, Transform
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.measures import AREA, main_score, measure_of, title_of
 from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
 from ascribe.networks import Activation, Network
@@ -102,10 +102,10 @@ class Runs:
         known = [key for table in ("curves", "scores") for key in self.__dict__.get(table, {}) if "/" not in key]
         raise AttributeError(f"runs have no {name!r}; they have {', '.join(known)}.")
 
-    def outputs(self, inputs: np.ndarray) -> np.ndarray:
+    def outputs(self, inputs: Any) -> np.ndarray:
         """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are: with its
         transforms, without those of the `encoding`."""
-        inputs = np.asarray(inputs, np.float32)
+        inputs = real_numbers(inputs)
         expected = self.data.input_shape
         if inputs.shape[1:] != expected and inputs.size == len(inputs) * int(np.prod(expected)):
             inputs = inputs.reshape(len(inputs), *expected)
@@ -122,10 +122,10 @@ class Runs:
         ]
         return np.concatenate(pieces, axis=1)
 
-    def predict(self, inputs: np.ndarray) -> np.ndarray:
+    def predict(self, inputs: Any) -> np.ndarray:
         """Labels `(seeds, examples)`, or for regression values in the target's original unit `(seeds, examples,
         outputs)`. Inputs are prepared as the data set's own are: raw rows of a file that was standardized go through
-        `runs.data.prepare(rows)` first."""
+        `runs.data.prepare(rows)` first. Gaps (NaN) and numbers that are not finite are a `UserError`."""
         outputs = self.outputs(inputs)
         if self.data.task != "regression":
             limit = boundary(self.network, losses.get(self.loss))
@@ -134,12 +134,32 @@ class Runs:
             return outputs
         return outputs * self.data.target_scale + self.data.target_mean
 
-    def probabilities(self, inputs: np.ndarray) -> np.ndarray:
+    def probabilities(self, inputs: Any) -> np.ndarray:
         """Class probabilities, `(seeds, examples, classes)`; a `UserError` for regression."""
         if self.data.task == "regression":
             raise UserError("probabilities belong to classes: for regression use `predict`.")
         link = None if isinstance(self.network.last, Activation) else losses.get(self.loss).link
         return np.asarray(jax.vmap(lambda one: class_probabilities(one, link=link))(jnp.asarray(self.outputs(inputs))))
+
+
+def real_numbers(inputs: Any) -> np.ndarray:
+    """Inputs as finite numbers in float32; a `UserError` for anything else, gaps included: a network answers them with no
+    more than its first class."""
+    try:
+        given = np.asarray(inputs)
+        with np.errstate(over="ignore"):  # what is too large is infinite
+            numbers = given.astype(np.float32) if given.dtype.kind != "c" else None
+    except (TypeError, ValueError, OverflowError):
+        numbers = None
+    if numbers is None or not numbers.ndim:
+        raise UserError(f"inputs are an array of real numbers, one row an example; got {shown(inputs)}.")
+    if not np.isfinite(numbers).all():
+        row = int(np.argwhere(~np.isfinite(numbers))[0][0])
+        raise UserError(
+            f"inputs are finite numbers; row {row} holds a gap (NaN), an infinite or too large one: fill it, such as with "
+            f"the mean of the training examples, or leave the row out."
+        )
+    return numbers
 
 
 def area_scores(curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 import jax.random as jr
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
+from ascribe.memory import check_room
 from ascribe.types import Array, Key
 
 LARGEST = 2**31 - 1
+SMALLEST_RUN = 4096
+"""Bytes that a run takes while it is handled, at least: its specification and its curves as objects of Python."""
 
 
 class Streams(NamedTuple):
@@ -31,12 +34,22 @@ def streams(seed: Array) -> Streams:
 def check_seeds(seeds: object) -> tuple[int, ...]:
     """`10` means the seeds 0 … 9; a sequence of distinct integers is taken as it is."""
     if isinstance(seeds, bool) or not isinstance(seeds, int | list | tuple | range):
-        raise UserError(f"`seeds` is a number of seeds or a list of them; got {seeds!r}.")
-    chosen = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
-    if not chosen:
-        raise UserError(f"`seeds` is a positive number; got {seeds!r}.")
-    if any(not isinstance(s, int) or isinstance(s, bool) or not 0 <= s <= LARGEST for s in chosen):
-        raise UserError(f"every seed is an integer from 0 to {LARGEST}; got {seeds!r}.")
+        raise UserError(f"`seeds` is a number of seeds or a list of them; got {shown(seeds)}.")
+    given = range(seeds) if isinstance(seeds, int) else seeds
+    if not given:
+        raise UserError(f"`seeds` is a positive number; got {shown(seeds)}.")
+    # Of a range the ends alone are looked at: it may be longer than any list.
+    some = (given[0], given[-1]) if isinstance(given, range) else given
+    if any(not isinstance(s, int) or isinstance(s, bool) or not 0 <= s <= LARGEST for s in some):
+        raise UserError(f"every seed is an integer from 0 to {LARGEST}; got {shown(seeds)}.")
+    check_runs(len(given))
+    chosen = tuple(given)
     if len(set(chosen)) != len(chosen):
-        raise UserError(f"the seeds are distinct, or a run would be counted twice; got {seeds!r}.")
+        raise UserError(f"the seeds are distinct, or a run would be counted twice; got {shown(seeds)}.")
     return chosen
+
+
+def check_runs(count: int, each: int = 0, *, of: str = "") -> None:
+    """A `UserError` where the results of so many runs, of so many bytes `each`, do not fit into memory."""
+    what = f"the results of {shown(count)} runs{of}"
+    check_room(what, count * (SMALLEST_RUN + each), "choose fewer seeds or candidates")

@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 
 from ascribe import losses, rules
 from ascribe.datasets import Dataset
-from ascribe.errors import Interrupted, UserError
+from ascribe.errors import Interrupted, UserError, shown
 from ascribe.measures import before_finish, main_among, score_name
 from ascribe.networks import Network, check_input
 from ascribe.rules import AbstractRule
@@ -34,7 +34,7 @@ from .pixels import pixels
 from .processes import agreed, check_same, number
 from .progress import Epochs, Listener, Progress, or_one_line, silent, tell
 from .runs import Runs, area_scores
-from .seeds import check_seeds
+from .seeds import LARGEST, check_runs, check_seeds
 
 Rules = Sequence[str | AbstractRule] | Mapping[str, str | AbstractRule]
 """Several rules: names or rules, or a mapping that gives them names of their own."""
@@ -150,6 +150,10 @@ class Experiment:
             size = devices.state_bytes(self.settings, self.template, one, self.device_data)
         devices.check_memory(self.name, size)
         return size
+
+    def check_results(self, count: int) -> None:
+        """A `UserError` where the machine has not the memory for what so many runs end with."""
+        check_runs(count, self._size, of=f" of {self.name}")
 
     def _width(self, wanted: int, size: int) -> int:
         """Runs at a time: what was wanted, within memory, the same number on every device."""
@@ -588,6 +592,7 @@ def train(
     listening = or_one_line(listener) if number() == 0 else silent
     size: Any = {"width": len(chosen), "devices_per_run": devices_per_run}
     experiment = Experiment(demands, rule, settings, **size, name=name, listener=listening)
+    experiment.check_results(len(chosen))
     trained = experiment.train(chosen, "training")
     return trained.runs(chosen, data, () if only is None else (f"only {only} was trained",))
 
@@ -605,7 +610,9 @@ def make_settings(
     batch_size, data = demands.batch_size, demands.data
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UserError(f"`{name}` is a positive integer; got {value!r}.")
+            raise UserError(f"`{name}` is a positive integer; got {shown(value)}.")
+    if epochs > LARGEST:
+        raise UserError(f"`epochs` is {LARGEST} at most; got {shown(epochs)}: choose fewer.")
     if select not in ("last", "best-validation"):
         raise UserError(f"`select` is last or best-validation; got {select!r}.")
     template = made(demands.source)
@@ -638,10 +645,10 @@ def positive(name: str, value: Any) -> float:
     """A positive finite number, or a `UserError`."""
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"`{name}` is a positive number; got {value!r}.") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"`{name}` is a positive number; got {shown(value)}.") from error
     if not 0 < number < float("inf"):
-        raise UserError(f"`{name}` is a positive number; got {value!r}.")
+        raise UserError(f"`{name}` is a positive number; got {shown(value)}.")
     return number
 
 
