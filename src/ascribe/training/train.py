@@ -2,9 +2,7 @@
 
 import dataclasses
 import functools
-import inspect
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +18,7 @@ from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError
 from ascribe.measures import before_finish, main_among, score_name
 from ascribe.networks import Network, check_input
-from ascribe.rules import AbstractRule
+from ascribe.rules import AbstractRule, hooks
 from ascribe.types import PyTree
 
 from . import devices, loop, optimizers, source
@@ -162,12 +160,8 @@ class Experiment:
     @contextmanager
     def blamed(self) -> Iterator[None]:
         """Errors in the rule's own file are told by their line."""
-        try:
+        with hooks.blamed(self.name, self.rule):
             yield
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(_blame(self.name, self.rule, error)) from error
 
     def initialize(self, runs: loop.Run) -> loop.RunState:
         """The states of these runs before the first step."""
@@ -466,7 +460,7 @@ class Trained:
     def _own_notes(self) -> tuple[str, ...]:
         finished = self.diverged_at < 0
         own = {name: curve[finished] for name, curve in self.curves.items()}
-        return self.experiment.rule.notes(own) if finished.any() else ()
+        return hooks.notes(self.experiment.rule, self.experiment.name, own) if finished.any() else ()
 
     def _scores(self, split: str, networks: tuple[Network, PyTree]) -> dict[str, np.ndarray]:
         experiment = self.experiment
@@ -648,6 +642,7 @@ def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
     """A `UserError` where `rule` is no rule or cannot do the data's task."""
     if not isinstance(rule, AbstractRule):
         raise UserError(f"a rule is a name or an ascribe.rules.AbstractRule; got {type(rule).__name__}.")
+    hooks.check_attributes(rule, name)
     if data.task not in rule.tasks:
         two = data.task == "classification" and "binary" in rule.tasks
         raise UserError(
@@ -674,19 +669,6 @@ def named_rules(given: Rules, data: Dataset) -> dict[str, AbstractRule]:
         check_rule(rule, name, data)
         found[name] = rule
     return found
-
-
-def _blame(name: str, rule: AbstractRule, error: Exception) -> str:
-    """Where in the rule's own file an error came from; errors elsewhere are not the user's and go on as they are."""
-    try:
-        file = inspect.getsourcefile(type(rule)) or ""
-    except (OSError, TypeError):  # defined at a prompt: there is no line to name
-        raise error from None
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    if not lines or type(rule).__module__.startswith("ascribe.rules."):
-        raise error
-    first = str(error).strip().split("\n")[0].rstrip(".")
-    return f"the rule {name} failed in {file}, line {lines[-1]}: {type(error).__name__}: {first}."
 
 
 def with_array_leaves(rule: AbstractRule) -> AbstractRule:
