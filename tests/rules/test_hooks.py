@@ -8,6 +8,7 @@ import signal
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 import jaxtyping
 import numpy as np
 import pytest
@@ -129,6 +130,14 @@ RULES = {
         wrong(trainables=lambda self, network, data, *, key: Trainables(network, feedback={"linear2": "random"})),
         "`trainables` of the rule Wrong returns floating-point arrays, alone or in dicts",
     ),
+    "auxiliaries": (
+        wrong(trainables=lambda self, network, data, *, key: Trainables(network, auxiliary=jnp.ones((1, 3)))),
+        "`trainables` of the rule Wrong returns auxiliaries of the shape (layers, examples, …), here (…, 26, …); it returned",
+    ),
+    "init without a key": (
+        wrong(init=lambda self, network, data: None),
+        "`init` of the rule Wrong is written def init(self, network, data, *, key); with these, got an unexpected keyword",
+    ),
     "after_update None": (
         wrong(after_update=None),
         "`after_update` of the rule Wrong returns the pair (trainables, state)",
@@ -167,6 +176,7 @@ RULES = {
     "error": (with_terms(error={"linear1": lambda delta: delta[:, :1]}), "the error of layer linear1 has the shape of"),
 }
 MEASURED = {
+    "metric of no letters": (wrong(metrics={"\a": 1.0}), "a metric is one number under a name of its own; Wrong gives '"),
     "metrics a text": (wrong(metrics="fast"), "`metrics` returns a dict of names to numbers; that of Wrong returned a str"),
     "metric a text": (wrong(metrics={"speed": "fast"}), "a metric is one number under a name of its own; Wrong gives 'speed'"),
     "metric None": (wrong(metrics={"speed": None}), "a metric is one number under a name of its own; Wrong gives 'speed'"),
@@ -192,6 +202,27 @@ def test_what_is_measured_may_not_be_anything_else(rule, sentence):
 def test_a_rule_is_looked_at_when_an_experiment_is_made():
     with pytest.raises(UserError, match="`finish` of the rule Wrong returns the network that predicts"):
         tiny.experiment(tiny.mlp(), tiny.data(), wrong(finish=None), 2)
+
+
+class Memory:
+    """A keeper of one checkpoint."""
+
+    def save(self, key, checkpoint):
+        self.kept = checkpoint
+
+    def checkpoint(self, key):
+        return self.kept
+
+
+def test_a_random_key_in_a_state_is_kept_and_restored():
+    experiment = tiny.experiment(tiny.mlp(), tiny.data(), Right(), 2)
+    experiment.keeper = Memory()
+    states = {"key": jr.split(jr.key(3), 2), "number": jnp.arange(2.0)}
+    experiment._save("one", 1, states, 0.0, 2**20)
+    _, restored, _ = experiment._restored("one", jax.tree.map(lambda leaf: leaf[::-1], states))
+    assert restored["key"].dtype == states["key"].dtype
+    np.testing.assert_array_equal(jr.key_data(restored["key"]), jr.key_data(states["key"]))
+    np.testing.assert_array_equal(restored["number"], states["number"])
 
 
 def numbers(self, network, state, batch, *, key):
@@ -221,6 +252,8 @@ ATTRIBUTES = {
     "forced a text": ({"forced": "sgd"}, "`forced` of the rule Wrong is a dict"),
     "forced rate": ({"forced": {"learning_rate": "fast"}}, "the rule Wrong forces a positive `learning_rate`"),
     "forced batch": ({"forced": {"batch_size": 0.5}}, "the rule Wrong forces a positive `learning_rate`"),
+    "forced pair": ({"forced": {"optimizer": []}}, "an optimizer with a rate of its own is a pair"),
+    "forced factory": ({"forced": {"optimizer": lambda rate: 5}}, "returns an Optax transformation, as optax.adam does; got"),
     "forced optimizer": ({"forced": {"optimizer": 5}}, "unknown optimizer 5"),
     "encoding None": ({"encoding": lambda self, data: None}, "`encoding` of the rule Wrong returns a tuple of texts"),
     "encoding a text": ({"encoding": lambda self, data: "unit-interval"}, "`encoding` of the rule Wrong returns a tuple of"),

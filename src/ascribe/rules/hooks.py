@@ -29,26 +29,31 @@ TASKS = AbstractRule.tasks
 
 def trainables(rule: AbstractRule, network: Network, data: Batch, *, key: Key) -> Network | Trainables:
     """What is trained, with the network's own structure, shapes and types in it."""
-    found = rule.trainables(network, data, key=key)
+    found = _call(rule, "trainables", network, data, key=key)
     if not isinstance(found, Network | Trainables):
         raise UserError(_returned(rule, "trainables", found, "the network, or Trainables(network, …)"))
     inner = found if isinstance(found, Network) else found.network
     _same(rule, "trainables", inner, network, "the network that it was given")
     if isinstance(found, Trainables):
         _arrays(rule, "trainables", (found.auxiliary, found.feedback), floating=True)
+        count = data.inputs.shape[0]
+        for leaf in jax.tree.leaves(found.auxiliary):
+            if leaf.ndim < 2 or leaf.shape[1] != count:
+                wanted = f"auxiliaries of the shape (layers, examples, …), here (…, {count}, …)"
+                raise UserError(_returned(rule, "trainables", leaf, wanted))
     return found
 
 
 def init(rule: AbstractRule, network: Network, data: Batch, *, key: Key) -> PyTree:
     """The rule's state before the first step: arrays, or nothing."""
-    state = rule.init(network, data, key=key)
+    state = _call(rule, "init", network, data, key=key)
     _arrays(rule, "init", state)
     return jax.tree.map(lambda leaf: leaf if isinstance(leaf, jax.Array) else jnp.asarray(leaf), state)
 
 
 def credit(rule: AbstractRule, trainables: Any, state: PyTree, batch: Batch, *, key: Key) -> Credit:
     """The rule's credit: one real loss, a gradient for every trainable number, and a state of the kind that `init` made."""
-    credit, name = rule(trainables, state, batch, key=key), type(rule).__name__
+    credit, name = _call(rule, "__call__", trainables, state, batch, key=key), type(rule).__name__
     if not isinstance(credit, Credit):
         raise UserError(f"a rule returns a Credit(loss, gradients, state); {name} returned {_told(credit)}.")
     if not _real(credit.loss) or np.shape(credit.loss) != ():
@@ -72,25 +77,28 @@ def credit(rule: AbstractRule, trainables: Any, state: PyTree, batch: Batch, *, 
 
 def after_update(rule: AbstractRule, trainables: Any, state: PyTree) -> tuple[Any, PyTree]:
     """What the rule makes of the trainables after the optimizer's step: the same kind of trainables and of state."""
-    return _pair(rule, "after_update", rule.after_update(trainables, state), trainables, state)
+    return _pair(rule, "after_update", _call(rule, "after_update", trainables, state), trainables, state)
 
 
 def after_epoch(rule: AbstractRule, trainables: Any, state: PyTree, data: Batch, *, epoch: Array) -> tuple[Any, PyTree]:
     """What the rule makes of the trainables between two epochs: the same kind of trainables and of state."""
-    return _pair(rule, "after_epoch", rule.after_epoch(trainables, state, data, epoch=epoch), trainables, state)
+    return _pair(
+        rule, "after_epoch", _call(rule, "after_epoch", trainables, state, data, epoch=epoch), trainables, state
+    )
 
 
 def metrics(
     rule: AbstractRule, trainables: Any, state: PyTree, batch: Batch, *, before: Any, after: Any
 ) -> dict[str, Array]:
     """What the rule measures of itself: one real number under each name, and no name that every rule has."""
-    measured, name = rule.metrics(trainables, state, batch, before=before, after=after), type(rule).__name__
+    measured, name = _call(rule, "metrics", trainables, state, batch, before=before, after=after), type(rule).__name__
     if not isinstance(measured, Mapping):
         raise UserError(
             f"`metrics` returns a dict of names to numbers; that of {name} returned a {type(measured).__name__}."
         )
     for metric, value in measured.items():
-        if not isinstance(metric, str) or metric.startswith(MEASURED) or not _real(value) or np.shape(value) != ():
+        named = isinstance(metric, str) and metric.isprintable() and metric.strip() and not metric.startswith(MEASURED)
+        if not named or not _real(value) or np.shape(value) != ():
             raise UserError(
                 f"a metric is one number under a name of its own; {name} gives {metric!r} ({_told(value)}; names that begin "
                 f"with {', '.join(MEASURED)} are taken)."
@@ -100,7 +108,7 @@ def metrics(
 
 def feedback(rule: AbstractRule, network: Network, trainables: Any, state: PyTree) -> dict[str, Array]:
     """The weights that carry the error back, each in the shape of its layer's own."""
-    found, name = rule.feedback(trainables, state), type(rule).__name__
+    found, name = _call(rule, "feedback", trainables, state), type(rule).__name__
     wanted = "a dict of layers' names to feedback weights"
     if not isinstance(found, Mapping):
         raise UserError(_returned(rule, "feedback", found, wanted))
@@ -121,7 +129,7 @@ def feedback(rule: AbstractRule, network: Network, trainables: Any, state: PyTre
 
 def finish(rule: AbstractRule, trainables: Any, state: PyTree, data: Batch, *, network: Network) -> Network:
     """The network that prediction uses: numbers in the place of those of `network`, the one that was trained."""
-    finished = rule.finish(trainables, state, data)
+    finished = _call(rule, "finish", trainables, state, data)
     if not isinstance(finished, Network):
         raise UserError(_returned(rule, "finish", finished, "the network that predicts"))
     _same(rule, "finish", finished, network, "the network that was trained")
@@ -132,7 +140,7 @@ def notes(rule: AbstractRule, name: str, curves: Mapping[str, np.ndarray]) -> tu
     """What the table should say of finished runs; where the hook fails, that: the results are there already."""
     try:
         with blamed(name, rule):
-            found = rule.notes(curves)
+            found = _call(rule, "notes", curves)
         return _texts(rule, "notes", found)
     except Exception as error:
         return (f"no notes of its own: {' '.join(str(error).split()) or type(error).__name__}",)
@@ -141,14 +149,14 @@ def notes(rule: AbstractRule, name: str, curves: Mapping[str, np.ndarray]) -> tu
 def encoding(rule: AbstractRule, name: str, data: Any) -> tuple[str, ...]:
     """The transforms that the rule's inputs need."""
     with blamed(name, rule):
-        found = rule.encoding(data)
+        found = _call(rule, "encoding", data)
     return _texts(rule, "encoding", found)
 
 
 def adapt(rule: AbstractRule, name: str, network: Network, data: Any) -> Network:
     """The network that the rule needs."""
     with blamed(name, rule):
-        adapted = rule.adapt(network, data)
+        adapted = _call(rule, "adapt", network, data)
     if not isinstance(adapted, Network):
         raise UserError(f"`adapt` of the rule {name} returns a Network; it returned {_told(adapted)}.")
     return adapted
@@ -156,13 +164,17 @@ def adapt(rule: AbstractRule, name: str, network: Network, data: Any) -> Network
 
 def check_attributes(rule: AbstractRule, name: str) -> None:
     """A `UserError` where `tasks` or `forced` are not what a rule says of itself."""
-    tasks = rule.tasks
-    if not isinstance(tasks, tuple | list) or not tasks or any(task not in TASKS for task in tasks):
+    with blamed(name, rule):
+        tasks, forced = rule.tasks, rule.forced
+    if (
+        not isinstance(tasks, tuple | list)
+        or not tasks
+        or not all(isinstance(task, str) and task in TASKS for task in tasks)
+    ):
         raise UserError(
             f"`tasks` of the rule {name} is a tuple of {', '.join(TASKS)}, as in ('binary',); got {tasks!r}: write a comma "
             f"after the only one."
         )
-    forced = rule.forced
     if not isinstance(forced, Mapping):
         raise UserError(f"`forced` of the rule {name} is a dict, as in {{'batch_size': 1}}; got {_told(forced)}.")
     rate, size = forced.get("learning_rate", 1.0), forced.get("batch_size", 1)
@@ -182,7 +194,7 @@ def blamed(name: str, rule: AbstractRule) -> Iterator[None]:
         yield
     except (UserError, Interrupted):
         raise
-    except (Exception, SystemExit, KeyboardInterrupt) as error:
+    except BaseException as error:
         file = file_of(type(rule))
         line = line_in(file, error)
         if line is None or type(rule).__module__.startswith("ascribe.rules."):
@@ -211,8 +223,26 @@ def reason(error: BaseException) -> str:
     """What went wrong, in one line: the error's kind and the first line of its text."""
     if isinstance(error, SystemExit):
         return f"it leaves Python (SystemExit {error.code!r}), which a rule does not do"
-    first = str(error).strip().split("\n")[0].rstrip(".")
+    try:
+        first = str(error).strip().split("\n")[0].rstrip(".")
+    except Exception:  # an error of the rule's own kind, that cannot be told
+        first = ""
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _call(rule: AbstractRule, hook: str, *given: Any, **named: Any) -> Any:
+    """What the hook returns; a `UserError` where it does not take what hooks are given."""
+    function = getattr(rule, hook)
+    try:
+        inspect.signature(function).bind(*given, **named)
+    except TypeError as error:
+        signature = inspect.signature(getattr(AbstractRule, hook))
+        bare = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
+        raise UserError(
+            f"`{hook}` of the rule {type(rule).__name__} is written def {hook}{inspect.Signature(bare)}; with these, "
+            f"{error}."
+        ) from error
+    return function(*given, **named)
 
 
 def _raised_by_a_statement(file: str, error: BaseException) -> bool:

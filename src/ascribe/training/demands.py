@@ -67,6 +67,8 @@ def honor(
             settings[setting] = {**base, **value}  # of parts that only this rule has: nothing sets it apart
             notes += [f"optimizer of {label} forced to {value[label]}" for label in value if label in base]
             continue
+        if setting == "optimizer":
+            optimizers.factory(value)
         settings[setting] = value
         forced.append(setting)
         notes.append(f"{setting} forced to {optimizers.describe(value)}")

@@ -332,7 +332,7 @@ class Experiment:
     def _save(self, key: str, epoch: int, states: loop.RunState, seconds: float, largest: int) -> None:
         assert self.keeper is not None
         if self.width * self._size <= largest:
-            leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(whole(states))]
+            leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(whole(_without_keys(states)))]
             self.keeper.save(key, Checkpoint(epoch, leaves, seconds))
         elif epoch == self.settings.epochs:
             self.keeper.forget(key)
@@ -358,10 +358,11 @@ class Experiment:
                 )
             return put(old, new.sharding)
 
-        leaves, structure = jax.tree.flatten(states)
+        leaves, structure = jax.tree.flatten(_without_keys(states))
         if len(leaves) != len(found.leaves):
             raise UserError(f"the kept state of {self.name} does not fit its program: begin anew in another folder.")
-        return found.epoch, jax.tree.unflatten(structure, list(map(place, leaves, found.leaves))), found.seconds
+        restored = jax.tree.unflatten(structure, list(map(place, leaves, found.leaves)))
+        return found.epoch, jax.tree.map(_as_key, restored, states), found.seconds
 
     def tell_epochs(
         self, shard: Sequence[Specification], phase: str, start: int, stop: int, curves: Mapping[str, jax.Array]
@@ -400,6 +401,20 @@ class Experiment:
     @property
     def _dtype(self) -> Any:
         return self.template.dtype
+
+
+def _is_key(leaf: jax.Array) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _without_keys(tree: PyTree) -> PyTree:
+    """The tree with random keys, which a rule may have in its state, as the numbers that they are made of."""
+    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+
+
+def _as_key(leaf: jax.Array, like: jax.Array) -> jax.Array:
+    """The key of those numbers, where a key was."""
+    return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(like)) if _is_key(like) else leaf
 
 
 def _first(count: int, tree: PyTree) -> PyTree:
