@@ -9,7 +9,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-import jaxtyping
 import numpy as np
 import pytest
 
@@ -21,12 +20,7 @@ from ascribe.training import loop
 from ..training import tiny
 
 
-@pytest.fixture(autouse=True)
-def plain_package():
-    """As it is installed: nothing but the package itself looks at what a rule returns."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
+pytestmark = pytest.mark.usefixtures("as_installed")
 
 
 class Right(AbstractRule):

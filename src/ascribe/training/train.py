@@ -579,6 +579,7 @@ def train(
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
+    check_data(data)
     name = rules.full_name(rule) if isinstance(rule, str) else rules.name_of(rule)
     rule = rules.get(rule) if isinstance(rule, str) else rule
     check_rule(rule, name, data)
@@ -651,6 +652,17 @@ def positive(name: str, value: Any) -> float:
     if not 0 < number < float("inf"):
         raise UserError(f"`{name}` is a positive number; got {value!r}.")
     return number
+
+
+def check_data(data: Any) -> None:
+    """A `UserError` where `data` is no data set, or one without its examples."""
+    if not isinstance(data, Dataset):
+        name = f"datasets.load({data!r})" if isinstance(data, str) else 'datasets.load("moons")'
+        raise UserError(f"the data are an ascribe Dataset; got {type(data).__name__}: write {name}.")
+    if not len(data.train):
+        raise UserError(
+            f"the data set {data.name} has no examples, as in a record that leaves large data out: load it anew."
+        )
 
 
 def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
