@@ -1,5 +1,6 @@
 """Where samples and settings enter: checked once, in plain Python, so that no formula meets what it cannot take."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ def array(name: str, values: Numbers, dimensions: int) -> np.ndarray:
     wanted = {1: "a list of numbers", 2: "a table of numbers with rows of one length"}[dimensions]
     try:
         numbers = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(f"`{name}` is {wanted}; got {values!r:.60}: write nan where a run has no number.") from error
     if numbers.ndim != dimensions or not numbers.size:
         raise UserError(f"`{name}` is {wanted}; got the shape {numbers.shape}: give it {dimensions} axes, none empty.")
@@ -45,18 +46,26 @@ def share(name: str, value: float, example: float) -> float:
 
 def positive(name: str, value: float) -> float:
     """A finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < float("inf"):
-        raise UserError(f"`{name}` is a positive number; got {value!r}: try one of the size that matters to you.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value <= sys.float_info.max:
+        raise UserError(f"`{name}` is a positive number; got {value!r:.60}: try one of the size that matters to you.")
     return float(value)
 
 
 def tolerance(name: str, value: float) -> float:
     """A finite number, 0 or above."""
-    return 0.0 if value == 0.0 else positive(name, value)
+    return 0.0 if isinstance(value, int | float) and value == 0.0 else positive(name, value)
+
+
+def exponent(values: np.ndarray) -> int:
+    """The k for which `np.ldexp(values, -k)`, the values over 2^k, can be summed and raised to the third power: 0 for all but
+    sizes beyond 2^±300, for which no float is left then. A power of two changes no digit."""
+    finite = np.abs(values[np.isfinite(values)])
+    size = int(np.frexp(finite.max(initial=0.0))[1])
+    return size if abs(size) > 300 else 0
 
 
 def whole(name: str, value: int, least: int, example: int) -> int:
     """An integer that is at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise UserError(f"`{name}` is an integer of at least {least}; got {value!r}: try {example}.")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**63:
+        raise UserError(f"`{name}` is an integer of at least {least} (of 64 bits); got {value!r:.60}: try {example}.")
     return int(value)

@@ -7,7 +7,7 @@ Source: Efron (1987), "Better bootstrap confidence intervals", doi:10.1080/01621
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from ._checks import Numbers, sample, share, tolerance, whole
+from ._checks import Numbers, exponent, sample, share, tolerance, whole
 
 BLOCK = 2_000_000
 """So many numbers are drawn at a time: memory does not grow with the number of resamples."""
@@ -32,20 +32,22 @@ def bootstrap_interval(
     values = sample("differences", differences, least=2)
     level = share("level", level, 0.95)
     resamples = whole("resamples", resamples, 1, 9_999)
-    count = len(values)
+    count, shift = len(values), exponent(values)
+    values, rounding = np.ldexp(values, -shift), float(np.ldexp(tolerance("rounding", rounding), -shift))
     if np.ptp(values) <= rounding:
-        return float(values.mean()), float(values.mean())
+        mean = float(np.ldexp(values.mean(), shift))
+        return mean, mean
     random = np.random.default_rng(whole("seed", seed, 0, 0))
     rows = max(BLOCK // count, 1)
     blocks = (min(rows, resamples - start) for start in range(0, resamples, rows))
     means = np.concatenate([values[random.integers(0, count, (size, count))].mean(axis=1) for size in blocks])
     mean = values.mean()
     # Every resample that only reorders the sample has its mean, and accuracies tie more often still: to rounding, a tie.
-    slack = tolerance("rounding", rounding) + 1e-12 * np.abs(values).max()
+    slack = rounding + 1e-12 * np.abs(values).max()
     bias = ndtri((np.mean(means < mean - slack) + np.mean(means <= mean + slack)) / 2.0)
     # The mean without one value is (n mean − value) / (n − 1): the jackknife in closed form.
     influence = (values - mean) / (count - 1)
     acceleration = np.sum(influence**3) / (6.0 * np.sum(influence**2) ** 1.5)
     normal = bias + ndtri([(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     low, high = np.quantile(means, ndtr(bias + normal / (1.0 - acceleration * normal)))
-    return float(low), float(high)
+    return float(np.ldexp(low, shift)), float(np.ldexp(high, shift))
