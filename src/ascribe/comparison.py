@@ -37,6 +37,7 @@ from ascribe.training import (
     Rules,
     Runs,
     Specification,
+    check_data,
     check_seeds,
     devices,
     honor,
@@ -137,6 +138,8 @@ class Comparison:
 
 def load(folder: str | Path) -> Comparison:
     """The comparison that was saved in `folder`; a `UserError` where there is none or it is damaged."""
+    if not isinstance(folder, str | Path):
+        raise UserError(f"a record is named by its folder, as in ascribe.load('results'); got {folder!r:.60}.")
     return Comparison(**store.load(Path(folder)))
 
 
@@ -199,8 +202,7 @@ def compare(
     for name, value, least in (("tune", tune, 0), ("tune_seeds", tune_seeds, 1)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise UserError(f"`{name}` is an integer of at least {least}; got {value!r}.")
-    if search and not tune:
-        raise UserError(f"tuning is off, so there is nothing to search in {', '.join(search)}: leave `search` out.")
+    _check_tuned(search, tune)
     source = _network(network, data, activation)
     template = made(source)
     _check_layers(template, only=only, landscape=landscape)
@@ -581,6 +583,7 @@ def versions() -> dict[str, str]:
 
 
 def _chosen_rules(chosen: Rules | None, data: Dataset) -> dict[str, AbstractRule]:
+    check_data(data)
     if chosen is None:
         known = {}
         for name in rules.names():
@@ -590,6 +593,14 @@ def _chosen_rules(chosen: Rules | None, data: Dataset) -> dict[str, AbstractRule
                 warnings.warn(f"left out: {error}", stacklevel=3)
         return {name: rule for name, rule in known.items() if data.task in rule.tasks}
     return named_rules(chosen, data)
+
+
+def _check_tuned(search: Any, tune: int) -> None:
+    """A `UserError` where `search` is no dict of ranges, or nothing is tuned."""
+    if search is not None and not isinstance(search, Mapping):
+        raise UserError(f"`search` is a dict of ranges, as in {{'learning_rate': (1e-4, 1.0)}}; got {search!r:.60}.")
+    if search and not tune:
+        raise UserError(f"tuning is off, so there is nothing to search in {', '.join(search)}: leave `search` out.")
 
 
 def _network(network: NetworkLike, data: Dataset, activation: str) -> Network | Callable[..., Network]:

@@ -19,7 +19,6 @@ from ascribe.training import loop
 
 from ..training import tiny
 
-
 pytestmark = pytest.mark.usefixtures("as_installed")
 
 

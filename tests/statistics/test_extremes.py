@@ -44,7 +44,9 @@ def test_rounding_has_the_unit_of_the_differences(unit):
     values = np.asarray([1.0, 1.1, 0.9]) * unit
     assert bootstrap_interval(values, rounding=0.3 * unit) == (pytest.approx(unit), pytest.approx(unit))
     assert np.isnan(cohens_d(values, rounding=0.3 * unit))
-    assert sign_flip_test(values, rounding=0.7 * unit) == 1.0
+    assert (
+        sign_flip_test(values, rounding=0.7 * unit) == 0.75
+    )  # sums of 3 less 2.1, and of 1.2, 1.0 and 0.8 in its unit
 
 
 def test_the_ends_by_hand():
@@ -64,7 +66,7 @@ def test_the_ends_by_hand():
         (lambda: sign_flip_test([1.0], rounding="x"), "`rounding` is a positive number; got 'x'"),
         (lambda: bootstrap_interval([1.0, 2.0], rounding=None), "`rounding` is a positive number; got None"),
         (lambda: power(10**400, 1.0, 5), "`difference` is a positive number; got 1000"),
-        (lambda: power(1.0, 1.0, 10**400), "`pairs` is an integer of at least 2 .of 64 bits.; got 1000"),
+        (lambda: power(1.0, 1.0, 10**400), "`pairs` is an integer of at least 2 and of 64 bits; got 1000"),
         (lambda: epochs_to_target([[1.0]], "x"), "`target` is a finite number; got 'x'"),
         (lambda: median_epochs("x"), "`epochs` holds one entry a run; got 'x'"),
         (lambda: median_epochs(5), "`epochs` holds one entry a run; got 5"),

@@ -326,7 +326,7 @@ class Dataset:
         wanted = f"({', '.join(map(str, ('rows', *self.input_shape)))})"
         try:
             rows = np.asarray(inputs, dtype=np.float64)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise UserError(
                 f"The data set {self.name} wants inputs of the shape {wanted}, but these are no array of numbers; "
                 f"encode texts as in its feature_names."

@@ -32,7 +32,11 @@ def sample_count(value: Option, *, minimum: int = MINIMUM_EXAMPLES) -> int:
 
 def real_number(name: str, value: Option, *, minimum: float = 0.0, above: bool = False) -> float:
     """`value` as a finite float of at least `minimum` (or strictly `above` it); else a `UserError`."""
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(float(value))
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    try:
+        is_number = is_number and math.isfinite(float(value))
+    except OverflowError:  # an integer beyond all floats
+        is_number = False
     if not is_number or float(value) < minimum or (above and float(value) == minimum):
         wanted = f"above {minimum:g}" if above else f"of at least {minimum:g}"
         raise UserError(f"{name} wants a finite number {wanted}, not {value!r}; try {name}={minimum + 0.1:g}.")

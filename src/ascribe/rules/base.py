@@ -26,7 +26,10 @@ def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
     low, high = (float(end) for end in interval[1:-1].split(","))
 
     def convert(value: Any) -> Array:
-        array = jnp.asarray(value, float)
+        try:
+            array = jnp.asarray(value, float)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"a number in {interval} is wanted; got {value!r:.60}.") from error
         if array.ndim == 0 and not isinstance(array, Tracer):
             number = float(array)
             above = number > low or (interval[0] == "[" and number == low)

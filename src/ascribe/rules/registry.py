@@ -153,6 +153,7 @@ def names() -> list[str]:
 
 def describe(name: str) -> Entry:
     """The row of a registered rule; for an installed package's rule, made from its docstring."""
+    _check_text(name)
     if name in TABLE:
         return TABLE[name]
     rule_class = _load_class(name)
@@ -168,8 +169,7 @@ def get(name: str, **options: Any) -> AbstractRule:
     discover` found; `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what is put where, and
     `gradient-noise-matched:tanh` is the noise of that size.
     """
-    if not isinstance(name, str):
-        raise UserError(f"a rule's name is a text, as in 'backpropagation'; got {name!r}.")
+    _check_text(name)
     path, attribute = (name, "") if ".py:" not in name else (name[: name.rindex(":")], name[name.rindex(":") + 1 :])
     if path.endswith(".py"):
         return _build(name, _class_of_file(Path(path), attribute), options)
@@ -188,6 +188,7 @@ def get(name: str, **options: Any) -> AbstractRule:
 
 def full_name(name: str) -> str:
     """The registered name that `name` stands for; for a file, its stem and class, as in `my_rule:MyRule`."""
+    _check_text(name)
     if ".py:" in name or name.endswith(".py"):
         path, _, attribute = name.partition(".py")
         return Path(path).name + attribute
@@ -288,6 +289,11 @@ def _build(name: str, rule_class: Callable[..., AbstractRule], options: dict[str
         raise UserError(f"the rule {name} cannot be built with {options or 'no options'}: {reason}.") from error
     except BaseException as error:
         _refuse(f"the rule {name} cannot be built with {options or 'no options'}", error, hooks.file_of(rule_class))
+
+
+def _check_text(name: Any) -> None:
+    if not isinstance(name, str):
+        raise UserError(f"a rule's name is a text, as in 'backpropagation'; got {name!r:.60}.")
 
 
 def _refuse(what: str, error: BaseException, file: str) -> NoReturn:

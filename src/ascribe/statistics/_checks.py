@@ -67,5 +67,6 @@ def exponent(values: np.ndarray) -> int:
 def whole(name: str, value: int, least: int, example: int) -> int:
     """An integer that is at least `least`."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**63:
-        raise UserError(f"`{name}` is an integer of at least {least} (of 64 bits); got {value!r:.60}: try {example}.")
+        limit = " and of 64 bits" if isinstance(value, int) and value >= 2**63 else ""
+        raise UserError(f"`{name}` is an integer of at least {least}{limit}; got {value!r:.60}: try {example}.")
     return int(value)

@@ -37,6 +37,7 @@ def median_epochs(epochs: list[int | None]) -> float | None:
     among them. All runs are censored at the same epoch, so this is the Kaplan–Meier median."""
     whole = lambda one: one is None or (isinstance(one, int | np.integer) and not isinstance(one, bool))
     if not isinstance(epochs, list | tuple) or not epochs or not all(map(whole, epochs)):
-        raise UserError(f"`epochs` holds one entry a run; got {epochs!r:.60}: give what `epochs_to_target` returns.")
+        came = f"{epochs!r:.60}" if epochs else "none"
+        raise UserError(f"`epochs` holds one entry a run; got {came}: give what `epochs_to_target` returns.")
     median = float(np.median([np.inf if epoch is None else epoch for epoch in epochs]))
     return median if np.isfinite(median) else None

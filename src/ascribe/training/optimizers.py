@@ -127,6 +127,8 @@ def _made(factory: Factory, learning_rate: Array) -> optax.GradientTransformatio
     wanted = "an optimizer's factory takes a learning rate and returns an Optax transformation"
     try:
         inspect.signature(factory).bind(learning_rate)
+    except ValueError:  # a function without a signature
+        pass
     except TypeError as error:
         raise UserError(f"{wanted}, as in lambda learning_rate: optax.adam(learning_rate): {error}.") from error
     made = factory(learning_rate)

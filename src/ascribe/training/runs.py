@@ -105,8 +105,8 @@ class Runs:
     def outputs(self, inputs: np.ndarray) -> np.ndarray:
         """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are: with its
         transforms, without those of the `encoding`."""
-        inputs = np.asarray(inputs, np.float32)
         expected = self.data.input_shape
+        inputs = _numbers(inputs, expected)
         if inputs.shape[1:] != expected and inputs.size == len(inputs) * int(np.prod(expected)):
             inputs = inputs.reshape(len(inputs), *expected)
         if inputs.shape[1:] != expected:
@@ -140,6 +140,25 @@ class Runs:
             raise UserError("probabilities belong to classes: for regression use `predict`.")
         link = None if isinstance(self.network.last, Activation) else losses.get(self.loss).link
         return np.asarray(jax.vmap(lambda one: class_probabilities(one, link=link))(jnp.asarray(self.outputs(inputs))))
+
+
+def _numbers(inputs: Any, expected: tuple[int, ...]) -> np.ndarray:
+    """Inputs as an array with an axis of examples; a `UserError` for what is none, or has a gap, whose class nobody knows."""
+    wanted = f"inputs are finite numbers of the shape (examples, {', '.join(map(str, expected))})"
+    try:
+        array = np.asarray(inputs)
+    except ValueError as error:
+        raise UserError(f"{wanted}; got rows of several lengths.") from error
+    if array.dtype.kind not in "biuf" or array.ndim == 0:
+        came = " ".join(f"{inputs!r:.60}".split())
+        raise UserError(f"{wanted}; got {came}: a split's are its `inputs`, as in runs.data.test.inputs.")
+    array = array.astype(np.float32)
+    lost = int(np.count_nonzero(~np.isfinite(array)))
+    if lost:
+        raise UserError(
+            f"{wanted}; got {lost} that are missing (NaN) or infinite: fill them in or leave these examples out."
+        )
+    return array
 
 
 def area_scores(curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -613,9 +613,11 @@ def make_settings(
     """The checked settings of a program."""
     batch_size, data = demands.batch_size, demands.data
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UserError(f"`{name}` is a positive integer; got {value!r}.")
-    if select not in ("last", "best-validation"):
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
+            raise UserError(f"`{name}` is a positive integer (of 32 bits); got {value!r:.60}.")
+    if not isinstance(diagnostics, bool):
+        raise UserError(f"`diagnostics` is True or False; got {diagnostics!r:.60}.")
+    if not isinstance(select, str) or select not in ("last", "best-validation"):
         raise UserError(f"`select` is last or best-validation; got {select!r}.")
     template = made(demands.source)
     if only is not None:
@@ -647,8 +649,8 @@ def positive(name: str, value: Any) -> float:
     """A positive finite number, or a `UserError`."""
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"`{name}` is a positive number; got {value!r}.") from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise UserError(f"`{name}` is a positive number; got {value!r:.60}.") from error
     if not 0 < number < float("inf"):
         raise UserError(f"`{name}` is a positive number; got {value!r}.")
     return number
@@ -657,7 +659,7 @@ def positive(name: str, value: Any) -> float:
 def check_data(data: Any) -> None:
     """A `UserError` where `data` is no data set, or one without its examples."""
     if not isinstance(data, Dataset):
-        name = f"datasets.load({data!r})" if isinstance(data, str) else 'datasets.load("moons")'
+        name = f'datasets.load("{data}")' if isinstance(data, str) else 'datasets.load("moons")'
         raise UserError(f"the data are an ascribe Dataset; got {type(data).__name__}: write {name}.")
     if not len(data.train):
         raise UserError(
@@ -680,9 +682,10 @@ def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
 
 def named_rules(given: Rules, data: Dataset) -> dict[str, AbstractRule]:
     """The rules by the names that results have, each fit for the data's task; a `UserError` where one is named twice."""
-    if isinstance(given, str | AbstractRule) or not given:
+    check_data(data)
+    if not isinstance(given, Sequence | Mapping) or isinstance(given, str) or not given:
         raise UserError(
-            f"`rules` is a list of at least one rule or name; got {given!r}: leave it out for all rules that can do the "
+            f"`rules` is a list of at least one rule or name; got {given!r:.60}: leave it out for all rules that can do the "
             f"task, or list them with `ascribe rules`."
         )
     found: dict[str, AbstractRule] = {}
