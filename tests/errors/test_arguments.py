@@ -9,7 +9,8 @@ import optax
 import pytest
 
 import ascribe
-from ascribe import losses, networks, rules
+from ascribe import autodiff as ad
+from ascribe import losses, networks, neurons, rules
 from ascribe.errors import UserError
 from ascribe.training.runs import Runs
 
@@ -34,6 +35,11 @@ def outputs(inputs):
     runs = object.__new__(Runs)
     runs.__dict__["data"] = tiny.data()
     return lambda: Runs.predict(runs, inputs)
+
+
+def simulate(**changes):
+    options = {"model": neurons.LIF(), "current": 2.0, "duration": 0.01} | changes
+    return lambda: neurons.simulate(options.pop("model"), **options)
 
 
 CASES = {
@@ -86,6 +92,20 @@ CASES = {
     "losses.get": (lambda: losses.get({}), "unknown loss {}"),
     "prepare": (lambda: tiny.data().prepare([[HUGE, 1]]), "but these are no array of numbers"),
     "encode": (lambda: tiny.data().encode(5), "5"),
+    "gradients of a number": (lambda: ad.gradients(5, [ad.Var(1.0)]), "derivatives are those of an expression of Vars; got 5"),
+    "gradients by a number": (lambda: ad.gradients(ad.Var(1.0) * 2.0, 5), "`variables` is a list of Vars, as in [x, y]; got 5"),
+    "jacobian of a number": (lambda: ad.jacobian(5), "the function of a Jacobian is called with Vars; got 5"),
+    "jacobian to a number": (lambda: ad.jacobian(lambda x: 5, 1.0), "the function of a Jacobian returns a Var; got 5"),
+    "check of a number": (lambda: ad.check_gradients(5, 1.0), "a function of Vars and a number or an array for each"),
+    "find_nan": (lambda: ad.find_nan(None), "derivatives are those of an expression of Vars; got None"),
+    "concatenate": (lambda: ad.concatenate(5), "concatenate wants a list of at least one array"),
+    "rate of an optimizer": (lambda: ad.Adam("x"), "is a positive number; got 'x'"),
+    "duration of a simulation": (simulate(duration=[1.0, 2.0]), "duration is one number, in seconds; got [1. 2.]"),
+    "method of a simulation": (simulate(method=5), "LIF is stepped by"),
+    "traces of a simulation": (simulate(record=5), "LIF has the traces"),
+    "type of a simulation": (simulate(dtype="x"), "`dtype` is a floating-point type"),
+    "no neurons": (simulate(current=[]), "parameters and current are for one neuron at least; got the shape (0,)"),
+    "a neuron's constant": (lambda: neurons.LIF(tau_m=HUGE), "is a number or an array of numbers, in seconds; got 1000"),
     "load's noise": (lambda: ascribe.datasets.load("moons", noise=HUGE), "noise wants a finite number"),
 }  # fmt: skip
 

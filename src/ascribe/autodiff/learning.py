@@ -118,8 +118,8 @@ def _less(value: Value, step: Value) -> Value:
 
 
 def _positive(name: str, value: float) -> float:
-    if not value > 0:
-        raise UserError(f"`{name}` is a positive number; got {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not value > 0:
+        raise UserError(f"`{name}` is a positive number; got {value!r:.60}.")
     return value
 
 

@@ -337,6 +337,8 @@ def order(root: Var) -> Path:
 
     One walk of the graph without recursion, remembered in the root: what an expression is made of never changes.
     """
+    if not isinstance(root, Var):
+        raise UserError(f"derivatives are those of an expression of Vars; got {root!r:.60}.")
     if root._order is not None:
         return root._order
     found = Path()

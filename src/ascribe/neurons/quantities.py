@@ -23,8 +23,8 @@ def numbers(name: str, value: Any, unit: str) -> np.ndarray:
     """
     try:
         array = np.asarray(value, np.float64)
-    except (TypeError, ValueError):
-        raise UserError(f"{name} is a number or an array of numbers, in {unit}; got {value!r}.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{name} is a number or an array of numbers, in {unit}; got {value!r:.60}.") from None
     if not np.all(np.isfinite(array)):
         raise UserError(f"{name} has to be finite, in {unit}; got {_shown(array)}.")
     return array
@@ -36,6 +36,14 @@ def positive(name: str, value: Any, unit: str) -> np.ndarray:
     if not np.all(array > 0):
         raise UserError(f"{name} has to be above 0, in {unit}; got {_shown(array)}.")
     return array
+
+
+def single(name: str, value: Any, unit: str) -> float:
+    """As `positive`, of one number."""
+    array = positive(name, value, unit)
+    if array.ndim:
+        raise UserError(f"{name} is one number, in {unit}; got {_shown(array)}.")
+    return float(array)
 
 
 def seconds(name: str, value: Any) -> np.ndarray:
