@@ -614,7 +614,8 @@ def make_settings(
     batch_size, data = demands.batch_size, demands.data
     for name, value in (("epochs", epochs), ("batch_size", batch_size)):
         if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value < 2**31:
-            raise UserError(f"`{name}` is a positive integer (of 32 bits); got {value!r:.60}.")
+            limit = " of 32 bits" if isinstance(value, int) and value > 1 else ""
+            raise UserError(f"`{name}` is a positive integer{limit}; got {value!r:.60}.")
     if not isinstance(diagnostics, bool):
         raise UserError(f"`diagnostics` is True or False; got {diagnostics!r:.60}.")
     if not isinstance(select, str) or select not in ("last", "best-validation"):
