@@ -60,6 +60,14 @@ def getkey():
 
 
 @pytest.fixture
+def as_installed():
+    """Nothing but the package itself looks at what it is given, as at a user's: annotations are not checked."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
 def few_figures(monkeypatch):
     """Figures take long and have tests of their own: elsewhere a page has two at most, and no files of them are written."""
     drawing = importlib.import_module("ascribe.report.figures")

@@ -38,6 +38,7 @@ from ascribe.training import (
     Rules,
     Runs,
     Specification,
+    check_data,
     check_runs,
     check_seeds,
     devices,
@@ -201,8 +202,7 @@ def compare(
     for name, value, least in (("tune", tune, 0), ("tune_seeds", tune_seeds, 1)):
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise UserError(f"`{name}` is an integer of at least {least}; got {shown(value)}.")
-    if search and not tune:
-        raise UserError(f"tuning is off, so there is nothing to search in {', '.join(search)}: leave `search` out.")
+    _check_tuned(search, tune)
     source = _network(network, data, activation)
     template = made(source)
     _check_layers(template, only=only, landscape=landscape)
@@ -587,6 +587,7 @@ def versions() -> dict[str, str]:
 
 
 def _chosen_rules(chosen: Rules | None, data: Dataset) -> dict[str, AbstractRule]:
+    check_data(data)
     if chosen is None:
         known = {}
         for name in rules.names():
@@ -596,6 +597,14 @@ def _chosen_rules(chosen: Rules | None, data: Dataset) -> dict[str, AbstractRule
                 warnings.warn(f"left out: {error}", stacklevel=3)
         return {name: rule for name, rule in known.items() if data.task in rule.tasks}
     return named_rules(chosen, data)
+
+
+def _check_tuned(search: Any, tune: int) -> None:
+    """A `UserError` where `search` is no dict of ranges, or nothing is tuned."""
+    if search is not None and not isinstance(search, Mapping):
+        raise UserError(f"`search` is a dict of ranges, as in {{'learning_rate': (1e-4, 1.0)}}; got {shown(search)}.")
+    if search and not tune:
+        raise UserError(f"tuning is off, so there is nothing to search in {', '.join(search)}: leave `search` out.")
 
 
 def _network(network: NetworkLike, data: Dataset, activation: str) -> Network | Callable[..., Network]:

@@ -112,7 +112,7 @@ def get(name: str | Loss) -> Loss:
                 f"the loss {name.name!r} is not registered: add it to ascribe.losses.LOSSES by its name first."
             )
         return name
-    if name not in LOSSES:
+    if not isinstance(name, str) or name not in LOSSES:
         raise UserError(f"unknown loss {name!r}: choose one of {', '.join(LOSSES)}.")
     return LOSSES[name]
 

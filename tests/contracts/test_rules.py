@@ -17,9 +17,9 @@ import pytest
 
 from ascribe import losses, rules
 from ascribe.errors import UserError
+from ascribe.measures import MEASURED
 from ascribe.networks import record
 from ascribe.rules import AbstractRule, Backpropagation, Credit, network_of
-from ascribe.training.loop import MEASURED
 
 from ..cases import (
     AT_THE_END,

@@ -32,13 +32,90 @@ def test_split_refuses_inputs_and_targets_of_different_length(targets):
         Split(np.zeros((3, 2)), targets)
 
 
+LABELS = np.array([0, 1])
+
+
+def part(targets=LABELS, inputs=None):
+    return Split(np.arange(12.0).reshape(2, 3, 2) if inputs is None else inputs, targets)
+
+
+def all_of(split, **changes):
+    return {"train": split, "validation": split, "test": split, **changes}
+
+
+@pytest.mark.usefixtures("as_installed")
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (all_of(part(np.array([5, 6]))), "labels that count from 0 to 1, one a class name, but train has 5, 6"),
+        (all_of(part(np.array([-5, -4]))), "labels that count from 0 to 1, one a class name, but train has -5, -4"),
+        (all_of(part(np.array([0.5, 1.5]))), "labels that count from 0 to 1, one a class name, but train has 0.5, 1.5"),
+        ({"test": part(np.array([0, 2]))}, "labels that count from 0 to 1, one a class name, but test has 0, 2"),
+        ({"task": "classification", "class_names": (), "train": part(LABELS - 1)}, "count from 0, but train has -1, 0"),
+        ({"task": "classification", "class_names": ("a",)}, "count from 0 to 0, one a class name, but train has 0, 1"),
+        *[({"class_names": tuple("abc"[:count])}, f"two class names, not {count}") for count in (0, 1, 3)],
+        ({"task": "ranking"}, "The task of a data set is binary, classification, regression, not 'ranking'"),
+        ({"test": Split(np.zeros((0, 3, 2)), np.zeros(0, int))}, "examples in all three splits, but test has none"),
+        ({"test": part(inputs=np.zeros((2, 3)))}, r"but those of test are \(3,\) and \(\)"),
+        ({"train": part(np.zeros((2, 1)))}, r"but those of train are \(3, 2\) and \(1,\)"),
+        ({"task": "regression", "test": part(np.zeros((2, 1)))}, r"but those of test are \(3, 2\) and \(1,\)"),
+        ({"test": part(inputs=np.full((2, 3, 2), np.nan))}, "finite numbers, but test has some that are missing"),
+        ({"train": part(inputs=np.full((2, 3, 2), -np.inf))}, "finite numbers, but train has some that are missing"),
+        (
+            all_of(part(np.array([1.0, np.inf])), task="regression"),
+            "finite numbers, but train has some that are missing",
+        ),
+        ({"train": (np.zeros((2, 2)), LABELS)}, r"The train part of small is a Split\(inputs, targets\), not tuple"),
+    ],
+)
+def test_a_data_set_refuses_what_does_not_belong_to_its_task(changes, sentence):
+    with pytest.raises(UserError, match=sentence) as caught:
+        small(**changes)
+    assert str(caught.value).endswith(".")
+
+
+@pytest.mark.usefixtures("as_installed")
+@pytest.mark.parametrize(
+    ("inputs", "targets", "sentence"),
+    [
+        (
+            np.zeros((2, 2), complex),
+            LABELS,
+            "inputs that are real numbers, rows of one length, but these are complex numbers",
+        ),
+        (
+            np.zeros((2, 2)),
+            LABELS * 1j,
+            "targets that are real numbers, rows of one length, but these are complex numbers",
+        ),
+        (
+            [[1.0], [1.0, 2.0]],
+            LABELS,
+            "inputs that are real numbers, rows of one length, but these are no array of numbers",
+        ),
+        (None, LABELS, "inputs that are real numbers"),
+        (np.zeros((2, 2)), ["no", "yes"], "targets that are real numbers"),
+        (np.zeros((2, 2)), np.array([0, 2**33]), "labels that fit into 32 bits, not 0 to 8589934592"),
+    ],
+)
+def test_a_split_is_made_of_real_numbers(inputs, targets, sentence):
+    with pytest.raises(UserError, match=sentence):
+        Split(inputs, targets)
+
+
+def test_a_data_set_without_any_examples_is_a_description():
+    nothing = Split(np.zeros((0, 3, 2)), np.zeros(0, int))
+    assert small(**all_of(nothing)).outputs == 1
+    assert small(**all_of(part(np.array([0.0, 1.0])))).classes == 2  # whole numbers, however they are stored
+
+
 def test_shapes_and_outputs():
     data = small()
     assert (data.input_shape, data.features, data.outputs, data.classes) == ((3, 2), 6, 1, 2)
     assert data.flat().input_shape == (6,)
     assert small(task="classification", class_names=()).classes == 2
     values = Split(np.zeros((4, 1)), np.zeros((4, 3)))
-    assert small(task="regression", train=values).outputs == 3
+    assert small(task="regression", train=values, validation=values, test=values).outputs == 3
 
 
 def test_checksum_sees_values_shapes_and_splits_but_not_names():

@@ -89,8 +89,9 @@ def test_perturbing_held_out_rows_leaves_the_training_inputs_bit_identical(shape
 
 def test_image_shaped_inputs_share_one_scale_and_tables_do_not():
     inputs = np.random.default_rng(1).standard_normal((50, 2)) * [1.0, 100.0]
-    table = assemble("x", "binary", inputs, np.arange(50) % 2, seed=0, card=CARD, standardize=True)
-    image = assemble("x", "binary", inputs[:, None], np.arange(50) % 2, seed=0, card=CARD, standardize=True)
+    names = {"class_names": ("even", "odd")}
+    table = assemble("x", "binary", inputs, np.arange(50) % 2, seed=0, card=CARD, standardize=True, **names)
+    image = assemble("x", "binary", inputs[:, None], np.arange(50) % 2, seed=0, card=CARD, standardize=True, **names)
     assert table.train.inputs.std(axis=0) == pytest.approx([1.0, 1.0], abs=1e-5)
     assert image.train.inputs.std() == pytest.approx(1.0, abs=1e-5)
     assert image.train.inputs[:, 0, 0].std() < 0.1

@@ -116,7 +116,7 @@ def comparison(regression):
 
 
 def test_the_test_split_has_no_say_in_tuning(comparison, regression):
-    garbage = Split(regression.test.inputs, np.full_like(regression.test.targets, np.nan))
+    garbage = Split(regression.test.inputs, np.full_like(regression.test.targets, 1e6))
     poisoned = compare(dataclasses.replace(regression, test=garbage), network=tiny.mlp(), **TUNED)
     ours, theirs = comparison.tuning["feedback-alignment"], poisoned.tuning["feedback-alignment"]
     np.testing.assert_array_equal(ours.scores, theirs.scores)
@@ -124,7 +124,7 @@ def test_the_test_split_has_no_say_in_tuning(comparison, regression):
     one, other = comparison.runs["feedback-alignment"], poisoned.runs["feedback-alignment"]
     for name, curve in one.curves.items():
         np.testing.assert_array_equal(curve, other.curves[name], err_msg=name)
-    assert np.all(np.isnan(other.test_rmse))
+    assert np.all(other.test_rmse > 1e5 * one.test_rmse)
     assert np.all(np.isfinite(one.test_rmse))
 
 

@@ -13,10 +13,11 @@ import ascribe
 from ascribe import compare, networks, rules, train
 from ascribe.datasets import Split
 from ascribe.errors import UserError
+from ascribe.measures import MEASURED
 from ascribe.rules import AbstractRule, Backpropagation, Batch
 from ascribe.training import honor
 from ascribe.training.batches import epoch_indices
-from ascribe.training.loop import MEASURED, PROBE
+from ascribe.training.loop import PROBE
 from ascribe.training.seeds import streams
 
 from ..cases import IMAGE, assert_identical, small_lenet

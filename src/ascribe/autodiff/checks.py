@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 from .operators import sum
 from .traversal import gradients
@@ -60,6 +60,10 @@ def check_gradients(
     """
     if order not in (1, 2):
         raise UserError(f"`order` is 1 or 2; got {order!r}.")
+    if not callable(function) or not inputs:
+        raise UserError(
+            f"a function of Vars and a number or an array for each are wanted; got {shown(function)} and {len(inputs)}."
+        )
     arrays = [np.array(x, np.float64) for x in inputs]
     generator = np.random.default_rng(seed)
     draw = lambda x: generator.standard_normal(np.shape(x))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 from .operators import affine
 from .variable import Value, Var
@@ -118,8 +118,8 @@ def _less(value: Value, step: Value) -> Value:
 
 
 def _positive(name: str, value: float) -> float:
-    if not value > 0:
-        raise UserError(f"`{name}` is a positive number; got {value!r}.")
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not value > 0:
+        raise UserError(f"`{name}` is a positive number; got {shown(value)}.")
     return value
 
 

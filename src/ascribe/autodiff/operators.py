@@ -214,8 +214,8 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
 def concatenate(parts: Sequence[Any], axis: int = 0) -> Any:
     """Several arrays one after the other, along an axis that they have."""
-    if not parts:
-        raise UserError("concatenate wants at least one array.")
+    if not isinstance(parts, Sequence) or not parts:
+        raise UserError("concatenate wants a list of at least one array.")
     return _concatenate(*parts, axis=axis)
 
 

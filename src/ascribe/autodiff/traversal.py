@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 from .derivatives import DERIVATIVES, rule
 from .operators import fit, sum
@@ -102,6 +102,8 @@ def gradients(
     **Raises:** `UserError` where f does not depend on a variable, and as `Var.backward`.
     """
     path = order(f)
+    if not isinstance(variables, Sequence) or not all(isinstance(v, Var) for v in variables):
+        raise UserError(f"`variables` is a list of Vars, as in [x, y]; got {shown(variables)}.")
     wanted = set(variables)
     for v in wanted.difference(path) if missing == "error" else ():
         raise UserError(
@@ -141,8 +143,12 @@ def jacobian(function: Callable[..., Var], *inputs: Any) -> list[Value]:
 
     One walk back for each number of the result.
     """
+    if not callable(function):
+        raise UserError(f"the function of a Jacobian is called with Vars; got {shown(function)}.")
     variables = [Var(x) for x in inputs]
     y = function(*variables)
+    if not isinstance(y, Var):
+        raise UserError(f"the function of a Jacobian returns a Var; got {shown(y)}.")
     rows = []
     for index in np.ndindex(y.shape):
         s = np.zeros(y.shape)

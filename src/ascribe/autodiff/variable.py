@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 Value = Any
 """An array, or a number: NumPy's, except for constants that came as Python's."""
@@ -337,6 +337,8 @@ def order(root: Var) -> Path:
 
     One walk of the graph without recursion, remembered in the root: what an expression is made of never changes.
     """
+    if not isinstance(root, Var):
+        raise UserError(f"derivatives are those of an expression of Vars; got {shown(root)}.")
     if root._order is not None:
         return root._order
     found = Path()

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -29,16 +29,14 @@ class Split:
     - `inputs`: shape `(examples, *input_shape)`, float32.
     - `targets`: shape `(examples,)`, int32 labels `0..k-1`; or `(examples, outputs)`, float32, for regression.
 
-    Raises `UserError` if there is not exactly one target per input.
+    Raises `UserError` if there is not exactly one target per input, or they are no real numbers.
     """
 
     inputs: np.ndarray
     targets: np.ndarray
 
     def __post_init__(self) -> None:
-        inputs, targets = np.asarray(self.inputs), np.asarray(self.targets)
-        if "c" in (inputs.dtype.kind, targets.dtype.kind):
-            raise UserError("A split wants real numbers, not complex ones; give their real and imaginary parts apart.")
+        inputs, targets = _real("inputs", self.inputs), _real("targets", self.targets)
         inputs = inputs.astype(np.float32, copy=False)
         if inputs.ndim < 2 or targets.ndim < 1 or len(inputs) != len(targets):
             raise UserError(
@@ -46,6 +44,11 @@ class Split:
                 f"not shapes {inputs.shape} and {targets.shape}; give both the same number of rows."
             )
         kind = np.float32 if targets.dtype.kind == "f" else np.int32
+        if kind == np.int32 and len(targets) and not -(2**31) <= targets.min() <= targets.max() < 2**31:
+            raise UserError(
+                f"A split wants labels that fit into 32 bits, not {targets.min()} to {targets.max()}; number the classes "
+                f"from 0, as in numpy.unique(labels, return_inverse=True)[1]."
+            )
         # A frozen dataclass still lets its own __post_init__ normalize the fields.
         object.__setattr__(self, "inputs", inputs)
         object.__setattr__(self, "targets", targets.astype(kind, copy=False))
@@ -80,7 +83,7 @@ class Card:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
-    """A named data set, split into train, validation and test.
+    """A named data set, split into train, validation and test: examples of one shape, of finite numbers.
 
     **Arguments:**
 
@@ -100,6 +103,9 @@ class Dataset:
     - `original`: the data set before its transforms; None where there are none.
     - `augmentations`: names of transforms (`random-crop`, `random-flip`) that training applies to its batches, in that
       order. The splits are without them.
+
+    Raises `UserError` for splits that do not fit together or have no examples (unless none has), numbers that are not finite,
+    and labels or names that do not belong to the task.
     """
 
     name: str
@@ -118,6 +124,60 @@ class Dataset:
     transforms: tuple[Transform, ...] = ()
     original: "Dataset | None" = None
     augmentations: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.task not in get_args(Task):
+            raise UserError(f"The task of a data set is {', '.join(get_args(Task))}, not {self.task!r}.")
+        for name, split in self.splits:
+            if not isinstance(split, Split):
+                raise UserError(
+                    f"The {name} part of {self.name} is a Split(inputs, targets), not {type(split).__name__}; make one of the "
+                    f"two arrays."
+                )
+            self._check_split(name, split)
+        if any(len(split) for _, split in self.splits):  # a record of large data has none
+            empty = [name for name, split in self.splits if not len(split)]
+            if empty:
+                raise UserError(
+                    f"The data set {self.name} wants examples in all three splits, but {empty[0]} has none; move some there."
+                )
+        if self.task == "binary" and len(self.class_names) != 2:
+            raise UserError(
+                f"The data set {self.name} is binary and wants two class names, not {len(self.class_names)}; write "
+                f"class_names=('no', 'yes'), or the task classification for more classes."
+            )
+        if self.task != "regression":
+            self._check_labels()
+
+    def _check_split(self, name: str, split: Split) -> None:
+        shape, targets = split.inputs.shape[1:], split.targets.shape[1:]
+        wanted = self.train.targets.shape[1:] if self.task == "regression" else ()
+        if shape != self.input_shape or targets != wanted or len(targets) > 1:
+            raise UserError(
+                f"The data set {self.name} wants examples of one shape in all splits, inputs {self.input_shape} and targets "
+                f"{wanted}, but those of {name} are {shape} and {targets}; give labels one axis, numbers one or two."
+            )
+        if not (_finite(split.inputs) and _finite(split.targets)):
+            raise UserError(
+                f"The data set {self.name} wants finite numbers, but {name} has some that are missing (NaN), infinite or too "
+                f"large for 32 bits; fill them in or leave these examples out."
+            )
+
+    def _check_labels(self) -> None:
+        """Labels count from 0 to one below the number of classes."""
+        classes = len(self.class_names)
+        for name, split in self.splits:
+            labels = split.targets
+            if not len(labels):
+                continue
+            whole = labels.dtype.kind != "f" or np.array_equal(labels, np.floor(labels))
+            if not whole or labels.min() < 0 or (classes and labels.max() >= classes):
+                to = f" to {classes - 1}, one a class name" if classes else ""
+                few = ", ".join(f"{label:g}" for label in np.unique(labels)[:5])
+                raise UserError(
+                    f"The data set {self.name} wants labels that count from 0{to}, but {name} has {few}; make them so by "
+                    f"numpy.unique(labels, return_inverse=True)[1]."
+                )
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(split)} {name}" for name, split in self.splits)
@@ -319,6 +379,25 @@ class Dataset:
             "url": self.card.url,
             "checksum": self.checksum,
         }
+
+
+def _real(name: str, values: Any) -> np.ndarray:
+    """An array of real numbers."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # rows of several lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "biuf":
+        kind = "complex numbers" if array.dtype.kind == "c" else "no array of numbers"
+        raise UserError(
+            f"A split wants {name} that are real numbers, rows of one length, but these are {kind}; encode them."
+        )
+    return array
+
+
+def _finite(array: np.ndarray) -> bool:
+    """Whether every number is finite: the ends of an array with a NaN are NaN. (As many flags would be as many bytes.)"""
+    return not array.size or array.dtype.kind != "f" or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
 def _listed(statistic: np.ndarray | None) -> list[float] | None:

@@ -121,6 +121,6 @@ ACTIVATIONS: dict[str, ActivationFunction] = {
 
 def get(name: str) -> ActivationFunction:
     """The row of the table; a `UserError` names the known ones."""
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise UserError(f"unknown activation {name!r}: choose one of {', '.join(ACTIVATIONS)}.")
     return ACTIVATIONS[name]

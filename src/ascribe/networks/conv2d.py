@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 
 from ascribe.errors import UserError
 from ascribe.types import Array, Float, Key, PyTree
@@ -55,6 +54,12 @@ def patches(
     return jnp.concatenate(columns, axis=-1)
 
 
+def is_image_shape(shape: Any) -> bool:
+    """Whether it is a (height, width, channels)."""
+    three = isinstance(shape, tuple | list) and len(shape) == 3
+    return three and all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in shape)
+
+
 class Conv2d(AbstractLayer):
     """z = W * x + b: a two-dimensional convolution of channels-last images.
 
@@ -90,7 +95,7 @@ class Conv2d(AbstractLayer):
             raise UserError(f"`padding` of Conv2d is a number of pixels, 0 or more; got {padding!r}.")
         self.stride, self.padding = stride, padding
         self.initializer = initializers.check(initializer)
-        key = jr.key(0) if key is None else key
+        key = initializers.own_key(key)
         self.weight = initializers.draw(initializer, key, (kernel, kernel, channels, fan_out), in_axis=2, out_axis=3)
         self.bias = jnp.zeros(fan_out) if bias else None
 

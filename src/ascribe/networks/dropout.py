@@ -20,7 +20,7 @@ class Dropout(AbstractLayer):
     kind: ClassVar[str] = "dropout"
 
     def __init__(self, rate: float = 0.5, *, key: Key | None = None):
-        if not 0 <= rate < 1:
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise UserError(f"`rate` of Dropout is a probability in [0, 1); got {rate!r}.")
         self.rate = float(rate)
 

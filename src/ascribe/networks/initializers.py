@@ -2,13 +2,18 @@
 
 import math
 from functools import partial
+from typing import Any
 
+import jax
 import jax.numpy as jnp
+import jax.random as jr
 from jax.nn import initializers
 
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.types import Array, Key
+
+from . import activations
 
 DRAWING = 3
 """What weights take while they are drawn, in units of what they take then."""
@@ -31,14 +36,25 @@ def names() -> list[str]:
     return list(_LAWS)
 
 
+def own_key(key: Any) -> Key:
+    """The key itself, or the fixed one of a template where it is None; a `UserError` for what is no key."""
+    if key is None:
+        return jr.key(0)
+    array = isinstance(key, jax.Array)
+    if array and (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or (key.dtype, key.shape[-1:]) == (jnp.uint32, (2,))):
+        return key
+    raise UserError(f"`key` is a random key, as in jax.random.key(0); got {shown(key)}.")
+
+
 def default_for(activation: str) -> str:
     """He et al. (2015) for the ReLU family, Glorot & Bengio (2010) for everything else."""
+    activations.get(activation)
     return "he-normal" if "relu" in activation else "glorot-normal"
 
 
 def check(name: str) -> str:
     """`name`, or a `UserError` that lists the known ones."""
-    if name not in _LAWS:
+    if not isinstance(name, str) or name not in _LAWS:
         raise UserError(f"unknown initializer {name!r}: choose one of {', '.join(_LAWS)}.")
     return name
 

@@ -2,12 +2,12 @@
 
 import jax.random as jr
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import Key
 
 from . import initializers
 from .activation import Activation
-from .conv2d import Conv2d
+from .conv2d import Conv2d, is_image_shape
 from .flatten import Flatten
 from .linear import Linear
 from .network import Network
@@ -33,15 +33,15 @@ def lenet(
 
     **Raises:** `UserError` for any other input shape.
     """
-    if len(input_shape) != 3 or min(input_shape) < 1 or min(input_shape[:2]) < 12:
+    if not is_image_shape(input_shape) or min(input_shape[:2]) < 12:
         raise UserError(
-            f"LeNet takes images (height, width, channels) of 12 × 12 pixels or more; got the shape {tuple(input_shape)}: "
+            f"LeNet takes images (height, width, channels) of 12 × 12 pixels or more; got the shape {shown(input_shape)}: "
             f"use an MLP, such as --network 64x64."
         )
     height, width, colors = input_shape
     padding = 2 if min(height, width) <= 28 else 0
     law = initializer or initializers.default_for(activation)
-    keys = iter(jr.split(jr.key(0) if key is None else key, 3 + len(hidden)))
+    keys = iter(jr.split(initializers.own_key(key), 3 + len(hidden)))
     first, second = channels
     rows, columns = (((size + 2 * padding - 4) // 2 - 4) // 2 for size in (height, width))
 

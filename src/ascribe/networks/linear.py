@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-import jax.random as jr
 
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
@@ -34,7 +33,7 @@ class Linear(AbstractLayer):
             if not isinstance(size, int) or size < 1:
                 raise UserError(f"`{name}` of Linear is a positive integer; got {shown(size)}.")
         self.initializer = initializers.check(initializer)
-        key = jr.key(0) if key is None else key
+        key = initializers.own_key(key)
         self.weight = initializers.draw(initializer, key, (fan_out, fan_in), in_axis=1, out_axis=0)
         self.bias = jnp.zeros(fan_out) if bias else None
 

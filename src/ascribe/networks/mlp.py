@@ -31,12 +31,16 @@ def mlp(
     loss applies its own link (logistic or softmax) in a numerically stable form; `initializer`: by default He's law for
     the ReLU family, Glorot's for the rest.
     """
-    if len(sizes) < 2 or any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in sizes):
+    if (
+        not isinstance(sizes, Sequence)
+        or len(sizes) < 2
+        or any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in sizes)
+    ):
         raise UserError(
-            f"the sizes of an MLP are at least two positive integers, input first, as in [2, 64, 1]; got {shown(list(sizes))}."
+            f"the sizes of an MLP are at least two positive integers, input first, as in [2, 64, 1]; got {shown(sizes)}."
         )
     initializers.check_parameters(sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(sizes)))
-    keys = jr.split(jr.key(0) if key is None else key, len(sizes) - 1)
+    keys = jr.split(initializers.own_key(key), len(sizes) - 1)
     law = initializer or initializers.default_for(activation)
     layers: list[AbstractLayer] = []
     for fan_in, fan_out, k in zip(sizes[:-1], sizes[1:], keys, strict=True):

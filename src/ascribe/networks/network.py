@@ -11,9 +11,10 @@ import equinox as eqx
 import jax
 import jax.random as jr
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Key, PyTree
 
+from . import initializers
 from .activation import Activation
 from .layer import AbstractLayer
 from .stack import Stack, stacked
@@ -33,7 +34,12 @@ class Network(eqx.Module):
     names: tuple[str, ...] = eqx.field(static=True)
 
     def __init__(self, layers: Iterable[AbstractLayer]):
-        layers = tuple(layers)
+        layers = tuple(layers) if isinstance(layers, Iterable) else (layers,)
+        if not all(isinstance(layer, AbstractLayer) for layer in layers):
+            raise UserError(
+                f"a network is made of a list of layers, as in Network([Linear(2, 3), Activation('relu'), Linear(3, 1)]); got "
+                f"{shown(layers)}."
+            )
         if not any(layer.synaptic for layer in layers):
             raise UserError("a network needs at least one layer with weights (Linear or Conv2d); got none.")
         counts: Counter[str] = Counter()
@@ -57,7 +63,7 @@ class Network(eqx.Module):
 
     def initialize(self, key: Key) -> "Network":
         """The same structure with fresh parameters: the law of each layer, one key a layer."""
-        keys = jr.split(key, len(self.names))
+        keys = jr.split(initializers.own_key(key), len(self.names))
         parts = []
         for part, first in zip(self.parts, self.starts, strict=True):
             if isinstance(part, Stack):

@@ -1,5 +1,6 @@
 """A constant offset."""
 
+import sys
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -18,7 +19,7 @@ class Shift(AbstractLayer):
     kind: ClassVar[str] = "shift"
 
     def __init__(self, offset: float = -0.001, *, key: Key | None = None):
-        if not -float("inf") < offset < float("inf"):
+        if isinstance(offset, bool) or not isinstance(offset, int | float) or not abs(offset) <= sys.float_info.max:
             raise UserError(f"`offset` of Shift is a finite number; got {offset!r}.")
         self.offset = float(offset)
 

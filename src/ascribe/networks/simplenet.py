@@ -10,13 +10,13 @@ import math
 
 import jax.random as jr
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import Key
 
 from . import initializers
 from .activation import Activation
 from .batchnorm import BatchNorm
-from .conv2d import Conv2d
+from .conv2d import Conv2d, is_image_shape
 from .dropout import Dropout
 from .flatten import Flatten
 from .layer import AbstractLayer
@@ -78,9 +78,9 @@ def simplenet(
 
     **Raises:** `UserError` for inputs that are no images, and for a `width` that is not positive.
     """
-    if len(input_shape) != 3 or min(input_shape) < 1:
+    if not is_image_shape(input_shape):
         raise UserError(
-            f"SimpleNet takes images (height, width, channels); got the shape {tuple(input_shape)}: "
+            f"SimpleNet takes images (height, width, channels); got the shape {shown(input_shape)}: "
             f"use an MLP, such as --network 64x64."
         )
     if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width < math.inf:
@@ -89,7 +89,7 @@ def simplenet(
         dropout = 0.2 if width >= 1 else 0.0
     rows, columns, channels = input_shape
     law = initializer or initializers.default_for(activation)
-    keys = iter(jr.split(jr.key(0) if key is None else key, len(BLOCKS) + 1))
+    keys = iter(jr.split(initializers.own_key(key), len(BLOCKS) + 1))
 
     layers: list[AbstractLayer] = []
     for number, (full, kernel, pooled) in enumerate(BLOCKS, start=1):

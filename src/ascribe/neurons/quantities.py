@@ -41,6 +41,14 @@ def positive(name: str, value: Any, unit: str) -> np.ndarray:
     return array
 
 
+def single(name: str, value: Any, unit: str) -> float:
+    """As `positive`, of one number."""
+    array = positive(name, value, unit)
+    if array.ndim:
+        raise UserError(f"{name} is one number, in {unit}; got {_shown(array)}.")
+    return float(array)
+
+
 def seconds(name: str, value: Any) -> np.ndarray:
     """As `positive`; beyond a second it is taken for milliseconds, and refused."""
     array = positive(name, value, "seconds")

@@ -18,7 +18,7 @@ from ascribe.types import Array
 
 from .base import AbstractModel
 from .currents import Current
-from .quantities import positive
+from .quantities import single
 from .recording import Recording
 from .spikes import SpikeTrain
 
@@ -32,6 +32,17 @@ STEPS = 10**9
 STATE = 200
 """Bytes that a neuron takes in any case: its state, its parameters and its current, and what comes of them in a step."""
 LONGEST_CHUNK = 64
+
+
+def _floating(dtype: Any) -> Any:
+    """The floating-point type of a simulation."""
+    try:
+        kind = jax.dtypes.canonicalize_dtype(np.float64 if dtype is None else dtype)
+    except TypeError:
+        kind = np.dtype(bool)
+    if not jnp.issubdtype(kind, jnp.floating):
+        raise UserError(f"`dtype` is a floating-point type, such as jax.numpy.float32; got {shown(dtype)}.")
+    return kind
 
 
 def simulate(
@@ -65,8 +76,8 @@ def simulate(
     """
     if not isinstance(model, AbstractModel):
         raise UserError(f"the model is a HodgkinHuxley, a LIF or a SpikingNetwork; got {type(model).__name__}.")
-    length = float(positive("duration", duration, "seconds"))
-    step = float(positive("dt", model.default_step if dt is None else dt, "seconds"))
+    length = single("duration", duration, "seconds")
+    step = single("dt", model.default_step if dt is None else dt, "seconds")
     if step > length:
         raise UserError(f"dt={step:g} s is longer than the duration of {length:g} s: take a smaller dt.")
     model.check(step)
@@ -75,12 +86,12 @@ def simulate(
             f"{length:g} s in steps of {step:g} s are {length / step:,.4g} steps; both are in seconds: did you mean that?"
         )
     steps = round(length / step)
-    method = model.methods[0] if method is None else method.replace("_", "-")
+    method = model.methods[0] if method is None else str(method).replace("_", "-")
     if method not in model.methods:
         raise UserError(
             f"{type(model).__name__} is stepped by {', '.join(model.methods)}; got {method!r} for `method`."
         )
-    names = (record,) if isinstance(record, str) else tuple(record)
+    names = tuple(record) if isinstance(record, Sequence) and not isinstance(record, str) else (record,)
     for name in names:
         if name not in model.traces:
             raise UserError(
@@ -93,6 +104,8 @@ def simulate(
         raise UserError(
             f"parameters and current are for the same neurons; got the shapes {model.shape} and {driven.shape}."
         ) from None
+    if 0 in shape:
+        raise UserError(f"parameters and current are for one neuron at least; got the shape {shape}.")
     count = int(np.prod(shape, dtype=np.int64))
     every = _spacing(record_every, steps, count * max(1, len(names)))
     chunk = _chunk(min(model.window(step), LONGEST_CHUNK), every)
@@ -101,7 +114,7 @@ def simulate(
     kept = chunks + (steps // every + 1) * len(names)  # numbers of a neuron
     check_room(f"a simulation of {count:,} neurons", count * (12 * kept + STATE), "choose fewer, or a shorter duration")
 
-    kind = jax.dtypes.canonicalize_dtype(np.float64 if dtype is None else dtype)
+    kind = _floating(dtype)
     cast = jax.tree.map(lambda x: x.astype(kind) if jnp.issubdtype(x.dtype, jnp.floating) else x, model)
     try:
         state = cast.start(shape, kind, initial)

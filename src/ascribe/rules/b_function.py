@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.metrics import rate_quantiles, zero_slope_share
 from ascribe.networks import Network, activations, record
 from ascribe.types import Array, Elementwise, Key, Scalar
@@ -137,7 +137,15 @@ def _checked(given: Any) -> Any:
         if given != RANDOM:
             raise UserError(f"`transport` is {RANDOM!r} or an array in the weight's shape; got {given!r}.")
         return Named(given)
-    return given if isinstance(given, Named) else jnp.asarray(given)
+    if isinstance(given, Named):
+        return given
+    try:
+        matrix = jnp.asarray(given)
+    except (TypeError, ValueError, OverflowError):
+        matrix = jnp.asarray(False)
+    if not any(jnp.issubdtype(matrix.dtype, kind) for kind in (jnp.floating, jnp.integer)):
+        raise UserError(f"`transport` is {RANDOM!r} or an array in the weight's shape; got {shown(given)}.")
+    return matrix
 
 
 def implicit_rates(network: Network, batch: Batch, terms: Terms, *, key: Key | None = None) -> dict[str, Array]:

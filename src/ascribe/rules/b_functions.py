@@ -4,6 +4,7 @@ Source: "Function changes in the Backpropagation equation is equivalent to an im
 1a.
 """
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.networks import activations
 from ascribe.types import Array, Elementwise
 
@@ -80,8 +81,8 @@ def b_function(given: Any) -> Any:
             known = ", ".join([EXACT, *B_FUNCTIONS])
             raise UserError(f"unknown b-function {given!r}: write one of {known}, or a number.") from None
     if isinstance(given, int | float | np.number) and not isinstance(given, bool):
-        if not np.isfinite(given):
-            raise UserError(f"a constant b-function is a finite number; got {given!r}.")
+        if not -sys.float_info.max <= given <= sys.float_info.max:
+            raise UserError(f"a constant b-function is a finite number; got {shown(given)}.")
         return Constant(given)
     if callable(given) or isinstance(given, Named):
         return term(given)

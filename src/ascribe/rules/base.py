@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.losses import Loss
 from ascribe.networks import Network
 from ascribe.types import Array, Key, PyTree, Scalar
@@ -26,7 +26,10 @@ def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
     low, high = (float(end) for end in interval[1:-1].split(","))
 
     def convert(value: Any) -> Array:
-        array = jnp.asarray(value, float)
+        try:
+            array = jnp.asarray(value, float)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"a number in {interval} is wanted; got {shown(value)}.") from error
         if array.ndim == 0 and not isinstance(array, Tracer):
             number = float(array)
             above = number > low or (interval[0] == "[" and number == low)

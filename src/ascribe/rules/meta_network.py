@@ -32,7 +32,10 @@ class MetaNetwork(eqx.Module):
 
     def __init__(self, omega: Any, *, hidden: int = 1, activation: str = "tanh"):
         check(hidden, activation)
-        self.omega = jnp.asarray(omega, float)
+        try:
+            self.omega = jnp.asarray(omega, float)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise UserError(f"omega is a list of numbers; got {shown(omega)}.") from error
         self.hidden, self.activation = hidden, activation
         if self.omega.shape[-1:] != (parameters(hidden),):
             raise UserError(

@@ -9,15 +9,15 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import equinox as eqx
 import numpy as np
 
 from ascribe import notebook
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
-from . import rule_files
+from . import hooks, rule_files
 from .b_functions import Named, Plain
 from .base import AbstractRule
 
@@ -153,6 +153,7 @@ def names() -> list[str]:
 
 def describe(name: str) -> Entry:
     """The row of a registered rule; for an installed package's rule, made from its docstring."""
+    _check_text(name)
     if name in TABLE:
         return TABLE[name]
     rule_class = _load_class(name)
@@ -168,8 +169,7 @@ def get(name: str, **options: Any) -> AbstractRule:
     discover` found; `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what is put where, and
     `gradient-noise-matched:tanh` is the noise of that size.
     """
-    if not isinstance(name, str):
-        raise UserError(f"a rule's name is a text, as in 'backpropagation'; got {name!r}.")
+    _check_text(name)
     path, attribute = (name, "") if ".py:" not in name else (name[: name.rindex(":")], name[name.rindex(":") + 1 :])
     if path.endswith(".py"):
         return _build(name, _class_of_file(Path(path), attribute), options)
@@ -188,6 +188,7 @@ def get(name: str, **options: Any) -> AbstractRule:
 
 def full_name(name: str) -> str:
     """The registered name that `name` stands for; for a file, its stem and class, as in `my_rule:MyRule`."""
+    _check_text(name)
     if ".py:" in name or name.endswith(".py"):
         path, _, attribute = name.partition(".py")
         return Path(path).name + attribute
@@ -286,6 +287,22 @@ def _build(name: str, rule_class: Callable[..., AbstractRule], options: dict[str
     except (TypeError, ValueError) as error:
         reason = str(error).rstrip(".")
         raise UserError(f"the rule {name} cannot be built with {options or 'no options'}: {reason}.") from error
+    except BaseException as error:
+        _refuse(f"the rule {name} cannot be built with {options or 'no options'}", error, hooks.file_of(rule_class))
+
+
+def _check_text(name: Any) -> None:
+    if not isinstance(name, str):
+        raise UserError(f"a rule's name is a text, as in 'backpropagation'; got {shown(name)}.")
+
+
+def _refuse(what: str, error: BaseException, file: str) -> NoReturn:
+    """Raises the sentence for an error in code that was loaded here, with its line in that file; of somebody's Ctrl-C, that."""
+    line = hooks.line_in(file, error)
+    if isinstance(error, KeyboardInterrupt) and line is None:
+        raise error
+    place = "" if line is None else f" (line {line})"
+    raise UserError(f"{what}: {hooks.reason(error)}{place}.") from error
 
 
 def _complete(name: str) -> str:
@@ -313,8 +330,8 @@ def _load_class(name: str) -> type[AbstractRule]:
         if point.name == name:
             try:
                 loaded = point.load()
-            except Exception as error:
-                raise UserError(f"the rule {name} of {point.value} cannot be imported: {error}.") from error
+            except BaseException as error:
+                _refuse(f"the rule {name} of {point.value} cannot be imported", error, "")
             return _check_class(loaded, name)
     raise UserError(f"unknown rule {name!r}: list them with `ascribe rules`.")
 
@@ -332,9 +349,9 @@ def _class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
     sys.modules[module_name] = module
     try:
         specification.loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:
         del sys.modules[module_name]
-        raise UserError(f"the rule file {str(path)!r} cannot be run: {type(error).__name__}: {error}.") from error
+        _refuse(f"the rule file {str(path)!r} cannot be run", error, module.__file__ or "")
     if attribute:
         if not hasattr(module, attribute):
             raise UserError(f"the file {str(path)!r} defines no {attribute!r}.")

@@ -19,6 +19,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ascribe.errors import UserError
 from ascribe.losses import Loss
@@ -85,9 +86,10 @@ def output_error(network: Network, tape: Tape, batch: Batch, terms: Terms) -> tu
     t = loss.encode(batch.targets, z.shape[1], z.dtype)
     y = function.function(z)
     value = jnp.mean(loss.values(z, batch.targets) if function.name == loss.link else loss.value(y, t))
-    gradient = (terms.cost_gradient or loss.cost_gradient)(y, t) / z.shape[0]
+    gradient = _fitting("the cost gradient", (terms.cost_gradient or loss.cost_gradient)(y, t), y) / z.shape[0]
     if function.elementwise:
-        return value, gradient * (terms.output_derivative or function.derivative)(z)
+        slope = (terms.output_derivative or function.derivative)(z)
+        return value, gradient * _fitting("the output derivative", slope, z)
     if terms.output_derivative is not None:
         raise UserError(
             f"the output derivative of {function.name} cannot be replaced, because it couples the units: "
@@ -159,7 +161,7 @@ def _sweep(network: Network, tape: Tape, delta: Array, terms: Terms, errors: dic
             continue
         own = _Own.of(terms, network.names[i])
         if errors is not None and part.synaptic:
-            errors[network.names[i]] = cotangent if own.error is None else own.error(cotangent)
+            errors[network.names[i]] = own.entering(cotangent)
         replayed = {"state": tape.state[i], "key": tape.keys[i], "training": tape.training}
         step = partial(_through_layer, **replayed, output_delta=delta, stop=i == lowest)
         gradients[number], cotangent = step(part, inputs, cotangent, own)
@@ -179,6 +181,15 @@ class _Own(eqx.Module):
     def of(cls, terms: Terms, name: str) -> "_Own":
         feedback, direct = terms.feedback.get(name), terms.direct.get(name)
         return cls(name, feedback, direct, terms.error.get(name), terms.derivative.get(name))
+
+    @property
+    def place(self) -> str:
+        """Where it is, for a sentence; a layer of a stack has no name here."""
+        return f"of layer {self.name}" if self.name else "of a layer"
+
+    def entering(self, delta: Array) -> Array:
+        """The δ that enters the layer from above."""
+        return delta if self.error is None else _fitting(f"the error {self.place}", self.error(delta), delta)
 
 
 def _through_layer(
@@ -200,8 +211,7 @@ def _through_layer(
     def replay(layer: AbstractLayer, x: Array) -> Array:
         return layer(x, state, key=key, training=training)[0]
 
-    if own.error is not None:
-        cotangent = own.error(cotangent)
+    cotangent = own.entering(cotangent)
     gradient = layer
     if jax.tree.leaves(layer):
         gradient = jax.vjp(lambda layer: replay(layer, x), layer)[1](cotangent)[0]
@@ -210,7 +220,7 @@ def _through_layer(
     if own.direct is not None:
         return gradient, jnp.tensordot(output_delta, _direct(own.direct, output_delta, x, own.name), axes=1)
     if isinstance(layer, Activation) and own.derivative is not None:
-        return gradient, cotangent * own.derivative(x)
+        return gradient, cotangent * _fitting(f"the derivative g(z) {own.place}", own.derivative(x), x)
     if isinstance(layer, Activation) and activations.get(layer.function).elementwise:
         return gradient, cotangent * activations.get(layer.function).derivative(x)
     back = layer if own.feedback is None else with_weight(layer, own.feedback)
@@ -239,7 +249,7 @@ def _through_stack(
         met: list[Any] = [None] * period
         for i in reversed(range(period)):
             if layers[i].synaptic:
-                met[i] = cotangent if own[i].error is None else own[i].error(cotangent)
+                met[i] = own[i].entering(cotangent)
             gradients[i], cotangent = _through_layer(layers[i], inputs[i], cotangent, own[i], output_delta=output_delta)
         return cotangent, tuple(gradients), tuple(met)
 
@@ -270,6 +280,15 @@ def _by_name(names: tuple[str, ...], met: tuple[Array | None, ...]) -> dict[str,
     period = len(met)
     pairs = [(i, one) for i, one in enumerate(met) if one is not None]
     return {names[period * row + i]: one[row] for i, one in pairs for row in range(one.shape[0])}
+
+
+def _fitting(what: str, value: Any, like: Array) -> Any:
+    """A replaced term: an array of the exact one's shape, or one number for all; what broadcasts otherwise is a mistake."""
+    number = isinstance(value, int | float | jax.Array | np.ndarray | np.generic)
+    if not number or np.shape(value) not in (like.shape, ()):
+        came = f"the shape {np.shape(value)}" if number else type(value).__name__
+        raise UserError(f"{what} has the shape of what it is taken at, {like.shape}, or is one number; got {came}.")
+    return value
 
 
 def _check_feedback(weight: Array, wanted: tuple[int, ...]) -> None:

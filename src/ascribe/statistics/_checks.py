@@ -58,13 +58,22 @@ def positive(name: str, value: float) -> float:
 
 def tolerance(name: str, value: float) -> float:
     """A finite number, 0 or above."""
-    return 0.0 if value == 0.0 else positive(name, value)
+    return 0.0 if isinstance(value, int | float) and value == 0.0 else positive(name, value)
+
+
+def exponent(values: np.ndarray) -> int:
+    """The k for which `np.ldexp(values, -k)`, the values over 2^k, can be summed and raised to the third power: 0 for all but
+    sizes beyond 2^±300, for which no float is left then. A power of two changes no digit."""
+    finite = np.abs(values[np.isfinite(values)])
+    size = int(np.frexp(finite.max(initial=0.0))[1])
+    return size if abs(size) > 300 else 0
 
 
 def whole(name: str, value: int, least: int, example: int) -> int:
     """An integer that is at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise UserError(f"`{name}` is an integer of at least {least}; got {shown(value)}: try {example}.")
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**63:
+        limit = " and of 64 bits" if isinstance(value, int) and value >= 2**63 else ""
+        raise UserError(f"`{name}` is an integer of at least {least}{limit}; got {shown(value)}: try {example}.")
     return int(value)
 
 

@@ -9,7 +9,7 @@ from scipy.special import ndtr, ndtri
 
 from ascribe.memory import check_room
 
-from ._checks import Numbers, draws, sample, share, tolerance, whole
+from ._checks import Numbers, draws, exponent, sample, share, tolerance, whole
 
 MEANS = 32
 """Bytes that a resampled mean takes: the means themselves, joined, sorted, and what is asked of each."""
@@ -36,21 +36,23 @@ def bootstrap_interval(
     values = sample("differences", differences, least=2)
     level = share("level", level, 0.95)
     resamples = draws("resamples", resamples, 9_999)
-    count = len(values)
     check_room(f"an interval from {resamples:,} resamples", MEANS * resamples, "choose fewer")
+    count, shift = len(values), exponent(values)
+    values, rounding = np.ldexp(values, -shift), float(np.ldexp(tolerance("rounding", rounding), -shift))
     if np.ptp(values) <= rounding:
-        return float(values.mean()), float(values.mean())
+        mean = float(np.ldexp(values.mean(), shift))
+        return mean, mean
     random = np.random.default_rng(whole("seed", seed, 0, 0))
     rows = max(BLOCK // count, 1)
     blocks = (min(rows, resamples - start) for start in range(0, resamples, rows))
     means = np.concatenate([values[random.integers(0, count, (size, count))].mean(axis=1) for size in blocks])
     mean = values.mean()
     # Every resample that only reorders the sample has its mean, and accuracies tie more often still: to rounding, a tie.
-    slack = tolerance("rounding", rounding) + 1e-12 * np.abs(values).max()
+    slack = rounding + 1e-12 * np.abs(values).max()
     bias = ndtri((np.mean(means < mean - slack) + np.mean(means <= mean + slack)) / 2.0)
     # The mean without one value is (n mean − value) / (n − 1): the jackknife in closed form.
     influence = (values - mean) / (count - 1)
     acceleration = np.sum(influence**3) / (6.0 * np.sum(influence**2) ** 1.5)
     normal = bias + ndtri([(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     low, high = np.quantile(means, ndtr(bias + normal / (1.0 - acceleration * normal)))
-    return float(low), float(high)
+    return float(np.ldexp(low, shift)), float(np.ldexp(high, shift))

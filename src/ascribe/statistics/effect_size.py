@@ -8,7 +8,7 @@ for learning algorithms, Bouthillier et al. (2021), arXiv:2103.03098 (the probab
 import numpy as np
 from scipy.special import gammaln
 
-from ._checks import Numbers, sample, tolerance
+from ._checks import Numbers, exponent, sample, tolerance
 
 
 def cohens_d(differences: Numbers, *, rounding: float = 0.0) -> float:
@@ -20,7 +20,9 @@ def cohens_d(differences: Numbers, *, rounding: float = 0.0) -> float:
     values = sample("differences", differences)
     if len(values) < 2:
         return np.nan
-    slack = tolerance("rounding", rounding) + 1e-12 * np.abs(values).max()
+    shift = exponent(values)
+    values, rounding = np.ldexp(values, -shift), np.ldexp(tolerance("rounding", rounding), -shift)
+    slack = rounding + 1e-12 * np.abs(values).max()
     if np.ptp(values) <= slack:
         return 0.0 if np.abs(values).max() <= slack else np.nan
     return float(values.mean() / values.std(ddof=1))

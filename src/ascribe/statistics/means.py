@@ -3,6 +3,8 @@
 import numpy as np
 from scipy.special import stdtrit
 
+from ._checks import exponent
+
 LEVEL = 0.95
 DASH = "–"
 
@@ -16,7 +18,8 @@ def interval(values: np.ndarray, axis: int = 0, level: float = LEVEL) -> tuple[n
     than two values are.
     """
     values = np.asarray(values, dtype=np.float64)
-    finite = np.isfinite(values)
+    finite, shift = np.isfinite(values), exponent(values)
+    values = np.ldexp(values, -shift)
     count = finite.sum(axis=axis).astype(np.float64)
     # The masked sums are spelled out because numpy.nanmean warns on an empty slice, which here is an ordinary case.
     with np.errstate(all="ignore"):
@@ -24,6 +27,8 @@ def interval(values: np.ndarray, axis: int = 0, level: float = LEVEL) -> tuple[n
         deviations = np.where(finite, values - np.expand_dims(mean, axis), 0.0)
         variance = (deviations**2).sum(axis=axis) / (count - 1.0)
         half_width = stdtrit(np.maximum(count - 1.0, 1.0), 0.5 + level / 2.0) * np.sqrt(variance / count)
+    with np.errstate(over="ignore"):  # a half width may be beyond all floats
+        mean, half_width = np.ldexp(mean, shift), np.ldexp(half_width, shift)
     return np.asarray(mean), np.where(count > 1.0, half_width, np.nan)
 
 

@@ -35,7 +35,11 @@ def paired(own: Numbers, reference: Numbers) -> Pairs:
         )
     both = np.isfinite(own) & np.isfinite(reference)
     size = np.abs([own[both], reference[both]]).max(initial=0.0)
-    return Pairs(own[both] - reference[both], int(np.count_nonzero(~both)), SINGLE * float(size))
+    with np.errstate(over="ignore"):
+        differences = own[both] - reference[both]
+    if not np.isfinite(differences).all():
+        raise UserError("`own` and `reference` differ by more than a float can hold: give both in a larger unit.")
+    return Pairs(differences, int(np.count_nonzero(~both)), SINGLE * float(size))
 
 
 def paired_runs(runs: Runs, reference: Runs, score: str) -> Pairs:

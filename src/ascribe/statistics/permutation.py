@@ -6,7 +6,7 @@ Source: Fisher (1935), "The design of experiments", section 21; the p-value of s
 
 import numpy as np
 
-from ._checks import Numbers, draws, sample, tolerance, whole
+from ._checks import Numbers, draws, exponent, sample, tolerance, whole
 
 EXACT_PAIRS = 16
 """Up to so many pairs all 2^pairs patterns of signs are gone through; beyond, they are sampled."""
@@ -26,7 +26,9 @@ def sign_flip_test(differences: Numbers, *, resamples: int = 65_535, seed: int =
     values = sample("differences", differences)
     resamples, seed = draws("resamples", resamples, 65_535), whole("seed", seed, 0, 0)
     # Scores such as accuracies are multiples of one number, so sums tie often: what rounding parts counts as a tie.
-    slack = len(values) * tolerance("rounding", rounding) + 1e-12 * np.abs(values).sum()
+    shift = exponent(values)
+    values, rounding = np.ldexp(values, -shift), np.ldexp(tolerance("rounding", rounding), -shift)
+    slack = len(values) * rounding + 1e-12 * np.abs(values).sum()
     bar = abs(values.sum()) - slack
     if len(values) <= EXACT_PAIRS:
         sums = values[:1]  # the first sign stays: turning all of them around changes no distance from 0

@@ -11,7 +11,7 @@ import numpy as np
 
 from ascribe.errors import UserError
 
-from ._checks import Numbers, array, share
+from ._checks import Numbers, array, exponent, share
 
 NEAR = 0.05
 """A candidate within 5 % of the best counts as near it."""
@@ -42,6 +42,7 @@ def grid_summary(scores: Numbers, *, near: float = NEAR) -> GridSummary | None:
     **Raises:** `UserError` where scores have both signs, since shares of the best then mean nothing.
     """
     scores, near = array("scores", scores, 2), share("near", near, NEAR)
+    scores = np.ldexp(scores, -exponent(scores))
     finite = np.isfinite(scores).all(axis=1)
     if not finite.any():
         return None

@@ -28,6 +28,7 @@ from .train import Experiment as Experiment
 from .train import Rules as Rules
 from .train import Specification as Specification
 from .train import Trained as Trained
+from .train import check_data as check_data
 from .train import check_rule as check_rule
 from .train import leaf as leaf
 from .train import make_settings as make_settings

@@ -10,7 +10,7 @@ import jax.random as jr
 from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError
 from ascribe.networks import Network
-from ascribe.rules import AbstractRule
+from ascribe.rules import AbstractRule, hooks
 from ascribe.types import Key
 
 from . import optimizers
@@ -49,18 +49,16 @@ def honor(
     """
     settings = {"optimizer": optimizer, "learning_rate": learning_rate, "batch_size": batch_size}
     notes, forced = [], []
-    names = rule.encoding(data)
+    names = hooks.encoding(rule, name, data)
     encoded = data.flat().encode(*names) if names else data
     template = made(source)
     encoding = encoded.transforms[len(data.transforms) :]
     if encoding:
         notes.append(f"inputs encoded by the rule ({', '.join(transform.name for transform in encoding)})")
-    adapted = rule.adapt(template, encoded)
-    if not isinstance(adapted, Network):
-        raise UserError(f"`adapt` of the rule {name} returns a Network; it returned {type(adapted).__name__}.")
+    adapted = hooks.adapt(rule, name, template, encoded)
     if adapted.config() != template.config():
         notes.append(f"network changed by the rule: {adapted}")
-        source = adapted if isinstance(source, Network) else _adapting(rule, source, encoded)
+        source = adapted if isinstance(source, Network) else _adapting(rule, name, source, encoded)
     for setting, value in rule.forced.items():
         if setting not in FORCIBLE:
             raise UserError(f"the rule {name} forces {setting!r}: it can force {', '.join(FORCIBLE)}.")
@@ -69,20 +67,22 @@ def honor(
             settings[setting] = {**base, **value}  # of parts that only this rule has: nothing sets it apart
             notes += [f"optimizer of {label} forced to {value[label]}" for label in value if label in base]
             continue
+        if setting == "optimizer":
+            optimizers.factory(value)
         settings[setting] = value
         forced.append(setting)
         notes.append(f"{setting} forced to {optimizers.describe(value)}")
     return Demands(source, encoded, encoding, **settings, forced=tuple(forced), notes=tuple(notes))
 
 
-def _adapting(rule: AbstractRule, given: Callable[..., Network], data: Dataset) -> Callable[..., Network]:
+def _adapting(rule: AbstractRule, name: str, given: Callable[..., Network], data: Dataset) -> Callable[..., Network]:
     """The factory whose networks the rule has adapted. What the rule left as it was stays as it was drawn; what it put in
     is drawn anew from the key, as in a template."""
 
     def factory(key: Key) -> Network:
         network = given(key)
         drawn = {id(leaf) for leaf in jax.tree.leaves(network)}
-        adapted = rule.adapt(network, data)
+        adapted = hooks.adapt(rule, name, network, data)
         return jax.tree.map(lambda old, new: old if id(old) in drawn else new, adapted, adapted.initialize(key))
 
     return factory

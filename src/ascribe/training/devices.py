@@ -211,7 +211,7 @@ def _bytes(tree: PyTree) -> int:
 def state_bytes(settings: loop.Settings, network: Network, run: loop.Run, data: loop.Data) -> int:
     """The size of everything that changes in one run, the rule's own state and trainables included; auxiliaries three times,
     because whatever is done with all examples at the end has their size too."""
-    state = eqx.filter_eval_shape(lambda *given: loop.initialize(settings, *given), network, run, data)
+    state = eqx.filter_eval_shape(lambda *given: loop.rehearse(settings, *given), network, run, data)
     return _bytes(state) + 2 * _bytes(getattr(state.trainables, "auxiliary", None))
 
 

@@ -5,7 +5,7 @@ nothing of runs side by side: `devices.py` maps them over the run axis.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -16,10 +16,10 @@ import optax
 
 from ascribe.errors import UserError
 from ascribe.losses import Loss
-from ascribe.measures import MEASURED, main_among, score_name
+from ascribe.measures import main_among, score_name
 from ascribe.metrics import feedback_alignment, gradient_alignment
 from ascribe.networks import Network
-from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, Trainables, network_of
+from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, Trainables, hooks, network_of
 from ascribe.types import Array, Key, PyTree
 
 from .augmentations import augment
@@ -106,13 +106,13 @@ def initialize(settings: Settings, network: Network, run: Run, data: Data) -> Ru
     keys = streams(run.seed)
     everything = all_examples(settings, data)
     rule_keys = jr.split(keys.rule, 3)
-    trainables: Any = run.rule.trainables(network, everything, key=rule_keys[0])
+    trainables: Any = hooks.trainables(run.rule, network, everything, key=rule_keys[0])
     if settings.augmentations and getattr(trainables, "auxiliary", None) is not None:
         raise UserError(
             f"{type(run.rule).__name__} keeps activations of every training image, and {settings.augmentations[0]} makes "
             f"another image of it in every step: leave out one of the two."
         )
-    rule_state = run.rule.init(network, everything, key=rule_keys[1])
+    rule_state = hooks.init(run.rule, network, everything, key=rule_keys[1])
     optimizer = transformation(settings.optimizer, run.learning_rate)
     dtype = network.dtype
     state = RunState(
@@ -131,6 +131,23 @@ def initialize(settings: Settings, network: Network, run: Run, data: Data) -> Ru
         Best(trainables, state.network_state, rule_state, low, -low) if settings.select == "best-validation" else None
     )
     return dataclasses.replace(state, curves=curves, best=best)
+
+
+def rehearse(settings: Settings, network: Network, run: Run, data: Data) -> RunState:
+    """The state before the first step, after a look at every hook that the rule has: for `jax.eval_shape`, before anything is
+    compiled. (With diagnostics, `initialize` has called it for its credit already.)"""
+    state, kind = initialize(settings, network, run, data), type(run.rule)
+    indices = jnp.arange(settings.batch_size)
+    here = of_batch(state, data, indices)
+    if not settings.diagnostics:
+        credit_of(run.rule, here, take(settings, data, indices, state.network_state), jr.key(0))
+    if kind.after_update is not AbstractRule.after_update:
+        hooks.after_update(run.rule, here.trainables, here.rule_state)
+    if kind.after_epoch is not AbstractRule.after_epoch:
+        between_epochs(settings, run, state, data, jnp.asarray(0))
+    if kind.finish is not AbstractRule.finish:
+        conclude(settings, run, state, data)
+    return state
 
 
 def advance(settings: Settings, run: Run, state: RunState, data: Data, start: Array, stop: Array) -> RunState:
@@ -199,7 +216,7 @@ def between_epochs(settings: Settings, run: Run, state: RunState, data: Data, ep
     """What the rule does before the next epoch; after the last one it has `finish`."""
 
     def act(both: tuple[Any, PyTree]) -> tuple[Any, PyTree]:
-        trainables, rule_state = run.rule.after_epoch(*both, all_examples(settings, data), epoch=epoch)
+        trainables, rule_state = hooks.after_epoch(run.rule, *both, all_examples(settings, data), epoch=epoch)
         return only_layer(settings.only, trainables, both[0]), rule_state
 
     both = (state.trainables, state.rule_state)
@@ -233,8 +250,8 @@ def step(
             gradients, state.optimizer_state, state.trainables, value=credit.loss
         )
     trainables = optax.apply_updates(state.trainables, updates)
-    trainables, rule_state = run.rule.after_update(
-        only_layer(settings.only, trainables, state.trainables), credit.state
+    trainables, rule_state = hooks.after_update(
+        run.rule, only_layer(settings.only, trainables, state.trainables), credit.state
     )
     trainables = only_layer(settings.only, trainables, state.trainables)  # no decay of the optimizer or of the rule
     moved = dataclasses.replace(
@@ -284,29 +301,7 @@ def _with_rows(state: RunState, rows: tuple[PyTree, PyTree]) -> RunState:
 
 def credit_of(rule: AbstractRule, state: RunState, batch: Batch, key: Key) -> Credit:
     """The rule's credit, or a `UserError` where it returned something else, or a gradient or state of another shape."""
-    credit, name = rule(state.trainables, state.rule_state, batch, key=key), type(rule).__name__
-    if not isinstance(credit, Credit):
-        raise UserError(f"a rule returns a Credit(loss, gradients, state); {name} returned {type(credit).__name__}.")
-    if jax.tree.structure(credit.gradients) != jax.tree.structure(state.trainables):
-        raise UserError(
-            f"the gradients of {name} have another structure than what it trains: return one number for each."
-        )
-    ours, theirs = (jax.tree_util.tree_leaves_with_path(tree) for tree in (credit.gradients, state.trainables))
-    for (path, leaf), (_, wanted) in zip(ours, theirs, strict=True):
-        if leaf.shape != wanted.shape:
-            where = jax.tree_util.keystr(path)
-            raise UserError(
-                f"the gradient {where} of {name} has the shape {leaf.shape}; its weight has {wanted.shape}."
-            )
-    kind = lambda leaf: (jnp.shape(leaf), str(getattr(leaf, "dtype", type(leaf))))
-    if jax.tree.structure(credit.state) != jax.tree.structure(state.rule_state) or not jax.tree.all(
-        jax.tree.map(lambda new, old: kind(new) == kind(old), credit.state, state.rule_state)
-    ):
-        raise UserError(
-            f"the state that {name} returns is not of the kind that its `init` made: "
-            f"pass it on, as in Credit(loss, gradients, state)."
-        )
-    return credit
+    return hooks.credit(rule, state.trainables, state.rule_state, batch, key=key)
 
 
 def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key, *, before: Any) -> dict[str, Array]:
@@ -323,7 +318,7 @@ def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key,
         ours = network_of(credit_of(run.rule, of_batch(state, data, indices), probe, key).gradients)
         theirs = Backpropagation()(network, None, probe, key=key).gradients
         found |= gradient_alignment(ours, theirs)
-        found |= feedback_alignment(network, run.rule.feedback(state.trainables, state.rule_state))
+        found |= feedback_alignment(network, hooks.feedback(run.rule, network, state.trainables, state.rule_state))
         found |= _own_metrics(settings, run, state, data, key, before)
     return found
 
@@ -343,20 +338,7 @@ def _own_metrics(settings: Settings, run: Run, state: RunState, data: Data, key:
     probe = take(settings, data, indices, state.network_state)
     rows = lambda one: of_batch(dataclasses.replace(state, trainables=one), data, indices).trainables
     moments = {"before": rows(before), "after": rows(tried.trainables)}
-    measured = run.rule.metrics(rows(state.trainables), state.rule_state, probe, **moments)
-    if not isinstance(measured, Mapping):
-        kind = type(measured).__name__
-        raise UserError(
-            f"`metrics` returns a dict of names to numbers; that of {type(run.rule).__name__} returned a {kind}."
-        )
-    found = {name: jnp.asarray(value) for name, value in measured.items()}
-    taken = [name for name, value in found.items() if name.startswith(MEASURED) or value.shape != ()]
-    if taken:
-        raise UserError(
-            f"a metric is one number under a name of its own; {type(run.rule).__name__} gives {taken[0]!r} "
-            f"(names that begin with {', '.join(MEASURED)} are taken)."
-        )
-    return found
+    return hooks.metrics(run.rule, rows(state.trainables), state.rule_state, probe, **moments)
 
 
 def take(settings: Settings, data: Data, indices: Array, network_state: PyTree) -> Batch:
@@ -380,10 +362,11 @@ def conclude(settings: Settings, run: Run, state: RunState, data: Data) -> tuple
     else:
         trainables, network_state, rule_state = state.best.trainables, state.best.network_state, state.best.rule_state
     own = type(run.rule).finish is not AbstractRule.finish
-    finished = run.rule.finish(trainables, rule_state, all_examples(settings, data))
+    network = network_of(trainables)
+    finished = hooks.finish(run.rule, trainables, rule_state, all_examples(settings, data), network=network)
     if settings.only is not None and own:
-        finished = one_layer(settings.only, finished, network_of(trainables))
-    return finished, network_state, network_of(trainables) if own else None
+        finished = one_layer(settings.only, finished, network)
+    return finished, network_state, network if own else None
 
 
 def _better(state: RunState, found: dict[str, Array]) -> Best:

@@ -2,6 +2,7 @@
 to the compiled program, so a new one never recompiles."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -103,6 +104,11 @@ def factory(optimizer: Any) -> Factory | tuple[tuple[str, Factory], ...]:
 
 
 def _single(optimizer: Any) -> Factory:
+    if isinstance(optimizer, optax.GradientTransformation):
+        raise UserError(
+            "an optimizer is a name or a factory, because the learning rate is given to it: write "
+            "lambda learning_rate: optax.adam(learning_rate) in place of optax.adam(0.1)."
+        )
     if isinstance(optimizer, Sequence) and not isinstance(optimizer, str):
         rate = optimizer[1] if len(optimizer) == 2 and not isinstance(optimizer[1], bool) else None
         if not isinstance(rate, int | float) or not 0 < rate < float("inf"):
@@ -111,9 +117,24 @@ def _single(optimizer: Any) -> Factory:
         return lambda learning_rate: made(jnp.full_like(learning_rate, rate))
     if callable(optimizer):
         return optimizer  # pyright: ignore[reportReturnType]
-    if optimizer not in OPTIMIZERS:
+    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
         raise UserError(f"unknown optimizer {optimizer!r}: choose one of {', '.join(OPTIMIZERS)}, or give a factory.")
     return OPTIMIZERS[optimizer]
+
+
+def _made(factory: Factory, learning_rate: Array) -> optax.GradientTransformation:
+    """What the factory makes; a `UserError` where it takes no rate, or that is no transformation."""
+    wanted = "an optimizer's factory takes a learning rate and returns an Optax transformation"
+    try:
+        inspect.signature(factory).bind(learning_rate)
+    except ValueError:  # a function without a signature
+        pass
+    except TypeError as error:
+        raise UserError(f"{wanted}, as in lambda learning_rate: optax.adam(learning_rate): {error}.") from error
+    made = factory(learning_rate)
+    if not isinstance(made, optax.GradientTransformation):
+        raise UserError(f"{wanted}, as optax.adam does; got {type(made).__name__}.")
+    return made
 
 
 def examples_axis(leaf: Array) -> int:
@@ -130,7 +151,9 @@ def transformation(
     Its state is a pair: of what all examples share, and of the auxiliaries (None without), where every example has a state
     of its own, step counts included. So a batch's rows can be taken out, moved and put back."""
     parts = dict(made) if isinstance(made, tuple) else dict.fromkeys(LABELS, made)
-    own: dict[Any, Any] = {label: optax.with_extra_args_support(one(learning_rate)) for label, one in parts.items()}
+    own: dict[Any, Any] = {
+        label: optax.with_extra_args_support(_made(one, learning_rate)) for label, one in parts.items()
+    }
     of_example = own["auxiliary"]
 
     def shared(trainables: Any) -> optax.GradientTransformationExtraArgs:

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from ascribe.errors import UserError, shown
+
 
 class Progress(NamedTuple):
     """`rule` in `phase` (`"compiling"`, `"tuning"`, `"training"`) has done `done` of `total` run-epochs; `loss` is the
@@ -140,6 +142,10 @@ _lines: dict[int, OneLine] = {}
 def or_one_line(listener: Listener | None) -> Listener:
     """The listener; where it is None, one line in a notebook, which everything in one cell shares, and `silent` elsewhere."""
     if listener is not None:
+        if not callable(listener):
+            raise UserError(
+                f"`listener` is called with a Progress, as a function or a logger of ascribe.loggers is; got {shown(listener)}."
+            )
         return listener
     kernel = _kernel()
     if kernel is None:

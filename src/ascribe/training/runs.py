@@ -105,8 +105,8 @@ class Runs:
     def outputs(self, inputs: Any) -> np.ndarray:
         """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are: with its
         transforms, without those of the `encoding`."""
-        inputs = real_numbers(inputs)
         expected = self.data.input_shape
+        inputs = _numbers(inputs, expected)
         if inputs.shape[1:] != expected and inputs.size == len(inputs) * int(np.prod(expected)):
             inputs = inputs.reshape(len(inputs), *expected)
         if inputs.shape[1:] != expected:
@@ -142,24 +142,22 @@ class Runs:
         return np.asarray(jax.vmap(lambda one: class_probabilities(one, link=link))(jnp.asarray(self.outputs(inputs))))
 
 
-def real_numbers(inputs: Any) -> np.ndarray:
-    """Inputs as finite numbers in float32; a `UserError` for anything else, gaps included: a network answers them with no
-    more than its first class."""
+def _numbers(inputs: Any, expected: tuple[int, ...]) -> np.ndarray:
+    """Inputs as an array with an axis of examples; a `UserError` for what is none, or has a gap, whose class nobody knows."""
+    wanted = f"inputs are finite numbers of the shape (examples, {', '.join(map(str, expected))})"
     try:
-        given = np.asarray(inputs)
-        with np.errstate(over="ignore"):  # what is too large is infinite
-            numbers = given.astype(np.float32) if given.dtype.kind != "c" else None
-    except (TypeError, ValueError, OverflowError):
-        numbers = None
-    if numbers is None or not numbers.ndim:
-        raise UserError(f"inputs are an array of real numbers, one row an example; got {shown(inputs)}.")
-    if not np.isfinite(numbers).all():
-        row = int(np.argwhere(~np.isfinite(numbers))[0][0])
+        array = np.asarray(inputs)
+    except ValueError as error:
+        raise UserError(f"{wanted}; got rows of several lengths.") from error
+    if array.dtype.kind not in "biuf" or array.ndim == 0:
+        raise UserError(f"{wanted}; got {shown(inputs)}: a split's are its `inputs`, as in runs.data.test.inputs.")
+    array = array.astype(np.float32)
+    lost = int(np.count_nonzero(~np.isfinite(array)))
+    if lost:
         raise UserError(
-            f"inputs are finite numbers; row {row} holds a gap (NaN), an infinite or too large one: fill it, such as with "
-            f"the mean of the training examples, or leave the row out."
+            f"{wanted}; got {lost} that are missing (NaN) or infinite: fill them in or leave these examples out."
         )
-    return numbers
+    return array
 
 
 def area_scores(curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,9 +2,7 @@
 
 import dataclasses
 import functools
-import inspect
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +18,7 @@ from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError, shown
 from ascribe.measures import before_finish, main_among, score_name
 from ascribe.networks import Network, check_input
-from ascribe.rules import AbstractRule
+from ascribe.rules import AbstractRule, hooks
 from ascribe.types import PyTree
 
 from . import devices, loop, optimizers, source
@@ -166,12 +164,8 @@ class Experiment:
     @contextmanager
     def blamed(self) -> Iterator[None]:
         """Errors in the rule's own file are told by their line."""
-        try:
+        with hooks.blamed(self.name, self.rule):
             yield
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(_blame(self.name, self.rule, error)) from error
 
     def initialize(self, runs: loop.Run) -> loop.RunState:
         """The states of these runs before the first step."""
@@ -343,7 +337,7 @@ class Experiment:
     def _save(self, key: str, epoch: int, states: loop.RunState, seconds: float, largest: int) -> None:
         assert self.keeper is not None
         if self.width * self._size <= largest:
-            leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(whole(states))]
+            leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(whole(_without_keys(states)))]
             self.keeper.save(key, Checkpoint(epoch, leaves, seconds))
         elif epoch == self.settings.epochs:
             self.keeper.forget(key)
@@ -369,10 +363,11 @@ class Experiment:
                 )
             return put(old, new.sharding)
 
-        leaves, structure = jax.tree.flatten(states)
+        leaves, structure = jax.tree.flatten(_without_keys(states))
         if len(leaves) != len(found.leaves):
             raise UserError(f"the kept state of {self.name} does not fit its program: begin anew in another folder.")
-        return found.epoch, jax.tree.unflatten(structure, list(map(place, leaves, found.leaves))), found.seconds
+        restored = jax.tree.unflatten(structure, list(map(place, leaves, found.leaves)))
+        return found.epoch, jax.tree.map(_as_key, restored, states), found.seconds
 
     def tell_epochs(
         self, shard: Sequence[Specification], phase: str, start: int, stop: int, curves: Mapping[str, jax.Array]
@@ -411,6 +406,20 @@ class Experiment:
     @property
     def _dtype(self) -> Any:
         return self.template.dtype
+
+
+def _is_key(leaf: jax.Array) -> bool:
+    return jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def _without_keys(tree: PyTree) -> PyTree:
+    """The tree with random keys, which a rule may have in its state, as the numbers that they are made of."""
+    return jax.tree.map(lambda leaf: jax.random.key_data(leaf) if _is_key(leaf) else leaf, tree)
+
+
+def _as_key(leaf: jax.Array, like: jax.Array) -> jax.Array:
+    """The key of those numbers, where a key was."""
+    return jax.random.wrap_key_data(leaf, impl=jax.random.key_impl(like)) if _is_key(like) else leaf
 
 
 def _first(count: int, tree: PyTree) -> PyTree:
@@ -471,7 +480,7 @@ class Trained:
     def _own_notes(self) -> tuple[str, ...]:
         finished = self.diverged_at < 0
         own = {name: curve[finished] for name, curve in self.curves.items()}
-        return self.experiment.rule.notes(own) if finished.any() else ()
+        return hooks.notes(self.experiment.rule, self.experiment.name, own) if finished.any() else ()
 
     def _scores(self, split: str, networks: tuple[Network, PyTree]) -> dict[str, np.ndarray]:
         experiment = self.experiment
@@ -575,6 +584,7 @@ def train(
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
+    check_data(data)
     name = rules.full_name(rule) if isinstance(rule, str) else rules.name_of(rule)
     rule = rules.get(rule) if isinstance(rule, str) else rule
     check_rule(rule, name, data)
@@ -613,7 +623,9 @@ def make_settings(
             raise UserError(f"`{name}` is a positive integer; got {shown(value)}.")
     if epochs > LARGEST:
         raise UserError(f"`epochs` is {LARGEST} at most; got {shown(epochs)}: choose fewer.")
-    if select not in ("last", "best-validation"):
+    if not isinstance(diagnostics, bool):
+        raise UserError(f"`diagnostics` is True or False; got {shown(diagnostics)}.")
+    if not isinstance(select, str) or select not in ("last", "best-validation"):
         raise UserError(f"`select` is last or best-validation; got {select!r}.")
     template = made(demands.source)
     if only is not None:
@@ -652,10 +664,22 @@ def positive(name: str, value: Any) -> float:
     return number
 
 
+def check_data(data: Any) -> None:
+    """A `UserError` where `data` is no data set, or one without its examples."""
+    if not isinstance(data, Dataset):
+        name = f'datasets.load("{data}")' if isinstance(data, str) else 'datasets.load("moons")'
+        raise UserError(f"the data are an ascribe Dataset; got {type(data).__name__}: write {name}.")
+    if not len(data.train):
+        raise UserError(
+            f"the data set {data.name} has no examples, as in a record that leaves large data out: load it anew."
+        )
+
+
 def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
     """A `UserError` where `rule` is no rule or cannot do the data's task."""
     if not isinstance(rule, AbstractRule):
         raise UserError(f"a rule is a name or an ascribe.rules.AbstractRule; got {type(rule).__name__}.")
+    hooks.check_attributes(rule, name)
     if data.task not in rule.tasks:
         two = data.task == "classification" and "binary" in rule.tasks
         raise UserError(
@@ -666,9 +690,10 @@ def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
 
 def named_rules(given: Rules, data: Dataset) -> dict[str, AbstractRule]:
     """The rules by the names that results have, each fit for the data's task; a `UserError` where one is named twice."""
-    if isinstance(given, str | AbstractRule) or not given:
+    check_data(data)
+    if not isinstance(given, Sequence | Mapping) or isinstance(given, str) or not given:
         raise UserError(
-            f"`rules` is a list of at least one rule or name; got {given!r}: leave it out for all rules that can do the "
+            f"`rules` is a list of at least one rule or name; got {shown(given)}: leave it out for all rules that can do the "
             f"task, or list them with `ascribe rules`."
         )
     found: dict[str, AbstractRule] = {}
@@ -682,19 +707,6 @@ def named_rules(given: Rules, data: Dataset) -> dict[str, AbstractRule]:
         check_rule(rule, name, data)
         found[name] = rule
     return found
-
-
-def _blame(name: str, rule: AbstractRule, error: Exception) -> str:
-    """Where in the rule's own file an error came from; errors elsewhere are not the user's and go on as they are."""
-    try:
-        file = inspect.getsourcefile(type(rule)) or ""
-    except (OSError, TypeError):  # defined at a prompt: there is no line to name
-        raise error from None
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    if not lines or type(rule).__module__.startswith("ascribe.rules."):
-        raise error
-    first = str(error).strip().split("\n")[0].rstrip(".")
-    return f"the rule {name} failed in {file}, line {lines[-1]}: {type(error).__name__}: {first}."
 
 
 def with_array_leaves(rule: AbstractRule) -> AbstractRule:
