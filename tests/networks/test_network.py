@@ -88,7 +88,8 @@ def test_lenet_has_the_published_number_of_parameters(shape, parameters):
 
 
 def test_lenet_takes_small_images_and_refuses_smaller_ones():
-    assert jax.eval_shape(lambda: small_lenet()(jnp.zeros((2, *IMAGE)))).shape == (2, 3)
+    network = small_lenet()  # made outside: it is kept for other tests, and would hold tracers
+    assert jax.eval_shape(lambda: network(jnp.zeros((2, *IMAGE)))).shape == (2, 3)
     for shape in [(11, 12, 1), (12, 11, 1), (12, 12), (12, 12, 0)]:
         with pytest.raises(UserError, match="12 × 12 pixels or more; got the shape"):
             networks.lenet(shape)
