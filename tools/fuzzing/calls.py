@@ -19,6 +19,13 @@ from .valid import Maker
 MODULES = ("", "datasets", "networks", "rules", "neurons", "autodiff", "statistics", "estimators")
 NOT_CALLED = {"join_processes", "use_all_cores", "Cluster"}
 """What waits for other processes, or sets this one up."""
+BUILDING_BLOCKS = {
+    *("rules.backward_sweep", "rules.final_preactivation", "rules.hidden_activations", "rules.activation_of"),
+    *("rules.random_feedback", "rules.network_of", "rules.hyperparameter", "rules.implicit_rates", "networks.record"),
+    *("networks.convolve", "networks.check_input", "statistics.finished", "statistics.interval", "statistics.optional"),
+    *("statistics.paired_runs", "neurons.surrogate_spikes"),
+}
+"""What rules and pages are built of, inside of compiled functions: a wrong kind is answered by JAX or NumPy."""
 JUNK: tuple[Any, ...] = (
     *(
         None,
@@ -124,7 +131,11 @@ def public() -> list[tuple[str, Any]]:
                 continue
             if not getattr(one, "__module__", "").startswith("ascribe.") or inspect.isabstract(one):
                 continue
-            if isinstance(one, type) and issubclass(one, BaseException):
+            if isinstance(one, type) and (issubclass(one, BaseException) or getattr(one, "_is_protocol", False)):
+                continue
+            if module == "estimators" and one.__module__ != "ascribe.estimators":  # what it imports
+                continue
+            if f"{module}.{name}" in BUILDING_BLOCKS:
                 continue
             found[f"{module}.{name}".lstrip(".")] = one
     return sorted(found.items())
@@ -146,12 +157,6 @@ def functions(maker: Maker) -> Input:
     positional, named, told = [], {}, []
     for one in parameters:
         if one.default is not one.empty and one.name != wrong:
-            if (
-                one.kind is not one.KEYWORD_ONLY
-                and positional is not None
-                and wrong in [p.name for p in parameters[parameters.index(one) :]]
-            ):
-                continue
             continue
         make = valid().get(one.name)
         junk = chance.randrange(len(JUNK))
@@ -169,30 +174,6 @@ def functions(maker: Maker) -> Input:
 
 def _short(value: Any) -> str:
     return repr(value).replace("\n", "")[:40]
-
-
-METHODS = (
-    "predict",
-    "table",
-    "page",
-    "save",
-    "statistics",
-    "model",
-    "probabilities",
-    "score",
-    "network",
-    "fit",
-    "encode",
-    "outputs",
-)
-TRAIN: dict[str, Any] = {
-    "network": "mlp",
-    "data": "moons",
-    "rule": "backprop",
-    "epochs": 1,
-    "seeds": 1,
-    "batch_size": 8,
-}
 
 
 def trainings(maker: Maker) -> Input:

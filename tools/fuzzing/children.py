@@ -76,12 +76,16 @@ def outcome(given: Input, folder: Path, canary: Path) -> Outcome:
     different = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
     different = [name for name in different if not any(name == one or name.startswith(f"{one}/") for one in free)]
     if different and found.kind in (REFUSED, ACCEPTED):
-        kinds = {"made": 0, "changed": 0, "removed": 0}
-        for name in different:
-            kinds["made" if name not in before else "removed" if name not in after else "changed"] += 1
-        told = ", ".join(kind for kind, count in kinds.items() if count)
-        return Outcome("changed", f"{found.kind}, but {told}: {', '.join(different[:6])}", found.text)
+        told = ", ".join(sorted({_change(name, before, after) for name in different}))
+        return Outcome("changed", f"{found.kind}, but {told}", "\n".join([*different, found.text]))
     return found
+
+
+def _change(name: str, before: dict[str, Any], after: dict[str, Any]) -> str:
+    """What happened to a file or folder, in words that are the same for all of its kind."""
+    if name not in before:
+        return "made a folder" if after[name] == stat.S_IFDIR else "made a file"
+    return f"{'changed' if name in after else 'removed'} {Path(name).name}"
 
 
 def contents(folder: Path) -> dict[str, Any]:

@@ -209,7 +209,7 @@ def flags(maker: Maker) -> Input:
     given = [one for one in given if one not in NEVER]
     if command == "reproduce" and not given:
         given = ["x"]
-    out = ("out", "out.svg", "x.sqlite", "nowhere", "ascribe-runs", "beside/record/index.html")
+    out = ("out", "out.svg", "x.sqlite", "nowhere", "ascribe-runs", "mlflow.db", "mlruns", "beside/record/index.html")
     taken = [word.partition("/")[0] for name, word in itertools.pairwise(given) if name in ("--out", "--store")]
     writes = (*out, *(word for word in taken if word not in ("beside", "")))
     return Input(_told([command, *given]), [command, *given], writes=writes)
