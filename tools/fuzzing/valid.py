@@ -1,10 +1,14 @@
 """Valid files, made once: inputs are spoiled from them, and they lie beside every input, where nothing may change."""
 
+import importlib
+import itertools
 import os
 import random
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 
@@ -58,6 +62,7 @@ def make(folder: Path) -> None:
     from ascribe import Model, datasets, networks, train  # noqa: PLC0415 - late: the parent only imports
     from ascribe.cli import main  # noqa: PLC0415
 
+    _timeless()
     os.chdir(folder)
     (folder / "table.csv").write_text(table(), encoding="utf-8")
     _arrays(folder)
@@ -71,6 +76,20 @@ def make(folder: Path) -> None:
     (beside / "record").mkdir(parents=True)
     for name in ("table.csv", "model.safetensors", "record/record.json", "record/ascribe.sqlite", "record/runs.csv"):
         shutil.copyfile(folder / name, beside / name)
+
+
+def _timeless() -> None:
+    """In this process nothing takes time and nothing is random, so that the files are the same ones each time they are made,
+    and so is what a seed makes of them."""
+    from ascribe.store import keeper  # noqa: PLC0415
+
+    train: Any = importlib.import_module("ascribe.training.train")
+    numbers = itertools.count(1)
+    moments = itertools.count()
+    keeper.now = lambda: f"2026-01-01T00:00:{next(moments) % 60:02d}.000+00:00"
+    keeper.secrets = SimpleNamespace(token_hex=lambda size: f"{next(numbers):0{2 * size}x}")
+    clock = itertools.count(0.0, 1e-3)
+    train.time = SimpleNamespace(perf_counter=lambda: next(clock), monotonic=lambda: next(clock))
 
 
 def _arrays(folder: Path) -> None:
