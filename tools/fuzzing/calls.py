@@ -17,8 +17,8 @@ from .spoiling import TEXTS
 from .valid import Maker
 
 MODULES = ("", "datasets", "networks", "rules", "neurons", "autodiff", "statistics", "estimators")
-NOT_CALLED = {"join_processes", "use_all_cores", "Cluster"}
-"""What waits for other processes, or sets this one up."""
+NOT_CALLED = {"join_processes", "use_all_cores", "Cluster", "train", "compare", "discover"}
+"""What waits for other processes or sets this one up, and what trains: `trainings` calls it, with little to do."""
 BUILDING_BLOCKS = {
     *("rules.backward_sweep", "rules.final_preactivation", "rules.hidden_activations", "rules.activation_of"),
     *("rules.random_feedback", "rules.network_of", "rules.hyperparameter", "rules.implicit_rates", "networks.record"),
@@ -127,7 +127,12 @@ def public() -> list[tuple[str, Any]]:
         holder = importlib.import_module(f"ascribe.{module}".rstrip("."))
         for name in dir(holder):
             one = getattr(holder, name)
-            if name.startswith("_") or name in NOT_CALLED or not callable(one) or inspect.ismodule(one):
+            if (
+                name.startswith("_")
+                or (not module and name in NOT_CALLED)
+                or not callable(one)
+                or inspect.ismodule(one)
+            ):
                 continue
             if not getattr(one, "__module__", "").startswith("ascribe.") or inspect.isabstract(one):
                 continue

@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import itertools
 import os
 import pickle
 import random
@@ -51,7 +52,7 @@ def delimited(maker: Maker) -> Input:
         if rows[row]:
             rows[row][chance.randrange(len(rows[row]))] = chance.choice(CELLS)
     if chance.random() < 0.1:
-        cell = chance.choice(CELLS)
+        cell = chance.choice(("", *CELLS)) if chance.random() < 0.6 else ""
         rows = [[cell] * len(row) for row in rows]
     if chance.random() < 0.15:
         column = chance.randrange(4)
@@ -360,6 +361,8 @@ PATHS = (
 )
 PATHS += ("nowhere", "beside/table.csv/x", "", ".", "..", "/", "~", "\udcff", "a\nb", "\x1b[31m", "secret", "empty")
 
+SHORT = ("--current", "2e-9", "--duration", "0.001")
+
 
 def paths(maker: Maker) -> Input:
     """Paths that are no such file, wherever a path is taken."""
@@ -404,13 +407,16 @@ def paths(maker: Maker) -> Input:
             ["discover", path],
         ),
         *([*COMPARE, "--only", "x", "--out", path], [*COMPARE, "--rules", "x", "--store", path, "--out", "out"]),
-        *(["runs", "export", "beside/record", "--out", path], ["report", "beside/record", "--out", path]),
         *(
-            ["neuron", "lif", "--current", "2e-9", "--duration", "0.001", "--out", path],
-            ["reproduce", "xor", "--out", path],
+            ["runs", "export", "beside/record", "--out", f"{path}{chance.choice(('.csv', '.json'))}"],
+            ["reproduce", "x", "--out", path],
+        ),
+        *(
+            ["report", "beside/record", "--out", path],
+            ["neuron", "lif", *SHORT, "--out", f"{path}{chance.choice(('.png', '.svg'))}"],
         ),
     )
     command = chance.choice(commands)
-    return Input(
-        " ".join(command)[:120], command, writes=("out", *([path.split("/")[0]] if path not in ("", ".") else []))
-    )
+    asked = [word.split("/")[0] for option, word in itertools.pairwise(command) if option in ("--out", "--store")]
+    writes = ("out", *(word for word in asked if word not in ("", ".", "..", "beside")))
+    return Input(" ".join(command)[:120], command, writes=writes)
