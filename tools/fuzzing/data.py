@@ -1,0 +1,422 @@
+"""Data files of the user's own, image files of known formats, and paths that are no files."""
+
+import gzip
+import io
+import itertools
+import os
+import pickle
+import random
+import struct
+import tarfile
+import zipfile
+import zlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import ascribe
+from ascribe import datasets, rules, store
+from ascribe.datasets.cifar10 import unpack
+from ascribe.datasets.cifar_format import parse_binary_batch, parse_python_batch
+from ascribe.datasets.idx_format import parse_idx
+
+from .children import Input
+from .spoiling import CELLS, flipped, spoiled
+from .valid import COMPARE, Maker, table
+
+OPTIONS: dict[str, tuple[Any, ...]] = {
+    "target": ("a", "label", "color", 0, -1, 99, "", "nowhere", 1.5, None),
+    "task": ("binary", "classification", "regression", "x", 1, None),
+    "missing": ("refuse", "drop", "mean", "x", None),
+    "header": (True, False, "x", None),
+    "standardize": (True, False, "x"),
+    "ignore": ((), ("a",), ("a", "b", "color"), ("nowhere",), "a", 5),
+    "seed": (0, 7, -1, 1.5, 10**30, "x"),
+}
+
+
+def loaded(maker: Maker, path: Path, what: str) -> Input:
+    """The file is loaded, sometimes with options, right or wrong."""
+    chosen = {name: maker.chance.choice(values) for name, values in OPTIONS.items() if maker.chance.random() < 0.04}
+    return Input(f"{what}, load({path.name!r}, {chosen})", lambda: datasets.load(path, **chosen))
+
+
+def delimited(maker: Maker) -> Input:
+    """CSV, TSV and TXT."""
+    chance = maker.chance
+    rows = [line.split(",") for line in table().splitlines()]
+    for _ in range(chance.choice((0, 1, 1, 2, 5, 200))):
+        row = chance.randrange(len(rows))
+        if rows[row]:
+            rows[row][chance.randrange(len(rows[row]))] = chance.choice(CELLS)
+    if chance.random() < 0.1:
+        cell = chance.choice(("", *CELLS)) if chance.random() < 0.6 else ""
+        rows = [[cell] * len(row) for row in rows]
+    if chance.random() < 0.15:
+        column = chance.randrange(4)
+        for row in rows[chance.randrange(2) :]:
+            row[column] = chance.choice(CELLS)
+    for _ in range(chance.choice((0, 0, 1, 3))):
+        rows = _rows_spoiled(chance, rows)
+    separator, end = chance.choice(",,,,;\t |"), chance.choice(("\n", "\n", "\r\n", "\r", "\n\n"))
+    text = end.join(separator.join(row) for row in rows) + chance.choice((end, ""))
+    encoding = chance.choice(("utf-8",) * 12 + ("utf-16", "utf-8-sig", "utf-32", "utf-7"))
+    data = text.encode(encoding, errors="surrogatepass")
+    if chance.random() < 0.2:
+        data = spoiled(chance, data)
+    path = maker.write("input" + chance.choice((".csv", ".csv", ".tsv", ".txt")), data)
+    if chance.random() < 0.03:
+        return Input(f"{path.name} on the command line", [*COMPARE[:1], path.name, *COMPARE[6:], "--out", "out"])
+    return loaded(maker, path, path.suffix)
+
+
+def _rows_spoiled(chance: random.Random, rows: list[list[str]]) -> list[list[str]]:
+    """A row cut, doubled within, or repeated; only a part of the rows, or of the columns."""
+    kind, row = chance.randrange(5), chance.randrange(len(rows))
+    if kind == 0:
+        rows[row] = rows[row][: chance.randrange(4)]
+    elif kind == 1:
+        rows[row] = rows[row] * chance.choice((2, 1000))
+    elif kind == 2:
+        rows = rows[:row] or rows[:1]
+    elif kind == 3:
+        rows.insert(row, rows[0])
+    else:
+        rows = [row[:1] for row in rows]
+    return rows
+
+
+def npz(maker: Maker) -> Input:
+    """NumPy archives: damaged, with forged headers and sizes, with pickles."""
+    chance = maker.chance
+    kind = chance.randrange(8)
+    if kind < 2:
+        data = spoiled(chance, (maker.valid / chance.choice(("plain.npz", "split.npz"))).read_bytes())
+        return loaded(maker, maker.write("input.npz", data), "spoiled bytes")
+    if kind == 2 and chance.random() < 0.2:
+        return loaded(maker, maker.write("input.npz", zeros(1_600_000_000, (400_000_000,))), "1.6 GB of zeros")
+    inputs, labels = np.ones((20, 3), np.float32), np.arange(20) % 2
+    names = chance.choice(
+        (("x", "y"), ("x_train", "y_train"), ("X", "labels"), ("x", "z"), ("../../x", "/y"), ("x", "x"))
+    )
+    parts = [npy(inputs), npy(labels)]
+    what = "valid"
+    if kind < 5:
+        what = "odd array"
+        parts[chance.randrange(2)] = npy(chance.choice(_odd_arrays()))
+    elif kind < 7:
+        what = "forged header"
+        parts[chance.randrange(2)] = _forged(maker)
+    else:
+        what = "entry of no array"
+        evil = pickle.dumps(Evil(maker.canary), protocol=chance.randrange(6))
+        parts[chance.randrange(2)] = chance.choice((b"", b"x", evil, b"\x93NUMPY", spoiled(chance, parts[0])))
+    ending = chance.choice((".npy", ".npy", ".npy", "", ".txt"))
+    return loaded(
+        maker,
+        maker.write("input.npz", zipped({name + ending: part for name, part in zip(names, parts, strict=True)})),
+        what,
+    )
+
+
+def _odd_arrays() -> list[np.ndarray]:
+    return [
+        *(
+            np.array(5.0),
+            np.zeros((0, 3)),
+            np.zeros((20, 0)),
+            np.zeros((20, 1, 1, 1, 1, 1)),
+            np.zeros((20, 3), complex),
+        ),
+        *(
+            np.full((20, 3), np.nan),
+            np.full(20, np.inf),
+            np.array(["a", "b"] * 10),
+            np.array([b"a"] * 20),
+            np.zeros(19),
+        ),
+        *(
+            np.zeros((20, 3), bool),
+            np.full((20, 3), 1e308),
+            np.arange(20) * 10**17,
+            -np.arange(20),
+            np.zeros((20, 3), ">f4"),
+        ),
+        *(np.zeros(20, "datetime64[s]"), np.zeros(20, [("a", float)]), np.full((20, 3), 1e-320), np.arange(20) + 0.5),
+        *(
+            np.zeros((20, 3), np.float16),
+            np.zeros((20, 2, 2)),
+            np.zeros((20, 28, 28, 7)),
+            np.arange(20, dtype=np.uint64),
+        ),
+    ]
+
+
+def npy(array: np.ndarray) -> bytes:
+    """An array as a file of NumPy's."""
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, allow_pickle=True)
+    return file.getvalue()
+
+
+def _forged(maker: Maker) -> bytes:
+    """An NPY header that lies, before few bytes."""
+    shape = maker.chance.choice(
+        (
+            "(20, 3)",
+            "(10**12,)",
+            "(1000000000000,)",
+            "(-1,)",
+            "(2**40, 2**40)",
+            "(99999999999999999999,)",
+            "()",
+            "20",
+            "(20.5,)",
+            "None",
+        )
+    )
+    code = f"__import__('os').system('touch {maker.canary}')"
+    kind = maker.chance.choice(
+        ("'<f4'", "'|O'", "'<f8'", "'x'", "'<V99999999'", "'|S2000000000'", code, "[('a', '|O')]", "5", "''")
+    )
+    order = maker.chance.choice(("False", "True", "5", code))
+    header = f"{{'descr': {kind}, 'fortran_order': {order}, 'shape': {shape}, }}"
+    if maker.chance.random() < 0.2:
+        header = maker.chance.choice((code, "{", "{}", header * 3000, "(" * 3000))
+    data = (header + "\n").encode()
+    evil = pickle.dumps(Evil(maker.canary), protocol=2)
+    version = maker.chance.choice((1, 1, 1, 2, 3, 9))
+    length = len(data) if maker.chance.random() < 0.8 else maker.chance.choice((0, 1, 65535))
+    return (
+        b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if version == 1 else "<I", length % 2**16) + data + evil
+    )
+
+
+def zipped(parts: dict[str, bytes]) -> bytes:
+    """A ZIP archive."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in parts.items():
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+@cache
+def zeros(size: int, shape: tuple[int, ...]) -> bytes:
+    """An archive of a few megabytes or less whose `x` and `y` are zeros of so many bytes each, made without compressing them:
+    a flushed block of zeros can stand there again and again."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    block = bytes(2**24)
+    packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+    data = packer.compress(header.getvalue()) + packer.flush(zlib.Z_FULL_FLUSH)
+    once = packer.compress(block) + packer.flush(zlib.Z_FULL_FLUSH)
+    count, rest = divmod(size, len(block))
+    checksum = zlib.crc32(header.getvalue())
+    for _ in range(count):
+        checksum = zlib.crc32(block, checksum)
+    data += once * count + packer.compress(bytes(rest)) + packer.flush()
+    checksum, length = zlib.crc32(bytes(rest), checksum), len(header.getvalue()) + size
+    entries, directory = b"", b""
+    for name in (b"x.npy", b"y.npy"):
+        sizes = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 33, checksum, len(data), length, len(name), 0)
+        directory += (
+            b"PK\x01\x02" + struct.pack("<H", 20) + sizes + struct.pack("<HHHII", 0, 0, 0, 0, len(entries)) + name
+        )
+        entries += b"PK\x03\x04" + sizes + name + data
+    return entries + directory + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 2, 2, len(directory), len(entries), 0)
+
+
+class Evil:
+    """What makes the canary where it is unpickled."""
+
+    def __init__(self, canary: Path):
+        self.canary = canary
+
+    def __reduce__(self) -> Any:
+        return os.system, (f"touch {self.canary}",)
+
+
+def parquet(maker: Maker) -> Input:
+    """Parquet files: damaged, of odd columns, far larger than they look."""
+    chance = maker.chance
+    if chance.random() < 0.02:
+        return loaded(maker, maker.copied("bomb.parquet", "input.parquet"), "30,000,000 rows")
+    if chance.random() < 0.6:
+        data = (maker.valid / "table.parquet").read_bytes()
+        end = len(data) - int.from_bytes(data[-8:-4], "little") - 8
+        if chance.random() < 0.5:  # the description of the file is at its end
+            data = data[:end] + flipped(chance, data[end:], chance.choice((1, 3, 20)))
+        else:
+            data = spoiled(chance, data)
+        return loaded(maker, maker.write("input.parquet", data), "spoiled bytes")
+    import pyarrow as pa  # noqa: PLC0415 - imported by the parent already
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    odd = [
+        *([None] * 20, [[1.0, 2.0]] * 20, [{"a": 1}] * 20, [b"\xff"] * 20, ["a" * 5000] * 20, [True, False] * 10),
+        *(
+            [float("nan")] * 20,
+            [float("inf")] * 20,
+            [10**17 + n for n in range(20)],
+            [f"{n}" for n in range(20)],
+            [""] * 20,
+        ),
+        *([1, None] * 10, ["a", None] * 10, list(range(20)), [0.5 * n for n in range(20)], [0, 1] * 10),
+    ]
+    names = ("a", "", "label", "\x00", "é" * 500, "target", "class")
+    columns = [pa.array(chance.choice(odd)) for _ in range(chance.randrange(5))]
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns, names=[chance.choice(names) for _ in columns]), file)
+    return loaded(maker, maker.write("input.parquet", file.getvalue()), "odd columns")
+
+
+def images(maker: Maker) -> Input:
+    """IDX files, and CIFAR-10's batches and archive: damaged, forged, or pickles that would run code."""
+    chance = maker.chance
+    kind = chance.randrange(6)
+    if kind < 2:
+        axes = chance.choice((1, 3))
+        lengths = [chance.choice((0, 1, 2, 3, 2**31, 2**32 - 1)) if chance.random() < 0.2 else 3 for _ in range(axes)]
+        data = struct.pack(f">HBB{axes}I", 0, chance.choice((8, 8, 8, 13)), axes, *lengths) + bytes(3**axes)
+        data = gzip.compress(data, mtime=0) if chance.random() < 0.5 else data
+        data = spoiled(chance, data) if chance.random() < 0.7 else data
+        return Input("parse_idx of spoiled bytes", lambda: parse_idx(data, "the file", axes=axes))
+    if kind == 2:
+        data = spoiled(chance, bytes([3]) * 3073 * 2)
+        return Input("parse_binary_batch of spoiled bytes", lambda: parse_binary_batch(data, "the batch"))
+    if kind == 3:
+        return _archive(maker)
+    batch = python_batch()
+    if kind == 4:
+        protocol = chance.randrange(6)
+        batch = pickle.dumps({"data": Evil(maker.canary), "labels": [0]}, protocol=protocol)
+        return Input(f"pickle of protocol {protocol} as a batch", lambda: parse_python_batch(batch, "the batch"))
+    call = b"cposix\nsystem\n" + _short(f"touch {maker.canary}") + b"\x85R"
+    place = chance.randrange(len(batch))
+    data = chance.choice((spoiled(chance, batch), batch[:-2] + call + b"u.", batch[:place] + call + batch[place:]))
+    return Input("parse_python_batch of spoiled bytes", lambda: parse_python_batch(data, "the batch"))
+
+
+def _short(text: str) -> bytes:
+    return b"U" + bytes([len(text)]) + text.encode()
+
+
+@cache
+def python_batch(rows: int = 300) -> bytes:
+    """A batch as Python 2 pickled it: `rows` black images (their number takes two bytes from 256 on)."""
+    pixels = bytes(3072 * rows)
+    return b"".join(
+        [
+            b"\x80\x02}q\x01(" + _short("labels") + b"q\x04]q\x05(" + b"K\x03" * rows + b"e",
+            _short("data") + b"cnumpy.core.multiarray\n_reconstruct\nq\x07cnumpy\nndarray\nq\x08",
+            b"K\x00\x85" + _short("b") + b"\x87Rq\x09(K\x01M" + struct.pack("<H", rows) + b"M\x00\x0c\x86",
+            b"cnumpy\ndtype\nq\x0a" + _short("u1") + b"K\x00K\x01\x87Rq\x0b(K\x03" + _short("|"),
+            b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89T" + struct.pack("<i", len(pixels)) + pixels + b"tbu.",
+        ]
+    )
+
+
+def _archive(maker: Maker) -> Input:
+    """An archive of CIFAR-10 whose members lead elsewhere, or are no files."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w:gz") as archive:
+        for number in range(1, 7):
+            name = (
+                f"cifar-10-batches-bin/data_batch_{number}.bin" if number < 6 else "cifar-10-batches-bin/test_batch.bin"
+            )
+            member = tarfile.TarInfo(maker.chance.choice((name, name, name, f"../../{name}", f"/tmp/{name}")))
+            kinds = (
+                tarfile.REGTYPE,
+                tarfile.REGTYPE,
+                tarfile.SYMTYPE,
+                tarfile.LNKTYPE,
+                tarfile.FIFOTYPE,
+                tarfile.DIRTYPE,
+            )
+            member.type = maker.chance.choice(kinds)
+            member.linkname = str(maker.chance.choice(("/etc/passwd", maker.folder / "beside" / "table.csv", name)))
+            data = b"\x03" * 3073 if member.isreg() else b""
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    data = spoiled(maker.chance, file.getvalue()) if maker.chance.random() < 0.4 else file.getvalue()
+    path = maker.write("input.tar.gz", data)
+    target = maker.folder / "out"
+    return Input("unpack of a forged archive", lambda: unpack(path, target), works_on=("out",))
+
+
+PATHS = (
+    "fifo",
+    "/dev/zero",
+    "/dev/null",
+    "/dev/stdin",
+    "/proc/self/mem",
+    "folder",
+    "dangling",
+    "loop",
+    "a" * 5000,
+    "/".join("a" * 3000),
+)
+PATHS += ("nowhere", "beside/table.csv/x", "", ".", "..", "/", "~", "\udcff", "a\nb", "\x1b[31m", "secret", "empty")
+
+SHORT = ("--current", "2e-9", "--duration", "0.001")
+
+
+def paths(maker: Maker) -> Input:
+    """Paths that are no such file, wherever a path is taken."""
+    chance = maker.chance
+    os.mkfifo(maker.folder / "fifo")
+    (maker.folder / "folder").mkdir()
+    (maker.folder / "dangling").symlink_to("nowhere")
+    (maker.folder / "loop").symlink_to("loop")
+    (maker.folder / "empty").touch()
+    (maker.folder / "secret").mkdir(mode=0)
+    ending = chance.choice(("", "", ".csv", ".npz", ".parquet", ".json", ".py:R", ".safetensors", ".sqlite"))
+    path = chance.choice(PATHS)
+    if ending and path in ("fifo", "folder", "dangling", "loop", "empty"):
+        (maker.folder / f"{path}{ending.partition(':')[0]}").symlink_to(path)
+    path += ending if path and not path.startswith("/dev") else ""
+    text = path if chance.random() < 0.9 else path + "\0"
+    functions = (
+        datasets.load,
+        ascribe.load,
+        ascribe.load_model,
+        lambda text: store.Store(text, create=False),
+        rules.get,
+    )
+    if chance.random() < 0.4 or "\0" in text:
+        number = chance.randrange(len(functions))
+        names = ("datasets.load", "load", "load_model", "Store", "rules.get")
+        return Input(f"{names[number]}({text[:50]!r})", lambda: functions[number](text))
+    commands = (
+        *(
+            ["compare", path, "--learning-rate", "0.1", "--epochs", "1", "--seeds", "1", "--out", "out"],
+            ["report", path],
+        ),
+        *(
+            [*COMPARE, "--rules", path, "--out", "out"],
+            ["runs", "list", path],
+            ["runs", "show", path],
+            ["report", path, "--out", "out"],
+        ),
+        *(
+            ["runs", "export", path, "--out", "out"],
+            ["compare", "moons", "--resume", "--out", path],
+            ["discover", path],
+        ),
+        *([*COMPARE, "--only", "x", "--out", path], [*COMPARE, "--rules", "x", "--store", path, "--out", "out"]),
+        *(
+            ["runs", "export", "beside/record", "--out", f"{path}{chance.choice(('.csv', '.json'))}"],
+            ["reproduce", "x", "--out", path],
+        ),
+        *(
+            ["report", "beside/record", "--out", path],
+            ["neuron", "lif", *SHORT, "--out", f"{path}{chance.choice(('.png', '.svg'))}"],
+        ),
+    )
+    command = chance.choice(commands)
+    asked = [word.split("/")[0] for option, word in itertools.pairwise(command) if option in ("--out", "--store")]
+    writes = ("out", *(word for word in asked if word not in ("", ".", "..", "beside")))
+    return Input(" ".join(command)[:120], command, writes=writes)
