@@ -210,7 +210,9 @@ def flags(maker: Maker) -> Input:
     if command == "reproduce" and not given:
         given = ["x"]
     out = ("out", "out.svg", "x.sqlite", "nowhere", "ascribe-runs", "mlflow.db", "mlruns", "beside/record/index.html")
-    taken = [word.partition("/")[0] for name, word in itertools.pairwise(given) if name in ("--out", "--store")]
+    words = [word for one in given for word in (one.split("=", 1) if one.startswith("--") else [one])]
+    pairs = itertools.pairwise(words)
+    taken = [word.partition("/")[0] for option, word in pairs if option in ("--out", "--store", "--tensorboard")]
     writes = (*out, *(word for word in taken if word not in ("beside", "")))
     return Input(_told([command, *given]), [command, *given], writes=writes)
 
