@@ -3,7 +3,14 @@ from pathlib import Path
 
 import ascribe.report
 
-NEEDED = ("ascribe.errors", "ascribe.measures", "ascribe.notebook", "ascribe.statistics", "ascribe.statistics.means")
+NEEDED = (
+    "ascribe.errors",
+    "ascribe.files",
+    "ascribe.measures",
+    "ascribe.notebook",
+    "ascribe.statistics",
+    "ascribe.statistics.means",
+)
 
 
 def test_the_report_knows_nothing_of_how_runs_are_made():

@@ -87,13 +87,13 @@ def test_no_two_steps_have_the_same_randomness(together):
 
 
 class Draws(AbstractRule):
-    """What it trains beside the network, and its state, are the keys that it is given to draw them."""
+    """What it trains beside the network, and its state, are drawn from the keys that it is given for them."""
 
     def trainables(self, network, data, *, key):
-        return Trainables(network, feedback=jr.key_data(key))
+        return Trainables(network, feedback=jr.uniform(key, (2,)))
 
     def init(self, network, data, *, key):
-        return jr.key_data(key)
+        return jr.uniform(key, (2,))
 
     def __call__(self, trainables, state, batch, *, key):
         raise NotImplementedError

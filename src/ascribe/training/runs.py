@@ -151,7 +151,8 @@ def _numbers(inputs: Any, expected: tuple[int, ...]) -> np.ndarray:
         raise UserError(f"{wanted}; got rows of several lengths.") from error
     if array.dtype.kind not in "biuf" or array.ndim == 0:
         raise UserError(f"{wanted}; got {shown(inputs)}: a split's are its `inputs`, as in runs.data.test.inputs.")
-    array = array.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large is infinite
+        array = array.astype(np.float32)
     lost = int(np.count_nonzero(~np.isfinite(array)))
     if lost:
         raise UserError(
