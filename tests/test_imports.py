@@ -12,6 +12,7 @@ SOURCE = Path(ascribe.__file__).parent
 ORDER = (
     "errors",
     "addresses",
+    "arguments",
     "checksums",
     "measures",
     "files",
@@ -44,6 +45,7 @@ MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path 
 WITHOUT_JAX = (
     "errors",
     "addresses",
+    "arguments",
     "checksums",
     "measures",
     "files",
@@ -94,7 +96,7 @@ def test_a_file_imports_only_from_folders_before_its_own():
 
 
 def test_single_modules_are_files():
-    leaves = ("errors", "addresses", "checksums", "measures", "files", "memory", "notebook", "types")
+    leaves = ("errors", "addresses", "arguments", "checksums", "measures", "files", "memory", "notebook", "types")
     for folder in (*leaves, "losses", "estimators", "comparison", "merging", "discovery"):
         assert (SOURCE / f"{folder}.py").is_file()
 

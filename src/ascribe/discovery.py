@@ -265,6 +265,8 @@ def _searched(
     objective: Objective, space: Space, kind: str, evaluations: int, seed: int, keeper: Any, after_round: AfterRound
 ) -> Evaluations:
     """All rounds of one kind. A store keeps the points of every finished one, and, under their own keys, their runs."""
+    if not callable(after_round):
+        raise UserError(f"`after_round` is a function of a kind and what was tried; got {shown(after_round)}.")
     key = key_of([objective.keys(objective.middle), dataclasses.asdict(space), objective.batch, kind, seed])
     kept = None if keeper is None else keeper.checkpoint(key)
     if kept is None and kind == search.BAYESIAN:

@@ -23,7 +23,7 @@ BUILDING_BLOCKS = {
     *("rules.backward_sweep", "rules.final_preactivation", "rules.hidden_activations", "rules.activation_of"),
     *("rules.random_feedback", "rules.network_of", "rules.hyperparameter", "rules.implicit_rates", "networks.record"),
     *("networks.convolve", "networks.check_input", "statistics.finished", "statistics.interval", "statistics.optional"),
-    *("statistics.paired_runs", "neurons.surrogate_spikes"),
+    *("statistics.paired_runs", "neurons.surrogate_spikes", "datasets.whole_number"),
 }
 """What rules and pages are built of, inside of compiled functions: a wrong kind is answered by JAX or NumPy."""
 JUNK: tuple[Any, ...] = (
@@ -138,7 +138,8 @@ def public() -> list[tuple[str, Any]]:
                 continue
             if isinstance(one, type) and (issubclass(one, BaseException) or getattr(one, "_is_protocol", False)):
                 continue
-            if module == "estimators" and one.__module__ != "ascribe.estimators":  # what it imports
+            home = f"ascribe.{module}".rstrip(".")
+            if module and not f"{one.__module__}.".startswith(f"{home}."):  # what it imports
                 continue
             if f"{module}.{name}" in BUILDING_BLOCKS:
                 continue

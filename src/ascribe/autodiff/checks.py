@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
 
 from .operators import sum
@@ -37,6 +38,7 @@ class GradientCheck:
         return f"the derivatives {found} central differences: largest error {each} (tolerance {self.tolerance:.0e})"
 
 
+@explained
 def check_gradients(
     function: Callable[..., Var],
     *inputs: Any,

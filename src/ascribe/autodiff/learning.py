@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
+from ascribe.memory import check_room
 
 from .operators import affine
 from .variable import Value, Var
@@ -27,9 +29,15 @@ class Dense:
     **Raises:** `UserError` for sizes that are not positive.
     """
 
+    @explained
     def __init__(self, inputs: int, outputs: int, *, seed: int = 0, bias: bool = True, dtype: Any = np.float64):
         if inputs < 1 or outputs < 1:
-            raise UserError(f"a layer has 1 input and 1 output at least; got {inputs} and {outputs}.")
+            raise UserError(f"a layer has 1 input and 1 output at least; got {shown(inputs)} and {shown(outputs)}.")
+        if not any(dtype is kind or dtype == np.dtype(kind) for kind in (np.float32, np.float64)):
+            raise UserError(f"`dtype` of a layer is numpy.float32 or numpy.float64; got {shown(dtype)}.")
+        check_room(
+            f"a layer of {shown(inputs)} inputs and {shown(outputs)} outputs", 16 * inputs * outputs, "make it smaller"
+        )
         bound = np.sqrt(6.0 / (inputs + outputs))
         drawn = np.random.default_rng([seed, inputs, outputs]).uniform(-bound, bound, (inputs, outputs))
         self.weights = Var(drawn.astype(dtype), name=f"W {inputs}×{outputs}")
@@ -47,6 +55,7 @@ class Dense:
 class Network:
     """A sequence of operations: layers, operators, or any functions from a `Var` to a `Var`."""
 
+    @explained
     def __init__(self, *operations: Callable[[Any], Any]):
         self.operations = operations
 
@@ -65,6 +74,7 @@ class Network:
 class GradientDescent:
     """θ ← θ − κ ∇E: `rate` is κ."""
 
+    @explained
     def __init__(self, rate: float):
         self.rate = _positive("rate", rate)
 
@@ -77,6 +87,7 @@ class GradientDescent:
 class Momentum:
     """m ← `momentum` · m + ∇E, θ ← θ − rate · m."""
 
+    @explained
     def __init__(self, rate: float, momentum: float = 0.9):
         self.rate, self.momentum = _positive("rate", rate), momentum
         self._means: dict[Var, Value] = {}
@@ -94,6 +105,7 @@ class Adam:
     Source: Kingma & Ba (2015), algorithm 1.
     """
 
+    @explained
     def __init__(self, rate: float = 1e-3, decay: float = 0.9, square_decay: float = 0.999, epsilon: float = 1e-8):
         self.rate, self.decay, self.square_decay, self.epsilon = _positive("rate", rate), decay, square_decay, epsilon
         self._means: dict[Var, tuple[Value, Value]] = {}
@@ -123,6 +135,7 @@ def _positive(name: str, value: float) -> float:
     return value
 
 
+@explained
 def minimize(
     expression: Var,
     variables: Sequence[Var],
@@ -156,6 +169,7 @@ def minimize(
     )
 
 
+@explained
 def train(
     network: Network,
     cost: Callable[[Any, Any], Var],

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
 
 from .derivatives import DERIVATIVES, rule
@@ -119,6 +120,7 @@ def gradients(
     return [found[v] if v in found else zeros(v) for v in variables]
 
 
+@explained
 def hessian_vector_product(f: Var, variables: Sequence[Var], vectors: Sequence[Value]) -> list[Value]:
     """H u, with H the second derivatives of f by all of `variables` and u the `vectors`, one in the shape of each: the gradient
     of ∇f · u, in about the time of two gradients, and without H.

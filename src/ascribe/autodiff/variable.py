@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
 
 Value = Any
@@ -33,9 +34,10 @@ class Operator:
 
     __slots__ = ("elementwise", "forward", "name", "symbol")
 
+    @explained
     def __init__(self, name: str, forward: Callable[..., Value], *, symbol: str = "", elementwise: bool = False):
-        self.name, self.forward, self.symbol, self.elementwise = name, forward, symbol, elementwise
         OPERATORS[name] = self
+        self.name, self.forward, self.symbol, self.elementwise = name, forward, symbol, elementwise
 
     def __repr__(self) -> str:
         return f"<operator {self.name}>"
@@ -382,7 +384,12 @@ def frozen(value: np.ndarray) -> Value:
 
 def shape_of(x: Any) -> tuple[int, ...]:
     """The shape of a `Var`, an array or a number."""
-    return x.shape if isinstance(x, Var) else np.shape(x)
+    if isinstance(x, Var):
+        return x.shape
+    try:
+        return np.shape(x)
+    except ValueError as error:
+        raise UserError(f"a Var holds a number or an array of numbers, all rows of one length: {error}.") from None
 
 
 def describe(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
 
 from .base import Card as Card
@@ -48,6 +49,7 @@ def cards() -> dict[str, Card]:
     return {name: _module(name).CARD for name in REGISTRY}
 
 
+@explained
 def is_file(name_or_path: str | Path) -> bool:
     """True if `load` takes this as a file: a path, a known extension, or the name of an existing file."""
     if isinstance(name_or_path, Path):

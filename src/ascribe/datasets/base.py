@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 from .options import Option
 from .transforms import AUGMENTATIONS, CONSTANT_ONE, UNIT_INTERVAL, Transform, fit, transform_names
@@ -126,8 +126,8 @@ class Dataset:
     augmentations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.task not in get_args(Task):
-            raise UserError(f"The task of a data set is {', '.join(get_args(Task))}, not {self.task!r}.")
+        if not isinstance(self.task, str) or self.task not in get_args(Task):
+            raise UserError(f"The task of a data set is {', '.join(get_args(Task))}, not {shown(self.task)}.")
         for name, split in self.splits:
             if not isinstance(split, Split):
                 raise UserError(

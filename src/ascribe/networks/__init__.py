@@ -1,5 +1,6 @@
 """Networks: layers one file each, activations beside their derivatives, and the tape that records a forward pass."""
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError
 
 from .activation import Activation as Activation
@@ -38,6 +39,7 @@ LAYERS: dict[str, type[AbstractLayer]] = {
 """Every layer by its class name: what `Network.config` writes and `from_config` reads."""
 
 
+@explained
 def from_config(config: list[dict]) -> Network:
     """The network that `Network.config()` described, with parameters of its initializers' laws."""
     unknown = [entry["layer"] for entry in config if entry["layer"] not in LAYERS]

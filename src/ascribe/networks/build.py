@@ -2,6 +2,7 @@
 
 import re
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
 from ascribe.types import Key
 
@@ -15,6 +16,7 @@ SIZE = r"[1-9]\d{0,17}"
 """A layer's size in words; of more digits it is no number of units."""
 
 
+@explained
 def build(
     text: str,
     *,

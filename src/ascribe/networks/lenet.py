@@ -2,6 +2,7 @@
 
 import jax.random as jr
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
 from ascribe.types import Key
 
@@ -14,6 +15,7 @@ from .network import Network
 from .pooling import MaxPool2d
 
 
+@explained
 def lenet(
     input_shape: tuple[int, ...] = (28, 28, 1),
     outputs: int = 10,

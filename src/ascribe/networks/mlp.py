@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import jax.random as jr
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
 from ascribe.types import Key
 
@@ -15,6 +16,7 @@ from .linear import Linear
 from .network import Network
 
 
+@explained
 def mlp(
     sizes: Sequence[int],
     *,

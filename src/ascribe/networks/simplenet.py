@@ -10,6 +10,7 @@ import math
 
 import jax.random as jr
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
 from ascribe.types import Key
 
@@ -46,6 +47,7 @@ THINNEST = 4
 """Channels that a thin version keeps in every layer."""
 
 
+@explained
 def simplenet(
     input_shape: tuple[int, ...] = (32, 32, 3),
     outputs: int = 10,

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError
 from ascribe.types import Array, Callable
 
@@ -60,6 +61,7 @@ class SpikingNetwork(AbstractModel):
     methods = ("exact", "grid")
     default_step = 1e-4
 
+    @explained
     def __init__(self, neurons: LIF, connection: Connection, tau_s: Any = 0.005):
         if connection.pre != connection.post:
             raise UserError(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError
 
 from .quantities import numbers, positive
@@ -101,6 +102,7 @@ class SpikeTrain:
         return counts.reshape(steps, self.size)
 
 
+@explained
 def poisson_spikes(rates: Any, duration: Any, *, seed: int = 0) -> SpikeTrain:
     """Spikes that do not know of each other: their number is Poisson with mean rate × duration, their times uniform.
 

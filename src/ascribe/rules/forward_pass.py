@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from ascribe.datasets.transforms import transform_names
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.losses import BERNOULLI_CROSS_ENTROPY
 from ascribe.networks import Activation, Linear, Network, Shift, Tape, record
 from ascribe.types import Array, Key, PyTree, Scalar
@@ -88,11 +88,11 @@ class ForwardPass(AbstractRule):
 
     def __check_init__(self) -> None:
         for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise UserError(f"`{name}` is {' or '.join(known)}; got {getattr(self, name)!r}.")
+            if not isinstance(getattr(self, name), str | bool | None) or getattr(self, name) not in known:
+                raise UserError(f"`{name}` is {' or '.join(known)}; got {shown(getattr(self, name))}.")
         for name in FLAGS:
             if not isinstance(getattr(self, name), bool):
-                raise UserError(f"`{name}` is True or False; got {getattr(self, name)!r}.")
+                raise UserError(f"`{name}` is True or False; got {shown(getattr(self, name))}.")
 
     def encoding(self, data: Any) -> tuple[str, ...]:
         """`transforms`; without them, signs split where there is a negative input, and a constant 1 for the bias."""

@@ -15,6 +15,7 @@ import equinox as eqx
 import numpy as np
 
 from ascribe import notebook
+from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
 
 from . import hooks, rule_files
@@ -198,6 +199,7 @@ def full_name(name: str) -> str:
     return _complete(name) + colon + inline
 
 
+@explained
 def settings(rule: AbstractRule) -> dict[str, Any]:
     """A rule's class, the values of its fields, and the source of its file if it is a user's, as plain JSON values."""
     found: dict[str, Any] = {"class": f"{type(rule).__module__}.{type(rule).__qualname__}"}

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.networks import Network
 from ascribe.types import Array, Key, PyTree, Scalar
 
@@ -104,21 +104,24 @@ class RelaxedIdentity(AbstractRule):
 
     def __check_init__(self) -> None:
         for name, known in CHOICES.items():
-            if getattr(self, name) not in known:
-                raise UserError(f"`{name}` is {', '.join(known[:-1])} or {known[-1]}; got {getattr(self, name)!r}.")
-        if self.start not in STARTS and not callable(self.start):
-            raise UserError(f"`start` is {', '.join(STARTS)} or a function; got {self.start!r}.")
+            if not isinstance(getattr(self, name), str | bool | None) or getattr(self, name) not in known:
+                raise UserError(
+                    f"`{name}` is {', '.join(known[:-1])} or {known[-1]}; got {shown(getattr(self, name))}."
+                )
+        if not (isinstance(self.start, str) and self.start in STARTS) and not callable(self.start):
+            raise UserError(f"`start` is {', '.join(STARTS)} or a function; got {shown(self.start)}.")
         for name, text in (
             ("period", "a number of epochs, 0 or more"),
             ("inner_steps", "depth or a number, 0 or more"),
         ):
             value = getattr(self, name)
-            known = name == "inner_steps" and value == "depth"
+            known = name == "inner_steps" and isinstance(value, str) and value == "depth"
             if not known and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
                 raise UserError(f"`{name}` is {text}; got {value!r}.")
         every = self.consolidate
-        if not (every in ("end", "never") or (isinstance(every, int) and not isinstance(every, bool) and every > 0)):
-            raise UserError(f"`consolidate` is end, never or a number of epochs; got {every!r}.")
+        named = isinstance(every, str) and every in ("end", "never")
+        if not (named or (isinstance(every, int) and not isinstance(every, bool) and every > 0)):
+            raise UserError(f"`consolidate` is end, never or a number of epochs; got {shown(every)}.")
         for name, kind in (("layers", str | int), ("layer_weights", int | float)):
             chosen = getattr(self, name)
             listed = isinstance(chosen, list | tuple) and all(isinstance(one, kind) for one in chosen)

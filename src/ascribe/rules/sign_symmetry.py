@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
@@ -36,8 +36,8 @@ class SignSymmetry(AbstractRule):
     scale: Scalar = hyperparameter(1.0, "(0, inf)")
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise UserError(f"`kind` of SignSymmetry is one of {', '.join(KINDS)}; got {self.kind!r}.")
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
+            raise UserError(f"`kind` of SignSymmetry is one of {', '.join(KINDS)}; got {shown(self.kind)}.")
 
     def init(self, network: Network, data: Any, *, key: Key) -> dict[str, Array]:
         """The magnitudes |M|, by layer name; of the batch-random kind, those of the latest batch."""

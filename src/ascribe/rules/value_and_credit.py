@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from ascribe import losses
+from ascribe.arguments import explained
 from ascribe.errors import UserError
 from ascribe.networks import Network, check_input
 from ascribe.types import PyTree, Scalar
@@ -16,6 +17,7 @@ from ascribe.types import PyTree, Scalar
 from .base import AbstractRule, Batch, Credit, Trainables, network_of
 
 
+@explained
 def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None) -> Batch:
     """A `Batch` from itself or from a pair (inputs, targets). Without `loss`, integer targets mean a cross entropy
     (Bernoulli for one output, categorical for several) and other numbers the squared error. Inputs take the weights' type."""
@@ -25,6 +27,8 @@ def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None
         inputs, targets = (jnp.asarray(part) for part in batch)
     except (TypeError, ValueError) as error:
         raise UserError("a batch is an ascribe.Batch or a pair (inputs, targets) of arrays.") from error
+    if not (inputs.ndim and targets.ndim):
+        raise UserError("a batch is an ascribe.Batch or a pair (inputs, targets) of arrays, one row an example.")
     if len(inputs) != len(targets):
         raise UserError(f"a batch has one target an example; got {len(inputs)} inputs and {len(targets)} targets.")
     check_input(network, inputs.shape[1:])

@@ -37,7 +37,7 @@ def median_epochs(epochs: list[int | None]) -> float | None:
     among them. All runs are censored at the same epoch, so this is the Kaplan–Meier median."""
     whole = lambda one: one is None or (isinstance(one, int | np.integer) and not isinstance(one, bool))
     if not isinstance(epochs, list | tuple) or not epochs or not all(map(whole, epochs)):
-        came = f"{shown(epochs)}" if epochs else "none"
+        came = "none" if isinstance(epochs, list | tuple) and not epochs else shown(epochs)
         raise UserError(f"`epochs` holds one entry a run; got {came}: give what `epochs_to_target` returns.")
     median = float(np.median([np.inf if epoch is None else epoch for epoch in epochs]))
     return median if np.isfinite(median) else None

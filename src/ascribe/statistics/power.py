@@ -36,7 +36,7 @@ def seeds_needed(difference: float, deviation: float, *, level: float = 0.95, po
         share("level", level, 0.95),
         share("power", power, 0.8),
     )
-    if deviation == 0.0:
+    if isinstance(deviation, int | float) and deviation == 0.0:
         return 2
     size = difference / positive("deviation", deviation)
     if size < 1e-6:

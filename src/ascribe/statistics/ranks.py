@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError
 from ascribe.measures import measure_of
 
@@ -78,6 +79,7 @@ def critical_difference(rules: int, data_sets: int, *, level: float = 0.95) -> f
     return float(quantile * np.sqrt(rules * (rules + 1) / (6.0 * data_sets)))
 
 
+@explained
 def ranks_over(comparisons: Sequence[Comparison], *, score: str | None = None, level: float = 0.95) -> RankSummary:
     """Average ranks over `comparisons`, each of which counts as one data set, of the rules that all of them have.
 

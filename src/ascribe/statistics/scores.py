@@ -3,12 +3,14 @@
 import numpy as np
 
 from ascribe import measures
+from ascribe.arguments import explained
 from ascribe.errors import UserError
 
 from .base import Comparison, Runs
 from .means import finished
 
 
+@explained
 def main_score(comparison: Comparison) -> str:
     """The score that ranks the rules: `test_rmse` for regression, `test_accuracy` for the rest."""
     return measures.main_score(comparison.data.task)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError
 from ascribe.measures import measure_of
 
@@ -69,6 +70,7 @@ class RuleStatistics:
     seeds: int
 
 
+@explained
 def summarize(
     comparison: Comparison,
     reference: str | None = None,

@@ -216,6 +216,8 @@ def address_of(place: str | Path) -> str:
         return f"sqlite:///{path.absolute()}"
     kind, _, rest = text.partition("://")
     if kind == "sqlite":
+        if "?" in rest:
+            raise UserError(f"an SQLite store is sqlite:///FILE, without options; got {told(text)!r}.")
         path_of(rest.removeprefix("/"), "a store")
         return text
     if kind not in ("postgresql", "postgres", "postgresql+psycopg"):
@@ -252,6 +254,7 @@ class Database:
         self.in_file = self.address.startswith("sqlite")
         self.made = False
         """Whether there was none before."""
+        self._new_folders: list[Path] = []
         self._lock: FolderLock | None = None
         file = self.file = Path(self.address.removeprefix("sqlite:///"))
         """Where it is, if it is a file."""
@@ -263,6 +266,7 @@ class Database:
                     raise UserError(
                         f"the store {self.place!r} is empty, cut short: put back a copy of it, or remove it and begin anew."
                     )
+                self._new_folders = [folder for folder in (file.parent, *file.parent.parents) if not folder.exists()]
                 file.parent.mkdir(parents=True, exist_ok=True)
                 self._lock = FolderLock(file.parent)
             # A connection for each transaction: none is left open by a store that nobody closes, or outlives its server.

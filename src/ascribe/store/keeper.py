@@ -401,8 +401,8 @@ class Store(Database):
             return not any(count.scalar_one() for count in counts)
 
     def remove_if_unused(self) -> None:
-        """Closes the store, and removes its file where this object has made it, nothing is kept in it and nobody else has it
-        open."""
+        """Closes the store, and removes its file, and the folders for it, where this object has made them, nothing is kept in
+        it and nobody else has it open."""
         self.close()
         if not (self.made and self.in_file and self.file.is_file()):
             return
@@ -411,6 +411,9 @@ class Store(Database):
                 self.close()
                 for end in ("", "-wal", "-shm"):
                     Path(f"{self.file}{end}").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # somebody else has put something there
+            for folder in self._new_folders:
+                folder.rmdir()
 
     def delete(self, experiment: str) -> int:
         """Removes an experiment, its unfinished work, and those of its runs that no other experiment has; returns how many

@@ -22,6 +22,7 @@ import safetensors.numpy
 
 import ascribe
 from ascribe import losses, networks
+from ascribe.arguments import explained
 from ascribe.datasets import Dataset, Transform
 from ascribe.datasets.base import LISTED, short_settings
 from ascribe.errors import UserError
@@ -65,6 +66,7 @@ class Model:
     encoding: tuple[Transform, ...] = ()
     about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
+    @explained
     def __post_init__(self) -> None:
         losses.get(self.loss)
         shape = self.encoding[-1].output_shape if self.encoding else self.data.input_shape

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.rules import Trainables
 from ascribe.types import Array
 
@@ -131,7 +131,10 @@ def _made(factory: Factory, learning_rate: Array) -> optax.GradientTransformatio
         pass
     except TypeError as error:
         raise UserError(f"{wanted}, as in lambda learning_rate: optax.adam(learning_rate): {error}.") from error
-    made = factory(learning_rate)
+    try:
+        made = factory(learning_rate)
+    except Exception as error:
+        raise UserError(f"{wanted}; this one raises {type(error).__name__}: {shown(str(error))}.") from error
     if not isinstance(made, optax.GradientTransformation):
         raise UserError(f"{wanted}, as optax.adam does; got {type(made).__name__}.")
     return made
