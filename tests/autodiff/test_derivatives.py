@@ -94,3 +94,16 @@ def test_a_derivative_graph_is_differentiated_with_the_replaced_rule_too():
         assert float(slope) == pytest.approx(0.49)
         slope.backward()
     assert x.grad == pytest.approx(1.4)
+
+
+def test_a_jacobian_has_every_number_s_derivative_by_every_number():
+    """Of x ↦ (x₁² x₂, x₃ sin x₁, x₂) and of a product with a matrix: by hand."""
+    x = np.array([0.3, -1.2, 2.0])
+    parts = lambda v: [v[0:1] * v[0:1] * v[1:2], v[2:3] * ad.sin(v[0:1]), v[1:2]]
+    (found,) = ad.jacobian(lambda v: ad.concatenate(parts(v)), x)
+    by_hand = [[2 * x[0] * x[1], x[0] ** 2, 0], [x[2] * np.cos(x[0]), 0, np.sin(x[0])], [0, 1, 0]]
+    np.testing.assert_allclose(found, by_hand, rtol=1e-14, atol=1e-15)
+    matrix = np.arange(6.0).reshape(2, 3)
+    by_vector, by_matrix = ad.jacobian(lambda v, m: m @ v, x, matrix)
+    np.testing.assert_allclose(by_vector, matrix, rtol=1e-15)
+    np.testing.assert_allclose(by_matrix, np.einsum("ij,k->ijk", np.eye(2), x), rtol=1e-15)
