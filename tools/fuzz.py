@@ -44,8 +44,6 @@ GROUPS = {
     "estimators": "calls:estimators",
 }
 """Name -> module:function, which makes one input."""
-TRAINING = ("resumes", "sizes", "rule-files", "trainings", "estimators")
-"""Groups of which an input takes a second or more, where it is not refused at once."""
 IMPORTED = (
     *(
         "ascribe.cli",
@@ -201,9 +199,6 @@ def _unreadable(folder: str, names: list[str]) -> list[str]:
 def main() -> int:
     options = argparse.ArgumentParser(description="Malformed inputs, each in a forked child that is watched.")
     options.add_argument("--inputs", type=int, default=300, help="of each group")
-    options.add_argument(
-        "--training", type=int, help=f"of each group that may train: {', '.join(TRAINING)}; default: as others"
-    )
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--groups", default=",".join(GROUPS), help=f"with commas between: {', '.join(GROUPS)}")
     options.add_argument("--only", help="GROUP/NUMBER: one input, with all that it said")
@@ -223,10 +218,9 @@ def main() -> int:
             return int(found.kind in fuzzer.children.FINDINGS)
         for group in groups:
             began = time.perf_counter()
-            count = given.inputs if given.training is None or group not in TRAINING else given.training
-            for number in range(count):
+            for number in range(given.inputs):
                 fuzzer.run(group, number)
-            speed = count / (time.perf_counter() - began)
+            speed = given.inputs / (time.perf_counter() - began)
             print(f"{group}: {speed:.1f} inputs a second", file=sys.stderr, flush=True)
         assert fuzzer.unchanged(), "the valid files have changed"
         print(fuzzer.table())
