@@ -28,10 +28,14 @@ NUMBERS: dict[Any, tuple[type, ...]] = {
 """What counts as a Python number of each kind; a bool is none but where one is wanted."""
 
 
+class KindError(UserError):
+    """An argument of the wrong kind."""
+
+
 def explained(function: Function) -> Function:
     """The function, where a wrong kind of argument is no traceback: a decorator.
 
-    **Raises:** what the function raises; in its place a `UserError` where an argument does not fit its annotation.
+    **Raises:** what the function raises; in its place a `KindError` where an argument does not fit its annotation.
     """
 
     @functools.wraps(function)
@@ -44,7 +48,7 @@ def explained(function: Function) -> Function:
             sentence = _misfit(function, given, named)
             if sentence is None:
                 raise
-            raise UserError(sentence) from error
+            raise KindError(sentence) from error
 
     return typing.cast(Function, call)
 

@@ -608,6 +608,7 @@ def _check_tuned(search: Any, tune: int) -> None:
 
 
 def _network(network: NetworkLike, data: Dataset, activation: str) -> Network | Callable[..., Network]:
+    check_data(data)
     if not isinstance(network, str):
         return network
     return networks.build(network, input_shape=data.input_shape, outputs=data.outputs, activation=activation)

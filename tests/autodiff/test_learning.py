@@ -238,3 +238,16 @@ def test_a_layer_used_twice_is_one_layer():
 def test_what_does_not_fit_is_said_in_a_sentence(wrong, sentence):
     with np.errstate(over="ignore", invalid="ignore"), pytest.raises(UserError, match=sentence):
         wrong()
+
+
+def test_a_layer_is_drawn_within_glorot_s_bounds_and_takes_no_other_kind_of_number():
+    layer = Dense(300, 200, dtype=np.float32)
+    bound, drawn = np.sqrt(6 / 500), np.abs(layer.weights.value)
+    assert 0.999 * bound < drawn.max() <= bound * (1 + 1e-6)
+    assert layer.weights.value.dtype == np.float32
+    assert np.all(layer.bias.value == 0)
+    for wrong in (int, "float16", 2.5, None):
+        with pytest.raises(UserError, match=r"`dtype` of a layer is numpy\.float32 or numpy\.float64; got"):
+            Dense(2, 2, dtype=wrong)
+    with pytest.raises(UserError, match="memory does not hold a layer of"):
+        Dense(10**30, 10)

@@ -328,3 +328,13 @@ def test_a_file_that_fails_is_refused_with_its_line(text, sentence, tmp_path):
     path.write_text(method if text.startswith("def") else text)
     with pytest.raises(UserError, match=sentence):
         rules.get(f"{path}:Mine")
+
+
+@pytest.mark.parametrize("loss", [1, 0.5, np.float64(0.5)])
+def test_a_loss_that_is_a_plain_number_is_taken_as_one_of_the_network_s_kind(loss):
+    rule, network, rows = with_credit(lambda credit: {"loss": loss}), tiny.mlp(), tiny.data().train
+    batch = rules.as_batch(network, (rows.inputs[:4], rows.targets[:4]))
+    batch = dataclasses.replace(batch, network_state=network.initial_state())
+    state = rule.init(network, batch, key=jr.key(0))
+    credit = jax.eval_shape(lambda: hooks.credit(rule, network, state, batch, key=jr.key(0)))
+    assert credit.loss.shape == () and credit.loss.dtype == network.dtype

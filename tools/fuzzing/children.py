@@ -25,11 +25,14 @@ from typing import Any
 
 import ascribe
 from ascribe.errors import UserError
+from ascribe.memory import limit_memory
 
 SECONDS = 30.0
 """How long an input may take."""
 MEMORY = 1.5 * 2**30
 """Bytes of the child's largest resident set."""
+GIVEN = 2**29
+"""Bytes that it is told to be free: what it refuses for want of memory, it refuses here."""
 LOOK = 0.05
 """Seconds between two looks at a child's memory."""
 SOURCE = str(Path(ascribe.__file__).parent) + os.sep
@@ -164,6 +167,7 @@ def _inside(given: Input, folder: Path, answer: Path) -> None:
     """The child's life."""
     gc.disable()
     os.setsid()
+    limit_memory(GIVEN)
     os.chdir(folder)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for number, suffix in ((1, ".out"), (2, ".err")):

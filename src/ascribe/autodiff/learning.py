@@ -33,7 +33,7 @@ class Dense:
     def __init__(self, inputs: int, outputs: int, *, seed: int = 0, bias: bool = True, dtype: Any = np.float64):
         if inputs < 1 or outputs < 1:
             raise UserError(f"a layer has 1 input and 1 output at least; got {shown(inputs)} and {shown(outputs)}.")
-        if not any(dtype is kind or dtype == np.dtype(kind) for kind in (np.float32, np.float64)):
+        if dtype is None or not any(dtype == np.dtype(kind) for kind in (np.float32, np.float64)):
             raise UserError(f"`dtype` of a layer is numpy.float32 or numpy.float64; got {shown(dtype)}.")
         check_room(
             f"a layer of {shown(inputs)} inputs and {shown(outputs)} outputs", 16 * inputs * outputs, "make it smaller"

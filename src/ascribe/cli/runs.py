@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -48,7 +49,7 @@ def runs(
                 f"{action} wants a store: the folder that compare or discover wrote, an SQLite file, or postgresql://HOST/NAME."
             )
         places = [str(path.parent) for path in sorted(DEFAULT.glob(f"*/{DATABASE}"))]
-    elif action == "list" and Path(place).is_dir() and not (Path(place) / DATABASE).is_file():
+    elif action == "list" and os.path.isdir(place) and not os.path.isfile(os.path.join(place, DATABASE)):
         places = [str(path.parent) for path in sorted(Path(place).glob(f"*/{DATABASE}"))]
         if not places:
             raise UserError(

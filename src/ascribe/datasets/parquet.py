@@ -65,10 +65,10 @@ def read_parquet(path: Path, *, ignore: tuple[str, ...] = ()) -> list[Column]:
 
 def _check_announced(path: Path, metadata: Any) -> None:
     """Refuse a table whose cells, as the file's own description counts them, do not fit into memory."""
-    columns, groups = range(metadata.num_columns), range(metadata.num_row_groups)
-    chunks = [metadata.row_group(group).column(column) for group in groups for column in columns]
-    cells = max(metadata.num_rows * metadata.num_columns, sum(max(chunk.num_values, 0) for chunk in chunks))
-    size = CELL * cells + 2 * sum(max(chunk.total_uncompressed_size, 0) for chunk in chunks)
+    # Not asked of each column: of a damaged description, that ends the process.
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    rows = max(metadata.num_rows, sum(max(group.num_rows, 0) for group in groups))
+    size = CELL * rows * metadata.num_columns + 2 * sum(max(group.total_byte_size, 0) for group in groups)
     check_room(f"the table {path}", size, "choose fewer rows or columns of it, or save it as NPZ")
 
 

@@ -28,7 +28,7 @@ SAMPLES, NUMBERS = 10_000, 10_000_000
 BLOCK = 300_000_000
 """Steps of single neurons in one call of the compiled loop, about: between two calls an interruption is answered."""
 
-STEPS = 10**9
+STEPS = 10**8
 STATE = 200
 """Bytes that a neuron takes in any case: its state, its parameters and its current, and what comes of them in a step."""
 LONGEST_CHUNK = 64

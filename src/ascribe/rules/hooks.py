@@ -5,6 +5,7 @@ The loop calls a rule through this module only, so every check is part of the tr
 that is not finite is no mistake: the run diverged.
 """
 
+import dataclasses
 import dis
 import inspect
 import traceback
@@ -21,7 +22,7 @@ from ascribe.measures import MEASURED
 from ascribe.networks import Network
 from ascribe.types import Array, Key, PyTree
 
-from .base import AbstractRule, Batch, Credit, Trainables
+from .base import AbstractRule, Batch, Credit, Trainables, network_of
 
 TASKS = AbstractRule.tasks
 """What a rule may say that it does."""
@@ -72,6 +73,8 @@ def credit(rule: AbstractRule, trainables: Any, state: PyTree, batch: Batch, *, 
             f"the network_state that {name} returns is not of the kind that its batch has: leave it out, or return what "
             f"`backward_sweep` gives."
         )
+    if not isinstance(credit.loss, jax.Array) or not jnp.issubdtype(credit.loss.dtype, jnp.floating):
+        return dataclasses.replace(credit, loss=jnp.asarray(credit.loss, network_of(trainables).dtype))
     return credit
 
 

@@ -39,9 +39,13 @@ def load(path: Path, *, scale: Any = 1.0) -> BFunction:
     """
     wanted = "name a found.json that `ascribe discover` wrote"
     try:
+        if path.exists() and not path.is_file():
+            raise UserError(f"{str(path)!r} is no regular file: {wanted}.")
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"there is no rule file {str(path)!r} ({error.strerror}): {wanted}.") from error
+    except UserError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UserError(f"the rule file {str(path)!r} is no JSON ({error}): {wanted}.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:

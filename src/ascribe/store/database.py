@@ -380,7 +380,7 @@ class Database:
             yield
         except UserError:
             raise
-        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError, UnicodeDecodeError) as error:  # a damaged file's own words
             kind = NotLetIn if _not_let_in(error) else UserError
             raise kind(self._sentence(error)) from error
 

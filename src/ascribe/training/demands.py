@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.random as jr
 
+from ascribe.arguments import KindError
 from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError
 from ascribe.networks import Network
@@ -96,7 +97,7 @@ def made(source: Network | Callable[..., Network]) -> Network:
         raise UserError(f"a network is an ascribe Network or a factory key -> Network; got {type(source).__name__}.")
     try:
         template = source(jr.key(0))
-    except TypeError as error:
+    except (TypeError, KindError) as error:
         raise UserError(
             f"a network factory takes a key alone, as in lambda key: mlp([2, 64, 1], key=key): {error}."
         ) from error
