@@ -6,6 +6,7 @@ import jax.random as jr
 import numpy as np
 import pytest
 
+from ascribe import networks
 from ascribe.metrics import angle, feedback_alignment, gradient_alignment, norm
 from ascribe.networks import BatchNorm, Linear, Network
 
@@ -106,3 +107,17 @@ def test_feedback_is_compared_with_the_weights_of_its_layer():
     assert float(found["feedback_angle/conv2"]) == 0
     assert float(found["feedback_angle/linear2"]) == 180
     assert feedback_alignment(network, {}) == {}
+
+
+def test_the_blocks_of_a_stack_have_their_own_names():
+    """Each layer's ratio and angle are those of its own weight and bias, in NumPy."""
+    sizes = [3, *[4] * 10, 2]
+    ours, theirs = (networks.mlp(sizes, key=jr.key(seed)) for seed in (0, 1))
+    assert any(isinstance(part, networks.Stack) for part in theirs.parts)
+    found = jax.jit(gradient_alignment)(ours, theirs)
+    for number in range(1, len(sizes)):
+        name = f"linear{number}"
+        one, two = (np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(net[name])]) for net in (ours, theirs))
+        cosine = one @ two / np.linalg.norm(one) / np.linalg.norm(two)
+        assert found[f"gradient_norm_ratio/{name}"] == pytest.approx(np.linalg.norm(one) / np.linalg.norm(two))
+        assert found[f"gradient_angle/{name}"] == pytest.approx(np.degrees(np.arccos(cosine)))
