@@ -142,6 +142,21 @@ def test_what_fails_before_anything_is_done_leaves_nothing_in_a_store(here, caps
     assert not (here / "two").exists()
 
 
+def test_a_folder_may_be_named_like_a_store_or_an_address(here):
+    for out in ("out.sqlite", "what?"):
+        assert main([*COMPARE, "--out", out]) == 0
+        assert (here / out / "ascribe.sqlite").is_file() and (here / out / "index.html").is_file()
+        assert main([*COMPARE[:2], "--out", out, "--resume"]) == 0
+    assert {path.name for path in here.iterdir()} == {"out.sqlite", "what?"}
+
+
+def test_what_is_refused_leaves_no_folder(here, capsys):
+    for given in (["--store", "new/deep/store"], ["--out", "new/deep"], ["--store", "?"]):
+        assert main([*COMPARE, *given, "--only", "nothing"]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+        assert list(here.iterdir()) == []
+
+
 def test_a_file_of_data_may_be_named_in_several_ways(here, capsys):
     rows = [f"{i},{i % 7},{'uv'[i % 2]}" for i in range(40)]
     (here / "t.csv").write_text("\n".join(["a,b,c", *rows]))

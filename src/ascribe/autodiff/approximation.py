@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 from .variable import Value
 
@@ -171,11 +171,12 @@ def _number(value: Any) -> float:
 
 
 def _checked(interval: Any, epsilon: Any) -> tuple[tuple[float, float], float]:
-    ends = [_number(end) for end in interval] if isinstance(interval, (tuple, list, np.ndarray)) else []
+    listed = isinstance(interval, tuple | list) or (isinstance(interval, np.ndarray) and interval.ndim)
+    ends = [_number(end) for end in interval] if listed else []
     if len(ends) != 2 or not (ends[0] < ends[1] and math.isfinite(ends[1] - ends[0])):
-        raise UserError(f"the interval is two finite numbers (a, b) with a < b, as in (0, 1); got {interval!r}.")
+        raise UserError(f"the interval is two finite numbers (a, b) with a < b, as in (0, 1); got {shown(interval)}.")
     if not 0 < _number(epsilon) < math.inf:
-        raise UserError(f"ε is a finite number above 0, as in 0.01; got {epsilon!r}.")
+        raise UserError(f"ε is a finite number above 0, as in 0.01; got {shown(epsilon)}.")
     return (ends[0], ends[1]), float(epsilon)
 
 

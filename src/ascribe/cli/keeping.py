@@ -27,7 +27,7 @@ def kept_in(
     `out`: the folder; by default `ascribe-runs/NAME-001`, `-002`, ...; `place`: the store, by default in that folder.
     """
     from ascribe.comparison import ended, versions  # noqa: PLC0415 - late, so that --help is instant
-    from ascribe.store import RECORDS, Store, fresh_folder, give_back, working_folder  # noqa: PLC0415
+    from ascribe.store import DATABASE, RECORDS, Store, fresh_folder, give_back, working_folder  # noqa: PLC0415
 
     from . import arguments_given, command_line  # noqa: PLC0415
     from .interruption import stopping_at_a_signal  # noqa: PLC0415
@@ -40,7 +40,7 @@ def kept_in(
     options = {"out": str(folder), **({"store": place} if place else {}), **({"overwrite": None} if overwrite else {})}
     kept = None
     try:
-        kept = Store(place or working, versions=versions())
+        kept = Store(place or working / DATABASE, versions=versions())
         undrawn = place is None and not any(
             (working / record).is_file() for record in RECORDS
         )  # its page was not finished
@@ -74,10 +74,10 @@ def begun_with(now: dict[str, Any], command: str) -> list[list[str]]:
     """The arguments of every `command` that has worked on what --store, or else --out, holds."""
     from ascribe.store import DATABASE, REPLACEMENT, Store  # noqa: PLC0415
 
-    place = now.get("store") or now["out"]
+    place = now.get("store") or Path(now["out"]) / DATABASE
     if now.get("overwrite") and "store" not in now:
-        place = Path(now["out"]) / REPLACEMENT
-        if not (place / DATABASE).is_file():
+        place = Path(now["out"]) / REPLACEMENT / DATABASE
+        if not place.is_file():
             raise UserError(
                 "--resume goes on with what is there and --overwrite replaces it: give one of them (both go on with a "
                 "replacement that was not finished)."
@@ -90,7 +90,8 @@ def begun_with(now: dict[str, Any], command: str) -> list[list[str]]:
     last = next((options for options in found if options[0][0] == command), None)
     if last is None:
         raise UserError(
-            f"{str(place)!r} holds nothing that `ascribe {command}` began: leave --resume out, or choose another --out."
+            f"{str(now.get('store') or now['out'])!r} holds nothing that `ascribe {command}` began: leave --resume out, or "
+            f"choose another --out."
         )
     return last
 

@@ -5,6 +5,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
@@ -339,7 +340,7 @@ def _load_class(name: str) -> type[AbstractRule]:
 
 
 def _class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(
             f"there is no rule file {str(path)!r}: write the path of a Python file, as in ./my_rule.py:MyRule."
         )

@@ -271,7 +271,9 @@ class Database:
                 self._lock = FolderLock(file.parent)
             # A connection for each transaction: none is left open by a store that nobody closes, or outlives its server.
             waiting = {"timeout": WAIT} if self.in_file else {}
-            self.engine = sql.create_engine(self.address, poolclass=sql.NullPool, connect_args=waiting)
+            # A path is no URL: it may have a question mark.
+            address = sqlalchemy.engine.URL.create("sqlite", database=str(file)) if self.in_file else self.address
+            self.engine = sql.create_engine(address, poolclass=sql.NullPool, connect_args=waiting)
             if self.in_file:
                 sqlalchemy.event.listen(self.engine, "connect", _pragmas)
                 sqlalchemy.event.listen(self.engine, "begin", _begin)
@@ -283,9 +285,9 @@ class Database:
 
     @property
     def address_without_password(self) -> str:
-        """The address as it may be sent to other machines."""
+        """The address as it may be sent to other machines; of a file, its path."""
         if self.in_file:
-            return self.address
+            return str(self.file)
         url = sqlalchemy.engine.make_url(self.address)
         query = {name: value for name, value in url.query.items() if not secret(name)}
         parts = (url.drivername, url.username, None, url.host, url.port, url.database)

@@ -144,7 +144,7 @@ def _behind(folder: Path) -> Path:
     """The folder itself, where its path is a link: the link stays."""
     try:
         return folder.resolve() if folder.is_symlink() else folder
-    except OSError:  # a name that none can have, of which `check_folder` tells
+    except (OSError, RuntimeError):  # a name that none can have or a link to itself, of which `check_folder` tells
         return folder
 
 
