@@ -367,6 +367,8 @@ def _elsewhere(
 ) -> dict[str, tuple[Dataset, Network]]:
     """Where the found g is tried besides: in a network of twice the width, on other data. Only a network that is given as a
     text can be built anew for these."""
+    if transfer is not None and not isinstance(transfer, Dataset | str):
+        raise UserError(f"`transfer` is a Dataset, the name of one, auto or None; got {shown(transfer)}.")
     found: dict[str, tuple[Dataset, Network]] = {}
     if not isinstance(network, str):
         if transfer not in (None, "auto"):

@@ -214,7 +214,7 @@ def trainings(maker: Maker) -> Input:
         given[wrong] = junk
         function(**given)
 
-    return Input(f"{function.__name__}(…, {wrong}={_short(junk)})", call, writes=("x", "a", "out"))
+    return Input(f"{function.__name__}(…, {wrong}={_short(junk)})", call, writes=("x", "a", "out", str(junk)))
 
 
 def estimators(maker: Maker) -> Input:
