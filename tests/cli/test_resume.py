@@ -250,7 +250,8 @@ def test_an_empty_store_is_no_dead_end(here, capsys):
     same(here / "out")
 
 
-def test_what_is_killed_while_it_draws_stays_one_experiment(here, monkeypatch):
+@pytest.mark.parametrize("given", [[], ["--store", "all.sqlite"]], ids=["own store", "shared store"])
+def test_what_is_killed_while_it_draws_stays_one_experiment(here, monkeypatch, given):
     class Killed(BaseException):
         pass
 
@@ -260,10 +261,14 @@ def test_what_is_killed_while_it_draws_stays_one_experiment(here, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("ascribe.store.record._save_table", killed)
         with pytest.raises(Killed):
-            main([*COMPARE, "--out", "out"])
-    assert main(["compare", "moons", "--out", "out", "--resume"]) == 0
-    same(here / "out")
-    assert [one["status"] for one in Store(here / "out").experiments()] == ["finished"]
+            main([*COMPARE, "--out", "out", *given])
+    assert main(["compare", "moons", "--out", "out", *given, "--resume"]) == 0
+    found = Store(here / "all.sqlite" if given else here / "out")
+    assert [one["status"] for one in found.experiments()] == ["finished"]
+    assert main([*COMPARE, "--out", "another", *given]) == 0  # which is an experiment of its own
+    assert len(found.experiments()) == (2 if given else 1)
+    if not given:
+        same(here / "out")
 
 
 def test_what_a_killed_process_left_beside_the_folder_is_cleared(here):

@@ -41,11 +41,10 @@ def kept_in(
     kept = None
     try:
         kept = Store(place or working / DATABASE, versions=versions())
-        undrawn = place is None and not any(
-            (working / record).is_file() for record in RECORDS
-        )  # its page was not finished
+        drawn = any((working / record).is_file() for record in RECORDS)
+        again = resume and not drawn and _was_for(folder, kept, experiment)  # its page was not finished
         given = {"command": command_line(), "options": [arguments_given()]}
-        kept.begin(experiment, **given, resume=resume, again=undrawn)
+        kept.begin(experiment, **given, resume=resume, again=again)
         with Lines() as lines, ended(kept), stopping_at_a_signal(kept, lines, options):
             # Whether the folder may be written to was asked before.
             yield {"folder": folder, "overwrite": True, "replacing": apart}, kept, lines
@@ -58,6 +57,16 @@ def kept_in(
                     left.rmdir()
         if out is None:
             give_back(folder)  # nothing happens where it holds something
+
+
+def _was_for(folder: Path, kept: "Store", experiment: str) -> bool:
+    """Whether the last experiment of that name was asked to write into this folder: a store may serve several."""
+    from . import given  # noqa: PLC0415
+
+    last = next((one for one in kept.experiments() if one["name"] == experiment and one["options"]), None)
+    return last is not None and os.path.abspath(given(last["options"][-1]).get("out") or folder) == os.path.abspath(
+        folder
+    )
 
 
 def asked_to_go_on(tokens: Sequence[str]) -> dict[str, Any]:
