@@ -20,6 +20,14 @@ from .operators import affine
 from .variable import Value, Var
 
 
+def _is_floating(dtype: Any) -> bool:
+    """Whether it names one of the kinds of numbers that a layer may have."""
+    try:
+        return isinstance(dtype, type | str | np.dtype) and np.dtype(dtype) in (np.float32, np.float64)
+    except TypeError:
+        return False
+
+
 class Dense:
     """z = x W + b, rows of x being examples.
 
@@ -33,7 +41,7 @@ class Dense:
     def __init__(self, inputs: int, outputs: int, *, seed: int = 0, bias: bool = True, dtype: Any = np.float64):
         if inputs < 1 or outputs < 1:
             raise UserError(f"a layer has 1 input and 1 output at least; got {shown(inputs)} and {shown(outputs)}.")
-        if dtype is None or not any(dtype == np.dtype(kind) for kind in (np.float32, np.float64)):
+        if not _is_floating(dtype):
             raise UserError(f"`dtype` of a layer is numpy.float32 or numpy.float64; got {shown(dtype)}.")
         check_room(
             f"a layer of {shown(inputs)} inputs and {shown(outputs)} outputs", 16 * inputs * outputs, "make it smaller"

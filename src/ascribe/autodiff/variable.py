@@ -73,7 +73,7 @@ class Operator:
             return value
         except UserError:
             raise
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
             kinds = " and ".join(describe(value) for value in values)
             raise UserError(f"the operator {self.name} does not apply to {kinds}: {error}.") from None
 

@@ -127,6 +127,8 @@ class RelaxedIdentity(AbstractRule):
             listed = isinstance(chosen, list | tuple) and all(isinstance(one, kind) for one in chosen)
             if chosen is not None and not listed:
                 raise UserError(f"`{name}` is a tuple, one entry for each layer; got {chosen!r}.")
+        if not isinstance(self.relax_output, bool):
+            raise UserError(f"`relax_output` is True or False; got {shown(self.relax_output)}.")
         weights = self.layer_weights
         if weights is not None and not all(0 < one < float("inf") for one in weights):
             raise UserError(f"`layer_weights` are positive numbers, from the input upwards; got {weights!r}.")
