@@ -18,6 +18,8 @@ def test_epochs_are_counted_from_1_and_none_never_arrived():
     assert epochs_to_target(CURVES, 0.9) == [3, 1, None, None]
     assert epochs_to_target(CURVES, 0.45, higher_is_better=False) == [None, None, None, 1]
     assert all(type(epoch) is int for epoch in epochs_to_target(CURVES, 0.1))
+    assert epochs_to_target([[0.75, 0.5, 0.25]], 0.5, higher_is_better=False) == [2]  # what is just reached is reached
+    assert epochs_to_target([[0.25, 0.5, 0.75]], 0.5) == [2]
 
 
 def test_the_median_counts_who_never_arrived():

@@ -29,6 +29,16 @@ def test_runs_are_paired_by_seed():
     assert (len(pairs.differences), pairs.lost) == (0, 0)
 
 
+def test_a_score_of_a_run_that_diverged_is_none():
+    runs = make_comparison().runs
+    own, other = runs["feedback alignment"], runs["backpropagation"]
+    expected = own.scores["test_accuracy"] - other.scores["test_accuracy"]
+    own.diverged[1] = other.diverged[3] = True
+    pairs = paired_runs(own, other, "test_accuracy")
+    np.testing.assert_allclose(pairs.differences, expected[[0, 2, 4]])
+    assert pairs.lost == 2
+
+
 def test_the_rounding_is_single_precision_s_at_the_largest_of_the_scores():
     assert paired([80.0, 0.5, np.nan], [-1.0, -160.0, 1e9]).rounding == 160.0 * 2.0**-23
     assert paired([np.nan, 1.0], [2.0, np.nan]).rounding == 0.0

@@ -94,6 +94,13 @@ def test_survivors_do_not_outrank_rules_that_finished():
     assert summary.left_out == ("another",)
 
 
+def test_a_rule_of_which_nothing_is_left_ranks_below_one_of_which_something_is():
+    comparison = make_comparison(rules=RULES[:3])
+    diverge(comparison.runs[RULES[0]], range(5))
+    diverge(comparison.runs[RULES[1]], range(4))
+    np.testing.assert_array_equal(ranks_over([comparison, comparison]).ranks, [[3, 2, 1]] * 2)
+
+
 def test_bad_input_meets_its_sentence():
     with pytest.raises(UserError, match="at least 2 comparisons; got 1"):
         ranks_over([make_comparison()])
