@@ -100,6 +100,15 @@ def test_less_error_is_better():
     assert first.epochs_to_target == statistics.median_epochs(epochs) > 1
 
 
+def test_the_stated_difference_is_positive_where_the_score_is_negative():
+    comparison = make_comparison("regression")
+    for runs in comparison.runs.values():
+        runs.scores["test_r2"] = -runs.scores["test_rmse"]
+    row = by_rule(comparison, score="test_r2")["sign symmetry"]
+    reference = next(iter(comparison.runs.values())).scores["test_r2"]
+    assert row.stated_difference == pytest.approx(-0.05 * reference.mean()) and row.stated_difference > 0
+
+
 def test_settings_are_honored():
     comparison = make_comparison(seeds=range(10))
     row = by_rule(comparison, score="test_loss", level=0.9, difference=0.05, target=0.4)["sign symmetry"]
