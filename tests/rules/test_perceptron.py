@@ -365,6 +365,15 @@ def test_the_pocket_is_gallant_s_run_length_pocket():
     assert float(state["pocket"]["linear1"].bias[0]) == pocket[-1]
 
 
+@pytest.mark.parametrize(("longest", "kept"), [(0, 2.0), (1, 0.0)])
+def test_a_run_as_long_as_the_longest_leaves_the_pocket_alone(longest, kept):
+    batch, zeros = batch_of(np.ones((1, 1)), np.ones(1)), one_unit(1)
+    state = Perceptron().init(zeros, batch) | {"longest": jnp.asarray(longest, jnp.int32)}
+    credit = Perceptron()(jax.tree.map(lambda leaf: leaf + 2.0, zeros), state, batch)
+    assert int(credit.state["run"]) == int(credit.state["longest"]) == 1
+    assert float(credit.state["pocket"]["linear1"].weight[0, 0]) == kept
+
+
 def test_the_end_is_the_better_one_of_the_pocket_and_the_last_weights():
     chosen = set()
     for seed, passes in itertools.product(SEEDS, (1, 2)):

@@ -483,7 +483,7 @@ class Database:
             length = int.from_bytes(data[:8], "little")
             head = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["head"])
             return safetensors.numpy.load(data), head
-        except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"the store {self.place!r} is damaged: the {kind} of {owner[:12]}: {error}.") from error
 
 
