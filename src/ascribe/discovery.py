@@ -29,6 +29,7 @@ from ascribe.store import Store
 from ascribe.training import (
     Engine,
     Listener,
+    check_data,
     check_runs,
     check_seeds,
     honor,
@@ -348,6 +349,7 @@ def _rows(setting: str, parts: tuple[Comparison, ...]) -> list[dict[str, Any]]:
 
 
 def _network(network: Any, data: Dataset, activation: str) -> Any:
+    check_data(data)
     if not isinstance(network, str):
         return network
     return networks.build(network, input_shape=data.input_shape, outputs=data.outputs, activation=activation)

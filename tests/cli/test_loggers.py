@@ -57,6 +57,14 @@ def test_mlflow_has_every_run(here, monkeypatch):
     assert told == [(rule, seed, "FINISHED") for rule, runs in sorted(load("out").runs.items()) for seed in runs.seeds]
 
 
+def test_what_is_refused_leaves_no_folder_for_tensorboard(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--rules", "backprop", "--only", "nothing", "--out", "out", "--tensorboard", "board"]
+    assert main(["compare", "moons", *arguments]) == 2
+    assert "`only` names one layer" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_is_a_file_costs_nothing(here, capsys):
     pytest.importorskip("tensorboard", reason="TensorBoard is not installed (extra `tensorboard`)")
     (here / "logs").write_text("mine")

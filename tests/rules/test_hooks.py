@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import json
 import re
 import signal
 
@@ -328,6 +329,16 @@ def test_a_file_that_fails_is_refused_with_its_line(text, sentence, tmp_path):
     path.write_text(method if text.startswith("def") else text)
     with pytest.raises(UserError, match=sentence):
         rules.get(f"{path}:Mine")
+
+
+def test_a_setting_that_is_no_number_of_json_s_is_told_as_text():
+    class Odd(Right):
+        low: float = -np.inf
+        rows: jax.Array = eqx.field(default_factory=lambda: jnp.asarray([1.0, np.nan]))
+
+    told = rules.settings(Odd())
+    assert (told["low"], told["rows"]) == ("-inf", [1.0, "nan"])
+    json.dumps(told, allow_nan=False)
 
 
 @pytest.mark.parametrize("loss", [1, 0.5, np.float64(0.5)])

@@ -5,6 +5,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -237,10 +238,14 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
     """A field as a plain JSON value: arrays as lists, a module as its fields, any other object as its `repr`."""
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no such number
+        return str(value)
     if value is None or isinstance(value, str | int | float | bool):
         return value
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
     if isinstance(value, dict):
         return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, Named | Plain):
@@ -249,7 +254,7 @@ def _plain(value: Any) -> Any:
         fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return {"class": type(value).__qualname__, **fields}
     if eqx.is_array(value):
-        return np.asarray(value).tolist()
+        return _plain(np.asarray(value).tolist())
     return getattr(value, "__qualname__", repr(value))
 
 
