@@ -113,6 +113,20 @@ def test_a_search_that_was_cut_goes_on_to_the_same_end(kind, stop):
     assert len(whole) == 26
 
 
+def test_random_points_are_one_sequence_and_no_point_comes_twice():
+    whole = random_points(7, 0, 9, 2)
+    np.testing.assert_array_equal(np.concatenate([random_points(7, start, 3, 2) for start in (0, 3, 6)]), whole)
+    assert len(np.unique(whole, axis=0)) == 9
+
+
+def test_the_best_so_far_is_the_least_mean_area():
+    areas = np.array([[3.0, 5.0], [1.0, 2.0], [4.0, 9.0], [1.0, 1.0]])
+    tried = search.Evaluations(np.zeros((4, 2)), np.zeros((4, 2, 1)), areas)
+    np.testing.assert_array_equal(tried.values, [4.0, 1.5, 6.5, 1.0])
+    np.testing.assert_array_equal(tried.best_so_far, [4.0, 1.5, 1.5, 1.0])
+    assert tried.best == 3
+
+
 def test_the_search_beats_chance_on_a_bowl():
     ours = [search.search(bowl, EMPTY, evaluations=40, batch=8, seed=s).values.min() for s in range(3)]
     theirs = [search.search(bowl, EMPTY, evaluations=40, batch=8, seed=s, kind="random").values.min() for s in range(3)]
