@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ascribe import search
 from ascribe.errors import UserError
 from ascribe.rules import Backpropagation, FeedbackAlignment, SignSymmetry
 from ascribe.search import candidates, ranges_of
@@ -75,3 +76,13 @@ def test_a_rule_gets_the_ranges_that_are_its_own():
 def test_a_range_that_is_none_is_refused(rule, search, fragment):
     with pytest.raises(UserError, match=fragment):
         ranges_of("r", rule, (1e-3, 1.0), search)
+
+
+def test_every_number_has_an_axis_of_its_own():
+    ranges = {"learning_rate": (1e-3, 1.0), "scale": (0.1, 10.0)}
+    tried = search.specifications(8, ranges, (0,))
+    rates, scales = (
+        np.log([value(one) for one in tried])
+        for value in (lambda one: one.learning_rate, lambda one: float(dict(one.hyperparameters)["scale"]))
+    )
+    assert abs(np.corrcoef(rates, scales)[0, 1]) < 0.5

@@ -500,3 +500,16 @@ def test_a_landscape_is_drawn_once(data, tmp_path, monkeypatch):
         store.delete(experiment["id"])
     with store.reading() as connection:
         assert connection.execute(sql.select(sql.func.count()).select_from(database.payloads)).scalar_one() == 0
+
+
+def test_resuming_goes_on_with_what_has_not_ended_and_begins_anew_after_what_has(tmp_path):
+    store = Store(tmp_path)
+    first = store.begin("one")
+    assert store.begin("one") != first
+    second = store.experiments()[0]["id"]
+    assert store.begin("one", resume=True) == second
+    store.end("finished")
+    third = store.begin("one", resume=True)
+    assert third not in (first, second)
+    store.end("finished")
+    assert store.begin("one", resume=True, again=True) == third
