@@ -42,20 +42,7 @@ ORDER = (
 )
 FREE = ("__init__", "__main__")  # the lazy face of the package, and the way into the command line
 MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in sorted(SOURCE.rglob("*.py"))}
-WITHOUT_JAX = (
-    "errors",
-    "addresses",
-    "arguments",
-    "checksums",
-    "measures",
-    "files",
-    "memory",
-    "statistics",
-    "notebook",
-    "autodiff",
-    "datasets",
-    "report",
-)
+WITHOUT_JAX = (*ORDER[: ORDER.index("autodiff") + 1], "datasets", "report")
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
 
 

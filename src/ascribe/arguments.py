@@ -68,6 +68,15 @@ def _misfit(function: Callable[..., Any], given: tuple[Any, ...], named: dict[st
     return None
 
 
+def real_numbers(value: Any) -> np.ndarray | None:
+    """The value as an array in float64; None where it is no number and no array of real ones."""
+    try:
+        array = np.asarray(value)
+        return array.astype(np.float64) if array.dtype.kind != "c" else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911 - one line for every kind
     """Whether a value is of the kind that an annotation names; True where that cannot be told."""
     origin, parts = typing.get_origin(hint), typing.get_args(hint)

@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -184,6 +185,23 @@ def test_who_has_no_password_or_a_wrong_one_is_told_at_once(guarded, monkeypatch
     public = Store(guarded.format(quote(SECRET, safe=""))).address_without_password
     assert "geheim" not in public
     Store(public).close()
+
+
+@pytest.mark.slow
+def test_a_worker_without_the_password_says_so_and_trains_without_the_store(guarded, monkeypatch):
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    store, said = Store(guarded.format(quote(SECRET, safe=""))), []
+    worker = SimpleNamespace(log_event=lambda channel, news: said.append((channel, news)), status=None)
+    place = work.Place(store.address_without_password, False, None)
+    order = work.Order("", "", (), "training", True, place, "orders", "channel", "key", True, "strict")
+    assert work._keeper(order, worker).checkpoint("key") is None
+    assert said == [("channel", {"unkept": place.address})]
+    cluster: Any = object.__new__(Cluster)
+    cluster._unkept = set()
+    with pytest.warns(UserWarning, match="a worker has no password for the store postgresql") as caught:
+        Cluster._pass_on(cluster, said[0][1])
+        Cluster._pass_on(cluster, said[0][1])
+    assert len(caught) == 1
 
 
 INTRUDER = """

@@ -12,6 +12,7 @@ import secrets
 import sys
 import threading
 import time
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -103,6 +104,7 @@ class Cluster:
         self._tasks: dict[str, Any] = {}
         self._watched: dict[str, _Watched] = {}
         self._homes: dict[str, list[str]] = {}
+        self._unkept: set[str] = set()
         self._heard: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._news = threading.Event()
         self._fetcher = ThreadPoolExecutor(1, "ascribe-results")
@@ -374,6 +376,15 @@ class Cluster:
 
     def _pass_on(self, news: dict[str, Any]) -> None:
         """What a worker says of its shard, added to what the others said of theirs."""
+        if "unkept" in news:
+            if news["unkept"] not in self._unkept:
+                self._unkept.add(news["unkept"])
+                warnings.warn(
+                    f"a worker has no password for the store {news['unkept']} and keeps no state there: where it dies, its "
+                    f"shard begins anew; give its environment PGPASSWORD or PGPASSFILE.",
+                    stacklevel=2,
+                )
+            return
         watched = self._watched.get(news["shard"])
         if watched is None:  # an old one
             return

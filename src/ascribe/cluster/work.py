@@ -237,6 +237,8 @@ def _keeper(wanted: Order, worker: Any) -> Any:
     try:
         reached = Reached(passwords.get(place.address, place.address))
     except NotLetIn:  # this machine has no password for it
+        if worker is not None:
+            worker.log_event(wanted.channel, {"unkept": place.address})
         return Nowhere()
     reached.experiment = place.experiment
     return reached

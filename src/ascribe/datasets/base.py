@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from ascribe.arguments import real_numbers
 from ascribe.errors import UserError, shown
 
 from .options import Option
@@ -324,11 +325,7 @@ class Dataset:
                 rows = transform(rows)
             return rows.reshape(len(rows), *self.input_shape)
         wanted = f"({', '.join(map(str, ('rows', *self.input_shape)))})"
-        try:
-            given = np.asarray(inputs)
-            rows = given.astype(np.float64) if given.dtype.kind != "c" else None
-        except (TypeError, ValueError, OverflowError):
-            rows = None
+        rows = real_numbers(inputs)
         if rows is None:
             raise UserError(
                 f"The data set {self.name} wants inputs of the shape {wanted}, but these are no array of numbers (complex ones "

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ascribe.arguments import real_numbers
 from ascribe.errors import UserError, shown
 from ascribe.types import Array
 
@@ -21,11 +22,7 @@ def numbers(name: str, value: Any, unit: str) -> np.ndarray:
 
     **Raises:** `UserError` for anything else.
     """
-    try:
-        given = np.asarray(value)
-        array = given.astype(np.float64) if given.dtype.kind != "c" else None
-    except (TypeError, ValueError, OverflowError):
-        array = None
+    array = real_numbers(value)
     if array is None:
         raise UserError(f"{name} is a number or an array of numbers, in {unit}; got {shown(value)}.")
     if not np.all(np.isfinite(array)):

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.arguments import real_numbers
 from ascribe.errors import UserError, shown
 
 LARGEST = sys.float_info.max
@@ -17,11 +18,7 @@ Numbers = np.ndarray | Sequence[Any]
 def array(name: str, values: Numbers, dimensions: int) -> np.ndarray:
     """`values` in float64 with so many axes, none of them empty; NaN may be among them."""
     wanted = {1: "a list of numbers", 2: "a table of numbers with rows of one length"}[dimensions]
-    try:
-        given = np.asarray(values)
-        numbers = given.astype(np.float64) if given.dtype.kind != "c" else None
-    except (TypeError, ValueError, OverflowError):
-        numbers = None
+    numbers = real_numbers(values)
     if numbers is None:
         raise UserError(f"`{name}` is {wanted}; got {shown(values)}: write nan where a run has no number.")
     if numbers.ndim != dimensions or not numbers.size:
