@@ -105,14 +105,46 @@ def test_equals_one_process_and_keeps_each_run_once(cluster, data, tmp_path):
 
 
 @pytest.mark.slow
-def test_no_worker_is_idle_while_shards_wait(cluster):
-    """Although the first one to have the data could be asked for all of them."""
-    kept = lambda: len(getattr(sys.modules.get("ascribe.cluster.work"), "_experiments", ()))
-    counted = lambda: cluster._client.run(kept)
-    before = counted()
-    compare(datasets.load("digits"), cluster=cluster, **OPTIONS | {"tune": 0, "epochs": 200, "diagnostics": False})
-    trained = [count - before[worker] for worker, count in counted().items()]
-    assert trained == [1, 1], "one of the workers has trained both rules"
+def test_no_worker_is_idle_while_shards_wait(cluster, data, tmp_path):
+    """Each of two rules of a file goes on only when the other has begun: a worker that is given both fails."""
+    text = f"""
+import os, pathlib, time
+from ascribe.rules import FeedbackAlignment
+
+HERE = pathlib.Path({str(tmp_path)!r})
+
+
+class Meets(FeedbackAlignment):
+    mine: str = ""
+    others: str = ""
+
+    def __call__(self, *given, **more):
+        if os.getpid() != {os.getpid()}:
+            (HERE / self.mine).write_text(str(os.getpid()))
+            until = time.monotonic() + 60.0
+            while not (HERE / self.others).exists():
+                if time.monotonic() > until:
+                    raise RuntimeError(self.others + " has not begun")
+                time.sleep(0.01)
+        return super().__call__(*given, **more)
+
+
+class One(Meets):
+    mine: str = "one"
+    others: str = "two"
+
+
+class Two(Meets):
+    mine: str = "two"
+    others: str = "one"
+"""
+    (tmp_path / "meet.py").write_text(text)
+    compare(
+        data,
+        **OPTIONS | {"rules": [f"{tmp_path}/meet.py:{name}" for name in ("One", "Two")], "tune": 0},
+        cluster=cluster,
+    )
+    assert (tmp_path / "one").read_text() != (tmp_path / "two").read_text()
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Rules by name, by the beginning of a name, from files and from installed packages."""
 
+import pickle
 from importlib.metadata import EntryPoint
 
 import jax
@@ -8,6 +9,7 @@ import pytest
 from ascribe import rules
 from ascribe.errors import UserError
 from ascribe.rules import registry
+from ascribe.training.keeping import fingerprint
 
 RULE = """
 from ascribe import rules
@@ -119,6 +121,30 @@ def test_a_class_is_chosen_from_a_file_with_several(tmp_path):
 def test_a_rule_that_a_file_only_imports_is_not_its_own(tmp_path):
     path = written(tmp_path, "Halved", extra="from ascribe.rules import FeedbackAlignment\n")
     assert type(rules.get(path)).__name__ == "Halved"
+
+
+def test_two_rules_of_a_file_are_of_one_module(tmp_path):
+    """So both can be pickled, as for workers, and the file's code runs once."""
+    path = written(tmp_path, "Halved", extra="\n\nclass Other(Halved): ...\n")
+    found = [rules.get(f"{path}:{name}") for name in ("Halved", "Other", "Halved")]
+    assert isinstance(found[1], type(found[2]))
+    assert type(found[0]) is type(found[2])
+    assert [type(pickle.loads(pickle.dumps(rule))) for rule in found] == [type(rule) for rule in found]
+
+
+def test_a_rule_keeps_the_source_that_it_was_made_of_when_its_file_changes(tmp_path):
+    path = written(tmp_path, "Halved")
+    old = rules.get(path)
+    known, told = fingerprint(old), rules.settings(old)
+    new = rules.get(written(tmp_path, "Halved", extra="# changed\n"))
+    assert fingerprint(old) == known
+    assert rules.settings(old) == told
+    assert type(pickle.loads(pickle.dumps(old))) is type(old)
+    assert fingerprint(new) != known
+    assert rules.settings(new)["source"] == told["source"] + "# changed\n"
+    with pytest.raises(UserError, match=r"cannot be run: RuntimeError: not today \(line 10\)"):
+        rules.get(written(tmp_path, "Halved", extra="raise RuntimeError('not today')\n"))
+    assert type(rules.get(written(tmp_path, "Halved"))) is type(old)
 
 
 def test_a_rule_file_takes_options_or_refuses_them(tmp_path):

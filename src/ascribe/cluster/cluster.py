@@ -6,17 +6,14 @@ trusted, as Dask's own protocol trusts them.
 
 import contextlib
 import dataclasses
-import os
 import pickle
 import secrets
-import sys
 import threading
 import time
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -238,6 +235,7 @@ class Cluster:
         import cloudpickle  # noqa: PLC0415 - Dask brings it
         import jax  # noqa: PLC0415
 
+        from ascribe.rules.registry import rule_file_modules  # noqa: PLC0415
         from ascribe.training.keeping import fingerprint, key_of  # noqa: PLC0415
 
         demands = experiment.demands
@@ -254,7 +252,7 @@ class Cluster:
                 experiment.name,
                 experiment.context,
             )
-            whole = work.Recipe(ascribe.__version__, _rule_files(), cloudpickle.dumps(tuple(content)))
+            whole = work.Recipe(ascribe.__version__, rule_file_modules(), cloudpickle.dumps(tuple(content)))
             self._contents[recipe] = self._passed_on(pickle.dumps(tuple(whole)), recipe)
         order = work.Order(
             recipe,
@@ -425,11 +423,3 @@ class _Watched:
 
     def of(self, other: "_Watched") -> bool:
         return self.experiment is other.experiment and self.phase == other.phase
-
-
-def _rule_files() -> list[tuple[str, str, str]]:
-    """The modules that were loaded from files of rules: name, path and text."""
-    from ascribe.rules.registry import FILE_MODULE  # noqa: PLC0415
-
-    found = [(name, str(module.__file__)) for name, module in sys.modules.items() if name.startswith(FILE_MODULE)]
-    return [(name, path, Path(path).read_text(encoding="utf-8")) for name, path in found if os.path.isfile(path)]

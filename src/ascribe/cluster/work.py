@@ -5,10 +5,8 @@ next shard of the same one finds its programs compiled and its data in place.
 """
 
 import pickle
-import sys
 import threading
 import time
-import types
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -18,7 +16,6 @@ EXPERIMENTS, DATA_SETS = 16, 4
 
 _experiments: "OrderedDict[str, Any]" = OrderedDict()
 _data: dict[str, Any] = {}
-_files: dict[str, str] = {}
 _stopped: set[str] = set()
 passwords: dict[str, str] = {}
 """The addresses of stores as orders name them, and with their passwords."""
@@ -31,11 +28,11 @@ _one_at_a_time = threading.Lock()
 
 
 class Recipe(NamedTuple):
-    """An experiment, apart from its data. `files`: the name, the path and the text of every module that a rule came from as a
+    """An experiment, apart from its data. `files`: the name, the path and the source of every module that a rule came from as a
     file, which workers need not have; `content`: the pickled fields of `Content`, which needs them."""
 
     version: str
-    files: Sequence[tuple[str, str, str]]
+    files: Sequence[tuple[str, str, bytes]]
     content: bytes
 
 
@@ -128,6 +125,7 @@ def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
     """The experiment, from an earlier shard or built anew."""
     import ascribe  # noqa: PLC0415
     from ascribe.errors import UserError  # noqa: PLC0415
+    from ascribe.rules.registry import module_of  # noqa: PLC0415
     from ascribe.training import Demands, Experiment  # noqa: PLC0415
 
     if wanted.recipe in _experiments:
@@ -145,7 +143,7 @@ def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
             f"a worker has ascribe {ascribe.__version__} and the comparison {version}: install the same version."
         )
     for file in files:
-        _load(*file)
+        module_of(*file)
     made = Content(*pickle.loads(content))
     demands = Demands(data=whole, **made.demands)
     keeper = _keeper(wanted, None)
@@ -180,16 +178,6 @@ def _check_source(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> None:
             f"a worker's code is not the comparison's ({other[0]} or what it imports): install the same ascribe, JAX, Equinox "
             f"and Optax on every machine and start the workers again."
         )
-
-
-def _load(name: str, path: str, text: str) -> None:
-    """The module of a rule's file, from its text."""
-    if _files.get(name) != text:
-        module = types.ModuleType(name)
-        module.__file__ = path
-        sys.modules[name] = module
-        exec(compile(text, path, "exec"), module.__dict__)
-        _files[name] = text
 
 
 def _keeper(wanted: Order, worker: Any) -> Any:

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple, NoReturn
 
 import equinox as eqx
@@ -26,6 +27,8 @@ from .base import AbstractRule
 
 FILE_MODULE = "ascribe_user_rule_"
 """How the module of a rule file is called inside Python."""
+SOURCE = "__source__"
+"""Where that module keeps the bytes that it was run from."""
 
 
 class Entry(NamedTuple):
@@ -208,8 +211,9 @@ def settings(rule: AbstractRule) -> dict[str, Any]:
     for field in dataclasses.fields(rule):
         found[field.name] = _plain(getattr(rule, field.name))
     if type(rule).__module__.startswith(FILE_MODULE):
-        path = Path(sys.modules[type(rule).__module__].__file__ or "")
-        found |= {"class": f"{path.name}:{type(rule).__qualname__}", "source": path.read_text(encoding="utf-8")}
+        module = sys.modules[type(rule).__module__]
+        source = importlib.util.decode_source(getattr(module, SOURCE))
+        found |= {"class": f"{Path(module.__file__ or '').name}:{type(rule).__qualname__}", "source": source}
     return found
 
 
@@ -344,22 +348,48 @@ def _load_class(name: str) -> type[AbstractRule]:
     raise UserError(f"unknown rule {name!r}: list them with `ascribe rules`.")
 
 
+def module_of(name: str, path: str, source: bytes) -> ModuleType:
+    """The module of a rule file: run once from its source, which it keeps, as the file may change afterwards. Two rules of one
+    file are of one module, so that both can be sent to another process."""
+    if name not in sys.modules:
+        module = ModuleType(name)
+        module.__file__ = path
+        setattr(module, SOURCE, source)
+        sys.modules[name] = module
+        try:
+            exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+def rule_file_modules() -> list[tuple[str, str, bytes]]:
+    """The rule files that were run: the module's name, the path and the source of each."""
+    found = [module for name, module in sys.modules.items() if name.startswith(FILE_MODULE)]
+    return [(module.__name__, str(module.__file__), getattr(module, SOURCE)) for module in found]
+
+
 def _class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
     if not os.path.isfile(path):
         raise UserError(
             f"there is no rule file {str(path)!r}: write the path of a Python file, as in ./my_rule.py:MyRule."
         )
-    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]  # the same in every process
-    module_name = f"{FILE_MODULE}{path.stem}_{place}"
-    specification = importlib.util.spec_from_file_location(module_name, path)
-    assert specification is not None and specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[module_name] = module
     try:
-        specification.loader.exec_module(module)
+        source = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"the rule file {str(path)!r} cannot be read: {error.strerror}.") from error
+    where = os.path.abspath(path)
+    place = hashlib.sha256(b"\0".join([os.path.realpath(path).encode(errors="surrogateescape"), source])).hexdigest()[
+        :16
+    ]
+    module_name = (
+        f"{FILE_MODULE}{path.stem}_{place}"  # the same in every process, another one when the file is another one
+    )
+    try:
+        module = module_of(module_name, where, source)
     except BaseException as error:
-        del sys.modules[module_name]
-        _refuse(f"the rule file {str(path)!r} cannot be run", error, module.__file__ or "")
+        _refuse(f"the rule file {str(path)!r} cannot be run", error, where)
     if attribute:
         if not hasattr(module, attribute):
             raise UserError(f"the file {str(path)!r} defines no {attribute!r}.")

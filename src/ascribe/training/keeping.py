@@ -13,11 +13,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
+
+from ascribe.rules.registry import SOURCE
 
 from . import source
 
@@ -169,20 +171,25 @@ def _class(kind: type) -> list[Any]:
     used: set[str] = set()
     for one in kind.__mro__:
         module = sys.modules.get(one.__module__)
-        file = Path(getattr(module, "__file__", None) or "")
+        text = _source(module)
         if source.ours(one.__module__):
             used.add(one.__module__)
         elif one is kind or one.__module__.split(".")[0] not in FOUNDATIONS:
             codes = [method.__code__ for _, method in sorted(vars(one).items()) if inspect.isfunction(method)]
-            own.append(
-                hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else key_of(list(map(_code, codes)))
-            )
-            if file.suffix == ".py" and file.is_file():
-                with contextlib.suppress(SyntaxError):  # it was another one when it was loaded
-                    codes = [compile(file.read_bytes(), file, "exec")]
+            own.append(key_of(list(map(_code, codes))) if text is None else hashlib.sha256(text).hexdigest())
+            if text is not None:
+                with contextlib.suppress(SyntaxError):  # it was another one when it was loaded, or is no Python
+                    codes = [compile(text, one.__module__, "exec")]
             for code in codes:
                 used.update(source.used(code, vars(module) if module else {}))
     return [_told(_name(kind), key_of(own)), *map(_module, sorted(used))]
+
+
+def _source(module: ModuleType | None) -> bytes | None:
+    """The source of a module: that which a rule file was run from, or what its file says now; None where it has none."""
+    kept = getattr(module, SOURCE, None)
+    file = Path(getattr(module, "__file__", None) or "")
+    return kept if kept is not None else file.read_bytes() if file.is_file() else None
 
 
 def code_of(content: Any) -> list[tuple[str, str]]:
