@@ -120,6 +120,51 @@ def test_a_batch_spreads_over_minima():
     assert (points > 0.5).any()
 
 
+def matern(distances):
+    r = np.sqrt(5) * np.abs(distances)
+    return (1 + r + r**2 / 3) * np.exp(-r)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_second_point_of_a_batch_is_where_the_mean_over_draws_of_the_first_is_highest(seed):
+    """Conditioned by hand on each draw of f at the first point, on a fine grid."""
+    x = np.linspace(0.05, 0.95, 6)
+    y = np.random.default_rng(seed).normal(size=6)
+    length, noise, draws = 0.15, 1e-4, MODULE.DRAWS
+    z = np.random.default_rng(seed + 10).normal(size=(2, draws))
+    offers = np.linspace(0, 1, MODULE.NEAR + MODULE.SPREAD)
+    offers = np.random.default_rng(0).permutation(offers)[:, None]
+    pad = lambda rows: MODULE.pad(rows, MODULE.bucket(8))
+    with MODULE.double_precision():
+        found = MODULE._propose(
+            pad(x[:, None]),
+            pad(y),
+            np.asarray(6),
+            np.asarray(2),
+            np.asarray([length]),
+            np.float64(noise),
+            offers,
+            pad(z),
+        )
+    first, second = np.asarray(found)[6:8, 0]
+
+    c = matern((x[:, None] - x) / length) + noise * np.eye(6)
+    mean = np.linalg.solve(c, y).sum() / np.linalg.solve(c, np.ones(6)).sum()
+    at_first = matern((x - first) / length)
+    expected = at_first @ np.linalg.solve(c, y - mean)
+    deviation = np.sqrt(1 - at_first @ np.linalg.solve(c, at_first))
+    drawn = expected + deviation * z[0]
+    points = np.append(x, first)
+    whole = matern((points[:, None] - points) / length) + np.diag([noise] * 6 + [0.0])
+    grid = np.append(np.linspace(0, 1, 2001), second)
+    weights = np.linalg.solve(whole, matern((points[:, None] - grid) / length))
+    means = np.concatenate([np.tile(y - mean, (draws, 1)), drawn[:, None]], axis=1) @ weights
+    variance = np.maximum(1 - (matern((points[:, None] - grid) / length) * weights).sum(0), MODULE.VARIANCE_FLOOR)
+    best = np.minimum((y - mean).min(), drawn)[:, None]
+    improvement = expected_improvement(means, variance, best).mean(0)
+    assert improvement[-1] >= improvement.max() * (1 - 1e-3)
+
+
 def test_it_does_not_recompile_within_a_size():
     compiled = []
     suggest(*record(20, 2), 4, seed=0)

@@ -12,6 +12,7 @@ from ascribe.datasets import Split
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, Backpropagation, FeedbackAlignment
 from ascribe.search import tune
+from ascribe.search.tune import candidates
 from ascribe.training import Experiment, check_seeds
 
 from ..training import tiny
@@ -94,6 +95,19 @@ def test_a_rate_at_an_end_of_its_range_is_noted(best, edge):
     accuracy = [0.5] * 4
     accuracy[best] = 0.6
     assert chosen(Rehearsed(accuracy, [1] * 4), 4).at_edge is edge
+
+
+def test_a_rate_is_at_an_end_of_its_range_within_half_a_step_of_a_grid():
+    """Where more is tuned than the rate, no candidate lies exactly there."""
+    ranges = {"learning_rate": (1e-4, 1.0), "scale": (0.5, 2.0)}
+    rates = candidates(5, ranges)["learning_rate"]
+    half = 4 / (2 * 4)  # of four decades, in four steps
+    ends = (np.log10(rates) < -4 + half) | (np.log10(rates) > -half)
+    assert 0 < ends.sum() < 5
+    assert rates.min() > 1e-4
+    assert rates.max() < 1.0
+    for i, at_end in enumerate(ends):
+        assert chosen(Rehearsed(np.eye(5)[i], [1.0] * 5), 5, ranges=ranges).at_edge is bool(at_end)
 
 
 def test_a_single_candidate_is_at_no_edge():

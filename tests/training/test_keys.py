@@ -10,7 +10,7 @@ import pytest
 from ascribe import losses, networks
 from ascribe.rules import AbstractRule, Backpropagation
 from ascribe.training import Experiment, Specification, loop, optimizers, source
-from ascribe.training.keeping import fingerprint
+from ascribe.training.keeping import fingerprint, key_of
 
 from . import tiny
 
@@ -117,6 +117,15 @@ def test_epochs_are_in_the_key_of_a_state_where_the_rule_acts_between_them(plain
 def test_the_shape_of_an_array_is_in_its_fingerprint():
     assert fingerprint(np.zeros((2, 3))) != fingerprint(np.zeros((3, 2)))
     assert fingerprint(np.zeros(2)) != fingerprint(np.zeros((1, 2)))
+
+
+def test_numbers_that_differ_in_the_last_bit_have_other_fingerprints():
+    for value in (0.1, 1e-30, 1e30):
+        assert fingerprint(value) != fingerprint(float(np.nextafter(value, 1)))
+
+
+def test_a_key_does_not_depend_on_the_order_of_its_parts():
+    assert key_of({"rate": 1, "seed": 2}) == key_of({"seed": 2, "rate": 1}) != key_of({"seed": 1, "rate": 2})
 
 
 def test_no_setting_of_a_program_is_forgotten_here():
