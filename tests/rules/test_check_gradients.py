@@ -330,6 +330,8 @@ def test_the_report_names_every_leaf_with_its_numbers():
         ((jnp.sum, np.ones(2)), {"samples": 0}, "`samples` of check_gradients is a positive integer; got 0"),
         ((lambda a: a, np.ones(2)), {}, r"one real number; the function returned float64 of the shape \(2,\)"),
         ((lambda a: 3, np.ones(2)), {}, "one real number; the function returned int64"),
+        ((lambda: 1.0, np.ones(2)), {}, "the parameters as its one argument; this one cannot: too many positional"),
+        ((lambda a, b: 1.0, np.ones(2)), {}, "this one cannot: missing a required argument: 'b'"),
         ((lambda a: "much", np.ones(2)), {}, "one real number; the function returned a str"),
         ((lambda a: None, np.ones(2)), {}, "one real number; the function returned a NoneType"),
         ((lambda a: (jnp.sum(a), a, a), np.ones(2)), {}, "it returned 3 things"),
