@@ -3,7 +3,6 @@
 Source: "Neural networks" (course notes), section 3.1.2.
 """
 
-import contextlib
 import dataclasses
 import inspect
 import math
@@ -305,13 +304,14 @@ def _of_rule(rule: AbstractRule, network: Network, batch: Any, key: Key) -> tupl
 
 
 def _of_function(function: Callable, real: PyTree, rest: PyTree) -> tuple[Callable, PyTree]:
-    with contextlib.suppress(ValueError):  # of built-in functions, which do not tell
-        try:
-            inspect.signature(function).bind(real)
-        except TypeError as error:
-            raise UserError(
-                f"a function that is checked takes the parameters as its one argument; this one cannot: {error}."
-            ) from error
+    try:
+        inspect.signature(function).bind(real)
+    except TypeError as error:
+        raise UserError(
+            f"a function that is checked takes the parameters as its one argument; this one cannot: {error}."
+        ) from error
+    except ValueError:  # a built-in function, which does not tell
+        pass
     answer = function(eqx.combine(real, rest))
     if not isinstance(answer, tuple):
         value = lambda real: _number(function(eqx.combine(real, rest)))
