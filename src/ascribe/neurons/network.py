@@ -266,8 +266,8 @@ class SpikingNetwork(AbstractModel):
             return gap + fallen - felt, jnp.finfo(gap.dtype).eps * error
 
         def closer(state: Any) -> Any:
-            h, low, high, _, trip = state
-            found = False
+            h, low, high, found, trip = state
+            h = jnp.where(trip > 0, 0.5 * (low + high), h)
             for _ in range(HALLEY):
                 g, error = look(h)
                 low, high = jnp.where(g > 0.0, h, low), jnp.where(g > 0.0, high, h)
@@ -278,7 +278,7 @@ class SpikingNetwork(AbstractModel):
                 to = jnp.where((slope < 0.0) & (low <= to) & (to <= high), to, 0.5 * (low + high))
                 found = (jnp.abs(g) <= error) | (jnp.abs(to - h) <= jnp.finfo(gap.dtype).eps * -first)
                 h = to
-            return jnp.where(found, h, 0.5 * (low + high)), low, high, found, trip + 1
+            return h, low, high, found, trip + 1
 
         begin = jnp.where(rise > 0.0, last, first)
         start = begin, first, last, look(last)[0] > 0.0, jnp.int32(0)
