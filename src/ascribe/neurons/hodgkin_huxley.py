@@ -227,7 +227,7 @@ class HodgkinHuxley(AbstractModel):
     def places(self, method: str) -> tuple[float, ...]:
         return (0.0, 0.5, 1.0) if method == "rk4" else (0.5,)
 
-    def stepper(self, dt: Array, method: str) -> tuple[Callable[[Any], Any], Step]:
+    def stepper(self, dt: Array, method: str, parts: int = 1) -> tuple[Callable[[Any], Any], Step]:
         return INTEGRATORS[method](self, dt * MILLISECONDS)
 
     def read(self, state: State) -> dict[str, Array]:

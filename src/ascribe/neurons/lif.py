@@ -141,7 +141,7 @@ class LIF(AbstractModel):
         gap = jnp.broadcast_to(jnp.asarray(1.0 - v, dtype), shape)
         return State(gap, jnp.zeros(shape, dtype), jnp.full(shape, jnp.nan, dtype))
 
-    def stepper(self, dt: Array, method: str) -> tuple[Callable[[Any], Any], Step]:
+    def stepper(self, dt: Array, method: str, parts: int = 1) -> tuple[Callable[[Any], Any], Step]:
         """Exact for an input that is constant within the step, dt ≤ τ_ref.
 
         With a = v_in − 1, the gap g = 1 − v obeys g + a = (g₀ + a) e^{−t/τ_m}, so that the spike is at τ_m ln(1 + g₀/a).

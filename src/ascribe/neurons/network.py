@@ -7,6 +7,7 @@ b_i is the bias of the connection and the input current. A weight is the area of
 Source: "Neural networks" (course notes), section 1.7, "Full LIF Neuron Model".
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -26,7 +27,7 @@ HALLEY, TRIPS = 4, 60
 """Steps of Halley's method until the bracket is halved, and how often it is halved at most."""
 
 CURRENTS, MEMBRANES = 16.0, 2.0
-"""τ_s and τ_m that a part of a step lasts at most: what is known at its end is carried back, and errors of rounding grow."""
+"""How many τ_s and τ_m a part of a step lasts at most: what is known at its end is carried back, and rounding errors grow."""
 
 TOGETHER = 32
 """Spikes that a GPU delivers at once."""
@@ -105,8 +106,14 @@ class SpikingNetwork(AbstractModel):
         gap = self.neurons.start(shape, dtype, V).gap
         return State(places(1.0, gap), places(0.0, 0.0), places(jnp.inf, -jnp.inf))
 
-    def stepper(self, dt: Array, method: str) -> tuple[Callable[[Any], Any], Step]:
-        step = self._grid(dt) if method == "grid" else self._exact(dt)
+    def parts(self, dt: float, method: str) -> int:
+        if method == "grid":
+            return 1
+        longest = min(CURRENTS * float(self.tau_s), MEMBRANES * float(jnp.min(self.neurons.tau_m)))
+        return 1 << max(0, math.ceil(math.log2(dt / longest * (1 - 1e-6))))
+
+    def stepper(self, dt: Array, method: str, parts: int = 1) -> tuple[Callable[[Any], Any], Step]:
+        step = self._grid(dt) if method == "grid" else self._exact(dt, parts)
         return lambda state: state, step
 
     def read(self, state: State) -> dict[str, Array]:
@@ -186,14 +193,12 @@ class SpikingNetwork(AbstractModel):
 
         return step
 
-    def _exact(self, dt: Array) -> Step:
-        """A step is taken in equal parts, one where dt is no more than 16 τ_s and 2 τ_m. In each, every v is taken to the
-        end as if nothing arrived: from its start, or from 0 at the end of its refractory period. Then the neurons that
-        reach 1 fire, the earliest first. Each changes what its targets will be at the end, and when they fire."""
+    def _exact(self, dt: Array, parts: int) -> Step:
+        """In each part of a step, every v is taken to the end as if nothing arrived: from its start, or from 0 at the end of
+        its refractory period. Then the neurons that reach 1 fire, the earliest first. Each changes what its targets will be
+        at the end, and when they fire."""
         tau_m, tau_ref, tau_s = self._places(self.neurons.tau_m), self._places(self.neurons.tau_ref), self.tau_s
         targets, weights, count = self.connection.targets, self.connection.weights, self.shape[0]
-        least = jnp.minimum(CURRENTS * tau_s, MEMBRANES * jnp.min(self.neurons.tau_m))
-        parts = jnp.maximum(jnp.ceil(dt / least), 1.0)
         width = dt / parts
         decay = jnp.exp(-width / tau_s)
 
@@ -237,8 +242,9 @@ class SpikingNetwork(AbstractModel):
 
         def step(state: State, J: Any, number: Array) -> State:
             a = jnp.broadcast_to(self._places(self.excess(J[0])), state.gap.shape)
-            one = lambda k, state: part(state, a, number + k.astype(number.dtype) / parts)
-            return jax.lax.fori_loop(0, parts.astype(jnp.int32), one, state)
+            if parts == 1:
+                return part(state, a, number)
+            return jax.lax.fori_loop(0, parts, lambda k, state: part(state, a, number + k / parts), state)
 
         return step
 

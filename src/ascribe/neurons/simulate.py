@@ -91,6 +91,12 @@ def simulate(
         raise UserError(
             f"{type(model).__name__} is stepped by {', '.join(model.methods)}; got {method!r} for `method`."
         )
+    parts = model.parts(step, method)
+    if parts * steps > STEPS:
+        raise UserError(
+            f"{length:g} s are {parts * steps:,.4g} pieces of the model's shortest time constants: take a shorter duration, or "
+            f"longer time constants{', or another method' if len(model.methods) > 1 else ''}."
+        )
     names = tuple(record) if isinstance(record, Sequence) and not isinstance(record, str) else (record,)
     for name in names:
         if name not in model.traces:
@@ -124,7 +130,7 @@ def simulate(
         raise UserError(
             f"`initial` is a voltage for each neuron, of the shape {shape}; got {np.shape(initial)}."
         ) from None
-    hits, traces = _stepped(cast, state, driven, step, method, (chunks, chunk, every), names)
+    hits, traces = _stepped(cast, state, driven, step, method, parts, (chunks, chunk, every), names)
     hits = hits.reshape(-1, count)
     blown = _blown(hits, chunk * step, length)
     if blown and not keep_going:
@@ -145,6 +151,7 @@ def _stepped(
     driven: Current,
     step: float,
     method: str,
+    parts: int,
     length: tuple[int, int, int],
     names: tuple[str, ...],
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -166,7 +173,7 @@ def _stepped(
             part = table[call * block * chunk :][: block * chunk]
             rows = jnp.asarray(part.reshape(block, chunk, *part.shape[1:]), kind)
         carry, (hits, samples) = _compiled()(
-            model, carry, held, rows, dt, method=method, length=(block, chunk, every), names=names
+            model, carry, held, rows, dt, method=method, parts=parts, length=(block, chunk, every), names=names
         )
         fired.append(np.asarray(hits))
         kept.append({name: np.asarray(values) for name, values in samples.items()})
@@ -201,7 +208,16 @@ WIDE = {"xla_cpu_prefer_vector_width": 512}
 
 
 def _run(
-    model: AbstractModel, carry: Any, held: Any, table: Any, dt: Array, *, method: str, length: Any, names: Any
+    model: AbstractModel,
+    carry: Any,
+    held: Any,
+    table: Any,
+    dt: Array,
+    *,
+    method: str,
+    parts: int,
+    length: Any,
+    names: Any,
 ) -> Any:
     """`block` chunks of `chunk` steps. Returns the carry, and for each chunk when every neuron fired, in steps from the
     chunk's start (NaN: it did not; infinite: its state is not finite), and the samples.
@@ -210,7 +226,7 @@ def _run(
     it.
     """
     block, chunk, every = length
-    _, step = model.stepper(dt, method)
+    _, step = model.stepper(dt, method, parts)
 
     def one(carry: Any, now: Any) -> Any:
         (state, hit), (number, row) = carry, now
@@ -245,7 +261,7 @@ def _run(
 @functools.cache
 def _compiled() -> Any:
     options = WIDE if jax.default_backend() == "cpu" else None
-    return jax.jit(_run, static_argnames=("method", "length", "names"), compiler_options=options)
+    return jax.jit(_run, static_argnames=("method", "parts", "length", "names"), compiler_options=options)
 
 
 def _crossing(past: Array, V: Array, place: Array, threshold: Array) -> Array:
