@@ -20,6 +20,7 @@ from ascribe.types import Array, Callable
 
 from .base import AbstractModel, Step
 from .connection import Connection
+from .integrators import mean_growth
 from .lif import LIF
 from .quantities import leaf, seconds
 
@@ -136,12 +137,12 @@ class SpikingNetwork(AbstractModel):
 
     def response(self, f: Array, tau_m: Array) -> Array:
         """What s at the start adds to v in the time f: ∫ e^{−(f−u)/τ_m} e^{−u/τ_s} du / τ_m, also where τ_s = τ_m."""
-        return (f / tau_m) * jnp.exp(-f / tau_m) * _mean_growth(f * (1.0 / tau_m - 1.0 / self.tau_s))
+        return (f / tau_m) * jnp.exp(-f / tau_m) * mean_growth(f * (1.0 / tau_m - 1.0 / self.tau_s))
 
     def felt(self, begin: Array, dt: Array, tau_m: Array) -> Array:
         """What s at the start of the step adds to v at its end if v is held at 0 until `begin`: the integral from there."""
         f = dt - begin
-        return jnp.exp(-dt / self.tau_s) * (f / tau_m) * _mean_growth(f * (1.0 / self.tau_s - 1.0 / tau_m))
+        return jnp.exp(-dt / self.tau_s) * (f / tau_m) * mean_growth(f * (1.0 / self.tau_s - 1.0 / tau_m))
 
     def arrive(self, fires: Array, s: Array) -> Array:
         """s after the spikes of those that fire: one by one, which costs a processor least; on a GPU many at once."""
@@ -290,11 +291,6 @@ class SpikingNetwork(AbstractModel):
         start = begin, first, last, look(last)[0] > 0.0, jnp.int32(0)
         h = jax.lax.while_loop(lambda state: ~state[3] & (state[4] < TRIPS), closer, start)[0]
         return jnp.where(start[3], jnp.inf, h)
-
-
-def _mean_growth(x: Array) -> Array:
-    """(e^x − 1) / x: the mean of e^u for u from 0 to x."""
-    return jnp.where(x == 0.0, 1.0, jnp.expm1(x) / jnp.where(x == 0.0, 1.0, x))
 
 
 def _of(parameter: Array, i: Array) -> Array:

@@ -13,6 +13,9 @@ from ascribe.types import Array
 Numbers = np.ndarray | np.floating
 """An array, or NumPy's number where one number was asked for."""
 
+NEAR = 1e-12
+"""Of a time: closer to a multiple of a step it is that multiple."""
+
 LONGEST = 1.0
 """Seconds. A time constant or a step beyond it was meant in milliseconds."""
 
@@ -38,6 +41,14 @@ def positive(name: str, value: Any, unit: str) -> np.ndarray:
     return array
 
 
+def not_negative(name: str, value: Any, unit: str) -> np.ndarray:
+    """As `numbers`, and 0 at least."""
+    array = numbers(name, value, unit)
+    if not np.all(array >= 0):
+        raise UserError(f"{name} is 0 at least, in {unit}; got {_shown(array)}.")
+    return array
+
+
 def single(name: str, value: Any, unit: str) -> float:
     """As `positive`, of one number."""
     array = positive(name, value, unit)
@@ -52,6 +63,14 @@ def seconds(name: str, value: Any) -> np.ndarray:
     if np.any(array > LONGEST):
         raise UserError(f"{name}={_shown(array)} is in seconds; did you mean {np.max(array) / 1000:g}?")
     return array
+
+
+def whole_steps(t: Any, dt: float) -> np.ndarray:
+    """How many whole steps of dt fit into the times t, both in seconds: k in k·dt, although in floating-point numbers k·dt
+    / dt may be a little less."""
+    ratio = np.asarray(t, np.float64) / dt
+    nearest = np.rint(ratio)
+    return np.where(np.abs(ratio - nearest) <= NEAR * np.abs(nearest), nearest, np.floor(ratio)).astype(np.int64)
 
 
 def leaf(array: np.ndarray) -> Array:

@@ -42,6 +42,11 @@ def _floating(dtype: Any) -> Any:
         kind = np.dtype(bool)
     if not jnp.issubdtype(kind, jnp.floating):
         raise UserError(f"`dtype` is a floating-point type, such as jax.numpy.float32; got {shown(dtype)}.")
+    if dtype not in (None, float) and kind != np.dtype(dtype):
+        raise UserError(
+            f"`dtype` is {np.dtype(dtype)}, which JAX has only with its 64 bits: set JAX_ENABLE_X64=1, or "
+            'jax.config.update("jax_enable_x64", True) before anything else.'
+        )
     return kind
 
 
@@ -61,7 +66,8 @@ def simulate(
     """Steps the model under the current, from rest.
 
     **Arguments:** `model`: `HodgkinHuxley`, `LIF` or `SpikingNetwork`; `current`: a number, an array of one for each
-    neuron, a list of segments `(seconds, current)`, or a function of the time in seconds; in µA/cm² for Hodgkin–Huxley, for
+    neuron, a list of segments, tuples `(seconds, current)`, or a function of the time in seconds from 0 to `duration`, which
+    returns a number, or an array of one for each neuron; in µA/cm² for Hodgkin–Huxley, for
     LIF neurons v_in, in thresholds; `duration`, `dt`: seconds (dt by default 1e-5 for Hodgkin–Huxley, else 1e-4); `method`:
     one of the model's `methods`; `record`: which of its `traces`; `record_every`: steps from a sample to the next, by
     default so many that there are about 10,000 samples and ten million numbers at most; `initial`: the voltages to start
@@ -103,7 +109,7 @@ def simulate(
             raise UserError(
                 f"{type(model).__name__} has the traces {', '.join(model.traces)}; got {name!r} for `record`."
             )
-    driven = Current(current, model.input_unit)
+    driven = Current(current, model.input_unit, length)
     try:
         shape = np.broadcast_shapes(model.shape, driven.shape)
     except ValueError:
