@@ -51,7 +51,7 @@ def test_no_function_is_asked_for_a_time_outside_of_the_simulation(places):
     samples = np.arange(STEPS) / STEPS
     asked = []
     found = table(lambda t: asked.append(t) or samples[int(t / DT + 1e-9)], places, steps=STEPS + 20)
-    assert 0.0 <= min(map(np.min, asked))
+    assert min(map(np.min, asked)) >= 0.0
     assert max(map(np.max, asked)) < STEPS * DT
     np.testing.assert_array_equal(found[:STEPS, 0], samples)
     np.testing.assert_array_equal(found[STEPS:], samples[-1])

@@ -284,7 +284,7 @@ def test_channels_that_are_blocked():
     flow = open_ended.currents(rest)
     np.testing.assert_allclose(flow["I_Na"] + flow["I_K"], 0.0, atol=1e-10)
     assert float(rest.V[1]) == pytest.approx(-77.0)
-    with pytest.raises(UserError, match="without a leak .g_L = 0. there is no steady state under a current"):
+    with pytest.raises(UserError, match=r"without a leak .g_L = 0. there is no steady state under a current"):
         open_ended.steady_state([1.0, 0.0])
 
 

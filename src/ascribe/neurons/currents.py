@@ -82,7 +82,9 @@ class Current:
         if self.one == ():
             try:
                 found = np.asarray(self.given(t), np.float64)
-                if found.shape == t.shape and all(np.isclose(found[k], self._single(t[k])) for k in (0, len(t) // 2, -1)):
+                if found.shape == t.shape and all(
+                    np.isclose(found[k], self._single(t[k])) for k in (0, len(t) // 2, -1)
+                ):
                     return found
             except Exception:  # whatever a function of a number does with an array
                 pass

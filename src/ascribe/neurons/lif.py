@@ -121,7 +121,7 @@ class LIF(AbstractModel):
     @property
     def voltage_title(self) -> str:
         normalized = bool(np.all(np.asarray(self.V_L) == 0) and np.all(np.asarray(self.V_th) == 1))
-        return "v" if normalized else "V"
+        return "v (thresholds)" if normalized else "V"
 
     def check(self, dt: float) -> None:
         shortest = float(np.min(self._times[1]))

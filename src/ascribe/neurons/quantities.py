@@ -1,4 +1,4 @@
-"""Checks of what a user gives: plain numbers in stated units. Each guesses the likely mistake."""
+"""Checks of what a user gives: plain numbers in stated units. Each guesses the likely mistake. And how numbers are said."""
 
 from typing import Any
 
@@ -76,6 +76,11 @@ def whole_steps(t: Any, dt: float) -> np.ndarray:
 def leaf(array: np.ndarray) -> Array:
     """A parameter as an array leaf in JAX's default precision, so that a new value compiles nothing."""
     return jnp.asarray(array, jax.dtypes.canonicalize_dtype(np.float64))
+
+
+def counted(number: int, name: str) -> str:
+    """The number and its noun: 1 spike, 2 spikes."""
+    return f"{number} {name}{'s' * (number != 1)}"
 
 
 def _shown(array: np.ndarray) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from ascribe.arguments import explained
 from ascribe.errors import UserError
 
-from .quantities import numbers, positive, whole_steps
+from .quantities import counted, numbers, positive, whole_steps
 
 STOPPED = 2.0
 """A neuron that has been silent for more than this many of its last intervals has stopped firing."""
@@ -61,7 +61,7 @@ class SpikeTrain:
         return len(self.times)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} spikes of {self.size} neuron{'s' * (self.size != 1)} in {self.duration:g} s>"
+        return f"<{counted(len(self), 'spike')} of {counted(self.size, 'neuron')} in {self.duration:g} s>"
 
     def of(self, neuron: int = 0) -> np.ndarray:
         """The times of one neuron, seconds."""
