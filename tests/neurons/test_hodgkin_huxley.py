@@ -251,7 +251,8 @@ def test_forward_euler_says_when_it_blows_up():
     ("wrong", "sentence"),
     [
         ({"C": 0.0}, "C has to be above 0, in µF/cm²; got 0"),
-        ({"g_K": -36.0}, "g_K has to be above 0, in mS/cm²"),
+        ({"g_K": -36.0}, "g_K is 0 at least, in mS/cm²; got -36"),
+        ({"g_Na": 0.0, "g_K": [36.0, 0.0], "g_L": 0.0}, "all of them are 0"),
         ({"V_Na": 0.05}, "V_Na is in mV; did you mean 50"),
         ({"V_L": np.nan}, "V_L has to be finite"),
         ({"g_Na": "many"}, "g_Na is a number or an array of numbers, in mS/cm²; got 'many'"),
@@ -260,6 +261,39 @@ def test_forward_euler_says_when_it_blows_up():
 def test_parameters_that_are_none(wrong, sentence):
     with pytest.raises(UserError, match=sentence):
         HodgkinHuxley(**wrong)
+
+
+def test_a_membrane_with_the_leak_alone_is_a_leaky_capacitor():
+    """Both other channels blocked: V = V_L + J/g_L (1 − e^{−t g_L/C})."""
+    bare = HodgkinHuxley(g_Na=0.0, g_K=0.0)
+    assert float(bare.resting_state().V) == pytest.approx(-54.387)
+    assert float(bare.steady_state(1.5).V) == pytest.approx(-49.387)
+    found = simulate(bare, 1.5, 0.05, dt=1e-5, method="rk4", record_every=500)
+    np.testing.assert_allclose(found.V, -54.387 + 5.0 * -np.expm1(-0.3 * found.t * 1000), atol=1e-9)
+
+
+def test_channels_that_are_blocked():
+    """No spike without sodium. Without potassium V stays up once it is there, near the balance of sodium and leak. Without a
+    leak rest is where potassium and sodium balance, and without sodium too, at V_K."""
+    axon = HodgkinHuxley(g_Na=[120.0, 0.0, 120.0], g_K=[36.0, 36.0, 0.0])
+    found = simulate(axon, 10.0, 0.1, initial=-65.0)
+    np.testing.assert_array_equal(found.spikes.counts(), [7, 0, 1])
+    assert found.V[-1, 1] < -50.0 < -10.0 < found.V[-1, 2]
+    open_ended = HodgkinHuxley(g_Na=[120.0, 0.0], g_L=0.0)
+    rest = open_ended.resting_state()
+    flow = open_ended.currents(rest)
+    np.testing.assert_allclose(flow["I_Na"] + flow["I_K"], 0.0, atol=1e-10)
+    assert float(rest.V[1]) == pytest.approx(-77.0)
+    with pytest.raises(UserError, match=r"without a leak .g_L = 0. there is no steady state under a current"):
+        open_ended.steady_state([1.0, 0.0])
+
+
+@pytest.mark.parametrize("method", list(INTEGRATORS))
+def test_no_method_divides_by_a_conductance(method):
+    """Nothing but a leak of 0 and channels that are shut far below rest: V falls by J/C."""
+    shut = HodgkinHuxley(g_Na=1e-300, g_K=0.0, g_L=0.0)
+    found = simulate(shut, -2.0, 0.01, dt=1e-5, method=method, initial=-100.0, record_every=100)
+    np.testing.assert_allclose(found.V, -100.0 - 2.0 * found.t * 1000, atol=1e-9)
 
 
 def test_a_step_in_milliseconds_is_guessed():

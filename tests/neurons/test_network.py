@@ -1,5 +1,7 @@
 """Connections and networks of spiking neurons, against an event-driven solution and the dense, differentiable path."""
 
+from functools import partial
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,7 +11,7 @@ import pytest
 from ascribe.errors import UserError
 from ascribe.neurons import LIF, Connection, SpikingNetwork, random_connection, simulate, surrogate_spikes
 
-from .event_driven import spikes
+from .event_driven import first_crossing, rise, spikes
 
 DRAW = np.random.default_rng(0)
 COUNT = 40
@@ -54,6 +56,78 @@ def test_synapses_as_slow_as_the_membrane_and_slower(tau_m, tau_s):
     np.testing.assert_array_equal(found.neurons, [i for _, i in reference])
 
 
+@pytest.mark.parametrize(("tau_s", "dt"), [(0.002, 2e-3), (5e-4, 2e-3), (5e-4, 1e-4), (1e-5, 1e-4)])
+def test_short_synapses_make_v_rise_and_fall_within_a_step(tau_s, dt):
+    """Most spikes of the strong ones come while v is on its way to a peak, after which it falls below 1 again."""
+    weights, drive = 6.0 * WEIGHTS, DRIVE - 0.5
+    drive[:3] = 1.5
+    reference = spikes(weights, drive, 0.15, tau_s=tau_s)
+    found = simulate(SpikingNetwork(LIF(), Connection(weights, drive), tau_s), 0.0, 0.15, dt=dt, record=()).spikes
+    assert len(found) == len(reference) > 100
+    np.testing.assert_allclose(found.times, [t for t, _ in reference], rtol=0, atol=1e-11)
+    np.testing.assert_array_equal(found.neurons, [i for _, i in reference])
+
+
+def test_the_first_crossing_is_found_from_any_state():
+    """7 × 2,000 neurons alone, with currents whose peak is near the threshold, for synapses from much faster than the step
+    to slower than the membrane."""
+    count, dt, draw = 2000, 2e-3, np.random.default_rng(4)
+    apart = SpikingNetwork(LIF(), Connection.sparse([[]] * count, 0.0, count))
+
+    @partial(jax.jit, static_argnames="parts")
+    def fired(tau_s, gap, s, drive, parts):
+        network = eqx.tree_at(lambda network: network.tau_s, apart, tau_s)
+        state = network.start((count,), jnp.float64)
+        state = state._replace(gap=state.gap.at[:count].set(gap), s=state.s.at[:count].set(s))
+        _, step = network.stepper(jnp.asarray(dt), "exact", parts)
+        return dt * step(state, (drive,), jnp.asarray(0.0)).spike[:count]
+
+    turned = 0
+    for tau_s in (1e-5, 1e-4, 5e-4, 2e-3, 5e-3, 2e-2, 5e-2):
+        gap, drive = 10.0 ** draw.uniform(-4, 0, count), draw.uniform(-2.0, 1.5, count)
+        highest = max(rise(h, 0.02, tau_s) for h in np.linspace(0.0, dt, 200)[1:])
+        s = gap / highest * draw.normal(1.2, 0.5, count)
+        parts = SpikingNetwork(LIF(), apart.connection, tau_s).parts(dt, "exact")
+        found = fired(tau_s, gap, s, drive, parts)
+        expected = [first_crossing(1.0 - g, x, b, dt, tau_s=tau_s) for g, x, b in zip(gap, s, drive, strict=True)]
+        np.testing.assert_allclose(np.where(found < 0, np.inf, found), expected, rtol=0, atol=1e-11)
+        end = drive + (1.0 - gap - drive) * np.exp(-dt / 0.02) + s * rise(dt, 0.02, tau_s)
+        turned += np.sum(np.isfinite(expected) & (end < 1.0))
+    assert turned > 500
+
+
+@pytest.mark.parametrize("peak", [0.9999, 1.0001])
+def test_a_peak_above_the_threshold_fires_and_one_below_does_not(peak):
+    """v = w (e^{−t/τ_s} − e^{−t/τ_m}) / (τ_s − τ_m) after the one spike that is sent."""
+    tau_m, tau_s = 0.02, 0.003
+    top = np.log(tau_m / tau_s) * tau_m * tau_s / (tau_m - tau_s)
+    w = peak * tau_m / rise(top, tau_m, tau_s) * tau_s / tau_m
+    pair = SpikingNetwork(LIF(), Connection([[0.0, 0.0], [w, 0.0]], [1.2, 0.0]), tau_s)
+    sent = float(LIF().first_spike(1.2))
+    expected = sent + first_crossing(0.0, w / tau_s, 0.0, 10 * top, tau_m, tau_s)
+    for dt in (2e-3, 3e-4):
+        heard = simulate(pair, 0.0, 0.06, dt=dt, record=()).spikes.of(1)
+        np.testing.assert_allclose(heard, [expected] if peak > 1 else [], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("dt", [2e-3, 1e-4])
+def test_neurons_that_reach_the_threshold_together_fire_together(dt):
+    """Equal neurons that inhibit each other strongly: each has reached 1 when the others' spikes arrive."""
+    equal = SpikingNetwork(LIF(), Connection(-0.02 * (1.0 - np.eye(5)), np.full(5, 1.5)))
+    found = simulate(equal, 0.0, 0.1, dt=dt, record=()).spikes
+    np.testing.assert_array_equal(found.counts(), found.counts()[0])
+    np.testing.assert_allclose(found.times[:5], LIF().first_spike(1.5), rtol=1e-12)
+
+
+def test_two_inhibiting_synapses_stop_a_spike_that_either_alone_would_only_delay():
+    """Both of one sender, 0.1 ms before the spike: counted together."""
+    early = float(LIF().inverse_rate(1.0 / (0.002 + float(LIF().first_spike(1.5)) - 1e-4)))
+    twice = Connection.sparse([[1, 1], []], [[-0.001, -0.001], []], 2, bias=[early, 1.5])
+    once = Connection([[0.0, 0.0], [-0.002, 0.0]], [early, 1.5])
+    found = [simulate(SpikingNetwork(LIF(), c, 1e-3), 0.0, 0.05, dt=2e-3, record=()).spikes for c in (twice, once)]
+    np.testing.assert_allclose(found[0].times, found[1].times, rtol=1e-12)
+
+
 def test_neurons_may_differ():
     """Half of the neurons with other parameters, unconnected: each as it is alone."""
     tau_m, tau_ref = np.array([0.02, 0.01, 0.05]), np.array([0.002, 0.003, 0.001])
@@ -86,6 +160,7 @@ def test_spikes_are_delivered_one_by_one_and_together(monkeypatch):
 def test_one_step_of_halley_s_method_leaves_the_cube_of_the_distance(monkeypatch):
     """v passes 1 at 0 and is looked at after t. With another curvature it would be Newton's square."""
     monkeypatch.setattr("ascribe.neurons.network.HALLEY", 1)
+    monkeypatch.setattr("ascribe.neurons.network.TRIPS", 1)
     network, a, s = SpikingNetwork(LIF(), Connection([[0.0]])), jnp.asarray(0.5), 0.8
     tau_m, tau_s = network.neurons.tau_m, network.tau_s
 
@@ -93,7 +168,7 @@ def test_one_step_of_halley_s_method_leaves_the_cube_of_the_distance(monkeypatch
     @jax.vmap
     def error(t):
         gap = a * jnp.expm1(-t / tau_m) - s * network.response(t, tau_m)
-        return network._since(gap, a, s * jnp.exp(-t / tau_s), tau_m, jnp.asarray(1.0)) + t
+        return network._reached(gap, a, s * jnp.exp(-t / tau_s), tau_m, jnp.asarray(-1.0)) + t
 
     slopes = -np.diff(np.log2(np.abs(error(1e-3 * 0.5 ** np.arange(4)))))
     np.testing.assert_allclose(slopes, 3.0, atol=0.2)

@@ -33,6 +33,28 @@ def test_a_raster_counts_every_spike_once():
     assert SpikeTrain([1.0], duration=1.0).raster(0.3).sum() == 1
 
 
+@pytest.mark.parametrize("dt", [1e-4, 1 / 30_000, 0.3, 0.007])
+def test_a_spike_on_the_grid_is_in_the_step_that_it_begins(dt):
+    """k·dt is in step k, whatever rounding makes of it; what is a thousandth of a step before it is not."""
+    k = np.arange(2000)
+    on = SpikeTrain(k * dt, duration=2000 * dt)
+    np.testing.assert_array_equal(on.raster(dt)[:, 0], 1)
+    other = SpikeTrain(np.cumsum(np.full(1999, dt)), duration=2000 * dt)  # with the rounding of a sum
+    np.testing.assert_array_equal(other.raster(dt)[:, 0], np.append(0, np.ones(1999)))
+    before = SpikeTrain((k[1:] - 1e-3) * dt, duration=2000 * dt)
+    np.testing.assert_array_equal(before.raster(dt)[:, 0], np.append(np.ones(1999), 0))
+    heard = PostSynapticFilter(0.1).filter(on, dt)
+    assert len(heard) == 2001
+    assert heard[0, 0] == pytest.approx(10.0)
+
+
+def test_the_raster_has_the_steps_of_the_simulation():
+    found = simulate(LIF(), 1.5, 0.7, dt=0.0007)
+    assert found.spikes.raster(0.0007).shape == (1000, 1)
+    assert SpikeTrain([], duration=0.3).raster(0.1).shape == (3, 1)
+    assert SpikeTrain([], duration=0.31).raster(0.1).shape == (4, 1)
+
+
 def test_poisson_trains_have_their_rates_and_exponential_intervals():
     train = poisson_spikes([5.0, 50.0, 0.0], 200.0, seed=3)
     counts = train.counts()

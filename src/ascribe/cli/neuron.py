@@ -107,7 +107,9 @@ def neuron(
         length = duration if duration is not None else _length(driven) or (1.0 if model == "network" else 0.2)
         record = ("V", "n", "m", "h") if model == "hodgkin-huxley" else () if model == "network" else ("V",)
         found = wing.simulate(cell, driven, length, record=record, **given)
-        chart = pictures.raster(found.spikes) if model == "network" else pictures.traces(found)
+        chart = (
+            pictures.raster(found.spikes, connection=cell.connection) if model == "network" else pictures.traces(found)
+        )
         facts = _spikes(found)
     path = out or Path("ascribe-runs") / f"{model}.png"
     if out is None:
@@ -206,6 +208,8 @@ def _print(facts: dict[str, Any], path: Path) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
+    from ascribe.neurons.quantities import counted  # noqa: PLC0415
+
     console = Console()
     if "currents" in facts:
         names = [name for name in ("currents", "rates", "analytic") if name in facts]
@@ -216,7 +220,8 @@ def _print(facts: dict[str, Any], path: Path) -> None:
             table.add_row(*(f"{value:.6g}" for value in row))
         console.print(table)
     else:
-        said = f"{facts['spikes']} spikes of {facts['neurons']} neuron{'s' * (facts['neurons'] > 1)} in {facts['duration']:g} s"
+        spikes, cells = counted(facts["spikes"], "spike"), counted(facts["neurons"], "neuron")
+        said = f"{spikes} of {cells} in {facts['duration']:g} s"
         rate = (
             f"; {facts['rate']:.5g} Hz at the end" if facts.get("rate") else f"; {facts['mean_rate']:.4g} Hz on average"
         )

@@ -50,8 +50,12 @@ class AbstractModel(eqx.Module):
         """Where within a step the current is looked up: 0 is its start, 1 its end."""
         return (0.5,)
 
+    def parts(self, dt: float, method: str) -> int:
+        """In how many parts a step is taken: a power of two, since a program is compiled for each number of them."""
+        return 1
+
     @abstractmethod
-    def stepper(self, dt: Array, method: str) -> tuple[Callable[[Any], Any], Step]:
+    def stepper(self, dt: Array, method: str, parts: int = 1) -> tuple[Callable[[Any], Any], Step]:
         """What is done to the first state, and what is done in every step. `dt` in seconds."""
 
     @abstractmethod

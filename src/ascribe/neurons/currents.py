@@ -11,24 +11,34 @@ from .quantities import numbers
 LARGEST = 2**28
 """Numbers of a table of currents, about a gigabyte in float32."""
 
+JUST = 1e-9
+"""Of the duration: how long before its end a function is asked for the last time."""
+
 
 class Current:
     """`constant`: an array that holds all the time, or None. `at(t)`: the current at times `(k,)`, as `(k, …)`.
 
+    Segments are tuples; what is an array of lists could be either, and is refused where it has two columns. A function is
+    called with one time, to see whether it gives a number or an array of one for each neuron; never with a time at or after
+    `duration`, but with one just before.
+
     **Raises:** `UserError` for what is none of them, and for currents that are not finite.
     """
 
-    def __init__(self, given: Any, unit: str):
-        self.given, self.unit = given, unit
+    def __init__(self, given: Any, unit: str, duration: float):
+        self.given, self.unit, self.duration = given, unit, duration
         self.constant: np.ndarray | None = None
         self.values: np.ndarray | None = None
         if callable(given):
+            self.one = self._single(0.0).shape
             return
-        if (
-            isinstance(given, (list, tuple))
-            and given
-            and all(isinstance(part, tuple) and len(part) == 2 for part in given)
-        ):
+        pairs = isinstance(given, (list, tuple)) and len(given) > 0
+        if pairs and all(isinstance(part, (list, tuple)) and len(part) == 2 for part in given):
+            if not all(isinstance(part, tuple) for part in given):
+                raise UserError(
+                    "a list of lists of two numbers could be segments, or an array of neurons: try tuples "
+                    "[(seconds, current), …] for segments, or numpy.array(…) for the neurons."
+                )
             lasting = numbers("the durations of segments", [part[0] for part in given], "seconds")
             if np.any(lasting <= 0):
                 raise UserError(f"a segment (duration, current) lasts longer than 0 seconds; got {lasting.min():g}.")
@@ -44,16 +54,11 @@ class Current:
         self.constant = numbers("the current", given, unit)
 
     @property
-    def length(self) -> float | None:
-        """Seconds of all segments; None for what has no end."""
-        return float(self.ends[-1]) if self.values is not None else None
-
-    @property
     def shape(self) -> tuple[int, ...]:
         """Of the current at one time."""
         if self.constant is not None:
             return self.constant.shape
-        return self.at(np.zeros(1)).shape[1:]
+        return self.values.shape[1:] if self.values is not None else self.one
 
     def at(self, t: np.ndarray) -> np.ndarray:
         """The current at each of the times, seconds; after the last segment 0 (at its very end, still its own)."""
@@ -64,23 +69,36 @@ class Current:
             place = np.searchsorted(edges, t, side="right")
             padded = np.concatenate([self.values, np.zeros_like(self.values[:1])])
             return padded[np.minimum(place, len(self.values))]
+        t = np.minimum(t, self.duration * (1.0 - JUST))
         found = self._called(t)
         if not np.all(np.isfinite(found)):
             bad = t[~np.isfinite(found).reshape(len(t), -1).all(axis=1)][0]
             raise UserError(
-                f"the current has to be finite, in {self.unit}; the function gave {self.given(bad)} at {bad:g} s."
+                f"the current has to be finite, in {self.unit}; the function gave {self.given(float(bad))} at {bad:g} s."
             )
         return found
 
     def _called(self, t: np.ndarray) -> np.ndarray:
+        if self.one == ():
+            try:
+                found = np.asarray(self.given(t), np.float64)
+                if found.shape == t.shape and all(
+                    np.isclose(found[k], self._single(t[k])) for k in (0, len(t) // 2, -1)
+                ):
+                    return found
+            except Exception:  # whatever a function of a number does with an array
+                pass
+        rows = [self._single(one) for one in t]
+        if other := [(when, row.shape) for when, row in zip(t, rows, strict=True) if row.shape != self.one]:
+            raise UserError(
+                f"the current is a number, or one for each neuron, at all times alike; the function gave the shape {self.one} "
+                f"at 0 s and {other[0][1]} at {other[0][0]:g} s."
+            )
+        return np.stack(rows)
+
+    def _single(self, t: float) -> np.ndarray:
         try:
-            found = np.asarray(self.given(t), np.float64)
-            if found.shape == t.shape:
-                return found
-        except Exception:  # whatever a function of a number does with an array
-            pass
-        try:
-            return np.array([np.asarray(self.given(float(one)), np.float64) for one in t])
+            return np.asarray(self.given(float(t)), np.float64)
         except Exception as error:
             raise UserError(
                 "the current is a function of the time in seconds that returns a number, or one for each neuron; it failed "

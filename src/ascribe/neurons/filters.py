@@ -13,7 +13,7 @@ import numpy as np
 
 from ascribe.errors import UserError
 
-from .quantities import Numbers, numbers, positive, seconds
+from .quantities import Numbers, numbers, positive, seconds, whole_steps
 from .spikes import SpikeTrain
 
 HIGHEST = 12
@@ -58,8 +58,8 @@ class PostSynapticFilter:
 
         dt = float(positive("dt", dt, "seconds"))
         weights = np.broadcast_to(numbers("weights", weights, "whatever the output is in"), (spikes.size,))
-        steps = math.floor(spikes.duration / dt * (1 + 1e-12))
-        end = np.ceil(spikes.times / dt * (1 - 1e-15)).astype(np.int64)  # the first sample at or after the spike
+        steps = int(whole_steps(spikes.duration, dt))
+        end = -whole_steps(-spikes.times, dt)  # the first sample at or after the spike
         heard = end <= steps
         end, neurons = end[heard], spikes.neurons[heard]
         age = np.maximum(end * dt - spikes.times[heard], 0.0) / self.tau_s

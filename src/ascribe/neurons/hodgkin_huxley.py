@@ -19,7 +19,7 @@ from ascribe.types import Array, Callable
 
 from .base import AbstractModel, Step
 from .integrators import INTEGRATORS
-from .quantities import leaf, numbers, positive
+from .quantities import leaf, not_negative, numbers, positive, whole_steps
 
 THRESHOLD = -20.0
 """mV. Peaks sink as the current grows: below 0 mV from about 65 µA/cm² on, below −20 mV from about 100 on."""
@@ -66,7 +66,11 @@ class HodgkinHuxley(AbstractModel):
     is a spike, mV. Currents are in µA/cm², outward positive, J_in inward. Any parameter may be an array: then it stands for
     as many neurons.
 
-    **Raises:** `UserError` for a capacitance or conductance that is not positive, or values that are not finite.
+    A conductance of 0 is a blocked channel: g_Na = 0 as under tetrodotoxin, g_K = 0 as under tetraethylammonium. Rest moves
+    with it: without potassium to −0.63 mV, so that an experiment starts from `simulate(…, initial=-65.0)`.
+
+    **Raises:** `UserError` for a capacitance that is not positive, conductances below 0 or all of them 0, and values that
+    are not finite.
     """
 
     C: Array
@@ -98,7 +102,10 @@ class HodgkinHuxley(AbstractModel):
     ):
         self.C = leaf(positive("C", C, "µF/cm²"))
         conductances = {"g_Na": g_Na, "g_K": g_K, "g_L": g_L}
-        self.g_Na, self.g_K, self.g_L = (leaf(positive(name, g, "mS/cm²")) for name, g in conductances.items())
+        given = [not_negative(name, g, "mS/cm²") for name, g in conductances.items()]
+        if np.any(sum(given) == 0):
+            raise UserError("one of the conductances g_Na, g_K and g_L at least is above 0: all of them are 0.")
+        self.g_Na, self.g_K, self.g_L = map(leaf, given)
         potentials = {name: numbers(name, V, "mV") for name, V in (("V_Na", V_Na), ("V_K", V_K), ("V_L", V_L))}
         for name, V in potentials.items():
             if np.all(np.abs(V) < 0.2) and np.any(V != 0):
@@ -195,8 +202,16 @@ class HodgkinHuxley(AbstractModel):
     def steady_state(self, J: Any = 0.0) -> State:
         """The state in which nothing moves under the constant current J: the root of J_in − G(V) V + S(V), by bisection.
 
-        It exists for every J. It need not be stable: between about 9.8 and 154.5 µA/cm² it is not, and the neuron fires.
+        It exists for every J, if there is a leak. It need not be stable: between about 9.8 and 154.5 µA/cm² it is not, and
+        the neuron fires.
+
+        **Raises:** `UserError` for a current without a leak (g_L = 0): a negative one shuts every channel, and then nothing
+        holds V.
         """
+        if np.any((np.asarray(self.g_L) == 0) & (np.asarray(J) != 0)):
+            raise UserError(
+                "without a leak (g_L = 0) there is no steady state under a current: take J=0, or g_L above 0."
+            )
         return _steady(self, jnp.asarray(numbers("the current", J, self.input_unit), self.C.dtype))
 
     def resting_state(self) -> State:
@@ -214,7 +229,7 @@ class HodgkinHuxley(AbstractModel):
             raise UserError(f"dt={dt:g} is in seconds, and a spike takes 0.001 s; did you mean {dt / 1000:g}?")
 
     def window(self, dt: float) -> int:
-        return max(1, int(WINDOW / dt))
+        return max(1, int(whole_steps(WINDOW, dt)))
 
     def start(self, shape: tuple[int, ...], dtype: Any, V: Any = None) -> State:
         if V is None:
@@ -227,7 +242,7 @@ class HodgkinHuxley(AbstractModel):
     def places(self, method: str) -> tuple[float, ...]:
         return (0.0, 0.5, 1.0) if method == "rk4" else (0.5,)
 
-    def stepper(self, dt: Array, method: str) -> tuple[Callable[[Any], Any], Step]:
+    def stepper(self, dt: Array, method: str, parts: int = 1) -> tuple[Callable[[Any], Any], Step]:
         return INTEGRATORS[method](self, dt * MILLISECONDS)
 
     def read(self, state: State) -> dict[str, Array]:
@@ -256,7 +271,7 @@ def _steady(model: HodgkinHuxley, J: Array) -> State:
         return J + S - G * V
 
     shape = jnp.broadcast_shapes(J.shape, model.shape)
-    reach = 1.0 + jnp.abs(J) / model.g_L  # the leak alone balances J that far away
+    reach = 1.0 + jnp.abs(J) / jnp.where(J == 0.0, 1.0, model.g_L)  # the leak alone balances J that far away
     low = jnp.broadcast_to(jnp.minimum(jnp.minimum(model.V_Na, model.V_K), model.V_L) - reach, shape)
     high = jnp.broadcast_to(jnp.maximum(jnp.maximum(model.V_Na, model.V_K), model.V_L) + reach, shape)
 

@@ -60,7 +60,7 @@ def rk4(model: Any, dt: Array) -> Stepper:
 
 def exponential_euler(model: Any, dt: Array) -> Stepper:
     """x' = x_∞ + (x − x_∞) e^{−dt (α + β)}, then V' = V_∞ + (V − V_∞) e^{−dt G / C}, V_∞ = (S + J) / G with the new
-    gates."""
+    gates; the same without a division by G, which may be 0."""
 
     def step(state: Any, J: Any, number: Array) -> Any:
         alpha, beta = model.rates(state.V)
@@ -68,7 +68,9 @@ def exponential_euler(model: Any, dt: Array) -> Stepper:
             x + (x - a / (a + b)) * jnp.expm1(-dt * (a + b)) for x, a, b in zip(state[1:], alpha, beta, strict=True)
         ]
         G, S = model.conductance(*gates)
-        return state._make((state.V + (state.V - (S + J[0]) / G) * jnp.expm1(-dt * G / model.C), *gates))
+        return state._make(
+            (state.V + (dt / model.C) * (J[0] + S - G * state.V) * mean_growth(-dt * G / model.C), *gates)
+        )
 
     return _as_it_is, step
 
@@ -80,6 +82,11 @@ def euler(model: Any, dt: Array) -> Stepper:
         return state._make(x + dt * k for x, k in zip(state, model.derivative(state, J[0]), strict=True))
 
     return _as_it_is, step
+
+
+def mean_growth(x: Array) -> Array:
+    """(e^x − 1) / x: the mean of e^u for u from 0 to x."""
+    return jnp.where(x == 0.0, 1.0, jnp.expm1(x) / jnp.where(x == 0.0, 1.0, x))
 
 
 def _as_it_is(state: Any) -> Any:

@@ -18,7 +18,7 @@ from ascribe.errors import UserError
 from ascribe.types import Array, Callable
 
 from .base import AbstractModel, Step
-from .quantities import Numbers, leaf, numbers, positive, seconds
+from .quantities import Numbers, leaf, not_negative, numbers, positive, seconds, whole_steps
 
 
 class State(NamedTuple):
@@ -71,7 +71,8 @@ class LIF(AbstractModel):
     # Closed forms, for a constant input. In float64 whatever JAX's precision is.
 
     def subthreshold(self, t: Any, v_in: Any) -> Numbers:
-        """v(t) = v_in (1 − e^{−t/τ_m}): what solves τ_m dv/dt = v_in − v, v(0) = 0, if nothing happens at the threshold."""
+        """v(t) = v_in (1 − e^{−t/τ_m}): what solves τ_m dv/dt = v_in − v, v(0) = 0, if nothing happens at the threshold;
+        before t = 0, too."""
         return -numbers("v_in", v_in, "thresholds") * np.expm1(-numbers("t", t, "seconds") / self._times[0])
 
     def first_spike(self, v_in: Any) -> Numbers:
@@ -81,8 +82,11 @@ class LIF(AbstractModel):
         return np.where(v_in > 1.0, -self._times[0] * np.log1p(-1.0 / above), np.inf)[()]
 
     def voltage(self, t: Any, v_in: Any) -> Numbers:
-        """v at the times t ≥ 0 under the constant input v_in, from v(0) = 0, spikes and refractory periods included."""
-        t, rise = numbers("t", t, "seconds"), self.first_spike(v_in)
+        """v at the times t ≥ 0 under the constant input v_in, from v(0) = 0, spikes and refractory periods included.
+
+        **Raises:** `UserError` for a time before 0, where nothing is known of it.
+        """
+        t, rise = not_negative("t", t, "seconds"), self.first_spike(v_in)
         period = np.where(np.isfinite(rise), rise + self._times[1], 1.0)
         phase = np.where(np.isfinite(rise), np.mod(t, period), t)
         return np.where(phase < rise, self.subthreshold(phase, v_in), 0.0)[()]
@@ -117,7 +121,7 @@ class LIF(AbstractModel):
     @property
     def voltage_title(self) -> str:
         normalized = bool(np.all(np.asarray(self.V_L) == 0) and np.all(np.asarray(self.V_th) == 1))
-        return "v" if normalized else "V"
+        return "v (thresholds)" if normalized else "V"
 
     def check(self, dt: float) -> None:
         shortest = float(np.min(self._times[1]))
@@ -128,7 +132,7 @@ class LIF(AbstractModel):
             )
 
     def window(self, dt: float) -> int:
-        return max(1, int(float(np.min(self._times[1])) / dt * (1 + 1e-6)))
+        return max(1, int(whole_steps(np.min(self._times[1]), dt)))
 
     def start(self, shape: tuple[int, ...], dtype: Any, V: Any = None) -> State:
         v = (
@@ -141,7 +145,7 @@ class LIF(AbstractModel):
         gap = jnp.broadcast_to(jnp.asarray(1.0 - v, dtype), shape)
         return State(gap, jnp.zeros(shape, dtype), jnp.full(shape, jnp.nan, dtype))
 
-    def stepper(self, dt: Array, method: str) -> tuple[Callable[[Any], Any], Step]:
+    def stepper(self, dt: Array, method: str, parts: int = 1) -> tuple[Callable[[Any], Any], Step]:
         """Exact for an input that is constant within the step, dt ≤ τ_ref.
 
         With a = v_in − 1, the gap g = 1 − v obeys g + a = (g₀ + a) e^{−t/τ_m}, so that the spike is at τ_m ln(1 + g₀/a).

@@ -7,6 +7,7 @@ b_i is the bias of the connection and the input current. A weight is the area of
 Source: "Neural networks" (course notes), section 1.7, "Full LIF Neuron Model".
 """
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -19,10 +20,16 @@ from ascribe.types import Array, Callable
 
 from .base import AbstractModel, Step
 from .connection import Connection
+from .integrators import mean_growth
 from .lif import LIF
 from .quantities import leaf, seconds
 
-HALLEY = 4
+HALLEY, TRIPS = 4, 60
+"""Steps of Halley's method until the bracket is halved, and how often it is halved at most."""
+
+CURRENTS, MEMBRANES = 16.0, 2.0
+"""How many τ_s and τ_m a part of a step lasts at most: what is known at its end is carried back, and rounding errors grow."""
+
 TOGETHER = 32
 """Spikes that a GPU delivers at once."""
 
@@ -46,8 +53,11 @@ class SpikingNetwork(AbstractModel):
     """`neurons`: a `LIF`, whose parameters are numbers or one for each neuron; `connection`: from all of them to all of
     them; `tau_s`: τ_s, seconds.
 
-    Stepped by `"exact"`: spikes are found within the step, arrive when they were sent, and may make others fire in the same
-    step. Or by `"grid"`: spikes, arrivals and ends of refractory periods lie on the grid.
+    Stepped by `"exact"`, for an input that is constant within each step: v follows its closed form from event to event, so
+    that no crossing of 1 is passed over, also where v falls below 1 again before the step ends. Spikes arrive when they
+    were sent, and may make others fire in the same step; a neuron that reaches 1 at the very time at which a spike arrives
+    fires. Only rounding depends on dt, which is τ_ref at most. Or by `"grid"`: spikes, arrivals and ends of refractory
+    periods lie on the grid.
 
     **Raises:** `UserError` for sizes that do not fit, and a τ_s that is not between 0 and 1 s.
     """
@@ -97,8 +107,14 @@ class SpikingNetwork(AbstractModel):
         gap = self.neurons.start(shape, dtype, V).gap
         return State(places(1.0, gap), places(0.0, 0.0), places(jnp.inf, -jnp.inf))
 
-    def stepper(self, dt: Array, method: str) -> tuple[Callable[[Any], Any], Step]:
-        step = self._grid(dt) if method == "grid" else self._exact(dt)
+    def parts(self, dt: float, method: str) -> int:
+        if method == "grid":
+            return 1
+        longest = min(CURRENTS * float(self.tau_s), MEMBRANES * float(jnp.min(self.neurons.tau_m)))
+        return 1 << max(0, math.ceil(math.log2(dt / longest * (1 - 1e-6))))
+
+    def stepper(self, dt: Array, method: str, parts: int = 1) -> tuple[Callable[[Any], Any], Step]:
+        step = self._grid(dt) if method == "grid" else self._exact(dt, parts)
         return lambda state: state, step
 
     def read(self, state: State) -> dict[str, Array]:
@@ -121,12 +137,12 @@ class SpikingNetwork(AbstractModel):
 
     def response(self, f: Array, tau_m: Array) -> Array:
         """What s at the start adds to v in the time f: ∫ e^{−(f−u)/τ_m} e^{−u/τ_s} du / τ_m, also where τ_s = τ_m."""
-        return (f / tau_m) * jnp.exp(-f / tau_m) * _mean_growth(f * (1.0 / tau_m - 1.0 / self.tau_s))
+        return (f / tau_m) * jnp.exp(-f / tau_m) * mean_growth(f * (1.0 / tau_m - 1.0 / self.tau_s))
 
     def felt(self, begin: Array, dt: Array, tau_m: Array) -> Array:
         """What s at the start of the step adds to v at its end if v is held at 0 until `begin`: the integral from there."""
         f = dt - begin
-        return jnp.exp(-dt / self.tau_s) * (f / tau_m) * _mean_growth(f * (1.0 / self.tau_s - 1.0 / tau_m))
+        return jnp.exp(-dt / self.tau_s) * (f / tau_m) * mean_growth(f * (1.0 / self.tau_s - 1.0 / tau_m))
 
     def arrive(self, fires: Array, s: Array) -> Array:
         """s after the spikes of those that fire: one by one, which costs a processor least; on a GPU many at once."""
@@ -178,70 +194,103 @@ class SpikingNetwork(AbstractModel):
 
         return step
 
-    def _exact(self, dt: Array) -> Step:
-        """Every v is taken to the end of the step as if nothing arrived: from its start, or from 0 at the end of its
-        refractory period. Then the neurons that have passed 1 fire, the earliest first. Each changes what its targets will
-        be at the end, and when they fire."""
+    def _exact(self, dt: Array, parts: int) -> Step:
+        """In each part of a step, every v is taken to the end as if nothing arrived: from its start, or from 0 at the end of
+        its refractory period. Then the neurons that reach 1 fire, the earliest first. Each changes what its targets will be
+        at the end, and when they fire."""
         tau_m, tau_ref, tau_s = self._places(self.neurons.tau_m), self._places(self.neurons.tau_ref), self.tau_s
         targets, weights, count = self.connection.targets, self.connection.weights, self.shape[0]
-        decay = jnp.exp(-dt / tau_s)
+        width = dt / parts
+        decay = jnp.exp(-width / tau_s)
 
-        def step(state: State, J: Any, number: Array) -> State:
-            a = jnp.broadcast_to(self._places(self.excess(J[0])), state.gap.shape)
-            # A neuron is there from `begin` on: the whole step, a part of it, or (dt) not at all.
-            begin = jnp.clip((state.spike - number) * dt + tau_ref, 0.0, dt)
-            felt = self.felt(begin, dt, tau_m)
-            gap = state.gap + (state.gap + a) * jnp.expm1((begin - dt) / tau_m) - state.s * felt
+        def part(state: State, a: Array, start: Array) -> State:
+            # A neuron is there from `begin` on: the whole part, a piece of it, or (width) not at all.
+            begin = jnp.clip((state.spike - start) * dt + tau_ref, 0.0, width)
+            felt = self.felt(begin, width, tau_m)
+            gap = state.gap + (state.gap + a) * jnp.expm1((begin - width) / tau_m) - state.s * felt
+            # Whoever was at 1 and is below it at the end fell no further than without s, which is above 0 where v turns.
+            near = jnp.maximum(a * jnp.expm1(-width / tau_m), 0.0)
 
-            def passed(i: Array, s_i: Array, gap_i: Array, since: Array) -> Array:
-                then = jnp.maximum(dt + self._since(gap_i, a[i], s_i, _of(tau_m, i), dt), since)
-                return jnp.where(gap_i <= 0.0, then, jnp.inf)
+            def due(i: Array, s_i: Array, gap_i: Array, since: Array) -> Array:
+                return jnp.maximum(width + self._reached(gap_i, a[i], s_i, _of(tau_m, i), since - width), since)
 
             def fire(carry: Any) -> Any:
                 (i, h), (s, gap, felt, spike, queue) = carry
-                queue, felt, spike = _put(queue, i, jnp.inf), _set(felt, i, 0.0), _set(spike, i, number + h / dt)
+                queue, felt, spike = _put(queue, i, jnp.inf), _set(felt, i, 0.0), _set(spike, i, start + h / dt)
                 row, w = targets[i], weights[i] / tau_s * jnp.exp(h / tau_s)
                 of_row = lambda values: values.at[row].get(mode="promise_in_bounds")
                 # It is felt from h on, or from where the target begins.
-                by = w * jnp.minimum(self.felt(h, dt, of_row(tau_m) if tau_m.ndim else tau_m), of_row(felt))
+                by = w * jnp.minimum(self.felt(h, width, of_row(tau_m) if tau_m.ndim else tau_m), of_row(felt))
+                before = of_row(gap)
                 s = s.at[row].add(w * decay, mode="promise_in_bounds")
                 gap = gap.at[row].add(-by, mode="promise_in_bounds")
                 then = of_row(gap)
 
                 def again(k: Array, queue: Any) -> Any:
                     i = row[k]
-                    return _put(queue, i, passed(i, s[i], then[k], jnp.maximum(begin[i], h)))
+                    return _put(queue, i, due(i, s[i], then[k], jnp.maximum(begin[i], h)), kept=h)
 
-                # Whose v passes 1 now, or did before.
-                queue = _for_each((by != 0.0) & (jnp.minimum(then, then + by) <= 0.0), queue, again)
+                # Who may reach 1 now, or might have before.
+                queue = _for_each((by != 0.0) & (jnp.minimum(then, before) <= of_row(near)), queue, again)
                 return _first_of(queue), (s, gap, felt, spike, queue)
 
             s = state.s * decay
             queue = jnp.full_like(gap, jnp.inf), jnp.full(_blocks(count)[1], jnp.inf, gap.dtype)
-            queue = _for_each(gap <= 0.0, queue, lambda i, queue: _put(queue, i, passed(i, s[i], gap[i], begin[i])))
+            queue = _for_each(gap <= near, queue, lambda i, queue: _put(queue, i, due(i, s[i], gap[i], begin[i])))
             carry = _first_of(queue), (s, gap, felt, state.spike, queue)
             _, (s, gap, _, spike, _) = jax.lax.while_loop(lambda carry: carry[0][1] < jnp.inf, fire, carry)
-            return State(jnp.where(spike >= number, 1.0, gap), s, spike)
+            return State(jnp.where(spike >= start, 1.0, gap), s, spike)
+
+        def step(state: State, J: Any, number: Array) -> State:
+            a = jnp.broadcast_to(self._places(self.excess(J[0])), state.gap.shape)
+            if parts == 1:
+                return part(state, a, number)
+            return jax.lax.fori_loop(0, parts, lambda k, state: part(state, a, number + k / parts), state)
 
         return step
 
-    def _since(self, gap: Array, a: Array, s: Array, tau_m: Array, dt: Array) -> Array:
-        """When v was 1, for a neuron that has passed it: at most 0, at least −dt; by Halley's method, back from where it is
-        now."""
-        h = jnp.zeros_like(gap)
-        for _ in range(HALLEY):
-            g = gap + (gap + a) * jnp.expm1(-h / tau_m) - s * self.response(h, tau_m)
-            s_h = s * jnp.exp(-h / self.tau_s)
-            slope = -(a + g + s_h) / tau_m
-            bend = (s_h / self.tau_s - slope) / tau_m
-            by = g * slope / (slope * slope - 0.5 * g * bend)
-            h = jnp.clip(h - jnp.where(slope < 0.0, by, 0.0), -dt, 0.0)
-        return h
+    def _reached(self, gap: Array, a: Array, s: Array, tau_m: Array, first: Array) -> Array:
+        """When v is 1 for the first time from `first` on, in seconds before the end (0), at which the gap and s are given:
+        from `first` to 0; infinite where it is not.
 
+        τ_m v' = s + a + gap changes its sign once at most. Where v falls at the end, below 1, it may have been above at its
+        peak, where τ_m v' = 0: at τ_s r ln(1 + kr) / kr, r = (s + a + gap) / s, k = τ_s/τ_m − 1. Between `first` and that
+        peak, or the end, v passes 1 once. Halley's method finds where, and may not leave the bracket of what is known to
+        lie before and after.
+        """
+        rise = s + a + gap
+        turned = (gap > 0.0) & (rise < 0.0) & (s > 0.0)
+        ratio = rise / jnp.where(s > 0.0, s, 1.0)
+        bent = (self.tau_s / tau_m - 1.0) * ratio
+        flat = bent == 0.0
+        peak = self.tau_s * ratio * jnp.where(flat, 1.0, jnp.log1p(bent) / jnp.where(flat, 1.0, bent))
+        last = jnp.where(turned, jnp.where(bent > -1.0, jnp.clip(peak, first, 0.0), first), 0.0)
 
-def _mean_growth(x: Array) -> Array:
-    """(e^x − 1) / x: the mean of e^u for u from 0 to x."""
-    return jnp.where(x == 0.0, 1.0, jnp.expm1(x) / jnp.where(x == 0.0, 1.0, x))
+        def look(h: Array) -> tuple[Array, Array]:
+            """The gap at h, and its rounding error."""
+            fallen, felt = (gap + a) * jnp.expm1(-h / tau_m), s * self.response(h, tau_m)
+            error = jnp.abs(gap) + jnp.abs(fallen) + jnp.abs(felt)
+            return gap + fallen - felt, jnp.finfo(gap.dtype).eps * error
+
+        def closer(state: Any) -> Any:
+            h, low, high, found, trip = state
+            h = jnp.where(trip > 0, 0.5 * (low + high), h)
+            for _ in range(HALLEY):
+                g, error = look(h)
+                low, high = jnp.where(g > 0.0, h, low), jnp.where(g > 0.0, high, h)
+                s_h = s * jnp.exp(-h / self.tau_s)
+                slope = -(a + g + s_h) / tau_m
+                bend = (s_h / self.tau_s - slope) / tau_m
+                to = h - g * slope / (slope * slope - 0.5 * g * bend)
+                to = jnp.where((slope < 0.0) & (low <= to) & (to <= high), to, 0.5 * (low + high))
+                found = (jnp.abs(g) <= error) | (jnp.abs(to - h) <= jnp.finfo(gap.dtype).eps * -first)
+                h = to
+            return h, low, high, found, trip + 1
+
+        begin = jnp.where(rise > 0.0, last, first)
+        start = begin, first, last, look(last)[0] > 0.0, jnp.int32(0)
+        h = jax.lax.while_loop(lambda state: ~state[3] & (state[4] < TRIPS), closer, start)[0]
+        return jnp.where(start[3], jnp.inf, h)
 
 
 def _of(parameter: Array, i: Array) -> Array:
@@ -265,14 +314,14 @@ def _first_of(queue: tuple[Array, Array]) -> tuple[Array, Array]:
     return block * width + place, earliest[block]
 
 
-def _put(queue: tuple[Array, Array], i: Array, time: Any) -> tuple[Array, Array]:
-    """The queue with the event of place i at that time; infinite: with none. A block is written as a whole: of what is read
-    after it was written, XLA keeps a copy."""
+def _put(queue: tuple[Array, Array], i: Array, time: Any, kept: Any = -jnp.inf) -> tuple[Array, Array]:
+    """The queue with the event of place i at that time; infinite: with none. What is due by `kept` stays. A block is written
+    as a whole: of what is read after it was written, XLA keeps a copy."""
     due, earliest = queue
     width = len(due) // len(earliest)
     block = i // width
     row = jax.lax.dynamic_slice(due, (block * width,), (width,))
-    row = jnp.where(jnp.arange(width, dtype=jnp.int32) == i - block * width, time, row)
+    row = jnp.where((jnp.arange(width, dtype=jnp.int32) == i - block * width) & (row > kept), time, row)
     due = jax.lax.dynamic_update_slice(due, row, (block * width,))
     return due, jax.lax.dynamic_update_slice(earliest, row.min(keepdims=True), (block,))
 

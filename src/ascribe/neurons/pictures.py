@@ -12,8 +12,11 @@ from ascribe.files import path_of, write_whole
 from ascribe.report.inline import inline
 from ascribe.report.theme import GRAY, INK, many_colors, themed
 
+from .connection import Connection
 from .filters import PostSynapticFilter
 from .hodgkin_huxley import HodgkinHuxley
+from .lif import LIF
+from .quantities import counted
 from .recording import Recording
 from .spikes import SpikeTrain
 from .tuning import TuningCurve
@@ -26,33 +29,58 @@ BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#882255"
 ROWS = 200
 """Neurons that a raster shows, at most."""
 
+MANY = 160
+"""More spikes than this, four pixels each, are not drawn one by one."""
+
+BAND = 0.35
+"""Opacity of the bands that are drawn then."""
+
+KINDS = {"excites": BLUE, "inhibits": RED, "does neither, or both": GRAY}
+
 
 def traces(recording: Recording, neuron: int = 0) -> Any:
-    """V with a tick for each spike, the gates or the synaptic current where they were recorded, and the input, over
-    time."""
+    """V with a mark for each spike and the threshold of a LIF neuron, the gates or the synaptic current where they were
+    recorded, and the input, over time. Where single spikes would run into each other, bands from the lowest to the highest
+    value stand for the lines."""
     count = max(1, recording.spikes.size)
     if not 0 <= neuron < count:
         raise UserError(f"neurons are numbered from 0 to {count - 1}; got {neuron}.")
     model, panels = recording.model, []
     one = lambda values: _one(values, recording.shape, neuron)
+    spikes = len(recording.spikes.of(neuron))
+    many = spikes > MANY
+    legend: list[str] = []
     if "V" in recording.traces:
-        panels.append(_voltage(recording, one(recording.V), neuron))
+        panels.append(_voltage(recording, one(recording.V), neuron, many))
+        legend += ["red: spikes"] if spikes > 0 and not many else []
+        legend += [] if isinstance(model, HodgkinHuxley) else ["dashed: the threshold"]
     gates = [name for name in ("n", "m", "h") if name in recording.traces]
     if gates:
         panels.append(
-            _several(recording.t, {name: one(recording[name]) for name in gates}, "open fraction", [0, 1], labels=False)
+            _several(
+                recording.t,
+                {_gate(name): one(recording[name]) for name in gates},
+                "open fraction",
+                [0, 1],
+                labels=False,
+                band=many,
+            )
         )
     if "s" in recording.traces:
-        panels.append(_line(recording.t, one(recording["s"]), ["synaptic", "current (v_in)"], GREEN, 90))
-    panels.append(_line(recording.t, one(recording.current), ["input", f"({model.input_unit})"], GRAY, 70, last=True))
+        title = ["synaptic current", "s (thresholds)"]
+        panels.append((_band if many else _line)(recording.t, one(recording["s"]), title, GREEN, 90))
+    title = ["input current", _input(model)]
+    panels.append(_line(recording.t, one(recording.current), title, GRAY, 70, last=True))
     rate = float(np.ravel(recording.rates())[neuron])
     which = f"neuron {neuron} of {count}, " if count > 1 else ""
-    spikes = len(recording.spikes.of(neuron))
     ending = f", {rate:.4g} Hz at the end" if rate else ""
     chart = alt.vconcat(*panels, spacing=8).resolve_scale(x="shared")
-    return themed(
-        chart, _title(model), f"{which}{spikes} spike{'s' * (spikes != 1)} in {recording.duration:g} s{ending}"
-    )
+    said = [f"{which}{counted(spikes, 'spike')} in {recording.duration:g} s{ending}"]
+    if many and len(panels) > 1:
+        said.append("too many to tell apart: bands from the lowest to the highest value; a shorter duration shows each")
+    if legend:
+        said[0] += f" ({'; '.join(legend)})"
+    return themed(chart, _title(model), *said)
 
 
 def phase_plane(recording: Recording, first: str = "n", second: str = "h", neuron: int = 0) -> Any:
@@ -77,9 +105,10 @@ def phase_plane(recording: Recording, first: str = "n", second: str = "h", neuro
 
 def tuning(curve: TuningCurve) -> Any:
     """The simulated rates as points, on the closed form where there is one."""
-    unit = curve.model.input_unit
     rows = {"current": curve.currents, "rate": curve.rates}
-    x = alt.X("current:Q", title=f"constant input ({unit})", scale=alt.Scale(zero=False, nice=False))
+    x = alt.X(
+        "current:Q", title=f"constant input current {_input(curve.model)}", scale=alt.Scale(zero=False, nice=False)
+    )
     layers = []
     if curve.analytic is not None:
         at = np.linspace(curve.currents.min(), curve.currents.max(), 801)
@@ -140,28 +169,48 @@ def filtered(spikes: SpikeTrain, kind: PostSynapticFilter, neuron: int = 0, dt: 
     return themed(
         alt.vconcat(ticks, sums, spacing=4),
         "A spike train, filtered",
-        f"gray: one post-synaptic current for each of {len(times)} spikes; blue: their sum (n = {kind.order}, "
+        f"gray: one post-synaptic current for each of {counted(len(times), 'spike')}; blue: their sum (n = {kind.order}, "
         f"τ_s = {1000 * kind.tau_s:g} ms)",
     )
 
 
-def raster(spikes: SpikeTrain, bins: int = 100) -> Any:
-    """A mark for each spike, a row for each neuron, the mean rate over time below."""
+def raster(spikes: SpikeTrain, bins: int = 100, connection: Connection | None = None) -> Any:
+    """A mark for each spike, a row for each neuron, the mean rate over time below.
+
+    `connection`: theirs, by whose weights those that excite and those that inhibit are told apart.
+    """
     shown = min(spikes.size, ROWS)
     inside = spikes.neurons < shown
+    rows: dict[str, Any] = {"t": spikes.times[inside], "neuron": spikes.neurons[inside]}
+    color: dict[str, Any] = {}
+    if connection is not None:
+        kinds = _kinds(connection, spikes.size)
+        rows["kind"] = kinds[spikes.neurons[inside]]
+        there = [kind for kind in KINDS if kind in kinds[:shown]]
+        scale = alt.Scale(domain=there, range=[KINDS[kind] for kind in there])
+        color = {"color": alt.Color("kind:N", title=None, scale=scale, legend=alt.Legend(orient="bottom"))}
     x, time = (_time(np.array([0.0, spikes.duration]), labels=labels) for labels in (False, True))
     marks = (
-        alt.Chart(inline({"t": spikes.times[inside], "neuron": spikes.neurons[inside]}))
-        .mark_tick(color=INK, thickness=1.2, size=max(2.0, 300 / shown - 1), orient="vertical")
-        .encode(x=x, y=alt.Y("neuron:Q", title="neuron", scale=alt.Scale(domain=[shown - 0.5, -0.5], nice=False)))
+        alt.Chart(inline(rows))
+        .mark_tick(color=INK, thickness=1.2, size=max(2.0, min(40.0, 300 / shown - 1)), orient="vertical")
+        .encode(
+            x=x,
+            y=alt.Y(
+                "neuron:Q",
+                title="neuron",
+                scale=alt.Scale(domain=[shown - 0.5, -0.5], nice=False),
+                axis=alt.Axis(values=list(range(0, shown, max(1, -(-shown // 10)))), format="d"),
+            ),
+            **color,
+        )
         .properties(width=WIDTH, height=300)
     )
     width = spikes.duration / bins
-    counts = np.histogram(spikes.times, bins, (0.0, spikes.duration))[0]
+    counts = spikes.raster(width).sum(axis=1)[:bins]
     rates = counts / (width * spikes.size)
-    rows = {"t": np.arange(bins + 1) * width, "rate": np.append(rates, rates[-1])}  # from each edge to the next
+    over = {"t": np.arange(bins + 1) * width, "rate": np.append(rates, rates[-1])}  # from each edge to the next
     below = (
-        alt.Chart(inline(rows))
+        alt.Chart(inline(over))
         .mark_area(color=BLUE, opacity=0.35, line={"color": BLUE, "strokeWidth": 1.5}, interpolate="step-after")
         .encode(x=time, y=alt.Y("rate:Q", title="mean rate (Hz)"))
         .properties(width=WIDTH, height=90)
@@ -170,7 +219,8 @@ def raster(spikes: SpikeTrain, bins: int = 100) -> Any:
     return themed(
         alt.vconcat(marks, below, spacing=6),
         "Who fires when",
-        f"{some}{spikes.size} neurons, {len(spikes)} spikes, {len(spikes) / spikes.duration / spikes.size:.3g} Hz on average",
+        f"{some}{counted(spikes.size, 'neuron')}, {counted(len(spikes), 'spike')}, "
+        f"{len(spikes) / spikes.duration / spikes.size:.3g} Hz on average",
     )
 
 
@@ -195,9 +245,24 @@ def _title(model: Any) -> str:
     return names.get(type(model).__name__, "Network of spiking neurons")
 
 
+def _input(model: Any) -> str:
+    """The symbol of the input current and its unit."""
+    return f"J_in ({model.input_unit})" if isinstance(model, HodgkinHuxley) else "v_in (thresholds)"
+
+
 def _gate(name: str) -> str:
     what = {"n": "potassium activation n", "m": "sodium activation m", "h": "sodium inactivation h"}
     return what.get(name, name)
+
+
+def _kinds(connection: Connection, size: int) -> np.ndarray:
+    """Of every neuron, what its weights make it."""
+    if connection.pre != size:
+        raise UserError(f"the connection is of {connection.pre} neurons, and the spikes are of {size}.")
+    weights = np.asarray(connection.weights)
+    up, down = (weights > 0).any(axis=1), (weights < 0).any(axis=1)
+    excites, inhibits, neither = KINDS
+    return np.where(up & ~down, excites, np.where(down & ~up, inhibits, neither))
 
 
 def _one(values: np.ndarray, shape: tuple[int, ...], neuron: int) -> np.ndarray:
@@ -234,40 +299,69 @@ def _line(t: np.ndarray, values: np.ndarray, title: Any, color: str, height: int
 
 
 def _several(
-    t: np.ndarray, columns: dict[str, np.ndarray], title: str, domain: Any, *, height: int = 110, labels: bool = True
+    t: np.ndarray,
+    columns: dict[str, np.ndarray],
+    title: str,
+    domain: Any,
+    *,
+    height: int = 110,
+    labels: bool = True,
+    band: bool = False,
 ) -> Any:
-    rows: dict[str, list[Any]] = {"t": [], "y": [], "kind": []}
+    rows: dict[str, list[Any]] = {}
     for name, values in columns.items():
         at, drawn = _thinned(t, values)
-        for key, cells in zip(rows, (at, drawn, [name] * len(at)), strict=True):
-            rows[key] += list(cells)
+        part = _extremes(t, values) if band else {"t": at, "low": drawn}
+        for key, cells in (part | {"kind": [name] * len(part["t"])}).items():
+            rows.setdefault(key, []).extend(cells)
     colors = [BLUE, RED, GREEN, *many_colors(12)[6:]][: len(columns)]
     scale, legend = alt.Scale(domain=list(columns), range=colors), alt.Legend(orient="bottom")
     color = alt.Color("kind:N", title=None, sort=None, scale=scale, legend=legend)
-    y = alt.Y("y:Q", title=title, scale=alt.Scale(domain=domain) if domain else alt.Undefined)
-    lines = alt.Chart(inline(rows)).mark_line(strokeWidth=1.5).encode(x=_time(t, labels=labels), y=y, color=color)
-    return lines.properties(width=WIDTH, height=height)
+    y = alt.Y("low:Q", title=title, scale=alt.Scale(domain=domain) if domain else alt.Undefined)
+    marks = alt.Chart(inline(rows))
+    if band:
+        drawn = marks.mark_area(opacity=BAND, interpolate="step-after").encode(y=y.stack(None), y2="high:Q")
+    else:
+        drawn = marks.mark_line(strokeWidth=1.5).encode(y=y)
+    return drawn.encode(x=_time(t, labels=labels), color=color).properties(width=WIDTH, height=height)
 
 
-def _voltage(recording: Recording, V: np.ndarray, neuron: int) -> Any:
-    model = recording.model
-    line = _line(recording.t, V, model.voltage_title, INK, 200)
-    times = recording.spikes.of(neuron)
-    if not len(times):
-        return line
-    finite = V[np.isfinite(V)]
-    low, high = float(finite.min()), float(finite.max())
-    if isinstance(model, HodgkinHuxley):  # ticks above the spikes
+def _band(t: np.ndarray, values: np.ndarray, title: Any, color: str, height: int) -> Any:
+    """From the lowest to the highest value over time."""
+    rows = _extremes(t, values)
+    area = alt.Chart(inline(rows)).mark_area(color=color, opacity=BAND, interpolate="step-after")
+    return area.encode(x=_time(t, labels=False), y=alt.Y("low:Q", title=title), y2="high:Q").properties(
+        width=WIDTH, height=height
+    )
+
+
+def _extremes(t: np.ndarray, values: np.ndarray) -> dict[str, np.ndarray]:
+    """The least and the largest value of each of as many groups as a picture has columns, about."""
+    starts = np.arange(0, len(t), -(-len(t) * 2 // WIDTH))
+    low, high = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
+    return {"t": np.append(t[starts], t[-1]), "low": np.append(low, low[-1]), "high": np.append(high, high[-1])}
+
+
+def _voltage(recording: Recording, V: np.ndarray, neuron: int, many: bool) -> Any:
+    model, times = recording.model, recording.spikes.of(neuron)
+    x, layers = _time(recording.t, labels=False), []
+    if isinstance(model, HodgkinHuxley):  # marks above the spikes
+        finite = V[np.isfinite(V)]
+        low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
         place, tall = high + 0.08 * (high - low), 0.05 * (high - low)
     else:  # the spike itself, which the model leaves out, from the threshold up
-        top = model.V_th if hasattr(model, "V_th") else model.neurons.V_th
-        threshold = float(np.broadcast_to(np.asarray(top), recording.shape).ravel()[neuron])
-        rest = float(np.min(low))
-        place, tall = threshold, 0.35 * (threshold - rest)
-    rows = {"t": times, "y": np.full(len(times), place), "y2": np.full(len(times), place + tall)}
-    ticks = (
-        alt.Chart(inline(rows))
-        .mark_rule(color=RED, strokeWidth=1.5)
-        .encode(x=_time(recording.t, labels=False), y="y:Q", y2="y2:Q")
-    )
-    return alt.layer(line, ticks).properties(width=WIDTH, height=200)
+        cell = model if isinstance(model, LIF) else model.neurons
+        place, rest = (
+            float(np.broadcast_to(np.asarray(values), recording.shape).ravel()[neuron])
+            for values in (cell.V_th, cell.V_L)
+        )
+        tall = 0.35 * (place - rest)
+        rule = alt.Chart(inline({"y": [place]})).mark_rule(color=GRAY, strokeDash=[5, 4], strokeWidth=1.2)
+        layers.append(rule.encode(y="y:Q"))
+    title = ["voltage", model.voltage_title]
+    layers.append((_band if many else _line)(recording.t, V, title, INK, 200))
+    if len(times) and not many:
+        rows = {"t": times, "y": np.full(len(times), place), "y2": np.full(len(times), place + tall)}
+        marks = alt.Chart(inline(rows)).mark_rule(color=RED, strokeWidth=1.5)
+        layers.append(marks.encode(x=x, y="y:Q", y2="y2:Q"))
+    return alt.layer(*layers).properties(width=WIDTH, height=200)

@@ -1,4 +1,4 @@
-"""Checks of what a user gives: plain numbers in stated units. Each guesses the likely mistake."""
+"""Checks of what a user gives: plain numbers in stated units. Each guesses the likely mistake. And how numbers are said."""
 
 from typing import Any
 
@@ -12,6 +12,9 @@ from ascribe.types import Array
 
 Numbers = np.ndarray | np.floating
 """An array, or NumPy's number where one number was asked for."""
+
+NEAR = 1e-12
+"""Of a time: closer to a multiple of a step it is that multiple."""
 
 LONGEST = 1.0
 """Seconds. A time constant or a step beyond it was meant in milliseconds."""
@@ -38,6 +41,14 @@ def positive(name: str, value: Any, unit: str) -> np.ndarray:
     return array
 
 
+def not_negative(name: str, value: Any, unit: str) -> np.ndarray:
+    """As `numbers`, and 0 at least."""
+    array = numbers(name, value, unit)
+    if not np.all(array >= 0):
+        raise UserError(f"{name} is 0 at least, in {unit}; got {_shown(array)}.")
+    return array
+
+
 def single(name: str, value: Any, unit: str) -> float:
     """As `positive`, of one number."""
     array = positive(name, value, unit)
@@ -54,9 +65,22 @@ def seconds(name: str, value: Any) -> np.ndarray:
     return array
 
 
+def whole_steps(t: Any, dt: float) -> np.ndarray:
+    """How many whole steps of dt fit into the times t, both in seconds: k in k·dt, although in floating-point numbers k·dt
+    / dt may be a little less."""
+    ratio = np.asarray(t, np.float64) / dt
+    nearest = np.rint(ratio)
+    return np.where(np.abs(ratio - nearest) <= NEAR * np.abs(nearest), nearest, np.floor(ratio)).astype(np.int64)
+
+
 def leaf(array: np.ndarray) -> Array:
     """A parameter as an array leaf in JAX's default precision, so that a new value compiles nothing."""
     return jnp.asarray(array, jax.dtypes.canonicalize_dtype(np.float64))
+
+
+def counted(number: int, name: str) -> str:
+    """The number and its noun: 1 spike, 2 spikes."""
+    return f"{number} {name}{'s' * (number != 1)}"
 
 
 def _shown(array: np.ndarray) -> str:

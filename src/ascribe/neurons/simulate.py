@@ -42,6 +42,11 @@ def _floating(dtype: Any) -> Any:
         kind = np.dtype(bool)
     if not jnp.issubdtype(kind, jnp.floating):
         raise UserError(f"`dtype` is a floating-point type, such as jax.numpy.float32; got {shown(dtype)}.")
+    if dtype not in (None, float) and kind != np.dtype(dtype):
+        raise UserError(
+            f"`dtype` is {np.dtype(dtype)}, which JAX has only with its 64 bits: set JAX_ENABLE_X64=1, or "
+            'jax.config.update("jax_enable_x64", True) before anything else.'
+        )
     return kind
 
 
@@ -61,7 +66,8 @@ def simulate(
     """Steps the model under the current, from rest.
 
     **Arguments:** `model`: `HodgkinHuxley`, `LIF` or `SpikingNetwork`; `current`: a number, an array of one for each
-    neuron, a list of segments `(seconds, current)`, or a function of the time in seconds; in µA/cm² for Hodgkin–Huxley, for
+    neuron, a list of segments, tuples `(seconds, current)`, or a function of the time in seconds from 0 to `duration`, which
+    returns a number, or an array of one for each neuron; in µA/cm² for Hodgkin–Huxley, for
     LIF neurons v_in, in thresholds; `duration`, `dt`: seconds (dt by default 1e-5 for Hodgkin–Huxley, else 1e-4); `method`:
     one of the model's `methods`; `record`: which of its `traces`; `record_every`: steps from a sample to the next, by
     default so many that there are about 10,000 samples and ten million numbers at most; `initial`: the voltages to start
@@ -91,13 +97,19 @@ def simulate(
         raise UserError(
             f"{type(model).__name__} is stepped by {', '.join(model.methods)}; got {method!r} for `method`."
         )
+    parts = model.parts(step, method)
+    if parts * steps > STEPS:
+        raise UserError(
+            f"{length:g} s are {parts * steps:,.4g} pieces of the model's shortest time constants: take a shorter duration, or "
+            f"longer time constants{', or another method' if len(model.methods) > 1 else ''}."
+        )
     names = tuple(record) if isinstance(record, Sequence) and not isinstance(record, str) else (record,)
     for name in names:
         if name not in model.traces:
             raise UserError(
                 f"{type(model).__name__} has the traces {', '.join(model.traces)}; got {name!r} for `record`."
             )
-    driven = Current(current, model.input_unit)
+    driven = Current(current, model.input_unit, length)
     try:
         shape = np.broadcast_shapes(model.shape, driven.shape)
     except ValueError:
@@ -124,7 +136,7 @@ def simulate(
         raise UserError(
             f"`initial` is a voltage for each neuron, of the shape {shape}; got {np.shape(initial)}."
         ) from None
-    hits, traces = _stepped(cast, state, driven, step, method, (chunks, chunk, every), names)
+    hits, traces = _stepped(cast, state, driven, step, method, parts, (chunks, chunk, every), names)
     hits = hits.reshape(-1, count)
     blown = _blown(hits, chunk * step, length)
     if blown and not keep_going:
@@ -145,6 +157,7 @@ def _stepped(
     driven: Current,
     step: float,
     method: str,
+    parts: int,
     length: tuple[int, int, int],
     names: tuple[str, ...],
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -166,7 +179,7 @@ def _stepped(
             part = table[call * block * chunk :][: block * chunk]
             rows = jnp.asarray(part.reshape(block, chunk, *part.shape[1:]), kind)
         carry, (hits, samples) = _compiled()(
-            model, carry, held, rows, dt, method=method, length=(block, chunk, every), names=names
+            model, carry, held, rows, dt, method=method, parts=parts, length=(block, chunk, every), names=names
         )
         fired.append(np.asarray(hits))
         kept.append({name: np.asarray(values) for name, values in samples.items()})
@@ -201,7 +214,16 @@ WIDE = {"xla_cpu_prefer_vector_width": 512}
 
 
 def _run(
-    model: AbstractModel, carry: Any, held: Any, table: Any, dt: Array, *, method: str, length: Any, names: Any
+    model: AbstractModel,
+    carry: Any,
+    held: Any,
+    table: Any,
+    dt: Array,
+    *,
+    method: str,
+    parts: int,
+    length: Any,
+    names: Any,
 ) -> Any:
     """`block` chunks of `chunk` steps. Returns the carry, and for each chunk when every neuron fired, in steps from the
     chunk's start (NaN: it did not; infinite: its state is not finite), and the samples.
@@ -210,7 +232,7 @@ def _run(
     it.
     """
     block, chunk, every = length
-    _, step = model.stepper(dt, method)
+    _, step = model.stepper(dt, method, parts)
 
     def one(carry: Any, now: Any) -> Any:
         (state, hit), (number, row) = carry, now
@@ -245,7 +267,7 @@ def _run(
 @functools.cache
 def _compiled() -> Any:
     options = WIDE if jax.default_backend() == "cpu" else None
-    return jax.jit(_run, static_argnames=("method", "length", "names"), compiler_options=options)
+    return jax.jit(_run, static_argnames=("method", "parts", "length", "names"), compiler_options=options)
 
 
 def _crossing(past: Array, V: Array, place: Array, threshold: Array) -> Array:

@@ -10,7 +10,7 @@ import numpy as np
 from ascribe.arguments import explained
 from ascribe.errors import UserError
 
-from .quantities import numbers, positive
+from .quantities import counted, numbers, positive, whole_steps
 
 STOPPED = 2.0
 """A neuron that has been silent for more than this many of its last intervals has stopped firing."""
@@ -61,7 +61,7 @@ class SpikeTrain:
         return len(self.times)
 
     def __repr__(self) -> str:
-        return f"<{len(self)} spikes of {self.size} neuron{'s' * (self.size != 1)} in {self.duration:g} s>"
+        return f"<{counted(len(self), 'spike')} of {counted(self.size, 'neuron')} in {self.duration:g} s>"
 
     def of(self, neuron: int = 0) -> np.ndarray:
         """The times of one neuron, seconds."""
@@ -94,10 +94,11 @@ class SpikeTrain:
         return rates
 
     def raster(self, dt: Any) -> np.ndarray:
-        """How many spikes of each neuron fall into each step of `dt` seconds, `(steps, size)`."""
+        """How many spikes of each neuron fall into each step of `dt` seconds, `(steps, size)`: from k·dt, which is in step
+        k, to before (k + 1)·dt; one at the very end of the duration falls into the last step."""
         width = float(positive("dt", dt, "seconds"))
-        steps = max(1, int(np.ceil(self.duration / width - 1e-9)))
-        place = np.minimum((self.times / width).astype(np.int64), steps - 1)
+        steps = max(1, -int(whole_steps(-self.duration, width)))
+        place = np.minimum(whole_steps(self.times, width), steps - 1)
         counts = np.bincount(place * self.size + self.neurons, minlength=steps * self.size)
         return counts.reshape(steps, self.size)
 

@@ -625,7 +625,9 @@ def spiking_network(listener: Listener) -> Result:
         {"kind": kind, "neurons": int(np.sum(kinds == kind)), "mean_rate_Hz": float(rates[kinds == kind].mean())}
         for kind in ("excites", "inhibits")
     ]
-    return Result(tuple(checks), {"raster": pictures.raster(found.spikes)}, {"rates": table})
+    return Result(
+        tuple(checks), {"raster": pictures.raster(found.spikes, connection=network.connection)}, {"rates": table}
+    )
 
 
 # What they share
