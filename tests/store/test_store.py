@@ -17,7 +17,7 @@ import pytest
 from ascribe import compare
 from ascribe.errors import Interrupted, UserError
 from ascribe.rules import Backpropagation, BFunction
-from ascribe.store import DATABASE, Store, database
+from ascribe.store import DATABASE, Store, check_folder, database
 from ascribe.training import Experiment, Specification, source
 from ascribe.training.keeping import Checkpoint, Kept, fingerprint
 from ascribe.training.processes import Shared
@@ -362,6 +362,42 @@ def test_what_is_no_store_is_told(tmp_path):
     assert not (tmp_path / "nowhere").exists()
     with pytest.raises(UserError, match="a store is a folder, an SQLite file"):
         Store("mysql://host/name")
+
+
+@pytest.mark.parametrize("name", ["week%207", "50%", "%2e%2e", "a?mode=memory", "b#c", "d e", "[ab]*", "c:d@e", "ü=&;"])
+def test_a_store_lies_where_its_path_says_whatever_is_in_it(tmp_path, name):
+    """A path is no URL: nothing in it is decoded, and nothing ends it."""
+    for place in (tmp_path / name, f"{tmp_path}/{name}.sqlite"):
+        Store(place).close()
+        Store(place, create=False).close()
+    named = {name: {DATABASE}, f"{name}.sqlite": None}
+    if "?" not in name:
+        Store(f"sqlite:///{tmp_path}/x{name}").close()
+        named[f"x{name}"] = None
+    files = {one.name: {file.name for file in one.iterdir()} if one.is_dir() else None for one in tmp_path.iterdir()}
+    assert files == named
+
+
+def test_an_address_of_a_file_has_no_options(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for address, words in (("sqlite:///runs?mode=ro", "without options"), ("sqlite://runs", "a store is a folder")):
+        with pytest.raises(UserError, match=words):
+            Store(address)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_folder_left_is_not_taken_for_one_s_own(tmp_path):
+    """Where a folder's name would be a pattern for others' names."""
+    other = tmp_path / ".run1.ascribe-old-abcdefgh"
+    other.mkdir()
+    (other / "record.json").touch()
+    for name in ("run?", "run*", "run[0-9]"):
+        check_folder(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [other.name]
+    own = tmp_path / ".run[0-9].ascribe-new-abcdefgh"
+    own.mkdir()
+    check_folder(tmp_path / "run[0-9]")
+    assert not own.exists()
 
 
 def test_passwords_are_not_told(monkeypatch):

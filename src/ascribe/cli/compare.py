@@ -159,7 +159,7 @@ def compare(
     tensorboard
         Write the curves of the final runs into this folder too, for TensorBoard, while they are computed.
     mlflow
-        Send them to MLflow too: a data base as sqlite:///mlflow.db, or a server as http://HOST:5000.
+        Send them to MLflow too: a data base as mlflow.db or sqlite:///mlflow.db, or a server as http://HOST:5000.
     resume
         Go on with what --out (or --store) holds, with the options that it was begun with and those given now: only what is
         missing is computed.

@@ -1,6 +1,7 @@
 """Writing a folder whole or not at all."""
 
 import contextlib
+import glob
 import json
 import os
 import shutil
@@ -201,7 +202,7 @@ def tidy(folder: Path) -> None:
     """Removes what a killed process left beside `folder` when it wrote there, or brings it to its end; what a living one is
     writing stays."""
     for kind in ("old", "new"):
-        for left in sorted(folder.parent.glob(f"{_prefix(folder, kind)}????????")):
+        for left in sorted(folder.parent.glob(f"{glob.escape(_prefix(folder, kind))}????????")):
             lock = FolderLock(left)
             try:
                 if not left.is_dir() or not lock.alone():
