@@ -12,6 +12,7 @@ from ascribe import __version__
 from ascribe.addresses import told
 from ascribe.errors import Interrupted, UserError, shown
 
+from .console import speak_plainly
 from .title import hide_passwords
 
 app = App(
@@ -61,6 +62,7 @@ def arguments_given() -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, or 1 where a check of `reproduce` fails or another process of a run has
     ended, or 2 for bad input (one sentence on standard error), or 130 for an interruption."""
+    speak_plainly()
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
     if arguments is None:
         hide_passwords(_arguments)

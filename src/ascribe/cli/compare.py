@@ -12,6 +12,7 @@ from cyclopts import Parameter
 from ascribe.errors import UserError, shown
 
 from .clusters import cluster
+from .console import show
 from .keeping import asked_to_go_on, begun_with, kept_in, together
 
 CLASSES = "--classes is a list of class numbers as in 3,8 or of names as in cat,dog"
@@ -266,7 +267,7 @@ def _joined(coordinator: str | None, processes: int | None, process: int | None)
         sys.stdout.flush()
         results = os.dup(1)
         os.dup2(2, 1)  # Gloo writes that it is connected on standard output, where nothing but results belongs
-        sys.stdout = os.fdopen(results, "w", encoding="utf-8")
+        sys.stdout = os.fdopen(results, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
     return number()
 
 
@@ -316,7 +317,6 @@ def _run(
 
 
 def _print(comparison: Any, page: Path, as_json: bool) -> None:
-    from rich.console import Console  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     from ascribe import report  # noqa: PLC0415
@@ -331,12 +331,11 @@ def _print(comparison: Any, page: Path, as_json: bool) -> None:
         }
         print(json.dumps(content, allow_nan=False))
         return
-    console = Console()
-    console.print(report.to_text(rows, comparison.reference))
+    show(report.to_text(rows, comparison.reference))
     for rule, why in (comparison.configuration.get("left_out") or {}).items():
         # A Text object, since a plain string would have its [brackets] read as markup.
-        console.print(Text(f"left out: {rule}: {why}", style="dim"), soft_wrap=True, highlight=False)
-    console.print(f"page: {page}", soft_wrap=True, highlight=False)
+        show(Text(f"left out: {rule}: {why}", style="dim"), soft_wrap=True, highlight=False)
+    show(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _range(option: str, text: str) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from .clusters import cluster
 from .compare import Whole
+from .console import show
 from .keeping import asked_to_go_on, begun_with, kept_in, together
 
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -210,7 +211,6 @@ def search_curve(tried: Any) -> str:
 
 
 def _print(found: Any, page: Path, as_json: bool) -> None:
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
@@ -220,18 +220,16 @@ def _print(found: Any, page: Path, as_json: bool) -> None:
         record = json.loads((page.parent / store.DISCOVERY).read_text(encoding="utf-8"))
         print(json.dumps({**record, "page": str(page), "out": str(page.parent)}, allow_nan=False))
         return
-    console = Console()
     cells = report.discovery.cells(found.table())
     for setting in dict.fromkeys(row[0] for row in cells):
         table = Table(box=None, pad_edge=False, title=setting, title_justify="left")
         for column in report.discovery.COLUMNS[1:]:
-            table.add_column(column, justify="left" if column == "rule" else "right", no_wrap=column == "rule")
+            table.add_column(column, justify="left" if column == "rule" else "right", no_wrap=True)
         for row in cells:
             if row[0] == setting:
                 table.add_row(*(Text(cell) for cell in row[1:]))
-        console.print(table)
-        console.print()
+        show(table, "")
     for sentence in report.discovery.findings(found):
-        console.print(Text(sentence), highlight=False)
-    console.print(f"rule: {page.parent / 'found.json'}", soft_wrap=True, highlight=False)
-    console.print(f"page: {page}", soft_wrap=True, highlight=False)
+        show(Text(sentence), highlight=False)
+    show(f"rule: {page.parent / 'found.json'}", soft_wrap=True, highlight=False, markup=False)
+    show(f"page: {page}", soft_wrap=True, highlight=False, markup=False)

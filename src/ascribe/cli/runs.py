@@ -11,6 +11,8 @@ from cyclopts import Parameter
 from ascribe.errors import UserError
 from ascribe.measures import main_among, score_name
 
+from .console import show
+
 DEFAULT = Path("ascribe-runs")
 
 
@@ -141,17 +143,18 @@ def _score(scores: dict[str, float]) -> str:
 
 def _table(titles: list[str], rows: list[list[Any]], otherwise: str) -> None:
     from rich import box  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     if not rows:
         print(otherwise)
         return
-    table = Table(*titles, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=True)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))  # Text, since [brackets] would be read as markup
-    Console().print(table)
+    show(table)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
