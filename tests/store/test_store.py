@@ -273,6 +273,54 @@ def test_everything_comes_out_as_a_table(data, tmp_path):
         store.export(tmp_path / "runs.xls")
 
 
+def kept_of(**changes):
+    return Kept({"b": np.ones(2, np.float32), "a": np.asarray([0.1, np.nan], np.float32)} | changes, -1, [], None, 1.0)
+
+
+def test_the_same_store_gives_the_same_bytes(tmp_path):
+    """The columns are those that are documented, whatever the order in which runs came, and need no other package."""
+    store = Store(tmp_path / "store")
+    store.finish({"x": (about(rule="r", epochs=2, hyperparameters={"z": 0.5}), kept_of())})
+    store.finish({"y": (about(rule="q", epochs=2, seed=1, hyperparameters={"w": 2.0}), kept_of(c=np.zeros(2)))})
+    store.score({"x": {"test_loss": 1.0, "test_accuracy": 0.5}, "y": {"test_loss": float("inf")}})
+    first = "key,rule,phase,data,network,seed,learning_rate,hyperparameter:w,hyperparameter:z,epochs,status,diverged_at,seconds"
+    expected = [
+        f"{first},test_accuracy,test_loss,epoch,a,b,c",
+        "x,r,training,moons,4,0,0.1,,0.5,2,finished,-1,1.0,0.5,1.0,0,0.1,1.0,",
+        "x,r,training,moons,4,0,0.1,,0.5,2,finished,-1,1.0,0.5,1.0,1,,1.0,",
+        "y,q,training,moons,4,1,0.1,2.0,,2,finished,-1,1.0,,,0,0.1,1.0,0.0",
+        "y,q,training,moons,4,1,0.1,2.0,,2,finished,-1,1.0,,,1,,1.0,0.0",
+    ]
+    for number in range(3):
+        fresh = Store(tmp_path / "store")
+        assert fresh.export(tmp_path / f"{number}.csv") == fresh.export(tmp_path / f"{number}.json") == 4
+        assert (tmp_path / f"{number}.csv").read_text().splitlines() == expected
+        assert (tmp_path / f"{number}.json").read_bytes() == (tmp_path / "0.json").read_bytes()
+    rows = json.loads((tmp_path / "0.json").read_text())
+    assert [list(row) for row in rows] == [expected[0].split(",")] * 4
+    assert (rows[0]["a"], rows[1]["a"], rows[0]["c"], rows[2]["test_loss"]) == (0.1, None, None, None)
+
+
+def test_arrays_come_back_in_the_order_of_their_names(tmp_path):
+    store = Store(tmp_path)
+    names = [f"curve{number}" for number in range(20)]
+    store.finish({"x": (about(epochs=2, hyperparameters={}), kept_of(**{name: np.zeros(2) for name in names[::-1]}))})
+    assert list(store.curves("x")) == sorted(["a", "b", *names])
+
+
+def test_an_export_replaces_nothing_unless_it_is_told_to(tmp_path):
+    store = Store(tmp_path / "store")
+    store.finish({"x": (about(epochs=2, hyperparameters={}), kept_of())})
+    (tmp_path / "mine.json").write_text("mine")
+    with pytest.raises(UserError, match="there is a file .*mine.json' already"):
+        store.export(tmp_path / "mine.json")
+    assert (tmp_path / "mine.json").read_text() == "mine"
+    assert store.export(tmp_path / "mine.json", overwrite=True) == 2
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        store.export(tmp_path / "a.csv")
+
+
 # --- damage -----------------------------------------------------------------------------------------------------
 
 

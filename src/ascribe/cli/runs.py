@@ -23,6 +23,7 @@ def runs(
     /,
     *,
     out: Path | None = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """List, show, export and delete what is kept in a store.
@@ -37,7 +38,9 @@ def runs(
     experiment
         The id that list shows. Default of show and export: the latest.
     out
-        The file of an export: .parquet, .csv or .json.
+        The file of an export: .csv, .json, or .parquet (extra `tables`).
+    overwrite
+        Replace an earlier file there.
     json_output
         Print one JSON object on standard output and nothing else there.
     """
@@ -45,6 +48,10 @@ def runs(
 
     if (out is None) == (action == "export"):
         raise UserError("export wants a file to write, --out FILE.parquet, .csv or .json; the others write none.")
+    if overwrite and out is None:
+        raise UserError("--overwrite is about the file of an export: leave it out.")
+    if out is not None and out.exists() and not overwrite and not out.is_dir():
+        raise UserError(f"{str(out)!r} is there already: choose another --out, or add --overwrite to replace it.")
     if place is None:
         if action != "list":
             raise UserError(
@@ -76,7 +83,7 @@ def runs(
         chosen = _chosen(store.experiments(), experiment, places[0])
         rows = store.runs(chosen["id"])
         if out is not None:
-            count = store.export(out, chosen["id"])
+            count = store.export(out, chosen["id"], overwrite=overwrite)
             print(json.dumps({"file": str(out), "rows": count}) if json_output else f"{count} rows in {out}")
             return 0
     finally:

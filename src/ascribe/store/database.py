@@ -480,7 +480,8 @@ class Database:
         try:
             length = int.from_bytes(data[:8], "little")
             head = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["head"])
-            return safetensors.numpy.load(data), head
+            arrays = safetensors.numpy.load(data)  # in an order that is another one each time
+            return {name: arrays[name] for name in sorted(arrays)}, head
         except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"the store {self.place!r} is damaged: the {kind} of {owner[:12]}: {error}.") from error
 
