@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ascribe.cli import COMMANDS, console, main
 from ascribe.cli.console import plain, show
+from ascribe.cli.sentences import as_typed
 
 from ..store.case import COMMAND_LINE, comparison, plain as without_pictures
 
@@ -132,6 +133,19 @@ def test_a_terminal_that_is_too_narrow_for_a_cell_breaks_it_and_loses_nothing(ou
     assert "…" not in text
     assert all(len(line) <= 12 for line in text.splitlines())
     assert sum(text.count(letter) for letter in "fkbg") == sum("feedback-alignment".count(one) for one in "fkbg") + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        (f"{r'C:\results\new'!r} is a file", r"'C:\results\new' is a file"),
+        (f"{r'\\server\share'!r}", r"'\\server\share'"),
+        (f"{'a NUL: \0'!r}", r"'a NUL: \x00'"),
+        (f"as {r'\d'}: 'it', {r'\t'!r}", r"as \d: 'it', '\t'"),
+    ],
+)
+def test_a_path_is_told_as_it_is_typed(text, typed):
+    assert as_typed(text) == typed
 
 
 @pytest.mark.slow

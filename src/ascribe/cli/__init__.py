@@ -3,7 +3,7 @@
 import importlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cyclopts import App, CycloptsError
@@ -13,6 +13,7 @@ from ascribe.addresses import told
 from ascribe.errors import Interrupted, UserError, shown
 
 from .console import speak_plainly
+from .sentences import as_typed, sentence
 from .title import hide_passwords
 
 app = App(
@@ -36,16 +37,40 @@ COMMANDS = {
 for _command, _help in COMMANDS.items():
     app.command(f"ascribe.cli.{_command}:{_command}", name=_command, help=_help)
 
-LONG = 1000
-"""Characters of a word from which on it is not repeated whole."""
 RESUMABLE = ("compare", "discover")
 
 _arguments: list[str] = []
+_whole: list[str] = []
+"""The command with all its options, where some of them were not typed but taken from a record or a store."""
+
+OWN_NAMES = {"json_output": "json"}
+"""Options that are not called as their argument is."""
 
 
 def command_line() -> str:
-    """The command as it was given, for the record."""
-    return shlex.join(["ascribe", *arguments_given()])
+    """The command with all its options, for the record: by it the same can be had again."""
+    return shlex.join(["ascribe", *map(told, _whole or _arguments)])
+
+
+def is_whole(command: str, options: Mapping[str, Any]) -> list[str]:
+    """From now on the command is known as this one, with these arguments by their names; returns it in parts."""
+    _whole[:] = [command, *written(options)]
+    return list(_whole)
+
+
+def written(options: Mapping[str, Any]) -> list[str]:
+    """The arguments of a command, by their names, as they are typed; `data` has no name there."""
+    tokens = []
+    for name, value in options.items():
+        option = "--" + OWN_NAMES.get(name, name).replace("_", "-")
+        if name == "data":
+            tokens.append(str(value))
+        elif isinstance(value, bool):
+            tokens.append(option if value else option.replace("--", "--no-", 1))
+        else:
+            for one in value if isinstance(value, list) else [value]:
+                tokens += [f"{option}={one}"] if str(one).startswith("-") else [option, str(one)]
+    return tokens
 
 
 def given(tokens: Sequence[str]) -> dict[str, Any]:
@@ -55,8 +80,9 @@ def given(tokens: Sequence[str]) -> dict[str, Any]:
 
 
 def arguments_given() -> list[str]:
-    """The command as it was given, in parts; without the password of a server's address."""
-    return [told(token) for token in _arguments]
+    """The command as it was given, in parts; without the password of a server's address. Of one that a record has (`--config`),
+    all its options."""
+    return [told(token) for token in (_whole if _whole and "--resume" not in _arguments else _arguments)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,6 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ended, or 2 for bad input (one sentence on standard error), or 130 for an interruption."""
     speak_plainly()
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
+    _whole.clear()
     if arguments is None:
         hide_passwords(_arguments)
     code = _answer()
@@ -79,12 +106,13 @@ def _answer() -> int:
         _check_text(tokens)
         if tokens and tokens[0] in RESUMABLE and "--resume" in tokens:
             return importlib.import_module(f".{tokens[0]}", __name__).go_on(tokens)  # late, so that --help is instant
+        if tokens[:1] == ["compare"] and any(token.partition("=")[0] == "--config" for token in tokens):
+            return importlib.import_module(".compare", __name__).again(tokens)
         result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
     except UserError as error:
         return _refuse(str(error))
     except CycloptsError as error:
-        command = f"{tokens[0]} " if tokens and tokens[0] in COMMANDS else ""
-        return _refuse(f"{' '.join(map(_cut, str(error).split()))} See `ascribe {command}--help`.")
+        return _refuse(sentence(error))
     except Interrupted as error:
         print(f"\nascribe: {error}.", file=sys.stderr)
         return 130
@@ -106,11 +134,6 @@ def _check_text(tokens: Sequence[str]) -> None:
             raise UserError(f"arguments are text in UTF-8; got {shown(token)}: choose another name.")
 
 
-def _cut(word: str) -> str:
-    """A word of a sentence, the beginning and the end of a long one."""
-    return word if len(word) <= LONG else f"{word[:40]}...{word[-9:]}"
-
-
-def _refuse(sentence: str) -> int:
-    print(f"ascribe: {sentence}", file=sys.stderr)
+def _refuse(reason: str) -> int:
+    print(f"ascribe: {as_typed(reason)}", file=sys.stderr)
     return 2

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from .clusters import cluster
-from .compare import Whole
 from .console import show
 from .keeping import asked_to_go_on, begun_with, kept_in, together
+from .sentences import Whole
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -52,6 +52,7 @@ def discover(
     insecure: Annotated[bool, Parameter(negative=())] = False,
     resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
+    quiet: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Learn a b-function: what stands in place of an activation's derivative, by Bayesian optimization.
@@ -129,6 +130,8 @@ def discover(
         missing is computed.
     overwrite
         Replace an earlier record in --out, when the new one is finished.
+    quiet
+        Say nothing of how far it is.
     json_output
         Print one JSON object on standard output and nothing else there.
     """
@@ -146,7 +149,7 @@ def discover(
     given = {"samples": samples, "transforms": transform, "target": target}
     dataset = datasets.load(data, seed=data_seed, **{name: value for name, value in given.items() if value is not None})
     training.use_all_cores()
-    begin = {"experiment": experiment_of(dataset), "resume": resume, "overwrite": overwrite}
+    begin = {"experiment": experiment_of(dataset), "resume": resume, "overwrite": overwrite, "quiet": quiet}
     with (
         cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure) as workers_there,
         kept_in(out, store, name=f"discover-{dataset.name}", **begin) as (where, kept, lines),
@@ -194,7 +197,7 @@ def discover(
 def go_on(tokens: Sequence[str]) -> int:
     """`discover --resume`: with the options that the search was begun with, and over them those that are given now."""
     now = asked_to_go_on(tokens)
-    options = together(now, begun_with(now, "discover"))
+    options = together("discover", now, begun_with(now, "discover"))
     return discover(options.pop("data"), **options)
 
 

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 from ascribe.errors import UserError, shown
 
 from .console import show
+from .sentences import Whole
 
 Model = Literal["hodgkin-huxley", "lif", "tuning-curve", "network"]
 
@@ -26,10 +27,10 @@ def neuron(
     tau_m: float | None = None,
     tau_ref: float | None = None,
     tau_s: float | None = None,
-    neurons: int | None = None,
+    neurons: Whole | None = None,
     probability: float | None = None,
     weight: float | None = None,
-    seed: int | None = None,
+    seed: Whole | None = None,
     out: Path | None = None,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:

@@ -2,6 +2,7 @@
 
 import contextlib
 import glob
+import itertools
 import json
 import os
 import shutil
@@ -248,20 +249,28 @@ def _remove(paths: Iterator[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
+def free_folder(parent: Path, name: str) -> Path:
+    """The first of `parent/name-001`, `-002`, … that does not exist yet."""
+    return next(folder for folder in _numbered(parent, name) if not folder.exists())
+
+
+def _numbered(parent: Path, name: str) -> Iterator[Path]:
+    return (parent / f"{name}-{number:03d}" for number in itertools.count(1))
+
+
 def fresh_folder(parent: Path, name: str) -> Path:
     """Makes the first of `parent/name-001`, `-002`, … that does not exist yet: it is then nobody else's."""
-    number = 1
-    while True:
-        folder = parent / f"{name}-{number:03d}"
+    for folder in _numbered(parent, name):
         try:
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:
-            number += 1
+            continue
         except OSError as error:
             raise UserError(
                 f"results cannot be written to {shown(str(folder), 300)} ({error.strerror}): choose another folder with --out."
             ) from error
+    raise AssertionError
 
 
 def give_back(folder: Path) -> None:
