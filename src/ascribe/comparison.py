@@ -358,7 +358,9 @@ def preview(data: Dataset, **asked: Any) -> dict[str, Any]:
     found = _asked(data, **asked)
     experiments = found.experiments(silent, None, None)
     finals = len(found.seeds)
-    counts = {name: {"tuning": plan.tune * len(found.tuning_seeds), "training": finals} for name, plan in found.plans.items()}
+    counts = {
+        name: {"tuning": plan.tune * len(found.tuning_seeds), "training": finals} for name, plan in found.plans.items()
+    }
     epochs = next(iter(found.plans.values())).settings.epochs
     chunks = sum(-(-count // experiments[name].width) for name, both in counts.items() for count in both.values())
     measured = "backpropagation" if "backpropagation" in experiments else next(iter(experiments))

@@ -14,7 +14,8 @@ from ascribe.cli import COMMANDS, console, main
 from ascribe.cli.console import plain, show
 from ascribe.cli.sentences import as_typed
 
-from ..store.case import COMMAND_LINE, comparison, plain as without_pictures
+from ..store.case import COMMAND_LINE, comparison
+from ..store.case import plain as without_pictures
 
 
 @pytest.mark.parametrize(
@@ -138,10 +139,10 @@ def test_a_terminal_that_is_too_narrow_for_a_cell_breaks_it_and_loses_nothing(ou
 @pytest.mark.parametrize(
     ("text", "typed"),
     [
-        (f"{r'C:\results\new'!r} is a file", r"'C:\results\new' is a file"),
-        (f"{r'\\server\share'!r}", r"'\\server\share'"),
-        (f"{'a NUL: \0'!r}", r"'a NUL: \x00'"),
-        (f"as {r'\d'}: 'it', {r'\t'!r}", r"as \d: 'it', '\t'"),
+        (repr("C:\\results\\new") + " is a file", r"'C:\results\new' is a file"),
+        (repr("\\\\server\\share"), r"'\\server\share'"),
+        (repr("a NUL: \0"), r"'a NUL: \x00'"),
+        (r"as \d: 'it', " + repr("\\t"), r"as \d: 'it', '\t'"),
     ],
 )
 def test_a_path_is_told_as_it_is_typed(text, typed):

@@ -38,7 +38,9 @@ def test_the_plan_is_what_is_then_done(here, capsys):
     assert plan["runs"] == len(rows) == 8
     for name in RULES:
         for phase in ("tuning", "training"):
-            assert plan["rules"][name][phase] == len([row for row in rows if (row["rule"], row["phase"]) == (name, phase)])
+            assert plan["rules"][name][phase] == len(
+                [row for row in rows if (row["rule"], row["phase"]) == (name, phase)]
+            )
     assert list(plan["rules"]) == list(done.runs)
     assert {row["epochs"] for row in rows} == {plan["epochs"]}
     assert plan["network"] == done.configuration["network"]

@@ -67,7 +67,8 @@ def test_lines_come_every_few_seconds_whether_anything_is_heard_or_not(monkeypat
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "1 s"), (59.6, "60 s"), (99.0, "99 s"), (100.0, "2 min"), (3600.0, "60 min"), (9000.0, "2.5 h")]
+    ("seconds", "words"),
+    [(0.2, "1 s"), (59.6, "60 s"), (99.0, "99 s"), (100.0, "2 min"), (3600.0, "60 min"), (9000.0, "2.5 h")],
 )
 def test_times_in_words(seconds, words):
     assert duration(seconds) == words

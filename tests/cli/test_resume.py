@@ -155,8 +155,8 @@ def test_a_folder_may_be_named_like_a_store_or_an_address(here):
 
 
 def test_what_is_refused_leaves_no_folder(here, capsys):
-    for given in (["--store", "new/deep/store"], ["--out", "new/deep"], ["--store", "?"]):
-        assert main([*COMPARE, *given, "--only", "nothing"]) == 2
+    for places in (["--store", "new/deep/store"], ["--out", "new/deep"], ["--store", "?"]):
+        assert main([*COMPARE, *places, "--only", "nothing"]) == 2
         assert capsys.readouterr().err.count("\n") == 1
         assert list(here.iterdir()) == []
 

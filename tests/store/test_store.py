@@ -312,7 +312,7 @@ def test_an_export_replaces_nothing_unless_it_is_told_to(tmp_path):
     store = Store(tmp_path / "store")
     store.finish({"x": (about(epochs=2, hyperparameters={}), kept_of())})
     (tmp_path / "mine.json").write_text("mine")
-    with pytest.raises(UserError, match="there is a file .*mine.json' already"):
+    with pytest.raises(UserError, match=r"there is a file .*mine\.json' already"):
         store.export(tmp_path / "mine.json")
     assert (tmp_path / "mine.json").read_text() == "mine"
     assert store.export(tmp_path / "mine.json", overwrite=True) == 2

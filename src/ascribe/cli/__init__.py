@@ -3,7 +3,7 @@
 import importlib
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cyclopts import App, CycloptsError
@@ -104,11 +104,7 @@ def _answer() -> int:
     tokens = list(_arguments)
     try:
         _check_text(tokens)
-        if tokens and tokens[0] in RESUMABLE and "--resume" in tokens:
-            return importlib.import_module(f".{tokens[0]}", __name__).go_on(tokens)  # late, so that --help is instant
-        if tokens[:1] == ["compare"] and any(token.partition("=")[0] == "--config" for token in tokens):
-            return importlib.import_module(".compare", __name__).again(tokens)
-        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        result = (_kept(tokens) or _typed)(tokens)
     except UserError as error:
         return _refuse(str(error))
     except CycloptsError as error:
@@ -120,6 +116,20 @@ def _answer() -> int:
         print("\nascribe: interrupted; nothing was written.", file=sys.stderr)
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _kept(tokens: Sequence[str]) -> Callable[[Sequence[str]], int] | None:
+    """What answers a command that has options of an earlier one beside those that are typed; None for any other command."""
+    command = tokens[0] if tokens else ""
+    if command in RESUMABLE and "--resume" in tokens:
+        return importlib.import_module(f".{command}", __name__).go_on  # late, so that --help is instant
+    if command == "compare" and any(token.partition("=")[0] == "--config" for token in tokens):
+        return importlib.import_module(f".{command}", __name__).again
+    return None
+
+
+def _typed(tokens: Sequence[str]) -> Any:
+    return app(list(tokens), exit_on_error=False, print_error=False, result_action="return_value")
 
 
 def _check_text(tokens: Sequence[str]) -> None:

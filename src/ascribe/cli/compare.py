@@ -177,52 +177,46 @@ def compare(
     overwrite
         Replace an earlier record in --out, when the new one is finished.
     dry_run
-        Train nothing and write nothing: tell the data's target and task, the network, the rules, the runs to train, how long that
-        may take, in how much memory, and where the results would go.
+        Train nothing and write nothing: tell the data's target and task, the network, the rules, the runs to train, how long
+        that may take, in how much memory, and where the results would go.
     quiet
         Say nothing of how far it is.
     json_output
         Print one JSON object on standard output and nothing else there.
     """
     if config is not None:
-        raise UserError("--resume has its options from the work that was begun, and --config from a record: give one of them.")
+        raise UserError(
+            "--resume has its options from the work that was begun, and --config from a record: give one of them."
+        )
     if data is None:
-        raise UserError("compare wants DATA, the name of a set or a file, as in `ascribe compare moons`, or --config DIR.")
+        raise UserError(
+            "compare wants DATA, the name of a set or a file, as in `ascribe compare moons`, or --config DIR."
+        )
     from ascribe.store import check_folder  # noqa: PLC0415 - late, so that --help is instant
 
     if dry_run and (resume or coordinator is not None):
-        raise UserError("--dry-run is about a comparison that begins, in one process: leave --resume and --coordinator out.")
+        raise UserError(
+            "--dry-run is about a comparison that begins, in one process: leave --resume and --coordinator out."
+        )
     number = _joined(coordinator, processes, process)
-    chosen: dict[str, Any] = {
-        "target": target,
-        "task": task,
-        "missing": missing,
-        "ignore": None if ignore is None else tuple(name.strip() for name in ignore.split(",")),
-        "samples": samples,
-        "noise": noise,
-        "classes": _classes(classes),
-        "transforms": transform,
-    }
-    chosen = {name: value for name, value in chosen.items() if value is not None}
-    for item in data_option or []:
-        name, value = _data_option(item)
-        if name in chosen:
-            raise UserError(f"the data option {name} is given twice: give it once.")
-        chosen[name] = value
+    chosen = _of_data(
+        target=target,
+        task=task,
+        missing=missing,
+        ignore=None if ignore is None else tuple(name.strip() for name in ignore.split(",")),
+        samples=samples,
+        noise=noise,
+        classes=_classes(classes),
+        transforms=transform,
+        further=data_option or [],
+    )
     if learning_rate is not None and rates is not None:
         raise UserError("--learning-rate switches tuning off and --rates steers it: give one of them.")
     if (rates is not None or search) and (tune == 0 or learning_rate is not None):
         raise UserError(
             "--rates and --search steer tuning, which is off (--tune 0 or --learning-rate): leave them out."
         )
-    ranges = {} if rates is None else {"learning_rate": _range("--rates", rates)}
-    for item in search or []:
-        name, equals, interval = item.partition("=")
-        if not equals:
-            raise UserError(f"--search is RULE.NAME=LOW:HIGH; got {shown(item)}.")
-        if name.strip() in ranges:
-            raise UserError(f"the range of {name.strip()} is given twice: give it once.")
-        ranges[name.strip()] = _range("--search", interval)
+    ranges = _ranges(rates, search or [])
     if out is not None and number == 0:
         check_folder(out, overwrite=overwrite, resume=resume)
 
@@ -256,7 +250,9 @@ def compare(
     if number > 0:
         return _take_part(dataset, settings)
     if dry_run:
-        return tell_plan(dataset, settings, out, elsewhere=scheduler is not None or workers is not None, as_json=json_output)
+        return tell_plan(
+            dataset, settings, out, elsewhere=scheduler is not None or workers is not None, as_json=json_output
+        )
     loggers = tensorboard, mlflow
     with cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure) as settings["cluster"]:
         begin = {"resume": resume, "overwrite": overwrite, "quiet": quiet}
@@ -307,12 +303,15 @@ def _recorded(path: Path) -> dict[str, Any]:
         recorded = given(tokens[1:])
         if "resume" in recorded:
             raise UserError(
-                f"the record {str(path)!r} has the command of a --resume alone, as earlier versions wrote it: type the options anew."
+                f"the record {str(path)!r} has the command of a --resume alone, as earlier versions wrote it: type the options "
+                f"anew."
             )
         return recorded
     except CycloptsError as error:
         reason = " ".join(str(error).split()).rstrip(".")
-        raise UserError(f"the command of the record {str(path)!r} is none of this version ({reason}): type it anew.") from error
+        raise UserError(
+            f"the command of the record {str(path)!r} is none of this version ({reason}): type it anew."
+        ) from error
 
 
 def _joined(coordinator: str | None, processes: int | None, process: int | None) -> int:
@@ -405,6 +404,30 @@ def _range(option: str, text: str) -> tuple[float, float]:
         return float(low), float(high)
     except ValueError as error:
         raise UserError(f"{option} is LOW:HIGH, two positive numbers as in 0.001:1; got {shown(text)}.") from error
+
+
+def _ranges(rates: str | None, search: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """What is tuned in which range."""
+    ranges = {} if rates is None else {"learning_rate": _range("--rates", rates)}
+    for item in search:
+        name, equals, interval = item.partition("=")
+        if not equals:
+            raise UserError(f"--search is RULE.NAME=LOW:HIGH; got {shown(item)}.")
+        if name.strip() in ranges:
+            raise UserError(f"the range of {name.strip()} is given twice: give it once.")
+        ranges[name.strip()] = _range("--search", interval)
+    return ranges
+
+
+def _of_data(*, further: Sequence[str], **options: Any) -> dict[str, Any]:
+    """The options of the data set that are given; `further`: those of `--data-option`."""
+    chosen = {name: value for name, value in options.items() if value is not None}
+    for item in further:
+        name, value = _data_option(item)
+        if name in chosen:
+            raise UserError(f"the data option {name} is given twice: give it once.")
+        chosen[name] = value
+    return chosen
 
 
 def _classes(text: str | None) -> int | str | tuple[int, ...] | None:

@@ -25,9 +25,34 @@ FORMS = {
     **dict.fromkeys("‘’‚′", "'"),
     **dict.fromkeys("“”„″", '"'),
     **dict.fromkeys("∙·⊙⋅", "*"),
-    **{"…": "...", "±": "+/-", "×": "x", "÷": "/", "⁄": "/", "µ": "u", "°": " deg", "∂": "d", "∇": "grad ", "∑": "sum "},
+    **{
+        "…": "...",
+        "±": "+/-",
+        "×": "x",
+        "÷": "/",
+        "⁄": "/",
+        "µ": "u",
+        "°": " deg",
+        "∂": "d",
+        "∇": "grad ",
+        "∑": "sum ",
+    },
     **{"≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "→": "->", "←": "<-", "↦": "->", "∞": "inf", "√": "sqrt ", "‖": "||"},
-    **{"λ": "lambda", "Λ": "Lambda", "ς": "sigma", "∫": "integral ", "•": "*", "✓": "yes", "✗": "no", "ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "ł": "l"},
+    **{
+        "λ": "lambda",
+        "Λ": "Lambda",
+        "ς": "sigma",
+        "∫": "integral ",
+        "•": "*",
+        "✓": "yes",
+        "✗": "no",
+        "ß": "ss",
+        "ø": "o",
+        "Ø": "O",
+        "æ": "ae",
+        "Æ": "AE",
+        "ł": "l",
+    },
     **dict(zip("▁▂▃▄▅▆▇█", "_.-:=+*#", strict=True)),
     **dict(zip("─━│┃╴╶╸╺", "--||----", strict=True)),
 }
@@ -63,7 +88,8 @@ def _answer(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
     text = RAISED.sub(
-        lambda found: "^" + unicodedata.normalize("NFKD", found[0]).replace("−", "-"), error.object[error.start : error.end]
+        lambda found: "^" + unicodedata.normalize("NFKD", found[0]).replace("−", "-"),
+        error.object[error.start : error.end],
     )
     return "".join(character if character.isascii() else _form(character) for character in text), error.end
 

@@ -46,12 +46,7 @@ def runs(
     """
     from ascribe.store import DATABASE, Store  # noqa: PLC0415 - late, so that --help is instant
 
-    if (out is None) == (action == "export"):
-        raise UserError("export wants a file to write, --out FILE.parquet, .csv or .json; the others write none.")
-    if overwrite and out is None:
-        raise UserError("--overwrite is about the file of an export: leave it out.")
-    if out is not None and out.exists() and not overwrite and not out.is_dir():
-        raise UserError(f"{str(out)!r} is there already: choose another --out, or add --overwrite to replace it.")
+    _check_file(out, overwrite, wanted=action == "export")
     if place is None:
         if action != "list":
             raise UserError(
@@ -93,6 +88,15 @@ def runs(
         return 0
     _show(chosen, rows)
     return 0
+
+
+def _check_file(out: Path | None, overwrite: bool, *, wanted: bool) -> None:
+    if (out is None) == wanted:
+        raise UserError("export wants a file to write, --out FILE.parquet, .csv or .json; the others write none.")
+    if overwrite and out is None:
+        raise UserError("--overwrite is about the file of an export: leave it out.")
+    if out is not None and out.exists() and not overwrite and not out.is_dir():
+        raise UserError(f"{str(out)!r} is there already: choose another --out, or add --overwrite to replace it.")
 
 
 def _chosen(found: list[dict[str, Any]], experiment: str | None, place: str) -> dict[str, Any]:

@@ -402,7 +402,9 @@ class Store(Database):
         if path.is_dir():
             raise UserError(f"an export is a file, but {str(path)!r} is a folder: name a file in it.")
         if path.exists() and not overwrite:
-            raise UserError(f"there is a file {str(path)!r} already: choose another name, or say that it is to be replaced.")
+            raise UserError(
+                f"there is a file {str(path)!r} already: choose another name, or say that it is to be replaced."
+            )
         if path.suffix == ".parquet":
             frame, buffer = self.to_frame(experiment, curves=True), io.BytesIO()
             frame.to_parquet(buffer, index=False)
