@@ -127,6 +127,19 @@ def test_a_terminal_gets_the_columns_in_parts_and_no_cell_is_broken(output, colu
     assert {line[0] for line in blocks[1::2]} == {"feedback-alignment"}
 
 
+def test_names_are_broken_last(output):
+    stream = output(columns=24)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("name", no_wrap=True)
+    table.add_column("what it is")
+    table.add_row("feedback-alignment", "transported by randomness")
+    show(table)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", stream.text)
+    assert "feedback-alignment" in text
+    words = "".join(line[18:].strip() for line in text.splitlines())
+    assert words.replace(" ", "") == "whatitistransportedbyrandomness"
+
+
 def test_a_terminal_that_is_too_narrow_for_a_cell_breaks_it_and_loses_nothing(output):
     stream = output(columns=12)
     show(wide(1))

@@ -86,6 +86,11 @@ def test_what_is_refused_is_refused_in_a_dry_run_too(here, capsys):
     assert "nothing" in capsys.readouterr().err
 
 
+def test_one_of_several_processes_tells_no_plan(here, capsys):
+    assert main(["compare", *COMMAND_LINE, "--dry-run", "--coordinator", "127.0.0.1:1"]) == 2
+    assert "leave --coordinator out" in capsys.readouterr().err
+
+
 def test_of_other_processes_no_time_is_told(here, capsys):
     assert told(capsys, *COMMAND_LINE, "--workers", "2")["time"] is None
     assert _time(None, 2).startswith("not told")

@@ -48,10 +48,14 @@ def test_a_phase_begins_with_how_much_there_is_and_tells_what_is_left(clock, cap
     assert told(capsys) == ["a: training 220 epochs of its runs"]
     clock.now = 38.0
     lines(training.Progress("a", "training", 60, 220, 0.25))
-    assert lines._state() == "a: training 27 % of 220, loss 0.25, about 32 s left of this"
+    assert lines._state() == "a: training 27 % of 220, about 32 s left of this, loss 0.25"
+    lines(training.Progress("b", "tuning", 10, 100, NOTHING))
+    lines(training.Progress("b", "tuning", 20, 100, NOTHING))
+    assert lines._state() == "2 rules at once: 25 % of 320, about 38 s left of this"
+    lines(training.Progress("b", "compiling", 0, 1, NOTHING))
     lines(training.Progress("a", "training", 220, 220, NOTHING))
-    assert lines._state() == "compiling for 38 s: b"
-    assert told(capsys) == []
+    assert lines._state() == "compiling for 0 s: b"
+    assert told(capsys) == ["b: tuning 100 epochs of its runs", "b: compiling"]
 
 
 def test_lines_come_every_few_seconds_whether_anything_is_heard_or_not(monkeypatch, capsys):

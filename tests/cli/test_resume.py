@@ -349,7 +349,7 @@ def test_what_is_no_record_cannot_be_run_again(here, capsys):
         (["--config", "mine.json"], "is damaged"),
         (["--config", "broken.json"], "is damaged"),
         (["--config", "nothing"], "holds no ascribe record"),
-        (["--config", "mine.json", "--resume", "--out", "out"], "holds no store"),
+        (["--config", "mine.json", "--resume", "--out", "out"], "--resume takes the options of what was begun"),
         (["--config"], "--config"),
         ([], "compare wants data"),
     ]

@@ -52,10 +52,9 @@ def command_line() -> str:
     return shlex.join(["ascribe", *map(told, _whole or _arguments)])
 
 
-def is_whole(command: str, options: Mapping[str, Any]) -> list[str]:
-    """From now on the command is known as this one, with these arguments by their names; returns it in parts."""
+def known_as(command: str, options: Mapping[str, Any]) -> None:
+    """From now on the command is known as this one, with these arguments by their names."""
     _whole[:] = [command, *written(options)]
-    return list(_whole)
 
 
 def written(options: Mapping[str, Any]) -> list[str]:

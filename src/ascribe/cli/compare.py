@@ -12,7 +12,7 @@ from cyclopts import CycloptsError, Parameter
 
 from ascribe.errors import UserError, shown
 
-from . import given, is_whole
+from . import given, known_as
 from .clusters import cluster
 from .console import show
 from .dry_run import tell_plan
@@ -32,7 +32,7 @@ def compare(
     data: str | None = None,
     /,
     *,
-    config: Path | None = None,
+    config: Path | None = None,  # noqa: ARG001 - `again` answers it
     rules: str | None = None,
     network: str | None = None,
     activation: str = "relu",
@@ -184,20 +184,14 @@ def compare(
     json_output
         Print one JSON object on standard output and nothing else there.
     """
-    if config is not None:
-        raise UserError(
-            "--resume has its options from the work that was begun, and --config from a record: give one of them."
-        )
     if data is None:
         raise UserError(
             "compare wants DATA, the name of a set or a file, as in `ascribe compare moons`, or --config DIR."
         )
     from ascribe.store import check_folder  # noqa: PLC0415 - late, so that --help is instant
 
-    if dry_run and (resume or coordinator is not None):
-        raise UserError(
-            "--dry-run is about a comparison that begins, in one process: leave --resume and --coordinator out."
-        )
+    if dry_run and coordinator is not None:
+        raise UserError("--dry-run is told by one process: leave --coordinator out.")
     number = _joined(coordinator, processes, process)
     chosen = _of_data(
         target=target,
@@ -283,7 +277,7 @@ def again(tokens: Sequence[str]) -> int:
         recorded.pop(name, None)
     whole = recorded | now
     data = whole.pop("data")
-    is_whole("compare", {"data": data} | {name: value for name, value in whole.items() if name not in PASSING})
+    known_as("compare", {"data": data} | {name: value for name, value in whole.items() if name not in PASSING})
     return compare(data, **whole)
 
 

@@ -60,6 +60,8 @@ FORMS = {
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿᵀ]+")
 PLAIN = "ascribe.plain"
 """The name that Python's codecs know the plain forms by."""
+NAMES = 0.75
+"""The share of a terminal's width that the names in a first column may have before they are broken."""
 ANY_WIDTH = 100_000
 """Characters in a line of a pipe or a file."""
 
@@ -164,8 +166,15 @@ def _parts(table: "Table", console: "Console") -> "list[Table]":
 def _part(table: "Table", group: list[int], console: "Console", *, last: bool) -> "Table":
     part = copy.copy(table)
     columns = [table.columns[number] for number in group]
-    if _width_of(table, columns, console) > console.width:  # nothing is left but to break words
-        columns = [dataclasses.replace(column, no_wrap=False, overflow="fold") for column in columns]
+    if _width_of(table, columns, console) > console.width:  # nothing is left but to break words, names last
+        first, *others = columns
+        broken = columns if _width_of(table, [first], console) > NAMES * console.width else others
+        columns = [
+            dataclasses.replace(column, no_wrap=False, overflow="fold")
+            if any(column is one for one in broken)
+            else column
+            for column in columns
+        ]
     part.columns = [dataclasses.replace(column, _index=place) for place, column in enumerate(columns)]
     part.caption = table.caption if last else None
     return part

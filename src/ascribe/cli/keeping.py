@@ -76,6 +76,12 @@ def asked_to_go_on(tokens: Sequence[str]) -> dict[str, Any]:
     from . import given  # noqa: PLC0415
 
     now = given(tokens)
+    if "config" in now:
+        raise UserError(
+            "--resume takes the options of what was begun, and --config those of a record: give one of them."
+        )
+    if "dry_run" in now:
+        raise UserError("--dry-run is about what has not begun: leave --resume out.")
     if now.get("out") is None:
         raise UserError("--resume goes on in the folder that the work was begun in: name it with --out.")
     return now
@@ -110,7 +116,7 @@ def begun_with(now: dict[str, Any], command: str) -> list[list[str]]:
 def together(command: str, now: dict[str, Any], begun: Sequence[Sequence[str]], *anew: str) -> dict[str, Any]:
     """The options that the work was begun with, and over them those that are given now, which together are what is recorded
     as the command; `anew`: options of no lasting meaning, which are not taken over."""
-    from . import given, is_whole  # noqa: PLC0415
+    from . import given, known_as  # noqa: PLC0415
 
     before: dict[str, Any] = {}
     for earlier in begun:
@@ -122,5 +128,5 @@ def together(command: str, now: dict[str, Any], begun: Sequence[Sequence[str]], 
     for name in ("out", "store", *PASSING, *anew):
         before.pop(name, None)
     whole = before | now
-    is_whole(command, {name: value for name, value in whole.items() if name not in PASSING})
+    known_as(command, {name: value for name, value in whole.items() if name not in PASSING})
     return whole

@@ -83,12 +83,15 @@ class Lines:
                     self.say(state)
 
     def _state(self) -> str:
-        """How far the work is that was heard of last."""
+        """How far the work is that was begun and is not done."""
         phases = dict(self._phases)
         under_way = {rule: phase for rule, phase in phases.items() if 0 < phase.latest.done < phase.latest.total}
-        if under_way:
-            rule, phase = max(under_way.items(), key=lambda one: one[1].began)
-            return f"{rule}: {phase.state()}"
+        if len(under_way) == 1:
+            ((rule, phase),) = under_way.items()
+            loss = "" if phase.latest.loss != phase.latest.loss else f", loss {phase.latest.loss:.4g}"
+            return f"{rule}: {phase.name} {_how_far([phase])}{loss}"
+        if under_way:  # on the workers of a cluster
+            return f"{len(under_way)} rules at once: {_how_far([*under_way.values()])}"
         compiling = [rule for rule, phase in phases.items() if phase.name == "compiling"]
         since = time.monotonic() - min((phases[rule].began for rule in compiling), default=0.0)
         return f"compiling for {since:.0f} s: {', '.join(compiling)}" if compiling else ""
@@ -113,16 +116,18 @@ class _Phase:
         self.name, self.first, self.latest = first.phase, first, first
         self.began = time.monotonic()
 
-    def state(self) -> str:
-        """How far it is, and when it will be done if the rest is as fast as what was heard of."""
-        now, first = self.latest, self.first
-        words = f"{now.phase} {100 * now.done / now.total:.0f} % of {now.total}"
-        words += "" if now.loss != now.loss else f", loss {now.loss:.4g}"
-        done = now.done - first.done
-        if done > 0:
-            left = (time.monotonic() - self.began) / done * (now.total - now.done)
-            words += f", about {duration(left)} left of this"
-        return words
+
+def _how_far(phases: list[_Phase]) -> str:
+    """How far these are, and when they will be done if the rest is as fast as what was heard of."""
+    begun, done, total = (
+        sum(counts)
+        for counts in zip(*((one.first.done, one.latest.done, one.latest.total) for one in phases), strict=True)
+    )
+    words = f"{100 * done / total:.0f} % of {total}"
+    if done > begun:
+        left = (time.monotonic() - min(one.began for one in phases)) / (done - begun) * (total - done)
+        words += f", about {duration(left)} left of this"
+    return words
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,7 @@ from ascribe.errors import shown
 
 LITERAL = re.compile(r"'(?:[^'\\]|\\\\)*'")
 """What Python writes for a text that has backslashes and nothing else that it would escape."""
+WHOLE = "is a whole number"
 LONG = 1000
 """Characters of a word from which on it is not repeated whole."""
 
@@ -28,8 +29,9 @@ def sentence(error: CycloptsError) -> str:
 def _reason(error: CycloptsError) -> str:  # noqa: PLR0911 - one line for every kind
     name = "" if error.argument is None else error.argument.name
     if isinstance(error, kinds.CoercionError) and error.token is not None and error.argument is not None:
-        long = " of fewer digits" if error.token.value.isdecimal() else ""
-        return f"{name} {_wanted(error.argument.hint)}{long}; got {shown(error.token.value)}."
+        wanted = _wanted(error.argument.hint)
+        wanted += " of fewer digits" if wanted == WHOLE and error.token.value.isdecimal() else ""
+        return f"{name} {wanted}; got {shown(error.token.value)}."
     if isinstance(error, kinds.UnknownOptionError):
         option = (error.token.keyword or error.token.value).partition("=")[0]
         known = {one for argument in error.argument_collection for one in argument.names if one.startswith("-")}
@@ -54,7 +56,7 @@ def _wanted(hint: Any) -> str:
         return _wanted(parts[0])
     if get_origin(hint) is Literal:
         return f"is {_either(map(str, get_args(hint)))}"
-    return {int: "is a whole number", float: "is a number", bool: "takes no value"}.get(hint, "is something else")
+    return {int: WHOLE, float: "is a number", bool: "takes no value"}.get(hint, "is something else")
 
 
 def _either(names: Iterable[str]) -> str:
