@@ -32,7 +32,7 @@ def compare(
     data: str | None = None,
     /,
     *,
-    config: Path | None = None,  # noqa: ARG001 - `again` answers it
+    config: Path | None = None,
     rules: str | None = None,
     network: str | None = None,
     activation: str = "relu",

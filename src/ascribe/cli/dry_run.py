@@ -10,6 +10,10 @@ from .progress import duration
 
 APART = "drawing the page and what a store has already are not counted"
 
+UNNAMED = "not named: the data set's own; of a table the column target, label, class or y, else the last"
+NAMED = 20
+"""Names of inputs that are told."""
+
 
 def tell_plan(dataset: Any, settings: dict[str, Any], out: Path | None, *, elsewhere: bool, as_json: bool) -> int:
     """Prints the plan; `elsewhere`: whether other processes would train, whose time cannot be told from here."""
@@ -46,10 +50,12 @@ def about_data(dataset: Any) -> dict[str, Any]:
 def _data_lines(data: dict[str, Any]) -> dict[str, str]:
     sizes = ", ".join(f"{count} {name}" for name, count in data["examples"].items())
     shape = " x ".join(map(str, data["input_shape"]))
-    target = data["target"] or "the data set's own"
+    target = data["target"] or UNNAMED
+    named, more = data["features"][:NAMED], "" if len(data["features"]) <= NAMED else ", ..."
     classes = f"; classes {', '.join(data['classes'])}" if data["classes"] else ""
     return {
         "data": f"{data['name']}, {sizes} examples of {shape} numbers",
+        **({"inputs": f"{', '.join(named)}{more}"} if named else {}),
         "target": f"{target}{classes}",
         "task": data["task"],
     }
