@@ -7,7 +7,8 @@ import pytest
 
 from ascribe import training
 from ascribe.cli import main, progress
-from ascribe.cli.progress import Lines, duration
+from ascribe.cli.console import duration
+from ascribe.cli.progress import Lines
 
 from ..store.case import COMMAND_LINE, plain
 from .case import signaled_at
@@ -45,7 +46,7 @@ def test_a_phase_begins_with_how_much_there_is_and_tells_what_is_left(clock, cap
     clock.now = 30.0
     assert lines._state() == "compiling for 30 s: a, b"
     lines(training.Progress("a", "training", 20, 220, 0.5))
-    assert told(capsys) == ["a: training 220 epochs of its runs"]
+    assert told(capsys) == ["a: training, 220 epochs over all its runs"]
     clock.now = 38.0
     lines(training.Progress("a", "training", 60, 220, 0.25))
     assert lines._state() == "a: training 27 % of 220, about 32 s left of this, loss 0.25"
@@ -55,7 +56,7 @@ def test_a_phase_begins_with_how_much_there_is_and_tells_what_is_left(clock, cap
     lines(training.Progress("b", "compiling", 0, 1, NOTHING))
     lines(training.Progress("a", "training", 220, 220, NOTHING))
     assert lines._state() == "compiling for 0 s: b"
-    assert told(capsys) == ["b: tuning 100 epochs of its runs", "b: compiling"]
+    assert told(capsys) == ["b: tuning, 100 epochs over all its runs", "b: compiling"]
 
 
 def test_lines_come_every_few_seconds_whether_anything_is_heard_or_not(monkeypatch, capsys):

@@ -127,7 +127,7 @@ def test_what_is_kept_is_listed_shown_exported_and_deleted(here, capsys):
         (["runs", "export", "nowhere"], "export wants a file to write"),
         (["runs", "show", "nowhere", "--out", "runs.csv"], "export wants a file to write"),
         (["runs", "show", "nowhere", "--overwrite"], "--overwrite is about the file of an export"),
-        (["runs", "shuffle"], "Invalid value"),
+        (["runs", "shuffle"], "ACTION is list, show, export or delete; got 'shuffle'."),
     ],
 )
 def test_bad_input_is_one_sentence(here, capsys, arguments, said):
@@ -351,7 +351,7 @@ def test_what_is_no_record_cannot_be_run_again(here, capsys):
         (["--config", "nothing"], "holds no ascribe record"),
         (["--config", "mine.json", "--resume", "--out", "out"], "--resume takes the options of what was begun"),
         (["--config"], "--config"),
-        ([], "compare wants data"),
+        ([], "compare wants DATA"),
     ]
     for arguments, said in refused:
         assert main(["compare", *arguments]) == 2

@@ -188,3 +188,10 @@ def _width_of(table: "Table", columns: list[Any], console: "Console") -> int:
     some.title = some.caption = None
     some.columns = [dataclasses.replace(column, _index=place) for place, column in enumerate(columns)]
     return Measurement.get(console, console.options.update(width=ANY_WIDTH), some).minimum
+
+
+def duration(seconds: float) -> str:
+    """A time in words: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"

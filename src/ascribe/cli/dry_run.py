@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .console import show
+from .console import duration, show
 from .keeping import DEFAULT_FOLDER
-from .progress import duration
 
 APART = "drawing the page and what a store has already are not counted"
 

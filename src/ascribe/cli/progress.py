@@ -10,6 +10,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from ascribe import training
 
+from .console import duration
+
 PAUSE = 5.0
 """Seconds between two lines of one phase, where they stay: in a log file."""
 
@@ -70,7 +72,7 @@ class Lines:
         phase = self._phases.get(progress.rule)
         if phase is None or phase.name != progress.phase:
             phase = self._phases[progress.rule] = _Phase(progress)
-            many = "" if progress.phase == "compiling" else f" {progress.total} epochs of its runs"
+            many = "" if progress.phase == "compiling" else f", {progress.total} epochs over all its runs"
             self.say(f"{progress.rule}: {progress.phase}{many}")
         phase.latest = progress
 
@@ -128,10 +130,3 @@ def _how_far(phases: list[_Phase]) -> str:
         left = (time.monotonic() - min(one.began for one in phases)) / (done - begun) * (total - done)
         words += f", about {duration(left)} left of this"
     return words
-
-
-def duration(seconds: float) -> str:
-    """A time in words: `40 s`, `12 min`, `3.5 h`."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s" if seconds >= 1 else "1 s"
-    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
