@@ -13,7 +13,7 @@ import ascribe
 from ascribe import report
 from ascribe.autodiff import Var, graph
 from ascribe.errors import UserError
-from ascribe.files import csv_text, guarded, path_of, write_whole
+from ascribe.files import csv_text, guarded, path_of, short, write_whole
 from ascribe.neurons.pictures import save
 from ascribe.papers import results
 from ascribe.store import Store, record
@@ -117,6 +117,34 @@ def test_numbers_and_other_texts_are_not(value):
     assert guarded(value) is value
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (np.float32(0.1), "0.1"),
+        (float(np.float32(0.1)), "0.1"),
+        (0.1, "0.1"),
+        (1 / 3, repr(1 / 3)),
+        (-1e300, "-1e+300"),
+        (float(np.float32(1 / 3)), "0.33333334"),
+        (float(np.float32(3e-5)), "3e-05"),
+        (-2.0, "-2.0"),
+        (1e300, "1e+300"),
+        (float("nan"), "nan"),
+        (7, "7"),
+        (True, "True"),
+        ({"a": [float(np.float32(0.7)), None, "0.70000001"]}, "{'a': [0.7, None, '0.70000001']}"),
+    ],
+)
+def test_a_number_has_no_more_digits_than_it_needs(value, expected):
+    assert str(short(value)) == expected
+
+
+def test_no_number_in_float32_is_changed():
+    numbers = np.random.default_rng(0).integers(0, 2**31, 2000, np.uint32).view(np.float32)
+    numbers = numbers[np.isfinite(numbers)]
+    np.testing.assert_array_equal(np.asarray(short(list(numbers)), np.float32), numbers)
+
+
 def cells(path):
     with path.open(newline="", encoding="utf-8") as file:
         return [cell for row in csv.reader(file) for cell in row]
@@ -128,13 +156,17 @@ def test_tables_have_no_formulas(tmp_path):
         scores={"@score": np.array([-0.5])},
         hyperparameters={"=leaf": -2.0},
         seeds=(0,),
+        rule_settings={"class": "=1+1", "scale": 0.5, "strict": True},
+        curves={"train_loss": np.ones((1, 7))},
         diverged=np.array([False]),
+        diverged_at=np.array([-1]),
         learning_rates=np.array([0.1]),
     )
-    record._save_table(SimpleNamespace(runs={"=1+1": runs}), tmp_path / "runs.csv")
+    record._save_table(SimpleNamespace(runs={"=1+1": runs}, tuning={}), tmp_path / "runs.csv")
     assert cells(tmp_path / "runs.csv") == [
-        *("rule", "seed", "learning_rate", "'=leaf", "status", "'@score"),
-        *("'=1+1", "0", "0.1", "-2.0", "finished", "-0.5"),
+        *("rule", "seed", "learning_rate", "tuned", "hyperparameter:=leaf", "hyperparameter:scale"),
+        *("epochs", "status", "diverged_at", "'@score"),
+        *("'=1+1", "0", "0.1", "False", "-2.0", "0.5", "7", "finished", "-1", "-0.5"),
     ]
     results._write_table([{"=a": "=b", "c": -1}, {"=a": "d"}], tmp_path / "table.csv")
     assert cells(tmp_path / "table.csv") == ["'=a", "c", "'=b", "-1", "d", ""]

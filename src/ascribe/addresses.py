@@ -2,7 +2,26 @@
 
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from .errors import UserError
+
 HIDDEN = "***"
+SQLITE = "sqlite:///"
+"""What an address begins with whose rest is the path of an SQLite file, as it is: nothing in it is escaped, and it has no
+options."""
+
+
+def sqlite_file(address: str) -> str:
+    """The path of the file that `sqlite:///FILE` names.
+
+    **Raises:** `UserError` where options seem to follow it.
+    """
+    file = address.removeprefix(SQLITE)
+    if "?" in file:
+        raise UserError(
+            f"the address of an SQLite file is sqlite:///FILE, without options; got {told(address)!r}: leave them out, or name "
+            f"a file that has a question mark in its name by its path alone."
+        )
+    return file
 
 
 def told(text: str) -> str:

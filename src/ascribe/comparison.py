@@ -109,25 +109,13 @@ class Comparison:
         return summarize(self, reference, score=score, level=level, difference=difference, target=target, seed=seed)
 
     def to_frame(self) -> Any:
-        """One row a run as a pandas data frame (extra `tables`): rule, seed, learning rate, status and every score."""
+        """One row a run as a pandas data frame (extra `tables`), with the columns of the record's `runs.csv`: rule, seed,
+        learning rate, whether it was tuned, hyper-parameters, epochs, status, where it diverged, and every score."""
         try:
             import pandas  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise UserError(f"a data frame needs pandas: {how_to_install('tables')}.") from error
-        records = []
-        for name, runs in self.runs.items():
-            for i, seed in enumerate(runs.seeds):
-                records.append(
-                    {
-                        "rule": name,
-                        "seed": seed,
-                        "learning_rate": runs.learning_rates[i],
-                        **runs.hyperparameters,
-                        "status": "diverged" if runs.diverged[i] else "finished",
-                        **{score: float(values[i]) for score, values in runs.scores.items()},
-                    }
-                )
-        return pandas.DataFrame(records)
+        return pandas.DataFrame(store.run_rows(self))
 
     def report(self, path: str | Path) -> Path:
         """Writes the self-contained page and returns its path."""
@@ -193,46 +181,31 @@ def compare(
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
-    chosen = _chosen_rules(rules, data)
-    seeds = check_seeds(seeds)
-    if learning_rate is not None and tune:
-        raise UserError("a `learning_rate` means no tuning and `tune` asks for some: give one of them.")
-    tune = (8 if learning_rate is None else 0) if tune is None else tune
-    learning_rate = positive("learning_rate", 1e-3 if learning_rate is None else learning_rate)
-    for name, value, least in (("tune", tune, 0), ("tune_seeds", tune_seeds, 1)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise UserError(f"`{name}` is an integer of at least {least}; got {shown(value)}.")
-    _check_tuned(search, tune)
-    source = _network(network, data, activation)
-    template = made(source)
-    _check_layers(template, only=only, landscape=landscape)
-    plans: dict[str, _Plan] = {}
-    left_out: dict[str, str] = {}
-    for name, rule in chosen.items():
-        shared = dict(optimizer=optimizer, batch_size=batch_size, learning_rate=learning_rate)
-        demands = None
-        try:
-            demands = honor(rule, name, source, data, **shared)
-            settings = make_settings(
-                demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics, only=only
-            )
-        except UserError as error:
-            everybodys = demands is not None and demands.source is source  # what is wrong is not the rule's network
-            if rules is not None or len(chosen) == 1 or everybodys:
-                raise
-            left_out[name] = str(error)
-            continue
-        plans[name] = _Plan.make(name, rule, demands, settings, tune, search or {})
-    _check_search(search or {}, plans)
-    _check_landscape(landscape, template, source, plans, epochs)
-    tuning_seeds = _tuning_seeds(seeds, tune_seeds, tune)
-    _check_cluster(cluster, devices_per_run)
+    asked = _asked(
+        data,
+        rules=rules,
+        network=network,
+        seeds=seeds,
+        tune=tune,
+        tune_seeds=tune_seeds,
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        search=search,
+        select=select,
+        loss=loss,
+        activation=activation,
+        diagnostics=diagnostics,
+        only=only,
+        landscape=landscape,
+        devices_per_run=devices_per_run,
+        cluster=cluster,
+    )
+    plans, left_out, source, template = asked.plans, asked.left_out, asked.source, asked.template
+    seeds, tuning_seeds, tune, learning_rate = asked.seeds, asked.tuning_seeds, asked.tune, asked.learning_rate
     keeper, listener = opened(store), or_one_line(listener) if processes.number() == 0 else silent
-    shares = 1 if cluster is None else -(-cluster.workers // len(plans))
-    side_by_side = devices.count() // check_devices_per_run(devices_per_run) if cluster is None else 1
-    width = max(_width(len(seeds), tune * tune_seeds, shares), side_by_side)
-    engine = dict(devices_per_run=devices_per_run, listener=listener, keeper=keeper, engine=cluster)
-    experiments = _experiments(plans, left_out, width, engine, finals=len(seeds), may_leave_out=rules is None)
+    experiments = asked.experiments(listener, keeper, cluster)
     if keeper is not None and keeper.experiment is None:
         keeper.begin(data.name, command=command)
     with ended(keeper):
@@ -268,6 +241,156 @@ def compare(
         if keeper is not store:
             keeper.close()
     return Comparison(data, runs, tunings, configuration, drawn)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Asked:
+    """A comparison that fits together: all is checked, nothing compiled."""
+
+    source: Network | Callable[..., Network]
+    template: Network
+    plans: "dict[str, _Plan]"
+    left_out: dict[str, str]
+    seeds: tuple[int, ...]
+    tuning_seeds: tuple[int, ...]
+    tune: int
+    learning_rate: float
+    width: int
+    devices_per_run: int
+    may_leave_out: bool
+
+    def experiments(
+        self, listener: Listener, keeper: Store | Shared | None, engine: Engine | None
+    ) -> dict[str, Experiment]:
+        """Every rule ready to train."""
+        given = dict(devices_per_run=self.devices_per_run, listener=listener, keeper=keeper, engine=engine)
+        finals = len(self.seeds)
+        return _experiments(
+            self.plans, self.left_out, self.width, given, finals=finals, may_leave_out=self.may_leave_out
+        )
+
+
+def _asked(
+    data: Dataset,
+    *,
+    rules: Rules | None = None,
+    network: NetworkLike = "64x64",
+    seeds: int | Sequence[int] = 10,
+    tune: int | None = None,
+    tune_seeds: int = 3,
+    epochs: int = 50,
+    batch_size: int = 32,
+    optimizer: Any = "adam",
+    learning_rate: float | None = None,
+    search: Mapping[str, tuple[float, float]] | None = None,
+    select: str = "last",
+    loss: str | losses.Loss | None = None,
+    activation: str = "relu",
+    diagnostics: bool = True,
+    only: str | None = None,
+    landscape: str | None = None,
+    devices_per_run: int = 1,
+    cluster: Engine | None = None,
+) -> _Asked:
+    """What `compare` is asked for; its errors are those of `compare`."""
+    chosen = _chosen_rules(rules, data)
+    seeds = check_seeds(seeds)
+    if learning_rate is not None and tune:
+        raise UserError("a `learning_rate` means no tuning and `tune` asks for some: give one of them.")
+    tune = (8 if learning_rate is None else 0) if tune is None else tune
+    learning_rate = positive("learning_rate", 1e-3 if learning_rate is None else learning_rate)
+    for name, value, least in (("tune", tune, 0), ("tune_seeds", tune_seeds, 1)):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UserError(f"`{name}` is an integer of at least {least}; got {shown(value)}.")
+    _check_tuned(search, tune)
+    source = _network(network, data, activation)
+    template = made(source)
+    _check_layers(template, only=only, landscape=landscape)
+    plans: dict[str, _Plan] = {}
+    left_out: dict[str, str] = {}
+    for name, rule in chosen.items():
+        shared = dict(optimizer=optimizer, batch_size=batch_size, learning_rate=learning_rate)
+        demands = None
+        try:
+            demands = honor(rule, name, source, data, **shared)
+            settings = make_settings(
+                demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics, only=only
+            )
+        except UserError as error:
+            everybodys = demands is not None and demands.source is source  # what is wrong is not the rule's network
+            if rules is not None or len(chosen) == 1 or everybodys:
+                raise
+            left_out[name] = str(error)
+            continue
+        plans[name] = _Plan.make(name, rule, demands, settings, tune, search or {})
+    _check_search(search or {}, plans)
+    _check_landscape(landscape, template, source, plans, epochs)
+    tuning_seeds = _tuning_seeds(seeds, tune_seeds, tune)
+    _check_cluster(cluster, devices_per_run)
+    shares = 1 if cluster is None else -(-cluster.workers // len(plans))
+    side_by_side = devices.count() // check_devices_per_run(devices_per_run) if cluster is None else 1
+    width = max(_width(len(seeds), tune * tune_seeds, shares), side_by_side)
+    return _Asked(
+        source,
+        template,
+        plans,
+        left_out,
+        seeds,
+        tuning_seeds,
+        tune,
+        learning_rate,
+        width,
+        devices_per_run,
+        may_leave_out=rules is None,
+    )
+
+
+def preview(data: Dataset, **asked: Any) -> dict[str, Any]:
+    """What `compare` would do with these arguments, without any training, as plain JSON values: the network, the rules with
+    those that are left out, how many runs of how many epochs, memory and time.
+
+    `memory`: bytes of the state of the runs that train at a time, for the rule that takes most, and of the data. `time`: one
+    rule is compiled and one epoch of its runs is timed; every other rule counts as if it took as long, and rules are compiled
+    on all cores at once. What is kept in a store is not looked at.
+
+    **Raises:** `UserError`, as `compare`.
+    """
+    found = _asked(data, **asked)
+    experiments = found.experiments(silent, None, None)
+    finals = len(found.seeds)
+    counts = {
+        name: {"tuning": plan.tune * len(found.tuning_seeds), "training": finals} for name, plan in found.plans.items()
+    }
+    epochs = next(iter(found.plans.values())).settings.epochs
+    chunks = sum(-(-count // experiments[name].width) for name, both in counts.items() for count in both.values())
+    measured = "backpropagation" if "backpropagation" in experiments else next(iter(experiments))
+    compiling, epoch = experiments[measured].timed(found.plans[measured].example())
+    in_all = {"compiling": compiling * -(-len(experiments) // devices.cores()), "training": epoch * epochs * chunks}
+    template = found.template
+    return {
+        "network": str(template),
+        "layers": {
+            name: sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(layer, eqx.is_inexact_array)))
+            for name, layer in zip(template.names, template.templates, strict=True)
+        },
+        "parameters": template.parameters,
+        "rules": {
+            name: {**counts[name], "at_a_time": experiments[name].width, "notes": list(plan.demands.notes)}
+            for name, plan in found.plans.items()
+        },
+        "left_out": found.left_out,
+        "epochs": epochs,
+        "runs": sum(sum(both.values()) for both in counts.values()),
+        "memory": max(one.bytes_at_a_time for one in experiments.values()),
+        "time": {
+            "seconds": sum(in_all.values()),
+            **in_all,
+            "measured_on": measured,
+            "its_compilation": compiling,
+            "its_epoch": epoch,
+            "runs_in_its_epoch": experiments[measured].width,
+        },
+    }
 
 
 def _tuning_seeds(seeds: tuple[int, ...], count: int, candidates: int = 1) -> tuple[int, ...]:

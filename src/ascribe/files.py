@@ -1,4 +1,5 @@
-"""Paths that can be, files that are written whole or not at all, and CSV that no spreadsheet takes for formulas."""
+"""Paths that can be, files that are written whole or not at all, numbers in few digits, and CSV that no spreadsheet takes for
+formulas."""
 
 import contextlib
 import csv
@@ -6,9 +7,11 @@ import errno
 import io
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ascribe.errors import UserError
 
@@ -58,6 +61,20 @@ def write_whole(path: Path, data: bytes, *, parents: bool = False) -> None:
             part.unlink(missing_ok=True)
 
 
+def short(value: Any) -> Any:
+    """The number as the shortest decimal of its own precision, so that the float32 0.1 is not told as 0.10000000149011612: a
+    float that is exactly one in float32 is taken for one. Containers have theirs so; anything else is returned as it is."""
+    if isinstance(value, dict):
+        return {name: short(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [short(one) for one in value]
+    if not isinstance(value, float | np.floating):
+        return value
+    with np.errstate(over="ignore"):
+        single = np.float32(value)
+    return float(str(single)) if float(single) == float(value) else float(value)
+
+
 def guarded(value: Any) -> Any:
     """A cell that no spreadsheet takes for a formula: a text that begins like one, and is no number, gets an apostrophe before
     it."""
@@ -70,7 +87,7 @@ def guarded(value: Any) -> Any:
     return value
 
 
-def csv_text(rows: Iterable[Sequence[Any]], *, end: str = "\r\n") -> str:
+def csv_text(rows: Iterable[Iterable[Any]], *, end: str = "\r\n") -> str:
     """Rows as CSV, every cell `guarded`."""
     buffer = io.StringIO()
     csv.writer(buffer, lineterminator=end).writerows([guarded(cell) for cell in row] for row in rows)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ascribe import load
-from ascribe.cli import main
+from ascribe.cli import given, main, written
 from ascribe.store import DATABASE, Store, check_folder
 from ascribe.store.lock import FolderLock
 
@@ -104,7 +104,10 @@ def test_what_is_kept_is_listed_shown_exported_and_deleted(here, capsys):
     assert "feedback-alignment" in capsys.readouterr().out
     assert main(["runs", "export", one["store"], "--out", "runs.csv"]) == 0
     assert len((here / "runs.csv").read_text().splitlines()) == 1 + 8 * 3
-    capsys.readouterr()
+    assert main(["runs", "export", one["store"], "--out", "runs.csv"]) == 2
+    assert "add --overwrite to replace it" in capsys.readouterr().err
+    assert main(["runs", "export", one["store"], "--out", "runs.csv", "--overwrite", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"file": "runs.csv", "rows": 24}
     assert main(["runs", "delete", one["store"], one["id"], "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"deleted": one["id"], "runs": 8}
     assert main(["runs", "list"]) == 0
@@ -123,7 +126,8 @@ def test_what_is_kept_is_listed_shown_exported_and_deleted(here, capsys):
         (["runs", "delete", "nowhere"], "holds no store of ascribe"),
         (["runs", "export", "nowhere"], "export wants a file to write"),
         (["runs", "show", "nowhere", "--out", "runs.csv"], "export wants a file to write"),
-        (["runs", "shuffle"], "Invalid value"),
+        (["runs", "show", "nowhere", "--overwrite"], "--overwrite is about the file of an export"),
+        (["runs", "shuffle"], "ACTION is list, show, export or delete; got 'shuffle'."),
     ],
 )
 def test_bad_input_is_one_sentence(here, capsys, arguments, said):
@@ -151,8 +155,8 @@ def test_a_folder_may_be_named_like_a_store_or_an_address(here):
 
 
 def test_what_is_refused_leaves_no_folder(here, capsys):
-    for given in (["--store", "new/deep/store"], ["--out", "new/deep"], ["--store", "?"]):
-        assert main([*COMPARE, *given, "--only", "nothing"]) == 2
+    for places in (["--store", "new/deep/store"], ["--out", "new/deep"], ["--store", "?"]):
+        assert main([*COMPARE, *places, "--only", "nothing"]) == 2
         assert capsys.readouterr().err.count("\n") == 1
         assert list(here.iterdir()) == []
 
@@ -290,3 +294,81 @@ def test_what_a_killed_process_left_beside_the_folder_is_cleared(here):
     (here / "out" / "notes.txt").rename(here / ".out.ascribe-old-abcdefgh" / "notes.txt")
     check_folder(here / "out", resume=True)
     assert snapshot(here) == before
+
+
+# The whole command
+
+
+def commands(folder, capsys):
+    """The command of a record, as the record, the store and `runs show` have it."""
+    capsys.readouterr()
+    assert main(["runs", "show", folder]) == 0
+    shown = capsys.readouterr().out.splitlines()[1]
+    return {load(folder).configuration["command"], Store(folder).experiments()[0]["command"], shown}
+
+
+def test_the_record_has_the_whole_command_after_a_resume(here, capsys):
+    assert main(["compare", *command_line(seeds=1), "--out", "out", "--json"]) == 0
+    assert main(["compare", "moons", "--out", "out", "--resume", "--seeds", "2", "--json"]) == 0
+    asked = "--rules backpropagation,feedback-alignment --network 4 --seeds 2 --epochs 3 --tune 2 --tune-seeds 1 --samples 60"
+    assert commands("out", capsys) == {f"ascribe compare moons {asked} --out out"}
+    assert main(["compare", "--out", "out", "--resume"]) == 0  # the data need not be repeated either
+    assert commands("out", capsys) == {f"ascribe compare moons {asked} --out out"}
+
+
+@pytest.mark.parametrize("place", ["out", "out/record.json"])
+def test_a_recorded_command_runs_again_to_the_same_numbers(here, capsys, place):
+    assert main(["compare", *command_line(seeds=1), "--out", "out"]) == 0
+    assert main(["compare", "moons", "--out", "out", "--resume", "--seeds", "2"]) == 0
+    assert main(["compare", "--config", place, "--out", "again"]) == 0
+    assert "tuning" in capsys.readouterr().err  # nothing is taken from the other's store
+    same(here / "again", load(here / "out"))
+    (command,) = commands("again", capsys)
+    assert command.startswith("ascribe compare moons --rules ") and command.endswith(" --samples 60 --out again")
+    assert not {"--resume", "--config"} & set(command.split())
+
+
+def test_other_options_take_the_place_of_recorded_ones(here, capsys):
+    comparison().save("python")
+    for folder in ("python", "nowhere"):
+        assert main(["compare", "--config", folder]) == 2
+    told = capsys.readouterr().err
+    assert "was made in Python" in told and "holds no ascribe record" in told
+    assert main([*COMPARE, "--out", "out"]) == 0
+    assert main(["compare", "xor", "--config", "out", "--seeds=1", "--rules", "backprop", "--out", "new"]) == 0
+    found = load(here / "new")
+    assert (found.data.name, list(found.runs)) == ("xor", ["backpropagation"])
+    assert found.runs["backpropagation"].seeds == (0,)
+    assert found.configuration["epochs"] == 3
+
+
+def test_what_is_no_record_cannot_be_run_again(here, capsys):
+    (here / "mine.json").write_text("{}")
+    (here / "broken.json").write_text("{")
+    refused = [
+        (["--config", "mine.json"], "is damaged"),
+        (["--config", "broken.json"], "is damaged"),
+        (["--config", "nothing"], "holds no ascribe record"),
+        (["--config", "mine.json", "--resume", "--out", "out"], "--resume takes the options of what was begun"),
+        (["--config"], "--config"),
+        ([], "compare wants DATA"),
+    ]
+    for arguments, said in refused:
+        assert main(["compare", *arguments]) == 2
+        told = capsys.readouterr().err
+        assert said in told and told.count("\n") == 1
+    assert {path.name for path in here.iterdir()} == {"mine.json", "broken.json"}
+
+
+@pytest.mark.parametrize(
+    ("options", "tokens"),
+    [
+        ({"data": "moons", "seeds": 3, "learning_rate": 1e-5}, "moons --seeds 3 --learning-rate 1e-05"),
+        ({"search": ["a.b=1:2", "c=3:4"], "json_output": True}, "--search a.b=1:2 --search c=3:4 --json"),
+        ({"random_search": False, "ignore": "-x"}, "--no-random-search --ignore=-x"),
+    ],
+)
+def test_a_command_is_written_as_it_is_typed(options, tokens):
+    assert written(options) == tokens.split()
+    if "data" in options:
+        assert given(["compare", *written(options)]) == options

@@ -58,6 +58,20 @@ def test_an_experiment_that_mlflow_refuses_is_a_sentence(store, tmp_path):
         MLflowLogger("deleted", tracking_uri=store)
 
 
+@pytest.mark.parametrize("name", ["week%207.db", "b?.db", "c#d e.sqlite"])
+def test_a_data_base_lies_where_its_path_says(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mlflow_database(tmp_path / name)
+    before = (tmp_path / name).read_bytes()
+    places = [name, str(tmp_path / name)] + ([] if "?" in name else [f"sqlite:///{tmp_path / name}"])
+    for number, place in enumerate(places):
+        MLflowLogger(f"e{number}", tracking_uri=place).close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() != before
+    with pytest.raises(UserError, match="without options"):
+        MLflowLogger("moons", tracking_uri="sqlite:///a?b=1")
+
+
 def test_every_curve_and_every_score_comes_back(store, client):
     with MLflowLogger("all", tracking_uri=store) as logger:
         runs = trained(logger)

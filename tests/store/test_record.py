@@ -196,6 +196,18 @@ def test_the_csv_has_one_row_a_run(finished, saved):
     assert [float(row["test_accuracy"]) for row in rows] == [
         value for runs in finished.runs.values() for value in runs.test_accuracy
     ]
+    scores = sorted(next(iter(finished.runs.values())).scores)
+    first, last = ["rule", "seed", "learning_rate", "tuned"], ["epochs", "status", "diverged_at"]
+    assert list(rows[0]) == [*first, "hyperparameter:scale", *last, *scores]
+    assert {(row["tuned"], row["epochs"], row["diverged_at"]) for row in rows} == {("True", "3", "-1")}
+    assert [row["hyperparameter:scale"] for row in rows] == ["", "", "1.0", "1.0"]
+
+
+def test_curves_stand_in_the_record_by_name(finished, saved):
+    for runs in finished.runs.values():
+        with np.load(saved / "curves" / f"{runs.rule}.npz") as arrays:
+            curves = [name for name in arrays if name.startswith("curve:")]
+            assert curves == [f"curve:{name}" for name in sorted(runs.curves)]
 
 
 def test_a_record_is_not_replaced_unless_asked(finished, saved):

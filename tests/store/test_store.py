@@ -17,7 +17,7 @@ import pytest
 from ascribe import compare
 from ascribe.errors import Interrupted, UserError
 from ascribe.rules import Backpropagation, BFunction
-from ascribe.store import DATABASE, Store, database
+from ascribe.store import DATABASE, Store, check_folder, database
 from ascribe.training import Experiment, Specification, source
 from ascribe.training.keeping import Checkpoint, Kept, fingerprint
 from ascribe.training.processes import Shared
@@ -273,6 +273,54 @@ def test_everything_comes_out_as_a_table(data, tmp_path):
         store.export(tmp_path / "runs.xls")
 
 
+def kept_of(**changes):
+    return Kept({"b": np.ones(2, np.float32), "a": np.asarray([0.1, np.nan], np.float32)} | changes, -1, [], None, 1.0)
+
+
+def test_the_same_store_gives_the_same_bytes(tmp_path):
+    """The columns are those that are documented, whatever the order in which runs came, and need no other package."""
+    store = Store(tmp_path / "store")
+    store.finish({"x": (about(rule="r", epochs=2, hyperparameters={"z": 0.5}), kept_of())})
+    store.finish({"y": (about(rule="q", epochs=2, seed=1, hyperparameters={"w": 2.0}), kept_of(c=np.zeros(2)))})
+    store.score({"x": {"test_loss": 1.0, "test_accuracy": 0.5}, "y": {"test_loss": float("inf")}})
+    first = "key,rule,phase,data,network,seed,learning_rate,hyperparameter:w,hyperparameter:z,epochs,status,diverged_at,seconds"
+    expected = [
+        f"{first},test_accuracy,test_loss,epoch,a,b,c",
+        "x,r,training,moons,4,0,0.1,,0.5,2,finished,-1,1.0,0.5,1.0,0,0.1,1.0,",
+        "x,r,training,moons,4,0,0.1,,0.5,2,finished,-1,1.0,0.5,1.0,1,,1.0,",
+        "y,q,training,moons,4,1,0.1,2.0,,2,finished,-1,1.0,,,0,0.1,1.0,0.0",
+        "y,q,training,moons,4,1,0.1,2.0,,2,finished,-1,1.0,,,1,,1.0,0.0",
+    ]
+    for number in range(3):
+        fresh = Store(tmp_path / "store")
+        assert fresh.export(tmp_path / f"{number}.csv") == fresh.export(tmp_path / f"{number}.json") == 4
+        assert (tmp_path / f"{number}.csv").read_text().splitlines() == expected
+        assert (tmp_path / f"{number}.json").read_bytes() == (tmp_path / "0.json").read_bytes()
+    rows = json.loads((tmp_path / "0.json").read_text())
+    assert [list(row) for row in rows] == [expected[0].split(",")] * 4
+    assert (rows[0]["a"], rows[1]["a"], rows[0]["c"], rows[2]["test_loss"]) == (0.1, None, None, None)
+
+
+def test_arrays_come_back_in_the_order_of_their_names(tmp_path):
+    store = Store(tmp_path)
+    names = [f"curve{number}" for number in range(20)]
+    store.finish({"x": (about(epochs=2, hyperparameters={}), kept_of(**{name: np.zeros(2) for name in names[::-1]}))})
+    assert list(store.curves("x")) == sorted(["a", "b", *names])
+
+
+def test_an_export_replaces_nothing_unless_it_is_told_to(tmp_path):
+    store = Store(tmp_path / "store")
+    store.finish({"x": (about(epochs=2, hyperparameters={}), kept_of())})
+    (tmp_path / "mine.json").write_text("mine")
+    with pytest.raises(UserError, match=r"there is a file .*mine\.json' already"):
+        store.export(tmp_path / "mine.json")
+    assert (tmp_path / "mine.json").read_text() == "mine"
+    assert store.export(tmp_path / "mine.json", overwrite=True) == 2
+    (tmp_path / "a.csv").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        store.export(tmp_path / "a.csv")
+
+
 # --- damage -----------------------------------------------------------------------------------------------------
 
 
@@ -362,6 +410,42 @@ def test_what_is_no_store_is_told(tmp_path):
     assert not (tmp_path / "nowhere").exists()
     with pytest.raises(UserError, match="a store is a folder, an SQLite file"):
         Store("mysql://host/name")
+
+
+@pytest.mark.parametrize("name", ["week%207", "50%", "%2e%2e", "a?mode=memory", "b#c", "d e", "[ab]*", "c:d@e", "ü=&;"])
+def test_a_store_lies_where_its_path_says_whatever_is_in_it(tmp_path, name):
+    """A path is no URL: nothing in it is decoded, and nothing ends it."""
+    for place in (tmp_path / name, f"{tmp_path}/{name}.sqlite"):
+        Store(place).close()
+        Store(place, create=False).close()
+    named = {name: {DATABASE}, f"{name}.sqlite": None}
+    if "?" not in name:
+        Store(f"sqlite:///{tmp_path}/x{name}").close()
+        named[f"x{name}"] = None
+    files = {one.name: {file.name for file in one.iterdir()} if one.is_dir() else None for one in tmp_path.iterdir()}
+    assert files == named
+
+
+def test_an_address_of_a_file_has_no_options(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for address, words in (("sqlite:///runs?mode=ro", "without options"), ("sqlite://runs", "a store is a folder")):
+        with pytest.raises(UserError, match=words):
+            Store(address)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_another_folder_left_is_not_taken_for_one_s_own(tmp_path):
+    """Where a folder's name would be a pattern for others' names."""
+    other = tmp_path / ".run1.ascribe-old-abcdefgh"
+    other.mkdir()
+    (other / "record.json").touch()
+    for name in ("run?", "run*", "run[0-9]"):
+        check_folder(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == [other.name]
+    own = tmp_path / ".run[0-9].ascribe-new-abcdefgh"
+    own.mkdir()
+    check_folder(tmp_path / "run[0-9]")
+    assert not own.exists()
 
 
 def test_passwords_are_not_told(monkeypatch):

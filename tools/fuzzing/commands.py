@@ -80,12 +80,13 @@ SPECIAL: dict[str, tuple[str, ...]] = {
         "turns=2",
         "noise=nan",
     ),
+    "--config": ("beside/record", "beside/record/record.json", "beside/table.csv", "beside", "x", ""),
     "--coordinator": ("", "x", ":", "h:notaport", "1"),
     "--scheduler": ("", "x", "tcp://", "beside/table.csv", "nowhere.json", "tcp://h:notaport"),
     "--workers": ("0", "-1", "x", "1.5", "", "nan"),
     "--store": ("beside/table.csv", "mysql://h/db", "", "nowhere/x.sqlite", "x.sqlite"),
     "--tensorboard": ("beside/table.csv", ""),
-    "--mlflow": ("", "x://"),
+    "--mlflow": ("", "x://", "sqlite:///a?b"),
     "--out": ("beside", "beside/table.csv", "", "beside/table.csv/x", "a" * 300, "/dev/null/x", "beside/record"),
     "--transfer": ("none", "x", "moons", "sine", "beside/table.csv", ""),
     "--current": (
@@ -115,6 +116,8 @@ SPECIAL: dict[str, tuple[str, ...]] = {
 FLAGS = (
     "--resume",
     "--overwrite",
+    "--dry-run",
+    "--quiet",
     "--json",
     "--list",
     "--all",

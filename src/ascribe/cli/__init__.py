@@ -3,7 +3,7 @@
 import importlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cyclopts import App, CycloptsError
@@ -12,6 +12,8 @@ from ascribe import __version__
 from ascribe.addresses import told
 from ascribe.errors import Interrupted, UserError, shown
 
+from .console import speak_plainly
+from .sentences import as_typed, sentence
 from .title import hide_passwords
 
 app = App(
@@ -35,16 +37,39 @@ COMMANDS = {
 for _command, _help in COMMANDS.items():
     app.command(f"ascribe.cli.{_command}:{_command}", name=_command, help=_help)
 
-LONG = 1000
-"""Characters of a word from which on it is not repeated whole."""
 RESUMABLE = ("compare", "discover")
 
 _arguments: list[str] = []
+_whole: list[str] = []
+"""The command with all its options, where some of them were not typed but taken from a record or a store."""
+
+OWN_NAMES = {"json_output": "json"}
+"""Options that are not called as their argument is."""
 
 
 def command_line() -> str:
-    """The command as it was given, for the record."""
-    return shlex.join(["ascribe", *arguments_given()])
+    """The command with all its options, for the record: by it the same can be had again."""
+    return shlex.join(["ascribe", *map(told, _whole or _arguments)])
+
+
+def known_as(command: str, options: Mapping[str, Any]) -> None:
+    """From now on the command is known as this one, with these arguments by their names."""
+    _whole[:] = [command, *written(options)]
+
+
+def written(options: Mapping[str, Any]) -> list[str]:
+    """The arguments of a command, by their names, as they are typed; `data` has no name there."""
+    tokens = []
+    for name, value in options.items():
+        option = "--" + OWN_NAMES.get(name, name).replace("_", "-")
+        if name == "data":
+            tokens.append(str(value))
+        elif isinstance(value, bool):
+            tokens.append(option if value else option.replace("--", "--no-", 1))
+        else:
+            for one in value if isinstance(value, list) else [value]:
+                tokens += [f"{option}={one}"] if str(one).startswith("-") else [option, str(one)]
+    return tokens
 
 
 def given(tokens: Sequence[str]) -> dict[str, Any]:
@@ -54,14 +79,17 @@ def given(tokens: Sequence[str]) -> dict[str, Any]:
 
 
 def arguments_given() -> list[str]:
-    """The command as it was given, in parts; without the password of a server's address."""
-    return [told(token) for token in _arguments]
+    """The command as it was given, in parts; without the password of a server's address. Of one that a record has (`--config`),
+    all its options."""
+    return [told(token) for token in (_whole if _whole and "--resume" not in _arguments else _arguments)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, or 1 where a check of `reproduce` fails or another process of a run has
     ended, or 2 for bad input (one sentence on standard error), or 130 for an interruption."""
+    speak_plainly()
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
+    _whole.clear()
     if arguments is None:
         hide_passwords(_arguments)
     code = _answer()
@@ -75,14 +103,11 @@ def _answer() -> int:
     tokens = list(_arguments)
     try:
         _check_text(tokens)
-        if tokens and tokens[0] in RESUMABLE and "--resume" in tokens:
-            return importlib.import_module(f".{tokens[0]}", __name__).go_on(tokens)  # late, so that --help is instant
-        result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        result = (_kept(tokens) or _typed)(tokens)
     except UserError as error:
         return _refuse(str(error))
     except CycloptsError as error:
-        command = f"{tokens[0]} " if tokens and tokens[0] in COMMANDS else ""
-        return _refuse(f"{' '.join(map(_cut, str(error).split()))} See `ascribe {command}--help`.")
+        return _refuse(sentence(error))
     except Interrupted as error:
         print(f"\nascribe: {error}.", file=sys.stderr)
         return 130
@@ -90,6 +115,20 @@ def _answer() -> int:
         print("\nascribe: interrupted; nothing was written.", file=sys.stderr)
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _kept(tokens: Sequence[str]) -> Callable[[Sequence[str]], int] | None:
+    """What answers a command that has options of an earlier one beside those that are typed; None for any other command."""
+    command = tokens[0] if tokens else ""
+    if command in RESUMABLE and "--resume" in tokens:
+        return importlib.import_module(f".{command}", __name__).go_on  # late, so that --help is instant
+    if command == "compare" and any(token.partition("=")[0] == "--config" for token in tokens):
+        return importlib.import_module(f".{command}", __name__).again
+    return None
+
+
+def _typed(tokens: Sequence[str]) -> Any:
+    return app(list(tokens), exit_on_error=False, print_error=False, result_action="return_value")
 
 
 def _check_text(tokens: Sequence[str]) -> None:
@@ -104,11 +143,6 @@ def _check_text(tokens: Sequence[str]) -> None:
             raise UserError(f"arguments are text in UTF-8; got {shown(token)}: choose another name.")
 
 
-def _cut(word: str) -> str:
-    """A word of a sentence, the beginning and the end of a long one."""
-    return word if len(word) <= LONG else f"{word[:40]}...{word[-9:]}"
-
-
-def _refuse(sentence: str) -> int:
-    print(f"ascribe: {sentence}", file=sys.stderr)
+def _refuse(reason: str) -> int:
+    print(f"ascribe: {as_typed(reason)}", file=sys.stderr)
     return 2

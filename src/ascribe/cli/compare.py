@@ -2,31 +2,37 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import CycloptsError, Parameter
 
 from ascribe.errors import UserError, shown
 
+from . import given, known_as
 from .clusters import cluster
-from .keeping import asked_to_go_on, begun_with, kept_in, together
+from .console import show
+from .dry_run import tell_plan
+from .keeping import PASSING, asked_to_go_on, begun_with, kept_in, together
+from .sentences import Whole
 
 CLASSES = "--classes is a list of class numbers as in 3,8 or of names as in cat,dog"
 YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 TOGETHER = ("coordinator", "processes", "process")
 """The options of one of several processes."""
-
-Whole = Annotated[int, Parameter(converter=lambda _, tokens: int(tokens[0].value))]
-"""A whole number as it is written: left to itself, cyclopts would round 1.5."""
+TLS = ("tls_ca", "tls_cert", "tls_key", "insecure")
+ELSEWHERE = ("out", "store", "tensorboard", "mlflow", "scheduler", *TLS, *TOGETHER, *PASSING)
+"""The options that `--config` does not take over: where things are, and what changes nothing of what comes out."""
 
 
 def compare(
-    data: str,
+    data: str | None = None,
     /,
     *,
+    config: Path | None = None,
     rules: str | None = None,
     network: str | None = None,
     activation: str = "relu",
@@ -69,6 +75,8 @@ def compare(
     mlflow: str | None = None,
     resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    quiet: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Compare learning rules on a data set: equal tuning, many seeds, one page.
@@ -77,6 +85,9 @@ def compare(
     ----------
     data
         A name (see `ascribe datasets`) or a file: CSV, TSV, TXT, NPZ or Parquet.
+    config
+        Run the command of this record again: a folder that compare wrote, or its record.json. Options that are given too, and
+        DATA, take the place of the recorded ones; --out, --store, loggers and a scheduler are not taken over.
     rules
         Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own; default: all that can do the task.
     network
@@ -159,57 +170,56 @@ def compare(
     tensorboard
         Write the curves of the final runs into this folder too, for TensorBoard, while they are computed.
     mlflow
-        Send them to MLflow too: a data base as sqlite:///mlflow.db, or a server as http://HOST:5000.
+        Send them to MLflow too: a data base as mlflow.db or sqlite:///mlflow.db, or a server as http://HOST:5000.
     resume
         Go on with what --out (or --store) holds, with the options that it was begun with and those given now: only what is
         missing is computed.
     overwrite
         Replace an earlier record in --out, when the new one is finished.
+    dry_run
+        Train nothing and write nothing: tell the data's target and task, the network, the rules, the runs to train, how long
+        that may take, in how much memory, and where the results would go.
+    quiet
+        Say nothing of how far it is.
     json_output
         Print one JSON object on standard output and nothing else there.
     """
+    if data is None:
+        raise UserError(
+            "compare wants DATA, the name of a set or a file, as in `ascribe compare moons`, or --config DIR."
+        )
     from ascribe.store import check_folder  # noqa: PLC0415 - late, so that --help is instant
 
+    if dry_run and coordinator is not None:
+        raise UserError("--dry-run is told by one process: leave --coordinator out.")
     number = _joined(coordinator, processes, process)
-    given: dict[str, Any] = {
-        "target": target,
-        "task": task,
-        "missing": missing,
-        "ignore": None if ignore is None else tuple(name.strip() for name in ignore.split(",")),
-        "samples": samples,
-        "noise": noise,
-        "classes": _classes(classes),
-        "transforms": transform,
-    }
-    given = {name: value for name, value in given.items() if value is not None}
-    for item in data_option or []:
-        name, value = _data_option(item)
-        if name in given:
-            raise UserError(f"the data option {name} is given twice: give it once.")
-        given[name] = value
+    chosen = _of_data(
+        target=target,
+        task=task,
+        missing=missing,
+        ignore=None if ignore is None else tuple(name.strip() for name in ignore.split(",")),
+        samples=samples,
+        noise=noise,
+        classes=_classes(classes),
+        transforms=transform,
+        further=data_option or [],
+    )
     if learning_rate is not None and rates is not None:
         raise UserError("--learning-rate switches tuning off and --rates steers it: give one of them.")
     if (rates is not None or search) and (tune == 0 or learning_rate is not None):
         raise UserError(
             "--rates and --search steer tuning, which is off (--tune 0 or --learning-rate): leave them out."
         )
-    ranges = {} if rates is None else {"learning_rate": _range("--rates", rates)}
-    for item in search or []:
-        name, equals, interval = item.partition("=")
-        if not equals:
-            raise UserError(f"--search is RULE.NAME=LOW:HIGH; got {shown(item)}.")
-        if name.strip() in ranges:
-            raise UserError(f"the range of {name.strip()} is given twice: give it once.")
-        ranges[name.strip()] = _range("--search", interval)
+    ranges = _ranges(rates, search or [])
     if out is not None and number == 0:
         check_folder(out, overwrite=overwrite, resume=resume)
 
     from ascribe import datasets, training  # noqa: PLC0415
 
     try:
-        dataset = datasets.load(data, seed=data_seed, **given)
+        dataset = datasets.load(data, seed=data_seed, **chosen)
     except UserError as error:
-        if isinstance(given.get("classes"), str) and str(error).startswith("classes wants"):
+        if isinstance(chosen.get("classes"), str) and str(error).startswith("classes wants"):
             raise UserError(f"{CLASSES}; got {shown(classes)} ({str(error).rstrip('.')}).") from error
         raise
     training.use_all_cores()
@@ -233,9 +243,14 @@ def compare(
     }
     if number > 0:
         return _take_part(dataset, settings)
+    if dry_run:
+        return tell_plan(
+            dataset, settings, out, elsewhere=scheduler is not None or workers is not None, as_json=json_output
+        )
     loggers = tensorboard, mlflow
     with cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure) as settings["cluster"]:
-        comparison, page = _run(dataset, settings, loggers, out, store, resume=resume, overwrite=overwrite)
+        begin = {"resume": resume, "overwrite": overwrite, "quiet": quiet}
+        comparison, page = _run(dataset, settings, loggers, out, store, begin)
     _print(comparison, page, json_output)
     return 0
 
@@ -249,8 +264,48 @@ def go_on(tokens: Sequence[str]) -> int:
         from ascribe.training.processes import told  # noqa: PLC0415
 
         begun = json.loads(told(json.dumps(begun).encode()))
-    options = together(now, begun, "devices_per_run", *TOGETHER)
+    options = together("compare", now, begun, "devices_per_run", *TOGETHER)
     return compare(options.pop("data"), **options)
+
+
+def again(tokens: Sequence[str]) -> int:
+    """`compare --config`: the recorded command, with other options where they are given."""
+    now = given(tokens)
+    path = now.pop("config")
+    recorded = _recorded(path)
+    for name in ELSEWHERE:
+        recorded.pop(name, None)
+    whole = recorded | now
+    data = whole.pop("data")
+    known_as("compare", {"data": data} | {name: value for name, value in whole.items() if name not in PASSING})
+    return compare(data, **whole)
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    """The arguments of the command that made a record.
+
+    **Raises:** `UserError` where there is no record of a comparison by that name, or it has no command.
+    """
+    from ascribe.store import configuration  # noqa: PLC0415 - late, so that --help is instant
+
+    command = configuration(path).get("command")
+    tokens = shlex.split(command) if isinstance(command, str) else []
+    if tokens[:2] != ["ascribe", "compare"]:
+        made = "was made in Python" if command is None else f"is of another command, {shown(command)}"
+        raise UserError(f"the record {str(path)!r} {made}: name one that `ascribe compare` wrote.")
+    try:
+        recorded = given(tokens[1:])
+        if "resume" in recorded:
+            raise UserError(
+                f"the record {str(path)!r} has the command of a --resume alone, as earlier versions wrote it: type the options "
+                f"anew."
+            )
+        return recorded
+    except CycloptsError as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(
+            f"the command of the record {str(path)!r} is none of this version ({reason}): type it anew."
+        ) from error
 
 
 def _joined(coordinator: str | None, processes: int | None, process: int | None) -> int:
@@ -266,7 +321,7 @@ def _joined(coordinator: str | None, processes: int | None, process: int | None)
         sys.stdout.flush()
         results = os.dup(1)
         os.dup2(2, 1)  # Gloo writes that it is connected on standard output, where nothing but results belongs
-        sys.stdout = os.fdopen(results, "w", encoding="utf-8")
+        sys.stdout = os.fdopen(results, "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
     return number()
 
 
@@ -295,9 +350,7 @@ def _run(
     loggers: tuple[Path | None, str | None],
     out: Path | None,
     place: str | None,
-    *,
-    resume: bool,
-    overwrite: bool,
+    begin: dict[str, bool],
 ) -> tuple[Any, Path]:
     """The comparison, kept as it goes, and its page."""
     from ascribe import store  # noqa: PLC0415
@@ -307,7 +360,7 @@ def _run(
     from . import command_line  # noqa: PLC0415
     from .loggers import heard_by  # noqa: PLC0415
 
-    name, begin = dataset.name, {"resume": resume, "overwrite": overwrite}
+    name = dataset.name
     with kept_in(out, place, name=name, experiment=name, **begin) as (where, kept, lines):
         with heard_by(lines, name, *loggers) as listener:
             comparison = run(dataset, **settings, listener=listener, command=command_line(), store=shared(lambda: kept))
@@ -316,7 +369,6 @@ def _run(
 
 
 def _print(comparison: Any, page: Path, as_json: bool) -> None:
-    from rich.console import Console  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     from ascribe import report  # noqa: PLC0415
@@ -331,12 +383,11 @@ def _print(comparison: Any, page: Path, as_json: bool) -> None:
         }
         print(json.dumps(content, allow_nan=False))
         return
-    console = Console()
-    console.print(report.to_text(rows, comparison.reference))
+    show(report.to_text(rows, comparison.reference))
     for rule, why in (comparison.configuration.get("left_out") or {}).items():
         # A Text object, since a plain string would have its [brackets] read as markup.
-        console.print(Text(f"left out: {rule}: {why}", style="dim"), soft_wrap=True, highlight=False)
-    console.print(f"page: {page}", soft_wrap=True, highlight=False)
+        show(Text(f"left out: {rule}: {why}", style="dim"), soft_wrap=True, highlight=False)
+    show(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _range(option: str, text: str) -> tuple[float, float]:
@@ -347,6 +398,30 @@ def _range(option: str, text: str) -> tuple[float, float]:
         return float(low), float(high)
     except ValueError as error:
         raise UserError(f"{option} is LOW:HIGH, two positive numbers as in 0.001:1; got {shown(text)}.") from error
+
+
+def _ranges(rates: str | None, search: Sequence[str]) -> dict[str, tuple[float, float]]:
+    """What is tuned in which range."""
+    ranges = {} if rates is None else {"learning_rate": _range("--rates", rates)}
+    for item in search:
+        name, equals, interval = item.partition("=")
+        if not equals:
+            raise UserError(f"--search is RULE.NAME=LOW:HIGH; got {shown(item)}.")
+        if name.strip() in ranges:
+            raise UserError(f"the range of {name.strip()} is given twice: give it once.")
+        ranges[name.strip()] = _range("--search", interval)
+    return ranges
+
+
+def _of_data(*, further: Sequence[str], **options: Any) -> dict[str, Any]:
+    """The options of the data set that are given; `further`: those of `--data-option`."""
+    chosen = {name: value for name, value in options.items() if value is not None}
+    for item in further:
+        name, value = _data_option(item)
+        if name in chosen:
+            raise UserError(f"the data option {name} is given twice: give it once.")
+        chosen[name] = value
+    return chosen
 
 
 def _classes(text: str | None) -> int | str | tuple[int, ...] | None:

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from .console import show
+
 
 def datasets(*, json_output: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
     """List the data sets with their task, size, source and license. Files of your own (CSV, NPZ, Parquet) work by their path.
@@ -16,8 +18,7 @@ def datasets(*, json_output: Annotated[bool, Parameter(name="--json", negative=(
     json_output
         Print one JSON object instead, with descriptions, whole sources and addresses.
     """
-    from rich.console import Console  # noqa: PLC0415 - late, so that --help is instant
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415 - late, so that --help is instant
 
     from ascribe import datasets as library  # noqa: PLC0415
 
@@ -33,13 +34,10 @@ def datasets(*, json_output: Annotated[bool, Parameter(name="--json", negative=(
     for name, card in cards.items():
         # The citation alone; who collected or copied the data is in the JSON.
         table.add_row(name, card.task, card.size, card.source.split(";")[0].rstrip("."), card.license)
-    console = Console()
-    console.print(table)
     transforms = Table(box=None, pad_edge=False)
     for column in ("transform", "what becomes of the inputs"):
         transforms.add_column(column, no_wrap=column == "transform")
     for name, does in library.TRANSFORMS.items():
         transforms.add_row(name, does)
-    console.print()
-    console.print(transforms)
+    show(table, "", transforms)
     return 0

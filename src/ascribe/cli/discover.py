@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from .clusters import cluster
-from .compare import Whole
+from .console import show
 from .keeping import asked_to_go_on, begun_with, kept_in, together
+from .sentences import Whole
 
 SPARKS = "▁▂▃▄▅▆▇█"
 
@@ -51,6 +52,7 @@ def discover(
     insecure: Annotated[bool, Parameter(negative=())] = False,
     resume: Annotated[bool, Parameter(negative=())] = False,
     overwrite: Annotated[bool, Parameter(negative=())] = False,
+    quiet: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """Learn a b-function: what stands in place of an activation's derivative, by Bayesian optimization.
@@ -128,6 +130,8 @@ def discover(
         missing is computed.
     overwrite
         Replace an earlier record in --out, when the new one is finished.
+    quiet
+        Say nothing of how far it is.
     json_output
         Print one JSON object on standard output and nothing else there.
     """
@@ -145,7 +149,7 @@ def discover(
     given = {"samples": samples, "transforms": transform, "target": target}
     dataset = datasets.load(data, seed=data_seed, **{name: value for name, value in given.items() if value is not None})
     training.use_all_cores()
-    begin = {"experiment": experiment_of(dataset), "resume": resume, "overwrite": overwrite}
+    begin = {"experiment": experiment_of(dataset), "resume": resume, "overwrite": overwrite, "quiet": quiet}
     with (
         cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure) as workers_there,
         kept_in(out, store, name=f"discover-{dataset.name}", **begin) as (where, kept, lines),
@@ -193,7 +197,7 @@ def discover(
 def go_on(tokens: Sequence[str]) -> int:
     """`discover --resume`: with the options that the search was begun with, and over them those that are given now."""
     now = asked_to_go_on(tokens)
-    options = together(now, begun_with(now, "discover"))
+    options = together("discover", now, begun_with(now, "discover"))
     return discover(options.pop("data"), **options)
 
 
@@ -210,7 +214,6 @@ def search_curve(tried: Any) -> str:
 
 
 def _print(found: Any, page: Path, as_json: bool) -> None:
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
@@ -220,18 +223,16 @@ def _print(found: Any, page: Path, as_json: bool) -> None:
         record = json.loads((page.parent / store.DISCOVERY).read_text(encoding="utf-8"))
         print(json.dumps({**record, "page": str(page), "out": str(page.parent)}, allow_nan=False))
         return
-    console = Console()
     cells = report.discovery.cells(found.table())
     for setting in dict.fromkeys(row[0] for row in cells):
         table = Table(box=None, pad_edge=False, title=setting, title_justify="left")
         for column in report.discovery.COLUMNS[1:]:
-            table.add_column(column, justify="left" if column == "rule" else "right", no_wrap=column == "rule")
+            table.add_column(column, justify="left" if column == "rule" else "right", no_wrap=True)
         for row in cells:
             if row[0] == setting:
                 table.add_row(*(Text(cell) for cell in row[1:]))
-        console.print(table)
-        console.print()
+        show(table, "")
     for sentence in report.discovery.findings(found):
-        console.print(Text(sentence), highlight=False)
-    console.print(f"rule: {page.parent / 'found.json'}", soft_wrap=True, highlight=False)
-    console.print(f"page: {page}", soft_wrap=True, highlight=False)
+        show(Text(sentence), highlight=False)
+    show(f"rule: {page.parent / 'found.json'}", soft_wrap=True, highlight=False, markup=False)
+    show(f"page: {page}", soft_wrap=True, highlight=False, markup=False)

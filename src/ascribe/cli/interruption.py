@@ -38,7 +38,7 @@ def stopping_at_a_signal(store: Any, lines: Lines, options: Mapping[str, str | N
         if store.stopping:
             raise KeyboardInterrupt
         store.stop()
-        lines.say("finishing what is under way; once more ends it at once")
+        lines.say("finishing what is under way; once more ends it at once", anyway=True)
 
     try:
         with answering(answer):

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from .progress import Lines
 
 DEFAULT_FOLDER = Path("ascribe-runs")
+PASSING = ("resume", "overwrite", "json_output", "quiet", "dry_run")
+"""Options that change nothing of what comes out."""
 
 
 @contextmanager
 def kept_in(
-    out: Path | None, place: str | None, *, name: str, experiment: str, resume: bool, overwrite: bool
+    out: Path | None, place: str | None, *, name: str, experiment: str, resume: bool, overwrite: bool, quiet: bool
 ) -> "Iterator[tuple[dict[str, Any], Store, Lines]]":
     """Where what comes out is saved (the arguments of `store.save`), the store with the experiment begun, and the lines that
     the terminal shows. A signal ends the work at the next occasion. Where nothing was done, nothing is left behind, and what is
@@ -45,7 +47,7 @@ def kept_in(
         again = resume and not drawn and _was_for(folder, kept, experiment)  # its page was not finished
         given = {"command": command_line(), "options": [arguments_given()]}
         kept.begin(experiment, **given, resume=resume, again=again)
-        with Lines() as lines, ended(kept), stopping_at_a_signal(kept, lines, options):
+        with Lines(quiet=quiet) as lines, ended(kept), stopping_at_a_signal(kept, lines, options):
             # Whether the folder may be written to was asked before.
             yield {"folder": folder, "overwrite": True, "replacing": apart}, kept, lines
     finally:
@@ -74,6 +76,12 @@ def asked_to_go_on(tokens: Sequence[str]) -> dict[str, Any]:
     from . import given  # noqa: PLC0415
 
     now = given(tokens)
+    if "config" in now:
+        raise UserError(
+            "--resume takes the options of what was begun, and --config those of a record: give one of them."
+        )
+    if "dry_run" in now:
+        raise UserError("--dry-run is about what has not begun: leave --resume out.")
     if now.get("out") is None:
         raise UserError("--resume goes on in the folder that the work was begun in: name it with --out.")
     return now
@@ -105,17 +113,20 @@ def begun_with(now: dict[str, Any], command: str) -> list[list[str]]:
     return last
 
 
-def together(now: dict[str, Any], begun: Sequence[Sequence[str]], *anew: str) -> dict[str, Any]:
-    """The options that the work was begun with, and over them those that are given now; `anew`: options of no lasting
-    meaning, which are not taken over."""
-    from . import given  # noqa: PLC0415
+def together(command: str, now: dict[str, Any], begun: Sequence[Sequence[str]], *anew: str) -> dict[str, Any]:
+    """The options that the work was begun with, and over them those that are given now, which together are what is recorded
+    as the command; `anew`: options of no lasting meaning, which are not taken over."""
+    from . import given, known_as  # noqa: PLC0415
 
     before: dict[str, Any] = {}
     for earlier in begun:
         before |= given(earlier)
-    if os.path.abspath(before["data"]) != os.path.abspath(now["data"]):  # a file may be named in several ways
+    data = now.get("data", before["data"])
+    if os.path.abspath(before["data"]) != os.path.abspath(data):  # a file may be named in several ways
         place = now.get("store") or now["out"]
-        raise UserError(f"{str(place)!r} was begun on {before['data']}, not on {now['data']}: choose another --out.")
-    for name in ("out", "store", "resume", "overwrite", "json_output", *anew):
+        raise UserError(f"{str(place)!r} was begun on {before['data']}, not on {data}: choose another --out.")
+    for name in ("out", "store", *PASSING, *anew):
         before.pop(name, None)
-    return before | now
+    whole = before | now
+    known_as(command, {name: value for name, value in whole.items() if name not in PASSING})
+    return whole

@@ -8,6 +8,9 @@ from cyclopts import Parameter
 
 from ascribe.errors import UserError, shown
 
+from .console import show
+from .sentences import Whole
+
 Model = Literal["hodgkin-huxley", "lif", "tuning-curve", "network"]
 
 
@@ -24,10 +27,10 @@ def neuron(
     tau_m: float | None = None,
     tau_ref: float | None = None,
     tau_s: float | None = None,
-    neurons: int | None = None,
+    neurons: Whole | None = None,
     probability: float | None = None,
     weight: float | None = None,
-    seed: int | None = None,
+    seed: Whole | None = None,
     out: Path | None = None,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
@@ -205,12 +208,10 @@ def _curve(curve: Any) -> dict[str, Any]:
 
 
 def _print(facts: dict[str, Any], path: Path) -> None:
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     from ascribe.neurons.quantities import counted  # noqa: PLC0415
 
-    console = Console()
     if "currents" in facts:
         names = [name for name in ("currents", "rates", "analytic") if name in facts]
         table = Table(box=None, pad_edge=False)
@@ -218,12 +219,12 @@ def _print(facts: dict[str, Any], path: Path) -> None:
             table.add_column(title, justify="right")
         for row in zip(*(facts[name] for name in names), strict=True):
             table.add_row(*(f"{value:.6g}" for value in row))
-        console.print(table)
+        show(table)
     else:
         spikes, cells = counted(facts["spikes"], "spike"), counted(facts["neurons"], "neuron")
         said = f"{spikes} of {cells} in {facts['duration']:g} s"
         rate = (
             f"; {facts['rate']:.5g} Hz at the end" if facts.get("rate") else f"; {facts['mean_rate']:.4g} Hz on average"
         )
-        console.print(f"{said}{rate} (dt {facts['dt']:g} s, {facts['method']})", highlight=False)
-    console.print(f"picture: {path}", soft_wrap=True, highlight=False)
+        show(f"{said}{rate} (dt {facts['dt']:g} s, {facts['method']})", highlight=False)
+    show(f"picture: {path}", soft_wrap=True, highlight=False, markup=False)

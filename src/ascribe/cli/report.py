@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from .console import show
+
 
 def report(*folders: Path, out: Path | None = None) -> int:
     """Draw the page of a finished comparison again, from its record; or one page of several.
@@ -15,9 +17,7 @@ def report(*folders: Path, out: Path | None = None) -> int:
     out
         The file to write. Default for one folder: index.html in it.
     """
-    from rich.console import Console  # noqa: PLC0415 - late, so that --help is instant
-
-    from ascribe import report as library  # noqa: PLC0415
+    from ascribe import report as library  # noqa: PLC0415 - late, so that --help is instant
     from ascribe.comparison import Comparison, load  # noqa: PLC0415
     from ascribe.errors import UserError  # noqa: PLC0415
     from ascribe.merging import merge  # noqa: PLC0415
@@ -34,10 +34,9 @@ def report(*folders: Path, out: Path | None = None) -> int:
     if target.is_dir():
         raise UserError(f"--out is a file for the page, but {str(target)!r} is a folder: name a file in it.")
     page = library.write_page(comparisons, target)
-    console = Console()
     for comparison in comparisons:
         if len(comparisons) > 1:
-            console.print(f"{comparison.data.name}:", markup=False, highlight=False)
-        console.print(library.to_text(comparison.table(), comparison.reference))
-    console.print(f"page: {page}", soft_wrap=True, highlight=False)
+            show(f"{comparison.data.name}:", markup=False, highlight=False)
+        show(library.to_text(comparison.table(), comparison.reference))
+    show(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
     return 0

@@ -9,6 +9,8 @@ from cyclopts import Parameter
 
 from ascribe.errors import UserError
 
+from .console import show
+
 
 def reproduce(
     *names: str,
@@ -90,7 +92,6 @@ def reproduce(
 
 
 def _list(as_json: bool) -> int:
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     from ascribe import papers  # noqa: PLC0415
@@ -106,21 +107,19 @@ def _list(as_json: bool) -> int:
         table.add_column(column)
     for entry in entries:
         table.add_row(entry.name, entry.title, entry.source)
-    Console().print(table)
+    show(table)
     return 0
 
 
 def _print(found: dict[Any, Any], page: Path) -> None:
     from rich import box  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     from ascribe.papers.results import format_value  # noqa: PLC0415
 
-    console = Console()
     for entry, result in found.items():
-        console.print(Text.assemble((entry.name, "bold"), f": {entry.title} ({entry.source})"))
+        show(Text.assemble((entry.name, "bold"), f": {entry.title} ({entry.source})"))
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0))
         for column in ("what is checked", "expected", "here", ""):
             table.add_column(column)
@@ -129,9 +128,8 @@ def _print(found: dict[Any, Any], page: Path) -> None:
             # Text objects, since a plain string would have its [brackets] read as markup.
             cells = (check.statement, format_value(check.expected), format_value(check.got))
             table.add_row(*(Text(cell) for cell in cells), outcome)
-        console.print(table)
-        console.print()
-    console.print(f"page: {page}", soft_wrap=True, highlight=False)
+        show(table, "")
+    show(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _duration(minutes: float) -> str:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from .console import show
+
 
 def rules(*, json_output: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
     """List the learning rules, one line each, with the tasks they can do and their source.
@@ -14,8 +16,7 @@ def rules(*, json_output: Annotated[bool, Parameter(name="--json", negative=())]
     json_output
         Print one JSON object instead.
     """
-    from rich.console import Console  # noqa: PLC0415 - late, so that --help is instant
-    from rich.table import Table  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415 - late, so that --help is instant
 
     from ascribe import rules as library  # noqa: PLC0415
 
@@ -33,5 +34,5 @@ def rules(*, json_output: Annotated[bool, Parameter(name="--json", negative=())]
     for row in rows:
         tasks = "all" if len(row["tasks"]) == 3 else ", ".join(row["tasks"])
         table.add_row(row["name"], row["description"], tasks, row["source"])
-    Console().print(table)
+    show(table)
     return 0

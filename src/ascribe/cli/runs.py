@@ -11,6 +11,8 @@ from cyclopts import Parameter
 from ascribe.errors import UserError
 from ascribe.measures import main_among, score_name
 
+from .console import show
+
 DEFAULT = Path("ascribe-runs")
 
 
@@ -21,6 +23,7 @@ def runs(
     /,
     *,
     out: Path | None = None,
+    overwrite: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
     """List, show, export and delete what is kept in a store.
@@ -35,14 +38,15 @@ def runs(
     experiment
         The id that list shows. Default of show and export: the latest.
     out
-        The file of an export: .parquet, .csv or .json.
+        The file of an export: .csv, .json, or .parquet (extra `tables`).
+    overwrite
+        Replace an earlier file there.
     json_output
         Print one JSON object on standard output and nothing else there.
     """
     from ascribe.store import DATABASE, Store  # noqa: PLC0415 - late, so that --help is instant
 
-    if (out is None) == (action == "export"):
-        raise UserError("export wants a file to write, --out FILE.parquet, .csv or .json; the others write none.")
+    _check_file(out, overwrite, wanted=action == "export")
     if place is None:
         if action != "list":
             raise UserError(
@@ -74,7 +78,7 @@ def runs(
         chosen = _chosen(store.experiments(), experiment, places[0])
         rows = store.runs(chosen["id"])
         if out is not None:
-            count = store.export(out, chosen["id"])
+            count = store.export(out, chosen["id"], overwrite=overwrite)
             print(json.dumps({"file": str(out), "rows": count}) if json_output else f"{count} rows in {out}")
             return 0
     finally:
@@ -84,6 +88,15 @@ def runs(
         return 0
     _show(chosen, rows)
     return 0
+
+
+def _check_file(out: Path | None, overwrite: bool, *, wanted: bool) -> None:
+    if (out is None) == wanted:
+        raise UserError("export wants a file to write, --out FILE.parquet, .csv or .json; the others write none.")
+    if overwrite and out is None:
+        raise UserError("--overwrite is about the file of an export: leave it out.")
+    if out is not None and out.exists() and not overwrite and not out.is_dir():
+        raise UserError(f"{str(out)!r} is there already: choose another --out, or add --overwrite to replace it.")
 
 
 def _chosen(found: list[dict[str, Any]], experiment: str | None, place: str) -> dict[str, Any]:
@@ -141,17 +154,18 @@ def _score(scores: dict[str, float]) -> str:
 
 def _table(titles: list[str], rows: list[list[Any]], otherwise: str) -> None:
     from rich import box  # noqa: PLC0415
-    from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     if not rows:
         print(otherwise)
         return
-    table = Table(*titles, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=True)
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))  # Text, since [brackets] would be read as markup
-    Console().print(table)
+    show(table)
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Curves and scores for MLflow, while they are drawn."""
 
 import dataclasses
+import os
 import re
 import time
 import warnings
@@ -9,7 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
+import sqlalchemy.engine
+
 import ascribe
+from ascribe.addresses import SQLITE, sqlite_file
 from ascribe.errors import UserError
 from ascribe.training import Epochs, Progress, Runs
 
@@ -46,7 +50,8 @@ class MLflowLogger:
     **Arguments:**
 
     - `experiment`: the name of the MLflow experiment; made if it is missing;
-    - `tracking_uri`: a data base (`sqlite:///mlflow.db`) or a server (`http://…`); by default MLflow's own choice;
+    - `tracking_uri`: a data base (`mlflow.db` or `sqlite:///mlflow.db`, a path as it is) or a server (`http://…`); by default
+      MLflow's own choice;
     - `points`: about how many points a curve gets at most (a data base takes about a third of a millisecond for each);
     - `layers`: whether curves of single layers (`gradient_angle/linear1`) are sent too, as `gradient_angle.linear1`;
     - `tuning`: whether the candidates of tuning become runs too, with the tag `ascribe.phase`.
@@ -70,9 +75,11 @@ class MLflowLogger:
         )  # without it, MLflow knows no data base, and says so in words about something else
         self.points, self.layers, self.tuning = check_points(points), layers, tuning
         try:
-            self._client = mlflow.MlflowClient(tracking_uri=tracking_uri)
+            self._client = mlflow.MlflowClient(tracking_uri=None if tracking_uri is None else _address(tracking_uri))
             found = self._client.get_experiment_by_name(experiment)
             self._experiment = self._client.create_experiment(experiment) if found is None else found.experiment_id
+        except UserError:
+            raise
         except Exception as error:  # MLflow's own, those of a data base, those of a network
             raise UserError(f"MLflow cannot log the experiment {experiment!r}: {_first_sentence(error)}.") from error
         if found is not None and found.lifecycle_stage != "active":
@@ -199,6 +206,21 @@ class MLflowLogger:
 
     def _parameters(self, values: Mapping[str, Any]) -> list[Any]:
         return [self._entities.Param(_allowed(name), str(value)[:LONGEST]) for name, value in values.items()]
+
+
+def _address(place: str) -> str:
+    """The address as MLflow and SQLAlchemy read it; a path of an SQLite file is no URL, in which `%41` would be another name
+    and `?` the end of it."""
+    if place.startswith(SQLITE):
+        file = sqlite_file(place)
+    elif "://" not in place and place.endswith((".sqlite", ".db")):
+        file = os.path.abspath(place)
+    else:
+        return place
+    address = sqlalchemy.engine.URL.create("sqlite", database=file).render_as_string()
+    if sqlalchemy.engine.make_url(address).database != file:  # SQLAlchemy 2.0 escapes nothing
+        raise UserError(f"this version of SQLAlchemy has no address for the file {file!r}: choose another name for it.")
+    return address
 
 
 def _keys(epochs: Epochs) -> Iterator[Hashable]:

@@ -33,7 +33,7 @@ import sqlalchemy.exc
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
-from ascribe.addresses import HIDDEN, passwords, secret, told
+from ascribe.addresses import HIDDEN, SQLITE, passwords, secret, sqlite_file, told
 from ascribe.checksums import CHECKSUM, checksum
 from ascribe.errors import UserError, how_to_install
 from ascribe.files import path_of
@@ -213,12 +213,10 @@ def address_of(place: str | Path) -> str:
     if not isinstance(place, str) or "://" not in text:
         path = path_of(place, "a store")
         path = path if path.suffix in (".sqlite", ".db") else path / DATABASE
-        return f"sqlite:///{path.absolute()}"
+        return f"{SQLITE}{path.absolute()}"
     kind, _, rest = text.partition("://")
-    if kind == "sqlite":
-        if "?" in rest:
-            raise UserError(f"an SQLite store is sqlite:///FILE, without options; got {told(text)!r}.")
-        path_of(rest.removeprefix("/"), "a store")
+    if text.startswith(SQLITE):
+        path_of(sqlite_file(text), "a store")
         return text
     if kind not in ("postgresql", "postgres", "postgresql+psycopg"):
         wanted = "a store is a folder, an SQLite file, sqlite:///FILE or postgresql://HOST/NAME"
@@ -256,7 +254,7 @@ class Database:
         """Whether there was none before."""
         self._new_folders: list[Path] = []
         self._lock: FolderLock | None = None
-        file = self.file = Path(self.address.removeprefix("sqlite:///"))
+        file = self.file = Path(self.address.removeprefix(SQLITE))
         """Where it is, if it is a file."""
         with self.told():
             if self.in_file:
@@ -482,7 +480,8 @@ class Database:
         try:
             length = int.from_bytes(data[:8], "little")
             head = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["head"])
-            return safetensors.numpy.load(data), head
+            arrays = safetensors.numpy.load(data)  # in an order that is another one each time
+            return {name: arrays[name] for name in sorted(arrays)}, head
         except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"the store {self.place!r} is damaged: the {kind} of {owner[:12]}: {error}.") from error
 

@@ -1,6 +1,8 @@
 """Writing a folder whole or not at all."""
 
 import contextlib
+import glob
+import itertools
 import json
 import os
 import shutil
@@ -201,7 +203,7 @@ def tidy(folder: Path) -> None:
     """Removes what a killed process left beside `folder` when it wrote there, or brings it to its end; what a living one is
     writing stays."""
     for kind in ("old", "new"):
-        for left in sorted(folder.parent.glob(f"{_prefix(folder, kind)}????????")):
+        for left in sorted(folder.parent.glob(f"{glob.escape(_prefix(folder, kind))}????????")):
             lock = FolderLock(left)
             try:
                 if not left.is_dir() or not lock.alone():
@@ -247,20 +249,28 @@ def _remove(paths: Iterator[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
+def free_folder(parent: Path, name: str) -> Path:
+    """The first of `parent/name-001`, `-002`, … that does not exist yet."""
+    return next(folder for folder in _numbered(parent, name) if not folder.exists())
+
+
+def _numbered(parent: Path, name: str) -> Iterator[Path]:
+    return (parent / f"{name}-{number:03d}" for number in itertools.count(1))
+
+
 def fresh_folder(parent: Path, name: str) -> Path:
     """Makes the first of `parent/name-001`, `-002`, … that does not exist yet: it is then nobody else's."""
-    number = 1
-    while True:
-        folder = parent / f"{name}-{number:03d}"
+    for folder in _numbered(parent, name):
         try:
             folder.mkdir(parents=True)
             return folder
         except FileExistsError:
-            number += 1
+            continue
         except OSError as error:
             raise UserError(
                 f"results cannot be written to {shown(str(folder), 300)} ({error.strerror}): choose another folder with --out."
             ) from error
+    raise AssertionError
 
 
 def give_back(folder: Path) -> None:

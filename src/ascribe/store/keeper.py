@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import io
 import json
+import math
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import sqlalchemy as sql
 
 from ascribe.errors import UserError, how_to_install
-from ascribe.files import guarded, path_of, write_whole
+from ascribe.files import csv_text, path_of, short, write_whole
 from ascribe.training import LossLandscape
 from ascribe.training.keeping import About, Checkpoint, Kept
 
@@ -21,19 +22,9 @@ from .database import Database, agreements, experiments, members, payloads, runs
 from .landscape import put_together, taken_apart
 from .lock import FolderLock
 
-COLUMNS = (
-    "key",
-    "rule",
-    "phase",
-    "data",
-    "network",
-    "seed",
-    "learning_rate",
-    "epochs",
-    "status",
-    "diverged_at",
-    "seconds",
-)
+FIRST = ("key", "rule", "phase", "data", "network", "seed", "learning_rate")
+LATER = ("epochs", "status", "diverged_at", "seconds")
+"""The columns of tables, before and after those of hyper-parameters."""
 TOGETHER = 500
 """Keys in one query: databases limit their number."""
 
@@ -354,45 +345,78 @@ class Store(Database):
             raise UserError(f"the store {self.place!r} has no run {key!r}: `ascribe runs show` lists them.")
         return found[key].curves
 
+    def table(self, experiment: str | None = None, *, curves: bool = False) -> list[dict[str, Any]]:
+        """One row a run, with `curves` one row an epoch of a run; every row has the same columns, in this order, and the same
+        store always gives the same rows.
+
+        `key`, `rule`, `phase`, `data`, `network`, `seed`, `learning_rate`; what tuning set of the rule's other numbers, as
+        `hyperparameter:NAME`, by name; `epochs` (of the run), `status`, `diverged_at` (the epoch, from 0; -1 for a run that
+        finished), `seconds`; the test scores, by name; with `curves` then `epoch` (from 0) and the curves, by name. None where
+        a run has no such number.
+        """
+        runs = self.runs(experiment)
+        leaves = sorted({name for run in runs for name in run["hyperparameters"]})
+        scores = sorted({name for run in runs for name in run["scores"] or ()})
+        rows = [
+            {
+                **{name: run[name] for name in FIRST},
+                **{f"hyperparameter:{name}": short(run["hyperparameters"].get(name)) for name in leaves},
+                **{name: run[name] for name in LATER},
+                **{name: (run["scores"] or {}).get(name) for name in scores},
+            }
+            for run in runs
+        ]
+        if not curves:
+            return rows
+        found = [self._in_epochs(run["key"]) for run in runs]
+        names = sorted({name for one in found for name in one})
+        return [
+            {**row, "epoch": epoch, **{name: one[name][epoch] if name in one else None for name in names}}
+            for row, one in zip(rows, found, strict=True)
+            for epoch in range(row["epochs"])
+        ]
+
+    def _in_epochs(self, key: str) -> dict[str, list[float]]:
+        """The curves of a run that have one number an epoch."""
+        return {name: [short(value) for value in curve] for name, curve in self.curves(key).items() if curve.ndim == 1}
+
     def to_frame(self, experiment: str | None = None, *, curves: bool = False) -> Any:
-        """The runs as a pandas data frame (extra `tables`), one row a run; with `curves` one row an epoch of a run."""
+        """`table` as a pandas data frame (extra `tables`)."""
         try:
             import pandas  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise UserError(f"a data frame needs pandas: {how_to_install('tables')}.") from error
-        rows = []
-        for run in self.runs(experiment):
-            own = {f"hyperparameter:{name}": value for name, value in run["hyperparameters"].items()}
-            row = {name: run[name] for name in COLUMNS} | own | (run["scores"] or {})
-            rows += self._epochs(row) if curves else [row]
-        return pandas.DataFrame(rows)
+        return pandas.DataFrame(self.table(experiment, curves=curves))
 
-    def _epochs(self, row: dict[str, Any]) -> list[dict[str, Any]]:
-        found = self.curves(row["key"])
-        names = [name for name, curve in found.items() if curve.ndim == 1]
-        return [
-            {**row, "epoch": epoch, **{name: float(found[name][epoch]) for name in names}}
-            for epoch in range(int(row["epochs"]))
-        ]
+    def export(self, path: str | Path, experiment: str | None = None, *, overwrite: bool = False) -> int:
+        """`table` with its curves in one file, `.csv`, `.json` (a list of objects) or `.parquet` (extra `tables`); returns the
+        number of rows. A number that is none, such as the loss of a run that has diverged, is an empty cell or null. Written
+        whole or not at all.
 
-    def export(self, path: str | Path, experiment: str | None = None) -> int:
-        """Everything that is a number into one file, `.parquet`, `.csv` or `.json`, one row an epoch of a run (extra `tables`);
-        returns the number of rows. Written whole or not at all.
-
-        **Raises:** `UserError` for another kind of file, and where it cannot be written.
+        **Raises:** `UserError` for another kind of file, where there is one already unless `overwrite`, and where it cannot be
+        written.
         """
         path = path_of(path, "an export")
         if path.suffix not in (".parquet", ".csv", ".json"):
             raise UserError(f"an export is a .parquet, .csv or .json file; got {path.name!r}.")
-        frame, buffer = self.to_frame(experiment, curves=True), io.BytesIO()
+        if path.is_dir():
+            raise UserError(f"an export is a file, but {str(path)!r} is a folder: name a file in it.")
+        if path.exists() and not overwrite:
+            raise UserError(
+                f"there is a file {str(path)!r} already: choose another name, or say that it is to be replaced."
+            )
         if path.suffix == ".parquet":
+            frame, buffer = self.to_frame(experiment, curves=True), io.BytesIO()
             frame.to_parquet(buffer, index=False)
-        elif path.suffix == ".csv":
-            frame.rename(columns=guarded).map(guarded).to_csv(buffer, index=False)
+            write_whole(path, buffer.getvalue())
+            return len(frame)
+        rows = [{name: _or_none(value) for name, value in row.items()} for row in self.table(experiment, curves=True)]
+        if path.suffix == ".csv":
+            text = csv_text([list(rows[0]), *(row.values() for row in rows)] if rows else [], end="\n")
         else:
-            frame.to_json(buffer, orient="records")
-        write_whole(path, buffer.getvalue())
-        return len(frame)
+            text = "[" + ",\n".join(json.dumps(row, allow_nan=False) for row in rows) + "]\n"
+        write_whole(path, text.encode("utf-8"))
+        return len(rows)
 
     def empty(self) -> bool:
         """Whether no run and no state of one is kept."""
@@ -464,6 +488,11 @@ def _named(leaves: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
 
 def _listed(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
     return [arrays[name] for name in sorted(arrays)]
+
+
+def _or_none(value: Any) -> Any:
+    """None for a number that files do not have."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _numbers(scores: Mapping[str, str]) -> dict[str, float]:

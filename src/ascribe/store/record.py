@@ -1,7 +1,7 @@
 """The full record of a comparison, in open formats:
 
 record.json               configuration, versions, rules, chosen rates, status, scores; checksums of the files and of itself
-runs.csv                  one row a run: rule, seed, rate, status, scores
+runs.csv                  one row a run: rule, seed, rate, whether it was tuned, hyper-parameters, epochs, status, scores
 curves/RULE.npz           every curve, (seeds, epochs), and what tuning tried
 parameters/RULE.safetensors   the trained networks of all seeds
 data.npz                  the data before its transforms, where it is small
@@ -25,7 +25,7 @@ from ascribe.datasets import Card, Dataset, Split, Transform
 from ascribe.datasets.base import LISTED, short_settings
 from ascribe.datasets.npz import load_arrays
 from ascribe.errors import UserError
-from ascribe.files import csv_text
+from ascribe.files import csv_text, short
 from ascribe.search import Tuning
 from ascribe.training import Runs
 
@@ -36,6 +36,8 @@ from .shape import RECORD as SHAPE
 from .shape import misfit
 
 FORMAT = 1
+HYPERPARAMETER = "hyperparameter:"
+"""How the columns of a rule's numbers begin in tables of runs."""
 SMALL_DATA = 8 * 2**20
 """Bytes up to which the data is kept with the record."""
 
@@ -51,7 +53,7 @@ def save(comparison: Any, folder: Path, *, overwrite: bool = False, replacing: P
         (temporary / "parameters").mkdir()
         slugs = _slugs(comparison.runs)
         for name, runs in comparison.runs.items():
-            arrays = {f"curve:{key}": value for key, value in runs.curves.items()}
+            arrays = {f"curve:{key}": runs.curves[key] for key in sorted(runs.curves)}
             arrays |= {f"score:{key}": value for key, value in runs.scores.items()}
             arrays |= {"learning_rates": runs.learning_rates, "diverged_at": runs.diverged_at}
             tuning = comparison.tuning.get(name)
@@ -60,7 +62,7 @@ def save(comparison: Any, folder: Path, *, overwrite: bool = False, replacing: P
                     "tuning:learning_rates": tuning.learning_rates,
                     "tuning:scores": tuning.scores,
                     "tuning:losses": tuning.losses,
-                    **{f"tuning:leaf:{key}": value for key, value in tuning.hyperparameters.items()},
+                    **{f"tuning:leaf:{key}": tuning.hyperparameters[key] for key in sorted(tuning.hyperparameters)},
                 }
             np.savez_compressed(temporary / "curves" / f"{slugs[name]}.npz", allow_pickle=False, **arrays)
             path = temporary / "parameters" / f"{slugs[name]}.safetensors"
@@ -96,12 +98,20 @@ def save(comparison: Any, folder: Path, *, overwrite: bool = False, replacing: P
     return folder / "index.html"
 
 
-def load(folder: Path) -> dict[str, Any]:
-    """The fields of the `Comparison` that `save` wrote.
+def configuration(place: Path) -> dict[str, Any]:
+    """What the comparison was asked for whose record is in this folder, or is this file.
 
-    **Raises:** `UserError` where there is no record, a newer one, or a file that is missing or damaged.
+    **Raises:** as `load`, of which it reads the record alone.
     """
-    path = folder / RECORD
+    return dict(_content(place if place.is_file() else place / RECORD)["configuration"])
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """What a record's own file says.
+
+    **Raises:** `UserError` where there is none, it is a newer one, or damaged.
+    """
+    folder = path.parent
     if not path.is_file():
         raise UserError(
             f"{str(folder)!r} holds no ascribe record ({RECORD} is missing): name a folder that compare wrote."
@@ -121,6 +131,15 @@ def load(folder: Path) -> dict[str, Any]:
         raise UserError(
             f"the record {str(path)!r} is damaged: no such thing can be its {wrong or 'rules'}; put back a copy."
         )
+    return content
+
+
+def load(folder: Path) -> dict[str, Any]:
+    """The fields of the `Comparison` that `save` wrote.
+
+    **Raises:** `UserError` where there is no record, a newer one, or a file that is missing or damaged.
+    """
+    content = _content(folder / RECORD)
     try:
         for name, expected in content["files"].items():
             if name.endswith((".npz", ".safetensors")) and _checksum(folder / name) != expected:
@@ -156,7 +175,7 @@ def _about(comparison: Any, name: str, slug: str) -> dict[str, Any]:
         "settings": runs.rule_settings,
         "seeds": list(runs.seeds),
         "learning_rate": float(runs.learning_rates[0]),
-        "hyperparameters": runs.hyperparameters,
+        "hyperparameters": short(runs.hyperparameters),
         "optimizer": runs.optimizer,
         "status": ["diverged" if diverged else "finished" for diverged in runs.diverged],
         "diverged_at_epoch": [int(epoch) for epoch in runs.diverged_at],
@@ -297,18 +316,40 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
     return load_arrays(path)
 
 
+def run_rows(comparison: Any) -> list[dict[str, Any]]:
+    """One row a run, every row with the same columns: rule, seed, learning_rate, tuned (whether tuning chose the rate and what
+    was searched with it), the numbers of the rules by their names, epochs, status, diverged_at (the epoch, from 0; -1 for a
+    run that finished), and the scores. None where a rule has no such number or score."""
+    numbers = {name: _numbers_of(runs) for name, runs in comparison.runs.items()}
+    leaves = sorted({leaf for own in numbers.values() for leaf in own})
+    scores = sorted({score for runs in comparison.runs.values() for score in runs.scores})
+    return [
+        {
+            "rule": name,
+            "seed": seed,
+            "learning_rate": float(runs.learning_rates[row]),
+            "tuned": name in comparison.tuning,
+            **{HYPERPARAMETER + leaf: numbers[name].get(leaf) for leaf in leaves},
+            "epochs": next((curve.shape[1] for curve in runs.curves.values()), 0),
+            "status": "diverged" if runs.diverged[row] else "finished",
+            "diverged_at": int(runs.diverged_at[row]),
+            **{score: float(runs.scores[score][row]) if score in runs.scores else None for score in scores},
+        }
+        for name, runs in comparison.runs.items()
+        for row, seed in enumerate(runs.seeds)
+    ]
+
+
+def _numbers_of(runs: Any) -> dict[str, float]:
+    """The numbers that a rule's fields have, and those that its runs were given in their place."""
+    number = lambda value: isinstance(value, int | float) and not isinstance(value, bool)
+    own = {name: value for name, value in runs.rule_settings.items() if number(value)}
+    return short(own | {name: float(value) for name, value in runs.hyperparameters.items()})
+
+
 def _save_table(comparison: Any, path: Path) -> None:
-    first = next(iter(comparison.runs.values()))
-    scores = list(first.scores)
-    leaves = sorted({leaf for runs in comparison.runs.values() for leaf in runs.hyperparameters})
-    rows: list[list[Any]] = [["rule", "seed", "learning_rate", *leaves, "status", *scores]]
-    for name, runs in comparison.runs.items():
-        for i, seed in enumerate(runs.seeds):
-            status = "diverged" if runs.diverged[i] else "finished"
-            row = [float(runs.scores[score][i]) for score in scores]
-            tuned = [runs.hyperparameters.get(leaf, "") for leaf in leaves]
-            rows.append([name, seed, float(runs.learning_rates[i]), *tuned, status, *row])
-    path.write_bytes(csv_text(rows).encode("utf-8"))
+    rows = run_rows(comparison)
+    path.write_bytes(csv_text([list(rows[0]), *(row.values() for row in rows)]).encode("utf-8"))
 
 
 def _slugs(names: Any) -> dict[str, str]:

@@ -16,6 +16,7 @@ from jax.sharding import Mesh
 from ascribe import losses, rules
 from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError, shown
+from ascribe.files import short
 from ascribe.measures import before_finish, main_among, score_name
 from ascribe.networks import Network, check_input
 from ascribe.rules import AbstractRule, hooks
@@ -140,6 +141,21 @@ class Experiment:
             jax.block_until_ready(self._advance(runs, states, 0, 0))
         self.compile_seconds = time.perf_counter() - began
         self._compiled = True
+
+    def timed(self, example: Specification) -> tuple[float, float]:
+        """Seconds that compiling takes, and one epoch of `width` runs like the example; what they learn is dropped."""
+        self.compile(example)
+        with self.blamed():
+            runs = self.stack([example] * self.width)
+            states = jax.block_until_ready(self.initialize(runs))
+            began = time.perf_counter()
+            jax.block_until_ready(self._advance(runs, states, 0, 1))
+        return self.compile_seconds, time.perf_counter() - began
+
+    @property
+    def bytes_at_a_time(self) -> int:
+        """The size of everything that changes in the runs that train at a time, and of the data."""
+        return self.width * self._size + sum(leaf.nbytes for leaf in jax.tree.leaves(self.device_data))
 
     def _state_bytes(self) -> int:
         """The size of everything that changes in one run, if the machine has that."""
@@ -510,7 +526,7 @@ class Trained:
         networks, states, _ = self.networks
         runs = Runs(
             rule=self.experiment.name,
-            rule_settings=rules.settings(self.experiment.rule),
+            rule_settings=short(rules.settings(self.experiment.rule)),
             data=data,
             loss=self.experiment.settings.loss.name,
             network=self.experiment.template,

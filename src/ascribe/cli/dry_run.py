@@ -1,0 +1,93 @@
+"""`ascribe compare --dry-run`: what would be trained, and where the results would go."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .console import duration, show
+from .keeping import DEFAULT_FOLDER
+
+APART = "drawing the page and what a store has already are not counted"
+
+UNNAMED = "not named: the data set's own; of a table the column target, label, class or y, else the last"
+NAMED = 20
+"""Names of inputs that are told."""
+
+
+def tell_plan(dataset: Any, settings: dict[str, Any], out: Path | None, *, elsewhere: bool, as_json: bool) -> int:
+    """Prints the plan; `elsewhere`: whether other processes would train, whose time cannot be told from here."""
+    from ascribe.comparison import preview  # noqa: PLC0415 - late, so that --help is instant
+    from ascribe.store import free_folder  # noqa: PLC0415
+
+    plan = preview(dataset, **settings)
+    if elsewhere:
+        plan["time"] = None
+    place = out or free_folder(DEFAULT_FOLDER, dataset.name)
+    if as_json:
+        print(json.dumps({"dry_run": True, "data": about_data(dataset), **plan, "out": str(place)}, allow_nan=False))
+        return 0
+    lines = {**_data_lines(about_data(dataset)), **_plan_lines(plan), "would be written to": str(place)}
+    for name, text in lines.items():
+        show(f"{name}: {text}", soft_wrap=True, highlight=False, markup=False)
+    return 0
+
+
+def about_data(dataset: Any) -> dict[str, Any]:
+    """What the data are: name, task, target, classes, examples of each split, shape of an input."""
+    target = dataset.request.get("target")
+    return {
+        "name": dataset.name,
+        "task": dataset.task,
+        "target": None if target is None else str(target),
+        "classes": list(dataset.class_names),
+        "examples": {name: len(split) for name, split in dataset.splits},
+        "input_shape": list(dataset.input_shape),
+        "features": list(dataset.feature_names),
+    }
+
+
+def _data_lines(data: dict[str, Any]) -> dict[str, str]:
+    sizes = ", ".join(f"{count} {name}" for name, count in data["examples"].items())
+    shape = " x ".join(map(str, data["input_shape"]))
+    target = data["target"] or UNNAMED
+    named, more = data["features"][:NAMED], "" if len(data["features"]) <= NAMED else ", ..."
+    classes = f"; classes {', '.join(data['classes'])}" if data["classes"] else ""
+    return {
+        "data": f"{data['name']}, {sizes} examples of {shape} numbers",
+        **({"inputs": f"{', '.join(named)}{more}"} if named else {}),
+        "target": f"{target}{classes}",
+        "task": data["task"],
+    }
+
+
+def _plan_lines(plan: dict[str, Any]) -> dict[str, str]:
+    layers = ", ".join(f"{name} {count}" for name, count in plan["layers"].items() if count)
+    lines = {
+        "network": plan["network"],
+        "parameters": f"{plan['parameters']} ({layers})",
+        "rules": ", ".join(plan["rules"]),
+    }
+    for name, rule in plan["rules"].items():
+        lines |= {f"{name}, which differs": "; ".join(rule["notes"])} if rule["notes"] else {}
+    lines |= {f"left out, {name}": why for name, why in plan["left_out"].items()}
+    tuning, training = (sum(rule[phase] for rule in plan["rules"].values()) for phase in ("tuning", "training"))
+    lines["runs"] = f"{plan['runs']} of {plan['epochs']} epochs: {tuning} to tune, {training} with fresh seeds"
+    lines["memory"] = f"about {_bytes(plan['memory'])}, of the runs that train at a time and the data"
+    lines["time"] = _time(plan["time"], len(plan["rules"]))
+    return lines
+
+
+def _time(time: dict[str, Any] | None, rules: int) -> str:
+    if time is None:
+        return "not told: other processes would train, and only this one can be measured"
+    others = ", as if the other rules were as fast" if rules > 1 else ""
+    measured = (
+        f"measured on {time['measured_on']}, which took {time['its_compilation']:.2g} s to compile and "
+        f"{time['its_epoch']:.2g} s for an epoch of {time['runs_in_its_epoch']} runs"
+    )
+    parts = f"{duration(time['compiling'])} to compile and {duration(time['training'])} to train"
+    return f"about {duration(time['seconds'])}, {parts}; {measured}{others}; {APART}"
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
