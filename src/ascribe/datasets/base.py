@@ -14,6 +14,7 @@ from ascribe.errors import UserError, shown
 
 from .options import Option
 from .transforms import AUGMENTATIONS, CONSTANT_ONE, UNIT_INTERVAL, Transform, fit, transform_names
+from .understood import Understood
 
 Task = Literal["binary", "classification", "regression"]
 LISTED = 10_000  # a summary lists means and scales of at most so many inputs
@@ -104,6 +105,7 @@ class Dataset:
     - `original`: the data set before its transforms; None where there are none.
     - `augmentations`: names of transforms (`random-crop`, `random-flip`) that training applies to its batches, in that
       order. The splits are without them.
+    - `understood`: of a table of the user's own, what was understood of it: its target, columns, rows; None for others.
 
     Raises `UserError` for splits that do not fit together or have no examples (unless none has), numbers that are not finite,
     and labels or names that do not belong to the task.
@@ -125,6 +127,7 @@ class Dataset:
     transforms: tuple[Transform, ...] = ()
     original: "Dataset | None" = None
     augmentations: tuple[str, ...] = ()
+    understood: Understood | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, str) or self.task not in get_args(Task):
@@ -368,6 +371,7 @@ class Dataset:
             "original": None
             if original is None
             else {"input_shape": list(original.input_shape), "feature_names": list(original.feature_names)},
+            "understood": None if self.understood is None else self.understood.settings(),
             "title": self.card.title,
             "description": self.card.description,
             "size": self.card.size,
