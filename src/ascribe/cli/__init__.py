@@ -10,8 +10,9 @@ from cyclopts import App, CycloptsError
 
 from ascribe import __version__
 from ascribe.addresses import told
-from ascribe.errors import Interrupted, UserError, shown
+from ascribe.errors import Interrupted, UserError, shown, spelled
 
+from . import data
 from .title import hide_passwords
 
 app = App(
@@ -64,7 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
     if arguments is None:
         hide_passwords(_arguments)
-    code = _answer()
+    with spelled(data.spelled):
+        code = _answer()
     processes = sys.modules.get("ascribe.training.processes")
     if code and processes is not None and processes.joined():
         processes.leave(code)  # the others may be waiting for this process

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ascribe import training
 
@@ -59,7 +60,7 @@ class Lines:
     def say(self, sentence: str) -> None:
         """One line, whatever the terminal."""
         if self._live:
-            self._bars.console.print(sentence, style="dim")
+            self._bars.console.print(Text(sentence), style="dim")  # whose [brackets] are no markup
         else:
             # One write: rules are compiled in threads, whose lines must not run into each other.
             sys.stderr.write(f"[{time.monotonic() - self._began:6.1f} s] {sentence}\n")

@@ -23,6 +23,9 @@ from .transforms import transform_names
 from .understood import ColumnRead as ColumnRead
 from .understood import Understood as Understood
 
+DataLike = Any
+"""A `Dataset`, or whatever `load` makes one of: a name, a path, a data frame, a pair of arrays."""
+
 REGISTRY: dict[str, str] = {
     "gaussians": "gaussians:gaussians",
     "moons": "moons:moons",
@@ -67,7 +70,7 @@ def is_file(name_or_path: str | Path) -> bool:
         return False
 
 
-def load(data: Option, /, *, seed: Option = 0, transforms: Option = None, **options: Option) -> Dataset:
+def load(data: DataLike, /, *, seed: Option = 0, transforms: Option = None, **options: Option) -> Dataset:
     """Load a registered data set by its name, or a table of the user's own: a file, a data frame, or arrays.
 
     The same arguments give the same arrays, bit for bit.
@@ -109,7 +112,7 @@ def load(data: Option, /, *, seed: Option = 0, transforms: Option = None, **opti
     return replace(function(seed=seed, **options), request=_request(name, seed, options))
 
 
-def as_dataset(data: Option) -> Dataset:
+def as_dataset(data: DataLike) -> Dataset:
     """A `Dataset` as it is, and of anything else what `load` makes of it, with its default options."""
     return data if isinstance(data, Dataset) else load(data)
 

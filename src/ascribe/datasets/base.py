@@ -14,7 +14,6 @@ from ascribe.errors import UserError, shown
 
 from .options import Option
 from .transforms import AUGMENTATIONS, CONSTANT_ONE, UNIT_INTERVAL, Transform, fit, transform_names
-from .understood import Understood
 
 Task = Literal["binary", "classification", "regression"]
 LISTED = 10_000  # a summary lists means and scales of at most so many inputs
@@ -105,7 +104,8 @@ class Dataset:
     - `original`: the data set before its transforms; None where there are none.
     - `augmentations`: names of transforms (`random-crop`, `random-flip`) that training applies to its batches, in that
       order. The splits are without them.
-    - `understood`: of a table of the user's own, what was understood of it: its target, columns, rows; None for others.
+    - `understood`: of a table of the user's own, what was understood of it, as an `Understood`: its target, columns, rows;
+      None for others.
 
     Raises `UserError` for splits that do not fit together or have no examples (unless none has), numbers that are not finite,
     and labels or names that do not belong to the task.
@@ -127,7 +127,7 @@ class Dataset:
     transforms: tuple[Transform, ...] = ()
     original: "Dataset | None" = None
     augmentations: tuple[str, ...] = ()
-    understood: Understood | None = None
+    understood: Any = None  # an `Understood`, which is not imported: its words decide nothing of a run, whose key knows imports
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, str) or self.task not in get_args(Task):
