@@ -162,8 +162,7 @@ def discover(
             raise UserError(f"`{name}` is an integer of at least {least}; got {shown(value)}.")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise UserError(f"`seed` is an integer that is not negative; got {shown(seed)}.")
-    learning_rate, bound = positive("learning_rate", learning_rate), positive("bound", bound)
-    data = check_data(data)
+    data, learning_rate, bound = check_data(data), positive("learning_rate", learning_rate), positive("bound", bound)
     source = _network(network, data, activation)
     template = made(source)
     layer = _layer(template, layer)

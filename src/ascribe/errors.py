@@ -32,7 +32,7 @@ def option(name: str, *value: object) -> str:
     `--missing` and `--missing drop` on the command line."""
     if _spellings:
         return _spellings[-1](name, *value)
-    return f"{name}={value[0]!r}" if value else name
+    return f"{name}={shown(value[0], 200)}" if value else name
 
 
 @contextmanager

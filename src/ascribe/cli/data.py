@@ -31,7 +31,8 @@ def spelled(name: str, *value: object) -> str:
     if isinstance(words, bool):
         text = "yes" if words else "no"
     else:
-        text = ",".join(map(str, words)) if isinstance(words, list | tuple) else str(words)
+        parts = words if isinstance(words, list | tuple) else [words]
+        text = ",".join(part if isinstance(part, str) else shown(part) for part in parts)
     return f"{FLAGS[name]} {shlex.quote(text)}" if name in FLAGS else f"--data-option {shlex.quote(f'{name}={text}')}"
 
 
@@ -50,9 +51,8 @@ def data_options(*, classes: str | None, further: Sequence[str] | None, **flags:
 
 
 def tell(lines: Any, data: Any) -> None:
-    """Says what was understood of a table of the user's own, before anything is trained on it."""
-    for sentence in [] if data.understood is None else data.understood.sentences():
-        lines.say(sentence)
+    """Says what was understood of a table of the user's own, when training begins: not before a refusal."""
+    lines.begin_with([] if data.understood is None else data.understood.sentences())
 
 
 def _classes(text: str | None) -> int | str | None:

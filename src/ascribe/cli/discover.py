@@ -179,7 +179,6 @@ def discover(
         cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure) as workers_there,
         kept_in(out, store, name=f"discover-{dataset.name}", **begin) as (where, kept, lines),
     ):
-
         tell(lines, dataset)
 
         def after_round(kind: str, tried: Any) -> None:

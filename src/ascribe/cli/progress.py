@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -29,6 +30,7 @@ class Lines:
         )
         self._tasks: dict[str, TaskID] = {}
         self._phases: dict[str, str] = {}
+        self._first: list[str] = []
         self._began = time.monotonic()
 
     def __enter__(self) -> "Lines":
@@ -41,6 +43,7 @@ class Lines:
         self._bars.stop()
 
     def __call__(self, progress: training.Progress) -> None:
+        self._begin()
         if not self._live:
             if self._phases.get(progress.rule) != progress.phase:
                 self.say(f"{progress.rule}: {progress.phase}")
@@ -57,8 +60,18 @@ class Lines:
             loss=loss,
         )
 
+    def begin_with(self, sentences: Sequence[str]) -> None:
+        """What is said before the first word of what follows."""
+        self._first = [*sentences]
+
+    def _begin(self) -> None:
+        sentences, self._first = self._first, []
+        for sentence in sentences:
+            self.say(sentence)
+
     def say(self, sentence: str) -> None:
         """One line, whatever the terminal."""
+        self._begin()
         if self._live:
             self._bars.console.print(Text(sentence), style="dim")  # whose [brackets] are no markup
         else:

@@ -127,7 +127,9 @@ class Dataset:
     transforms: tuple[Transform, ...] = ()
     original: "Dataset | None" = None
     augmentations: tuple[str, ...] = ()
-    understood: Any = None  # an `Understood`, which is not imported: its words decide nothing of a run, whose key knows imports
+    understood: Any = (
+        None  # an `Understood`, which is not imported: its words decide nothing of a run, whose key knows imports
+    )
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, str) or self.task not in get_args(Task):

@@ -207,7 +207,7 @@ def _empty(name: str) -> UserError:
 def _is_missing(value: Any) -> bool:
     """None, NaN, and what else is not equal to itself; what will not say, as pandas.NA, is missing too."""
     try:
-        return value is None or bool(value != value)
+        return value is None or bool(value != value)  # noqa: PLR0124 - which NaN and NaT are
     except (TypeError, ValueError, ArithmeticError):
         return type(value).__name__ == "NAType"
 
@@ -243,7 +243,9 @@ def _whole_numbers(name: str, cells: Sequence[str], missing: np.ndarray) -> np.n
 def _number_advice(cell: str) -> str:
     """What to do about a cell that is nearly a number."""
     if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", cell):
-        decimals = "" if "." in cell or cell.count(",") > 1 else f", or {option('decimal', ',')} if it is the decimal comma"
+        decimals = (
+            "" if "." in cell or cell.count(",") > 1 else f", or {option('decimal', ',')} if it is the decimal comma"
+        )
         return f"give {option('thousands', ',')} if the comma stands between thousands{decimals}"
     if re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?", cell) and ("," in cell or cell.count(".") > 1):
         return f"give {option('decimal', ',')} and {option('thousands', '.')}"
@@ -378,7 +380,9 @@ def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.nda
     smallest = int(np.argmin(counts))
     if counts[smallest] < SMALLEST_CLASS:
         dates = f"; these are dates, so name another column as {option('target')}" if are_dates(column) else ""
-        quantity = f", or try {option('task', 'regression')} if the target is a quantity" if column.texts is None else ""
+        quantity = (
+            f", or try {option('task', 'regression')} if the target is a quantity" if column.texts is None else ""
+        )
         raise UserError(
             f"Every class wants at least {SMALLEST_CLASS} examples, one per split, but class {names[smallest]!r} of "
             f"the target {column.name!r} has {counts[smallest]}{dates or hint}; keep the others with "

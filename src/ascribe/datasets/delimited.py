@@ -89,7 +89,9 @@ def unpacked(content: bytes, path: Path) -> bytes:
             if not packer.eof:
                 raise zlib.error("cut short")
         except zlib.error:
-            raise UserError(f"{path} is cut short or damaged: its gzip packing cannot be opened; pack it anew.") from None
+            raise UserError(
+                f"{path} is cut short or damaged: its gzip packing cannot be opened; pack it anew."
+            ) from None
         content = packer.unused_data  # a file may be of several parts
     return b"".join(parts) if parts else content
 
@@ -276,9 +278,7 @@ def table_of_rows(rows: list[Row], path: Path, layout: Layout, ignore: tuple[str
     ignored = {column_name("ignore", name, names, path) for name in ignore}
     lines = [number for number, _ in rows]
     columns = [
-        column_from_cells(
-            name, [cells[index] for _, cells in rows], lines, layout.writing, nameless=nameless[index]
-        )
+        column_from_cells(name, [cells[index] for _, cells in rows], lines, layout.writing, nameless=nameless[index])
         for index, name in enumerate(names)
         if name not in ignored
     ]
@@ -296,12 +296,13 @@ def column_name(setting: str, wanted: object, names: Sequence[str], path: Path |
     if isinstance(wanted, str) and wanted.lstrip("-").isdecimal() and len(wanted) < 20:
         number = int(wanted)
     if isinstance(number, numbers.Integral) and not isinstance(number, bool):
-        if number == 0 or not -len(names) <= int(number) <= len(names):
+        place = int(number)
+        if place == 0 or not -len(names) <= place <= len(names):
             raise UserError(
                 f"{path} has {len(names)} columns, counted from 1, so there is no {option(setting, wanted)}; "
                 f"try {option(setting, -1)}, the last column, or a number from 1 to {len(names)}."
             )
-        return names[int(number) - 1 if number > 0 else int(number)]
+        return names[place - 1 if place > 0 else place]
     if isinstance(wanted, str):
         role = "to ignore" if setting == "ignore" else f"for the {setting}"
         raise UserError(f"{path} has no column {shown(wanted)} {role}; {close_names(wanted, names)}.")

@@ -61,7 +61,9 @@ def read_frame(frame: Any, *, ignore: tuple[str, ...] = (), least: int = 2) -> T
     rows = max(map(len, columns.values()))
     if rows == 0:
         raise UserError(f"{FRAME} has columns but no rows; give one with one example per row.")
-    check_room(f"a data frame of {rows} rows and {len(names)} columns", CELL * rows * len(names), "choose fewer of them")
+    check_room(
+        f"a data frame of {rows} rows and {len(names)} columns", CELL * rows * len(names), "choose fewer of them"
+    )
     ignored = {column_name("ignore", name, names, FRAME) for name in ignore}
     kept = {name: column for name, column in columns.items() if name not in ignored}
     return Table(names, [column_from_values(name, _values(column)) for name, column in kept.items()])
@@ -88,7 +90,9 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
         rows = len(table.columns[0].missing) if table.columns else len(targets)
         values = _values(targets)
         if len(values) != rows:
-            raise UserError(f"{PAIR} wants one target per row, but has {rows} rows and {len(values)} targets; match them.")
+            raise UserError(
+                f"{PAIR} wants one target per row, but has {rows} rows and {len(values)} targets; match them."
+            )
         name = getattr(targets, "name", None)
         name = name if isinstance(name, str) and name else "target"
         while name in table.names:
@@ -102,7 +106,9 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
             f"{answers.shape}; match them."
         )
     if rows.dtype.kind not in "biuf":
-        raise UserError(f"{PAIR} wants numbers as inputs, but their type is {rows.dtype}; encode texts or give a data frame.")
+        raise UserError(
+            f"{PAIR} wants numbers as inputs, but their type is {rows.dtype}; encode texts or give a data frame."
+        )
     answers = answers[:, 0] if answers.ndim == 2 and answers.shape[1] == 1 else answers
     check_room("the arrays", 8 * COPIES * (rows.size + answers.size), "choose fewer rows or columns")
     if answers.dtype.kind == "O" and answers.ndim == 1:
@@ -122,4 +128,6 @@ def _array(name: str, values: Any) -> np.ndarray:
         return np.asarray(values)
     except Exception as error:  # what an array of another library raises is its own
         reason = " ".join(str(error).split()).split(". ")[0][:80]
-        raise UserError(f"{PAIR} wants {name} that are one array, rows of one length ({reason}); reshape them.") from None
+        raise UserError(
+            f"{PAIR} wants {name} that are one array, rows of one length ({reason}); reshape them."
+        ) from None

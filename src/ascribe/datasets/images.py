@@ -39,7 +39,9 @@ def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | N
     if isinstance(classes, str):
         classes = [part.strip() for part in classes.split(",")]
     if not isinstance(classes, Sequence) or len(classes) < 2:
-        raise UserError(f"{option('classes')} wants at least two of {listing}, not {shown(classes)}; try {option('classes', (3, 8))}.")
+        raise UserError(
+            f"{option('classes')} wants at least two of {listing}, not {shown(classes)}; try {option('classes', (3, 8))}."
+        )
     labels = []
     for entry in classes:
         if isinstance(entry, str) and entry in class_names:
@@ -49,10 +51,14 @@ def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | N
         else:
             label = entry if isinstance(entry, numbers.Integral) and not isinstance(entry, bool) else -1
         if not 0 <= int(label) < len(class_names):
-            raise UserError(f"{option('classes')} wants some of {listing}, not {shown(entry)}; try {option('classes', (3, 8))}.")
+            raise UserError(
+                f"{option('classes')} wants some of {listing}, not {shown(entry)}; try {option('classes', (3, 8))}."
+            )
         labels.append(int(label))
     if len(set(labels)) < len(labels):
-        raise UserError(f"{option('classes')} wants each class once, not {shown(tuple(classes))}; try {option('classes', (3, 8))}.")
+        raise UserError(
+            f"{option('classes')} wants each class once, not {shown(tuple(classes))}; try {option('classes', (3, 8))}."
+        )
     return labels
 
 
@@ -71,8 +77,8 @@ def select(data: Images, classes: list[int] | None, count: int | None, setting: 
     if count is not None:
         if count > len(rows):
             raise UserError(
-                f"{option(setting)} wants at most {len(rows)} examples, all that there are of these classes, not {shown(count)}; "
-                f"try {option(setting, len(rows))}."
+                f"{option(setting)} wants at most {len(rows)} examples, all that there are of these classes, not "
+                f"{shown(count)}; try {option(setting, len(rows))}."
             )
         rows = rows[stratified_subset(labels[rows], count, seed=seed)]
     return Images(data.images[rows] if len(rows) < len(data.labels) else data.images, labels[rows])

@@ -197,6 +197,8 @@ def checked(arrays: Arrays, what: str) -> Arrays:
 
 def is_one_hot(targets: np.ndarray) -> bool:
     """Whether every row has one 1 and else 0, in at least two columns: classes, and no numbers to be learned."""
-    return targets.ndim == 2 and targets.shape[1] > 1 and bool(
-        np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all()
+    return (
+        targets.ndim == 2
+        and targets.shape[1] > 1
+        and bool(np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all())
     )

@@ -46,7 +46,9 @@ def real_number(name: str, value: Option, *, minimum: float = 0.0, above: bool =
     number = as_float(value) if is_number else math.nan
     if not math.isfinite(number) or number < minimum or (above and number == minimum):
         wanted = f"above {minimum:g}" if above else f"of at least {minimum:g}"
-        raise UserError(f"{option(name)} wants a finite number {wanted}, not {shown(value)}; try {option(name, minimum + 0.1)}.")
+        raise UserError(
+            f"{option(name)} wants a finite number {wanted}, not {shown(value)}; try {option(name, minimum + 0.1)}."
+        )
     return number
 
 
@@ -68,7 +70,9 @@ def yes_or_no(name: str, value: Option) -> bool:
 def one_of(name: str, value: Option, choices: Sequence[str]) -> str:
     """`value` if it is one of the `choices`; else a `UserError` that lists them."""
     if value not in choices:
-        raise UserError(f"{option(name)} wants one of {', '.join(choices)}, not {shown(value)}; try {option(name, choices[0])}.")
+        raise UserError(
+            f"{option(name)} wants one of {', '.join(choices)}, not {shown(value)}; try {option(name, choices[0])}."
+        )
     return value
 
 

@@ -19,7 +19,9 @@ CELLS = 10_000_000
 """A sheet's own limit is 17 thousand million; a single cell at its end would make rows of blanks up to there."""
 
 
-def read_spreadsheet(path: Path, layout: Layout, *, sheet: str | int | None = None, ignore: tuple[str, ...] = ()) -> Table:
+def read_spreadsheet(
+    path: Path, layout: Layout, *, sheet: str | int | None = None, ignore: tuple[str, ...] = ()
+) -> Table:
     """The columns of one sheet, the first or that of a name or a number (from 1); dates are texts.
 
     Nothing in the file is executed: neither formulas nor macros are looked at. Raises `UserError` if openpyxl is missing, the
@@ -53,7 +55,9 @@ def read_spreadsheet(path: Path, layout: Layout, *, sheet: str | int | None = No
         reason = " ".join(str(error).split()).split(". ")[0][:80]
         raise UserError(f"{path} is not a readable Excel file ({reason}); save it anew as .xlsx, or as CSV.") from None
     if not rows:
-        raise UserError(f"{path} wants a table but the sheet {chosen!r} is empty; choose another with {option('sheet')}.")
+        raise UserError(
+            f"{path} wants a table but the sheet {chosen!r} is empty; choose another with {option('sheet')}."
+        )
     return table_of_rows(check_widths(_without_margins(rows), path, unit="row"), path, layout, ignore)
 
 
@@ -67,7 +71,10 @@ def _bounded(content: bytes, path: Path) -> io.BytesIO:
             # The packings that spreadsheets write, and the only ones that unpack no more at a time than was asked for.
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise ValueError("unknown packing")
-            with packed.open(entry) as source, whole.open(zipfile.ZipInfo(entry.filename), "w", force_zip64=True) as copy:
+            with (
+                packed.open(entry) as source,
+                whole.open(zipfile.ZipInfo(entry.filename), "w", force_zip64=True) as copy,
+            ):
                 while part := source.read(_PIECE):
                     copy.write(part)
     return found

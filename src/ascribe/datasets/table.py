@@ -3,7 +3,7 @@
 import codecs
 import difflib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,20 @@ from ascribe.memory import check_room
 
 from .assembly import assemble
 from .base import Card, Dataset, Task
-from .columns import GAPS, Column, Writing, are_dates, chosen_rows, class_name, encode_feature, encode_target, infer_task
+from .columns import (
+    GAPS,
+    Column,
+    Writing,
+    are_dates,
+    chosen_rows,
+    class_name,
+    encode_feature,
+    encode_target,
+    infer_task,
+)
 from .delimited import Layout, Table, column_name, read_delimited
 from .feather import read_feather
-from .frames import FRAME, PAIR, is_frame, is_pair, read_frame, read_pair
+from .frames import FRAME, PAIR, is_frame, read_frame, read_pair
 from .images import VALIDATION_FRACTION
 from .npz import Arrays, is_one_hot, read_npz
 from .options import COPIES, MINIMUM_EXAMPLES, Option, names_list, one_of, whole_number, yes_or_no
@@ -50,14 +60,40 @@ READING = {
     PAIR_KIND: (),
 }
 UNREAD = {
-    (".json", ".jsonl", ".ndjson"): "is a JSON file, which is not read; write its table as CSV, as pandas.read_json and to_csv do",
+    (
+        ".json",
+        ".jsonl",
+        ".ndjson",
+    ): "is a JSON file, which is not read; write its table as CSV, as pandas.read_json and to_csv do",
     (".arff",): "is an ARFF file, which is not read; write its table as CSV, as with scipy.io.arff.loadarff",
     (".npy",): "holds a single array, not the named ones of NPZ; write it with np.savez(path, x=inputs, y=targets)",
     (".xls", ".ods"): "is a spreadsheet of another kind than .xlsx; save it as .xlsx or CSV",
-    (".pkl", ".pickle", ".joblib"): "is a pickle, which is not read because it could run code; save CSV, Parquet or NPZ",
-    (".zip", ".tar", ".tgz", ".bz2", ".xz", ".zst", ".7z"): "is an archive; unpack it, or pack one table with gzip (.csv.gz)",
-    (".h5", ".hdf5", ".mat", ".sav", ".dta", ".rds", ".rdata", ".sas7bdat", ".db", ".sqlite"): "is of a format that is not "
-    "read; save its table as CSV, Parquet or NPZ",
+    (
+        ".pkl",
+        ".pickle",
+        ".joblib",
+    ): "is a pickle, which is not read because it could run code; save CSV, Parquet or NPZ",
+    (
+        ".zip",
+        ".tar",
+        ".tgz",
+        ".bz2",
+        ".xz",
+        ".zst",
+        ".7z",
+    ): "is an archive; unpack it, or pack one table with gzip (.csv.gz)",
+    (
+        ".h5",
+        ".hdf5",
+        ".mat",
+        ".sav",
+        ".dta",
+        ".rds",
+        ".rdata",
+        ".sas7bdat",
+        ".db",
+        ".sqlite",
+    ): "is of a format that is not read; save its table as CSV, Parquet or NPZ",
 }
 """Endings of files that are known and not read, and what to do instead."""
 
@@ -110,7 +146,9 @@ def target_column(target: Option, names: Sequence[str], every: Sequence[str], wh
         return names[-1], "guessed: the last column"
     name = column_name("target", target, every, what)
     if name not in names:
-        raise UserError(f"{what} has the target {name!r} among the columns to leave out; take it from {option('ignore')}.")
+        raise UserError(
+            f"{what} has the target {name!r} among the columns to leave out; take it from {option('ignore')}."
+        )
     return name, "named"
 
 
@@ -128,14 +166,15 @@ def rows_to_keep(gaps: dict[str, np.ndarray], target_gaps: np.ndarray, missing: 
             f"try {drop} to leave those rows out or {mean} to fill them."
         )
     if missing == "mean" and target_gaps.any():
-        raise UserError(f"{what} has {int(target_gaps.sum())} rows without a target, which no mean can fill; try {drop}.")
+        raise UserError(
+            f"{what} has {int(target_gaps.sum())} rows without a target, which no mean can fill; try {drop}."
+        )
     if missing == "drop":
         keep = ~np.any(np.stack(list(gaps.values())), axis=0)
         if count and not keep.any():
             raise UserError(f"{what} has a missing value in every row, so {drop} leaves nothing; try {mean}.")
         return keep
     return np.ones(len(target_gaps), dtype=bool)
-
 
 
 def check_rows(inputs: np.ndarray, what: str) -> None:
@@ -164,8 +203,6 @@ def given_rows(sizes: tuple[int, int, int], keep: np.ndarray, labels: np.ndarray
         )
         train, validation = train[part.train], train[part.validation]
     return Indices(train, validation, test)
-
-
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,23 +317,22 @@ def _check_given(kind: str, what: str, given: Mapping[str, Any]) -> None:
 def _read(source: Any, kind: str, given: Mapping[str, Any], sheet: Option) -> Table | Arrays:
     """The columns, or the arrays, of a source of that kind."""
     ignored = names_list("ignore", given["ignore"] or ())
-    if kind == FRAME_KIND:
-        return read_frame(source, ignore=ignored)
-    if kind == PAIR_KIND:
-        return read_pair(*source)
-    path = Path(source)
-    if kind == NPZ:
-        return read_npz(path)
-    if kind == PARQUET:
-        return read_parquet(path, ignore=ignored)
-    if kind == FEATHER:
-        return read_feather(path, ignore=ignored)
-    layout = _layout(given)
-    if kind == SPREADSHEET:
-        if sheet is not None and (isinstance(sheet, bool) or not isinstance(sheet, str | int)):
-            raise UserError(f"{option('sheet')} wants the name or the number of a sheet, not {shown(sheet)}.")
-        return read_spreadsheet(path, layout, sheet=sheet, ignore=ignored)
-    return read_delimited(path, layout, ignore=ignored)
+    readers: dict[str, Callable[[], Table | Arrays]] = {
+        FRAME_KIND: lambda: read_frame(source, ignore=ignored),
+        PAIR_KIND: lambda: read_pair(*source),
+        NPZ: lambda: read_npz(Path(source)),
+        PARQUET: lambda: read_parquet(Path(source), ignore=ignored),
+        FEATHER: lambda: read_feather(Path(source), ignore=ignored),
+        SPREADSHEET: lambda: read_spreadsheet(Path(source), _layout(given), sheet=_sheet(sheet), ignore=ignored),
+        TEXT: lambda: read_delimited(Path(source), _layout(given), ignore=ignored),
+    }
+    return readers[kind]()
+
+
+def _sheet(sheet: Option) -> str | int | None:
+    if sheet is not None and (isinstance(sheet, bool) or not isinstance(sheet, str | int)):
+        raise UserError(f"{option('sheet')} wants the name or the number of a sheet, not {shown(sheet)}.")
+    return sheet
 
 
 def _layout(given: Mapping[str, Any]) -> Layout:
@@ -305,11 +341,17 @@ def _layout(given: Mapping[str, Any]) -> Layout:
     separator = SEPARATORS.get(separator, separator) if isinstance(separator, str) else separator
     for name, value in {**given, "separator": separator}.items():
         marks = ("separator", "decimal", "thousands")
-        if name in marks and value is not None and not (isinstance(value, str) and len(value) == 1 and value not in '"\r\n\0'):
+        if (
+            name in marks
+            and value is not None
+            and not (isinstance(value, str) and len(value) == 1 and value not in '"\r\n\0')
+        ):
             words = f" or {', '.join(SEPARATORS)}" if name == "separator" else ""
             raise UserError(f"{option(name)} wants one character{words}, not {shown(value)}; try {option(name, ',')}.")
     decimal, thousands = given["decimal"] or ".", given["thousands"] or ""
-    if len({decimal, thousands, separator}) < 3 or any(mark.isalnum() or mark in ("+", "-") for mark in (decimal, thousands)):
+    if len({decimal, thousands, separator}) < 3 or any(
+        mark.isalnum() or mark in ("+", "-") for mark in (decimal, thousands)
+    ):
         raise UserError(
             f"The separator ({shown(separator)}), the decimal mark ({shown(decimal)}) and the thousands mark "
             f"({shown(thousands)}) are three different marks, and no digits, letters or signs; choose others."
@@ -324,7 +366,9 @@ def _layout(given: Mapping[str, Any]) -> Layout:
             f"{option('encoding', 'cp1252')} or {option('encoding', 'latin-1')}."
         ) from None
     if comment is not None and not (isinstance(comment, str) and comment.strip()):
-        raise UserError(f"{option('comment')} wants how lines of comment begin, not {shown(comment)}; try {option('comment', '#')}.")
+        raise UserError(
+            f"{option('comment')} wants how lines of comment begin, not {shown(comment)}; try {option('comment', '#')}."
+        )
     words = given["missing_words"]
     words = () if words is None else words if isinstance(words, str | Sequence) else [words]
     words = words if isinstance(words, str) else [str(word) if isinstance(word, float) else word for word in words]
@@ -421,7 +465,9 @@ def _of_arrays(arrays: Arrays, what: str, classes: tuple[str, ...] | None) -> _C
     kept = np.ones(len(inputs), dtype=bool)
     if classes is not None:
         if not isinstance(target, Column):
-            raise UserError(f"{what} has targets of several columns and no classes to choose; leave {option('classes')} out.")
+            raise UserError(
+                f"{what} has targets of several columns and no classes to choose; leave {option('classes')} out."
+            )
         kept = _rows_of(target, classes, what)
         inputs, target = inputs[kept], target.keep(kept)
     gaps = np.isnan(inputs.reshape(len(inputs), -1))
@@ -444,7 +490,9 @@ def _holds(column: Column) -> str:
         return f"{'dates' if are_dates(column) else 'texts'}, {len(values)} different"
     present = column.numbers[~column.missing]
     whole = "whole numbers" if np.all(present == np.round(present)) else "numbers"
-    return f"{whole}, {len(values)} different" if column.written is None else f"{whole} with leading zeros or many digits"
+    return (
+        f"{whole}, {len(values)} different" if column.written is None else f"{whole} with leading zeros or many digits"
+    )
 
 
 def _dataset(
@@ -469,7 +517,9 @@ def _dataset(
             kind, why = ("binary" if len(classes) == 2 else "classification"), "its classes are chosen"
         kind, why = (kind, f"guessed: {why}") if task is None else (task, "named")
         if classes is not None and kind == "regression":
-            raise UserError(f"{what} has no classes under regression; leave {option('classes')} or {option('task')} out.")
+            raise UserError(
+                f"{what} has no classes under regression; leave {option('classes')} or {option('task')} out."
+            )
         targets, class_names = encode_target(chosen, kind, hint=contents.hint)
         if classes is not None:
             targets, class_names = np.array([classes.index(one) for one in class_names])[targets], classes

@@ -92,7 +92,9 @@ class Understood:
     def from_settings(cls, settings: Mapping[str, Any]) -> "Understood":
         """What `settings` told."""
         known = {field.name: settings[field.name] for field in fields(cls)}
-        columns = tuple(ColumnRead(**{field.name: one[field.name] for field in fields(ColumnRead)}) for one in known["columns"])
+        columns = tuple(
+            ColumnRead(**{field.name: one[field.name] for field in fields(ColumnRead)}) for one in known["columns"]
+        )
         return cls(**{**known, "columns": columns, "notes": tuple(known["notes"])})
 
 

@@ -19,8 +19,8 @@ from .figures import Drawing, drawings
 from .statement import facts, statement, summary, title
 from .statistics_table import format_p_value, statistics_caption, statistics_cells, statistics_lines, statistics_titles
 from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles
-from .understood import understood
 from .theme import rule_colors
+from .understood import understood
 
 
 def page(comparison: Comparison | Sequence[Comparison], drawn: dict[str, Drawing] | None = None) -> str:

@@ -31,7 +31,7 @@ from .freezing import check_layer
 from .processes import alone
 from .progress import Listener, Progress, or_one_line
 from .seeds import check_seeds
-from .train import Experiment, Rules, Specification, examples, fitted, make_settings, named_rules, positive
+from .train import Experiment, Rules, Specification, check_data, examples, fitted, make_settings, named_rules, positive
 
 MOST_EXAMPLES = 4096
 """On how many training examples, evenly spaced, the losses of a landscape are computed at most."""
