@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 import ascribe
 from ascribe import losses, networks, report, rules, search, store
-from ascribe.datasets import Dataset
+from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, how_to_install, shown
 from ascribe.files import path_of
 from ascribe.networks import Network
@@ -132,7 +132,7 @@ def load(folder: str | Path) -> Comparison:
 
 
 def compare(
-    data: Dataset,
+    data: DataLike,
     *,
     rules: Rules | None = None,
     network: NetworkLike = "64x64",
@@ -160,6 +160,7 @@ def compare(
 
     **Arguments:**
 
+    - `data`: a `Dataset`, or what `datasets.load` makes one of: a name, a path, a data frame, a pair of arrays;
     - `rules`: names (`"./my_rule.py:MyRule"` too) or rules; a mapping gives them names of their own, as in
       `{"weak feedback": FeedbackAlignment(scale=0.1)}`; by default every registered rule that can do the task with a
       network like this one (`configuration["left_out"]` says which cannot, and why);
@@ -181,6 +182,7 @@ def compare(
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
+    data = check_data(data)
     asked = _asked(
         data,
         rules=rules,

@@ -18,7 +18,7 @@ import numpy as np
 
 from ascribe import datasets, networks, report, rules, search, store
 from ascribe.comparison import TUNING_SEEDS, Comparison, compare, ended, opened, say_outdated, versions
-from ascribe.datasets import Dataset
+from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, shown
 from ascribe.measures import AREA, main_score
 from ascribe.memory import check_room
@@ -104,7 +104,7 @@ class Discovery:
 
 
 def discover(
-    data: Dataset,
+    data: DataLike,
     *,
     network: str | Network | Callable[..., Network] = "64x64",
     layer: str | None = None,
@@ -124,7 +124,7 @@ def discover(
     tune: int = 8,
     random_search: bool = True,
     widths: bool = True,
-    transfer: Dataset | str | None = "auto",
+    transfer: DataLike | None = "auto",
     seed: int = 0,
     listener: Listener | None = None,
     after_round: AfterRound = lambda kind, evaluations: None,
@@ -136,6 +136,7 @@ def discover(
 
     **Arguments:**
 
+    - `data`: a `Dataset`, or what `datasets.load` makes one of: a name, a path, a data frame, a pair of arrays;
     - `network`, `optimizer`, `learning_rate`, `epochs`, `batch_size`, `loss`, `activation`: the target network and its
       training, as in `compare`; the rate is not tuned, for the search is to make up for that;
     - `layer`: the activation layer (or the layer before it) whose derivative is learned; by default the last hidden one;
@@ -161,7 +162,7 @@ def discover(
             raise UserError(f"`{name}` is an integer of at least {least}; got {shown(value)}.")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise UserError(f"`seed` is an integer that is not negative; got {shown(seed)}.")
-    learning_rate, bound = positive("learning_rate", learning_rate), positive("bound", bound)
+    data, learning_rate, bound = check_data(data), positive("learning_rate", learning_rate), positive("bound", bound)
     source = _network(network, data, activation)
     template = made(source)
     layer = _layer(template, layer)
@@ -365,15 +366,13 @@ def _layer(template: Network, layer: str | None) -> str:
 
 
 def _elsewhere(
-    network: Any, data: Dataset, activation: str, *, widths: bool, transfer: Dataset | str | None
+    network: Any, data: Dataset, activation: str, *, widths: bool, transfer: DataLike | None
 ) -> dict[str, tuple[Dataset, Network]]:
     """Where the found g is tried besides: in a network of twice the width, on other data. Only a network that is given as a
     text can be built anew for these."""
-    if transfer is not None and not isinstance(transfer, Dataset | str):
-        raise UserError(f"`transfer` is a Dataset, the name of one, auto or None; got {shown(transfer)}.")
     found: dict[str, tuple[Dataset, Network]] = {}
     if not isinstance(network, str):
-        if transfer not in (None, "auto"):
+        if transfer is not None and not _is_auto(transfer):
             raise UserError(
                 "a network can be built for other data if it is given as a text, as in '64x64': leave `transfer` out."
             )
@@ -405,12 +404,16 @@ def _wider(network: str) -> str | None:
     return f"simplenet/{int(thin[1]) // 2}" if thin and int(thin[1]) % 2 == 0 else None
 
 
-def _other_data(transfer: Dataset | str | None, data: Dataset, template: Network) -> Dataset | None:
+def _is_auto(transfer: DataLike) -> bool:
+    return isinstance(transfer, str) and transfer == "auto"
+
+
+def _other_data(transfer: DataLike | None, data: Dataset, template: Network) -> Dataset | None:
     """The data that the found g is carried over to; by itself it chooses the two moons, and for images digits."""
-    if transfer is None or isinstance(transfer, Dataset):
-        return transfer
-    if transfer != "auto":
-        return datasets.load(transfer, seed=0)
+    if transfer is None:
+        return None
+    if not _is_auto(transfer):
+        return check_data(transfer)
     first, second = ("moons", "digits") if template.first.kind == "linear" else ("digits", "mnist")
     try:
         return datasets.load(second if data.name == first else first, seed=0)

@@ -1,5 +1,8 @@
 """The one error that a user's input can raise: a sentence that says what was wanted, what came and what to try."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 DISTRIBUTION = "ascribe-learning"
 """What package indexes and pip call ascribe, whose import and command are `ascribe`."""
 
@@ -19,6 +22,27 @@ def shown(value: object, length: int = 60) -> str:
     except ValueError:
         return "a number of thousands of digits"
     return text if len(text) <= length else f"{text[: length - 12]}...{text[-9:]}"
+
+
+_spellings: list[Callable[..., str]] = []
+
+
+def option(name: str, *value: object) -> str:
+    """An option, alone or with a value, as the reader of the sentence writes it: `missing` and `missing='drop'` in Python,
+    `--missing` and `--missing drop` on the command line."""
+    if _spellings:
+        return _spellings[-1](name, *value)
+    return f"{name}={shown(value[0], 200)}" if value else name
+
+
+@contextmanager
+def spelled(spelling: Callable[..., str]) -> Iterator[None]:
+    """Within it, sentences spell options (`option`) as this function of a name and at most one value does."""
+    _spellings.append(spelling)
+    try:
+        yield
+    finally:
+        _spellings.remove(spelling)
 
 
 def how_to_install(extra: str) -> str:

@@ -101,7 +101,7 @@ BAD = [
     ("blank.csv", "\n  \n\n", {}, "is empty"),
     ("header_only.csv", "a,b,label\n", {"header": True}, "header but no rows below it"),
     ("garbage.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", {}, "holds binary data"),
-    ("utf16.csv", plain().encode("utf-16"), {}, "is in UTF-16"),
+    ("utf16.csv", plain().encode("utf-16")[:-1], {}, "wants utf-16 text, but line 30 is in another encoding"),
     ("latin.csv", "na\xefve,1\n".encode("latin-1") * 20, {}, "line 1 is in another encoding"),
     ("ragged.csv", replaced(7, "1.0,2.0,0"), {}, "wants 4 cells on every line, but line 7 has 3"),
     ("ragged.txt", plain(delimiter=" ") + "1 2 3 4 5\n", {}, "wants 4 cells on every line, but line 31 has 5"),
@@ -114,7 +114,8 @@ BAD = [
     ("few.csv", lines(rows()[:9]), {}, "at least 10 examples"),
     ("no_target.csv", plain(header=["a", "b", "c", "label"]), {"target": "lable"}, "did you mean 'label'"),
     ("no_close.csv", plain(header=["a", "b", "c", "label"]), {"target": "zzz"}, "its columns are a, b, c, label"),
-    ("position.csv", plain(), {"target": 4}, "has 4 columns, so there is no target=4"),
+    ("position.csv", plain(), {"target": 5}, "has 4 columns, counted from 1, so there is no target=5"),
+    ("zeroth.csv", plain(), {"target": "0"}, "try target=-1, the last column, or a number from 1 to 4"),
     ("target_kind.csv", plain(), {"target": 1.5}, "name or the number of a column, not 1.5"),
     ("infinite.csv", replaced(5, "1,inf,2,0"), {}, "'b' holds an infinite value on line 5"),
     ("huge.csv", replaced(5, "1,1e300,2,0"), {}, "the value 1e+300, too large for 32-bit numbers, on line 5"),
@@ -127,7 +128,7 @@ BAD = [
     ("constant.csv", lines([[1, 2, i % 2] for i in range(30)]), {}, "the same inputs in every row"),
     ("many_texts.csv", lines([[f"w{i}", i, i % 2] for i in range(30)]), {}, "30 different texts"),
     ("typing_error.csv", replaced(9, "1.0,oops,2,0"), {}, "mixes numbers with text: line 9 says 'oops'"),
-    ("decimal_comma.csv", lines([[f"{i},5", i % 2, i % 2] for i in range(30)], ";"), {}, "decimal point"),
+    ("decimal_comma.csv", lines([[f"{i},5", i % 2, i % 2] for i in range(30)], ";"), {}, "give decimal=','"),
     ("missing_kind.csv", plain(), {"missing": "zero"}, "missing wants one of refuse, drop, mean, not 'zero'"),
     ("task_kind.csv", plain(), {"task": "ranking"}, "task wants one of binary"),
     ("task_text.csv", plain(target=["u", "v"] * 15), {"task": "regression"}, "Regression wants numbers"),
@@ -135,7 +136,7 @@ BAD = [
     ("ignored.csv", plain(), {"ignore": "column9"}, "no column 'column9' to ignore"),
     ("ignored_all.csv", plain(), {"ignore": ("column1", "column2", "column3")}, "no column left beside the target"),
     ("ignored_kind.csv", plain(), {"ignore": 3}, "a name or a list of names, not 3"),
-    ("option.csv", plain(), {"samples": 20}, "A file has no option 'samples'; its options are target, task"),
+    ("option.csv", plain(), {"samples": 20}, "A table has no option 'samples'; its options are target, task"),
     ("header_kind.csv", plain(), {"header": "no"}, "header wants True or False"),
     ("text.npz", "not a zip file", {}, "is not a readable NPZ file"),
     ("cut.npz", npz(x=NUMBERS, y=LABELS)[:-200], {}, "is not a readable NPZ file"),
@@ -150,14 +151,14 @@ BAD = [
     ("no_test.npz", npz(x_train=NUMBERS, y_train=LABELS), {}, "holds x_train but no x_test"),
     ("shapes.npz", npz(x_train=NUMBERS, y_train=LABELS, x_test=NUMBERS[:, :2], y_test=LABELS), {}, "the same shape"),
     ("target.npz", npz(x=NUMBERS, y=LABELS), {"target": "y"}, "arrays, not columns"),
-    ("labels.npz", npz(x=NUMBERS, y=np.eye(30)), {"task": "classification"}, "which is regression"),
+    ("labels.npz", npz(x=NUMBERS, y=np.eye(30) + 1), {"task": "classification"}, "which is regression"),
     ("no_header.npz", other_entries({"x.npy": b"1 2 3" * 9, "y.npy": b"0 1" * 9}), {}, "is not a readable NPZ file"),
     ("texts.npz", other_entries({"x": b"1 2 3" * 9, "y": b"0 1" * 9}), {}, "but holds nothing"),
     ("announced.npz", announced(10**13, 10**13), {}, "is not a readable NPZ file"),
     ("bomb.npz", announced(2**32 - 200, 2**32 - 200, lying=True), {}, "GiB are wanted and this machine has"),
     ("commas.csv", ",,,\n" * 30, {}, "has empty cells alone"),
-    ("rounded.csv", plain(target=[2**53 + i % 2 for i in range(30)]), {}, "wanted below 2^53"),
-    ("rounded.npz", npz(x=NUMBERS, y=2**53 + np.arange(30) % 2), {}, "wanted below 2^53"),
+    ("rounded.csv", plain(target=[f"{2**53 + i % 2}.0" for i in range(30)]), {}, "one value '9007199254740992'"),
+    ("rounded.npz", npz(x=NUMBERS, y=2.0**53 + 2 * (np.arange(30) % 2)), {}, "wanted below 2^53"),
     ("text.parquet", "not parquet", {}, "is not a readable Parquet file"),
 ]  # fmt: skip
 
@@ -315,7 +316,7 @@ def test_target_by_name_position_and_convention(tmp_path):
     path.write_text(
         lines([[label, *row] for row, label in zip(NUMBERS, LABELS, strict=True)], header=["Class", *"abc"])
     )
-    for options in ({}, {"target": "Class"}, {"target": 0}, {"target": -4}, {"target": "0"}):
+    for options in ({}, {"target": "Class"}, {"target": 1}, {"target": -4}, {"target": "1"}):
         data = datasets.load(path, standardize=False, **options)
         assert np.array_equal(together(data), expected(NUMBERS, LABELS)), options
     last = datasets.load(path, target=-1)
@@ -365,7 +366,7 @@ def test_text_features_are_one_hot_and_regression_targets_keep_their_unit(tmp_pa
 def test_missing_values_are_dropped_or_filled_from_the_training_rows(tmp_path):
     values = np.column_stack([np.arange(40.0), np.tile([2.0, 4.0], 20)])
     cells = [[row[0], "NA" if index in (3, 8) else row[1], index % 2] for index, row in enumerate(values)]
-    (tmp_path / "x.csv").write_text(lines(cells))
+    (tmp_path / "x.csv").write_text(lines(cells, header=["time", "level", "state"]))
     dropped = together(datasets.load(tmp_path / "x.csv", missing="drop", standardize=False))
     kept = np.delete(np.arange(40), [3, 8])
     assert np.array_equal(dropped, expected(values[kept], kept % 2))

@@ -43,10 +43,15 @@ def simulate(**changes):
 
 
 CASES = {
-    "train of a name": (train(data="moons"), 'got str: write datasets.load("moons")'),
-    "train of None": (train(data=None), "the data are an ascribe Dataset; got NoneType"),
-    "compare of a name": (compare("moons"), 'got str: write datasets.load("moons")'),
-    "compare of a name, all rules": (compare("moons", rules=None), 'got str: write datasets.load("moons")'),
+    "train of an unknown name": (train(data="moon"), "There is no data set 'moon'; did you mean 'moons'"),
+    "train of None": (train(data=None), "Data are a name, a path, a data frame or a pair (inputs, targets), not None"),
+    "compare of one array": (compare(np.zeros((900, 3))), "this is one array of shape (900, 3); give a pair"),
+    "compare of three arrays": (compare([[0.0] * 90] * 3), "a data frame or a pair (inputs, targets), not [[0.0, 0.0,"),
+    "compare of unequal arrays": (
+        compare((np.zeros((900, 3)), np.zeros(899))),
+        "as many rows of inputs as targets, at least one, but their shapes are (900, 3) and (899,)",
+    ),
+    "compare of ragged arrays": (compare(([[1.0], [1.0, 2.0]] * 9, [0, 1] * 9)), "inputs that are one array"),
     "network a number": (train(network=5), "a network is an ascribe Network or a factory key -> Network; got int"),
     "rule a number": (train(rule=5), "a rule is a name or an ascribe.rules.AbstractRule; got int"),
     "rules a number": (compare(rules=5), "`rules` is a list of at least one rule or name; got 5"),

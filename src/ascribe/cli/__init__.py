@@ -10,8 +10,9 @@ from cyclopts import App, CycloptsError
 
 from ascribe import __version__
 from ascribe.addresses import told
-from ascribe.errors import Interrupted, UserError, shown
+from ascribe.errors import Interrupted, UserError, shown, spelled
 
+from . import data
 from .console import speak_plainly
 from .sentences import as_typed, sentence
 from .title import hide_passwords
@@ -92,7 +93,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _whole.clear()
     if arguments is None:
         hide_passwords(_arguments)
-    code = _answer()
+    with spelled(data.spelled):
+        code = _answer()
     processes = sys.modules.get("ascribe.training.processes")
     if code and processes is not None and processes.joined():
         processes.leave(code)  # the others may be waiting for this process

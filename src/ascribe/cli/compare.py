@@ -15,12 +15,11 @@ from ascribe.errors import UserError, shown
 from . import given, known_as
 from .clusters import cluster
 from .console import show
+from .data import data_options, tell
 from .dry_run import tell_plan
 from .keeping import PASSING, asked_to_go_on, begun_with, kept_in, together
 from .sentences import Whole
 
-CLASSES = "--classes is a list of class numbers as in 3,8 or of names as in cat,dog"
-YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 TOGETHER = ("coordinator", "processes", "process")
 """The options of one of several processes."""
 TLS = ("tls_ca", "tls_cert", "tls_key", "insecure")
@@ -84,7 +83,7 @@ def compare(
     Parameters
     ----------
     data
-        A name (see `ascribe datasets`) or a file: CSV, TSV, TXT, NPZ or Parquet.
+        A name (see `ascribe datasets`) or a file: CSV, TSV, TXT (also .gz), Excel, NPZ, Parquet or Feather.
     config
         Run the command of this record again: a folder that compare wrote, or its record.json. Options that are given too, and
         DATA, take the place of the recorded ones; --out, --store, loggers and a scheduler are not taken over.
@@ -121,25 +120,27 @@ def compare(
     landscape
         Draw the loss over the weights of this layer, such as linear2, with the path of every rule.
     target
-        The target column of a file, by name or number.
+        The target column of a file, by name or by number: 1 is the first, -1 the last. Default: the one called target, label,
+        class or y; else the last.
     task
         binary, classification or regression, where a file leaves it open.
     missing
         refuse, drop or mean: what to do with missing values of a file.
     ignore
-        Columns of a file to leave out, with commas between.
+        Columns of a file to leave out, by name or number, with commas between.
     samples
         How many examples, where the data set can be made smaller or larger.
     noise
         The noise of a generated data set.
     classes
-        Two or more classes to keep, as 3,8 or cat,dog; for spirals how many there are.
+        Two or more classes to keep, as 3,8 or cat,dog, in files too; for spirals how many there are.
     transform
         What is done to the inputs, in that order, with commas between: unit-interval, split-signs, constant-one (see
         `ascribe datasets`).
     data_option
-        A further option of the data set, as NAME=VALUE: header=no, standardize=yes, turns=2, dimensions=10, test_samples=500;
-        may be repeated.
+        A further option of the data set, as NAME=VALUE: standardize=yes, turns=2, dimensions=10, test_samples=500; how a file
+        is written: header=no, separator=tab, decimal=,, thousands=., encoding=cp1252, missing_words=-99, skip=2, comment=#,
+        sheet=2; may be repeated.
     data_seed
         Fixes the generated points and the split.
     coordinator
@@ -193,16 +194,16 @@ def compare(
     if dry_run and coordinator is not None:
         raise UserError("--dry-run is told by one process: leave --coordinator out.")
     number = _joined(coordinator, processes, process)
-    chosen = _of_data(
+    of_data = data_options(
         target=target,
         task=task,
         missing=missing,
-        ignore=None if ignore is None else tuple(name.strip() for name in ignore.split(",")),
+        ignore=ignore,
         samples=samples,
         noise=noise,
-        classes=_classes(classes),
+        classes=classes,
         transforms=transform,
-        further=data_option or [],
+        further=data_option,
     )
     if learning_rate is not None and rates is not None:
         raise UserError("--learning-rate switches tuning off and --rates steers it: give one of them.")
@@ -216,12 +217,7 @@ def compare(
 
     from ascribe import datasets, training  # noqa: PLC0415
 
-    try:
-        dataset = datasets.load(data, seed=data_seed, **chosen)
-    except UserError as error:
-        if isinstance(chosen.get("classes"), str) and str(error).startswith("classes wants"):
-            raise UserError(f"{CLASSES}; got {shown(classes)} ({str(error).rstrip('.')}).") from error
-        raise
+    dataset = datasets.load(data, seed=data_seed, **of_data)
     training.use_all_cores()
     settings = {
         "rules": None if rules is None else [name.strip() for name in rules.split(",") if name.strip()],
@@ -362,6 +358,7 @@ def _run(
 
     name = dataset.name
     with kept_in(out, place, name=name, experiment=name, **begin) as (where, kept, lines):
+        tell(lines, dataset)
         with heard_by(lines, name, *loggers) as listener:
             comparison = run(dataset, **settings, listener=listener, command=command_line(), store=shared(lambda: kept))
         lines.say("drawing the page")
@@ -411,45 +408,3 @@ def _ranges(rates: str | None, search: Sequence[str]) -> dict[str, tuple[float, 
             raise UserError(f"the range of {name.strip()} is given twice: give it once.")
         ranges[name.strip()] = _range("--search", interval)
     return ranges
-
-
-def _of_data(*, further: Sequence[str], **options: Any) -> dict[str, Any]:
-    """The options of the data set that are given; `further`: those of `--data-option`."""
-    chosen = {name: value for name, value in options.items() if value is not None}
-    for item in further:
-        name, value = _data_option(item)
-        if name in chosen:
-            raise UserError(f"the data option {name} is given twice: give it once.")
-        chosen[name] = value
-    return chosen
-
-
-def _classes(text: str | None) -> int | str | tuple[int, ...] | None:
-    """One number as such, several as a tuple; names, which the data set knows, stay text."""
-    if text is None:
-        return None
-    parts = [part.strip() for part in text.split(",")]
-    if not all(parts):
-        raise UserError(f"{CLASSES}; got {shown(text)}.")
-    try:
-        return tuple(int(part) for part in parts) if len(parts) > 1 else int(text)
-    except ValueError:
-        return text
-
-
-def _data_option(item: str) -> tuple[str, Any]:
-    """The name and the value of NAME=VALUE: a number, a bool for yes and no, else a text."""
-    name, equals, text = (part.strip() for part in item.partition("="))
-    name = name.replace("-", "_")
-    if not (name and equals and text):
-        raise UserError(f"--data-option is NAME=VALUE as in standardize=yes; got {shown(item)}.")
-    if name == "seed":
-        raise UserError(f"the seed of the data is --data-seed; got --data-option {item!r}.")
-    if text.lower() in YES_OR_NO:
-        return name, YES_OR_NO[text.lower()]
-    for kind in (int, float):
-        try:
-            return name, kind(text)
-        except ValueError:
-            pass
-    return name, text

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from .clusters import cluster
 from .console import show
+from .data import data_options, tell
 from .keeping import asked_to_go_on, begun_with, kept_in, together
 from .sentences import Whole
 
@@ -40,6 +41,12 @@ def discover(
     samples: Whole | None = None,
     transform: str | None = None,
     target: str | None = None,
+    task: str | None = None,
+    missing: str | None = None,
+    ignore: str | None = None,
+    noise: float | None = None,
+    classes: str | None = None,
+    data_option: Annotated[list[str] | None, Parameter(negative=())] = None,
     data_seed: Whole = 0,
     seed: Whole = 0,
     out: Path | None = None,
@@ -62,7 +69,7 @@ def discover(
     Parameters
     ----------
     data
-        A name (see `ascribe datasets`) or a file: CSV, TSV, TXT, NPZ or Parquet.
+        A name (see `ascribe datasets`) or a file: CSV, TSV, TXT (also .gz), Excel, NPZ, Parquet or Feather.
     network
         The target network: hidden layers as 64x64, or lenet, simplenet or simplenet/8.
     layer
@@ -104,7 +111,19 @@ def discover(
     transform
         What is done to the inputs, as in compare.
     target
-        The target column of a file, by name or number.
+        The target column of a file, by name or by number: 1 is the first, -1 the last.
+    task
+        binary, classification or regression, where a file leaves it open.
+    missing
+        refuse, drop or mean: what to do with missing values of a file.
+    ignore
+        Columns of a file to leave out, by name or number, with commas between.
+    noise
+        The noise of a generated data set.
+    classes
+        Two or more classes to keep, as in compare.
+    data_option
+        A further option of the data set, as NAME=VALUE, as in compare; may be repeated.
     data_seed
         Fixes the generated points and the split.
     seed
@@ -146,14 +165,25 @@ def discover(
 
     from . import command_line  # noqa: PLC0415
 
-    given = {"samples": samples, "transforms": transform, "target": target}
-    dataset = datasets.load(data, seed=data_seed, **{name: value for name, value in given.items() if value is not None})
+    given = data_options(
+        target=target,
+        task=task,
+        missing=missing,
+        ignore=ignore,
+        samples=samples,
+        noise=noise,
+        classes=classes,
+        transforms=transform,
+        further=data_option,
+    )
+    dataset = datasets.load(data, seed=data_seed, **given)
     training.use_all_cores()
     begin = {"experiment": experiment_of(dataset), "resume": resume, "overwrite": overwrite, "quiet": quiet}
     with (
         cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure) as workers_there,
         kept_in(out, store, name=f"discover-{dataset.name}", **begin) as (where, kept, lines),
     ):
+        tell(lines, dataset)
 
         def after_round(kind: str, tried: Any) -> None:
             curve = search_curve(tried)

@@ -3,10 +3,12 @@
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 from ascribe import training
 
@@ -35,6 +37,7 @@ class Lines:
         )
         self._tasks: dict[str, TaskID] = {}
         self._phases: dict[str, _Phase] = {}
+        self._first: list[str] = []
         self._began = self._told = time.monotonic()
         self._ended = threading.Event()
         self._clock = threading.Thread(target=self._tick, name="ascribe-progress", daemon=True)
@@ -54,6 +57,7 @@ class Lines:
     def __call__(self, progress: training.Progress) -> None:
         if self._quiet:
             return
+        self._begin()
         if not self._live:
             self._note(progress)
             return
@@ -98,12 +102,22 @@ class Lines:
         since = time.monotonic() - min((phases[rule].began for rule in compiling), default=0.0)
         return f"compiling for {since:.0f} s: {', '.join(compiling)}" if compiling else ""
 
+    def begin_with(self, sentences: Sequence[str]) -> None:
+        """What is said before the first word of what follows."""
+        self._first = [*sentences]
+
+    def _begin(self) -> None:
+        sentences, self._first = self._first, []
+        for sentence in sentences:
+            self.say(sentence)
+
     def say(self, sentence: str, *, anyway: bool = False) -> None:
         """One line, whatever the terminal; `anyway`: also where it is to be quiet."""
         if self._quiet and not anyway:
             return
+        self._begin()
         if self._live:
-            self._bars.console.print(sentence, style="dim")
+            self._bars.console.print(Text(sentence), style="dim")  # whose [brackets] are no markup
         else:
             # One write: rules are compiled in threads, whose lines must not run into each other.
             self._told = time.monotonic()

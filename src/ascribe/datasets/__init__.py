@@ -1,4 +1,4 @@
-"""Data sets: `load` one by name or from a file; `names` and `cards` say what there is."""
+"""Data sets: `load` one by name, from a file or from memory; `names` and `cards` say what there is."""
 
 import difflib
 import importlib
@@ -20,6 +20,11 @@ from .options import Option, whole_number
 from .transforms import TRANSFORMS as TRANSFORMS
 from .transforms import Transform as Transform
 from .transforms import transform_names
+from .understood import ColumnRead as ColumnRead
+from .understood import Understood as Understood
+
+DataLike = Any
+"""A `Dataset`, or whatever `load` makes one of: a name, a path, a data frame, a pair of arrays."""
 
 REGISTRY: dict[str, str] = {
     "gaussians": "gaussians:gaussians",
@@ -35,7 +40,7 @@ REGISTRY: dict[str, str] = {
 }
 """Name -> module:function. Each module has its CARD, and is imported when its data set is asked for."""
 
-FILE_EXTENSIONS = (".csv", ".tsv", ".txt", ".npz", ".parquet")
+FILE_EXTENSIONS = (".csv", ".tsv", ".txt", ".gz", ".npz", ".parquet", ".feather", ".xlsx")
 """The endings by which a text is known to be the path of a file."""
 
 
@@ -65,54 +70,76 @@ def is_file(name_or_path: str | Path) -> bool:
         return False
 
 
-def load(name_or_path: Option, /, *, seed: Option = 0, transforms: Option = None, **options: Option) -> Dataset:
-    """Load a registered data set by its name, or a table from a file of the user's own.
+def load(data: DataLike, /, *, seed: Option = 0, transforms: Option = None, **options: Option) -> Dataset:
+    """Load a registered data set by its name, or a table of the user's own: a file, a data frame, or arrays.
 
     The same arguments give the same arrays, bit for bit.
 
     **Arguments:**
 
-    - `name_or_path`: one of `names()`, or the path of a file (a string or a `Path`); a string counts as a path if it
-      has a path separator or the ending of a table, or if a file of that name exists.
+    - `data`: one of `names()`; the path of a file (a string or a `Path`); a data frame of pandas or polars; or a pair
+      `(inputs, targets)` of arrays. A string counts as a path if it has a path separator or the ending of a table, or if a
+      file of that name exists.
     - `seed`: a whole number from 0 that fixes the generated points and the cut into train, validation and test.
     - `transforms`: what is done to the inputs, in that order: names of `TRANSFORMS`, as a list or with commas between;
       see `Dataset.encode`.
-    - `options`: those of the data set's function, such as `samples` or `noise`; for files see
+    - `options`: those of the data set's function, such as `samples` or `noise`; for tables see
       `ascribe.datasets.table.table`.
 
     Raises `UserError`, one sentence, for an unknown name of a data set or of a transform, an unknown or bad option, or a
-    file that cannot be used.
+    table that cannot be used.
     """
-    if not isinstance(name_or_path, str | Path):
-        raise UserError(
-            f"A data set wants a name or a path, not {shown(name_or_path)}; list them with `ascribe datasets`."
-        )
     seed = whole_number("seed", seed, minimum=0)
     if transforms is not None:
         names = transform_names(transforms)
-        encoded = load(name_or_path, seed=seed, **options).encode(*names)
+        encoded = load(data, seed=seed, **options).encode(*names)
         return replace(encoded, request={**encoded.request, "transforms": list(names)})
-    if is_file(name_or_path):
-        table: Callable[..., Dataset] = importlib.import_module(".table", __name__).table
-        _check_options(table, "a file", options)
-        data = table(name_or_path, seed=seed, **options)
-        return replace(data, request=_request(name_or_path, seed, options))
-    if name_or_path not in REGISTRY:
-        close = difflib.get_close_matches(str(name_or_path).lower(), REGISTRY, n=1, cutoff=0.5)
+    if not isinstance(data, str | Path) or is_file(data):
+        _check_in_memory(data)
+        module = importlib.import_module(".table", __name__)
+        _check_options(module.table, "a table", options)
+        return replace(module.table(data, seed=seed, **options), request=_request(data, seed, options))
+    if data not in REGISTRY:
+        close = difflib.get_close_matches(str(data).lower(), REGISTRY, n=1, cutoff=0.6)
         guess = f"did you mean {close[0]!r}, or " if close else ""
         raise UserError(
-            f"There is no data set {shown(str(name_or_path))}; {guess}list them with `ascribe datasets` "
+            f"There is no data set {shown(str(data))}; {guess}list them with `ascribe datasets` "
             f"(a file of your own wants its path)."
         )
-    name = str(name_or_path)
+    name = str(data)
     function: Callable[..., Dataset] = getattr(_module(name), REGISTRY[name].split(":")[1])
     _check_options(function, name, options)
     return replace(function(seed=seed, **options), request=_request(name, seed, options))
 
 
-def _request(name_or_path: str | Path, seed: int, options: dict[str, Any]) -> dict[str, Any]:
-    """What `load` was called with, as values that JSON can hold."""
-    return {"data": str(name_or_path), "seed": seed} | {name: _plain(value) for name, value in options.items()}
+def as_dataset(data: DataLike) -> Dataset:
+    """A `Dataset` as it is, and of anything else what `load` makes of it, with its default options."""
+    return data if isinstance(data, Dataset) else load(data)
+
+
+def _check_in_memory(data: Option) -> None:
+    """Refuse what is neither a path nor a data frame nor a pair of arrays."""
+    from .frames import is_frame, is_pair  # noqa: PLC0415 - names of data sets need nothing of it
+
+    if isinstance(data, Dataset):
+        raise UserError(f"{data.name} is a data set already, so there is nothing to load; use it as it is.")
+    if isinstance(data, str | Path) or is_frame(data) or is_pair(data):
+        return
+    if hasattr(data, "shape"):
+        shape = tuple(getattr(data, "shape", ()))
+        raise UserError(
+            f"Data want inputs and targets, but this is one array of shape {shape}; give a pair (inputs, targets)."
+        )
+    raise UserError(
+        f"Data are a name, a path, a data frame or a pair (inputs, targets), not {shown(data)}; list the names with "
+        f"`ascribe datasets`."
+    )
+
+
+def _request(data: Any, seed: int, options: dict[str, Any]) -> dict[str, Any]:
+    """What `load` was called with, as values that JSON can hold; what was given in memory has no name."""
+    name = str(data) if isinstance(data, str | Path) else "in memory"
+    return {"data": name, "seed": seed} | {name: _plain(value) for name, value in options.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -133,10 +160,7 @@ def _check_options(function: Callable[..., Dataset], name: str, options: dict[st
     """Refuse options that the function of a data set does not have."""
     parameters = inspect.signature(function).parameters.values()
     allowed = [entry.name for entry in parameters if entry.kind is entry.KEYWORD_ONLY and entry.name != "seed"]
-    for option in options:
-        if option not in allowed:
-            raise UserError(
-                f"The data set {name} has no option {option!r}; its options are {', '.join(allowed)}."
-                if name != "a file"
-                else f"A file has no option {option!r}; its options are {', '.join(allowed)}."
-            )
+    for wanted in options:
+        if wanted not in allowed:
+            whose = "A table" if name == "a table" else f"The data set {name}"
+            raise UserError(f"{whose} has no option {wanted!r}; its options are {', '.join(allowed)}.")

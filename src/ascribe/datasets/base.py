@@ -104,6 +104,8 @@ class Dataset:
     - `original`: the data set before its transforms; None where there are none.
     - `augmentations`: names of transforms (`random-crop`, `random-flip`) that training applies to its batches, in that
       order. The splits are without them.
+    - `understood`: of a table of the user's own, what was understood of it, as an `Understood`: its target, columns, rows;
+      None for others.
 
     Raises `UserError` for splits that do not fit together or have no examples (unless none has), numbers that are not finite,
     and labels or names that do not belong to the task.
@@ -125,6 +127,9 @@ class Dataset:
     transforms: tuple[Transform, ...] = ()
     original: "Dataset | None" = None
     augmentations: tuple[str, ...] = ()
+    understood: Any = (
+        None  # an `Understood`, which is not imported: its words decide nothing of a run, whose key knows imports
+    )
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, str) or self.task not in get_args(Task):
@@ -368,6 +373,7 @@ class Dataset:
             "original": None
             if original is None
             else {"input_shape": list(original.input_shape), "feature_names": list(original.feature_names)},
+            "understood": None if self.understood is None else self.understood.settings(),
             "title": self.card.title,
             "description": self.card.description,
             "size": self.card.size,

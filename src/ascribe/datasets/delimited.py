@@ -1,66 +1,171 @@
 """Text tables: comma, semicolon, tab or white space between the cells, with or without a header line."""
 
+import codecs
 import csv
 import difflib
 import io
+import numbers
+import re
+import zlib
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, option, shown
 from ascribe.memory import check_room
 
-from .columns import Column, as_number, column_from_cells, is_gap
+from .columns import PLAIN, Column, Writing, column_from_cells
 from .downloads import read_bytes, size_of
 
 DELIMITERS = ("\t", ";", ",")
 EXPANSION = 30
-"""What a text table takes in memory, at most, in units of its file: two bytes of it may be a cell, which becomes a number."""
+"""What a text table takes in memory, at most, in units of its text: two bytes of it may be a cell, which becomes a number."""
+PACKED = b"\x1f\x8b"
+"""How a file that is packed with gzip begins."""
+SMALLER = "choose fewer rows or columns of it, or save it as NPZ"
 _SNIFFED = 50  # lines that decide on the delimiter
+_MANY = 8  # numbers in the first row that count the columns by no chance
+_PIECE = 2**20  # bytes that are unpacked at a time
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""The marks with which a text says its encoding. Those of UTF-32 begin with those of UTF-16."""
+_ANNOUNCED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # the first line of some spreadsheets' files
 
 Row = tuple[int, list[str]]  # the line of the file, and the cells
 
 
-def decode(content: bytes, path: Path) -> str:
-    """The text of a file; bytes that are not UTF-8 text are a `UserError`."""
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise UserError(f"{path} wants UTF-8 text but is in UTF-16; save it as UTF-8 (in a spreadsheet: CSV UTF-8).")
-    if b"\0" in content:
+class Table(NamedTuple):
+    """The names of all columns of a table, in its order, and the columns that are read, without those to ignore.
+
+    `without_header` says that the first row was taken for data though nobody said so.
+    """
+
+    names: list[str]
+    columns: list[Column]
+    without_header: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a text table is laid out, as far as its user says so.
+
+    **Arguments:**
+
+    - `separator`: what stands between the cells; None finds out, and a blank stands for any white space.
+    - `encoding`: of the text; by default UTF-8, or what its first bytes say.
+    - `skip`: lines at the beginning that are no part of the table.
+    - `comment`: how lines begin that are no part of it.
+    - `header`: whether the first line holds the names; None finds out.
+    - `writing`: how its cells are written.
+    """
+
+    separator: str | None = None
+    encoding: str | None = None
+    skip: int = 0
+    comment: str | None = None
+    header: bool | None = None
+    writing: Writing = PLAIN
+
+
+def unpacked(content: bytes, path: Path) -> bytes:
+    """The content of a file, unpacked if it was packed with gzip; no more of it than the memory holds."""
+    parts, size = [], 0
+    while content[: len(PACKED)] == PACKED:
+        packer = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        try:
+            while content and not packer.eof:
+                part = packer.decompress(content, _PIECE)
+                content = packer.unconsumed_tail
+                parts.append(part)
+                size += len(part)
+                check_room(f"the table {path}", EXPANSION * size, SMALLER)
+            if not packer.eof:
+                raise zlib.error("cut short")
+        except zlib.error:
+            raise UserError(
+                f"{path} is cut short or damaged: its gzip packing cannot be opened; pack it anew."
+            ) from None
+        content = packer.unused_data  # a file may be of several parts
+    return b"".join(parts) if parts else content
+
+
+def decode(content: bytes, path: Path, encoding: str | None = None) -> str:
+    """The text of a file; bytes that are not text in that encoding are a `UserError`."""
+    said = encoding or next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    if said is None and b"\0" in content:
         raise UserError(f"{path} wants text but holds binary data; give a .csv, .tsv, .txt, .npz or .parquet file.")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode(said or "utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise UserError(f"{path} wants UTF-8 text, but line {line} is in another encoding; save it as UTF-8.") from None
+        advice = (
+            f"save it as UTF-8, or try {option('encoding', 'cp1252')} (Windows) or another that it may be in"
+            if said is None
+            else "save it as UTF-8"
+        )
+        raise UserError(
+            f"{path} wants {(said or 'UTF-8').removesuffix('-sig')} text, but line {line} is in another encoding; {advice}."
+        ) from None
+    except UnicodeError:  # UTF-16 without its mark
+        raise UserError(f"{path} wants {said} text, but is in another encoding; save it as UTF-8.") from None
 
 
-def sniff(lines: list[str]) -> str | None:
+def sniff(lines: list[str], delimiters: Sequence[str] = DELIMITERS) -> str | None:
     """The delimiter that cuts the first lines into equally many cells, more than one; None for white space.
 
     Where several do, the one on whose number of cells the most lines agree wins, and then the one that makes the
-    most cells.
+    most cells. Commas that all stand between digits, in lines that semicolons or tabs cut, are decimal commas.
     """
-    best, best_score = None, (0, 1)
-    for delimiter in DELIMITERS:
+    found: dict[str, tuple[int, int]] = {}
+    for delimiter in delimiters:
         counts = Counter(len(row) for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
         cells, agreeing = max(counts.items(), key=lambda item: (item[1], item[0]))
-        if cells > 1 and (agreeing, cells) > best_score:
-            best, best_score = delimiter, (agreeing, cells)
+        if cells > 1:
+            found[delimiter] = (agreeing, cells)
+    commas = "".join(lines[1:])
+    if "," in commas and re.search(r"(?<!\d),|,(?!\d)", commas) is None:
+        others = [delimiter for delimiter in found if delimiter != ","]
+        if any(found[other][0] == len(lines) for other in others):
+            del found[","]
+    best, best_score = None, (0, 1)
+    for delimiter, score in found.items():
+        if score > best_score:
+            best, best_score = delimiter, score
     # Commas inside texts separated by blanks are rare; blanks inside texts separated by commas are not.
     return best
 
 
-def read_rows(text: str, path: Path) -> list[Row]:
-    """All rows with something in them, every one with the same number of cells; else a `UserError`."""
-    filled = [line for line in text.splitlines() if line.strip()]
+def read_rows(text: str, path: Path, layout: Layout) -> list[Row]:
+    """All rows with something in them, every one with the same number of cells; else a `UserError`.
+
+    The header may have one cell less than the rows below it, as R writes tables whose first column names the rows.
+    """
+    announced = _ANNOUNCED.match(text)
+    every = text.splitlines(keepends=True)
+    separator = announced[1] if announced and layout.separator is None else layout.separator
+    left_out = {*range(max(layout.skip, 1 if announced else 0))}
+    if layout.comment:
+        left_out |= {at for at, line in enumerate(every) if line.lstrip().startswith(layout.comment)}
+    kept = [(at + 1, line) for at, line in enumerate(every) if at not in left_out]
+    filled = [line for _, line in kept if line.strip()]
     if not filled:
         raise UserError(f"{path} wants a table but is empty; give a file with one example per line.")
     rows: list[Row] = []
     try:
-        delimiter = sniff(filled[:_SNIFFED])
-        if delimiter is None:
-            rows = [(number, line.split()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+        delimiter = sniff(filled[:_SNIFFED], _candidates(layout.writing)) if separator is None else separator
+        if delimiter is None or delimiter == " ":
+            rows = [(number, line.split()) for number, line in kept if line.strip()]
         else:
-            reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
+            # What is left out stays as an empty line, so that lines keep their numbers.
+            whole = text if not left_out else "".join("\n" if at in left_out else line for at, line in enumerate(every))
+            reader = csv.reader(io.StringIO(whole, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
             for cells in reader:
                 stripped = [cell.strip() for cell in cells]
                 if any(stripped):
@@ -69,33 +174,70 @@ def read_rows(text: str, path: Path) -> list[Row]:
         raise UserError(f"{path} is not a readable table ({error}); look for a quotation mark left open.") from None
     if not rows:
         raise UserError(f"{path} wants a table but has empty cells alone; give a file with one example per line.")
+    return rows
+
+
+def _candidates(writing: Writing) -> list[str]:
+    """The delimiters that are none of the marks within numbers."""
+    return [delimiter for delimiter in DELIMITERS if delimiter not in (writing.decimal, writing.thousands)]
+
+
+def check_widths(rows: list[Row], path: Path, *, unit: str = "line") -> list[Row]:
+    """The rows, each with the same number of cells, at least two; else a `UserError`."""
     width = Counter(len(cells) for _, cells in rows).most_common(1)[0][0]
+    first = rows[0][1]
+    below = [cells[0] for _, cells in rows[1:]]
+    no_number = not any(PLAIN.number(cell) is not None for cell in first)
+    if len(first) == width - 1 and no_number and len({*below}) == len(below):
+        rows = [(rows[0][0], ["", *first]), *rows[1:]]
     for number, cells in rows:
         if len(cells) != width:
             raise UserError(
-                f"{path} wants {width} cells on every line, but line {number} has {len(cells)}; correct that line."
+                f"{path} wants {width} cells on every {unit}, but {unit} {number} has {len(cells)}; correct that {unit}, or "
+                f"leave {unit}s out that are no part of the table with {option('skip', number)} or {option('comment', '#')}."
             )
     if width < 2:
         raise UserError(
-            f"{path} wants at least two columns, a feature and a target, but has one; separate the cells by commas."
+            f"{path} wants at least two columns, a feature and a target, but has one; separate the cells by commas, or name "
+            f"what separates them with {option('separator')}."
         )
     return rows
 
 
-def has_header(rows: list[Row]) -> bool:
-    """True if the first row looks like names: no number in it, and unlike what stands below it.
+def has_header(rows: list[Row], writing: Writing = PLAIN) -> bool:
+    """True if the first row looks like names: no number in it, and unlike what stands below it; or numbers that can be no
+    data.
 
     Unlike means: some column holds a number further down or, in a table of texts only, no first cell occurs again.
     """
     first, below = rows[0][1], rows[1:]
-    if any(as_number(cell) is not None and not is_gap(cell) for cell in first) or all(is_gap(cell) for cell in first):
+    if all(writing.is_gap(cell) for cell in first) or not below:
         return False
-    if any(as_number(cell) is not None for _, cells in below for cell in cells):
+    if any(writing.number(cell) is not None and not writing.is_gap(cell) for cell in first):
+        return _has_numbers_as_names(first, [cells for _, cells in below], writing)
+    if any(writing.number(cell) is not None for _, cells in below for cell in cells):
         return True
-    return bool(below) and all(cell not in {cells[index] for _, cells in below} for index, cell in enumerate(first))
+    return all(cell not in {cells[index] for _, cells in below} for index, cell in enumerate(first))
 
 
-def header_names(cells: list[str], path: Path) -> list[str]:
+def _has_numbers_as_names(first: list[str], below: Sequence[Sequence[str]], writing: Writing) -> bool:
+    """True where whole numbers name columns: a text beside them stands over nothing but numbers, or they count the columns
+    (0, 1, 2, ... or from 1) and either there are many or what stands below is written with decimals or as texts."""
+    counted = [cell for cell in first if re.fullmatch(r"[0-9]{1,9}", cell)]
+    texts = [at for at, cell in enumerate(first) if not writing.is_gap(cell) and writing.number(cell) is None]
+    if len({*first}) < len(first) or len(counted) + len(texts) + first.count("") < len(first):
+        return False
+    columns = [[cells[at] for cells in below if not writing.is_gap(cells[at])] for at in range(len(first))]
+    if any(columns[at] and all(writing.number(cell) is not None for cell in columns[at]) for at in texts):
+        return True
+    start = int(counted[0]) if counted else -1
+    if len(counted) < 2 or start not in (0, 1) or [*map(int, counted)] != [*range(start, start + len(counted))]:
+        return False
+    whole = [re.fullmatch(r"[+-]?[0-9]+", column[0]) is not None for column in columns if column]
+    return len(counted) >= _MANY or not all(whole)
+
+
+def header_names(cells: list[str], path: Path | str) -> list[str]:
     """The column names of a header; a nameless column is called after its position. Raises on a name used twice."""
     names = [cell or f"column{position}" for position, cell in enumerate(cells, 1)]
     repeated = [name for name, count in Counter(names).items() if count > 1]
@@ -106,42 +248,70 @@ def header_names(cells: list[str], path: Path) -> list[str]:
     return names
 
 
-def read_delimited(path: Path, *, header: bool | None = None, ignore: tuple[str, ...] = ()) -> list[Column]:
-    """The columns of a text table.
+def read_delimited(path: Path, layout: Layout, *, ignore: tuple[str, ...] = ()) -> Table:
+    """The columns of a text table, packed with gzip or not. Without names, columns are called `column1`, `column2`, and
+    so on.
 
     **Arguments:**
 
-    - `header`: whether the first line holds the names; None finds out. Without names, columns are called
-      `column1`, `column2` and so on.
-    - `ignore`: names of columns to leave out before anything in them can be an error.
+    - `ignore`: columns to leave out before anything in them can be an error.
 
     Raises `UserError` if the file is not a rectangular text table.
     """
-    check_room(f"the table {path}", EXPANSION * size_of(path), "choose fewer rows or columns of it, or save it as NPZ")
-    rows = read_rows(decode(read_bytes(path), path), path)
-    if has_header(rows) if header is None else header:
+    check_room(f"the table {path}", EXPANSION * size_of(path), SMALLER)
+    content = unpacked(read_bytes(path), path)
+    rows = check_widths(read_rows(decode(content, path, layout.encoding), path, layout), path)
+    return table_of_rows(rows, path, layout, ignore)
+
+
+def table_of_rows(rows: list[Row], path: Path, layout: Layout, ignore: tuple[str, ...]) -> Table:
+    """The columns of rows of texts, under their header or without one."""
+    found = has_header(rows, layout.writing) if layout.header is None else layout.header
+    nameless = [True] * len(rows[0][1])
+    if found:
+        nameless = [not cell for cell in rows[0][1]]
         names, rows = header_names(rows[0][1], path), rows[1:]
     else:
         names = [f"column{position}" for position in range(1, len(rows[0][1]) + 1)]
     if not rows:
         raise UserError(f"{path} has a header but no rows below it; give a file with one example per line.")
-    check_ignored(ignore, names, path)
+    ignored = {column_name("ignore", name, names, path) for name in ignore}
     lines = [number for number, _ in rows]
-    return [
-        column_from_cells(name, [cells[index] for _, cells in rows], lines)
+    columns = [
+        column_from_cells(name, [cells[index] for _, cells in rows], lines, layout.writing, nameless=nameless[index])
         for index, name in enumerate(names)
-        if name not in ignore
+        if name not in ignored
     ]
+    return Table(names, columns, without_header=not found and layout.header is None)
 
 
-def check_ignored(ignore: tuple[str, ...], names: list[str], path: Path) -> None:
-    """Refuse names of columns to ignore that the table does not have."""
-    for name in ignore:
-        if name not in names:
-            raise UserError(f"{path} has no column {name!r} to ignore; {close_names(name, names)}.")
+def column_name(setting: str, wanted: object, names: Sequence[str], path: Path | str) -> str:
+    """The name of the column that an option means: by its name, or by its number, counted from 1, or from -1 at the end.
+
+    Raises `UserError` if there is no such column.
+    """
+    if isinstance(wanted, str) and wanted in names:
+        return wanted
+    number = wanted
+    if isinstance(wanted, str) and wanted.lstrip("-").isdecimal() and len(wanted) < 20:
+        number = int(wanted)
+    if isinstance(number, numbers.Integral) and not isinstance(number, bool):
+        place = int(number)
+        if place == 0 or not -len(names) <= place <= len(names):
+            raise UserError(
+                f"{path} has {len(names)} columns, counted from 1, so there is no {option(setting, wanted)}; "
+                f"try {option(setting, -1)}, the last column, or a number from 1 to {len(names)}."
+            )
+        return names[place - 1 if place > 0 else place]
+    if isinstance(wanted, str):
+        role = "to ignore" if setting == "ignore" else f"for the {setting}"
+        raise UserError(f"{path} has no column {shown(wanted)} {role}; {close_names(wanted, names)}.")
+    raise UserError(
+        f"{option(setting)} wants the name or the number of a column, not {shown(wanted)}; try {option(setting, -1)}."
+    )
 
 
-def close_names(name: str, names: list[str]) -> str:
+def close_names(name: str, names: Sequence[str]) -> str:
     """What to try instead of an unknown column name: the closest ones, or all of a few."""
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
     if close:

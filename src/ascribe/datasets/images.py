@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ascribe.errors import UserError, shown
+from ascribe.errors import UserError, option, shown
 
 from .base import Card, Dataset, Split
 from .options import MINIMUM_EXAMPLES, Option, whole_number, yes_or_no
@@ -39,7 +39,9 @@ def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | N
     if isinstance(classes, str):
         classes = [part.strip() for part in classes.split(",")]
     if not isinstance(classes, Sequence) or len(classes) < 2:
-        raise UserError(f"classes wants at least two of {listing}, not {shown(classes)}; try classes=(3, 8).")
+        raise UserError(
+            f"{option('classes')} wants at least two of {listing}, not {shown(classes)}; try {option('classes', (3, 8))}."
+        )
     labels = []
     for entry in classes:
         if isinstance(entry, str) and entry in class_names:
@@ -49,14 +51,18 @@ def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | N
         else:
             label = entry if isinstance(entry, numbers.Integral) and not isinstance(entry, bool) else -1
         if not 0 <= int(label) < len(class_names):
-            raise UserError(f"classes wants some of {listing}, not {shown(entry)}; try classes=(3, 8).")
+            raise UserError(
+                f"{option('classes')} wants some of {listing}, not {shown(entry)}; try {option('classes', (3, 8))}."
+            )
         labels.append(int(label))
     if len(set(labels)) < len(labels):
-        raise UserError(f"classes wants each class once, not {tuple(classes)!r}; try classes=(3, 8).")
+        raise UserError(
+            f"{option('classes')} wants each class once, not {shown(tuple(classes))}; try {option('classes', (3, 8))}."
+        )
     return labels
 
 
-def select(data: Images, classes: list[int] | None, count: int | None, option: str, seed: int) -> Images:
+def select(data: Images, classes: list[int] | None, count: int | None, setting: str, seed: int) -> Images:
     """The examples of the chosen classes, relabeled `0..k-1` in that order, or a random `count` of them.
 
     The subset is stratified. Raises `UserError` if there are fewer than `count` such examples.
@@ -71,8 +77,8 @@ def select(data: Images, classes: list[int] | None, count: int | None, option: s
     if count is not None:
         if count > len(rows):
             raise UserError(
-                f"{option} wants at most {len(rows)} examples, all that there are of these classes, not {shown(count)}; "
-                f"try {option}={len(rows)}."
+                f"{option(setting)} wants at most {len(rows)} examples, all that there are of these classes, not "
+                f"{shown(count)}; try {option(setting, len(rows))}."
             )
         rows = rows[stratified_subset(labels[rows], count, seed=seed)]
     return Images(data.images[rows] if len(rows) < len(data.labels) else data.images, labels[rows])

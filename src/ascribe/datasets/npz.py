@@ -13,7 +13,7 @@ from numpy.lib.format import MAGIC_PREFIX, read_array, read_array_header_1_0, re
 from ascribe.errors import UserError
 from ascribe.memory import check_room
 
-from .columns import Column, first_too_large, too_large
+from .columns import LARGEST_CLASS, Column, first_too_large, text_array, too_large
 from .downloads import read_bytes, size_of
 from .options import COPIES
 
@@ -26,7 +26,7 @@ class Arrays(NamedTuple):
     """All rows of an NPZ file, and how many of them belong to each split if the file says so.
 
     `inputs` has shape `(rows, *input_shape)`, float64, NaN where missing. `target` is the target column, or the
-    float64 values `(rows, outputs)` of a regression with several outputs. `sizes` counts the rows of train,
+    float64 values `(rows, outputs)` of several. `sizes` counts the rows of train,
     validation and test, which follow each other in that order; None where the file has one pair of arrays.
     """
 
@@ -167,16 +167,38 @@ def read_npz(path: Path) -> Arrays:
                 f"{', '.join(arrays) or 'nothing'}; rename its arrays."
             )
         inputs, targets, counted = whole[0].astype(np.float64), whole[1], None
-    for values in (inputs, targets.astype(np.float64) if targets.dtype.kind != "U" else np.zeros(1)):
+    return checked(Arrays(inputs, targets, counted), str(path))
+
+
+def checked(arrays: Arrays, what: str) -> Arrays:
+    """The arrays with their target as a column, or as the float64 values of several; a `UserError` for numbers that are too
+    large, and for gaps among several targets."""
+    inputs, targets, sizes = arrays
+    assert isinstance(targets, np.ndarray)
+    is_text, is_whole = targets.dtype.kind == "U", targets.dtype.kind in "iu"
+    is_label = is_text or (is_whole and targets.ndim == 1)  # whether it is a number that fits is asked where it is one
+    for values in (inputs, np.zeros(1) if is_label else targets.astype(np.float64)):
         position = first_too_large(values.reshape(-1))
         if position is not None:
             number = too_large(values.reshape(-1)[position])
-            raise UserError(f"{path} holds {number} among its arrays; replace it by a smaller number or by NaN.")
+            raise UserError(f"{what} holds {number} among its arrays; replace it by a smaller number or by NaN.")
     if targets.ndim == 2:
-        if targets.dtype.kind == "U" or np.isnan(targets.astype(np.float64)).any():
-            raise UserError(f"{path} wants numbers without gaps in targets of several columns; write y anew.")
-        return Arrays(inputs, targets.astype(np.float64), counted)
-    if targets.dtype.kind == "U":
-        return Arrays(inputs, Column("y", targets == "", texts=targets), counted)
+        if is_text or np.isnan(targets.astype(np.float64)).any():
+            raise UserError(f"{what} wants numbers without gaps in targets of several columns; write y anew.")
+        return Arrays(inputs, targets.astype(np.float64), sizes)
+    if is_text:
+        return Arrays(inputs, Column("y", targets == "", texts=targets), sizes)
     numbers = targets.astype(np.float64)
-    return Arrays(inputs, Column("y", np.isnan(numbers), numbers=numbers), counted)
+    written = None
+    if is_whole and np.abs(numbers).max() >= LARGEST_CLASS:
+        written = text_array("y", [str(value) for value in targets.tolist()])
+    return Arrays(inputs, Column("y", np.isnan(numbers), numbers=numbers, written=written), sizes)
+
+
+def is_one_hot(targets: np.ndarray) -> bool:
+    """Whether every row has one 1 and else 0, in at least two columns: classes, and no numbers to be learned."""
+    return (
+        targets.ndim == 2
+        and targets.shape[1] > 1
+        and bool(np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all())
+    )

@@ -1,18 +1,15 @@
 """Parquet tables, where the extra `tables` is installed."""
 
-import datetime
-import decimal
-import math
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from ascribe.errors import UserError, how_to_install
 from ascribe.memory import check_room
 
-from .columns import Column, check_texts, first_too_large, text_array, too_large
-from .delimited import check_ignored, header_names
+from .columns import check_texts, column_from_values, neither
+from .delimited import Table, column_name, header_names
 
 CELL = 140
 """Bytes that a cell takes in memory, at most, as a value of Python and then as a number of the table."""
@@ -21,7 +18,7 @@ ROWS = 2**16
 """Rows that are read at a time."""
 
 
-def read_parquet(path: Path, *, ignore: tuple[str, ...] = ()) -> list[Column]:
+def read_parquet(path: Path, *, ignore: tuple[str, ...] = ()) -> Table:
     """The columns of a Parquet file: numbers and booleans as numbers, texts and dates as texts.
 
     Raises `UserError` if pyarrow is missing, the file is damaged, or a column holds lists or other nested values.
@@ -41,26 +38,54 @@ def read_parquet(path: Path, *, ignore: tuple[str, ...] = ()) -> list[Column]:
         texts = [field.name for field in schema if str(field.type) in TEXTS]
         with pyarrow.parquet.ParquetFile(path, read_dictionary=texts) as file:
             names = header_names([str(name) for name in schema.names], path)
-            check_ignored(ignore, names, path)
-            kept = {name: field for name, field in zip(names, schema, strict=True) if name not in ignore}
-            for name, field in kept.items():
-                if pyarrow.types.is_nested(field.type) or pyarrow.types.is_fixed_size_binary(field.type):
-                    raise _neither(name, str(field.type))
+            ignored = {column_name("ignore", name, names, path) for name in ignore}
+            kept = {name: field for name, field in zip(names, schema, strict=True) if name not in ignored}
+            check_kinds(kept)
             _check_announced(path, file.metadata)
             table = _read(path, file, [field.name for field in kept.values()])
-        for name, column in zip(kept, table.columns, strict=True):
-            _check_longest(name, column)
-        cells = [[cell for chunk in column.chunks for cell in _cells(chunk)] for column in table.columns]
     except UserError:
         raise
     except Exception as error:  # what pyarrow raises depends on where the damage is
         reason = " ".join(str(error).split()).split(". ")[0][:80]
         raise UserError(f"{path} is not a readable Parquet file ({reason}); write it anew or use CSV.") from None
+    return made(path, names, [*kept], table, schema.metadata)
+
+
+def check_kinds(fields: Mapping[str, Any]) -> None:
+    """Refuse columns of lists and other nested values."""
+    import pyarrow  # noqa: PLC0415
+
+    for name, field in fields.items():
+        if pyarrow.types.is_nested(field.type) or pyarrow.types.is_fixed_size_binary(field.type):
+            raise neither(name, str(field.type))
+
+
+def made(path: Path, names: list[str], kept: list[str], table: Any, metadata: Any) -> Table:
+    """The columns of a table of Arrow that are `kept`; `names` are those of all columns of the file."""
     if len(names) < 2:
         raise UserError(f"{path} wants at least two columns, a feature and a target, but has {len(names)}; add them.")
     if not table.num_rows:
         raise UserError(f"{path} has columns but no rows; give a file with one example per row.")
-    return [_column(name, values) for name, values in zip(kept, cells, strict=True)]
+    for name, column in zip(kept, table.columns, strict=True):
+        _check_longest(name, column)
+    index = index_columns(metadata)
+    try:
+        cells = [[cell for chunk in column.chunks for cell in _cells(chunk)] for column in table.columns]
+    except Exception as error:  # texts that are none
+        raise UserError(f"{path} holds damaged texts ({' '.join(str(error).split())[:80]}); write it anew.") from None
+    return Table(
+        names,
+        [column_from_values(name, values, index=name in index) for name, values in zip(kept, cells, strict=True)],
+    )
+
+
+def index_columns(metadata: Any) -> set[str]:
+    """The columns that hold a data frame's index, as pandas says in the description that it writes beside the schema."""
+    try:
+        described = json.loads(metadata[b"pandas"])["index_columns"]
+        return {name for name in described if isinstance(name, str)}
+    except (TypeError, KeyError, ValueError, RecursionError):  # another writer, or a damaged description
+        return set()
 
 
 def _check_announced(path: Path, metadata: Any) -> None:
@@ -102,32 +127,3 @@ def _cells(chunk: Any) -> list[Any]:
         return chunk.to_pylist()
     texts = words.to_pylist()
     return [None if place is None else texts[place] for place in chunk.indices.to_pylist()]
-
-
-def _column(name: str, values: list[Any]) -> Column:
-    """One column of Python values as a `Column`."""
-    missing = np.array([value is None or (isinstance(value, float) and math.isnan(value)) for value in values])
-    if missing.all():
-        raise UserError(
-            f"Column {name!r} holds no value at all; leave it out with ignore={name!r} or remove it from the file."
-        )
-    present = [value for value, gap in zip(values, missing, strict=True) if not gap]
-    if all(isinstance(value, int | float | decimal.Decimal) for value in present):
-        numbers = np.array([math.nan if gap else float(value) for value, gap in zip(values, missing, strict=True)])
-        row = first_too_large(numbers)
-        if row is not None:
-            raise UserError(
-                f"Column {name!r} holds {too_large(numbers[row])} in row {row + 1}; write a smaller number or no value."
-            )
-        return Column(name, missing, numbers=numbers)
-    if all(isinstance(value, str | datetime.date) for value in present):
-        texts = text_array(name, ["" if gap else str(value) for value, gap in zip(values, missing, strict=True)])
-        return Column(name, missing, texts=texts)
-    raise _neither(name, type(present[0]).__name__)
-
-
-def _neither(name: str, kind: str) -> UserError:
-    """What is said of a column that holds neither numbers nor texts."""
-    return UserError(
-        f"Column {name!r} wants numbers or texts but holds values of type {kind[:40]}; leave it out with ignore={name!r}."
-    )

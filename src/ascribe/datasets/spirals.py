@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, option
 
 from .assembly import assemble
 from .base import Card, Dataset
@@ -46,7 +46,9 @@ def spirals(
     noise = real_number("noise", noise)
     turns = real_number("turns", turns, above=True)
     if turns > 100:
-        raise UserError(f"turns wants at most 100 turns around the center, not {turns:g}; try turns=2.")
+        raise UserError(
+            f"{option('turns')} wants at most 100 turns around the center, not {turns:g}; try {option('turns', 2)}."
+        )
     standardize = yes_or_no("standardize", standardize)
     generator = np.random.default_rng(seed)
     labels = np.arange(samples) % classes

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, option
 
 VALIDATION_FRACTION = 0.15
 TEST_FRACTION = 0.15
@@ -66,7 +66,7 @@ def split_indices(
         if len(group) < wanted:
             raise UserError(
                 f"Every class wants at least {wanted} examples, one per split, but one has {len(group)} of {count}; "
-                f"add examples or ask for more of them with samples=."
+                f"add examples or ask for more of them with {option('samples')}."
             )
         shuffled = generator.permutation(group)
         parts[2].append(shuffled[:for_test])

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, option, shown
 
 from .options import Option
 
@@ -42,8 +42,8 @@ def transform_names(transforms: Option) -> tuple[str, ...]:
     names = transforms if parts is None else parts
     if not isinstance(names, Sequence) or parts == []:
         raise UserError(
-            f"transforms wants a name or a list of names, not {transforms!r}; "
-            f"try transforms=('{SPLIT_SIGNS}', '{CONSTANT_ONE}')."
+            f"{option('transforms')} wants a name or a list of names, not {shown(transforms)}; "
+            f"try {option('transforms', (SPLIT_SIGNS, CONSTANT_ONE))}."
         )
     return tuple(_known(name) for name in names)
 
@@ -54,7 +54,7 @@ def _known(name: Option) -> str:
         return name
     close = difflib.get_close_matches(str(name).lower(), TRANSFORMS, n=1, cutoff=0.5)
     guess = f"did you mean {close[0]!r}, or " if close else ""
-    raise UserError(f"There is no transform {name!r}; {guess}choose from {', '.join(TRANSFORMS)}.")
+    raise UserError(f"There is no transform {shown(name)}; {guess}choose from {', '.join(TRANSFORMS)}.")
 
 
 def _fitted(name: Option) -> str:
@@ -193,7 +193,7 @@ def fit(name: str, inputs: np.ndarray) -> Transform:
     if not np.isfinite(inputs).all():
         raise UserError(
             f"The transform {name} wants finite training inputs, but some of these are missing (NaN) or infinite; "
-            f"fill them in first, as missing='mean' does for a file."
+            f"fill them in first, as {option('missing', 'mean')} does for a table."
         )
     if name != UNIT_INTERVAL:
         return Transform(name, shape)

@@ -16,10 +16,11 @@ from ascribe.statistics import ranks_over
 from .base import Comparison
 from .document import figure, render, rule_filter
 from .figures import Drawing, drawings
-from .statement import facts, statement, title
+from .statement import facts, statement, summary, title
 from .statistics_table import format_p_value, statistics_caption, statistics_cells, statistics_lines, statistics_titles
 from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles
 from .theme import rule_colors
+from .understood import understood
 
 
 def page(comparison: Comparison | Sequence[Comparison], drawn: dict[str, Drawing] | None = None) -> str:
@@ -85,6 +86,7 @@ def _part(
         "figures": [figure(name, drawing, list(comparison.runs), own, prefix) for name, drawing in drawn.items()],
         "card": {"title": card.title, "description": card.description, "url": _safe_address(card.url)},
         "facts": facts(comparison),
+        "understood": understood(summary(comparison)),
         "configuration": json.dumps(_plain(comparison.configuration), indent=2, ensure_ascii=False, allow_nan=False),
     }
 

@@ -28,10 +28,12 @@ def _setting(comparison: Comparison) -> str:
     details += f" in batches of {configuration['batch_size']}" if configuration.get("batch_size") else ""
     details += f" with {_words(configuration['optimizer'])}" if configuration.get("optimizer") else ""
     details += f", its layer {configuration['only']} alone" if configuration.get("only") else ""
+    understood = summary(comparison).get("understood")
+    target = f" Its target is {understood['target']} ({understood['target_chosen']})." if understood else ""
     return (
         f"This report compares {_listing(list(comparison.runs))}. Each trained "
         f"{f'the network “{network}”' if network else 'the same network'} on {data.name} ({task}; {sizes[0]:,} "
-        f"examples to train, {sizes[1]:,} to validate, {sizes[2]:,} to test){details}."
+        f"examples to train, {sizes[1]:,} to validate, {sizes[2]:,} to test){details}.{target}"
     )
 
 
@@ -94,7 +96,7 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     """Name and value of what the card and the summary of the data set say, without what they leave empty."""
     card, recorded = comparison.data.card, summary(comparison)
     known = [(name, getattr(card, name, None)) for name in ("source", "license")]
-    elsewhere = ("title", "description", "source", "license", "url", "checksum")
+    elsewhere = ("understood", "title", "description", "source", "license", "url", "checksum")
     recorded = {**recorded, "transforms": [transform["name"] for transform in recorded.get("transforms") or ()]}
     known += [(str(name).replace("_", " "), value) for name, value in recorded.items() if name not in elsewhere]
     known.append(("checksum", recorded.get("checksum") or comparison.data.checksum))

@@ -21,7 +21,7 @@ import numpy as np
 
 from ascribe import report
 from ascribe.checksums import intact, sealed
-from ascribe.datasets import Card, Dataset, Split, Transform
+from ascribe.datasets import Card, Dataset, Split, Transform, Understood
 from ascribe.datasets.base import LISTED, short_settings
 from ascribe.datasets.npz import load_arrays
 from ascribe.errors import UserError
@@ -287,7 +287,7 @@ def load_data(summary: dict[str, Any], folder: Path, long: dict[str, np.ndarray]
     array = lambda values: None if values is None else np.asarray(values)
     broadcast = lambda values: np.asarray(values[0]) if values is not None and len(values) == 1 else array(values)
     card = Card(*(summary[key] for key in ("title", "description", "source", "license", "url", "task", "size")))
-    request = summary["request"]
+    request, understood = summary["request"], summary.get("understood")
     original = Dataset(
         summary["name"],
         summary["task"],
@@ -302,6 +302,7 @@ def load_data(summary: dict[str, Any], folder: Path, long: dict[str, np.ndarray]
         input_mean=long.get("input_mean", broadcast(summary["input_mean"])),
         input_scale=long.get("input_scale", broadcast(summary["input_scale"])),
         request={name: value for name, value in request.items() if name != "transforms"},
+        understood=None if understood is None else Understood.from_settings(understood),
     )
     # Between and after its transforms, the data may have been made flat.
     data = original

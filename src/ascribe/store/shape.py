@@ -7,7 +7,21 @@ NUMBER = (int, float)
 ANY = "any name"
 """Stands for all names of a mapping."""
 SIZES = {"train": int, "validation": int, "test": int}
-SUMMARY = {"sizes": SIZES, "transforms?": [{"name": str}], "augmentations?": [str], "checksum?": str, "url?": str}
+UNDERSTOOD = {
+    **dict.fromkeys(("target", "target_chosen", "task", "task_chosen"), str),
+    **dict.fromkeys(("rows", "dropped", "filled"), int),
+    "columns": [{"name": str, "role": str, "holds": str, "missing": int}],
+    "classes": {ANY: int},
+    "notes": [str],
+}
+SUMMARY = {
+    "sizes": SIZES,
+    "transforms?": [{"name": str}],
+    "augmentations?": [str],
+    "checksum?": str,
+    "url?": str,
+    "understood?": UNDERSTOOD,
+}
 RULE = {
     "file": str,
     "seeds": [int],

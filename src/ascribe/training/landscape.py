@@ -18,7 +18,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ascribe import losses
-from ascribe.datasets import Dataset
+from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import UserError
 from ascribe.networks import BatchNorm, Conv2d, Network
 from ascribe.rules import AbstractRule, Trainables, network_of
@@ -31,7 +31,7 @@ from .freezing import check_layer
 from .processes import alone
 from .progress import Listener, Progress, or_one_line
 from .seeds import check_seeds
-from .train import Experiment, Rules, Specification, examples, fitted, make_settings, named_rules, positive
+from .train import Experiment, Rules, Specification, check_data, examples, fitted, make_settings, named_rules, positive
 
 MOST_EXAMPLES = 4096
 """On how many training examples, evenly spaced, the losses of a landscape are computed at most."""
@@ -112,7 +112,7 @@ class LossLandscape:
 
 def landscape(
     network: Network | Callable[..., Network],
-    data: Dataset,
+    data: DataLike,
     rules: Rules,
     *,
     layer: str,
@@ -150,6 +150,7 @@ def landscape(
     **Raises:** `UserError` for anything that does not fit together, and where no rule is left.
     """
     alone("a loss landscape")
+    data = check_data(data)
     named = named_rules(rules, data)
     rates = _rates(learning_rate, named)
     (seed,) = check_seeds([seed])

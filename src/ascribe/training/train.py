@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ascribe import losses, rules
-from ascribe.datasets import Dataset
+from ascribe.datasets import DataLike, Dataset, as_dataset
 from ascribe.errors import Interrupted, UserError, shown
 from ascribe.files import short
 from ascribe.measures import before_finish, main_among, score_name
@@ -562,7 +562,7 @@ def _note_before_finish(scores: dict[str, np.ndarray]) -> tuple[str, ...]:
 
 def train(
     network: Network | Callable[..., Network],
-    data: Dataset,
+    data: DataLike,
     rule: AbstractRule | str,
     *,
     optimizer: str | optimizers.Factory | Mapping[str, Any] = "adam",
@@ -582,6 +582,7 @@ def train(
     **Arguments:**
 
     - `network`: a template, initialized anew for each seed, or a factory `key -> Network`;
+    - `data`: a `Dataset`, or what `datasets.load` makes one of: a name, a path, a data frame, a pair of arrays;
     - `rule`: a rule or its name; `loss`: by default cross entropy for classes (Bernoulli for a single output), squared
       error for numbers;
     - `optimizer`: a name, a factory `learning_rate -> optax.GradientTransformation` (schedules included: the rate is a
@@ -600,7 +601,7 @@ def train(
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
-    check_data(data)
+    data = check_data(data)
     name = rules.full_name(rule) if isinstance(rule, str) else rules.name_of(rule)
     rule = rules.get(rule) if isinstance(rule, str) else rule
     check_rule(rule, name, data)
@@ -680,15 +681,14 @@ def positive(name: str, value: Any) -> float:
     return number
 
 
-def check_data(data: Any) -> None:
-    """A `UserError` where `data` is no data set, or one without its examples."""
-    if not isinstance(data, Dataset):
-        name = f'datasets.load("{data}")' if isinstance(data, str) else 'datasets.load("moons")'
-        raise UserError(f"the data are an ascribe Dataset; got {type(data).__name__}: write {name}.")
+def check_data(data: DataLike) -> Dataset:
+    """The data set of whatever was given as data; a `UserError` where there is none, or it has no examples."""
+    data = as_dataset(data)
     if not len(data.train):
         raise UserError(
             f"the data set {data.name} has no examples, as in a record that leaves large data out: load it anew."
         )
+    return data
 
 
 def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:

@@ -1,0 +1,133 @@
+"""Data frames and arrays in memory, of whatever library: pandas, polars, pyarrow, NumPy, lists."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ascribe.errors import UserError
+from ascribe.memory import check_room
+
+from .columns import column_from_values
+from .delimited import Table, column_name, header_names
+from .npz import Arrays, checked
+from .options import COPIES
+
+CELL = 140
+"""Bytes that a cell takes in memory, at most, as a value of Python and then as a number of the table."""
+FRAME, PAIR = "The data frame", "The pair (inputs, targets)"
+"""What sentences call them."""
+
+
+def is_frame(value: Any) -> bool:
+    """Whether it has named columns, as data frames of pandas and polars and tables of pyarrow have."""
+    return _names(value) is not None and hasattr(value, "__getitem__")
+
+
+def is_pair(value: Any) -> bool:
+    """Whether it is inputs and targets: a tuple or list of two arrays, frames or lists, and none of numbers or texts."""
+    return (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and all(hasattr(part, "__len__") and not isinstance(part, str | bytes | Mapping) for part in value)
+    )
+
+
+def _names(value: Any) -> list[Any] | None:
+    """The names of the columns; None where there are no such."""
+    if isinstance(value, type):
+        return None
+    for attribute in ("column_names", "columns"):  # pyarrow calls its columns themselves `columns`
+        names = getattr(value, attribute, None)
+        if names is not None and not callable(names):
+            try:
+                return list(names)
+            except TypeError:
+                return None
+    return None
+
+
+def read_frame(frame: Any, *, ignore: tuple[str, ...] = (), least: int = 2) -> Table:
+    """The columns of a data frame; its index, which labels the rows, is none of them.
+
+    Raises `UserError` for names that are there twice, fewer than `least` columns, columns of other than numbers, texts and
+    dates, and too little memory.
+    """
+    keys = _names(frame) or []
+    names = header_names([str(key) for key in keys], FRAME)
+    if len(names) < least:
+        raise UserError(f"{FRAME} wants at least two columns, a feature and a target, but has {len(names)}; add them.")
+    columns = {name: frame[key] for name, key in zip(names, keys, strict=True)}
+    rows = max(map(len, columns.values()))
+    if rows == 0:
+        raise UserError(f"{FRAME} has columns but no rows; give one with one example per row.")
+    check_room(
+        f"a data frame of {rows} rows and {len(names)} columns", CELL * rows * len(names), "choose fewer of them"
+    )
+    ignored = {column_name("ignore", name, names, FRAME) for name in ignore}
+    kept = {name: column for name, column in columns.items() if name not in ignored}
+    return Table(names, [column_from_values(name, _values(column)) for name, column in kept.items()])
+
+
+def _values(column: Any) -> list[Any]:
+    """A column as a list of values of Python."""
+    for method in ("to_list", "to_pylist", "tolist"):
+        if hasattr(column, method):
+            column = getattr(column, method)()
+            break
+    return [value.item() if isinstance(value, np.generic) else value for value in column]
+
+
+def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
+    """Inputs and targets as the columns of one table if the inputs are a data frame, else as arrays.
+
+    Raises `UserError` for anything but numbers, rows of one length, and as many targets as rows.
+    """
+    if is_frame(targets) and len(_names(targets) or []) == 1:
+        targets = targets[(_names(targets) or [])[0]]
+    if is_frame(inputs):
+        table = read_frame(inputs, least=1)
+        rows = len(table.columns[0].missing) if table.columns else len(targets)
+        values = _values(targets)
+        if len(values) != rows:
+            raise UserError(
+                f"{PAIR} wants one target per row, but has {rows} rows and {len(values)} targets; match them."
+            )
+        name = getattr(targets, "name", None)
+        name = name if isinstance(name, str) and name else "target"
+        while name in table.names:
+            name += "'"
+        return Table([*table.names, name], [*table.columns, column_from_values(name, values)])
+    rows, answers = _array("inputs", inputs), _array("targets", targets)
+    rows = rows[:, None] if rows.ndim == 1 else rows
+    if rows.ndim < 1 or answers.ndim < 1 or len(rows) != len(answers) or rows.size == 0:
+        raise UserError(
+            f"{PAIR} wants as many rows of inputs as targets, at least one, but their shapes are {rows.shape} and "
+            f"{answers.shape}; match them."
+        )
+    if rows.dtype.kind not in "biuf":
+        raise UserError(
+            f"{PAIR} wants numbers as inputs, but their type is {rows.dtype}; encode texts or give a data frame."
+        )
+    answers = answers[:, 0] if answers.ndim == 2 and answers.shape[1] == 1 else answers
+    check_room("the arrays", 8 * COPIES * (rows.size + answers.size), "choose fewer rows or columns")
+    if answers.dtype.kind == "O" and answers.ndim == 1:
+        check_inputs = checked(Arrays(rows.astype(np.float64), np.zeros(len(rows)), None), PAIR)
+        return Arrays(check_inputs.inputs, column_from_values("y", _values(answers)), None)
+    if answers.dtype.kind not in "biufU" or answers.ndim > 2:
+        raise UserError(
+            f"{PAIR} wants numbers or texts as targets, on one axis or two, but they have the type {answers.dtype} and the "
+            f"shape {answers.shape}; write labels as whole numbers."
+        )
+    return checked(Arrays(rows.astype(np.float64), answers, None), PAIR)
+
+
+def _array(name: str, values: Any) -> np.ndarray:
+    """The values as an array; a `UserError` where rows have several lengths."""
+    try:
+        return np.asarray(values)
+    except Exception as error:  # what an array of another library raises is its own
+        reason = " ".join(str(error).split()).split(". ")[0][:80]
+        raise UserError(
+            f"{PAIR} wants {name} that are one array, rows of one length ({reason}); reshape them."
+        ) from None
