@@ -19,6 +19,7 @@ from ascribe.errors import Interrupted, UserError, shown
 from ascribe.measures import before_finish, main_among, score_name
 from ascribe.networks import Network, check_input
 from ascribe.rules import AbstractRule, hooks
+from ascribe.rules.verify import notes as equality
 from ascribe.types import PyTree
 
 from . import devices, loop, optimizers, source
@@ -477,6 +478,15 @@ class Trained:
         """The validation scores of the finished networks, `(runs,)`."""
         return self._scores("validation", self.networks[:2])
 
+    def _equality(self) -> tuple[str, ...]:
+        """Where the rule is backpropagation. Once for all runs of a rule, by a trace and by their curves."""
+        experiment = self.experiment
+        settings, statistics = experiment.settings, experiment.template.initial_state()
+        indices = jnp.arange(settings.batch_size)
+        batch = jax.eval_shape(lambda data: loop.take(settings, data, indices, statistics), experiment.device_data)
+        with experiment.blamed():
+            return equality(experiment.rule, experiment.template, batch, self.curves, only=settings.only)
+
     def _own_notes(self) -> tuple[str, ...]:
         finished = self.diverged_at < 0
         own = {name: curve[finished] for name, curve in self.curves.items()}
@@ -525,7 +535,7 @@ class Trained:
             seconds=self.seconds,
             compile_seconds=self.experiment.compile_seconds,
             optimizer=optimizers.describe(demands.optimizer),
-            notes=(*demands.notes, *notes, *_note_before_finish(scores), *self._own_notes()),
+            notes=(*demands.notes, *notes, *self._equality(), *_note_before_finish(scores), *self._own_notes()),
             encoding=demands.encoding,
         )
         tell(self.experiment.listener, "finished", runs)
