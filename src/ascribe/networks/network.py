@@ -168,8 +168,17 @@ class Network(eqx.Module):
         return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(self))
 
     def config(self) -> list[dict[str, Any]]:
-        """The structure as plain JSON values: one `{"layer": class name, **arguments}` a layer."""
-        return [{"layer": type(layer).__name__, **layer.config()} for layer in self.templates]
+        """The structure as plain JSON values: one `{"layer": class name, **arguments}` a layer, also for layers inside one."""
+        from .registry import layer_name  # noqa: PLC0415 - which imports this class
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, AbstractLayer):
+                return {"layer": layer_name(type(value)), **plain(value.config())}
+            if isinstance(value, dict):
+                return {name: plain(one) for name, one in value.items()}
+            return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+        return [plain(layer) for layer in self.templates]
 
     def __str__(self) -> str:
         def text(name: str, layer: Any) -> str:

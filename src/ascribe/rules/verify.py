@@ -103,7 +103,7 @@ def notes(
 
     **Arguments:** `batch`: may be of shapes alone; `only`: the one layer that is trained, or None for all.
     """
-    if type(rule) is Backpropagation:
+    if type(rule).__call__ is Backpropagation.__call__:
         return ()
     layers = [name for name, layer in zip(network.names, network.templates, strict=True) if jax.tree.leaves(layer)]
     trained = layers if only is None else [only]
