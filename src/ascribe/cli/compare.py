@@ -78,7 +78,8 @@ def compare(
     data
         A name (see `ascribe datasets`) or a file: CSV, TSV, TXT, NPZ or Parquet.
     rules
-        Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own; default: all that can do the task.
+        Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own, with numbers as in
+        fa:scale=0.5,fa:scale=2; default: all that can do the task.
     network
         Hidden layers as 64x64, or linear, lenet, simplenet or simplenet/8. Default: 64x64.
     activation
@@ -195,7 +196,7 @@ def compare(
         )
     ranges = {} if rates is None else {"learning_rate": _range("--rates", rates)}
     for item in search or []:
-        name, equals, interval = item.partition("=")
+        name, equals, interval = item.rpartition("=")  # a rule's own name may have one too
         if not equals:
             raise UserError(f"--search is RULE.NAME=LOW:HIGH; got {shown(item)}.")
         if name.strip() in ranges:

@@ -20,7 +20,7 @@ from .pooling import AveragePool2d as AveragePool2d
 from .pooling import MaxPool2d as MaxPool2d
 from .registry import LAYERS as LAYERS
 from .registry import Unbuilt as Unbuilt
-from .registry import UnknownLayer as UnknownLayer
+from .registry import UnknownLayerError as UnknownLayerError
 from .registry import from_config as from_config
 from .registry import register_layer as register_layer
 from .shift import Shift as Shift

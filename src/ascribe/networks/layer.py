@@ -1,6 +1,7 @@
 """The contract that every layer keeps. A layer knows nothing of rules, losses or optimizers."""
 
 import inspect
+import sys
 from abc import abstractmethod
 from typing import Any, ClassVar
 
@@ -9,6 +10,9 @@ import jax
 import jax.random as jr
 
 from ascribe.types import Array, Key, PyTree
+
+OWN = "own."
+"""How the names of users' layers begin that are called like one of this package."""
 
 
 class AbstractLayer(eqx.Module):
@@ -62,3 +66,9 @@ def inner_layers(layer: AbstractLayer) -> list[AbstractLayer]:
     inside = lambda one: one is not layer and isinstance(one, AbstractLayer)
     own = [one for one in jax.tree.leaves(layer, is_leaf=inside) if inside(one)]
     return [found for one in own for found in (one, *inner_layers(one))]
+
+
+def layer_name(kind: type[AbstractLayer]) -> str:
+    """The name of a layer's class in a structure: another one than every layer of this package has."""
+    ours = getattr(sys.modules["ascribe.networks"], kind.__name__, kind)
+    return kind.__name__ if ours is kind else OWN + kind.__name__

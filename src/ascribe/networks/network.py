@@ -16,7 +16,7 @@ from ascribe.types import Array, Key, PyTree
 
 from . import initializers
 from .activation import Activation
-from .layer import AbstractLayer
+from .layer import AbstractLayer, layer_name
 from .stack import Stack, stacked
 
 
@@ -169,7 +169,6 @@ class Network(eqx.Module):
 
     def config(self) -> list[dict[str, Any]]:
         """The structure as plain JSON values: one `{"layer": class name, **arguments}` a layer, also for layers inside one."""
-        from .registry import layer_name  # noqa: PLC0415 - which imports this class
 
         def plain(value: Any) -> Any:
             if isinstance(value, AbstractLayer):

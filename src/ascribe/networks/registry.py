@@ -16,7 +16,7 @@ from .batchnorm import BatchNorm
 from .conv2d import Conv2d
 from .dropout import Dropout
 from .flatten import Flatten
-from .layer import AbstractLayer, inner_layers
+from .layer import OWN, AbstractLayer, inner_layers, layer_name
 from .linear import Linear
 from .network import Network, listed
 from .pooling import AveragePool2d, MaxPool2d
@@ -27,14 +27,12 @@ LAYERS: dict[str, type[AbstractLayer]] = {
     for layer in (Linear, Conv2d, MaxPool2d, AveragePool2d, Flatten, Dropout, BatchNorm, Shift, Activation)
 }
 """Every layer of this package by its class name: what `Network.config` writes and `from_config` reads."""
-OWN = "own."
-"""How the names of users' layers begin that are called like one of this package."""
 
 _registered: dict[str, type[AbstractLayer]] = {}
 Kind = TypeVar("Kind", bound=type[AbstractLayer])
 
 
-class UnknownLayer(UserError):
+class UnknownLayerError(UserError):
     """A structure names a layer whose class is not known here."""
 
     def __init__(self, names: Iterable[str]):
@@ -65,12 +63,6 @@ def register_layers_of(module: Any) -> list[str]:
     return [register_layer(one).__name__ for one in own if one.__module__ == module.__name__]
 
 
-def layer_name(kind: type[AbstractLayer]) -> str:
-    """The name of a layer's class in a structure: another one than every layer of this package has."""
-    clash = kind.__name__ in LAYERS and LAYERS[kind.__name__] is not kind
-    return OWN + kind.__name__ if clash else kind.__name__
-
-
 @explained
 def from_config(config: list[dict]) -> Network:
     """The network that `Network.config()` described, with parameters of its initializers' laws.
@@ -80,7 +72,7 @@ def from_config(config: list[dict]) -> Network:
     known = {**_registered, **LAYERS}
     unknown = [name for name in _names(config) if name not in known]
     if unknown:
-        raise UnknownLayer(unknown)
+        raise UnknownLayerError(unknown)
     return Network(_made(entry, known) for entry in config)
 
 
@@ -114,12 +106,13 @@ def sources(network: Network) -> dict[str, dict[str, str]]:
             continue
         module = sys.modules.get(kind.__module__)
         kept, file = getattr(module, "__source__", None), Path(getattr(module, "__file__", None) or "")
-        try:
-            text = inspect.getsource(kind) if kept is None and not file.is_file() else ""
-        except (OSError, TypeError):
-            text = ""
         if kept is not None or file.is_file():
             text = (file.read_bytes() if kept is None else kept).decode(errors="replace")
+        else:  # written at a prompt or in a notebook
+            try:
+                text = inspect.getsource(kind)
+            except (OSError, TypeError):
+                text = ""
         found[layer_name(kind)] = {"file": file.name, "source": text}
     return found
 

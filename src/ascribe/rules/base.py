@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -134,12 +135,22 @@ class AbstractRule(eqx.Module):
         return ()
 
     def finish(self, trainables: Any, state: PyTree, data: Batch) -> Network:
-        """The network that prediction uses, made once after the last epoch. `data` holds all training examples."""
+        """The network that prediction uses, made once after the last epoch: other numbers in the structure of the one that was
+        trained (`adapt` chooses another structure, before training). `data` holds all training examples."""
         return network_of(trainables)
 
     def feedback(self, trainables: Any, state: PyTree) -> dict[str, Array]:
         """The weights that carry the error back in place of W, by layer name, in W's shape; empty if there are none."""
         return {}
+
+    def __repr__(self) -> str:
+        """With the values of single numbers."""
+
+        def told(leaf: Any) -> Any:
+            known = eqx.is_inexact_array(leaf) and not leaf.ndim and not isinstance(leaf, Tracer)
+            return float(str(np.asarray(leaf))) if known else leaf  # the shortest digits of its type
+
+        return eqx.tree_pformat(jax.tree.map(told, self), width=10**6)
 
     def _repr_html_(self) -> str:
         from . import registry  # noqa: PLC0415 - which imports this class

@@ -24,6 +24,17 @@ from ascribe.types import Array, Key, PyTree
 
 from .base import AbstractRule, Batch, Credit, Trainables, network_of
 
+HINTS: dict[type[BaseException], str] = {
+    dataclasses.FrozenInstanceError: "a rule is not changed after it is built: declare its numbers as fields of the class, as in "
+    "`momentum: Scalar = hyperparameter(0.9)`, and keep what changes from step to step in its state (`init`)",
+    jax.errors.TracerBoolConversionError: "the numbers are not known yet while JAX traces the rule: choose with jnp.where or "
+    "jax.lax.cond in place of a Python `if`, `while`, `and` or `or`",
+    jax.errors.TracerArrayConversionError: "NumPy cannot compute what JAX traces: use jax.numpy",
+    jax.errors.ConcretizationTypeError: "the numbers are not known yet while JAX traces the rule: keep them arrays, without "
+    "`float`, `int`, `range` or `.item()`",
+}
+"""What to try where the habits of other libraries meet JAX's tracing."""
+
 TASKS = AbstractRule.tasks
 """What a rule may say that it does."""
 
@@ -230,7 +241,9 @@ def reason(error: BaseException) -> str:
         first = str(error).strip().split("\n")[0].rstrip(".")
     except Exception:  # an error of the rule's own kind, that cannot be told
         first = ""
-    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+    told = f"{type(error).__name__}: {first}" if first else type(error).__name__
+    hint = next((hint for kind, hint in HINTS.items() if isinstance(error, kind)), "")
+    return f"{told}; {hint}" if hint else told
 
 
 def _call(rule: AbstractRule, hook: str, *given: Any, **named: Any) -> Any:

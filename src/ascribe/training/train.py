@@ -18,6 +18,7 @@ from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError, shown
 from ascribe.measures import before_finish, main_among, score_name
 from ascribe.networks import Network, check_input
+from ascribe.networks.registry import layer_classes
 from ascribe.rules import AbstractRule, hooks
 from ascribe.rules.verify import notes as equality
 from ascribe.types import PyTree
@@ -187,7 +188,7 @@ class Experiment:
             "packages": [{"code": name, "source": version} for name, version in source.packages()],
             "rule": fingerprint(self.rule),
             "network": self.template.config(),
-            "layers": [fingerprint(kind) for kind in dict.fromkeys(map(type, self.template.templates))],
+            "layers": [fingerprint(kind) for kind in layer_classes(self.template)],
             "factory": None if isinstance(self.source, Network) else fingerprint(self.source),
             "data": [demands.data.checksum, demands.data.task, fingerprint(demands.data.target_scale)],
             "optimizer": fingerprint(demands.optimizer),
