@@ -43,6 +43,7 @@ from ascribe.training import (
     check_seeds,
     devices,
     honor,
+    network_for,
     leaf,
     made,
     make_settings,
@@ -609,9 +610,7 @@ def _check_tuned(search: Any, tune: int) -> None:
 
 def _network(network: NetworkLike, data: Dataset, activation: str) -> Network | Callable[..., Network]:
     check_data(data)
-    if not isinstance(network, str):
-        return network
-    return networks.build(network, input_shape=data.input_shape, outputs=data.outputs, activation=activation)
+    return network_for(network, data, activation)
 
 
 def _check_search(ranges: Mapping[str, tuple[float, float]], plans: Mapping[str, _Plan]) -> None:

@@ -38,7 +38,7 @@ class Network(eqx.Module):
         if not all(isinstance(layer, AbstractLayer) for layer in layers):
             raise UserError(
                 f"a network is made of a list of layers, as in Network([Linear(2, 3), Activation('relu'), Linear(3, 1)]); got "
-                f"{shown(layers)}."
+                f"{shown(layers)}: a layer of your own derives from ascribe.networks.AbstractLayer."
             )
         if not any(layer.synaptic for layer in layers):
             raise UserError("a network needs at least one layer with weights (Linear or Conv2d); got none.")

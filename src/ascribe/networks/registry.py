@@ -36,11 +36,10 @@ class UnknownLayerError(UserError):
     """A structure names a layer whose class is not known here."""
 
     def __init__(self, names: Iterable[str]):
-        self.names = tuple(dict.fromkeys(names))
+        unknown = list(dict.fromkeys(names))
         super().__init__(
-            f"the layer {listed(self.names)} is not known here: register its class, as in "
-            f"ascribe.networks.register_layer({self.names[0].removeprefix(OWN)}), or name its file with "
-            f"`ascribe report --layers`; ascribe itself has {', '.join(LAYERS)}."
+            f"no class is known here for the layer{'s' * (len(unknown) > 1)} {listed(unknown)}: register it, as in "
+            f"ascribe.networks.register_layer({unknown[0].removeprefix(OWN)}), or give its file to `ascribe report --layers`."
         )
 
 
@@ -90,6 +89,11 @@ def _names(value: Any) -> list[str]:
         own = [value["layer"]] if "layer" in value else []
         return own + [name for one in value.values() for name in _names(one)]
     return [name for one in value for name in _names(one)] if isinstance(value, list) else []
+
+
+def own_layers(config: list[dict]) -> list[str]:
+    """The layers in a structure that are not of this package."""
+    return [name for name in dict.fromkeys(_names(config)) if name not in LAYERS]
 
 
 def layer_classes(network: Network) -> list[type[AbstractLayer]]:

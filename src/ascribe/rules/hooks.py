@@ -213,7 +213,7 @@ def blamed(name: str, rule: AbstractRule) -> Iterator[None]:
         line = line_in(file, error)
         if line is None or type(rule).__module__.startswith("ascribe.rules."):
             raise
-        raise UserError(f"the rule {name} failed in {file}, line {line}: {reason(error)}.") from error
+        raise UserError(f"the rule {name} failed in {file}, line {line}: {reason(error)}{hint(error)}.") from error
 
 
 def file_of(code: Any) -> str:
@@ -241,9 +241,12 @@ def reason(error: BaseException) -> str:
         first = str(error).strip().split("\n")[0].rstrip(".")
     except Exception:  # an error of the rule's own kind, that cannot be told
         first = ""
-    told = f"{type(error).__name__}: {first}" if first else type(error).__name__
-    hint = next((hint for kind, hint in HINTS.items() if isinstance(error, kind)), "")
-    return f"{told}; {hint}" if hint else told
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def hint(error: BaseException) -> str:
+    """What to try, as the end of a sentence; empty where nobody can tell."""
+    return next((f"; {hint}" for kind, hint in HINTS.items() if isinstance(error, kind)), "")
 
 
 def _call(rule: AbstractRule, hook: str, *given: Any, **named: Any) -> Any:

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import math
 import os
+import sys
 from collections.abc import Callable
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -189,7 +190,9 @@ def get(name: str, **options: Any) -> AbstractRule:
     if place.endswith(".py"):
         rule_class, row = _class_of_file(Path(place), attribute), None
     elif place.endswith(".json"):
-        return _build(name, lambda **more: rule_files.load(Path(place), **more), _options(name, BFunction, inline) | options)
+        return _build(
+            name, lambda **more: rule_files.load(Path(place), **more), _options(name, BFunction, inline) | options
+        )
     else:
         place = _complete(place, name)
         row = TABLE.get(place)
@@ -378,7 +381,7 @@ def _refuse(what: str, error: BaseException, file: str) -> NoReturn:
     if isinstance(error, KeyboardInterrupt) and line is None:
         raise error
     place = "" if line is None else f" (line {line})"
-    raise UserError(f"{what}: {hooks.reason(error)}{place}.") from error
+    raise UserError(f"{what}: {hooks.reason(error)}{place}{hooks.hint(error)}.") from error
 
 
 def _complete(name: str, whole: str = "") -> str:
@@ -463,7 +466,8 @@ def _run(path: Path, what: str) -> ModuleType:
         raise UserError(f"the {what} {str(path)!r} cannot be read: {error.strerror}.") from error
     except BaseException as error:
         _refuse(f"the {what} {str(path)!r} cannot be run", error, os.path.abspath(path))
-    register_layers_of(module)
+    for file in source_files.files_of(module.__name__):
+        register_layers_of(sys.modules.get(file.module, module))
     return module
 
 

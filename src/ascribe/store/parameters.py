@@ -12,7 +12,8 @@ import safetensors.numpy
 from ascribe import networks
 from ascribe.errors import UserError
 from ascribe.networks import Network, Stack, Unbuilt
-from ascribe.networks.registry import Arrays
+from ascribe.networks.network import listed
+from ascribe.networks.registry import Arrays, own_layers
 from ascribe.types import PyTree
 
 
@@ -35,9 +36,16 @@ def load_parameters(path: Path, text: str = "", sources: Any = None) -> tuple[An
         # Abstract: a structure that asks for more numbers than the file has is refused before anything is allocated.
         stacked, states = filled(jax.eval_shape(lambda: with_state(networks.from_config(config))), tensors, runs=True)
         template = networks.from_config(config)
-    except networks.UnknownLayerError as error:
-        return Unbuilt(config, text, sources or {}, str(error)), tensors, ()
-    except ValueError as error:
+    except Exception as error:
+        own = own_layers(config)
+        if own:
+            reason = (
+                f"{listed(own)}, built from what `config` gave, make another network ({type(error).__name__}: {error})."
+            )
+            unknown = isinstance(error, networks.UnknownLayerError)
+            return Unbuilt(config, text, sources or {}, str(error) if unknown else reason), tensors, ()
+        if not isinstance(error, ValueError):
+            raise
         raise UserError(f"the parameter file {str(path)!r} is damaged: {str(error).rstrip('.')}.") from error
     return template, stacked, states
 

@@ -24,7 +24,7 @@ from ascribe.rules.verify import notes as equality
 from ascribe.types import PyTree
 
 from . import devices, loop, optimizers, source
-from .demands import Demands, honor, made
+from .demands import Demands, honor, made, network_for
 from .engine import Engine
 from .evaluate import Examples
 from .freezing import check_layer
@@ -556,7 +556,7 @@ def _note_before_finish(scores: dict[str, np.ndarray]) -> tuple[str, ...]:
 
 
 def train(
-    network: Network | Callable[..., Network],
+    network: str | Network | Callable[..., Network],
     data: Dataset,
     rule: AbstractRule | str,
     *,
@@ -576,7 +576,8 @@ def train(
 
     **Arguments:**
 
-    - `network`: a template, initialized anew for each seed, or a factory `key -> Network`;
+    - `network`: hidden layers as `"64x64"` (`networks.build`), a template, initialized anew for each seed, or a factory
+      `key -> Network`;
     - `rule`: a rule or its name; `loss`: by default cross entropy for classes (Bernoulli for a single output), squared
       error for numbers;
     - `optimizer`: a name, a factory `learning_rate -> optax.GradientTransformation` (schedules included: the rate is a
@@ -602,7 +603,7 @@ def train(
     demands = honor(
         rule,
         name,
-        network,
+        network_for(network, data),
         data,
         optimizer=optimizer,
         learning_rate=positive("learning_rate", learning_rate),
