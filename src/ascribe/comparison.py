@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 import ascribe
-from ascribe import losses, networks, report, rules, search, store
+from ascribe import losses, report, rules, search, store
 from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError, how_to_install, shown
 from ascribe.files import path_of
@@ -43,11 +43,11 @@ from ascribe.training import (
     check_seeds,
     devices,
     honor,
-    network_for,
     leaf,
     made,
     make_settings,
     named_rules,
+    network_for,
     optimizers,
     positive,
     processes,

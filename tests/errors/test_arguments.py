@@ -49,7 +49,7 @@ CASES = {
     "train of None": (train(data=None), "the data are an ascribe Dataset; got NoneType"),
     "compare of a name": (compare("moons"), 'got str: write datasets.load("moons")'),
     "compare of a name, all rules": (compare("moons", rules=None), 'got str: write datasets.load("moons")'),
-    "network a number": (train(network=5), "a network is a text as in '64x64', an ascribe Network or a factory key -> Network; got 5"),
+    "network a number": (train(network=5), "a text as in '64x64', an ascribe Network or a factory key -> Network; got 5"),
     "network an Equinox module": (
         train(network=eqx.nn.MLP(2, 1, 3, 1, key=jax.random.key(0))),
         "got the Equinox module MLP: build it anew, as in ascribe.networks.mlp([64, 32, 10])",

@@ -4,6 +4,7 @@ A rule answers one question: given a network and a batch, which way should each 
 uphill, so that any Optax optimizer descends it.
 """
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -150,7 +151,8 @@ class AbstractRule(eqx.Module):
             known = eqx.is_inexact_array(leaf) and not leaf.ndim and not isinstance(leaf, Tracer)
             return float(str(np.asarray(leaf))) if known else leaf  # the shortest digits of its type
 
-        return eqx.tree_pformat(jax.tree.map(told, self), width=10**6)
+        pairs = [(field.name, jax.tree.map(told, getattr(self, field.name))) for field in dataclasses.fields(self)]
+        return f"{type(self).__name__}({', '.join(f'{name}={eqx.tree_pformat(value)}' for name, value in pairs)})"
 
     def _repr_html_(self) -> str:
         from . import registry  # noqa: PLC0415 - which imports this class

@@ -25,8 +25,8 @@ from ascribe.types import Array, Key, PyTree
 from .base import AbstractRule, Batch, Credit, Trainables, network_of
 
 HINTS: dict[type[BaseException], str] = {
-    dataclasses.FrozenInstanceError: "a rule is not changed after it is built: declare its numbers as fields of the class, as in "
-    "`momentum: Scalar = hyperparameter(0.9)`, and keep what changes from step to step in its state (`init`)",
+    dataclasses.FrozenInstanceError: "a rule is not changed after it is built: declare its numbers as fields of the class, as "
+    "in `momentum: Scalar = hyperparameter(0.9)`, and keep what changes from step to step in its state (`init`)",
     jax.errors.TracerBoolConversionError: "the numbers are not known yet while JAX traces the rule: choose with jnp.where or "
     "jax.lax.cond in place of a Python `if`, `while`, `and` or `or`",
     jax.errors.TracerArrayConversionError: "NumPy cannot compute what JAX traces: use jax.numpy",

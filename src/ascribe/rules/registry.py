@@ -22,11 +22,10 @@ from ascribe.errors import UserError, shown
 from ascribe.networks.registry import register_layers_of
 
 from . import hooks, rule_files, source_files
-from .b_functions import Named, Plain
 from .b_function import BFunction
+from .b_functions import Named, Plain
 from .base import AbstractRule
 from .gradient_noise import MatchedNoise
-
 
 SHORT = {
     "bp": "backpropagation",
@@ -181,9 +180,10 @@ def get(name: str, **options: Any) -> AbstractRule:
 
     `name` is a registered name, a beginning that only one of them has (`backprop`), a short name (`bp`, `fa`, `dfa`, `kp`), or
     `PATH.py:Class` for a rule of your own (`PATH.py` alone if the file defines one rule). A Python file is run. Options follow
-    after a colon, with semicolons between: `fa:scale=0.5`, `./my_rule.py:MyRule:gain=2;kind=slow`. `PATH.json` is a b-function that `ascribe
-    discover` found; `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what is put where, and
-    `gradient-noise-matched:tanh` is the noise of that size.
+    after a colon, with semicolons between: `fa:scale=0.5`, `./my_rule.py:MyRule:gain=2;kind=slow`.
+
+    `PATH.json` is a b-function that `ascribe discover` found; `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what
+    is put where, and `gradient-noise-matched:tanh` is the noise of that size.
     """
     _check_text(name)
     place, attribute, inline = _parts(name)

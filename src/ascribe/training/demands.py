@@ -7,9 +7,9 @@ from typing import Any
 import jax
 import jax.random as jr
 
+from ascribe import networks
 from ascribe.arguments import KindError
 from ascribe.datasets import Dataset, Transform
-from ascribe import networks
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, hooks

@@ -121,12 +121,13 @@ class Runs:
     def outputs(self, inputs: Any) -> np.ndarray:
         """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are: with its
         transforms, without those of the `encoding`."""
-        expected, network = self.data.input_shape, self.check_built()
+        expected = self.data.input_shape
         inputs = _numbers(inputs, expected)
         if inputs.shape[1:] != expected and inputs.size == len(inputs) * int(np.prod(expected)):
             inputs = inputs.reshape(len(inputs), *expected)
         if inputs.shape[1:] != expected:
             raise UserError(f"inputs have the shape (examples, {', '.join(map(str, expected))}); got {inputs.shape}.")
+        network = self.check_built()
         for transform in self.encoding:
             inputs = transform(inputs)
         if network.first.kind == "linear":
