@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 import ascribe
-from ascribe import losses, networks, report, rules, search, store
+from ascribe import losses, report, rules, search, store
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, how_to_install, shown
 from ascribe.files import path_of
@@ -47,6 +47,7 @@ from ascribe.training import (
     made,
     make_settings,
     named_rules,
+    network_for,
     optimizers,
     positive,
     processes,
@@ -734,9 +735,7 @@ def _check_tuned(search: Any, tune: int) -> None:
 
 def _network(network: NetworkLike, data: Dataset, activation: str) -> Network | Callable[..., Network]:
     check_data(data)
-    if not isinstance(network, str):
-        return network
-    return networks.build(network, input_shape=data.input_shape, outputs=data.outputs, activation=activation)
+    return network_for(network, data, activation)
 
 
 def _check_search(ranges: Mapping[str, tuple[float, float]], plans: Mapping[str, _Plan]) -> None:

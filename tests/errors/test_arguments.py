@@ -2,6 +2,7 @@
 
 import re
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,7 @@ from ..training import tiny
 
 pytestmark = pytest.mark.usefixtures("as_installed")
 HUGE = 10**400
+Module = type("Module", (), {"__module__": "torch.nn.modules.module", "__call__": lambda self, x: x @ x})
 
 
 def train(**changes):
@@ -52,7 +54,27 @@ CASES = {
         "as many rows of inputs as targets, at least one, but their shapes are (900, 3) and (899,)",
     ),
     "compare of ragged arrays": (compare(([[1.0], [1.0, 2.0]] * 9, [0, 1] * 9)), "inputs that are one array"),
-    "network a number": (train(network=5), "a network is an ascribe Network or a factory key -> Network; got int"),
+    "network a number": (train(network=5), "a text as in '64x64', an ascribe Network or a factory key -> Network; got 5"),
+    "network an Equinox module": (
+        train(network=eqx.nn.MLP(2, 1, 3, 1, key=jax.random.key(0))),
+        "got the Equinox module MLP: build it anew, as in ascribe.networks.mlp([64, 32, 10])",
+    ),
+    "network a PyTorch module": (
+        compare(network=Module()),
+        "got the PyTorch module Module: build it anew, as in ascribe.networks.mlp([64, 32, 10])",
+    ),
+    "a network's layer of Equinox": (
+        lambda: networks.Network([eqx.nn.Linear(2, 1, key=jax.random.key(0))]),
+        "a layer of your own derives from ascribe.networks.AbstractLayer",
+    ),
+    "network a wrong text": (train(network="3xx1"), "unknown network '3xx1'"),
+    "network a list": (train(network=[2, 3, 1]), "a network is a text as in '64x64'"),
+    "a layer that is none": (lambda: networks.register_layer(5), "derives from ascribe.networks.AbstractLayer; got 5"),
+    "a rule's unknown option": (lambda: rules.get("fa:strength=1"), "the rule fa has no option 'strength': it has scale"),
+    "an option without a value": (lambda: rules.get("fa:scale"), "are written as fa:NAME=VALUE;NAME=VALUE; got 'scale'"),
+    "an option twice": (lambda: rules.get("fa:scale=1;scale=2"), "the option scale of the rule fa is given twice"),
+    "an option outside its interval": (lambda: rules.get("fa:scale=-1"), "a number in (0, inf) is wanted; got -1"),
+    "an option that is no number": (lambda: rules.get("dfa:scale=big"), "a number in (0, inf) is wanted; got 'big'"),
     "rule a number": (train(rule=5), "a rule is a name or an ascribe.rules.AbstractRule; got int"),
     "rules a number": (compare(rules=5), "`rules` is a list of at least one rule or name; got 5"),
     "loss a list": (train(loss=[]), "unknown loss []: choose one of"),

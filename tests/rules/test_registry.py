@@ -46,6 +46,10 @@ def test_every_registered_rule_is_described_and_can_be_built():
         ("feed", rules.FeedbackAlignment),
         ("d", rules.DirectFeedbackAlignment),
         ("kolen", rules.KolenPollack),
+        ("bp", rules.Backpropagation),
+        ("fa", rules.FeedbackAlignment),
+        ("dfa", rules.DirectFeedbackAlignment),
+        ("kp", rules.KolenPollack),
         ("sign-symmetry", lambda: rules.SignSymmetry("uniform")),
         ("sign-symmetry-b", lambda: rules.SignSymmetry("batch-random")),
         ("sign-symmetry-fixed-random", lambda: rules.SignSymmetry("fixed-random")),
@@ -195,3 +199,58 @@ def test_installed_packages_add_rules(tmp_path, monkeypatch):
         rules.get("missing")
     with pytest.raises(UserError, match="number is no rule"):
         rules.get("number")
+
+
+WITH_NUMBERS = """
+from ascribe import rules
+from ascribe.types import Scalar
+
+
+class Scaled(rules.Backpropagation):
+    gain: Scalar = rules.hyperparameter(1.0, "[0, inf)")
+    kind: str = "slow"
+    twice: bool = False
+"""
+
+
+def test_options_follow_after_a_colon_and_are_part_of_the_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scaled.py").write_text(WITH_NUMBERS)
+    for text, name, values in (
+        ("fa:scale=0.50", "feedback-alignment:scale=0.5", {"scale": 0.5}),
+        ("feedback-al:scale=5e-1;", "feedback-alignment:scale=0.5", {"scale": 0.5}),
+        ("kp:decay=0.25 ; scale=2", "kolen-pollack:decay=0.25;scale=2", {"decay": 0.25, "scale": 2.0}),
+        ("sign-symmetry:kind=batch-random", "sign-symmetry:kind=batch-random", {"kind": "batch-random", "scale": 1.0}),
+        ("b-function:relu1=tanh;scale=3", "b-function:relu1=tanh;scale=3", {"scale": 3.0}),
+        ("gradient-noise-matched:tanh;scale=0.5", "gradient-noise-matched:tanh;scale=0.5", {"scale": 0.5}),
+        ("./scaled.py:gain=2", "scaled:gain=2", {"gain": 2.0, "kind": "slow", "twice": False}),
+        (
+            "./scaled.py:Scaled:kind=fast;twice=yes",
+            "scaled:Scaled:kind=fast;twice=True",
+            {"kind": "fast", "twice": True},
+        ),
+        ("./scaled.py:Scaled", "scaled:Scaled", {"gain": 1.0}),
+    ):
+        assert rules.full_name(text) == name
+        built = rules.get(text)
+        assert {field: getattr(built, field) for field in values} == values
+    assert set(rules.get("b-function:relu1=tanh;scale=3").derivative) == {"relu1"}
+    assert rules.get("fa:scale=2", scale=3).scale == 3  # what is given in Python wins
+
+
+def test_a_file_whose_path_was_forgotten_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hebb.py").write_text(WITH_NUMBERS)
+    for text in ("hebb", "hebb:Scaled", "hebb:Scaled:gain=2"):
+        with pytest.raises(
+            UserError, match=rf"unknown rule 'hebb': write \./hebb\.py{text[4:]} for a rule in that file"
+        ):
+            rules.get(text)
+
+
+def test_a_rule_tells_the_values_of_its_numbers(tmp_path):
+    assert repr(rules.FeedbackAlignment(0.1)) == "FeedbackAlignment(scale=0.1)"
+    assert repr(rules.SignSymmetry("uniform")) == "SignSymmetry(kind='uniform', scale=1.0)"
+    traced = []
+    jax.eval_shape(lambda scale: traced.append(repr(rules.FeedbackAlignment(scale))), 2.0)
+    assert "float" in traced[0] or "f" in traced[0]

@@ -33,6 +33,13 @@ def test_a_single_candidate_is_the_middle():
     np.testing.assert_allclose(candidates(1, RATE)["learning_rate"], [0.1], rtol=1e-12)
 
 
+def test_two_candidates_are_inside_the_range():
+    found = candidates(2, {"learning_rate": (1e-3, 1.0)})["learning_rate"]
+    np.testing.assert_allclose(found, [1e-2, 1e-1], rtol=1e-12)
+    assert len(candidates(3, {"learning_rate": (1e-3, 1.0)})["learning_rate"]) == 3
+    np.testing.assert_allclose(candidates(3, {"learning_rate": (1e-2, 1.0)})["learning_rate"], [1e-2, 1e-1, 1.0])
+
+
 def test_several_ranges_are_filled_evenly():
     """Of eight Sobol points, four lie in either half of each range (on its logarithm)."""
     for name, values in candidates(8, MORE).items():

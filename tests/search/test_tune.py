@@ -112,6 +112,7 @@ def test_a_rate_is_at_an_end_of_its_range_within_half_a_step_of_a_grid():
 
 def test_a_single_candidate_is_at_no_edge():
     assert chosen(Rehearsed([0.5], [1.0]), 1).at_edge is False
+    assert chosen(Rehearsed([0.5, 0.4], [1.0, 1.0]), 2).at_edge is False  # a third of the range from its end
 
 
 SETTINGS = tiny.WORLD | {"learning_rate": None}

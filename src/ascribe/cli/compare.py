@@ -88,7 +88,8 @@ def compare(
         Run the command of this record again: a folder that compare wrote, or its record.json. Options that are given too, and
         DATA, take the place of the recorded ones; --out, --store, loggers and a scheduler are not taken over.
     rules
-        Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own; default: all that can do the task.
+        Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own, with numbers as in
+        fa:scale=0.5,fa:scale=2; default: all that can do the task.
     network
         Hidden layers as 64x64, or linear, lenet, simplenet or simplenet/8. Default: 64x64.
     activation
@@ -401,7 +402,7 @@ def _ranges(rates: str | None, search: Sequence[str]) -> dict[str, tuple[float, 
     """What is tuned in which range."""
     ranges = {} if rates is None else {"learning_rate": _range("--rates", rates)}
     for item in search:
-        name, equals, interval = item.partition("=")
+        name, equals, interval = item.rpartition("=")  # a rule's own name may have one too
         if not equals:
             raise UserError(f"--search is RULE.NAME=LOW:HIGH; got {shown(item)}.")
         if name.strip() in ranges:

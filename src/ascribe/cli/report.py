@@ -1,11 +1,18 @@
 """`ascribe report DIR…`: the page again, from the record; of several comparisons, one page."""
 
+import sys
+import warnings
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
 
 from .console import show
 
 
-def report(*folders: Path, out: Path | None = None) -> int:
+def report(
+    *folders: Path, out: Path | None = None, layers: Annotated[list[Path] | None, Parameter(negative=())] = None
+) -> int:
     """Draw the page of a finished comparison again, from its record; or one page of several.
 
     Comparisons on the same data become one; those on other data stand one after the other, below the rules' ranks.
@@ -16,18 +23,29 @@ def report(*folders: Path, out: Path | None = None) -> int:
         Folders that `ascribe compare` wrote.
     out
         The file to write. Default for one folder: index.html in it.
+    layers
+        A Python file of yours, which is run, with layers that networks of the record have; may be repeated. A record itself
+        never brings code that is run.
     """
     from ascribe import report as library  # noqa: PLC0415 - late, so that --help is instant
     from ascribe.comparison import Comparison, load  # noqa: PLC0415
     from ascribe.errors import UserError  # noqa: PLC0415
     from ascribe.merging import merge  # noqa: PLC0415
+    from ascribe.rules.registry import layers_of_file  # noqa: PLC0415
 
     if not folders:
         raise UserError("report wants a folder that `ascribe compare` wrote, or several.")
     if len(folders) > 1 and out is None:
         raise UserError("one page of several comparisons wants a file: --out page.html.")
+    for file in layers or []:
+        layers_of_file(file)
     by_data: dict[str, list[Comparison]] = {}
-    for one in map(load, folders):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        loaded = list(map(load, folders))
+    for sentence in dict.fromkeys(str(warning.message) for warning in told):
+        print(f"ascribe: {sentence}", file=sys.stderr)
+    for one in loaded:
         by_data.setdefault(str((one.configuration.get("data") or {}).get("checksum")), []).append(one)
     comparisons = [merge(*ones) if len(ones) > 1 else ones[0] for ones in by_data.values()]
     target = out or next(iter(folders)) / "index.html"

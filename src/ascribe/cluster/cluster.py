@@ -235,7 +235,7 @@ class Cluster:
         import cloudpickle  # noqa: PLC0415 - Dask brings it
         import jax  # noqa: PLC0415
 
-        from ascribe.rules.registry import rule_file_modules  # noqa: PLC0415
+        from ascribe.rules.source_files import files_run  # noqa: PLC0415
         from ascribe.training.keeping import fingerprint, key_of  # noqa: PLC0415
 
         demands = experiment.demands
@@ -252,7 +252,7 @@ class Cluster:
                 experiment.name,
                 experiment.context,
             )
-            whole = work.Recipe(ascribe.__version__, rule_file_modules(), cloudpickle.dumps(tuple(content)))
+            whole = work.Recipe(ascribe.__version__, list(map(tuple, files_run())), cloudpickle.dumps(tuple(content)))
             self._contents[recipe] = self._passed_on(pickle.dumps(tuple(whole)), recipe)
         order = work.Order(
             recipe,

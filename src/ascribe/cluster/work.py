@@ -28,11 +28,11 @@ _one_at_a_time = threading.Lock()
 
 
 class Recipe(NamedTuple):
-    """An experiment, apart from its data. `files`: the name, the path and the source of every module that a rule came from as a
-    file, which workers need not have; `content`: the pickled fields of `Content`, which needs them."""
+    """An experiment, apart from its data. `files`: the fields of those of rules and layers that were run
+    (`rules.source_files`), which workers need not have; `content`: the pickled fields of `Content`, which needs them."""
 
     version: str
-    files: Sequence[tuple[str, str, bytes]]
+    files: Sequence[tuple[str, str, bytes, dict[str, str]]]
     content: bytes
 
 
@@ -125,7 +125,7 @@ def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
     """The experiment, from an earlier shard or built anew."""
     import ascribe  # noqa: PLC0415
     from ascribe.errors import UserError  # noqa: PLC0415
-    from ascribe.rules.registry import module_of  # noqa: PLC0415
+    from ascribe.rules import source_files  # noqa: PLC0415
     from ascribe.training import Demands, Experiment  # noqa: PLC0415
 
     if wanted.recipe in _experiments:
@@ -142,8 +142,7 @@ def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
         raise UserError(
             f"a worker has ascribe {ascribe.__version__} and the comparison {version}: install the same version."
         )
-    for file in files:
-        module_of(*file)
+    source_files.run_sent([source_files.SourceFile(*file) for file in files])
     made = Content(*pickle.loads(content))
     demands = Demands(data=whole, **made.demands)
     keeper = _keeper(wanted, None)

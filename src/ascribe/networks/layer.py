@@ -1,11 +1,18 @@
 """The contract that every layer keeps. A layer knows nothing of rules, losses or optimizers."""
 
+import inspect
+import sys
 from abc import abstractmethod
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
+import jax.random as jr
 
 from ascribe.types import Array, Key, PyTree
+
+OWN = "own."
+"""How the names of users' layers begin that are called like one of this package."""
 
 
 class AbstractLayer(eqx.Module):
@@ -30,13 +37,38 @@ class AbstractLayer(eqx.Module):
 
     @abstractmethod
     def config(self) -> dict[str, Any]:
-        """The constructor's arguments as plain JSON values: `type(layer)(**config, key=key)` has the same structure."""
+        """The constructor's arguments as plain JSON values: `type(layer)(**config, key=key)` has the same structure. Values may
+        be layers too, alone or in lists and dicts, for a layer that is made of others. A constructor that draws nothing need
+        not take a `key`."""
 
     def initialize(self, key: Key) -> "AbstractLayer":
-        """The same layer with fresh parameters."""
+        """The same layer with fresh parameters, and so every layer in it."""
         build: Any = type(self)
-        return build(**self.config(), key=key)
+        layer = lambda one: isinstance(one, AbstractLayer)
+        parts, structure = jax.tree.flatten(self.config(), is_leaf=lambda one: one is None or layer(one))
+        fresh = [one.initialize(jr.fold_in(key, i)) if layer(one) else one for i, one in enumerate(parts)]
+        options = jax.tree.unflatten(structure, fresh)
+        return build(**options, key=key) if takes_key(build) else build(**options)
 
     def initial_state(self) -> PyTree:
         """Normalization statistics before any example was seen; None for a layer that has none."""
         return None
+
+
+def takes_key(build: Any) -> bool:
+    """Whether a layer's constructor takes a `key`."""
+    parameters = inspect.signature(build).parameters.values()
+    return any(one.name == "key" or one.kind is inspect.Parameter.VAR_KEYWORD for one in parameters)
+
+
+def inner_layers(layer: AbstractLayer) -> list[AbstractLayer]:
+    """The layers inside a layer, and inside those."""
+    inside = lambda one: one is not layer and isinstance(one, AbstractLayer)
+    own = [one for one in jax.tree.leaves(layer, is_leaf=inside) if inside(one)]
+    return [found for one in own for found in (one, *inner_layers(one))]
+
+
+def layer_name(kind: type[AbstractLayer]) -> str:
+    """The name of a layer's class in a structure: another one than every layer of this package has."""
+    ours = getattr(sys.modules["ascribe.networks"], kind.__name__, kind)
+    return kind.__name__ if ours is kind else OWN + kind.__name__

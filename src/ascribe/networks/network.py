@@ -16,7 +16,7 @@ from ascribe.types import Array, Key, PyTree
 
 from . import initializers
 from .activation import Activation
-from .layer import AbstractLayer
+from .layer import AbstractLayer, layer_name
 from .stack import Stack, stacked
 
 
@@ -38,7 +38,7 @@ class Network(eqx.Module):
         if not all(isinstance(layer, AbstractLayer) for layer in layers):
             raise UserError(
                 f"a network is made of a list of layers, as in Network([Linear(2, 3), Activation('relu'), Linear(3, 1)]); got "
-                f"{shown(layers)}."
+                f"{shown(layers)}: a layer of your own derives from ascribe.networks.AbstractLayer."
             )
         if not any(layer.synaptic for layer in layers):
             raise UserError("a network needs at least one layer with weights (Linear or Conv2d); got none.")
@@ -168,8 +168,16 @@ class Network(eqx.Module):
         return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(self))
 
     def config(self) -> list[dict[str, Any]]:
-        """The structure as plain JSON values: one `{"layer": class name, **arguments}` a layer."""
-        return [{"layer": type(layer).__name__, **layer.config()} for layer in self.templates]
+        """The structure as plain JSON values: one `{"layer": class name, **arguments}` a layer, also for layers inside one."""
+
+        def plain(value: Any) -> Any:
+            if isinstance(value, AbstractLayer):
+                return {"layer": layer_name(type(value)), **plain(value.config())}
+            if isinstance(value, dict):
+                return {name: plain(one) for name, one in value.items()}
+            return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+        return [plain(layer) for layer in self.templates]
 
     def __str__(self) -> str:
         def text(name: str, layer: Any) -> str:

@@ -33,6 +33,11 @@ class Runs(statistics.Runs, Protocol):
         ...
 
 
+def with_networks(comparison: "Comparison") -> "dict[str, Runs]":
+    """The runs whose networks can be asked: all but those of a record whose layers are not known here."""
+    return {rule: runs for rule, runs in comparison.runs.items() if getattr(runs, "built", True)}
+
+
 @runtime_checkable
 class Tuning(statistics.Tuning, Protocol):
     """The candidates that were tried for one rule, and the one that was taken."""

@@ -7,7 +7,7 @@ import numpy as np
 
 from ascribe.statistics import finished, interval
 
-from .base import Comparison, Runs
+from .base import Comparison, Runs, with_networks
 from .inline import ROW_LABEL, inline, numbered
 from .panels import (
     axes_of,
@@ -31,9 +31,10 @@ def fits(comparison: Comparison) -> Any:
     transformed is drawn as it was before.
     """
     data = untransformed(comparison.data)
-    if data.task != "regression" or int(np.prod(data.input_shape)) != 1 or not has_examples(data):
+    known = with_networks(comparison)
+    if data.task != "regression" or int(np.prod(data.input_shape)) != 1 or not (has_examples(data) and known):
         return None
-    across, size = layout(len(comparison.runs))
+    across, size = layout(len(known))
     low, high = padded_range(data, 1)
     grid = np.linspace(low[0], high[0], 120).astype(np.float32)
     inputs = transformed(comparison.data, grid.reshape(-1, *data.input_shape))
@@ -47,7 +48,7 @@ def fits(comparison: Comparison) -> Any:
     colors = rule_colors(comparison.runs)
     labels = {row.rule: format_score(row)[0] for row in rows(comparison)}
     columns: dict[str, list] = {"rule": [], "first": [], "mean": [], "low": [], "high": []}
-    for rule, runs in comparison.runs.items():
+    for rule, runs in known.items():
         mean, half_width = interval(_first_output(runs, inputs))
         half_width = np.where(np.isfinite(half_width), half_width, 0.0)
         fit = ([rule] * len(grid), grid, mean, mean - half_width, mean + half_width)
@@ -55,8 +56,8 @@ def fits(comparison: Comparison) -> Any:
             column += list(values)
     table = inline(numbered(columns), "fits")
     panels = []
-    for index, rule in enumerate(comparison.runs):
-        x, y = axes_of(data, floor, ceiling, index=index, across=across, count=len(comparison.runs), second="target")
+    for index, rule in enumerate(known):
+        x, y = axes_of(data, floor, ceiling, index=index, across=across, count=len(known), second="target")
         base = alt.Chart(table).transform_filter(alt.FieldEqualPredicate(field="rule", equal=rule)).encode(x=x("first"))
         dots = alt.Chart(points).mark_point(filled=True, size=16, color="#6b7280", opacity=0.45, clip=True)
         panel = alt.layer(

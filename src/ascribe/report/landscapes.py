@@ -8,7 +8,7 @@ import numpy as np
 
 from ascribe.statistics import finished, interval
 
-from .base import Comparison
+from .base import Comparison, with_networks
 from .inline import inline, to_csv
 from .panels import (
     axes_of,
@@ -40,9 +40,10 @@ def landscapes(comparison: Comparison) -> Any:
     transformed is drawn as it was before.
     """
     data = untransformed(comparison.data)
-    if data.task == "regression" or tuple(data.input_shape) != (2,) or not has_examples(data):
+    known = with_networks(comparison)
+    if data.task == "regression" or tuple(data.input_shape) != (2,) or not (has_examples(data) and known):
         return None
-    across, size = layout(len(comparison.runs))
+    across, size = layout(len(known))
     grid_size = 96 if size >= 150 else 64
     low, high = padded_range(data, 2)
     columns, lines = (np.linspace(low[axis], high[axis], grid_size) for axis in (0, 1))
@@ -52,11 +53,11 @@ def landscapes(comparison: Comparison) -> Any:
     points, domain, colors = _test_points(data)
     labels = {row.rule: format_score(row)[0] for row in rows(comparison)}
     panels, maps = [], {}
-    for index, (rule, runs) in enumerate(comparison.runs.items()):
+    for index, (rule, runs) in enumerate(known.items()):
         mean, _ = interval(finished(runs.probabilities(inputs), runs.diverged))
         maps[rule] = mean.reshape(grid_size, grid_size, -1)
         colored = picture(doubled(maps[rule]), colors)
-        x, y = axes_of(data, low, high, index=index, across=across, count=len(comparison.runs))
+        x, y = axes_of(data, low, high, index=index, across=across, count=len(known))
         corners = {"x": low[0], "x2": high[0], "y": low[1], "y2": high[1], "url": data_uri(colored)}
         image = alt.Chart(alt.Data(values=[corners])).mark_image(aspect=False)
         image = image.encode(x=x("x"), x2="x2:Q", y=y("y"), y2="y2:Q", url="url:N")
@@ -75,7 +76,7 @@ def landscapes(comparison: Comparison) -> Any:
         if len(domain) == 2
         else "The most probable class; fainter where it is less certain."
     )
-    if any(np.all(runs.diverged) for runs in comparison.runs.values()):
+    if any(np.all(runs.diverged) for runs in known.values()):
         subtitle += " Gray: every run diverged."
     table = _table(grid.reshape(grid_size, grid_size, 2), maps, domain)
     chart = alt.concat(*panels, columns=across, spacing=16, datasets={"class map": table})

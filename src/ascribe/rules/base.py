@@ -4,11 +4,13 @@ A rule answers one question: given a network and a batch, which way should each 
 uphill, so that any Optax optimizer descends it.
 """
 
+import dataclasses
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
@@ -134,12 +136,23 @@ class AbstractRule(eqx.Module):
         return ()
 
     def finish(self, trainables: Any, state: PyTree, data: Batch) -> Network:
-        """The network that prediction uses, made once after the last epoch. `data` holds all training examples."""
+        """The network that prediction uses, made once after the last epoch: other numbers in the structure of the one that was
+        trained (`adapt` chooses another structure, before training). `data` holds all training examples."""
         return network_of(trainables)
 
     def feedback(self, trainables: Any, state: PyTree) -> dict[str, Array]:
         """The weights that carry the error back in place of W, by layer name, in W's shape; empty if there are none."""
         return {}
+
+    def __repr__(self) -> str:
+        """With the values of single numbers."""
+
+        def told(leaf: Any) -> Any:
+            known = eqx.is_inexact_array(leaf) and not leaf.ndim and not isinstance(leaf, Tracer)
+            return float(str(np.asarray(leaf))) if known else leaf  # the shortest digits of its type
+
+        pairs = [(field.name, jax.tree.map(told, getattr(self, field.name))) for field in dataclasses.fields(self)]
+        return f"{type(self).__name__}({', '.join(f'{name}={eqx.tree_pformat(value)}' for name, value in pairs)})"
 
     def _repr_html_(self) -> str:
         from . import registry  # noqa: PLC0415 - which imports this class

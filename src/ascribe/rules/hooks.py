@@ -24,6 +24,17 @@ from ascribe.types import Array, Key, PyTree
 
 from .base import AbstractRule, Batch, Credit, Trainables, network_of
 
+HINTS: dict[type[BaseException], str] = {
+    dataclasses.FrozenInstanceError: "a rule is not changed after it is built: declare its numbers as fields of the class, as "
+    "in `momentum: Scalar = hyperparameter(0.9)`, and keep what changes from step to step in its state (`init`)",
+    jax.errors.TracerBoolConversionError: "the numbers are not known yet while JAX traces the rule: choose with jnp.where or "
+    "jax.lax.cond in place of a Python `if`, `while`, `and` or `or`",
+    jax.errors.TracerArrayConversionError: "NumPy cannot compute what JAX traces: use jax.numpy",
+    jax.errors.ConcretizationTypeError: "the numbers are not known yet while JAX traces the rule: keep them arrays, without "
+    "`float`, `int`, `range` or `.item()`",
+}
+"""What to try where the habits of other libraries meet JAX's tracing."""
+
 TASKS = AbstractRule.tasks
 """What a rule may say that it does."""
 
@@ -202,7 +213,7 @@ def blamed(name: str, rule: AbstractRule) -> Iterator[None]:
         line = line_in(file, error)
         if line is None or type(rule).__module__.startswith("ascribe.rules."):
             raise
-        raise UserError(f"the rule {name} failed in {file}, line {line}: {reason(error)}.") from error
+        raise UserError(f"the rule {name} failed in {file}, line {line}: {reason(error)}{hint(error)}.") from error
 
 
 def file_of(code: Any) -> str:
@@ -231,6 +242,11 @@ def reason(error: BaseException) -> str:
     except Exception:  # an error of the rule's own kind, that cannot be told
         first = ""
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def hint(error: BaseException) -> str:
+    """What to try, as the end of a sentence; empty where nobody can tell."""
+    return next((f"; {hint}" for kind, hint in HINTS.items() if isinstance(error, kind)), "")
 
 
 def _call(rule: AbstractRule, hook: str, *given: Any, **named: Any) -> Any:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import hashlib
 import importlib
 import importlib.util
 import math
@@ -20,15 +19,24 @@ import numpy as np
 from ascribe import notebook
 from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
+from ascribe.networks.registry import register_layers_of
 
-from . import hooks, rule_files
+from . import hooks, rule_files, source_files
+from .b_function import BFunction
 from .b_functions import Named, Plain
 from .base import AbstractRule
+from .gradient_noise import MatchedNoise
 
-FILE_MODULE = "ascribe_user_rule_"
-"""How the module of a rule file is called inside Python."""
-SOURCE = "__source__"
-"""Where that module keeps the bytes that it was run from."""
+SHORT = {
+    "bp": "backpropagation",
+    "fa": "feedback-alignment",
+    "dfa": "direct-feedback-alignment",
+    "kp": "kolen-pollack",
+}
+"""Short names of the literature."""
+YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
+NUMBERS_OF_B_FUNCTIONS = ("scale",)
+"""Options of b-functions and their noise that are no names of layers."""
 
 
 class Entry(NamedTuple):
@@ -170,50 +178,59 @@ def describe(name: str) -> Entry:
 def get(name: str, **options: Any) -> AbstractRule:
     """A rule, built with `options` (its constructor's arguments).
 
-    `name` is a registered name, a beginning that only one of them has (`backprop`), or `PATH.py:Class` for a rule of
-    your own (`PATH.py` alone if the file defines one rule). A Python file is run. `PATH.json` is a b-function that `ascribe
-    discover` found; `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what is put where, and
-    `gradient-noise-matched:tanh` is the noise of that size.
+    `name` is a registered name, a beginning that only one of them has (`backprop`), a short name (`bp`, `fa`, `dfa`, `kp`), or
+    `PATH.py:Class` for a rule of your own (`PATH.py` alone if the file defines one rule). A Python file is run. Options follow
+    after a colon, with semicolons between: `fa:scale=0.5`, `./my_rule.py:MyRule:gain=2;kind=slow`.
+
+    `PATH.json` is a b-function that `ascribe discover` found; `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what
+    is put where, and `gradient-noise-matched:tanh` is the noise of that size.
     """
     _check_text(name)
-    path, attribute = (name, "") if ".py:" not in name else (name[: name.rindex(":")], name[name.rindex(":") + 1 :])
-    if path.endswith(".py"):
-        return _build(name, _class_of_file(Path(path), attribute), options)
-    if name.endswith(".json"):
-        return _build(name, lambda **more: rule_files.load(Path(name), **more), options)
-    name, _, inline = name.partition(":")
-    full = _complete(name)
-    row = TABLE.get(full)
-    if inline:
-        options = _inline(full, inline) | options
-    if row is None:
-        return _build(full, _load_class(full), options)
-    rule_class = getattr(importlib.import_module(f"{__package__}.{row.module}"), row.attribute)
-    return _build(full, rule_class, {**row.options, **options})
+    place, attribute, inline = _parts(name)
+    if place.endswith(".py"):
+        rule_class, row = _class_of_file(Path(place), attribute), None
+    elif place.endswith(".json"):
+        return _build(
+            name, lambda **more: rule_files.load(Path(place), **more), _options(name, BFunction, inline) | options
+        )
+    else:
+        place = _complete(place, name)
+        row = TABLE.get(place)
+        if row is None:
+            rule_class = _load_class(place)
+        else:
+            rule_class = getattr(importlib.import_module(f"{__package__}.{row.module}"), row.attribute)
+    given = _options(name, rule_class, inline)
+    return _build(name, rule_class, {**(row.options if row else {}), **given, **options})
 
 
 def full_name(name: str) -> str:
-    """The registered name that `name` stands for; for a file, its stem and class, as in `my_rule:MyRule`."""
+    """The registered name that `name` stands for; for a file, its stem and class, as in `my_rule:MyRule`; with its options."""
     _check_text(name)
-    if ".py:" in name or name.endswith(".py"):
-        path, _, attribute = name.partition(".py")
-        return Path(path).name + attribute
-    if name.endswith(".json"):
-        return Path(name).stem
-    name, colon, inline = name.partition(":")
-    return _complete(name) + colon + inline
+    place, attribute, inline = _parts(name)
+    if place.endswith((".py", ".json")):
+        full = Path(place).stem + (f":{attribute}" if attribute else "")
+    else:
+        full = _complete(place, name)
+    pairs = [part.partition("=") for part in inline.split(";") if part.strip()]
+    told = ";".join(f"{one.strip()}{equals}{_value_text(value)}" for one, equals, value in pairs)
+    return f"{full}:{told}" if told else full
 
 
 @explained
 def settings(rule: AbstractRule) -> dict[str, Any]:
-    """A rule's class, the values of its fields, and the source of its file if it is a user's, as plain JSON values."""
+    """A rule's class, the values of its fields, and the source of its file, and of those beside it that it imports, if it is a
+    user's; as plain JSON values."""
     found: dict[str, Any] = {"class": f"{type(rule).__module__}.{type(rule).__qualname__}"}
     for field in dataclasses.fields(rule):
         found[field.name] = _plain(getattr(rule, field.name))
-    if type(rule).__module__.startswith(FILE_MODULE):
-        module = sys.modules[type(rule).__module__]
-        source = importlib.util.decode_source(getattr(module, SOURCE))
-        found |= {"class": f"{Path(module.__file__ or '').name}:{type(rule).__qualname__}", "source": source}
+    files = source_files.files_of(type(rule).__module__)
+    texts = {Path(file.path).name: importlib.util.decode_source(file.source) for file in files}
+    if texts:
+        name, source = next(iter(texts.items()))
+        found |= {"class": f"{name}:{type(rule).__qualname__}", "source": source}
+    if len(texts) > 1:
+        found["neighbors"] = {other: text for other, text in texts.items() if other != name}
     return found
 
 
@@ -260,6 +277,56 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
     if eqx.is_array(value):
         return _plain(np.asarray(value).tolist())
     return getattr(value, "__qualname__", repr(value))
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    """A rule's name or file, the class in a file, and what follows: `./my_rule.py`, `MyRule`, `gain=2`."""
+    for ending in (".py", ".json"):
+        if name.endswith(ending) or f"{ending}:" in name:
+            at = name.rindex(f"{ending}:") + len(ending) if f"{ending}:" in name else len(name)
+            attribute, colon, inline = name[at + 1 :].partition(":")
+            return (name[:at], attribute, inline) if colon or "=" not in attribute else (name[:at], "", attribute)
+    place, _, inline = name.partition(":")
+    return place, "", inline
+
+
+def _options(name: str, rule_class: type[AbstractRule], text: str) -> dict[str, Any]:
+    """The options in `scale=0.5;kind=uniform`: numbers, yes and no, else texts. What belongs to the layers of a b-function is
+    left to `_inline`."""
+    place = _parts(name)[0]
+    function = rule_class in (BFunction, MatchedNoise) and not place.endswith(".json")
+    known = [field.name for field in dataclasses.fields(rule_class) if field.init]
+    found, left = {}, []
+    for part in filter(str.strip, text.split(";")):
+        option, equals, value = (one.strip() for one in part.partition("="))
+        if function and option not in NUMBERS_OF_B_FUNCTIONS:
+            left.append(part)
+            continue
+        if not (equals and value):
+            raise UserError(f"options of a rule are written as {place}:NAME=VALUE;NAME=VALUE; got {shown(text)}.")
+        if option not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise UserError(f"the rule {place} has no option {option!r}: {has}.")
+        if option in found:
+            raise UserError(f"the option {option} of the rule {place} is given twice: give it once.")
+        found[option] = _value(value)
+    return found | (_inline(_complete(place, name), ";".join(left)) if left else {})
+
+
+def _value(text: str) -> Any:
+    """A number, True or False, or a text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return YES_OR_NO.get(text.lower(), text)
+
+
+def _value_text(text: str) -> str:
+    """A value as names of results tell it: 0.50 and 5e-1 are one."""
+    value = _value(text.strip())
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
 def _inline(name: str, text: str) -> dict[str, Any]:
@@ -314,19 +381,25 @@ def _refuse(what: str, error: BaseException, file: str) -> NoReturn:
     if isinstance(error, KeyboardInterrupt) and line is None:
         raise error
     place = "" if line is None else f" (line {line})"
-    raise UserError(f"{what}: {hooks.reason(error)}{place}.") from error
+    raise UserError(f"{what}: {hooks.reason(error)}{place}{hooks.hint(error)}.") from error
 
 
-def _complete(name: str) -> str:
+def _complete(name: str, whole: str = "") -> str:
+    """The registered name that `name`, the beginning of `whole`, stands for."""
     if name in TABLE:  # without a look at all installed packages, which takes longer than a step of training
         return name
     known = names()
     if name in known:
         return name
+    if name in SHORT:
+        return SHORT[name]
+    if os.path.isfile(f"{name}.py"):
+        rest = whole.removeprefix(name)
+        raise UserError(f"unknown rule {name!r}: write ./{name}.py{rest} for a rule in that file.")
     beginning = [other for other in known if name and other.startswith(name)]
     if len(beginning) == 1:
         return beginning[0]
-    close = difflib.get_close_matches(name, known, 1)
+    close = difflib.get_close_matches(name, [*known, *SHORT], 1)
     hint = f"did you mean {close[0]}?" if close else "list them with `ascribe rules`."
     if len(beginning) > 1:
         hint = f"it could be {' or '.join(beginning)}."
@@ -348,48 +421,12 @@ def _load_class(name: str) -> type[AbstractRule]:
     raise UserError(f"unknown rule {name!r}: list them with `ascribe rules`.")
 
 
-def module_of(name: str, path: str, source: bytes) -> ModuleType:
-    """The module of a rule file: run once from its source, which it keeps, as the file may change afterwards. Two rules of one
-    file are of one module, so that both can be sent to another process."""
-    if name not in sys.modules:
-        module = ModuleType(name)
-        module.__file__ = path
-        setattr(module, SOURCE, source)
-        sys.modules[name] = module
-        try:
-            exec(compile(source, path, "exec", dont_inherit=True), module.__dict__)
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]
-
-
-def rule_file_modules() -> list[tuple[str, str, bytes]]:
-    """The rule files that were run: the module's name, the path and the source of each."""
-    found = [module for name, module in sys.modules.items() if name.startswith(FILE_MODULE)]
-    return [(module.__name__, str(module.__file__), getattr(module, SOURCE)) for module in found]
-
-
 def _class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
     if not os.path.isfile(path):
         raise UserError(
             f"there is no rule file {str(path)!r}: write the path of a Python file, as in ./my_rule.py:MyRule."
         )
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"the rule file {str(path)!r} cannot be read: {error.strerror}.") from error
-    where = os.path.abspath(path)
-    place = hashlib.sha256(b"\0".join([os.path.realpath(path).encode(errors="surrogateescape"), source])).hexdigest()[
-        :16
-    ]
-    module_name = (
-        f"{FILE_MODULE}{path.stem}_{place}"  # the same in every process, another one when the file is another one
-    )
-    try:
-        module = module_of(module_name, where, source)
-    except BaseException as error:
-        _refuse(f"the rule file {str(path)!r} cannot be run", error, where)
+    module = _run(path, "rule file")
     if attribute:
         if not hasattr(module, attribute):
             raise UserError(f"the file {str(path)!r} defines no {attribute!r}.")
@@ -397,11 +434,41 @@ def _class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
     own = [
         value
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, AbstractRule) and value.__module__ == module_name
+        if isinstance(value, type) and issubclass(value, AbstractRule) and value.__module__ == module.__name__
     ]
     if len(own) != 1:
         raise UserError(f"the file {str(path)!r} defines {len(own)} rules: name one, as in {path}:MyRule.")
     return own[0]
+
+
+def layers_of_file(path: Path) -> list[str]:
+    """Runs a Python file and registers the layer classes that it defines; their names.
+
+    **Raises:** `UserError` where there is no such file, it cannot be run, or it defines no layer.
+    """
+    if not os.path.isfile(path):
+        raise UserError(
+            f"there is no file of layers {str(path)!r}: write the path of a Python file, as in ./my_layers.py."
+        )
+    found = register_layers_of(_run(path, "file of layers"))
+    if not found:
+        raise UserError(f"the file {str(path)!r} defines no layer: a layer is a class that derives from AbstractLayer.")
+    return found
+
+
+def _run(path: Path, what: str) -> ModuleType:
+    """The module of a Python file of a user, whose layers are registered."""
+    try:
+        module = source_files.run(path)
+    except OSError as error:
+        if error.filename is None:
+            _refuse(f"the {what} {str(path)!r} cannot be run", error, os.path.abspath(path))
+        raise UserError(f"the {what} {str(path)!r} cannot be read: {error.strerror}.") from error
+    except BaseException as error:
+        _refuse(f"the {what} {str(path)!r} cannot be run", error, os.path.abspath(path))
+    for file in source_files.files_of(module.__name__):
+        register_layers_of(sys.modules.get(file.module, module))
+    return module
 
 
 def _check_class(value: Any, name: str) -> type[AbstractRule]:

@@ -10,6 +10,7 @@ parameters is always the layer's local vector-Jacobian product at the δ that re
 convolutional and normalization layers need no code of their own here.
 """
 
+import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
@@ -29,6 +30,9 @@ from ascribe.networks.network import listed
 from ascribe.types import Array, Elementwise, Key, PyTree, Scalar
 
 from .base import Batch, Credit
+
+INSIDE = "inside-"
+"""How the scopes (`jax.named_scope`) begin in which an error passes weights that no term replaces."""
 
 
 class Terms(eqx.Module):
@@ -164,8 +168,16 @@ def _sweep(network: Network, tape: Tape, delta: Array, terms: Terms, errors: dic
             errors[network.names[i]] = own.entering(cotangent)
         replayed = {"state": tape.state[i], "key": tape.keys[i], "training": tape.training}
         step = partial(_through_layer, **replayed, output_delta=delta, stop=i == lowest)
-        gradients[number], cotangent = step(part, inputs, cotangent, own)
+        hidden = has_inner_weights(part)
+        with jax.named_scope(f"{INSIDE}{network.names[i]}") if hidden else contextlib.nullcontext():
+            gradients[number], cotangent = step(part, inputs, cotangent, own)
     return eqx.tree_at(lambda n: n.parts, network, tuple(gradients))
+
+
+def has_inner_weights(layer: Any) -> bool:
+    """Whether a layer has weights beside the one that terms can replace, such as a composite of several layers."""
+    matrices = sum(jnp.ndim(leaf) > 1 for leaf in jax.tree.leaves(layer))
+    return matrices > int(layer.synaptic)
 
 
 class _Own(eqx.Module):

@@ -1,6 +1,7 @@
 """Is a rule really active? (Wrappers that silently did backpropagation have fooled people.)"""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import equinox as eqx
@@ -11,11 +12,20 @@ import numpy as np
 from ascribe import losses
 from ascribe.metrics import gradient_alignment
 from ascribe.networks import Network
+from ascribe.networks.network import listed
 from ascribe.types import Array, Key
 
+from . import registry
 from .backpropagation import Backpropagation
 from .base import AbstractRule, Batch, network_of
+from .same_computation import numbered
+from .terms import INSIDE
 from .value_and_credit import as_batch
+
+SAME_ANGLE, SAME_RATIO = 1e-3, 1e-5
+"""Degrees, and the distance of a norm ratio from 1, up to which two measured gradients count as one: single precision."""
+REFERENCE = "reference"
+"""The scope in which backpropagation is traced beside a rule."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,14 +60,20 @@ class Verification:
 
 
 def verify(
-    rule: AbstractRule, network: Network, batch: Any, *, loss: str | losses.Loss | None = None, key: Key | None = None
+    rule: AbstractRule | str,
+    network: Network,
+    batch: Any,
+    *,
+    loss: str | losses.Loss | None = None,
+    key: Key | None = None,
 ) -> Verification:
-    """Is the rule really active? Compares its gradient with backpropagation's on one batch, layer by layer.
+    """Is the rule, or the one of that name, really active? Compares its gradient with backpropagation's on one batch, layer
+    by layer. (`train` and `compare` say in the notes of a rule where it is not.)
 
     Two gradients count as the same when they agree to 1e-5 relative to the layer's largest entry (1e-10 in float64). The
     lowest layers of a rule that only changes the way back differ; its last layer never does.
     """
-    batch = as_batch(network, batch, loss)
+    rule, batch = registry.get(rule) if isinstance(rule, str) else rule, as_batch(network, batch, loss)
     ours, theirs, alignment = _gradients(rule, network, batch, jr.key(0) if key is None else key)
     found = {name: float(value) for name, value in alignment.items()}
     names = {"total": "", **{name: f"/{name}" for name in network.synaptic}}
@@ -69,17 +85,93 @@ def verify(
     )
 
 
+def notes(
+    rule: AbstractRule,
+    network: Network,
+    batch: Batch,
+    curves: Mapping[str, np.ndarray],
+    *,
+    only: str | None = None,
+    key: Key | None = None,
+) -> tuple[str, ...]:
+    """What runs of a rule say of themselves where it is backpropagation: in all layers, in some, or inside a layer whose inner
+    weights it cannot reach; and where its gradient points the other way.
+
+    A gradient is backpropagation's where it is computed in the same way, which a trace shows (`same_computation.py`; nothing
+    is compiled), or where the `curves`, `(runs, epochs)` each, measured an angle of 0 and a norm ratio of 1 in every epoch of
+    every run. The highest layer with weights is not named alone: its error is the loss's own in most rules.
+
+    **Arguments:** `batch`: may be of shapes alone; `only`: the one layer that is trained, or None for all.
+    """
+    if type(rule).__call__ is Backpropagation.__call__:
+        return ()
+    layers = [name for name, layer in zip(network.names, network.templates, strict=True) if jax.tree.leaves(layer)]
+    trained = layers if only is None else [only]
+    equal, inside = _traced(rule, network, batch, jr.key(0) if key is None else key)
+    equal |= {name for name in network.synaptic if _measured_equal(curves, f"/{name}")}
+    if equal.issuperset(trained) or (only is None and _measured_equal(curves, "")):
+        return ("backpropagation's own gradients in every layer",)
+    found = []
+    exact = [name for name in trained if name in equal]
+    if any(name != layers[-1] for name in exact):
+        found.append(f"backpropagation's own gradients in {listed(exact)}")
+    within = [name for name in layers if name in inside and name not in exact]
+    if within:
+        found.append(f"the error goes back as in backpropagation inside {listed(within)}")
+    angles = _finite(curves, "gradient_angle")
+    if only is None and len(angles) and angles.min() > 90:
+        mean = float(angles.mean())
+        found.append(f"its gradient points away from backpropagation's ({mean:.0f} degrees): is the sign wrong?")
+    return tuple(found)
+
+
+def _traced(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> tuple[set[str], set[str]]:
+    """The layers whose gradient is computed as backpropagation's is, and those that the error passes through inside."""
+    (arrays, given), fixed = eqx.partition((rule, batch), lambda leaf: eqx.is_array(leaf) or hasattr(leaf, "dtype"))
+
+    def gradients(arrays: Any, given: Any, network: Network) -> tuple[Network, Network]:
+        return _both(*eqx.combine((arrays, given), fixed), key=key, network=network)
+
+    (ours, theirs), scopes = numbered(gradients, arrays, given, network)
+    equal: set[str] = set()
+    for part, other, first, after in zip(
+        ours.parts, theirs.parts, network.starts, (*network.starts[1:], len(network.names)), strict=True
+    ):
+        if jax.tree.leaves(part) == jax.tree.leaves(other):
+            equal.update(network.names[first:after])
+    own = [scope.split("/") for scope in scopes]
+    own = {part for parts in own if REFERENCE not in parts for part in parts}
+    return equal, {part.removeprefix(INSIDE) for part in own if part.startswith(INSIDE)}
+
+
+def _finite(curves: Mapping[str, np.ndarray], name: str) -> np.ndarray:
+    values = curves.get(name, np.zeros(0))
+    return values[np.isfinite(values)]
+
+
+def _measured_equal(curves: Mapping[str, np.ndarray], suffix: str) -> bool:
+    """Whether an angle of 0 and a norm ratio of 1 were measured in every epoch of every run."""
+    angles, ratios = (_finite(curves, f"gradient_{what}{suffix}") for what in ("angle", "norm_ratio"))
+    return bool(len(angles) and np.all(angles < SAME_ANGLE) and np.all(np.abs(ratios - 1) < SAME_RATIO))
+
+
 @eqx.filter_jit
 def _gradients(
     rule: AbstractRule, network: Network, batch: Batch, key: Key
 ) -> tuple[Network, Network, dict[str, Array]]:
     """The rule's gradient where it begins, backpropagation's there, and the angles and sizes between them."""
+    ours, theirs = _both(rule, batch, key=key, network=network)
+    return ours, theirs, gradient_alignment(ours, theirs)
+
+
+def _both(rule: AbstractRule, batch: Batch, *, key: Key, network: Network) -> tuple[Network, Network]:
     init_key, step_key = jr.split(key)
     trainables = rule.trainables(network, batch, key=init_key)
     state = rule.init(network, batch, key=init_key)
     ours = network_of(rule(trainables, state, batch, key=step_key).gradients)
-    theirs = Backpropagation()(network_of(trainables), None, batch, key=step_key).gradients
-    return ours, theirs, gradient_alignment(ours, theirs)
+    with jax.named_scope(REFERENCE):
+        theirs = Backpropagation()(network_of(trainables), None, batch, key=step_key).gradients
+    return ours, theirs
 
 
 def _same(ours: Any, theirs: Any) -> bool:

@@ -47,13 +47,14 @@ class Tuning:
 
 
 def candidates(count: int, ranges: Mapping[str, tuple[float, float]]) -> dict[str, np.ndarray]:
-    """`count` points, evenly spread over the logarithms of the ranges: a grid over one, a Sobol sequence over several.
+    """`count` points, evenly spread over the logarithms of the ranges: a grid over one, from its low to its high end, a Sobol
+    sequence over several. One or two points are inside the range, not at its ends, which no rule is likely to need.
 
     The number of points does not grow with the number of ranges: a rule that tunes more has no larger budget.
     """
     if len(ranges) == 1:
         ((name, (low, high)),) = ranges.items()
-        return {name: np.geomspace(low, high, count) if count > 1 else np.asarray([np.sqrt(low * high)])}
+        return {name: np.geomspace(low, high, count) if count > 2 else np.geomspace(low, high, count + 2)[1:-1]}
     from scipy.stats import qmc  # noqa: PLC0415 - importing it is slow
 
     points = qmc.Sobol(len(ranges), scramble=True, rng=0).random_base2(int(np.ceil(np.log2(max(count, 2)))))[:count]
@@ -101,7 +102,8 @@ def tune(
     losses = np.where(diverged, np.inf, loss).reshape(count, len(seeds))
     chosen = max(range(count), key=lambda i: (scores[i].mean(), -losses[i].mean(), -i))
     low, high = ranges[LEARNING_RATE]
-    ratio = (high / low) ** (1 / max(2 * (count - 1), 2))  # half a grid step
+    steps = count - 1 if count > 2 else count + 1
+    ratio = (high / low) ** (1 / (2 * steps))  # half a grid step
     at_edge = count > 1 and not low * ratio < rates[chosen] < high / ratio
     return Tuning(rates, others, scores, losses, chosen, bool(at_edge), seeds, trained.seconds)
 

@@ -28,6 +28,7 @@ from ascribe.datasets.base import LISTED, short_settings
 from ascribe.errors import UserError
 from ascribe.files import path_of, write_whole
 from ascribe.networks import Network, check_input
+from ascribe.networks.registry import sources
 from ascribe.training import Runs
 from ascribe.types import PyTree
 
@@ -85,6 +86,7 @@ class Model:
         if seed not in runs.seeds:
             raise UserError(f"these runs have no seed {seed!r}: choose from {', '.join(map(str, runs.seeds))}.")
         row = runs.seeds.index(seed)
+        runs.check_built()
         if runs.diverged[row]:
             raise UserError(
                 f"seed {seed} of {runs.rule} diverged in epoch {runs.diverged_at[row] + 1}: choose another seed."
@@ -128,6 +130,7 @@ class Model:
         content = {
             "format": FORMAT,
             "network": self.network.config(),
+            "layers": sources(self.network),
             "loss": self.loss,
             "data": self.data.summary(),
             "encoding": [short_settings(transform) for transform in self.encoding],

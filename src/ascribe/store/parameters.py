@@ -11,17 +11,21 @@ import safetensors.numpy
 
 from ascribe import networks
 from ascribe.errors import UserError
-from ascribe.networks import Network, Stack
+from ascribe.networks import Network, Stack, Unbuilt
+from ascribe.networks.network import listed
+from ascribe.networks.registry import Arrays, own_layers
 from ascribe.types import PyTree
 
 
-def save_parameters(path: Path, stacked: Network, states: PyTree, template: Network) -> None:
+def save_parameters(path: Path, stacked: Network | Arrays, states: PyTree, template: Network | Unbuilt) -> None:
     """Writes the networks of all seeds; every array has a leading axis of seeds."""
-    safetensors.numpy.save_file(tensors_of(stacked, states), path, {"network": json.dumps(template.config())})
+    tensors = stacked if isinstance(template, Unbuilt) else tensors_of(stacked, states)
+    safetensors.numpy.save_file(tensors, path, {"network": json.dumps(template.config())})
 
 
-def load_parameters(path: Path) -> tuple[Network, Network, PyTree]:
-    """The structure, the stacked networks and their normalization statistics."""
+def load_parameters(path: Path, text: str = "", sources: Any = None) -> tuple[Any, Any, PyTree]:
+    """The structure, the stacked networks and their normalization statistics; where a layer's class is not known, an `Unbuilt`
+    network of that text and those sources, and its arrays by name. The code of a layer is never taken from a file."""
     try:
         with safetensors.safe_open(path, "np") as file:
             config = json.loads((file.metadata() or {})["network"])
@@ -32,8 +36,17 @@ def load_parameters(path: Path) -> tuple[Network, Network, PyTree]:
         # Abstract: a structure that asks for more numbers than the file has is refused before anything is allocated.
         stacked, states = filled(jax.eval_shape(lambda: with_state(networks.from_config(config))), tensors, runs=True)
         template = networks.from_config(config)
-    except ValueError as error:
-        raise UserError(f"the parameter file {str(path)!r} is damaged: {error}.") from error
+    except Exception as error:
+        own = own_layers(config)
+        if own:
+            reason = (
+                f"{listed(own)}, built from what `config` gave, make another network ({type(error).__name__}: {error})."
+            )
+            unknown = isinstance(error, networks.UnknownLayerError)
+            return Unbuilt(config, text, sources or {}, str(error) if unknown else reason), tensors, ()
+        if not isinstance(error, ValueError):
+            raise
+        raise UserError(f"the parameter file {str(path)!r} is damaged: {str(error).rstrip('.')}.") from error
     return template, stacked, states
 
 
@@ -76,12 +89,12 @@ def _named(network: Network, states: PyTree) -> dict[str, Any]:
         if keys[0] == 1:  # (1, i, number)
             found[f"{network.names[keys[1]]}.state.{'.'.join(map(str, keys[2:]))}"] = leaf
             continue
-        part, first = network.parts[keys[2]], network.starts[keys[2]]  # (0, "parts", part, …, field)
+        part, first, field = network.parts[keys[2]], network.starts[keys[2]], keys[3:]  # (0, "parts", part, *field)
         name = network.names[first]
-        if isinstance(part, Stack):  # (0, "parts", part, "layers", i, field)
-            period, first = len(part.layers), first + keys[4]
+        if isinstance(part, Stack):  # (0, "parts", part, "layers", i, *field)
+            period, first, field = len(part.layers), first + keys[4], keys[5:]
             name = f"{network.names[first]} to {network.names[first + period * (part.count - 1)]}"
-        found[f"{name}.{keys[-1]}"] = leaf
+        found[".".join(map(str, (name, *field)))] = leaf
     return found
 
 

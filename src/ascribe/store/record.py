@@ -13,6 +13,7 @@ index.html, figures/      the page, and its pictures as PNG and SVG
 import hashlib
 import json
 import re
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from ascribe.datasets.base import LISTED, short_settings
 from ascribe.datasets.npz import load_arrays
 from ascribe.errors import UserError
 from ascribe.files import csv_text, short
+from ascribe.networks import Unbuilt
+from ascribe.networks.registry import sources
 from ascribe.search import Tuning
 from ascribe.training import Runs
 
@@ -172,6 +175,7 @@ def _about(comparison: Any, name: str, slug: str) -> dict[str, Any]:
         "file": slug,
         "loss": runs.loss,
         "network": str(runs.network),
+        "layers": runs.network.sources if isinstance(runs.network, Unbuilt) else sources(runs.network),
         "settings": runs.rule_settings,
         "seeds": list(runs.seeds),
         "learning_rate": float(runs.learning_rates[0]),
@@ -201,7 +205,12 @@ def _load_rule(
 ) -> tuple[Runs, Tuning | None]:
     arrays = _load_arrays(folder / "curves" / f"{about['file']}.npz")
     pick = lambda start: {key[len(start) :]: value for key, value in arrays.items() if key.startswith(start)}
-    template, stacked, states = load_parameters(folder / "parameters" / f"{about['file']}.safetensors")
+    parameters = folder / "parameters" / f"{about['file']}.safetensors"
+    template, stacked, states = load_parameters(parameters, about.get("network", ""), about.get("layers"))
+    if isinstance(template, Unbuilt):
+        warnings.warn(
+            f"without the networks of {name}, which stay as they are in the record: {template.reason}", stacklevel=5
+        )
     runs = Runs(
         rule=name,
         rule_settings=about["settings"],

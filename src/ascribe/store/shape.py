@@ -29,6 +29,8 @@ RULE = {
     "seconds": NUMBER,
     "compile_seconds": NUMBER,
     "notes": [str],
+    "network": str,
+    "layers?": {ANY: {"file": str, "source": str}},
     "tuning?": {"chosen": int, "at_edge": bool, "seeds": [int], "seconds": NUMBER},
 }
 RECORD = {

@@ -7,6 +7,7 @@ from . import processes as processes
 from .demands import Demands as Demands
 from .demands import honor as honor
 from .demands import made as made
+from .demands import network_for as network_for
 from .devices import use_all_cores as use_all_cores
 from .engine import Engine as Engine
 from .hypergradient import hypergradient as hypergradient

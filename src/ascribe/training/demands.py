@@ -7,15 +7,18 @@ from typing import Any
 import jax
 import jax.random as jr
 
+from ascribe import networks
 from ascribe.arguments import KindError
 from ascribe.datasets import Dataset, Transform
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, hooks
 from ascribe.types import Key
 
 from . import optimizers
 
+FOREIGN = {"torch": "PyTorch", "flax": "Flax", "keras": "Keras", "haiku": "Haiku", "equinox": "Equinox"}
+"""Packages whose modules are networks elsewhere."""
 FORCIBLE = ("optimizer", "learning_rate", "batch_size")
 
 
@@ -89,18 +92,44 @@ def _adapting(rule: AbstractRule, name: str, given: Callable[..., Network], data
     return factory
 
 
+def network_for(
+    network: str | Network | Callable[..., Network], data: Dataset, activation: str = "relu"
+) -> Network | Callable[..., Network]:
+    """The network of a text, such as `"64x64"`, for these data; any other as it is."""
+    if not isinstance(network, str):
+        return network
+    return networks.build(network, input_shape=data.input_shape, outputs=data.outputs, activation=activation)
+
+
 def made(source: Network | Callable[..., Network]) -> Network:
     """A network of the source: itself, or what the factory makes."""
     if isinstance(source, Network):
         return source
     if not callable(source):
-        raise UserError(f"a network is an ascribe Network or a factory key -> Network; got {type(source).__name__}.")
+        raise UserError(
+            f"a network is a text as in '64x64', an ascribe Network or a factory key -> Network; got {shown(source)}."
+        )
+    packages = {kind.__module__.partition(".")[0] for kind in type(source).__mro__}
+    package = next((told for name, told in FOREIGN.items() if name in packages), None)
     try:
         template = source(jr.key(0))
-    except (TypeError, KindError) as error:
+    except Exception as error:
+        if package is not None:
+            raise UserError(_foreign(package, source)) from error
+        if not isinstance(error, TypeError | KindError):
+            raise
         raise UserError(
             f"a network factory takes a key alone, as in lambda key: mlp([2, 64, 1], key=key): {error}."
         ) from error
     if not isinstance(template, Network):
+        if package is not None:
+            raise UserError(_foreign(package, source))
         raise UserError(f"a network factory returns an ascribe Network; got {type(template).__name__}.")
     return template
+
+
+def _foreign(package: str, module: Any) -> str:
+    return (
+        f"a network is made of ascribe's layers; got the {package} module {type(module).__name__}: build it anew, as in "
+        f"ascribe.networks.mlp([64, 32, 10]), with layers of your own where it needs them (ascribe.networks.AbstractLayer)."
+    )

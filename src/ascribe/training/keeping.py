@@ -13,13 +13,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import CodeType
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
-from ascribe.rules.registry import SOURCE
+from ascribe.rules.source_files import files_of
 
 from . import source
 
@@ -170,26 +170,27 @@ def _class(kind: type) -> list[Any]:
     own: list[str] = []
     used: set[str] = set()
     for one in kind.__mro__:
-        module = sys.modules.get(one.__module__)
-        text = _source(module)
+        sources = _sources(one.__module__)
         if source.ours(one.__module__):
             used.add(one.__module__)
         elif one is kind or one.__module__.split(".")[0] not in FOUNDATIONS:
             codes = [method.__code__ for _, method in sorted(vars(one).items()) if inspect.isfunction(method)]
-            own.append(key_of(list(map(_code, codes))) if text is None else hashlib.sha256(text).hexdigest())
-            if text is not None:
+            own += [hashlib.sha256(text).hexdigest() for text in sources.values()] or [key_of(list(map(_code, codes)))]
+            for name, text in sources.items():
                 with contextlib.suppress(SyntaxError):  # it was another one when it was loaded, or is no Python
-                    codes = [compile(text, one.__module__, "exec")]
-            for code in codes:
-                used.update(source.used(code, vars(module) if module else {}))
+                    compiled = compile(text, name, "exec")
+                    used.update(source.used(compiled, vars(sys.modules.get(name, source))))
+            for code in [] if sources else codes:
+                used.update(source.used(code, vars(sys.modules.get(one.__module__, source))))
     return [_told(_name(kind), key_of(own)), *map(_module, sorted(used))]
 
 
-def _source(module: ModuleType | None) -> bytes | None:
-    """The source of a module: that which a rule file was run from, or what its file says now; None where it has none."""
-    kept = getattr(module, SOURCE, None)
-    file = Path(getattr(module, "__file__", None) or "")
-    return kept if kept is not None else file.read_bytes() if file.is_file() else None
+def _sources(module: str) -> dict[str, bytes]:
+    """The source of a module by its name, and of those beside it that it is made of: what a user's file was run from, or what
+    a module's file says now; empty where it has none."""
+    kept = {file.module: file.source for file in files_of(module)}
+    file = Path(getattr(sys.modules.get(module), "__file__", None) or "")
+    return kept or ({module: file.read_bytes()} if file.is_file() else {})
 
 
 def code_of(content: Any) -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ from ascribe.rules import AbstractRule, Trainables, network_of
 from ascribe.types import Array, PyTree
 
 from . import devices, optimizers, plane
-from .demands import Demands, honor, made
+from .demands import Demands, honor, made, network_for
 from .evaluate import CHUNK, Examples, evaluate
 from .freezing import check_layer
 from .processes import alone
@@ -111,7 +111,7 @@ class LossLandscape:
 
 
 def landscape(
-    network: Network | Callable[..., Network],
+    network: str | Network | Callable[..., Network],
     data: DataLike,
     rules: Rules,
     *,
@@ -159,6 +159,7 @@ def landscape(
     if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < float("inf"):
         raise UserError(f"`margin` is a number that is not negative; got {margin!r}.")
     batch_size = len(data.train) if batch_size is None else batch_size
+    network = network_for(network, data)
     template = made(network)
     start, _ = ravel_pytree(template[check_layer("layer", template, layer)])
     if not isinstance(directions, str) or directions != "principal":

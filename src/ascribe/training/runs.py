@@ -13,8 +13,9 @@ from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError, shown
 from ascribe.measures import AREA, main_score, measure_of, title_of
 from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
-from ascribe.networks import Activation, Network
+from ascribe.networks import Activation, Network, Unbuilt
 from ascribe.networks.network import listed
+from ascribe.networks.registry import Arrays
 from ascribe.statistics.means import finished, interval, optional, plus_minus
 from ascribe.types import PyTree
 
@@ -35,7 +36,8 @@ class Runs:
       `area_under_train_loss`. NaN for a run that diverged;
     - `diverged`: `(seeds,)`; `diverged_at`: the epoch, or -1;
     - `networks`, `states`: the trained networks and their normalization statistics, a leading axis of seeds on every
-      array; `network`: their structure;
+      array; `network`: their structure. Of a record whose layers are not known here, `network` is an `Unbuilt` one, and all
+      else is there;
     - `seconds`, `compile_seconds`: wall time of the training itself, and of compiling it;
     - `notes`: what sets these runs apart from the others of a comparison (forced settings, a tuned rate at the grid's end);
     - `encoding`: the transforms that the rule needs beyond the data's own; `data` is without them, and `outputs`,
@@ -46,14 +48,14 @@ class Runs:
     rule_settings: dict[str, Any]
     data: Dataset
     loss: str
-    network: Network
+    network: Network | Unbuilt
     seeds: tuple[int, ...]
     learning_rates: np.ndarray
     hyperparameters: dict[str, float]
     curves: dict[str, np.ndarray]
     scores: dict[str, np.ndarray]
     diverged_at: np.ndarray
-    networks: Network
+    networks: Network | Arrays
     states: PyTree
     seconds: float
     compile_seconds: float
@@ -102,6 +104,20 @@ class Runs:
         known = [key for table in ("curves", "scores") for key in self.__dict__.get(table, {}) if "/" not in key]
         raise AttributeError(f"runs have no {name!r}; they have {', '.join(known)}.")
 
+    @property
+    def built(self) -> bool:
+        """Whether the networks are there; not where a record was loaded whose layers are not known here."""
+        return isinstance(self.network, Network)
+
+    def check_built(self) -> Network:
+        """The networks' structure.
+
+        **Raises:** `UserError` where they could not be built.
+        """
+        if isinstance(self.network, Unbuilt):
+            raise UserError(f"the networks of {self.rule} could not be built from their record: {self.network.reason}")
+        return self.network
+
     def outputs(self, inputs: Any) -> np.ndarray:
         """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are: with its
         transforms, without those of the `encoding`."""
@@ -111,9 +127,10 @@ class Runs:
             inputs = inputs.reshape(len(inputs), *expected)
         if inputs.shape[1:] != expected:
             raise UserError(f"inputs have the shape (examples, {', '.join(map(str, expected))}); got {inputs.shape}.")
+        network = self.check_built()
         for transform in self.encoding:
             inputs = transform(inputs)
-        if self.network.first.kind == "linear":
+        if network.first.kind == "linear":
             inputs = inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
         dtype = jax.tree.leaves(self.networks)[0].dtype
         pieces = [
@@ -128,7 +145,7 @@ class Runs:
         `runs.data.prepare(rows)` first. Gaps (NaN) and numbers that are not finite are a `UserError`."""
         outputs = self.outputs(inputs)
         if self.data.task != "regression":
-            limit = boundary(self.network, losses.get(self.loss))
+            limit = boundary(self.check_built(), losses.get(self.loss))
             return np.asarray(jax.vmap(lambda one: predicted_labels(one, boundary=limit))(jnp.asarray(outputs)))
         if self.data.target_scale is None or self.data.target_mean is None:
             return outputs
@@ -138,7 +155,7 @@ class Runs:
         """Class probabilities, `(seeds, examples, classes)`; a `UserError` for regression."""
         if self.data.task == "regression":
             raise UserError("probabilities belong to classes: for regression use `predict`.")
-        link = None if isinstance(self.network.last, Activation) else losses.get(self.loss).link
+        link = None if isinstance(self.check_built().last, Activation) else losses.get(self.loss).link
         return np.asarray(jax.vmap(lambda one: class_probabilities(one, link=link))(jnp.asarray(self.outputs(inputs))))
 
 

@@ -19,11 +19,13 @@ from ascribe.errors import Interrupted, UserError, shown
 from ascribe.files import short
 from ascribe.measures import before_finish, main_among, score_name
 from ascribe.networks import Network, check_input
+from ascribe.networks.registry import layer_classes
 from ascribe.rules import AbstractRule, hooks
+from ascribe.rules.verify import notes as equality
 from ascribe.types import PyTree
 
 from . import devices, loop, optimizers, source
-from .demands import Demands, honor, made
+from .demands import Demands, honor, made, network_for
 from .engine import Engine
 from .evaluate import Examples
 from .freezing import check_layer
@@ -202,7 +204,7 @@ class Experiment:
             "packages": [{"code": name, "source": version} for name, version in source.packages()],
             "rule": fingerprint(self.rule),
             "network": self.template.config(),
-            "layers": [fingerprint(kind) for kind in dict.fromkeys(map(type, self.template.templates))],
+            "layers": [fingerprint(kind) for kind in layer_classes(self.template)],
             "factory": None if isinstance(self.source, Network) else fingerprint(self.source),
             "data": [demands.data.checksum, demands.data.task, fingerprint(demands.data.target_scale)],
             "optimizer": fingerprint(demands.optimizer),
@@ -493,6 +495,15 @@ class Trained:
         """The validation scores of the finished networks, `(runs,)`."""
         return self._scores("validation", self.networks[:2])
 
+    def _equality(self) -> tuple[str, ...]:
+        """Where the rule is backpropagation. Once for all runs of a rule, by a trace and by their curves."""
+        experiment = self.experiment
+        settings, statistics = experiment.settings, experiment.template.initial_state()
+        indices = jnp.arange(settings.batch_size)
+        batch = jax.eval_shape(lambda data: loop.take(settings, data, indices, statistics), experiment.device_data)
+        with experiment.blamed():
+            return equality(experiment.rule, experiment.template, batch, self.curves, only=settings.only)
+
     def _own_notes(self) -> tuple[str, ...]:
         finished = self.diverged_at < 0
         own = {name: curve[finished] for name, curve in self.curves.items()}
@@ -541,7 +552,7 @@ class Trained:
             seconds=self.seconds,
             compile_seconds=self.experiment.compile_seconds,
             optimizer=optimizers.describe(demands.optimizer),
-            notes=(*demands.notes, *notes, *_note_before_finish(scores), *self._own_notes()),
+            notes=(*demands.notes, *notes, *self._equality(), *_note_before_finish(scores), *self._own_notes()),
             encoding=demands.encoding,
         )
         tell(self.experiment.listener, "finished", runs)
@@ -561,7 +572,7 @@ def _note_before_finish(scores: dict[str, np.ndarray]) -> tuple[str, ...]:
 
 
 def train(
-    network: Network | Callable[..., Network],
+    network: str | Network | Callable[..., Network],
     data: DataLike,
     rule: AbstractRule | str,
     *,
@@ -581,7 +592,8 @@ def train(
 
     **Arguments:**
 
-    - `network`: a template, initialized anew for each seed, or a factory `key -> Network`;
+    - `network`: hidden layers as `"64x64"` (`networks.build`), a template, initialized anew for each seed, or a factory
+      `key -> Network`;
     - `data`: a `Dataset`, or what `datasets.load` makes one of: a name, a path, a data frame, a pair of arrays;
     - `rule`: a rule or its name; `loss`: by default cross entropy for classes (Bernoulli for a single output), squared
       error for numbers;
@@ -608,7 +620,7 @@ def train(
     demands = honor(
         rule,
         name,
-        network,
+        network_for(network, data),
         data,
         optimizer=optimizer,
         learning_rate=positive("learning_rate", learning_rate),

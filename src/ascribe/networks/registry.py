@@ -1,0 +1,142 @@
+"""Layers by the names of their classes: those of this package, and those that a user has registered."""
+
+import inspect
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from ascribe.arguments import explained
+from ascribe.errors import UserError, shown
+
+from .activation import Activation
+from .batchnorm import BatchNorm
+from .conv2d import Conv2d
+from .dropout import Dropout
+from .flatten import Flatten
+from .layer import OWN, AbstractLayer, inner_layers, layer_name
+from .linear import Linear
+from .network import Network, listed
+from .pooling import AveragePool2d, MaxPool2d
+from .shift import Shift
+
+LAYERS: dict[str, type[AbstractLayer]] = {
+    layer.__name__: layer
+    for layer in (Linear, Conv2d, MaxPool2d, AveragePool2d, Flatten, Dropout, BatchNorm, Shift, Activation)
+}
+"""Every layer of this package by its class name: what `Network.config` writes and `from_config` reads."""
+
+_registered: dict[str, type[AbstractLayer]] = {}
+Kind = TypeVar("Kind", bound=type[AbstractLayer])
+
+
+class UnknownLayerError(UserError):
+    """A structure names a layer whose class is not known here."""
+
+    def __init__(self, names: Iterable[str]):
+        unknown = list(dict.fromkeys(names))
+        super().__init__(
+            f"no class is known here for the layer{'s' * (len(unknown) > 1)} {listed(unknown)}: register it, as in "
+            f"ascribe.networks.register_layer({unknown[0].removeprefix(OWN)}), or give its file to `ascribe report --layers`."
+        )
+
+
+def register_layer(kind: Kind) -> Kind:
+    """Makes a layer class of yours known by its name, so that records and models with such layers can be loaded; as a call, or
+    as a decorator of the class. A class of the same name that was registered before is replaced.
+
+    **Raises:** `UserError` for what is no class derived from `AbstractLayer`.
+    """
+    if not (inspect.isclass(kind) and issubclass(kind, AbstractLayer)):
+        raise UserError(f"a layer is a class that derives from ascribe.networks.AbstractLayer; got {shown(kind)}.")
+    if kind not in LAYERS.values():
+        _registered[layer_name(kind)] = kind
+    return kind
+
+
+def register_layers_of(module: Any) -> list[str]:
+    """Registers every layer class that a module defines; their names."""
+    own = [one for one in vars(module).values() if inspect.isclass(one) and issubclass(one, AbstractLayer)]
+    return [register_layer(one).__name__ for one in own if one.__module__ == module.__name__]
+
+
+@explained
+def from_config(config: list[dict]) -> Network:
+    """The network that `Network.config()` described, with parameters of its initializers' laws.
+
+    **Raises:** `UserError` where a layer's class is neither of this package nor registered (`register_layer`).
+    """
+    known = {**_registered, **LAYERS}
+    unknown = [name for name in _names(config) if name not in known]
+    if unknown:
+        raise UnknownLayerError(unknown)
+    return Network(_made(entry, known) for entry in config)
+
+
+def _made(value: Any, known: Mapping[str, type[AbstractLayer]]) -> Any:
+    """A part of a structure: a layer where it names one, with the layers in it."""
+    if isinstance(value, Mapping):
+        parts = {name: _made(one, known) for name, one in value.items() if name != "layer"}
+        return known[value["layer"]](**parts) if "layer" in value else parts
+    return [_made(one, known) for one in value] if isinstance(value, list) else value
+
+
+def _names(value: Any) -> list[str]:
+    """The names of the layers in a part of a structure."""
+    if isinstance(value, Mapping):
+        own = [value["layer"]] if "layer" in value else []
+        return own + [name for one in value.values() for name in _names(one)]
+    return [name for one in value for name in _names(one)] if isinstance(value, list) else []
+
+
+def own_layers(config: list[dict]) -> list[str]:
+    """The layers in a structure that are not of this package."""
+    return [name for name in dict.fromkeys(_names(config)) if name not in LAYERS]
+
+
+def layer_classes(network: Network) -> list[type[AbstractLayer]]:
+    """The classes of a network's layers and of the layers inside them, each once."""
+    return list(dict.fromkeys(type(one) for layer in network.templates for one in (layer, *inner_layers(layer))))
+
+
+def sources(network: Network) -> dict[str, dict[str, str]]:
+    """The source of every layer class that is not of this package, by its name: the file's name and its text, to be read. It
+    is empty where nobody can tell."""
+    found = {}
+    for kind in layer_classes(network):
+        if LAYERS.get(kind.__name__) is kind:
+            continue
+        module = sys.modules.get(kind.__module__)
+        kept, file = getattr(module, "__source__", None), Path(getattr(module, "__file__", None) or "")
+        if kept is not None or file.is_file():
+            text = (file.read_bytes() if kept is None else kept).decode(errors="replace")
+        else:  # written at a prompt or in a notebook
+            try:
+                text = inspect.getsource(kind)
+            except (OSError, TypeError):
+                text = ""
+        found[layer_name(kind)] = {"file": file.name, "source": text}
+    return found
+
+
+class Unbuilt(NamedTuple):
+    """A trained network whose layers are not known here: its structure, its text, the sources of its layers, and why. Its
+    arrays are kept by name."""
+
+    structure: list[dict[str, Any]]
+    text: str
+    sources: dict[str, dict[str, str]]
+    reason: str
+
+    def config(self) -> list[dict[str, Any]]:
+        """The structure, as `Network.config` wrote it."""
+        return self.structure
+
+    def __str__(self) -> str:
+        return self.text
+
+
+Arrays = dict[str, np.ndarray]
+"""The arrays of an `Unbuilt` network, by name."""

@@ -1,0 +1,175 @@
+"""What runs say of themselves where a rule is backpropagation: told from a trace alone, or from what was measured."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ascribe import rules
+from ascribe.networks import AbstractLayer, Activation, BatchNorm, Linear, Network, mlp
+from ascribe.rules import AbstractRule, Credit, as_batch, backward_sweep, verify
+from ascribe.rules.same_computation import numbered
+from ascribe.rules.verify import notes
+
+from ..training import tiny
+
+EVERYWHERE = ("backpropagation's own gradients in every layer",)
+
+
+class Twice(AbstractLayer):
+    """Two matrices in one layer: x ↦ x + tanh(x A) B."""
+
+    kind = "twice"
+    inner: jax.Array
+    outer: jax.Array
+
+    def __init__(self, size, *, key=None):
+        self.inner, self.outer = jnp.eye(size), 0.5 * jnp.eye(size)
+
+    def config(self):
+        return {"size": self.inner.shape[0]}
+
+    def __call__(self, x, state=None, *, key=None, training=False):
+        return x + jnp.tanh(x @ self.inner) @ self.outer, state
+
+
+class OwnGradient(AbstractRule):
+    """Backpropagation by `jax.grad` and in another unit."""
+
+    def __call__(self, network, state, batch, *, key):
+        loss_of = lambda network: 3 * batch.loss.values(network(batch.inputs), batch.targets).mean()
+        loss, gradients = jax.value_and_grad(loss_of)(network)
+        return Credit(loss / 3, jax.tree.map(lambda g: g / 3, gradients), state)
+
+
+class Negated(AbstractRule):
+    def __call__(self, network, state, batch, *, key):
+        credit = backward_sweep(network, state, batch, key=key)
+        return Credit(credit.loss, jax.tree.map(jnp.negative, credit.gradients), state)
+
+
+def told(rule, network, curves=None, **options):
+    """The notes of a rule on a batch of shapes alone."""
+    made = as_batch(network, (np.zeros((4, 2), np.float32), np.zeros(4, int)))
+    batch = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), made)
+    return notes(rules.get(rule) if isinstance(rule, str) else rule, network, batch, curves or {}, **options)
+
+
+ON_THE_WAY_BACK = [
+    "feedback-alignment",
+    "direct-feedback-alignment",
+    "sign-symmetry",
+    "sign-symmetry-batch-random",
+    "sign-symmetry-fixed-random",
+    "kolen-pollack",
+    "b-function",
+]
+
+
+@pytest.mark.parametrize("name", ON_THE_WAY_BACK)
+def test_a_rule_of_the_way_back_is_backpropagation_where_there_is_no_way_back(name):
+    assert told(name, mlp([2, 1])) == EVERYWHERE
+    assert told(name, mlp([2, 3, 1])) == ()
+    assert told(name, mlp([2, 3, 1]), only="linear2") == EVERYWHERE
+    assert told(name, mlp([2, 3, 1]), only="linear1") == ()
+    assert told(name, Network([Twice(2), BatchNorm(2), Linear(2, 1)])) == EVERYWHERE
+
+
+def test_the_layers_that_are_exact_are_named_where_it_is_a_part():
+    above_only = rules.BFunction({"tanh1": "softplus"})
+    network = mlp([2, 3, 4, 3, 1], activation="tanh")
+    assert told(above_only, network) == ("backpropagation's own gradients in linear2, linear3, linear4",)
+    assert told(rules.BFunction({"tanh3": "softplus"}), network) == ()
+    assert told("feedback-alignment", Network([Linear(2, 3), Activation("tanh"), Linear(3, 2), Twice(2)])) == (
+        "backpropagation's own gradients in linear2, twice1",
+    )
+
+
+def test_a_layer_with_weights_inside_that_no_rule_of_the_way_back_reaches_is_named():
+    network = Network([Linear(2, 3), Activation("tanh"), Twice(3), Linear(3, 1)])
+    inside = ("the error goes back as in backpropagation inside twice1",)
+    assert told("feedback-alignment", network) == inside
+    assert told("feedback-alignment", network, only="linear2") == EVERYWHERE
+    assert told("gradient-noise", network) == inside
+    assert told(OwnGradient(), network) == ()  # it does not go through the sweep: nobody can tell before it is measured
+    normalized = Network([Linear(2, 3), BatchNorm(3), Activation("tanh"), Linear(3, 1)])
+    assert told("feedback-alignment", normalized) == ()
+
+
+def test_noise_and_backpropagation_itself_have_no_note():
+    for rule in ("backpropagation", "gradient-noise", "perceptron", "finite-differences"):
+        assert told(rule, mlp([2, 1])) == ()
+
+
+def measured(angles, ratio=1.0):
+    """Curves of two runs, by layer and in total."""
+    found = {}
+    for suffix, angle in angles.items():
+        found |= {
+            f"gradient_angle{suffix}": np.full((2, 3), angle),
+            f"gradient_norm_ratio{suffix}": np.full((2, 3), ratio),
+        }
+    return found
+
+
+def test_a_rule_in_other_words_is_told_from_the_angle_that_was_measured():
+    network = mlp([2, 3, 1])
+    assert told(OwnGradient(), network, measured({"": 0.0, "/linear1": 0.0, "/linear2": 1e-5})) == EVERYWHERE
+    assert told(OwnGradient(), network, measured({"": 0.0, "/linear1": 0.0, "/linear2": 0.0}, ratio=2.0)) == ()
+    assert told(OwnGradient(), network, measured({"": 3.0, "/linear1": 0.0, "/linear2": 4.0})) == (
+        "backpropagation's own gradients in linear1",
+    )
+    later = measured({"": 0.0, "/linear1": 0.0, "/linear2": 0.0})
+    for curve in later.values():
+        curve[1, 0] = 5.0  # one run began elsewhere
+    assert told(OwnGradient(), network, later) == ()
+
+
+def test_a_gradient_that_points_the_other_way_in_every_epoch_is_told():
+    (sentence,) = told(Negated(), mlp([2, 3, 1]), measured({"": 180.0}))
+    assert sentence == "its gradient points away from backpropagation's (180 degrees): is the sign wrong?"
+    once = measured({"": 100.0})
+    once["gradient_angle"][0, 1] = 89.0
+    assert told(Negated(), mlp([2, 3, 1]), once) == told(Negated(), mlp([2, 3, 1])) == ()
+    lost = measured({"": 100.0})
+    lost["gradient_angle"][:, 1:] = np.nan  # both diverged
+    assert "(100 degrees)" in told(Negated(), mlp([2, 3, 1]), lost)[0]
+
+
+def test_runs_carry_the_note_with_and_without_diagnostics():
+    network = mlp([2, 1])
+    for diagnostics in (True, False):
+        runs = tiny.trained("feedback-alignment", network=network, diagnostics=diagnostics)
+        assert runs.notes == EVERYWHERE
+    assert tiny.trained(network=network).notes == ()
+
+
+def test_verify_takes_a_name():
+    pair = np.ones((4, 2), np.float32), np.arange(4) % 2
+    network = mlp([2, 3, 1], key=jax.random.key(0))
+    assert verify("feedback-al", network, pair).differs == ("linear1",)
+    assert str(verify("feedback-al", mlp([2, 1]), pair)).startswith("FeedbackAlignment is backpropagation here")
+
+
+def test_the_same_computation_has_the_same_number_and_another_one_has_not():
+    shape = jax.ShapeDtypeStruct((3,), jnp.float32)
+    loop = lambda x, c: jax.lax.scan(lambda carry, one: (carry * c + one, None), 0.0, x)[0]
+
+    def results(x, y):
+        with jax.named_scope("here"):
+            first = jax.nn.relu(jnp.sin(x)) @ y
+        return {
+            "same": (first, jax.nn.relu(jnp.sin(x)) @ y),
+            "order": (x - y, y - x),
+            "constant": (x * 2.0, x * 3.0),
+            "array": (x * np.arange(3.0, dtype="f"), x * np.ones(3, "f")),
+            "loop": (loop(x, 2.0), loop(x, 2.0)),
+            "other loop": (loop(x, 2.0), loop(x, 3.0)),
+            "branch": (jax.lax.cond(x[0] > 0, jnp.sin, jnp.cos, x), jax.lax.cond(x[0] > 0, jnp.cos, jnp.sin, x)),
+            "draw": (jax.random.normal(jax.random.key(0), (3,)), jax.random.normal(jax.random.key(1), (3,))),
+            "same draw": (jax.random.normal(jax.random.key(0), (3,)), jax.random.normal(jax.random.key(0), (3,))),
+        }
+
+    found, scopes = numbered(results, shape, shape)
+    assert {name for name, (one, other) in found.items() if one == other} == {"same", "loop", "same draw"}
+    assert any(scope.split("/")[0] == "here" for scope in scopes)
