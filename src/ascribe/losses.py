@@ -11,7 +11,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
+from jax.core import Tracer
 
 from ascribe.errors import UserError
 from ascribe.types import Array, Float, Scalar
@@ -49,6 +51,30 @@ class Loss:
         if targets.shape[1] != outputs:
             raise UserError(f"the targets have {targets.shape[1]} columns but the network has {outputs} outputs.")
         return targets.astype(dtype)
+
+    def check(self, targets: Array | np.ndarray, outputs: int) -> None:
+        """**Raises:** `UserError` for labels that do not count from 0 to the last of the classes, and for numbers beyond 0 and
+        1 where the loss takes probabilities. Inside a program, where there are no numbers yet, nothing is checked."""
+        labels = not jnp.issubdtype(targets.dtype, jnp.floating)
+        if (
+            isinstance(targets, Tracer)
+            or not targets.size
+            or (self.link == "identity" and not (labels and outputs > 1))
+        ):
+            return
+        found, last = np.asarray(targets), outputs - 1 if labels and outputs > 1 else 1
+        if 0 <= found.min() <= found.max() <= last:
+            return
+        few = ", ".join(f"{one:g}" for one in np.unique(found)[:5])
+        if labels:
+            raise UserError(
+                f"labels count from 0 to {last} where a network has {outputs} output{'s' * (outputs > 1)} and the loss is "
+                f"{self.name}; got {few}: number the classes by numpy.unique(labels, return_inverse=True)[1]."
+            )
+        raise UserError(
+            f"the loss {self.name} takes probabilities, from 0 to 1, or whole numbers as labels; got {few}: for other numbers "
+            f"take squared-error."
+        )
 
     def values(self, z: Float[Array, "batch outputs"], targets: Array) -> Float[Array, " batch"]:
         """L of every example from the preactivation of the link."""

@@ -52,8 +52,8 @@ _logistic_loss = Operator("logistic_cross_entropy", _logistic_cross_entropy)
 _softmax_loss = Operator("softmax_cross_entropy", _softmax_cross_entropy)
 
 
-def _checked(y: Any, t: Any) -> tuple[Any, Any]:
-    """Outputs and targets, each a `Var` or an array."""
+def _checked(y: Any, t: Any, *, probabilities: bool = True) -> tuple[Any, Any]:
+    """Outputs and targets, each a `Var` or an array; of a cross entropy the targets are `probabilities`."""
     if shape_of(y) != shape_of(t):
         raise UserError(
             f"a loss compares two arrays of one shape; the outputs have {shape_of(y)} and the targets {shape_of(t)}."
@@ -63,12 +63,18 @@ def _checked(y: Any, t: Any) -> tuple[Any, Any]:
             f"a loss is the mean over examples, and there are none: the outputs have the shape {shape_of(y)}."
         )
     y, t = (joined(x) if isinstance(x, Var) or holds_variables(x) else np.asarray(x) for x in (y, t))
+    values = getattr(t, "value", t)
+    if probabilities and values is not None and not (np.min(values) >= 0 and np.max(values) <= 1):
+        raise UserError(
+            f"the targets of a cross entropy are probabilities, or labels of 0 and 1; got {np.min(values):g} to "
+            f"{np.max(values):g}."
+        )
     return y, t
 
 
 def squared_error(y: Any, t: Any) -> Any:
     """½ ‖y − t‖², 2.3.1."""
-    y, t = _checked(y, t)
+    y, t = _checked(y, t, probabilities=False)
     return _squared_error(y, t)
 
 
