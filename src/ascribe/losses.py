@@ -11,7 +11,8 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import optax
+import numpy as np
+from jax.core import Tracer
 
 from ascribe.errors import UserError
 from ascribe.types import Array, Float, Scalar
@@ -50,12 +51,38 @@ class Loss:
             raise UserError(f"the targets have {targets.shape[1]} columns but the network has {outputs} outputs.")
         return targets.astype(dtype)
 
+    def check(self, targets: Array | np.ndarray, outputs: int) -> None:
+        """**Raises:** `UserError` for labels that do not count from 0 to the last of the classes, and for numbers beyond 0 and
+        1 where the loss takes probabilities. Inside a program, where there are no numbers yet, nothing is checked."""
+        labels = not jnp.issubdtype(targets.dtype, jnp.floating)
+        if (
+            isinstance(targets, Tracer)
+            or not targets.size
+            or (self.link == "identity" and not (labels and outputs > 1))
+        ):
+            return
+        found, last = np.asarray(targets), outputs - 1 if labels and outputs > 1 else 1
+        if 0 <= found.min() <= found.max() <= last:
+            return
+        few = ", ".join(f"{one:g}" for one in np.unique(found)[:5])
+        if labels:
+            raise UserError(
+                f"labels count from 0 to {last} where a network has {outputs} output{'s' * (outputs > 1)} and the loss is "
+                f"{self.name}; got {few}: number the classes by numpy.unique(labels, return_inverse=True)[1]."
+            )
+        raise UserError(
+            f"the loss {self.name} takes probabilities, from 0 to 1, or whole numbers as labels; got {few}: for other numbers "
+            f"take squared-error."
+        )
+
     def values(self, z: Float[Array, "batch outputs"], targets: Array) -> Float[Array, " batch"]:
         """L of every example from the preactivation of the link."""
         if (
             self.link == "softmax" and targets.ndim == 1 and jnp.issubdtype(targets.dtype, jnp.integer)
         ):  # without building one-hot rows
-            return optax.softmax_cross_entropy_with_integer_labels(z, targets)
+            shifted = z - jax.lax.stop_gradient(jnp.max(z, axis=1, keepdims=True))
+            of_labels = jnp.take_along_axis(shifted, targets[:, None], axis=1)[:, 0]
+            return jax.nn.logsumexp(shifted, axis=1) - of_labels
         return self.value_from_logits(z, self.encode(targets, z.shape[1], z.dtype))
 
     def mean_and_error(self, z: Float[Array, "batch outputs"], targets: Array) -> tuple[Scalar, Array]:
@@ -71,8 +98,18 @@ def _bernoulli(y: Array, t: Array) -> Array:
     return -jnp.sum(jax.scipy.special.xlogy(t, y) + jax.scipy.special.xlog1py(1 - t, -y), axis=-1)
 
 
+def _times(t: Array, x: Array) -> Array:
+    """t x, 0 where t is 0: an infinite x of no weight adds nothing."""
+    return t * jnp.where(t == 0, 0.0, x)
+
+
+def _over(t: Array, y: Array) -> Array:
+    """t / y, 0 where t is 0."""
+    return t / jnp.where(t == 0, 1.0, y)
+
+
 def _bernoulli_from_logits(z: Array, t: Array) -> Array:
-    return jnp.sum(jax.nn.softplus(z) - t * z, axis=-1)
+    return jnp.sum(_times(t, jax.nn.softplus(-z)) + _times(1 - t, jax.nn.softplus(z)), axis=-1)
 
 
 def _categorical(y: Array, t: Array) -> Array:
@@ -80,7 +117,7 @@ def _categorical(y: Array, t: Array) -> Array:
 
 
 def _categorical_from_logits(z: Array, t: Array) -> Array:
-    return -jnp.sum(t * jax.nn.log_softmax(z, axis=-1), axis=-1)
+    return -jnp.sum(_times(t, jax.nn.log_softmax(z, axis=-1)), axis=-1)
 
 
 SQUARED_ERROR = Loss("squared-error", "identity", _half_square, lambda y, t: y - t, _half_square)
@@ -90,13 +127,13 @@ BERNOULLI_CROSS_ENTROPY = Loss(
     "bernoulli-cross-entropy",
     "logistic",
     _bernoulli,
-    lambda y, t: (y - t) / (y * (1 - y)),
+    lambda y, t: _over(1 - t, 1 - y) - _over(t, y),
     _bernoulli_from_logits,
 )
 """-(t ln y + (1 - t) ln(1 - y)); ∇_a = (y - t) / (y(1 - y)). Several outputs are independent labels: their sum."""
 
 CATEGORICAL_CROSS_ENTROPY = Loss(
-    "categorical-cross-entropy", "softmax", _categorical, lambda y, t: -t / y, _categorical_from_logits
+    "categorical-cross-entropy", "softmax", _categorical, lambda y, t: -_over(t, y), _categorical_from_logits
 )
 """-Σ_k t_k ln y_k; ∇_a = -t / y."""
 

@@ -76,7 +76,7 @@ def by_graph(weights, biases, x, t, activation, loss, output):
         h = IN_THE_GRAPH[last_activation(activation, loss, output) if last else activation](h)
     cost = getattr(ad, loss)(h, t)
     cost.backward()
-    return float(cost), [w.grad for w, _ in parameters], [b.grad for _, b in parameters]
+    return float(cost.value), [w.grad for w, _ in parameters], [b.grad for _, b in parameters]
 
 
 def by_jax(weights, biases, x, t, activation, loss, output):

@@ -232,6 +232,14 @@ def test_a_layer_used_twice_is_one_layer():
             "1 at least; got 0, 1 and 1",
         ),
         (lambda: minimize((x := Var(1.0)) * 1.0, [x], GradientDescent(1.0), limit=3), "not converged after 3 steps"),
+        (
+            lambda: minimize(Var(3.0) ** 2.0, [Var(1.0, name="w")], GradientDescent(0.1)),
+            "does not depend on the Var 'w'",
+        ),
+        (
+            lambda: minimize((x := Var([3.0, 1.0])) ** 2.0, [x], GradientDescent(0.1)),
+            r"what is minimized is one number, and the Var that power created has the shape \(2,\)",
+        ),
         (lambda: minimize((x := Var(9.0)) ** 4.0, [x], GradientDescent(9.0)), "after .* steps: take a smaller rate"),
     ],
 )

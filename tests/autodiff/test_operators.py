@@ -64,6 +64,13 @@ def broadcasting_is_allowed():
         yield
 
 
+def shares_in_jax(x):
+    """Of ReLU's largest over the first and the last axis."""
+    y = jax.nn.relu(x)
+    top = jnp.where(y == y.max((0, 2), keepdims=True), 1.0, 0.0)
+    return top / top.sum((0, 2), keepdims=True) + 0 * x
+
+
 UNARY = {
     "negative": (lambda x: -x, jnp.negative),
     "exp": (ad.exp, jnp.exp),
@@ -89,6 +96,7 @@ BINARY = {
     "multiply": (lambda x, y: x * y, jnp.multiply),
     "divide": (lambda x, y: x / y, jnp.divide),
     "power": (lambda x, y: x**y, jnp.power),
+    "times_log": (ad.OPERATORS["times_log"], lambda t, x: t * jnp.log(x)),
     "equal": (ad.OPERATORS["equal"], lambda x, y: jnp.where(x == y, 1.0, 0.0) + 0 * x + 0 * y),
 }
 SHAPES = [(), (1,), (3,), (2, 3), (2, 1, 3)]
@@ -153,6 +161,17 @@ SHAPED = {
             lambda x: jnp.concatenate([x, np.ones((2, 3, 1)), x], -1),
         ),
     ],
+    "stack": [
+        (
+            lambda x: ad.OPERATORS["stack"](x[0], np.ones((3, 4)), x[1]),
+            lambda x: jnp.stack([x[0], jnp.ones((3, 4)), x[1]]),
+        ),
+        (
+            lambda x: ad.exp([x[0, 0], [x[1, 0, 0], 2.0, x[0, 0, 1] * x[0, 1, 2], x[0, 2, 3]]]),
+            lambda x: jnp.exp(jnp.stack([x[0, 0], jnp.stack([x[1, 0, 0], 2.0, x[0, 0, 1] * x[0, 1, 2], x[0, 2, 3]])])),
+        ),
+    ],
+    "shares": [(lambda x: ad.OPERATORS["shares"](ad.relu(x), axis=(0, 2)), shares_in_jax)],
     "broadcast": [
         (lambda x: ad.OPERATORS["broadcast"](x, shape=(5, 2, 3, 4)), lambda x: jnp.broadcast_to(x, (5, 2, 3, 4))),
         (
@@ -198,6 +217,8 @@ def test_functions_of_two_numbers_and_broadcasting(name):
         x, y = draw(shapes[0], 1), draw(shapes[1], 2)
         if name == "power":
             x = np.abs(x) + 0.3
+        if name == "times_log":
+            y = np.abs(y) + 0.3
         if name == "divide":
             y = np.sign(y) * (np.abs(y) + 0.5)
         cases.append((*BINARY[name], x, y))
@@ -270,7 +291,7 @@ def test_losses_of_probabilities_are_those_of_logits():
         a, b = of_activations(link(one), t), of_logits(other, t)
         a.backward()
         b.backward()
-        np.testing.assert_allclose(float(a), float(b), rtol=1e-13)
+        np.testing.assert_allclose(a.value, b.value, rtol=1e-13)
         np.testing.assert_allclose(one.grad, other.grad, rtol=0, atol=1e-14)
 
 
@@ -291,3 +312,48 @@ def test_operators_of_plain_values_are_plain():
     assert ad.sin(0.5) == np.sin(0.5)
     assert ad.sum(np.ones((2, 2)), axis=0).tolist() == [2.0, 2.0]
     assert not isinstance(ad.softmax(np.ones(3)), Var)
+
+
+def test_losses_of_what_is_certain_are_limits():
+    """Probabilities of exactly 0 and 1, and infinite logits: 0 log 0 = 0, as x log x goes to 0 with x."""
+    with np.errstate(all="raise"):
+        y = Var([1.0, 0.0, 0.25])
+        cost = ad.cross_entropy(y, [1.0, 0.0, 0.5])
+        assert cost.value == pytest.approx(-0.5 * np.log(0.25 * 0.75))
+        cost.backward()
+    assert y.grad[2] == pytest.approx(0.5 / 0.75 - 0.5 / 0.25)
+    assert y.grad[:2] == pytest.approx([-1.0, 1.0])
+    p = Var([[0.0, 0.5, 0.5], [0.0, 0.0, 1.0]])
+    assert ad.categorical_cross_entropy(p, np.eye(3)[[1, 2]]).value == pytest.approx(np.log(2.0) / 2)
+    z = Var([[-np.inf, 1.0, 1.0, 1.0]])
+    cost = ad.softmax_cross_entropy(z, np.eye(4)[[2]])
+    cost.backward()
+    assert cost.value == pytest.approx(np.log(3.0))
+    np.testing.assert_allclose(z.grad, [[0.0, 1 / 3, 1 / 3 - 1.0, 1 / 3]])
+    z = Var([np.inf, -np.inf, 1e5])
+    cost = ad.logistic_cross_entropy(z, [1.0, 0.0, 0.75])
+    cost.backward()
+    assert cost.value == 0.25e5
+    np.testing.assert_allclose(z.grad, [0.0, 0.0, 0.25])
+
+
+def test_powers_of_what_is_nearly_zero():
+    x, n = Var(1e-30), Var(0.5)
+    (x**n).backward()
+    assert n.grad == pytest.approx(1e-15 * np.log(1e-30))
+    assert x.grad == pytest.approx(0.5e15)
+
+
+def test_more_numbers_than_float16_can_count():
+    """It ends at 65,504; a derivative of 1/80,000 is one of its numbers, to 0.3 %."""
+    count = 80_000
+    ones = np.ones((count, 1), np.float16)
+    for cost, wanted in ((ad.max, 1.0), (ad.mean, 1.0), (lambda x: -ad.squared_error(x, 2.0 * ones), -0.5)):
+        x = Var(ones)
+        value = cost(x)
+        value.backward()
+        assert value.value == wanted
+        assert x.grad.dtype == np.float16
+        np.testing.assert_allclose(x.grad.astype(float), 1 / count, rtol=3e-3)
+    assert ad.logsumexp(ones, axis=0)[0] == pytest.approx(1 + np.log(count), rel=1e-3)
+    assert ad.softmax(ones, axis=0)[0, 0] == pytest.approx(1 / count, rel=3e-3)

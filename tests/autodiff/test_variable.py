@@ -1,7 +1,10 @@
 """Var and Op, in the document's terms; values that are old, missing or no numbers."""
 
+import copy
 import gc
 import json
+import math
+import pickle
 import subprocess
 import sys
 import time
@@ -83,6 +86,42 @@ def test_an_old_value_is_noticed_and_no_gradient_changes():
     h.backward()
 
 
+def test_a_graph_kept_in_a_file_is_old_in_a_new_process_too():
+    x = Var(0.0, name="x")
+    for number in range(1000):  # this process's time is far ahead of a new one's
+        x.value = number / 1000
+    f = autodiff.exp(2.0 * x)
+    code = """
+import pickle, sys
+from ascribe.autodiff import Var
+from ascribe.errors import UserError
+x, f = pickle.load(sys.stdin.buffer)
+x.value = 0.0
+try:
+    f.backward()
+    print("old:", x.grad)
+except UserError as error:
+    print(error)
+f.evaluate()
+f.backward()
+print(x.grad)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=pickle.dumps((x, f)),
+        capture_output=True,
+        check=True,
+        env={"PYTHONPATH": str(Path(ascribe.__file__).parents[1])},
+    )
+    told, slope = done.stdout.decode().splitlines()
+    assert told.startswith("the Var 'x' got another value after")
+    assert float(slope) == 2.0
+    copied = copy.deepcopy(f)
+    copied.backward()
+    f.backward()
+    assert copied.creator.args[0].creator.args[1].grad == x.grad == pytest.approx(2 * np.exp(2 * 0.999))
+
+
 def test_values_cannot_be_written_into():
     array = np.ones(3)
     x = Var(array)
@@ -118,10 +157,93 @@ def test_arrays_and_numpy_functions_mix_with_variables():
         assert isinstance(y, Var)
     with pytest.raises(UserError, match="NumPy's floor is not an operator here"):
         np.floor(x)
-    assert [float(v) for v in x] == [1.0, 2.0]
+    assert [float(v.value) for v in x] == [1.0, 2.0]
     assert len(x) == 2
     assert x[0] > 0.5
     assert (x >= [1.0, 3.0]).tolist() == [True, False]
+
+
+NO_OPERATORS = {
+    "mean": np.mean,
+    "median": np.median,
+    "average": lambda x: np.average(x, weights=[1.0, 3.0]),
+    "std": np.std,
+    "dot": lambda x: np.dot(np.ones(2), x),
+    "where": lambda x: np.where([True, False], x, 0.0),
+    "of two": lambda x: np.mean([x[0], x[1]]),
+    "array": np.array,
+    "object array": lambda x: np.asarray([x, x], object),
+    "added in place": lambda x: np.ones(2).__iadd__(x),
+    "float": lambda x: float(x[0]),
+    "int": lambda x: int(x[0]),
+    "complex": lambda x: complex(x[0]),
+    "round": lambda x: round(x[0], 2),
+    "exp": lambda x: math.exp(x[0]),
+    "hypot": lambda x: math.hypot(x[0], x[1]),
+    "fsum": math.fsum,
+    "floor": lambda x: math.floor(x[0]),
+    "NumPy's number": lambda x: np.float64(x[0]),
+}
+
+
+@pytest.mark.parametrize("function", NO_OPERATORS.values(), ids=list(NO_OPERATORS))
+def test_what_would_lose_the_graph_is_refused(function):
+    x = Var([1.0, 4.0])
+    with pytest.raises(UserError, match=r"ascribe\.autodiff"):
+        function(x)
+    numbers = np.zeros(2)
+    with pytest.raises(ValueError, match="array element"):  # NumPy's own sentence
+        numbers[0] = x[0]
+
+
+def test_objects_that_hold_variables_keep_the_graph_or_are_refused():
+    a, b = Var(2.0), Var(3.0)
+    objects = np.empty(2, object)
+    objects[0], objects[1] = a * a, a * b
+    np.sum(objects).backward()
+    assert (a.grad, b.grad) == (7.0, 2.0)
+    for reduction in (np.mean, np.median, autodiff.mean, autodiff.exp):
+        with pytest.raises(UserError):
+            reduction(objects)
+
+
+def test_lists_of_variables_are_stacked():
+    """∂/∂a of the mean of a², a b and 6 is (2 a + b) / 3; ∂/∂b is a / 3."""
+    for total, share in ((autodiff.mean, 3), (autodiff.sum, 1)):
+        a, b = Var(2.0), Var(5.0)
+        (total([a * a, a * b, 6.0]) + a).backward()
+        assert a.grad == pytest.approx(9.0 / share + 1.0)
+        assert b.grad == pytest.approx(2.0 / share)
+    a = Var(3.0)
+    cost = autodiff.squared_error([a, 2.0 * a], [1.0, 1.0])
+    cost.backward()
+    assert a.grad == 2.0 + 2 * 5.0
+    late = Var(name="late")
+    top = autodiff.max((late, 1.0))
+    late.value = 4.0
+    assert top.evaluate() == 4.0
+    with pytest.raises(UserError, match=r"operator stack does not apply to .* same shape"):
+        autodiff.sum([Var(1.0), Var([1.0, 2.0])])
+
+
+def test_comparisons_are_those_of_the_values():
+    x, y = Var([1.0, 4.0]), Var([1.0, 5.0])
+    assert (x == [1.0, 2.0]).tolist() == [True, False]
+    assert (x == y).tolist() == (np.array([1.0, 5.0]) == x).tolist() == [True, False]
+    assert (x != y).tolist() == (np.array([0.5, 5.0]) > x).tolist() == [False, True]
+    assert Var(2.0) == 2.0 == Var(2.0)
+    assert Var(2.0) != 3.0
+    assert Var(2.0) != None  # noqa: E711
+    assert Var(2.0) != "2"
+    assert len({x, y, Var([1.0, 4.0])}) == 3  # as keys they are objects
+    assert (np.shape(x), np.ndim(x), np.size(x)) == ((2,), 1, 2)
+
+
+def test_values_are_written_in_a_format():
+    assert f"{Var(2.0) / 3.0:.3f}" == "0.667"
+    assert f"{Var(2.0, name='w')}" == str(Var(2.0, name="w")) == "<Var 'w' 2.>"
+    with pytest.raises(UserError, match=r"'\.3f' is one of a number, and .* shape \(2,\)"):
+        f"{Var([1.0, 2.0]):.3f}"
 
 
 @pytest.mark.parametrize(
@@ -142,7 +264,22 @@ def test_arrays_and_numpy_functions_mix_with_variables():
         (lambda: autodiff.Operator("unknown", np.sin)(Var(1.0)).backward(), "operator unknown has no derivative rule"),
         (lambda: autodiff.check_gradients(sin, 1.0, order=3), "`order` is 1 or 2; got 3"),
         (lambda: autodiff.check_gradients(lambda x: 1.0, 1.0), "returns a Var; got the float 1.0"),
-        (lambda: autodiff.hessian_vector_product(Var(1.0), [], [1.0]), "one vector for each of the 0 variables"),
+        (lambda: autodiff.hessian_vector_product(Var(1.0), [], []), "by one variable at least"),
+        (lambda: autodiff.hessian_vector_product(Var(1.0), [Var(1.0)], []), "one vector for each of the 1 variables"),
+        (lambda: Var([1.0, 2.0]) * 2j, "multiply makes other than real numbers of an array .* and the complex 2j"),
+        (lambda: np.array([1j]) + Var([1.0]), r"add makes other than real numbers of an array .* of complex128"),
+        (lambda: Var(1.0).backward(1j), "holds real numbers"),
+        (lambda: Var(1.0).backward("a"), "holds real numbers"),
+        (
+            lambda: autodiff.mean(Var(np.zeros((2, 0))), axis=1),
+            r"mean of no numbers is none: the axis 1 of .* \(2, 0\)",
+        ),
+        (lambda: autodiff.mean(Var([])), "mean of no numbers"),
+        (lambda: autodiff.logistic_cross_entropy(Var([0.5, 2.0]), [-1, 1]), "labels of 0 and 1; got -1 to 1"),
+        (lambda: autodiff.cross_entropy(Var([0.5, 0.2]), Var([1.0, np.nan])), "are probabilities, .* got nan to nan"),
+        (lambda: autodiff.softmax_cross_entropy([[Var(0.5), 2.0]], [[0, 2]]), "are probabilities, .* got 0 to 2"),
+        (lambda: autodiff.squared_error(Var([]), []), "over examples, and there are none"),
+        (lambda: autodiff.gradients(Var(1.0), [], missing="none"), '`missing` is "error" or "zero"; got \'none\''),
     ],
 )
 def test_what_does_not_fit_is_said_in_a_sentence(expression, wanted):

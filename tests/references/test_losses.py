@@ -147,3 +147,47 @@ def test_losses_are_found_by_name_and_unknown_ones_are_refused():
 )
 def test_a_task_has_its_loss(task, outputs, expected):
     assert losses.default_for(task, outputs).name == expected
+
+
+FAR_OUT = {
+    "offsets": (np.array([[3e4, 3e4 - 2, 3e4 - 5], [-7e7, -7e7, -7e7], [40.0, 0.0, -3.0]]), [1, 2, 0]),
+    "impossible classes": (np.array([[-np.inf, 1.5, 0.5], [3.0, -np.inf, -np.inf]]), [1, 0]),
+}
+
+
+@pytest.mark.parametrize(("z", "labels"), FAR_OUT.values(), ids=list(FAR_OUT))
+def test_labels_and_rows_have_the_same_categorical_loss_far_out(z, labels):
+    """ln Σ exp(z - z_label) in NumPy's float64, from float32 logits."""
+    loss, z = losses.CATEGORICAL_CROSS_ENTROPY, z.astype(np.float32)
+    away = z.astype(np.float64) - z[range(len(z)), labels].astype(np.float64)[:, None]
+    expected = np.log(np.exp(away).sum(axis=1))
+    slopes = (np.exp(away) / np.exp(away).sum(axis=1, keepdims=True) - np.eye(3)[labels]) / len(z)
+    rows = jnp.eye(3, dtype=jnp.float32)[np.array(labels)]
+    mean_and_error = jax.jit(
+        lambda z: [(loss.values(z, t), *loss.mean_and_error(z, t)) for t in (jnp.asarray(labels, jnp.int32), rows)]
+    )
+    for values, mean, error in mean_and_error(z):
+        np.testing.assert_allclose(values, expected, rtol=3e-7, atol=1e-12)
+        np.testing.assert_allclose(mean, expected.mean(), rtol=3e-7)
+        np.testing.assert_allclose(error, slopes, rtol=0, atol=1e-7)
+
+
+def test_the_bernoulli_loss_of_what_is_certain_keeps_its_digits():
+    """ln(1 + exp(∓z)) in NumPy's float64; from the logits and, where those do not round to 0 and 1, from the activations."""
+    loss = losses.BERNOULLI_CROSS_ENTROPY
+    z, t = np.float32([18.0, -18.0, 60.0, np.inf, -np.inf, 0.0, 5e7]), np.float32([1, 0, 1, 1, 0, 0.25, 0.75])
+    wide = z[:3].astype(np.float64) * [-1, 1, -1]
+    expected = [*np.log1p(np.exp(wide)), 0.0, 0.0, np.log(2.0), 0.25 * 5e7]
+    slopes = np.array([*(np.exp(wide) / (1 + np.exp(wide)) * [-1, 1, -1]), 0.0, 0.0, 0.25, 0.25]) / len(z)
+    both = jax.jit(lambda z, t: (loss.value_from_logits(z, t), loss.mean_and_error(z, t)[1]))
+    values, error = both(z[:, None], t[:, None])
+    np.testing.assert_allclose(values, expected, rtol=1e-6)
+    np.testing.assert_allclose(error[:, 0], slopes, rtol=1e-6)
+
+
+def test_cost_gradients_of_certain_activations_are_limits():
+    """(y - t) / (y (1 - y)) and -t / y on the way to y = t = 0 and y = t = 1."""
+    y, t = jnp.asarray([[1.0, 0.0, 0.5]]), jnp.asarray([[1.0, 0.0, 0.25]])
+    with jax.debug_nans(True):
+        np.testing.assert_allclose(losses.BERNOULLI_CROSS_ENTROPY.cost_gradient(y, t), [[-1.0, 1.0, 1.0]])
+        np.testing.assert_allclose(losses.CATEGORICAL_CROSS_ENTROPY.cost_gradient(y, t), [[-1.0, 0.0, -0.5]])

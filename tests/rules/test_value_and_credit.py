@@ -97,11 +97,54 @@ def test_a_named_loss_replaces_that_of_a_batch():
         (lambda x, t: (x,), "a batch is an ascribe.Batch or a pair"),
         (lambda x, t: (x, t, t), "a batch is an ascribe.Batch or a pair"),
         (lambda x, t: (x, np.asarray(t)[:4]), "got 5 inputs and 4 targets"),
+        (lambda x, t: (x, [0, 1, 2, 3, 1]), "labels count from 0 to 2 where a network has 3 outputs .* got 0, 1, 2, 3"),
+        (
+            lambda x, t: (x, [2, 1, 2, -1, 1]),
+            "labels count from 0 to 2 .* got -1, 1, 2: number the classes by numpy.unique",
+        ),
+        (lambda x, t: (x, np.array([0, 1, 2, 2**32, 1])), "labels count from 0 to 2 .* got 0, 1, 2, 4.29497e"),
+        (lambda x, t: (x, ["a", "b", "a", "b", "b"]), "the targets of a batch are real numbers, .* got <U1"),
+        (lambda x, t: (x, np.array(t) * 1j), "the targets of a batch are real numbers, .* got complex128"),
+        (lambda x, t: dataclasses.replace(labeled(), targets=labeled().targets - 1), "labels count from 0 to 2"),
     ],
 )
 def test_what_is_no_batch_is_refused(given, sentence):
     with pytest.raises(UserError, match=sentence):
         value_and_credit(rules.Backpropagation())(small_mlp(), None, given(*labeled_pair()))
+
+
+LABELS_OF_ONE_OUTPUT = {
+    "-1 and 1": ([-1, 1, 1, -1, 1], None, "labels count from 0 to 1 where a network has 1 output and .* got -1, 1"),
+    "1 and 2": ([1, 2, 2, 1, 1], None, "labels count from 0 to 1"),
+    "in floats": (
+        [-1.0, 1.0, 1.0, -1.0, 1.0],
+        "bernoulli-cross-entropy",
+        "takes probabilities, from 0 to 1, .* got -1, 1",
+    ),
+    "nothing known": (
+        [0.0, 1.0, np.nan, 0.5, 1.0],
+        "bernoulli-cross-entropy",
+        "takes probabilities, .* got 0, 0.5, 1, nan",
+    ),
+}
+
+
+@pytest.mark.parametrize(("targets", "loss", "sentence"), LABELS_OF_ONE_OUTPUT.values(), ids=list(LABELS_OF_ONE_OUTPUT))
+def test_targets_that_the_loss_is_not_made_for_are_refused(targets, loss, sentence):
+    """The cross entropy of -1 would be below 0, which no logarithm of a probability is."""
+    network, batch = small_mlp(outputs=1), (labeled().inputs, np.array(targets))
+    for ask in (
+        lambda: value_and_credit(rules.Backpropagation(), loss)(network, None, batch),
+        lambda: verify(rules.Backpropagation(), network, batch, loss=loss),
+        lambda: rules.check_gradients("backpropagation", network, batch, loss=loss),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            ask()
+    assert as_batch(network, batch, "squared-error").loss.name == "squared-error"  # where they are only numbers
+    inside = jax.eval_shape(
+        lambda x, t: value_and_credit(rules.Backpropagation())(network, None, (x, t))[0], *labeled_pair()
+    )
+    assert inside.shape == ()
 
 
 def test_kolen_pollack_refuses_the_bare_network_and_takes_its_trainables():
@@ -264,7 +307,10 @@ def test_verify_works_in_float32_and_with_dropout():
 def test_verify_judges_by_the_named_loss():
     batch = examples((4,), "squared-error")
     found = verify(
-        rules.FeedbackAlignment(), small_mlp(), (batch.inputs, batch.targets), loss="bernoulli-cross-entropy"
+        rules.FeedbackAlignment(),
+        small_mlp(),
+        (batch.inputs, jax.nn.sigmoid(batch.targets)),
+        loss="bernoulli-cross-entropy",
     )
     assert found.differs == ("linear1", "linear2")
 

@@ -93,7 +93,7 @@ def check_gradients(
         for _ in range(directions):
             u = [draw(x) for x in arrays]
             shifted = [
-                float(checked(*(Var(x + sign * scale * d) for x, d in zip(arrays, u, strict=True))))
+                float(checked(*(Var(x + sign * scale * d) for x, d in zip(arrays, u, strict=True))).value)
                 for sign in (1.0, -1.0)
             ]
             difference = (shifted[0] - shifted[1]) / (2 * scale)

@@ -24,7 +24,6 @@ from ascribe.errors import UserError
 from .operators import (
     broadcast,
     cos,
-    equal,
     exp,
     fit,
     getitem,
@@ -37,6 +36,7 @@ from .operators import (
     power,
     reshape,
     scatter,
+    shares,
     sign,
     sin,
     softmax,
@@ -54,6 +54,11 @@ def rows(x: Any) -> int:
     """How many examples a loss is the mean of: the length of the first axis, or 1 for a vector or a number."""
     shape = shape_of(x)
     return shape[0] if len(shape) > 1 else 1
+
+
+def each(s: Any, x: Any) -> Any:
+    """s over the number of examples: a product, since float16 has no number above 65,504 to divide by."""
+    return s * (1.0 / rows(x))
 
 
 def restore(s: Any, x: Any, axis: Any, keepdims: bool) -> Any:
@@ -97,12 +102,11 @@ def _matmul_right(s: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 def _max(s: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    largest = equal(x, restore(y, x, axis, keepdims))
-    return restore(s, x, axis, keepdims) * largest / restore(sum(largest, axis, keepdims), x, axis, keepdims)
+    return restore(s, x, axis, keepdims) * shares(x, axis=axis)
 
 
 def _mean(s: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    return restore(s * (math.prod(shape_of(y)) / math.prod(shape_of(x))), x, axis, keepdims)
+    return restore(s * (math.prod(shape_of(y)) / (math.prod(shape_of(x)) or 1)), x, axis, keepdims)
 
 
 def _part(number: int, s: Any, y: Any, *parts: Any, axis: int) -> Any:
@@ -118,7 +122,7 @@ DERIVATIVES: dict[str, tuple[Rule | None, ...] | Rule] = {
     "divide": (lambda s, y, a, b: s / b, lambda s, y, a, b: -s * y / b),
     "power": (
         lambda s, y, a, b: s * b * power(a, b - nonzero(b)),
-        lambda s, y, a, b: s * y * log(a + 1.0 - nonzero(a)),
+        lambda s, y, a, b: s * y * log(a + (1.0 - nonzero(a))),
     ),
     "negative": (lambda s, y, x: -s,),
     "matmul": (_matmul_left, _matmul_right),
@@ -129,6 +133,7 @@ DERIVATIVES: dict[str, tuple[Rule | None, ...] | Rule] = {
     ),
     "exp": (lambda s, y, x: s * y,),
     "log": (lambda s, y, x: s / x,),
+    "times_log": (lambda s, y, t, x: s * log(x), lambda s, y, t, x: s * t / (x + (1.0 - nonzero(t)))),
     "sin": (lambda s, y, x: s * cos(x),),
     "cos": (lambda s, y, x: -s * sin(x),),
     "arctan": (lambda s, y, x: s / (1.0 + x * x),),
@@ -145,6 +150,7 @@ DERIVATIVES: dict[str, tuple[Rule | None, ...] | Rule] = {
     "nonzero": (None,),
     "equal": (None, None),
     "one_hot": (None,),
+    "shares": (None,),
     "sum": (lambda s, y, x, axis, keepdims: restore(s, x, axis, keepdims),),
     "mean": (_mean,),
     "max": (_max,),
@@ -159,11 +165,12 @@ DERIVATIVES: dict[str, tuple[Rule | None, ...] | Rule] = {
     "getitem": (lambda s, y, x, index: scatter(s, index, shape_of(x)),),
     "scatter": (lambda s, y, x, index, shape: getitem(s, index),),
     "concatenate": _part,
-    "squared_error": (lambda s, y, a, t: s * (a - t) / rows(a), lambda s, y, a, t: s * (t - a) / rows(a)),
-    "logistic_cross_entropy": (lambda s, y, z, t: s * (logistic(z) - t) / rows(z), lambda s, y, z, t: -s * z / rows(z)),
+    "stack": lambda number, s, y, *parts: getitem(s, number),
+    "squared_error": (lambda s, y, a, t: each(s, a) * (a - t), lambda s, y, a, t: each(s, a) * (t - a)),
+    "logistic_cross_entropy": (lambda s, y, z, t: each(s, z) * (logistic(z) - t), lambda s, y, z, t: -each(s, z) * z),
     "softmax_cross_entropy": (
-        lambda s, y, z, t: s * (softmax(z) * sum(t, -1, keepdims=True) - t) / rows(z),
-        lambda s, y, z, t: s * (logsumexp(z, -1, keepdims=True) - z) / rows(z),
+        lambda s, y, z, t: each(s, z) * (softmax(z) * sum(t, -1, keepdims=True) - t),
+        lambda s, y, z, t: each(s, z) * (logsumexp(z, -1, keepdims=True) - z),
     ),
 }
 """Operator → its derivative rules."""

@@ -17,7 +17,8 @@ from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 
 from .operators import affine
-from .variable import Value, Var
+from .traversal import check_variables
+from .variable import Value, Var, label, order
 
 
 def _is_floating(dtype: Any) -> bool:
@@ -159,9 +160,16 @@ def minimize(
 
     **Returns:** the path: the variables' values at the start and after every step.
 
-    **Raises:** `UserError` where it has not converged after `limit` steps (a smaller rate, or more of them), or where the
-    expression is not finite any more.
+    **Raises:** `UserError` where it has not converged after `limit` steps (a smaller rate, or more of them), where the
+    expression is not finite any more, is more than one number, or does not depend on one of the variables.
     """
+    check_variables(variables)
+    reached = set(order(expression))
+    for v in variables:
+        if v not in reached:
+            raise UserError(f"{label(expression)} does not depend on {label(v)}: no step would change it for a reason.")
+    if np.shape(expression.evaluate()):
+        raise UserError(f"what is minimized is one number, and {label(expression)} has the shape {expression.shape}.")
     path = [tuple(v.value for v in variables)]
     for _ in range(limit):
         if not np.isfinite(expression.evaluate()):
@@ -217,7 +225,7 @@ def train(
             loss.zero_grad()
             loss.backward()
             optimizer.step(parameters)
-            total += float(loss) * len(rows)
+            total += float(loss.value) * len(rows)
         losses.append(total / count)
         if progress is not None:
             end = "\n" if epoch == epochs or not progress.isatty() else "\r"

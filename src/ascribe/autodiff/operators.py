@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.arguments import fits
+from ascribe.errors import UserError, shown
 
 from .variable import Operator, Value, shape_of
 
@@ -103,24 +104,46 @@ def leaky_relu(x: Any, slope: float = LEAK) -> Any:
     return _leaky_relu(x, slope=slope)
 
 
+times_log = _elementwise("times_log", lambda t, x: np.multiply(t, np.log(np.where(np.equal(t, 0), np.ones_like(x), x))))
+"""t ln x, and 0 where t is 0: at x = 0, too."""
+
+
 # Reductions, over `axis`: a number, several, or all of them (None)
+
+
+def _total(x: Value, axis: Any, keepdims: bool = True) -> Value:
+    """Σ x; in float32 for float16, which ends at 65,504."""
+    return np.sum(x, axis=axis, keepdims=keepdims, dtype=np.result_type(x, np.float32))
 
 
 def _logsumexp(x: Value, axis: Any, keepdims: bool) -> Value:
     top = np.max(x, axis=axis, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0.0)
-    total = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
-    return total if keepdims else np.reshape(total, np.shape(np.sum(x, axis=axis)))
+    top = np.where(np.isfinite(top), top, np.zeros_like(top))
+    total = (np.log(_total(np.exp(x - top), axis)) + top).astype(np.asarray(x).dtype)
+    return total if keepdims else np.reshape(total, np.shape(np.max(x, axis=axis)))
 
 
 def _softmax(x: Value, axis: int) -> Value:
     e = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    return e / np.sum(e, axis=axis, keepdims=True)
+    return (e / _total(e, axis)).astype(e.dtype)
+
+
+def _mean_of(x: Value, axis: Any, keepdims: bool) -> Value:
+    if not np.size(x) and np.size(np.sum(x, axis=axis)):
+        raise UserError(f"the mean of no numbers is none: the axis {axis} of the shape {np.shape(x)} has none.")
+    return np.mean(x, axis=axis, keepdims=keepdims)
+
+
+def _shares_of(x: Value, axis: Any) -> Value:
+    largest = np.equal(x, np.max(x, axis=axis, keepdims=True))
+    return (largest / np.sum(largest, axis=axis, keepdims=True)).astype(np.asarray(x).dtype)
 
 
 _sum = Operator("sum", lambda x, axis, keepdims: np.sum(x, axis=axis, keepdims=keepdims))
-_mean = Operator("mean", lambda x, axis, keepdims: np.mean(x, axis=axis, keepdims=keepdims))
+_mean = Operator("mean", _mean_of)
 _max = Operator("max", lambda x, axis, keepdims: np.max(x, axis=axis, keepdims=keepdims))
+shares = Operator("shares", _shares_of)
+"""1/n at each of the n largest entries over `axis`, 0 elsewhere."""
 _log_sum = Operator("logsumexp", _logsumexp)
 _soft = Operator("softmax", _softmax)
 
@@ -157,6 +180,8 @@ _transpose = Operator("transpose", np.transpose)
 _broadcast = Operator("broadcast", np.broadcast_to)
 _getitem = Operator("getitem", lambda x, index: np.asarray(x)[index])
 _concatenate = Operator("concatenate", lambda *x, axis: np.concatenate(x, axis=axis))
+stack = Operator("stack", lambda *x: np.stack(x))
+"""Several arrays of one shape along a new first axis."""
 
 
 def _sum_into(x: Value, shape: tuple[int, ...]) -> Value:
@@ -216,6 +241,8 @@ def concatenate(parts: Sequence[Any], axis: int = 0) -> Any:
     """Several arrays one after the other, along an axis that they have."""
     if not isinstance(parts, Sequence) or not parts:
         raise UserError("concatenate wants a list of at least one array.")
+    if not fits(axis, int):
+        raise UserError(f"`axis` of concatenate is the number of an axis; got {shown(axis)}.")
     return _concatenate(*parts, axis=axis)
 
 

@@ -17,7 +17,7 @@ from ascribe.errors import UserError, shown
 
 from .derivatives import DERIVATIVES, rule
 from .operators import fit, sum
-from .variable import Value, Var, label, order, shape_of
+from .variable import Value, Var, joined, label, number_or_array, order, shape_of
 
 
 def arriving(
@@ -76,6 +76,7 @@ def _check_times(path: list[Var]) -> None:
 def seed(root: Var, s: Any, *, graph: bool) -> Any:
     """What the walk starts with: s, checked; 1 by default."""
     shape = root.shape
+    s = joined(s)
     if s is None:
         if shape:
             raise UserError(
@@ -87,8 +88,14 @@ def seed(root: Var, s: Any, *, graph: bool) -> Any:
         raise UserError(f"s has the shape of the result, {shape}; got {shape_of(s)}.")
     if isinstance(s, Var):
         return s if graph else s._value
-    s = np.asarray(s, root.dtype)[()]
+    s = number_or_array(s).astype(root.dtype)
     return Var(s) if graph else s
+
+
+def check_variables(variables: Any) -> None:
+    """**Raises:** `UserError` for what is no list of Vars."""
+    if not isinstance(variables, Sequence) or not all(isinstance(v, Var) for v in variables):
+        raise UserError(f"`variables` is a list of Vars, as in [x, y]; got {shown(variables)}.")
 
 
 def gradients(
@@ -103,8 +110,9 @@ def gradients(
     **Raises:** `UserError` where f does not depend on a variable, and as `Var.backward`.
     """
     path = order(f)
-    if not isinstance(variables, Sequence) or not all(isinstance(v, Var) for v in variables):
-        raise UserError(f"`variables` is a list of Vars, as in [x, y]; got {shown(variables)}.")
+    check_variables(variables)
+    if missing not in ("error", "zero"):
+        raise UserError(f'`missing` is "error" or "zero"; got {shown(missing)}.')
     wanted = set(variables)
     for v in wanted.difference(path) if missing == "error" else ():
         raise UserError(
@@ -121,18 +129,23 @@ def gradients(
 
 
 @explained
-def hessian_vector_product(f: Var, variables: Sequence[Var], vectors: Sequence[Value]) -> list[Value]:
+def hessian_vector_product(
+    f: Var, variables: Sequence[Var], vectors: Sequence[Value], *, missing: str = "error"
+) -> list[Value]:
     """H u, with H the second derivatives of f by all of `variables` and u the `vectors`, one in the shape of each: the gradient
-    of ∇f · u, in about the time of two gradients, and without H.
+    of ∇f · u, in about the time of two gradients, and without H. `missing`: as in `gradients`.
 
     **Raises:** `UserError` as `gradients`, or where a vector has another shape than its variable.
     """
+    check_variables(variables)
+    if not variables:
+        raise UserError("second derivatives are those by one variable at least; `variables` is empty.")
     if len(vectors) != len(variables):
         raise UserError(f"one vector for each of the {len(variables)} variables, please; got {len(vectors)}.")
     for v, u in zip(variables, vectors, strict=True):
-        if np.shape(u) != v.shape:
-            raise UserError(f"the vector for {label(v)} has the shape {np.shape(u)}, and the variable {v.shape}.")
-    slopes = gradients(f, variables, graph=True)
+        if shape_of(u) != v.shape:
+            raise UserError(f"the vector for {label(v)} has the shape {shape_of(u)}, and the variable {v.shape}.")
+    slopes = gradients(f, variables, graph=True, missing=missing)
     along = [sum(slope * np.asarray(u)) for slope, u in zip(slopes, vectors, strict=True)]
     total = along[0]
     for term in along[1:]:
@@ -140,10 +153,12 @@ def hessian_vector_product(f: Var, variables: Sequence[Var], vectors: Sequence[V
     return gradients(total, variables, missing="zero")
 
 
-def jacobian(function: Callable[..., Var], *inputs: Any) -> list[Value]:
+def jacobian(function: Callable[..., Var], *inputs: Any, missing: str = "error") -> list[Value]:
     """∂ function(x₁, x₂, …) / ∂x_i, one array for each input, its shape the result's followed by the input's.
 
-    One walk back for each number of the result.
+    One walk back for each number of the result. `missing`: as in `gradients`, `"zero"` for an input that it does not use.
+
+    **Raises:** `UserError` as `gradients`, and where the function returns no Var.
     """
     if not callable(function):
         raise UserError(f"the function of a Jacobian is called with Vars; got {shown(function)}.")
@@ -155,5 +170,5 @@ def jacobian(function: Callable[..., Var], *inputs: Any) -> list[Value]:
     for index in np.ndindex(y.shape):
         s = np.zeros(y.shape)
         s[index] = 1.0
-        rows.append(gradients(y, variables, s=s))
+        rows.append(gradients(y, variables, s=s, missing=missing))
     return [np.reshape([row[i] for row in rows], (*y.shape, *v.shape)) for i, v in enumerate(variables)]

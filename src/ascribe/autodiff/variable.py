@@ -18,6 +18,10 @@ from ascribe.errors import UserError, shown
 Value = Any
 """An array, or a number: NumPy's, except for constants that came as Python's."""
 
+REAL = np.dtype(np.float64)
+SEQUENCES = (list, tuple)
+NUMPY = "use one of ascribe.autodiff, or a Var's `.value`"
+
 OPERATORS: dict[str, "Operator"] = {}
 """Every operator by its name."""
 
@@ -50,6 +54,8 @@ class Operator:
                 variable = True
                 known = known and a._value is not None
                 values.append(a._value)
+            elif a.__class__ in SEQUENCES and holds_variables(a):
+                return self(*map(joined, args), **options)
             else:
                 values.append(a)
         if not variable:
@@ -64,12 +70,20 @@ class Operator:
     def compute(self, values: list[Value], options: dict[str, Any]) -> Value:
         """The function's value.
 
-        **Raises:** `UserError` that names the operator and the shapes, where it does not apply.
+        **Raises:** `UserError` that names the operator and the shapes, where it does not apply, and where the result is no
+        real number: derivatives are those of real numbers.
         """
         try:
             value = self.forward(*values, **options)
+            if value.__class__ is np.float64:
+                return value
             if value.__class__ is np.ndarray:
                 value = value[()] if value.ndim == 0 else frozen(value)
+            if value.__class__ is complex or getattr(value, "dtype", REAL).kind not in "fiub":
+                kinds = " and ".join(describe(value) for value in values)
+                raise UserError(
+                    f"the operator {self.name} makes other than real numbers of {kinds}, and only those have derivatives here."
+                )
             return value
         except UserError:
             raise
@@ -211,6 +225,19 @@ class Var:
         for v, derivative in zip(reached, derivatives, strict=True):
             v._grad = derivative if v._grad is None else v._grad + derivative
 
+    def __getstate__(self) -> Any:
+        """For pickle and copy: without what a walk or `order` can find again."""
+        kept = ("name", "creator", "_value", "_grad", "_time")
+        return {name: getattr(self, name) for name in kept}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The time goes on from that of the process which wrote it, so that a value given here is newer than all of there."""
+        global _now  # noqa: PLW0603
+        self._arriving = self._order = None
+        for name, value in state.items():
+            setattr(self, name, value)
+        _now = max(_now, self._time)
+
     def zero_grad(self) -> None:
         """Sets the `grad` of this and of every `Var` that it depends on to 0."""
         for v in order(self):
@@ -239,11 +266,28 @@ class Var:
     def __iter__(self) -> Iterator["Var"]:
         return (self[i] for i in range(len(self)))
 
-    def __float__(self) -> float:
-        return float(self._known)
+    def _no_number(self, *_: Any) -> Any:
+        """What Python's `float`, and with it all of `math`, asks for: the number that came out would have no derivative."""
+        raise UserError(
+            "a Var is made a plain number here, which no derivative passes through: write `.value` where the number is "
+            "wanted, and one of ascribe.autodiff in place of Python's or NumPy's function where the derivative is."
+        )
+
+    __float__ = __int__ = __complex__ = __round__ = __floor__ = __ceil__ = __trunc__ = _no_number
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self._no_number()
 
     def __bool__(self) -> bool:
         return bool(self._known)
+
+    def __format__(self, spec: str) -> str:
+        """The value as numbers are written, `f"{x:.3f}"`; without a format, as `str` writes a `Var`."""
+        if not spec:
+            return str(self)
+        if self.shape:
+            raise UserError(f"the format {spec!r} is one of a number, and {label(self)} has the shape {self.shape}.")
+        return format(self._known, spec)
 
     def __repr__(self) -> str:
         came = f", {self.creator.operator.name}" if self.creator else ""
@@ -301,6 +345,19 @@ class Var:
         """The value with its axes reversed."""
         return OPERATORS["transpose"](self, axes=None)
 
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: Any) -> Any:
+        """Whether the values are equal, as the other comparisons; what is neither a number nor an array of them never is."""
+        if self is other:
+            return True
+        return NotImplemented if other is None or isinstance(other, str) else self._known == _plain(other)
+
+    def __ne__(self, other: Any) -> Any:
+        if self is other:
+            return False
+        return NotImplemented if other is None or isinstance(other, str) else self._known != _plain(other)
+
     def __gt__(self, other: Any) -> Any:
         return self._known > _plain(other)
 
@@ -316,15 +373,35 @@ class Var:
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **options: Any) -> Any:
         """So that `np.sin(x)`, and an array before an operator (`array + x`), give a `Var`."""
         name = {"absolute": "abs"}.get(ufunc.__name__, ufunc.__name__)
+        if method == "__call__" and not options and ufunc in COMPARISONS:
+            return ufunc(*map(_plain, args))
         if method != "__call__" or options or name not in OPERATORS:
-            raise UserError(
-                f"NumPy's {ufunc.__name__} is not an operator here: use one of ascribe.autodiff, or a Var's `.value`."
-            )
+            raise UserError(f"NumPy's {ufunc.__name__} is not an operator here: {NUMPY}.")
         return OPERATORS[name](*args)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        """So that `np.mean(x)` is no number without a derivative; the questions about shapes are answered."""
+        if function in SHAPES:
+            return function(*map(_plain, args), **options)
+        raise UserError(f"NumPy's {function.__name__} is not an operator here: {NUMPY}.")
 
 
 def _plain(value: Any) -> Any:
     return value._known if isinstance(value, Var) else value
+
+
+COMPARISONS = {np.equal, np.not_equal, np.greater, np.greater_equal, np.less, np.less_equal}
+SHAPES = {np.shape, np.ndim, np.size}
+
+
+def holds_variables(value: Any) -> bool:
+    """Whether it is a list or tuple with a `Var` in it, however deep."""
+    return value.__class__ in SEQUENCES and any(one.__class__ is Var or holds_variables(one) for one in value)
+
+
+def joined(value: Any) -> Any:
+    """A list of `Var`s and numbers as one `Var`, its items along a new first axis; anything else as it is."""
+    return OPERATORS["stack"](*map(joined, value)) if holds_variables(value) else value
 
 
 class Path(list[Var]):
@@ -365,6 +442,8 @@ def number_or_array(value: Any) -> Value:
     """The value of a `Var`: floating-point, a copy, not writable."""
     try:
         array = np.array(value._known if isinstance(value, Var) else value)
+    except UserError:
+        raise
     except (ValueError, TypeError) as error:
         raise UserError(f"a Var holds a number or an array of numbers, all rows of one length: {error}.") from None
     if array.dtype.kind in "biu":
@@ -386,6 +465,8 @@ def shape_of(x: Any) -> tuple[int, ...]:
     """The shape of a `Var`, an array or a number."""
     if isinstance(x, Var):
         return x.shape
+    if holds_variables(x):
+        return shape_of(joined(x))
     try:
         return np.shape(x)
     except ValueError as error:
@@ -395,7 +476,7 @@ def shape_of(x: Any) -> tuple[int, ...]:
 def describe(value: Any) -> str:
     """The kind of a value, in words: for error messages."""
     if isinstance(value, np.ndarray) and value.ndim:
-        return f"an array of shape {value.shape}"
+        return f"an array of shape {value.shape}" + ("" if value.dtype.kind in "fiub" else f" and of {value.dtype}")
     return f"the {type(value).__name__} {value}" if np.isscalar(value) else f"a {type(value).__name__}"
 
 

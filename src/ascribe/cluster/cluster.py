@@ -404,9 +404,11 @@ class Cluster:
         self, experiment: "Experiment", specifications: "Sequence[Specification]", phase: str, found: "list[Kept]"
     ) -> None:
         """A shard's curves, to a listener that wants numbers."""
-        import jax.numpy as jnp  # noqa: PLC0415
+        import numpy as np  # noqa: PLC0415
 
-        curves = {name: jnp.stack([one.curves[name] for one in found]) for name in found[0].curves}
+        from ascribe.training.loop import Curve  # noqa: PLC0415
+
+        curves = {name: Curve.of(np.stack([one.curves[name] for one in found])) for name in found[0].curves}
         experiment.tell_epochs(specifications, phase, 0, experiment.settings.epochs, curves)
 
 

@@ -36,7 +36,7 @@ def softmax_and_one_hot(listener: Listener) -> Result:
         checks.append(
             Check(f"softmax{SCORES}, entry {number}, to its last printed digit", expected, f"{got:.4f}", passed)
         )
-    checks.append(close("their sum", 1.0, float(ad.sum(y)), ROUNDING))
+    checks.append(close("their sum", 1.0, float(ad.sum(y).value), ROUNDING))
     checks.append(same("one-hot of the same", "[0, 1, 0, 0]", str([int(value) for value in hot.value])))
     names = [f"{score:g}" for score in SCORES]
     rows = {"x": names * 2, "value": [*y.value, *hot.value], "kind": ["softmax"] * 4 + ["one-hot"] * 4}

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 from ascribe import losses
 from ascribe.arguments import explained
@@ -17,29 +19,46 @@ from ascribe.types import PyTree, Scalar
 from .base import AbstractRule, Batch, Credit, Trainables, network_of
 
 
+def _array(part: Any) -> Any:
+    """As it is if it is JAX's; else NumPy's, whose whole numbers are not cut to 32 bits before they are looked at."""
+    try:
+        return part if isinstance(part, jax.Array) else np.asarray(part)
+    except jax.errors.TracerArrayConversionError:
+        return jnp.asarray(part)
+
+
 @explained
 def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None) -> Batch:
     """A `Batch` from itself or from a pair (inputs, targets). Without `loss`, integer targets mean a cross entropy
-    (Bernoulli for one output, categorical for several) and other numbers the squared error. Inputs take the weights' type."""
+    (Bernoulli for one output, categorical for several) and other numbers the squared error. Inputs take the weights' type.
+
+    **Raises:** `UserError` for what is no batch of that network, and for targets that the loss is not made for (`Loss.check`).
+    """
     if isinstance(batch, Batch):
-        return batch if loss is None else dataclasses.replace(batch, loss=losses.get(loss))
+        batch = batch if loss is None else dataclasses.replace(batch, loss=losses.get(loss))
+        batch.loss.check(batch.targets, network.outputs)
+        return batch
     try:
-        inputs, targets = (jnp.asarray(part) for part in batch)
+        inputs, targets = (_array(part) for part in batch)
     except (TypeError, ValueError) as error:
         raise UserError("a batch is an ascribe.Batch or a pair (inputs, targets) of arrays.") from error
     if not (inputs.ndim and targets.ndim):
         raise UserError("a batch is an ascribe.Batch or a pair (inputs, targets) of arrays, one row an example.")
     if len(inputs) != len(targets):
         raise UserError(f"a batch has one target an example; got {len(inputs)} inputs and {len(targets)} targets.")
+    for name, part in (("inputs", inputs), ("targets", targets)):
+        if part.dtype != bool and not any(jnp.issubdtype(part.dtype, kind) for kind in (jnp.integer, jnp.floating)):
+            raise UserError(f"the {name} of a batch are real numbers, rows of one length; got {part.dtype}.")
     check_input(network, inputs.shape[1:])
     dtype = network.dtype
-    inputs = inputs.astype(dtype)
+    inputs = jnp.asarray(inputs, dtype)
     labels = not jnp.issubdtype(targets.dtype, jnp.floating)
     if labels and targets.ndim == 2 and targets.shape[1] == 1:
         targets = targets[:, 0]
-    targets = targets.astype(jnp.int32) if labels else targets
     task = "classification" if labels else "regression"
     chosen = losses.default_for(task, network.outputs) if loss is None else losses.get(loss)
+    chosen.check(targets, network.outputs)
+    targets = jnp.asarray(targets, jnp.int32 if labels else None)
     return Batch(inputs, targets, chosen)
 
 

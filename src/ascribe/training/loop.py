@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 import optax
 
 from ascribe.errors import UserError
@@ -67,16 +68,44 @@ class Best(eqx.Module):
     loss: Array
 
 
+class Curve(eqx.Module):
+    """One value an epoch, and whether it is a number: where there is none, `values` has 0.
+
+    A run that has not been so far, an angle to a gradient of zero: such gaps are NaN for everybody outside (`numbers`), and not
+    in programs, so that JAX's search for NaNs (`jax_debug_nans`) finds those of the computation alone.
+    """
+
+    values: Array
+    known: Array
+
+    def at(self, epoch: Array, value: Array) -> "Curve":
+        """The curve with the value of an epoch, which may be NaN."""
+        known = ~jnp.isnan(value)
+        value = jnp.where(known, value, jnp.zeros_like(value)).astype(self.values.dtype)
+        return Curve(self.values.at[epoch].set(value), self.known.at[epoch].set(known))
+
+    @classmethod
+    def of(cls, numbers: np.ndarray) -> "Curve":
+        """The curve of these values, NaN where there is none."""
+        known = ~np.isnan(numbers)
+        return cls(jnp.asarray(np.where(known, numbers, np.zeros_like(numbers))), jnp.asarray(known))
+
+    def numbers(self) -> np.ndarray:
+        """The values, NaN where there is none; outside of programs."""
+        values = np.asarray(self.values)
+        return np.where(np.asarray(self.known), values, np.asarray(np.nan, values.dtype))
+
+
 class RunState(eqx.Module):
     """Everything that changes in a run. `diverged_at`: the first epoch with a number that is not finite, or -1;
-    `curves`: one value an epoch, NaN where the run has not been yet."""
+    `curves`: unknown where the run has not been yet."""
 
     trainables: Any
     network_state: PyTree
     rule_state: PyTree
     optimizer_state: PyTree
     diverged_at: Array
-    curves: dict[str, Array]
+    curves: dict[str, Curve]
     best: Best | None
 
 
@@ -125,7 +154,8 @@ def initialize(settings: Settings, network: Network, run: Run, data: Data) -> Ru
         None,
     )
     measured = eqx.filter_eval_shape(lambda: measure(settings, run, state, data, jr.key(0), before=trainables))
-    curves = {name: jnp.full(settings.epochs, jnp.nan, dtype) for name in ("train_loss", *measured)}
+    empty = Curve(jnp.zeros(settings.epochs, dtype), jnp.zeros(settings.epochs, bool))
+    curves = dict.fromkeys(("train_loss", *measured), empty)
     low = jnp.asarray(-jnp.inf, dtype)
     best = (
         Best(trainables, state.network_state, rule_state, low, -low) if settings.select == "best-validation" else None
@@ -165,7 +195,7 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
     found = {"train_loss": loss, **measured}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(found["validation_loss"])
     diverged_at = jnp.where((state.diverged_at < 0) & ~finite, epoch.astype(jnp.int32), state.diverged_at)
-    curves = {name: curve.at[epoch].set(found[name].astype(curve.dtype)) for name, curve in state.curves.items()}
+    curves = {name: curve.at(epoch, found[name]) for name, curve in state.curves.items()}
     state = dataclasses.replace(state, diverged_at=diverged_at, curves=curves)
     return state if state.best is None else dataclasses.replace(state, best=_better(state, found))
 

@@ -52,9 +52,9 @@ class Epochs:
     @functools.cached_property
     def curves(self) -> dict[str, np.ndarray]:
         """What these epochs added to every curve, `(runs, stop - start)`; fetched when it is first read, and once."""
-        for curve in self.on_device.values():
-            curve.copy_to_host_async()
-        return {name: self._new(curve) for name, curve in self.on_device.items()}
+        for part in jax.tree.leaves(self.on_device):
+            part.copy_to_host_async()
+        return {name: jax.tree.map(self._new, curve).numbers() for name, curve in self.on_device.items()}
 
     def _new(self, curve: jax.Array) -> np.ndarray:
         """The new columns. They are cut out on this side: a CPU's arrays are seen without a copy, an accelerator's curves are

@@ -295,7 +295,7 @@ class Experiment:
                 concluded = self.programs.conclude(runs, states, self.device_data) if networks else None
             curves, diverged_at, concluded = _first(len(shard), whole((states.curves, states.diverged_at, concluded)))
             leaves = None if concluded is None else jax.tree.leaves(concluded)
-            found = []
+            found, curves = [], {name: curve.numbers() for name, curve in curves.items()}
             for row in range(len(shard)):
                 one = {name: curve[row] for name, curve in curves.items()}
                 own = None if leaves is None else [leaf[row] for leaf in leaves]
@@ -333,7 +333,7 @@ class Experiment:
                 chunk = max(1, chunk // 2)
             chunk = agreed(chunk)
             curves = whole(states.curves)
-            latest = np.asarray(curves["train_loss"][:, stop - 1])
+            latest = curves["train_loss"].numbers()[:, stop - 1]
             finite = latest[np.isfinite(latest)]
             loss = float(finite.mean()) if len(finite) else float("nan")
             self.listener(Progress(self.name, phase, done + self.width * stop, total, loss))
@@ -370,7 +370,7 @@ class Experiment:
 
         def place(new: jax.Array, old: np.ndarray) -> jax.Array:
             if old.shape != new.shape and old.shape[:1] == new.shape[:1] and old.ndim == 2:  # a curve
-                longer = np.full(new.shape, np.nan, old.dtype)
+                longer = np.zeros(new.shape, old.dtype)
                 epochs = min(old.shape[1], new.shape[1])
                 longer[:, :epochs] = old[:, :epochs]
                 old = longer
@@ -388,7 +388,7 @@ class Experiment:
         return found.epoch, jax.tree.map(_as_key, restored, states), found.seconds
 
     def tell_epochs(
-        self, shard: Sequence[Specification], phase: str, start: int, stop: int, curves: Mapping[str, jax.Array]
+        self, shard: Sequence[Specification], phase: str, start: int, stop: int, curves: Mapping[str, loop.Curve]
     ) -> None:
         """What these epochs brought, to a listener that wants numbers."""
         seeds, rates = tuple(one.seed for one in shard), tuple(one.learning_rate for one in shard)
@@ -405,7 +405,7 @@ class Experiment:
         yield states
         for epoch in range(self.settings.epochs):
             states = self._advance(runs, states, epoch, epoch + 1)
-            loss = float(states.curves["train_loss"][0, epoch])
+            loss = float(states.curves["train_loss"].numbers()[0, epoch])
             self.listener(Progress(self.name, phase, epoch + 1, self.settings.epochs, loss))
             yield states
 
