@@ -1,7 +1,8 @@
-"""The scores of classes, beside scikit-learn on data with ties, missing classes and uneven ones, and where they must be equal."""
+"""The scores of classes: beside scikit-learn with ties, missing and uneven classes, and in their limits."""
 
 import warnings
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -22,6 +23,18 @@ SAMPLES = {
     "hardly any other value than one half": (2, [0.7, 0.3], 0),
 }
 """Classes, how often each is, and to how many decimals probabilities are rounded: the fewer, the more ties."""
+
+
+AREA = jax.jit(area_under_roc)
+MATRIX = jax.jit(confusion_matrix, static_argnums=2)
+
+
+@jax.jit
+def scores(labels, chances):
+    """All scores in one program."""
+    confusion = confusion_matrix(labels, jnp.argmax(chances, axis=1), chances.shape[1])
+    own = log_loss(jnp.take_along_axis(chances, labels[:, None], axis=1)[:, 0])
+    return confusion, balanced_accuracy(confusion), macro_f1(confusion), area_under_roc(chances, labels), own
 
 
 def sample(name, seed=0):
@@ -47,25 +60,21 @@ def test_class_scores_are_scikit_learn_s(name):
         f1 = metrics.f1_score(labels, predicted, average="macro")
         one_by_one = [metrics.roc_auc_score(labels == one, chances[:, one]) for one in range(classes)]
         loss = metrics.log_loss(labels, chances, labels=range(classes))
-    found = confusion_matrix(jnp.asarray(labels), jnp.asarray(predicted), classes)
-    np.testing.assert_array_equal(found, confusion)
-    np.testing.assert_allclose(balanced_accuracy(found), balanced, rtol=1e-12)
-    np.testing.assert_allclose(macro_f1(found), f1, rtol=1e-12)
-    area = area_under_roc(jnp.asarray(chances), jnp.asarray(labels))
-    np.testing.assert_allclose(area, one_by_one[1] if classes == 2 else np.nanmean(one_by_one), rtol=1e-12)
-    own = jnp.asarray(np.take_along_axis(chances, labels[:, None], axis=1)[:, 0])
-    np.testing.assert_allclose(log_loss(own), loss, rtol=1e-12)
+    found = scores(jnp.asarray(labels), jnp.asarray(chances))
+    np.testing.assert_array_equal(found[0], confusion)
+    area = one_by_one[1] if classes == 2 else np.nanmean(one_by_one)
+    np.testing.assert_allclose(found[1:], (balanced, f1, area, loss), rtol=1e-12)
 
 
 def test_the_area_is_scikit_learn_s_one_against_the_rest():
     labels, chances = sample("four uneven classes", seed=1)
     wanted = metrics.roc_auc_score(labels, chances, multi_class="ovr", average="macro")
-    np.testing.assert_allclose(area_under_roc(jnp.asarray(chances), jnp.asarray(labels)), wanted, rtol=1e-12)
+    np.testing.assert_allclose(scores(jnp.asarray(labels), jnp.asarray(chances))[3], wanted, rtol=1e-12)
 
 
 def test_a_class_that_only_predictions_have_counts_in_f1_alone():
     labels, predicted = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1])
-    found = confusion_matrix(jnp.asarray(labels), jnp.asarray(predicted), 4)
+    found = MATRIX(jnp.asarray(labels), jnp.asarray(predicted), 4)
     np.testing.assert_allclose(balanced_accuracy(found), 0.75, rtol=1e-12)
     np.testing.assert_allclose(macro_f1(found), metrics.f1_score(labels, predicted, average="macro"), rtol=1e-12)
     np.testing.assert_allclose(macro_f1(found), (2 / 3 + 1 + 0) / 3, rtol=1e-12)
@@ -74,28 +83,27 @@ def test_a_class_that_only_predictions_have_counts_in_f1_alone():
 def test_with_as_many_examples_of_each_class_the_balanced_accuracy_is_the_accuracy():
     rng = np.random.default_rng(0)
     labels, predicted = np.arange(30) % 3, rng.integers(0, 3, 30)
-    found = confusion_matrix(jnp.asarray(labels), jnp.asarray(predicted), 3)
+    found = MATRIX(jnp.asarray(labels), jnp.asarray(predicted), 3)
     np.testing.assert_allclose(balanced_accuracy(found), np.mean(labels == predicted), rtol=1e-12)
 
 
 def test_ranks_alone_decide_the_area():
     """One half where nothing is told apart, 1 and 0 at the ends, and the same for every rising function of the values."""
-    labels, chances = map(jnp.asarray, sample("two uneven classes", seed=2))
-    pair = lambda values: jnp.stack([1 - values, values], axis=1)
-    area = lambda values: float(area_under_roc(pair(values), labels))
-    assert area(jnp.full(COUNT, 0.3)) == 0.5
+    labels, chances = sample("two uneven classes", seed=2)
+    area = lambda values: float(AREA(jnp.asarray(np.stack([1 - values, values], axis=1)), jnp.asarray(labels)))
+    assert area(np.full(COUNT, 0.3)) == 0.5
     assert area(labels.astype(float)) == 1.0
     assert area(1.0 - labels) == 0.0
     assert area(chances[:, 1] ** 3) == area(chances[:, 1])
-    assert np.isnan(area_under_roc(chances, jnp.zeros(COUNT, int)))
+    assert np.isnan(AREA(jnp.asarray(chances), jnp.zeros(COUNT, int)))
 
 
 def test_the_area_of_many_examples_is_a_whole_number_of_pairs():
     """Of more pairs than 32 bits count, in single precision: half of them are won, the other half are ties."""
     half = 70_000
-    labels = jnp.concatenate([jnp.zeros(half, jnp.int32), jnp.ones(half, jnp.int32)])
-    values = jnp.concatenate([jnp.zeros(half), jnp.where(jnp.arange(half) % 2 == 0, 0.0, 0.5)]).astype(jnp.float32)
-    found = area_under_roc(jnp.stack([1 - values, values], axis=1), labels)
+    labels = np.repeat(np.arange(2, dtype=np.int32), half)
+    values = np.where((labels == 1) & (np.arange(2 * half) % 2 == 0), 0.5, 0.0).astype(np.float32)
+    found = AREA(jnp.asarray(np.stack([1 - values, values], axis=1)), jnp.asarray(labels))
     np.testing.assert_allclose(float(found), 0.75, rtol=1.2e-7)
 
 

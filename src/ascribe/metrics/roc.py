@@ -23,7 +23,7 @@ def area_under_roc(probabilities: Float[Array, "batch classes"], labels: Int[Arr
 
 def _area(values: Float[Array, " batch"], positive: Array) -> Scalar:
     others = jnp.sort(jnp.where(positive, jnp.inf, values))
-    # Below each value, twice the examples of no such class, and once those that are equal: whole numbers, so that ties are exact.
+    # Twice the number of others below each value, and once that of those that are equal: whole numbers, so ties are exact.
     below = jnp.searchsorted(others, values, side="left") + jnp.searchsorted(others, values, side="right")
     below = jnp.where(positive, below, 0).astype(jnp.uint32)
     high, low = (jnp.sum(part).astype(values.dtype) for part in (below >> 12, below & 4095))  # one sum would overflow
