@@ -15,10 +15,11 @@ RULE = {
     "seconds": NUMBER,
     "compile_seconds": NUMBER,
     "notes": [str],
+    "score?": str,
     "tuning?": {"chosen": int, "at_edge": bool, "seeds": [int], "seconds": NUMBER},
 }
 RECORD = {
-    "configuration": {"data?": SUMMARY, "left_out?": {ANY: str}, "original_names?": {ANY: str}},
+    "configuration": {"data?": SUMMARY, "score?": str, "left_out?": {ANY: str}, "original_names?": {ANY: str}},
     "data": SUMMARY,
     "rules": {ANY: RULE},
     "files": {ANY: str},
