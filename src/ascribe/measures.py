@@ -70,7 +70,7 @@ def measures_of(task: str) -> tuple[str, ...]:
     return NUMBER_MEASURES if task == "regression" else CLASS_MEASURES
 
 
-def measure_for(task: str, name: str | None = None) -> Measure:
+def measure_for(task: str, name: Any = None) -> Measure:
     """What decides which network or rule is the best: the measure of that name (dashes may stand for underscores), by default
     the RMSE in regression, else the accuracy.
 

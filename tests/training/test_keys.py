@@ -61,6 +61,7 @@ OTHER_SETTINGS = {
     "select": "best-validation",
     "diagnostics": True,
     "only": "linear1",
+    "score": "auc",
     "augmentations": ("random-flip",),
     "black": (0.5,),
 }
@@ -117,6 +118,12 @@ def test_epochs_are_in_the_key_of_a_state_where_the_rule_acts_between_them(plain
 def test_the_shape_of_an_array_is_in_its_fingerprint():
     assert fingerprint(np.zeros((2, 3))) != fingerprint(np.zeros((3, 2)))
     assert fingerprint(np.zeros(2)) != fingerprint(np.zeros((1, 2)))
+
+
+def test_the_task_s_main_measure_is_the_same_by_its_name():
+    """Asked for or not: nothing is trained twice for it."""
+    plain, named, dashed = (tiny.settings(tiny.mlp(), tiny.data(), score=one) for one in (None, "accuracy", "log-loss"))
+    assert plain == named and dashed.score == "log_loss"
 
 
 def test_no_setting_of_a_program_is_forgotten_here():
