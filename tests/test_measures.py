@@ -12,18 +12,21 @@ import ascribe
 from ascribe import losses, measures, statistics
 from ascribe.errors import UserError
 from ascribe.report.table import rows
-from ascribe.training.evaluate import Examples, evaluate
+from ascribe.training.evaluate import CONFUSION, Examples, evaluate
 from ascribe.training.runs import area_scores
 
+from .later import Later
 from .report.stand_in import make_comparison
 from .training import tiny
 
+metrics = Later("sklearn.metrics")
 SOURCE = Path(ascribe.__file__).parent
 TASKS = {"binary": 1, "classification": 3, "regression": 2}
 
 
-def measured(task):
-    """The names that `evaluate` gives to what it measures on a task, and their shapes; nothing is computed."""
+def measured(task, also=None):
+    """The names that `evaluate` gives to what it measures on a task, by default all that it can, and their shapes; nothing is
+    computed."""
     outputs = TASKS[task]
     test, loss = tiny.data(task, outputs).test, losses.default_for(task, outputs)
 
@@ -31,7 +34,8 @@ def measured(task):
         targets = jnp.asarray(test.targets, jnp.int32 if task != "regression" else jnp.float64)
         examples = Examples(jnp.asarray(test.inputs, jnp.float64), targets, jnp.ones(outputs))
         network = tiny.mlp(outputs)
-        return evaluate(network, network.initial_state(), examples, loss)
+        wanted = measures.measures_of(task) if also is None else also
+        return evaluate(network, network.initial_state(), examples, loss, also=wanted)
 
     return jax.eval_shape(scores)
 
@@ -40,16 +44,39 @@ def measured(task):
 def test_every_score_of_a_task_is_in_the_table(task):
     found = measured(task)
     assert {shape.shape for shape in found.values()} == {()}
-    assert set(found) == {"loss", "rmse", "r2"} if task == "regression" else {"loss", "accuracy"}
+    assert set(found) == set(measures.measures_of(task))
     for name in found:
         score = measures.score_name("test", name)
         assert measures.measure_of(score) == measures.measure_of(measures.before_finish(score))
         assert measures.measure_of(score).name == name
         assert score.startswith(measures.MEASURED)
     every = [measures.score_name("validation", name) for name in found]
-    assert measures.main_among(every, "validation") == measures.main_measure(task)
-    assert measures.main_score(task) == measures.score_name("test", measures.main_measure(task).name)
+    assert measures.main_among(every, "validation") == measures.measure_for(task)
+    assert measures.main_score(task) == measures.score_name("test", measures.measure_for(task).name)
     assert measures.main_score(task, "validation") in every
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_nobody_asks_for_is_not_measured(task):
+    assert set(measured(task, ())) == ({"loss", "rmse", "r2"} if task == "regression" else {"loss", "accuracy"})
+    one = measured(task, ("auc", CONFUSION))
+    assert set(one) - set(measured(task, ())) == (set() if task == "regression" else {"auc", CONFUSION})
+    classes = {"binary": 2, "classification": 3}.get(task)
+    assert classes is None or one[CONFUSION].shape == (classes, classes)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_measure_is_chosen_by_its_name(task):
+    known = measures.measures_of(task)
+    assert measures.measure_for(task) is measures.MEASURES[known[0]]
+    for name in known:
+        assert measures.measure_for(task, name) is measures.MEASURES[name]
+        assert measures.measure_for(task, name.replace("_", "-")) is measures.MEASURES[name]
+        assert measures.main_score(task, "validation", name) == f"validation_{name}"
+    others = set(measures.MEASURES) - set(known)
+    for wrong in (*others, "test_loss", "", "brier", 3, ("loss",)):
+        with pytest.raises(UserError, match="one of " + ", ".join(known)):
+            measures.measure_for(task, wrong)
 
 
 def test_what_a_whole_curve_says_is_in_the_table():
@@ -66,6 +93,7 @@ def test_the_better_prediction_is_worth_more():
         "rmse": [np.sqrt(np.mean(error**2)) for error in errors],
         "r2": [1.0 - np.sum(error**2) / np.sum((truth - truth.mean()) ** 2) for error in errors],
         "loss": [0.5 * np.mean(error**2) for error in errors],
+        **{name: class_scores(name) for name in measures.CLASS_MEASURES if name not in ("accuracy", "loss")},
         measures.AREA: [np.trapezoid(0.5 * np.asarray([1.0, np.mean(error**2)])) for error in errors],
     }
     assert set(values) == set(measures.MEASURES)
@@ -74,7 +102,21 @@ def test_the_better_prediction_is_worth_more():
         assert measure.worth(better) > measure.worth(worse), name
         np.testing.assert_array_equal(measure.worth(np.asarray([better])), [measure.worth(better)])
         assert measure.higher_is_better is bool(better > worse)
-    assert {name for name, one in measures.MEASURES.items() if one.percent} == {"accuracy"}
+    assert {name for name, one in measures.MEASURES.items() if one.percent} == set(measures.CLASS_MEASURES[:4])
+
+
+def class_scores(name):
+    """The score of two predictions of five examples, the second nearer to the truth, by scikit-learn."""
+    labels, found = np.asarray([0, 0, 0, 1, 1]), []
+    for second in (np.asarray([0.2, 0.6, 0.3, 0.4, 0.9]), np.asarray([0.1, 0.3, 0.2, 0.6, 0.9])):
+        values = {
+            "balanced_accuracy": lambda p: metrics.balanced_accuracy_score(labels, p > 0.5),
+            "macro_f1": lambda p: metrics.f1_score(labels, p > 0.5, average="macro"),
+            "auc": lambda p: metrics.roc_auc_score(labels, p),
+            "log_loss": lambda p: metrics.log_loss(labels, p),
+        }
+        found.append(values[name](second))
+    return found
 
 
 @pytest.mark.parametrize(
@@ -93,7 +135,7 @@ def test_statistics_guess_no_direction():
     comparison = make_comparison()
     for runs in comparison.runs.values():
         runs.scores["test_brier"] = 1.0 - runs.scores["test_accuracy"]
-    sentence = "it is known which way is better; got 'test_brier': take accuracy, rmse, r2 or loss, as in test_loss"
+    sentence = "it is known which way is better; got 'test_brier': take accuracy, .* or loss, as in test_loss"
     with pytest.raises(UserError, match=sentence):
         statistics.summarize(comparison, score="test_brier")
     with pytest.raises(UserError, match=sentence):

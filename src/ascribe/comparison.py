@@ -18,12 +18,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import ascribe
 from ascribe import losses, report, rules, search, store
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, how_to_install, shown
 from ascribe.files import path_of
+from ascribe.measures import measure_for
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule
 from ascribe.search import Tuning
@@ -62,6 +64,7 @@ from ascribe.training.mesh import check_devices_per_run
 from ascribe.training.processes import Shared, shared
 from ascribe.training.progress import or_one_line
 from ascribe.training.source import digest
+from ascribe.training.train import MOST_CLASSES
 
 NetworkLike = str | Network | Callable[..., Network]
 TUNING_SEEDS = 100_000
@@ -109,6 +112,23 @@ class Comparison:
         `ascribe.statistics.summarize`, which says what the arguments are."""
         return summarize(self, reference, score=score, level=level, difference=difference, target=target, seed=seed)
 
+    def confusion_matrix(self, rule: str) -> np.ndarray:
+        """How many test examples of each class (rows) one rule took for each class (columns), summed over the seeds that
+        finished, `(classes, classes)`; a seed's own is in `runs[rule].confusion`. As `sklearn.metrics.confusion_matrix`.
+
+        **Raises:** `UserError` for a rule that did not take part, and where there are none: for numbers, for more than 20
+        classes, and in a record of an earlier version.
+        """
+        if rule not in self.runs:
+            raise UserError(f"`rule` is a rule of the comparison; got {rule!r}: take {', '.join(self.runs)}.")
+        runs = self.runs[rule]
+        if runs.confusion is None:
+            raise UserError(
+                f"a confusion matrix is kept for 2 to {MOST_CLASSES} classes; {self.data.name} is {self.data.task} with "
+                f"{self.data.classes}: make your own of `runs[rule].predict`."
+            )
+        return runs.confusion[~runs.diverged].sum(axis=0)
+
     def to_frame(self) -> Any:
         """One row a run as a pandas data frame (extra `tables`), with the columns of the record's `runs.csv`: rule, seed,
         learning rate, whether it was tuned, hyper-parameters, epochs, status, where it diverged, and every score."""
@@ -146,6 +166,7 @@ def compare(
     learning_rate: float | None = None,
     search: Mapping[str, tuple[float, float]] | None = None,
     select: str = "last",
+    score: str | None = None,
     loss: str | losses.Loss | None = None,
     activation: str = "relu",
     diagnostics: bool = True,
@@ -172,6 +193,10 @@ def compare(
       `tune=0`) there is no tuning: every rule uses that rate;
     - `search`: other ranges than the optimizer's default, `{"learning_rate": (1e-3, 1.0)}`, and further array leaves of
       rules, `{"feedback-alignment.scale": (0.1, 10.0)}`, within the same number of candidates;
+    - `score`: the measure that decides, on validation, which candidate of tuning and (with `select="best-validation"`) which
+      epoch is chosen, and by whose test score the table, the statistics and the page order and compare the rules: for classes
+      `"accuracy"` (the default), `"balanced_accuracy"`, `"macro_f1"`, `"auc"`, `"log_loss"` or `"loss"`, for numbers
+      `"rmse"` (the default), `"r2"` or `"loss"`;
     - `epochs`, `batch_size`, `optimizer`, `select`, `loss`, `diagnostics`, `only`, `devices_per_run`, `listener`: as in
       `train`;
     - `landscape`: the name of a layer: in the end it is trained alone once more, with the first seed and every rule at its
@@ -197,6 +222,7 @@ def compare(
         learning_rate=learning_rate,
         search=search,
         select=select,
+        score=score,
         loss=loss,
         activation=activation,
         diagnostics=diagnostics,
@@ -234,6 +260,7 @@ def compare(
             name: {leaf: list(ends) for leaf, ends in plan.ranges.items()} for name, plan in plans.items() if plan.tune
         },
         "select": select,
+        "score": measure_for(data.task, score).name,
         "only": only,
         "landscape": landscape,
         "versions": versions(),
@@ -287,6 +314,7 @@ def _asked(
     learning_rate: float | None = None,
     search: Mapping[str, tuple[float, float]] | None = None,
     select: str = "last",
+    score: str | None = None,
     loss: str | losses.Loss | None = None,
     activation: str = "relu",
     diagnostics: bool = True,
@@ -317,7 +345,7 @@ def _asked(
         try:
             demands = honor(rule, name, source, data, **shared)
             settings = make_settings(
-                demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics, only=only
+                demands, epochs=epochs, select=select, score=score, loss=loss, diagnostics=diagnostics, only=only
             )
         except UserError as error:
             everybodys = demands is not None and demands.source is source  # what is wrong is not the rule's network

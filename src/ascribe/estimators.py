@@ -24,7 +24,7 @@ from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d,
 from ascribe import losses, networks, rules
 from ascribe.datasets import Dataset, Split, Transform
 from ascribe.errors import UserError
-from ascribe.measures import main_measure
+from ascribe.measures import measure_for
 from ascribe.metrics import class_probabilities, predicted_labels
 from ascribe.networks import Activation, Network
 from ascribe.rules import AbstractRule, network_of
@@ -121,7 +121,7 @@ class AbstractCreditEstimator(BaseEstimator):
         seed, epochs, score = self._seed(), _whole(self.epochs), "accuracy" if stratify else "r2"
         train, held_out = self._split(inputs, targets, seed, stratify=stratify)
         data = self._dataset(train, held_out or train)
-        experiment, main = self._experiment(data, epochs=epochs), main_measure(data.task)
+        experiment, main = self._experiment(data, epochs=epochs), measure_for(data.task)
         passes = _Passes(experiment, seed)
         states, best, curve, scores, diverged = passes.begin(), None, [], [], False
         for epoch in range(epochs):

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,10 @@ MEASURES = {
     one.name: one
     for one in (
         Measure("accuracy", "accuracy", higher_is_better=True, percent=True),
+        Measure("balanced_accuracy", "balanced accuracy", higher_is_better=True, percent=True),
+        Measure("macro_f1", "macro F1", higher_is_better=True, percent=True),
+        Measure("auc", "area under the ROC", higher_is_better=True, percent=True),
+        Measure("log_loss", "log loss", higher_is_better=False),
         Measure("rmse", "RMSE", higher_is_better=False, unit="targets' unit"),
         Measure("r2", "R²", higher_is_better=True),
         Measure("loss", "loss", higher_is_better=False),
@@ -54,23 +58,46 @@ SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}
 MEASURED = (*(f"{split}_" for split in SPLITS), "gradient_", "feedback_angle", "area_")
 """How the names of the curves and scores begin that every rule has; a rule's own metrics have other names."""
 
+CLASS_MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss", "loss")
+NUMBER_MEASURES = ("rmse", "r2", "loss")
+"""What a network can be judged by, where its task is classes and where it is numbers; the main one first."""
+
 _BEFORE_FINISH = "_before_finish"
-_MAIN = ("accuracy", "rmse")
 
 
-def main_measure(task: str) -> Measure:
-    """What decides which network or rule is the best: the RMSE in regression, else the accuracy."""
-    return MEASURES["rmse" if task == "regression" else "accuracy"]
+def measures_of(task: str) -> tuple[str, ...]:
+    """The names of what a network of this task can be judged by, the main one first."""
+    return NUMBER_MEASURES if task == "regression" else CLASS_MEASURES
+
+
+def measure_for(task: str, name: Any = None) -> Measure:
+    """What decides which network or rule is the best: the measure of that name (dashes may stand for underscores), by default
+    the RMSE in regression, else the accuracy.
+
+    **Raises:** `UserError` where the task has no such measure.
+    """
+    known = measures_of(task)
+    if name is None:
+        return MEASURES[known[0]]
+    plain = name.replace("-", "_") if isinstance(name, str) else name
+    if not isinstance(plain, str) or plain not in known:
+        raise UserError(
+            f"`score` is what networks are judged by, for {task} one of {', '.join(known)}; got {shown(name)}: leave it out "
+            f"for {known[0]}."
+        )
+    return MEASURES[plain]
 
 
 def main_among(names: Collection[str], split: str) -> Measure:
     """The main measure of the task whose curves or scores have these names, on this split."""
-    return next(MEASURES[name] for name in _MAIN if score_name(split, name) in names)
+    return next(
+        MEASURES[known[0]] for known in (CLASS_MEASURES, NUMBER_MEASURES) if score_name(split, known[0]) in names
+    )
 
 
-def main_score(task: str, split: str = "test") -> str:
-    """The name of the main measure's score, or curve, on a split."""
-    return score_name(split, main_measure(task).name)
+def main_score(task: str, split: str = "test", name: str | None = None) -> str:
+    """The name of the main measure's score, or curve, on a split; of the measure with that name, where one was chosen."""
+    return score_name(split, measure_for(task, name).name)
 
 
 def score_name(split: str, measure: str) -> str:

@@ -13,7 +13,7 @@ from ascribe.errors import UserError
 from ascribe.search import Tuning
 from ascribe.training import Runs
 
-SHARED = ("epochs", "batch_size", "select", "only", "optimizer", "network")
+SHARED = ("epochs", "batch_size", "select", "score", "only", "optimizer", "network")
 """Settings of a comparison that decide what its runs become."""
 
 
@@ -77,7 +77,7 @@ def _way(runs: Runs, configuration: Mapping[str, Any]) -> str:
         runs.hyperparameters,
         sorted(runs.curves),
     )
-    shared = [configuration.get(name) for name in ("batch_size", "select", "only", "epochs")]
+    shared = [configuration.get(name) for name in ("batch_size", "select", "score", "only", "epochs")]
     return repr((own, shared, float(runs.learning_rates[0]), [transform.name for transform in runs.encoding]))
 
 
@@ -93,8 +93,9 @@ def _with_seeds(runs: Runs, more: Runs) -> Runs:
         seeds=(*runs.seeds, *(more.seeds[row] for row in rows)),
         learning_rates=join(runs.learning_rates, more.learning_rates),
         curves={name: join(curve, more.curves[name]) for name, curve in runs.curves.items()},
-        scores={name: join(values, more.scores[name]) for name, values in runs.scores.items()},
+        scores={name: join(values, more.scores[name]) for name, values in runs.scores.items() if name in more.scores},
         diverged_at=join(runs.diverged_at, more.diverged_at),
+        confusion=None if runs.confusion is None or more.confusion is None else join(runs.confusion, more.confusion),
         networks=jax.tree.map(join, runs.networks, more.networks),
         states=jax.tree.map(join, runs.states, more.states),
         seconds=runs.seconds + share * more.seconds,

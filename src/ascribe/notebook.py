@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ascribe.measures import main_score, measure_of, score_name, title_of
+from ascribe.measures import measure_of, score_name, title_of
 from ascribe.statistics import Runs, finished, interval
 
-CURVES = (score_name("train", "loss"), *(main_score(task, "validation") for task in ("classification", "regression")))
 POINTS, RATIO_FOR_LOG, LARGEST = 100, 30.0, 1e100
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 370, 230, 62, 12, 28, 38  # of a panel, and its margins, in pixels
 
@@ -69,11 +68,11 @@ def sentences(lines: Iterable[str]) -> str:
     return "".join(f'<p class="ascribe-soft">{_clean(line)}</p>' for line in lines)
 
 
-def curves(runs: Mapping[str, Runs], colors: Mapping[str, str]) -> str:
-    """Training loss and validation score, a panel each, a line a rule: the mean over the seeds that finished (over all, where
-    none did) with its 95 % interval. Empty where nothing is finite."""
+def curves(runs: Mapping[str, Runs], colors: Mapping[str, str], score: str) -> str:
+    """Training loss and the curve named `score`, a panel each, a line a rule: the mean over the seeds that finished (over
+    all, where none did) with its 95 % interval. Empty where nothing is finite."""
     drawn = []
-    for name in CURVES:
+    for name in (score_name("train", "loss"), score):
         lines = {rule: _line(one, name) for rule, one in runs.items() if name in one.curves}
         lines = {rule: line for rule, line in lines.items() if len(line.epochs)}
         if lines:

@@ -23,16 +23,21 @@ INFINITY = float("inf")
 class Rehearsed(Experiment):
     """An experiment whose curves are written down: the validation accuracy and loss of every run's last epoch."""
 
-    def __init__(self, accuracy, loss, diverged=None, name="accuracy", select="last"):
+    def __init__(self, accuracy, loss, diverged=None, name="accuracy", select="last", score=None):
         self.score, self.loss = np.asarray(accuracy, float), np.asarray(loss, float)
         self.broken = np.full(len(self.score), -1) if diverged is None else np.asarray(diverged)
-        self.named, self.settings, self.asked = name, types.SimpleNamespace(select=select), []
+        self.named, self.settings, self.asked = name, types.SimpleNamespace(select=select, score=score), []
         self.rule = Backpropagation()
 
     def train(self, specifications, phase, *, keep):
         assert not keep
         self.asked, self.phase = list(specifications), phase
         curves = {f"validation_{self.named}": self.score.reshape(len(specifications), -1)}
+        curves |= (
+            {"validation_accuracy": np.linspace(0.1, 0.9, self.score.size).reshape(-1, 1)}
+            if self.settings.score
+            else {}
+        )
         curves["validation_loss"] = self.loss.reshape(len(specifications), -1)
         return types.SimpleNamespace(curves=curves, diverged_at=self.broken, seconds=1.5)
 
@@ -80,6 +85,14 @@ def test_the_lowest_error_wins_in_regression():
     found = chosen(Rehearsed([3.0, 1.0, 2.0], [1, 1, 1], name="rmse"), 3)
     assert found.chosen == 1
     np.testing.assert_array_equal(found.scores.ravel(), [-3, -1, -2])
+
+
+@pytest.mark.parametrize(("name", "wanted"), [("auc", 0), ("log_loss", 1)])
+def test_the_chosen_measure_decides_in_its_own_direction(name, wanted):
+    """The last candidate has the best accuracy, which says nothing here."""
+    found = chosen(Rehearsed([3.0, 1.0, 2.0], [1, 1, 1], name=name, score=name), 3)
+    assert found.chosen == wanted
+    np.testing.assert_array_equal(found.scores.ravel(), np.asarray([3, 1, 2]) * (1 if wanted == 0 else -1))
 
 
 def test_a_candidate_is_judged_at_the_epoch_that_is_tested():

@@ -13,7 +13,7 @@ from ascribe.rules import AbstractRule, Credit
 from ascribe.training import devices
 from ascribe.training import evaluate as evaluation
 from ascribe.training.evaluate import Examples, evaluate
-from ascribe.training.loop import Best, RunState, _better, conclude
+from ascribe.training.loop import Best, RunState, Settings, _better, conclude
 from ascribe.training.seeds import streams
 
 from ..later import Later
@@ -215,13 +215,21 @@ def test_the_best_epoch_on_validation_is_the_one_that_is_tested():
 
 
 @pytest.mark.parametrize(
-    ("measure", "scores"),
-    [("accuracy", [0.6, 0.9, 0.9, 0.2]), ("rmse", [3.0, 1.0, 1.0, 2.0])],
-    ids=["accuracy", "rmse"],
+    ("score", "measure", "scores"),
+    [
+        (None, "accuracy", [0.6, 0.9, 0.9, 0.2]),
+        (None, "rmse", [3.0, 1.0, 1.0, 2.0]),
+        ("macro_f1", "macro_f1", [0.6, 0.9, 0.9, 0.2]),
+        ("log_loss", "log_loss", [3.0, 1.0, 1.0, 2.0]),
+    ],
+    ids=["accuracy", "rmse", "chosen macro F1", "chosen log loss"],
 )
-def test_the_best_epoch_has_the_best_score_and_among_equals_the_lowest_loss(measure, scores):
-    """Epochs 1 and 2 have the highest accuracy, or the lowest error, and epoch 2 the lower loss of the two."""
-    values = {f"validation_{measure}": jnp.asarray(scores), "validation_loss": jnp.asarray([1.0, 5.0, 4.0, 0.5])}
+def test_the_best_epoch_has_the_best_score_and_among_equals_the_lowest_loss(score, measure, scores):
+    """Epochs 1 and 2 have the highest score, or the lowest error, and epoch 2 the lower loss of the two; where another measure
+    than the task's was chosen, the accuracy, which is best in epoch 3, says nothing."""
+    settings = Settings(None, losses.SQUARED_ERROR, epochs=4, batch_size=1, score=score)
+    values = {"validation_accuracy": jnp.asarray([0.1, 0.2, 0.3, 1.0])} if score else {}
+    values |= {f"validation_{measure}": jnp.asarray(scores), "validation_loss": jnp.asarray([1.0, 5.0, 4.0, 0.5])}
 
     @jax.jit
     def best():
@@ -229,7 +237,7 @@ def test_the_best_epoch_has_the_best_score_and_among_equals_the_lowest_loss(meas
         kept = Best(jnp.asarray(-1), None, None, low, -low)
         for epoch in range(len(scores)):
             state = RunState(jnp.asarray(epoch), None, None, None, jnp.asarray(-1), {}, kept)
-            kept = _better(state, {name: value[epoch] for name, value in values.items()})
+            kept = _better(settings, state, {name: value[epoch] for name, value in values.items()})
         return kept.trainables
 
     assert best() == 2

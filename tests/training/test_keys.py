@@ -61,6 +61,7 @@ OTHER_SETTINGS = {
     "select": "best-validation",
     "diagnostics": True,
     "only": "linear1",
+    "score": "auc",
     "augmentations": ("random-flip",),
     "black": (0.5,),
 }
@@ -126,6 +127,12 @@ def test_numbers_that_differ_in_the_last_bit_have_other_fingerprints():
 
 def test_a_key_does_not_depend_on_the_order_of_its_parts():
     assert key_of({"rate": 1, "seed": 2}) == key_of({"seed": 2, "rate": 1}) != key_of({"seed": 1, "rate": 2})
+
+
+def test_the_task_s_main_measure_is_the_same_by_its_name():
+    """Asked for or not: nothing is trained twice for it."""
+    plain, named, dashed = (tiny.settings(tiny.mlp(), tiny.data(), score=one) for one in (None, "accuracy", "log-loss"))
+    assert plain == named and dashed.score == "log_loss"
 
 
 def test_no_setting_of_a_program_is_forgotten_here():

@@ -45,6 +45,7 @@ def compare(
     rates: str | None = None,
     search: Annotated[list[str] | None, Parameter(negative=())] = None,
     select: Literal["last", "best-validation"] = "last",
+    score: str | None = None,
     loss: str | None = None,
     only: str | None = None,
     landscape: str | None = None,
@@ -114,6 +115,9 @@ def compare(
         A further number of a rule to tune within the same budget, as RULE.NAME=LOW:HIGH; may be repeated.
     select
         Test the network of the last epoch, or of the best on validation.
+    score
+        What tuning chooses by on validation, and the table orders and compares the rules by on test: accuracy,
+        balanced_accuracy, macro_f1, auc, log_loss or loss; for regression rmse, r2 or loss. Default: accuracy, or rmse.
     loss
         squared-error, bernoulli-cross-entropy or categorical-cross-entropy.
     only
@@ -233,6 +237,7 @@ def compare(
         "learning_rate": learning_rate,
         "search": ranges,
         "select": select,
+        "score": score,
         "loss": loss,
         "only": only,
         "landscape": landscape,

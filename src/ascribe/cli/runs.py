@@ -140,7 +140,7 @@ def _show(chosen: dict[str, Any], rows: list[dict[str, Any]]) -> None:
                 f"{row['learning_rate']:.3g}",
                 row["epochs"],
                 row["status"],
-                _score(row["scores"] or {}),
+                _score(row["scores"] or {}, row["context"].get("score")),
             ]
             for row in rows
         ],
@@ -148,8 +148,8 @@ def _show(chosen: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     )
 
 
-def _score(scores: dict[str, float]) -> str:
-    return f"{scores[score_name('test', main_among(scores, 'test').name)]:.4g}" if scores else ""
+def _score(scores: dict[str, float], measure: str | None) -> str:
+    return f"{scores[score_name('test', measure or main_among(scores, 'test').name)]:.4g}" if scores else ""
 
 
 def _table(titles: list[str], rows: list[list[Any]], otherwise: str) -> None:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ascribe.measures import main_score, measure_of, title_of
+from ascribe.measures import measure_of, title_of
+from ascribe.statistics import main_score
 
 from .bands import ValueAxis, accuracy_floor, band_panel, log_worthy, one_curve
 from .base import Comparison
@@ -13,7 +14,7 @@ from .theme import joined, legend_selection, rule_colors, themed
 
 def learning_curves(comparison: Comparison) -> Any:
     """Training loss and validation score over epochs, side by side; None when no rule recorded either."""
-    names = ("train_loss", main_score(comparison.data.task, "validation"))
+    names = ("train_loss", main_score(comparison, "validation"))
     columns = series(comparison, names)
     data, colors, selection = inline(columns, "curves"), rule_colors(comparison.runs), legend_selection()
     panels = []

@@ -5,8 +5,8 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from ascribe.measures import main_score, measure_of, title_of
-from ascribe.statistics import interval
+from ascribe.measures import measure_of, title_of
+from ascribe.statistics import interval, main_score
 
 from .base import Comparison
 from .inline import ROW_LABEL, RULE_LABEL, inline, numbered
@@ -57,7 +57,7 @@ def _chart(columns: dict[str, list], low: float, comparison: Comparison) -> Any:
     drawn = set(columns["rule"])
     colors = {rule: color for rule, color in rule_colors(comparison.runs).items() if rule in drawn}
     selection = legend_selection()
-    score = main_score(comparison.data.task, "validation")
+    score = main_score(comparison, "validation")
     percent = measure_of(score).percent
     # Tuning turns its scores so that higher is better: they are no longer those of an error.
     title = title_of(score) if measure_of(score).higher_is_better else "Validation score (higher is better)"

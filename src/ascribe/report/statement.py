@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.measures import title_of
+from ascribe.statistics import main_score
+
 from .base import Comparison
 
 
@@ -53,13 +56,14 @@ def _protocol(comparison: Comparison) -> str:
         candidates, tuning_seeds = next(iter(budgets))
         words.append(
             f"The tuning budget was equal: {_count(candidates, 'candidate')} a rule, {_count(tuning_seeds, 'seed')} "
-            "each, chosen by validation score."
+            f"each, chosen by {_chosen_by(comparison)}."
         )
     elif tuning:
         words.append(
-            "Hyperparameters were chosen by validation score, with equal budgets; rules that force them were not tuned."
+            f"Hyperparameters were chosen by {_chosen_by(comparison)}, with equal budgets; rules that force them were not "
+            "tuned."
             if len(budgets) == 1
-            else "Hyperparameters were chosen by validation score; the tuning budgets of the rules differ."
+            else f"Hyperparameters were chosen by {_chosen_by(comparison)}; the tuning budgets of the rules differ."
         )
     else:
         words.append("Nothing was tuned: the rules ran with the hyperparameters that they were given.")
@@ -68,6 +72,14 @@ def _protocol(comparison: Comparison) -> str:
         words.append("Where the notes say so, a rule ran with a network, inputs or settings of its own instead.")
     words.append("The test split was used once, for the scores below.")
     return " ".join(words)
+
+
+def _chosen_by(comparison: Comparison) -> str:
+    """What decided on validation, where it was the same for all rules."""
+    if not comparison.configuration.get("score"):
+        return "validation score"
+    title = title_of(main_score(comparison, "validation"))
+    return title[0].lower() + title[1:]
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ascribe import notebook
-from ascribe.measures import AREA, main_score, measure_of, title_of
-from ascribe.statistics import finished, interval, optional, paired_runs
+from ascribe.measures import AREA, measure_of, title_of
+from ascribe.statistics import finished, interval, main_score, optional, paired_runs
 from ascribe.statistics.means import DASH, plus_minus
 
 from .base import Comparison, Runs
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Row:
-    """What one rule achieved. Scores are fractions (accuracy) or the targets' unit (root mean squared error).
+    """What one rule achieved. Scores are fractions (accuracy and its like) or the targets' unit (root mean squared error).
 
     `mean` and `half_width` run over the seeds that finished; `difference` (this rule minus the reference) and its
     half width over the seeds where both did; `area` is the mean area under the training-loss curve, in loss times epochs
@@ -45,11 +45,11 @@ class Row:
 
 
 def rows(comparison: Comparison) -> list[Row]:
-    """The rows of `comparison`, best first: by accuracy downwards or by error upwards.
+    """The rows of `comparison`, best first by the comparison's score: by accuracy downwards, by error upwards.
 
     Rules with diverged runs come after those without, since a mean over survivors flatters; all-diverged rules last.
     """
-    score = main_score(comparison.data.task)
+    score = main_score(comparison)
     reference = None if comparison.reference is None else comparison.runs.get(comparison.reference)
     table = [_row(rule, runs, reference, score) for rule, runs in comparison.runs.items()]
     worth = measure_of(score).worth
@@ -133,7 +133,7 @@ def to_html(comparison: Comparison) -> str:
         title(comparison),
         notebook.table(_titles(table), _cells(table), colors=[colors[row.rule] for row in table]),
         notebook.sentences(_captions(table, comparison.reference)),
-        notebook.curves(comparison.runs, colors),
+        notebook.curves(comparison.runs, colors, main_score(comparison, "validation")),
     )
 
 

@@ -8,9 +8,10 @@ import jax
 import numpy as np
 
 from ascribe.errors import UserError, shown
-from ascribe.measures import main_among, score_name
+from ascribe.measures import score_name
 from ascribe.rules import AbstractRule
 from ascribe.training import Experiment, Specification
+from ascribe.training.loop import deciding
 
 LEARNING_RATE = "learning_rate"
 """The name of the one number that every rule has to tune."""
@@ -21,7 +22,8 @@ class Tuning:
     """What tuning tried and chose.
 
     `learning_rates`: `(candidates,)`; `hyperparameters[name]`: `(candidates,)`, other array leaves of the rule;
-    `scores`: `(candidates, seeds)`, validation accuracy (or minus the RMSE), minus infinity for a run that diverged;
+    `scores`: `(candidates, seeds)`, validation accuracy (or minus the RMSE; of another `score`, it, or minus it where less is
+    better), minus infinity for a run that diverged;
     `losses`: `(candidates, seeds)`, the validation loss, which settles ties; `chosen`: the index of the best candidate;
     `at_edge`: whether the chosen rate is the first or last of its range, so that a wider one may be better.
     """
@@ -97,7 +99,8 @@ def tune(
         found = trained.validated()
         curves = {name: values[:, None] for name, values in found.items()}
         diverged = diverged | ~np.isfinite(found["validation_loss"])
-    score, loss = validation_score(curves, "last" if own_finish else experiment.settings.select)
+    settings = experiment.settings
+    score, loss = validation_score(curves, "last" if own_finish else settings.select, settings.score)
     scores = np.where(diverged, -np.inf, score).reshape(count, len(seeds))
     losses = np.where(diverged, np.inf, loss).reshape(count, len(seeds))
     chosen = max(range(count), key=lambda i: (scores[i].mean(), -losses[i].mean(), -i))
@@ -108,17 +111,20 @@ def tune(
     return Tuning(rates, others, scores, losses, chosen, bool(at_edge), seeds, trained.seconds)
 
 
-def validation_score(curves: dict[str, np.ndarray], select: str) -> tuple[np.ndarray, np.ndarray]:
-    """The score (higher is better) and loss of each run at the epoch that `select` would test."""
-    measure = main_among(curves, "validation")
-    score = measure.worth(curves[score_name("validation", measure.name)])
+def validation_score(
+    curves: dict[str, np.ndarray], select: str, score: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The score (higher is better) and loss of each run at the epoch that `select` would test; `score`: the measure, by default
+    the task's main one."""
+    measure = deciding(score, curves)
+    worth = measure.worth(curves[score_name("validation", measure.name)])
     loss = curves["validation_loss"]
     if select == "last":
-        return score[:, -1], loss[:, -1]
-    filled = np.where(np.isfinite(score), score, -np.inf)
+        return worth[:, -1], loss[:, -1]
+    filled = np.where(np.isfinite(worth), worth, -np.inf)
     # As the loop chooses: the highest score, then the lowest loss, then the earliest epoch.
     best = np.asarray([np.lexsort((losses, -scores))[0] for scores, losses in zip(filled, loss, strict=True)])
-    rows = np.arange(len(score))
+    rows = np.arange(len(worth))
     return filled[rows, best], loss[rows, best]
 
 

@@ -41,6 +41,11 @@ class Comparison(Protocol):
     """A finished comparison of learning rules on one data set. `data` is an `ascribe` data set."""
 
     @property
+    def configuration(self) -> Mapping[str, Any]:
+        """`score`: the measure that it chose by; the task's main one where there is none."""
+        ...
+
+    @property
     def data(self) -> Any: ...
     @property
     def reference(self) -> str | None: ...

@@ -83,7 +83,7 @@ def critical_difference(rules: int, data_sets: int, *, level: float = 0.95) -> f
 def ranks_over(comparisons: Sequence[Comparison], *, score: str | None = None, level: float = 0.95) -> RankSummary:
     """Average ranks over `comparisons`, each of which counts as one data set, of the rules that all of them have.
 
-    A rule is ranked by its mean over the seeds that finished of `score` (by default accuracy, or RMSE for regression); one
+    A rule is ranked by its mean over the seeds that finished of `score` (by default what each comparison chose by); one
     with runs that diverged ranks below all rules without, and one without a finished run below those, as in the table.
 
     **Raises:** `UserError` for fewer than two comparisons or two rules in common.

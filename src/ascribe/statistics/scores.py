@@ -11,9 +11,10 @@ from .means import finished
 
 
 @explained
-def main_score(comparison: Comparison) -> str:
-    """The score that ranks the rules: `test_rmse` for regression, `test_accuracy` for the rest."""
-    return measures.main_score(comparison.data.task)
+def main_score(comparison: Comparison, split: str = "test") -> str:
+    """The score that ranks the rules: of the measure that the comparison chose by, which is by default the RMSE for regression
+    and the accuracy for the rest, as in `test_accuracy`."""
+    return measures.main_score(comparison.data.task, split, comparison.configuration.get("score"))
 
 
 def score_of(comparison: Comparison, score: str | None) -> str:

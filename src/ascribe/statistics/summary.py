@@ -86,7 +86,8 @@ def summarize(
     **Arguments:**
 
     - `reference`: the rule that differences are to, by default the comparison's own;
-    - `score`: what is compared, a name in `runs.scores`; by default accuracy, or RMSE for regression;
+    - `score`: what is compared, a name in `runs.scores`; by default what the comparison chose by (accuracy, or RMSE for
+      regression, where it was not told);
     - `level`: of intervals and tests;
     - `difference`: the difference that seeds are counted for, in the score's unit; by default 0.01 for an accuracy (one
       point), else 5 % of the reference's mean;

@@ -304,7 +304,8 @@ class Store(Database):
                 rows = self._of(connection, experiment)
         for row in rows:
             del row["number"]
-            row["scores"] = None if row["scores"] is None else _numbers(json.loads(row["scores"]))
+            found = None if row["scores"] is None else _numbers(json.loads(row["scores"]))
+            row["scores"] = None if found is None else {name: one for name, one in found.items() if "/" not in name}
             for name in ("hyperparameters", "context", "versions"):
                 row[name] = json.loads(row[name])
         return rows

@@ -1,6 +1,7 @@
 """The full record of a comparison, in open formats:
 
-record.json               configuration, versions, rules, chosen rates, status, scores; checksums of the files and of itself
+record.json               configuration, versions, rules, chosen rates, status, scores, confusion matrices; checksums of the
+                          files and of itself
 runs.csv                  one row a run: rule, seed, rate, whether it was tuned, hyper-parameters, epochs, status, scores
 curves/RULE.npz           every curve, (seeds, epochs), and what tuning tried
 parameters/RULE.safetensors   the trained networks of all seeds
@@ -184,6 +185,8 @@ def _about(comparison: Any, name: str, slug: str) -> dict[str, Any]:
         "status": ["diverged" if diverged else "finished" for diverged in runs.diverged],
         "diverged_at_epoch": [int(epoch) for epoch in runs.diverged_at],
         "scores": {key: [_number(value) for value in values] for key, values in runs.scores.items()},
+        "score": runs.score,
+        "confusion": None if runs.confusion is None else runs.confusion.tolist(),
         "seconds": runs.seconds,
         "compile_seconds": runs.compile_seconds,
         "notes": list(runs.notes),
@@ -230,6 +233,8 @@ def _load_rule(
         optimizer=about["optimizer"],
         notes=tuple(about["notes"]),
         encoding=load_transforms(about.get("encoding", []), f"encoding:{about['file']}", long),
+        score=about.get("score"),
+        confusion=_confusion(about.get("confusion"), data, about["seeds"]),
     )
     if about["tuning"] is None:
         return runs, None
@@ -245,6 +250,15 @@ def _load_rule(
         kept["seconds"],
     )
     return runs, tuning
+
+
+def _confusion(kept: Any, data: Dataset, seeds: list[int]) -> np.ndarray | None:
+    if kept is None:
+        return None
+    matrix, shape = np.asarray(kept), (len(seeds), data.classes, data.classes)
+    if matrix.shape != shape or matrix.dtype.kind != "i":
+        raise ValueError(f"confusion holds whole numbers of the shape {shape}, got {matrix.dtype} {matrix.shape}")
+    return matrix
 
 
 def _save_data(data: Dataset, folder: Path) -> None:

@@ -31,10 +31,11 @@ RULE = {
     "notes": [str],
     "network": str,
     "layers?": {ANY: {"file": str, "source": str}},
+    "score?": str,
     "tuning?": {"chosen": int, "at_edge": bool, "seeds": [int], "seconds": NUMBER},
 }
 RECORD = {
-    "configuration": {"data?": SUMMARY, "left_out?": {ANY: str}, "original_names?": {ANY: str}},
+    "configuration": {"data?": SUMMARY, "score?": str, "left_out?": {ANY: str}, "original_names?": {ANY: str}},
     "data": SUMMARY,
     "rules": {ANY: RULE},
     "files": {ANY: str},

@@ -159,9 +159,11 @@ def new_networks(source: loop.NetworkSource, mesh: Mesh, seeds: jax.Array) -> Ne
 
 
 @eqx.filter_jit
-def evaluate_runs(loss: Any, mesh: Mesh, in_turn: bool, networks: PyTree, examples: PyTree) -> dict[str, jax.Array]:
-    """The scores of every run's network, `(runs,)` each."""
-    function = lambda both, examples: evaluate(both[0], both[1], examples, loss)
+def evaluate_runs(
+    loss: Any, mesh: Mesh, in_turn: bool, networks: PyTree, examples: PyTree, also: tuple[str, ...] = ()
+) -> dict[str, jax.Array]:
+    """The scores of every run's network, `(runs,)` each, those `also` asked for among them, and as `evaluate` gives them."""
+    function = lambda both, examples: evaluate(both[0], both[1], examples, loss, also=also)
     return _over_runs(function, mesh, in_turn, networks, examples)
 
 

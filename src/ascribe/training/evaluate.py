@@ -1,4 +1,4 @@
-"""How well a network does on a split: loss, and accuracy or RMSE and R²."""
+"""How well a network does on a split: loss, and accuracy or RMSE and R²; for classes whatever else is asked for."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,17 @@ import jax
 import jax.numpy as jnp
 
 from ascribe.losses import Loss
-from ascribe.metrics import predicted_labels, r2, rmse
+from ascribe.metrics import (
+    area_under_roc,
+    balanced_accuracy,
+    class_probabilities,
+    confusion_matrix,
+    log_loss,
+    macro_f1,
+    predicted_labels,
+    r2,
+    rmse,
+)
 from ascribe.networks import Activation, Network, record
 from ascribe.rules import final_preactivation
 from ascribe.types import Array, PyTree
@@ -17,6 +27,14 @@ from .pixels import Pixels
 
 CHUNK = 512
 """Examples per forward pass: bounds the memory of the activations, times the runs side by side."""
+
+
+CONFUSION = "confusion"
+"""The name of the confusion matrix among what is measured."""
+OF_CONFUSION = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1, CONFUSION: lambda confusion: confusion}
+OF_EACH = {"log_loss": log_loss}
+"""What is computed of the confusion matrix, and of the probability of every example's own class."""
+RANKED = "auc"
 
 
 class Examples(eqx.Module):
@@ -35,18 +53,34 @@ class _Sums(NamedTuple):
     squared_error: Array
 
 
-def evaluate(network: Network, network_state: PyTree, examples: Examples, loss: Loss) -> dict[str, Array]:
-    """**Returns:** `loss`, then `accuracy` for labels or `rmse` (original unit) and `r2` for numbers."""
+class _Answers(NamedTuple):
+    """Of every example its `predicted` class, the probability of its `own` class, and of `every` one where they are ranked."""
+
+    predicted: Array
+    own: Array
+    every: Array | None
+
+
+def evaluate(
+    network: Network, network_state: PyTree, examples: Examples, loss: Loss, *, also: tuple[str, ...] = ()
+) -> dict[str, Array]:
+    """**Arguments:** `also`: further measures of classes, by their names in `ascribe.measures`, and `CONFUSION`; those that the
+    task has not, and those that are measured anyway, change nothing.
+
+    **Returns:** `loss`, then `accuracy` for labels or `rmse` (original unit) and `r2` for numbers, then what was asked for:
+    numbers, and the confusion matrix `(classes, classes)`.
+    """
     stored, count = examples.inputs, examples.inputs.shape[0]
     chunk = min(CHUNK, count)
     chunks = -(-count // chunk)
     labels = jnp.issubdtype(examples.targets.dtype, jnp.integer)
+    further = tuple(name for name in also if labels and name in (*OF_CONFUSION, *OF_EACH, RANKED))
 
     def cut(array: Array) -> Array:
         padding = [(0, chunks * chunk - count)] + [(0, 0)] * (array.ndim - 1)
         return jnp.pad(array, padding).reshape(chunks, chunk, *array.shape[1:])
 
-    def sums(part: tuple[Array, Array, Array]) -> _Sums:
+    def part_of(part: tuple[Array, Array, Array]) -> tuple[_Sums, _Answers | None]:
         inputs, targets, real = split(part)
         inputs = stored.decoded(inputs) if isinstance(stored, Pixels) else inputs
         tape, _ = record(network, inputs, network_state, training=False)
@@ -54,12 +88,17 @@ def evaluate(network: Network, network_state: PyTree, examples: Examples, loss: 
         t = loss.encode(targets, z.shape[1], z.dtype)
         y = function.function(z)
         values = loss.values(z, targets) if function.name == loss.link else loss.value(y, t)
-        correct = predicted_labels(tape.output, boundary=boundary(network, loss)) == targets if labels else real
-        return _Sums(
+        predicted = predicted_labels(tape.output, boundary=boundary(network, loss))
+        sums = _Sums(
             jnp.sum(jnp.where(real, values, 0)),
-            jnp.sum(real & correct),
+            jnp.sum(real & (predicted == targets)) if labels else jnp.sum(real),
             jnp.sum(jnp.where(real[:, None], (y - t) ** 2, 0), axis=0),
         )
+        if not further:
+            return sums, None
+        chances = class_probabilities(tape.output, link=link(network, loss))
+        own = jnp.take_along_axis(chances, targets[:, None], axis=1)[:, 0]
+        return sums, _Answers(predicted, own, chances if RANKED in further else None)
 
     parts = (
         cut(stored.bytes if isinstance(stored, Pixels) else stored),
@@ -67,20 +106,45 @@ def evaluate(network: Network, network_state: PyTree, examples: Examples, loss: 
         cut(jnp.ones(count, bool)),
     )
     if chunks == 1:
-        total = sums(jax.tree.map(lambda part: part[0], parts))
+        total, answers = part_of(jax.tree.map(lambda part: part[0], parts))
     else:
-        total = jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), jax.lax.map(sums, parts))
+        sums, answers = jax.lax.map(part_of, parts)
+        total = jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), sums)
+        answers = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], answers)
     found = {"loss": total.loss / count}
     if labels:
+        found["accuracy"] = total.correct.astype(total.loss.dtype) / count
+        if answers is not None:
+            classes = max(network.outputs, 2)
+            found |= _of_answers(further, examples.targets, answers, classes)
         finite = jnp.isfinite(total.loss)
-        return found | {"accuracy": jnp.where(finite, total.correct.astype(total.loss.dtype) / count, jnp.nan)}
+        return {
+            name: value if name == CONFUSION else jnp.where(finite, value, jnp.nan) for name, value in found.items()
+        }
     squared_errors = total.squared_error / count
     targets = examples.targets.reshape(count, -1).astype(total.loss.dtype)
     scale = examples.target_scale.astype(total.loss.dtype)
     return found | {"rmse": rmse(squared_errors, scale), "r2": r2(squared_errors, jnp.var(targets, axis=0))}
 
 
+def _of_answers(wanted: tuple[str, ...], targets: Array, answers: _Answers, classes: int) -> dict[str, Array]:
+    found, confusion = {}, confusion_matrix(targets, answers.predicted, classes)
+    for name in wanted:
+        if name in OF_CONFUSION:
+            found[name] = OF_CONFUSION[name](confusion)
+        elif name in OF_EACH:
+            found[name] = OF_EACH[name](answers.own)
+        elif answers.every is not None:
+            found[name] = area_under_roc(answers.every, targets)
+    return found
+
+
 def boundary(network: Network, loss: Loss) -> float:
     """Where a single output changes class: 0 for logits, 0.5 for an output between the targets 0 and 1."""
     logits = not isinstance(network.last, Activation) and loss.link == "logistic"
     return 0.0 if logits else 0.5
+
+
+def link(network: Network, loss: Loss) -> str | None:
+    """The output activation that is still to be applied for probabilities; None where the network has it."""
+    return None if isinstance(network.last, Activation) else loss.link

@@ -5,7 +5,7 @@ nothing of runs side by side: `devices.py` maps them over the run axis.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import equinox as eqx
@@ -17,7 +17,7 @@ import optax
 
 from ascribe.errors import UserError
 from ascribe.losses import Loss
-from ascribe.measures import main_among, score_name
+from ascribe.measures import MEASURES, Measure, main_among, score_name
 from ascribe.metrics import feedback_alignment, gradient_alignment
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, Trainables, hooks, network_of
@@ -56,10 +56,13 @@ class Settings:
     """What is done to the images of the batches that are learned from, and to no others (`augmentations.py`)."""
     black: tuple[float, ...] = ()
     """The stored value of a black pixel, one a channel, for augmentations that pad."""
+    score: str | None = None
+    """The measure that says which epoch is the best, recorded on validation; None for the task's main one."""
 
 
 class Best(eqx.Module):
-    """What was trained, at the best epoch so far, judged on validation: higher `score`, then lower `loss`."""
+    """What was trained, at the best epoch so far, judged on validation: better `score` (turned so that higher is), then lower
+    `loss`."""
 
     trainables: Any
     network_state: PyTree
@@ -197,7 +200,7 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
     diverged_at = jnp.where((state.diverged_at < 0) & ~finite, epoch.astype(jnp.int32), state.diverged_at)
     curves = {name: curve.at(epoch, found[name]) for name, curve in state.curves.items()}
     state = dataclasses.replace(state, diverged_at=diverged_at, curves=curves)
-    return state if state.best is None else dataclasses.replace(state, best=_better(state, found))
+    return state if state.best is None else dataclasses.replace(state, best=_better(settings, state, found))
 
 
 def one_pass(
@@ -339,7 +342,8 @@ def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key,
     backpropagation's, and the rule's own metrics. Weights, gradients and feedback are all those of one moment: after the
     epoch's last step. `before`: the trainables when the epoch began."""
     network = network_of(state.trainables)
-    scores = evaluate(network, state.network_state, data.validation, settings.loss)
+    also = () if settings.score is None else (settings.score,)
+    scores = evaluate(network, state.network_state, data.validation, settings.loss, also=also)
     found = {score_name("validation", name): value for name, value in scores.items()}
     if settings.diagnostics:
         count = _probe_size(settings, data)
@@ -356,6 +360,11 @@ def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key,
 def _probe_size(settings: Settings, data: Data) -> int:
     """As many examples as a batch has, and more where that is too few to tell a direction from."""
     return min(max(settings.batch_size, PROBE), data.train.inputs.shape[0])
+
+
+def deciding(score: str | None, names: Collection[str]) -> Measure:
+    """The measure of that name; where none was chosen, the main one of the task whose curves have these names."""
+    return main_among(names, "validation") if score is None else MEASURES[score]
 
 
 def _own_metrics(settings: Settings, run: Run, state: RunState, data: Data, key: Key, before: Any) -> dict[str, Array]:
@@ -399,9 +408,9 @@ def conclude(settings: Settings, run: Run, state: RunState, data: Data) -> tuple
     return finished, network_state, network if own else None
 
 
-def _better(state: RunState, found: dict[str, Array]) -> Best:
+def _better(settings: Settings, state: RunState, found: dict[str, Array]) -> Best:
     assert state.best is not None
-    measure = main_among(found, "validation")
+    measure = deciding(settings.score, found)
     score = measure.worth(found[score_name("validation", measure.name)])
     loss = found["validation_loss"]
     better = (score > state.best.score) | ((score == state.best.score) & (loss < state.best.loss))

@@ -11,16 +11,16 @@ import numpy as np
 from ascribe import losses, notebook
 from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError, shown
-from ascribe.measures import AREA, main_score, measure_of, title_of
+from ascribe.measures import AREA, main_score, measure_of, score_name, title_of
 from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
-from ascribe.networks import Activation, Network, Unbuilt
+from ascribe.networks import Network, Unbuilt
 from ascribe.networks.network import listed
 from ascribe.networks.registry import Arrays
 from ascribe.statistics.means import finished, interval, optional, plus_minus
 from ascribe.types import PyTree
 
 from .devices import outputs_of_runs
-from .evaluate import boundary
+from .evaluate import CONFUSION, boundary, link
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -31,15 +31,19 @@ class Runs:
     - `curves[name]`: `(seeds, epochs)`, among them `train_loss`, `validation_loss`, `validation_accuracy` (or
       `validation_rmse` and `validation_r2`), `gradient_angle` and `gradient_norm_ratio` against backpropagation's gradient,
       in total and per layer (`gradient_angle/linear1`), `feedback_angle/…` where a rule has feedback weights;
-    - `scores[name]`: `(seeds,)`, measured once on the test split: `test_loss`, `test_accuracy` or `test_rmse`, `test_r2`;
-      the same before the rule's `finish`, where it has one of its own (`test_accuracy_before_finish`); and
-      `area_under_train_loss`. NaN for a run that diverged;
+    - `scores[name]`: `(seeds,)`, measured once on the test split: `test_loss`, `test_accuracy`, `test_balanced_accuracy`,
+      `test_macro_f1`, `test_auc` (with at most 20 classes) and `test_log_loss`, or `test_rmse`, `test_r2`; the same before the
+      rule's `finish`, where it has one of its own (`test_accuracy_before_finish`); and `area_under_train_loss`. NaN for a run
+      that diverged;
     - `diverged`: `(seeds,)`; `diverged_at`: the epoch, or -1;
     - `networks`, `states`: the trained networks and their normalization statistics, a leading axis of seeds on every
       array; `network`: their structure. Of a record whose layers are not known here, `network` is an `Unbuilt` one, and all
       else is there;
     - `seconds`, `compile_seconds`: wall time of the training itself, and of compiling it;
     - `notes`: what sets these runs apart from the others of a comparison (forced settings, a tuned rate at the grid's end);
+    - `score`: the measure that chose, and that is shown first (`accuracy`, `auc`, …); None for the task's main one;
+    - `confusion`: `(seeds, classes, classes)`, how many test examples of each class (rows) were taken for each class (columns),
+      by a run that diverged too; None for numbers, and for more than 20 classes;
     - `encoding`: the transforms that the rule needs beyond the data's own; `data` is without them, and `outputs`,
       `predict` and `probabilities` apply them to their inputs.
     """
@@ -62,9 +66,11 @@ class Runs:
     optimizer: Any = "adam"
     notes: tuple[str, ...] = ()
     encoding: tuple[Transform, ...] = ()
+    score: str | None = None
+    confusion: np.ndarray | None = None
 
     def __repr__(self) -> str:
-        name = main_score(self.data.task)
+        name = self._main("test")
         finished = self.scores[name][~self.diverged]
         score = f"{name} {finished.mean():.4g}" if len(finished) else "no run finished"
         return (
@@ -73,7 +79,7 @@ class Runs:
         )
 
     def _repr_html_(self) -> str:
-        score = main_score(self.data.task)
+        score = self._main("test")
         title, percent = title_of(score), measure_of(score).percent
         mean, half_width = map(optional, interval(finished(self.scores[score], self.diverged)))
         rows = [
@@ -87,8 +93,12 @@ class Runs:
             f"{self.rule} on {self.data.name}",
             notebook.table((), rows, words=2),
             notebook.sentences(["± 95 % over the seeds that finished.", *self.notes]),
-            notebook.curves({self.rule: self}, {self.rule: "currentColor"}),
+            notebook.curves({self.rule: self}, {self.rule: "currentColor"}, self._main("validation")),
         )
+
+    def _main(self, split: str) -> str:
+        """The name of the score, or curve, that is shown first."""
+        return main_score(self.data.task, split, self.score)
 
     @property
     def diverged(self) -> np.ndarray:
@@ -155,8 +165,8 @@ class Runs:
         """Class probabilities, `(seeds, examples, classes)`; a `UserError` for regression."""
         if self.data.task == "regression":
             raise UserError("probabilities belong to classes: for regression use `predict`.")
-        link = None if isinstance(self.check_built().last, Activation) else losses.get(self.loss).link
-        return np.asarray(jax.vmap(lambda one: class_probabilities(one, link=link))(jnp.asarray(self.outputs(inputs))))
+        last = link(self.check_built(), losses.get(self.loss))
+        return np.asarray(jax.vmap(lambda one: class_probabilities(one, link=last))(jnp.asarray(self.outputs(inputs))))
 
 
 def _numbers(inputs: Any, expected: tuple[int, ...]) -> np.ndarray:
@@ -181,3 +191,27 @@ def _numbers(inputs: Any, expected: tuple[int, ...]) -> np.ndarray:
 def area_scores(curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What a whole curve says in one number a run."""
     return {AREA: area_under_curve(curves["train_loss"])}
+
+
+_CELLS = score_name("test", CONFUSION) + "/"
+"""How the scores begin that are cells of the confusion matrix, where they are kept with the others."""
+
+
+def flat_confusion(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The scores, with a number a run in place of the confusion matrix: `test_confusion/TRUE/PREDICTED`."""
+    matrix = values.get(score_name("test", CONFUSION))
+    if matrix is None:
+        return values
+    cells = {f"{_CELLS}{i}/{j}": matrix[:, i, j] for i, j in np.ndindex(matrix.shape[1:])}
+    return {name: value for name, value in values.items() if value is not matrix} | cells
+
+
+def split_confusion(values: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """The scores without those of `flat_confusion`, and what they came from, `(runs, classes, classes)`."""
+    cells = [name for name in values if name.startswith(_CELLS)]
+    others = {name: value for name, value in values.items() if not name.startswith(_CELLS)}
+    if not cells:
+        return others, None
+    classes = math.isqrt(len(cells))
+    ordered = [values[f"{_CELLS}{i}/{j}"] for i, j in np.ndindex(classes, classes)]
+    return others, np.stack(ordered, axis=-1).reshape(-1, classes, classes).astype(np.int64)

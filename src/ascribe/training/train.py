@@ -17,7 +17,7 @@ from ascribe import losses, rules
 from ascribe.datasets import DataLike, Dataset, as_dataset
 from ascribe.errors import Interrupted, UserError, shown
 from ascribe.files import short
-from ascribe.measures import before_finish, main_among, score_name
+from ascribe.measures import Measure, before_finish, measure_for, measures_of, score_name
 from ascribe.networks import Network, check_input
 from ascribe.networks.registry import layer_classes
 from ascribe.rules import AbstractRule, hooks
@@ -27,14 +27,14 @@ from ascribe.types import PyTree
 from . import devices, loop, optimizers, source
 from .demands import Demands, honor, made, network_for
 from .engine import Engine
-from .evaluate import Examples
+from .evaluate import CONFUSION, RANKED, Examples
 from .freezing import check_layer
 from .keeping import About, Checkpoint, Keeper, Kept, code_of, fingerprint, key_of
 from .mesh import EVERYWHERE, RUNS, check_devices_per_run, mesh_for, put, replicate, spread, whole
 from .pixels import pixels
 from .processes import agreed, check_same, number
 from .progress import Epochs, Listener, Progress, or_one_line, silent, tell
-from .runs import Runs, area_scores
+from .runs import Runs, area_scores, flat_confusion, split_confusion
 from .seeds import LARGEST, check_runs, check_seeds
 
 Rules = Sequence[str | AbstractRule] | Mapping[str, str | AbstractRule]
@@ -48,6 +48,9 @@ CHECKPOINT_SECONDS, CHECKPOINT_SHARE = 2.0, 0.05
 
 LARGEST_CHECKPOINT, LARGEST_REMAINDER = 2**30, 2**28
 """Bytes up to which the state of runs under way is kept, and that of finished ones, from which more epochs go on."""
+
+MOST_CLASSES = 20
+"""Classes up to which every one is ranked against the others, and a confusion matrix is kept, without being asked for."""
 
 SEARCHING = "searching"
 """The phase of thousands of short runs: of those that are finished, no state is kept."""
@@ -128,7 +131,14 @@ class Experiment:
     def _told_apart(self) -> list[Any]:
         """What several processes have in common, where they train the same."""
         settings, data = self.settings, self.demands.data
-        numbers = [settings.epochs, settings.batch_size, settings.select, settings.diagnostics, settings.only]
+        numbers = [
+            settings.epochs,
+            settings.batch_size,
+            settings.select,
+            settings.diagnostics,
+            settings.only,
+            settings.score,
+        ]
         return [data.checksum, self.template.config(), settings.loss.name, settings.augmentations, *numbers]
 
     def compile(self, example: Specification) -> None:
@@ -209,7 +219,7 @@ class Experiment:
             "data": [demands.data.checksum, demands.data.task, fingerprint(demands.data.target_scale)],
             "optimizer": fingerprint(demands.optimizer),
             "loss": fingerprint(settings.loss),
-            "settings": [settings.batch_size, settings.select, settings.diagnostics, settings.only],
+            "settings": [settings.batch_size, settings.select, settings.diagnostics, settings.only, settings.score],
             "augmentations": [settings.augmentations, settings.black],
             "dtype": str(self._dtype),
             # Between epochs, but not after the last: such a rule's state after 50 epochs is not one of 100 at its 50th.
@@ -228,6 +238,7 @@ class Experiment:
             "loss": self.settings.loss.name,
             "batch_size": self.settings.batch_size,
             "select": self.settings.select,
+            "score": self.settings.score,
             "only": self.settings.only,
             "source": key_of(code_of(self.context))[:12],
         }
@@ -485,15 +496,35 @@ class Trained:
         return found
 
     def _tested(self) -> dict[str, np.ndarray]:
+        """Every measure of the task; with more than `MOST_CLASSES` only what does not grow with them, and what was chosen."""
         networks, states, before = self.networks
-        found = self._scores("test", (networks, states))
+        data, chosen = self.experiment.demands.data, self.experiment.settings.score
+        also = measures_of(data.task)
+        if data.classes > MOST_CLASSES:
+            also = tuple(name for name in also if name != RANKED or name == chosen)
+        elif data.classes:
+            also = (*also, CONFUSION)
+        found = self._scores("test", (networks, states), also)
         if before is not None:
-            found |= {before_finish(name): value for name, value in self._scores("test", (before, states)).items()}
+            earlier = split_confusion(self._scores("test", (before, states), also))[0]
+            found |= {before_finish(name): value for name, value in earlier.items()}
         return found
 
     def validated(self) -> dict[str, np.ndarray]:
         """The validation scores of the finished networks, `(runs,)`."""
-        return self._scores("validation", self.networks[:2])
+        score = self.experiment.settings.score
+        return self._scores("validation", self.networks[:2], () if score is None else (score,))
+
+    def _note_before_finish(self, scores: dict[str, np.ndarray]) -> tuple[str, ...]:
+        """What a rule's `finish` did to the test score, where it did something."""
+        measure = measure_for(self.experiment.demands.data.task, self.experiment.settings.score)
+        score = score_name("test", measure.name)
+        before, after = scores.get(before_finish(score)), scores[score]
+        if before is None or np.array_equal(before, after, equal_nan=True) or not np.isfinite(after).any():
+            return ()
+        mean = np.nanmean(before)
+        text = f"{100 * mean:.1f} %" if measure.percent else f"{mean:.4g}"
+        return (f"mean {score.replace('_', ' ')} before its last pass {text}",)
 
     def _equality(self) -> tuple[str, ...]:
         """Where the rule is backpropagation. Once for all runs of a rule, by a trace and by their curves."""
@@ -509,7 +540,7 @@ class Trained:
         own = {name: curve[finished] for name, curve in self.curves.items()}
         return hooks.notes(self.experiment.rule, self.experiment.name, own) if finished.any() else ()
 
-    def _scores(self, split: str, networks: tuple[Network, PyTree]) -> dict[str, np.ndarray]:
+    def _scores(self, split: str, networks: tuple[Network, PyTree], also: tuple[str, ...]) -> dict[str, np.ndarray]:
         experiment = self.experiment
         part = replicate(examples(experiment._fitted, split), experiment.mesh)
         scores = []
@@ -524,15 +555,18 @@ class Trained:
                 experiment.in_turn,
                 spread(filled, experiment.mesh, RUNS),
                 part,
+                also,
             )
-            scores.append({score_name(split, name): np.asarray(value)[:count] for name, value in whole(found).items()})
+            values = {score_name(split, name): np.asarray(value)[:count] for name, value in whole(found).items()}
+            scores.append(flat_confusion(values))
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *scores)
 
     def runs(self, specifications: Sequence[Specification], data: Dataset, notes: tuple[str, ...] = ()) -> Runs:
         """The runs as users see them, on the data as users see it: without the rule's own encoding. A diverged run keeps its
         curves and has NaN for scores."""
         demands = self.experiment.demands
-        values = {**self.tested(), **area_scores(self.curves)}
+        tested, confusion = split_confusion(self.tested())
+        values = {**tested, **area_scores(self.curves)}
         scores = {name: np.where(self.diverged_at >= 0, np.nan, value) for name, value in values.items()}
         networks, states, _ = self.networks
         runs = Runs(
@@ -552,23 +586,13 @@ class Trained:
             seconds=self.seconds,
             compile_seconds=self.experiment.compile_seconds,
             optimizer=optimizers.describe(demands.optimizer),
-            notes=(*demands.notes, *notes, *self._equality(), *_note_before_finish(scores), *self._own_notes()),
+            notes=(*demands.notes, *notes, *self._equality(), *self._note_before_finish(scores), *self._own_notes()),
             encoding=demands.encoding,
+            score=self.experiment.settings.score,
+            confusion=confusion,
         )
         tell(self.experiment.listener, "finished", runs)
         return runs
-
-
-def _note_before_finish(scores: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """What a rule's `finish` did to the test score, where it did something."""
-    measure = main_among(scores, "test")
-    score = score_name("test", measure.name)
-    before, after = scores.get(before_finish(score)), scores[score]
-    if before is None or np.array_equal(before, after, equal_nan=True) or not np.isfinite(after).any():
-        return ()
-    mean = np.nanmean(before)
-    text = f"{100 * mean:.1f} %" if measure.percent else f"{mean:.4g}"
-    return (f"mean {score.replace('_', ' ')} before its last pass {text}",)
 
 
 def train(
@@ -582,6 +606,7 @@ def train(
     batch_size: int = 32,
     seeds: int | Sequence[int] = 8,
     select: str = "last",
+    score: str | None = None,
     loss: str | losses.Loss | None = None,
     diagnostics: bool = True,
     only: str | None = None,
@@ -601,6 +626,9 @@ def train(
       traced array), or a mapping of the labels `network`, `auxiliary`, `feedback` to either;
     - `epochs`, `batch_size`, `seeds` (a number, or a list of integers);
     - `select`: the network that is tested, of the `"last"` epoch or of the `"best-validation"` one;
+    - `score`: the measure that says which is the best, and that results name first: `"accuracy"` (the default for classes),
+      `"balanced_accuracy"`, `"macro_f1"`, `"auc"`, `"log_loss"` or `"loss"`; for numbers `"rmse"` (the default), `"r2"` or
+      `"loss"`. It is recorded on validation after every epoch; the test split is measured by all of them in the end;
     - `diagnostics`: measure the angle to backpropagation's gradient after every epoch (costs two gradients);
     - `only`: the name of the one layer with weights that is trained; all others of the network stay as they began;
     - `devices_per_run`: how many devices divide every batch of a run, for networks that keep one busy; the others train
@@ -626,7 +654,9 @@ def train(
         learning_rate=positive("learning_rate", learning_rate),
         batch_size=batch_size,
     )
-    settings = make_settings(demands, epochs=epochs, select=select, loss=loss, diagnostics=diagnostics, only=only)
+    settings = make_settings(
+        demands, epochs=epochs, select=select, score=score, loss=loss, diagnostics=diagnostics, only=only
+    )
     chosen = [Specification(seed, demands.learning_rate) for seed in check_seeds(seeds)]
     listening = or_one_line(listener) if number() == 0 else silent
     size: Any = {"width": len(chosen), "devices_per_run": devices_per_run}
@@ -644,6 +674,7 @@ def make_settings(
     loss: str | losses.Loss | None,
     diagnostics: bool,
     only: str | None = None,
+    score: str | None = None,
 ) -> loop.Settings:
     """The checked settings of a program."""
     batch_size, data = demands.batch_size, demands.data
@@ -656,6 +687,8 @@ def make_settings(
         raise UserError(f"`diagnostics` is True or False; got {shown(diagnostics)}.")
     if not isinstance(select, str) or select not in ("last", "best-validation"):
         raise UserError(f"`select` is last or best-validation; got {select!r}.")
+    measure = measure_for(data.task, score)
+    _check_classes(measure, data)
     template = made(demands.source)
     if only is not None:
         check_layer("only", template, only)
@@ -671,7 +704,19 @@ def make_settings(
     optimizer = optimizers.factory(demands.optimizer)
     batch_size = min(batch_size, len(data.train))
     images = {"augmentations": data.augmentations, "black": data.black} if data.augmentations else {}
-    return loop.Settings(optimizer, chosen, epochs, batch_size, select, diagnostics, only=only, **images)
+    shared: Any = {"only": only, "score": measure.name}
+    return loop.Settings(optimizer, chosen, epochs, batch_size, select, diagnostics, **shared, **images)
+
+
+def _check_classes(measure: Measure, data: Dataset) -> None:
+    """A `UserError` where a split of one class alone has no such measure."""
+    for name, split in data.splits if measure.name == RANKED else ():
+        count = len(np.unique(split.targets))
+        if len(split) and count < 2:
+            raise UserError(
+                f"the score {measure.name} ranks examples of several classes; the {name} split of {data.name} has one alone: "
+                f"choose another score, or another split of the data."
+            )
 
 
 def _check_division(settings: loop.Settings, devices_per_run: int) -> None:
