@@ -14,6 +14,7 @@ import jinja2
 from ascribe.files import csv_text
 
 from .figures import Drawing
+from .theme import dash_of
 from .vector import embedded
 
 
@@ -41,20 +42,39 @@ def figure(
     `prefix` keeps its name apart from the same figure's of another comparison.
     """
     heading = drawing.specification["title"]
-    below = heading.get("subtitle", [])
     tables = {title: text for title, text in drawing.specification["datasets"].items() if not _is_unnamed(title)}
+    known = dict(zip(rules, numbers, strict=True))
+    panels = []
+    for place, panel in enumerate(drawing.panels):
+        inside = lambda svg, kind, place=place: embedded(svg, name=f"{prefix}{name}-{kind}{place}", rules=rules, numbers=numbers)
+        panels.append(
+            {
+                "title": panel.title,
+                "number": None if panel.rule is None else numbers[panel.rule],
+                "svg": inside(panel.svg, ""),
+                "narrow": inside(panel.narrow, "narrow") if panel.narrow else "",
+            }
+        )
     return {
         "name": prefix + name,
         "title": heading["text"],
-        "subtitle": " ".join(below),
-        "svg": embedded(drawing.svg, name=prefix + name, title_lines=len(below), rules=rules, numbers=numbers),
+        "subtitle": " ".join(heading.get("subtitle", [])),
+        "panels": panels,
+        "maps": len(panels) > 1 and panels[0]["number"] is not None,
+        "legend": [
+            {"name": entry.name, "color": entry.color, "dash": entry.dash, "line": entry.line, "number": known.get(entry.name)}
+            for entry in drawing.legend
+        ],
         "tables": [_table(title, text) for title, text in tables.items()],
     }
 
 
 def rule_filter(colors: Mapping[str, str | None]) -> list[dict[str, Any]]:
     """What the templates' macro `filters` offers: every rule with its number and color."""
-    return [{"number": number, "name": rule, "color": color} for number, (rule, color) in enumerate(colors.items())]
+    return [
+        {"number": number, "name": rule, "color": color, "dash": dash_of(color or ""), "line": True}
+        for number, (rule, color) in enumerate(colors.items())
+    ]
 
 
 def _is_unnamed(title: str) -> bool:

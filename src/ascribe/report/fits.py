@@ -55,7 +55,7 @@ def fits(comparison: Comparison) -> Any:
             column += list(values)
     table = inline(numbered(columns), "fits")
     panels = []
-    for index, rule in enumerate(comparison.runs):
+    for index, rule in enumerate(labels):
         x, y = axes_of(data, floor, ceiling, index=index, across=across, count=len(comparison.runs), second="target")
         base = alt.Chart(table).transform_filter(alt.FieldEqualPredicate(field="rule", equal=rule)).encode(x=x("first"))
         dots = alt.Chart(points).mark_point(filled=True, size=16, color="#6b7280", opacity=0.45, clip=True)
@@ -65,7 +65,7 @@ def fits(comparison: Comparison) -> Any:
             base.mark_line(color=colors[rule], strokeWidth=2.5, clip=True, description=ROW_LABEL).encode(y=y("mean")),
         )
         title = panel_title(rule, labels[rule], size)
-        panels.append(panel.properties(width=size, height=int(0.75 * size), title=title, name=panel_name(index)))
+        panels.append(panel.properties(width=size, height=int(0.75 * size), title=title, name=panel_name(list(comparison.runs).index(rule))))
     chart = alt.concat(*panels, columns=across, spacing=16)
     subtitle = "Mean prediction and its 95 % interval over the seeds that finished; dots: test data."
     return themed(chart, "What each rule learned", subtitle)
