@@ -11,6 +11,8 @@ from .inline import ROW_LABEL, RULE_LABEL
 from .theme import rule_color, rule_dash
 
 RATIO_FOR_LOG = 30.0
+SHORT = "datum.value != 0 && (abs(datum.value) >= 1e5 || abs(datum.value) < 1e-3) ? format(datum.value, '.0e') : datum.label"
+"""A tick's label, with a power of ten where its number is very large or small."""
 TIPS = 40
 """Points of a line that carry a tooltip in a notebook, at most about twice as many."""
 
@@ -37,6 +39,8 @@ class ValueAxis:
         axis: dict[str, Any] = {"tickCount": 6}
         if self.log or self.percent:
             axis["format"] = "~%" if self.percent else "~g"
+        if not self.percent:
+            axis["labelExpr"] = SHORT
         if self.ticks is not None:
             axis["values"] = list(self.ticks)
         return alt.Y(f"{field}:Q", title=self.title, scale=alt.Scale(**kind), axis=alt.Axis(**axis))

@@ -1,6 +1,7 @@
 """A figure as a page shows it: panel by panel, so that they stand side by side or below each other as there is room, with the
 panels' titles and the legend as text of the page."""
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +11,13 @@ import vl_convert
 from .panels import PANEL_NAME
 from .theme import dash_of
 
-WIDTH = 320
+WIDTH = 300
 """Pixels of a panel's drawing area on a page, which scales it: so wide that its text is legible on a phone."""
 MAP = 170
 """The same of one that is a small picture among others."""
 _HEIGHTS = (190, 300)
+_LETTER = 6.5
+"""Pixels of a letter of a title, about."""
 _ROW = 40
 """Pixels of a row whose name stands above its marks."""
 
@@ -64,7 +67,8 @@ def panels_of(specification: dict[str, Any], version: str) -> list[Panel]:
     """The figure's panels, drawn one by one with Vega-Lite of that `version`."""
     parts = specification.get("concat") or specification.get("vconcat") or specification.get("hconcat")
     whole = {name: specification[name] for name in ("$schema", "config", "datasets") if name in specification}
-    whole["config"] = {**whole.get("config", {}), "padding": 1}
+    # One left margin for all, so that panels beside each other have one height.
+    whole["config"] = {**whole.get("config", {}), "padding": 1, "axisY": {"minExtent": 36}}
     draw = lambda panel: vl_convert.vegalite_to_svg({**whole, **panel}, vl_version=version)
     panels, titles = [], _titles(parts or [])
     for part in parts or [{name: value for name, value in specification.items() if name != "title"}]:
@@ -122,7 +126,7 @@ def _still(node: Any, *, inside: bool = False) -> Any:
             result["encoding"][channel]["legend"] |= {"orient": "bottom", "direction": "horizontal"}
         if inside and channel == "y" and _is_of_names(encoding):
             axis = {"labelAlign": "left", "labelPadding": 0, "labelOffset": -13, "labelLimit": WIDTH, "ticks": False}
-            result["encoding"][channel]["axis"] = (encoding.get("axis") or {}) | axis | {"domain": False, "grid": False}
+            result["encoding"][channel]["axis"] = (encoding.get("axis") or {}) | axis | {"domain": False, "grid": False, "minExtent": 0}
     return result
 
 
@@ -168,8 +172,23 @@ def _sized(panel: dict[str, Any], many: bool) -> dict[str, Any]:
         inside = any(one.get("axis", {}).get("labelOffset") for channel, one in _encodings(panel) if channel == "y")
         return {**panel, "width": WIDTH, "height": {"step": _ROW}} if inside else panel
     width, height = panel["width"], panel["height"]
+    low, high = _HEIGHTS
+    new = WIDTH, min(max(WIDTH * height / width, low), high)
     if _is_picture(panel):
         scale = (MAP if many else WIDTH) / max(width, height)
-        return {**panel, "width": round(scale * width), "height": round(scale * height)}
-    low, high = _HEIGHTS
-    return {**panel, "width": WIDTH, "height": round(min(max(WIDTH * height / width, low), high))}
+        new = scale * width, scale * height
+    return {**_wrapped(panel, new[1]), "width": round(new[0]), "height": round(new[1])}
+
+
+def _wrapped(node: Any, height: float) -> Any:
+    """With y titles that are longer than the panel is high in several lines."""
+    if isinstance(node, list):
+        return [_wrapped(child, height) for child in node]
+    if not isinstance(node, dict):
+        return node
+    result = {name: _wrapped(child, height) for name, child in node.items()}
+    y = (node.get("encoding") or {}).get("y")
+    if isinstance(y, dict) and isinstance(y.get("title"), str):
+        lines = textwrap.wrap(y["title"], max(int(height / _LETTER), 12))
+        result["encoding"]["y"] |= {"title": lines if len(lines) > 1 else y["title"]}
+    return result

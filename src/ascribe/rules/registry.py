@@ -174,7 +174,7 @@ def about(name: str, settings: Mapping[str, Any]) -> str:
     its docstring begins, read from the kept source, which is not run; empty where neither is known."""
     row = TABLE.get(name.partition(":")[0])
     if row is not None:
-        return f"{row.description} ({row.source})"
+        return f"{row.description}; {row.source}"
     with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
         for node in ast.parse(str(settings.get("source", ""))).body:
             if isinstance(node, ast.ClassDef) and node.name == str(settings.get("class")).rpartition(":")[2]:
