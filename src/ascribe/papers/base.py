@@ -89,7 +89,9 @@ def printed(statement: str, expected: str, got: float) -> Check:
 
 def close(statement: str, expected: float, got: float, tolerance: float) -> Check:
     """Passes where the two differ by no more than `tolerance`."""
-    return Check(statement, f"{expected:g} ± {tolerance:g}", float(got), bool(abs(got - expected) <= tolerance))
+    few = f"{expected:g}"
+    shown = few if abs(float(few) - expected) <= tolerance / 10 else repr(float(expected))
+    return Check(statement, f"{shown} ± {tolerance:g}", float(got), bool(abs(got - expected) <= tolerance))
 
 
 def at_most(statement: str, limit: float, got: int | float) -> Check:

@@ -18,8 +18,8 @@ from .theme import dash_of
 from .vector import embedded
 
 
-def render(template: str, *, scripted: bool = True, **values: Any) -> str:
-    """A page from `template`, which extends `base.html.jinja`; it fetches nothing. Only a `scripted` one holds the script.
+def render(template: str, **values: Any) -> str:
+    """A page from `template`, which extends `base.html.jinja`; it fetches nothing.
 
     The templates escape everything but what they mark safe: the style, the script and the figures, which `embedded` writes.
     The script runs only if its hash is in the page's policy, so a hostile name could not smuggle one in even unescaped.
@@ -28,7 +28,7 @@ def render(template: str, *, scripted: bool = True, **values: Any) -> str:
         loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     environment.filters["number"] = lambda value: "" if value is None else repr(value)
-    script = _asset("page.js") if scripted else ""
+    script = _asset("page.js")
     return environment.get_template(template).render(
         style=_asset("page.css"), script=script, policy=_policy(script), **values
     )
@@ -96,10 +96,9 @@ def _asset(name: str) -> str:
 
 
 def _policy(script: str) -> str:
-    """A content security policy: nothing from outside, and only `script` to run, if there is one."""
+    """A content security policy: nothing from outside, and only `script` to run."""
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    allowed = f"script-src 'sha256-{digest}'; " if script else ""
     return (
-        f"default-src 'none'; {allowed}style-src 'unsafe-inline'; img-src data: blob:; "
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )

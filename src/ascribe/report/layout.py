@@ -65,17 +65,16 @@ def legend_of(specification: dict[str, Any]) -> list[Entry]:
 
 def panels_of(specification: dict[str, Any], version: str) -> list[Panel]:
     """The figure's panels, drawn one by one with Vega-Lite of that `version`."""
-    parts = specification.get("concat") or specification.get("vconcat") or specification.get("hconcat")
+    parts = _parts(specification)
     whole = {name: specification[name] for name in ("$schema", "config", "datasets") if name in specification}
     # One left margin for all, so that panels beside each other have one height.
     whole["config"] = {**whole.get("config", {}), "padding": 1, "axisY": {"minExtent": 36}}
     draw = lambda panel: vl_convert.vegalite_to_svg({**whole, **panel}, vl_version=version)
-    panels, titles = [], _titles(parts or [])
-    for part in parts or [{name: value for name, value in specification.items() if name != "title"}]:
-        title = part.get("title") if parts else None
+    panels, many, titles = [], len(parts) > 1, _titles(parts)
+    for part in parts:
+        title = part.get("title")
         lines = [title] if isinstance(title, str) else [title.get("text", ""), title.get("subtitle", "")] if title else []
         name = PANEL_NAME.fullmatch(part.get("name", ""))
-        many = len(parts or ()) > 1
         plain = {key: value for key, value in part.items() if key not in ("title", "name")}
         if many:
             plain = _alone(plain, {} if _is_picture(part) else titles)
@@ -84,6 +83,15 @@ def panels_of(specification: dict[str, Any], version: str) -> list[Panel]:
             Panel(tuple(filter(None, lines)), int(name[1]) if name else None, draw(_sized(_still(plain), many)), narrow)
         )
     return panels
+
+
+def _parts(node: dict[str, Any], inherited: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The views inside: those of a grid, at any depth, one by one; of a chart that is none, itself without its title."""
+    rows = node.get("concat") or node.get("vconcat") or node.get("hconcat")
+    if rows is None:
+        return [{name: value for name, value in node.items() if inherited is not None or name != "title"}]
+    shared = {name: node[name] for name in ("data", "transform") if name in node}
+    return [part for row in rows for part in _parts({**(inherited or {}), **shared, **row}, {**(inherited or {}), **shared})]
 
 
 def _encodings(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -171,7 +179,9 @@ def _sized(panel: dict[str, Any], many: bool) -> dict[str, Any]:
     if _has_rows(panel):
         inside = any(one.get("axis", {}).get("labelOffset") for channel, one in _encodings(panel) if channel == "y")
         return {**panel, "width": WIDTH, "height": {"step": _ROW}} if inside else panel
-    width, height = panel["width"], panel["height"]
+    width, height = panel.get("width"), panel.get("height")
+    if not (isinstance(width, int | float) and isinstance(height, int | float)):
+        return panel
     low, high = _HEIGHTS
     new = WIDTH, min(max(WIDTH * height / width, low), high)
     if _is_picture(panel):
