@@ -18,7 +18,7 @@ from ascribe.checksums import sealed
 from ascribe.comparison import versions
 from ascribe.files import csv_text
 
-from .base import Check, Entry, Result, Value
+from .base import Check, Entry, Result, Value, decimals
 
 RECORD = "result.json"
 FORMAT = 1
@@ -96,7 +96,7 @@ def format_got(expected: Value, got: Value) -> str:
     tolerance = re.search(r" ± (\S+)$", expected) if isinstance(expected, str) else None
     if tolerance is None or isinstance(got, str) or not float(tolerance[1]) > 0.0:
         return format_value(got)
-    return f"{got:.{min(max(1 - math.floor(math.log10(float(tolerance[1]))), 0), 15)}f}"
+    return f"{got:.{decimals(float(tolerance[1]))}f}"
 
 
 def _plain(check: Check) -> dict[str, Any]:

@@ -15,7 +15,10 @@ from ascribe.files import csv_text
 
 from .figures import Drawing
 from .theme import dash_of
-from .vector import embedded
+from .vector import embedded, width_of
+
+SMALL = 260
+"""Pixels; what is narrower is a small picture."""
 
 
 def render(template: str, **values: Any) -> str:
@@ -46,27 +49,32 @@ def figure(
     known = dict(zip(rules, numbers, strict=True))
     panels = []
     for place, panel in enumerate(drawing.panels):
-        inside = lambda svg, kind, place=place: embedded(svg, name=f"{prefix}{name}-{kind}{place}", rules=rules, numbers=numbers)
-        panels.append(
-            {
-                "title": panel.title,
-                "number": None if panel.rule is None else numbers[panel.rule],
-                "svg": inside(panel.svg, ""),
-                "narrow": inside(panel.narrow, "narrow") if panel.narrow else "",
-            }
-        )
+        pictures = [
+            embedded(svg, name=f"{prefix}{name}-{place}{kind}", rules=rules, numbers=numbers, fixed=panel.fixed)
+            for svg, kind in ((panel.svg, ""), (panel.narrow, "-narrow"))
+            if svg
+        ]
+        kind = "rows" if panel.narrow else "fixed" if panel.fixed else ""
+        number = None if panel.rule is None else numbers[panel.rule]
+        panels.append({"title": panel.title, "number": number, "kind": kind, "pictures": pictures})
     return {
         "name": prefix + name,
         "title": heading["text"],
         "subtitle": " ".join(heading.get("subtitle", [])),
         "panels": panels,
-        "maps": len(panels) > 1 and panels[0]["number"] is not None,
+        "kind": _kind(drawing, panels),
         "legend": [
             {"name": entry.name, "color": entry.color, "dash": entry.dash, "line": entry.line, "number": known.get(entry.name)}
             for entry in drawing.legend
         ],
         "tables": [_table(title, text) for title, text in tables.items()],
     }
+
+
+def _kind(drawing: Drawing, panels: Sequence[Any]) -> str:
+    """How many panels have room beside each other: small pictures as many as fit, two or four by twos, others by threes."""
+    small = len(panels) > 1 and all(width_of(panel.svg) < SMALL for panel in drawing.panels)
+    return "maps" if small else "few" if len(panels) in (2, 4) else "many"
 
 
 def rule_filter(colors: Mapping[str, str | None]) -> list[dict[str, Any]]:

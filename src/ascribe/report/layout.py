@@ -24,12 +24,14 @@ _ROW = 40
 
 @dataclass(frozen=True)
 class Panel:
-    """One panel: the lines of its title; the place of the rule that it belongs to, if it is one rule's; its picture as SVG; and,
-    where the names of rows take much room beside it, another for narrow windows with the names inside."""
+    """One panel: the lines of its title; the place of the rule that it belongs to, if it is one rule's; its picture as SVG;
+    `fixed`: whether that keeps the size of its own, a grid of facets; `narrow`: where the names of rows take much room beside
+    it, another for narrow windows with the names inside."""
 
     title: tuple[str, ...]
     rule: int | None
     svg: str
+    fixed: bool = False
     narrow: str = ""
 
 
@@ -79,9 +81,8 @@ def panels_of(specification: dict[str, Any], version: str) -> list[Panel]:
         if many:
             plain = _alone(plain, {} if _is_picture(part) else titles)
         narrow = draw(_sized(_still(plain, inside=True), many)) if _has_rows(part) else ""
-        panels.append(
-            Panel(tuple(filter(None, lines)), int(name[1]) if name else None, draw(_sized(_still(plain), many)), narrow)
-        )
+        rule, fixed = int(name[1]) if name else None, any(word in part for word in ("facet", "repeat"))
+        panels.append(Panel(tuple(filter(None, lines)), rule, draw(_sized(_still(plain), many)), fixed, narrow))
     return panels
 
 
@@ -130,8 +131,9 @@ def _still(node: Any, *, inside: bool = False) -> Any:
             continue
         if channel in ("color", "stroke", "strokeDash", "fill", "shape") and _is_of_names(encoding):
             result["encoding"][channel]["legend"] = None
-        elif channel in ("color", "stroke") and encoding.get("legend"):
-            result["encoding"][channel]["legend"] |= {"orient": "bottom", "direction": "horizontal"}
+        elif channel in ("color", "stroke") and encoding.get("field") and encoding.get("legend", {}) is not None:
+            below = {"orient": "bottom", "direction": "horizontal"}
+            result["encoding"][channel]["legend"] = (encoding.get("legend") or {}) | below
         if inside and channel == "y" and _is_of_names(encoding):
             axis = {"labelAlign": "left", "labelPadding": 0, "labelOffset": -13, "labelLimit": WIDTH, "ticks": False}
             result["encoding"][channel]["axis"] = (encoding.get("axis") or {}) | axis | {"domain": False, "grid": False, "minExtent": 0}
@@ -190,7 +192,7 @@ def _sized(panel: dict[str, Any], many: bool) -> dict[str, Any]:
     return {**_wrapped(panel, new[1]), "width": round(new[0]), "height": round(new[1])}
 
 
-def _wrapped(node: Any, height: float) -> Any:
+def _wrapped(node: Any, height: int | float) -> Any:
     """With y titles that are longer than the panel is high in several lines."""
     if isinstance(node, list):
         return [_wrapped(child, height) for child in node]

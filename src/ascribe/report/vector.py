@@ -17,12 +17,17 @@ _SPACE = re.compile(r"[\t\n\r]")  # which an attribute cannot hold
 _LONG = re.compile(r"-?\d*\.\d{3,}(?:e-?\d+)?")
 
 
-def embedded(svg: str, *, name: str, rules: Sequence[str], numbers: Sequence[int]) -> str:
+def width_of(svg: str) -> float:
+    """How wide Vega drew it, in pixels."""
+    return float(ElementTree.fromstring(_FORBIDDEN.sub("", svg)).get("width", "0"))
+
+
+def embedded(svg: str, *, name: str, rules: Sequence[str], numbers: Sequence[int], fixed: bool = False) -> str:
     """`svg`, which Vega drew, as an `svg` element for a page that has titles and legends in its own words.
 
     `name` keeps its inner names apart from other pictures'. Marks and labels that belong to one of `rules` get its number in
     `numbers` as `data-rule`. Marks that show rows of the figure's table get the first of them as `data-row`: a line or a string
-    of dots shows one row a vertex. Unknown elements and everything that is not drawn are left out.
+    of dots shows one row a vertex. The page scales it to its room, up to twice its size; down, with `fixed`, hardly. Unknown elements and everything that is not drawn are left out.
     """
     source = ElementTree.fromstring(_FORBIDDEN.sub("", svg))
     page = _Page(name, {_SPACE.sub(" ", rule): number for rule, number in zip(rules, numbers, strict=True)})
@@ -30,6 +35,7 @@ def embedded(svg: str, *, name: str, rules: Sequence[str], numbers: Sequence[int
     width, height = (float(source.get(side, "0")) for side in ("width", "height"))
     root = ElementTree.Element("svg", {"viewBox": f"0 0 {width:g} {height:g}"})
     root.attrib |= {"width": f"{width:g}", "height": f"{height:g}", "font-family": FONT}
+    root.set("style", f"max-width:{2 * width:g}px" + (f";min-width:{0.85 * width:g}px" if fixed else ""))
     for child in source:
         root.extend(page.copied(child, None))
     _join_dots(root)
