@@ -151,7 +151,9 @@ def pictures(text, figure):
 def test_marks_carry_the_rows_and_the_rules_of_their_table(plain):
     text = plain[1]
     lines = downloads(text)["learning_curves-curves.csv"][1:]
-    marks = [mark for shape in pictures(text, "learning_curves") for mark in shape.iter("path") if "data-row" in mark.attrib]
+    marks = [
+        mark for shape in pictures(text, "learning_curves") for mark in shape.iter("path") if "data-row" in mark.attrib
+    ]
     assert len(marks) == 2 * len(PLAIN)
     for mark in marks:
         first, count = int(mark.get("data-row")), len(re.findall("[ML]", mark.get("d")))
@@ -322,9 +324,19 @@ def test_page_size(plain):
 
 def test_the_page_begins_with_what_came_out_then_pictures_then_tables(plain):
     comparison, text = plain
-    words = [*findings(comparison), "Test score</h2>", "The rules</h2>", "Learning curves</h2>", "Result</h2>", "Statistics</h2>"]
+    words = [
+        *findings(comparison),
+        "Test score</h2>",
+        "The rules</h2>",
+        "Learning curves</h2>",
+        "Result</h2>",
+        "Statistics</h2>",
+    ]
     words += ["How the rules were compared</h2>", "Data: "]
-    places = [text.index(html.escape(word, quote=False).replace("'", "&#39;") if word in findings(comparison) else word) for word in words]
+    places = [
+        text.index(html.escape(word, quote=False).replace("'", "&#39;") if word in findings(comparison) else word)
+        for word in words
+    ]
     assert places == sorted(places)
     for rule in PLAIN:
         assert f"what {rule} does; A. Author (1999)" in text

@@ -52,7 +52,11 @@ def save(
             for name, rows in result.tables.items():
                 _write_table(rows, temporary / entry.name / f"{name}.csv")
             checks = [
-                {**check, "expected": format_value(check["expected"]), "got": format_got(check["expected"], check["got"])}
+                {
+                    **check,
+                    "expected": format_value(check["expected"]),
+                    "got": format_got(check["expected"], check["got"]),
+                }
                 for check in about["checks"]
             ]
             shown.append({**about, "checks": checks, "figures": charts, "drawings": pictures})

@@ -103,7 +103,10 @@ def band_panel(
     band = alt.when(selection).then(alt.value(0.18 if alone else 0.06)).otherwise(alt.value(0.0))
     line = alt.when(selection).then(alt.value(0.7 if many else 1.0)).otherwise(alt.value(0.05))
     x = alt.X(
-        "epoch:Q", title="Epoch", scale=alt.Scale(nice=False, zero=False), axis=alt.Axis(values=epoch_ticks(part["epoch"]))
+        "epoch:Q",
+        title="Epoch",
+        scale=alt.Scale(nice=False, zero=False),
+        axis=alt.Axis(values=epoch_ticks(part["epoch"])),
     )
     color = rule_color(colors)
     tips = [alt.Tooltip("rule:N", title="Rule"), alt.Tooltip("epoch:Q", title="Epoch")]

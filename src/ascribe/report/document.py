@@ -64,7 +64,13 @@ def figure(
         "panels": panels,
         "kind": _kind(drawing, panels),
         "legend": [
-            {"name": entry.name, "color": entry.color, "dash": entry.dash, "line": entry.line, "number": known.get(entry.name)}
+            {
+                "name": entry.name,
+                "color": entry.color,
+                "dash": entry.dash,
+                "line": entry.line,
+                "number": known.get(entry.name),
+            }
             for entry in drawing.legend
         ],
         "tables": [_table(title, text) for title, text in tables.items()],

@@ -6,7 +6,7 @@ import numpy as np
 
 from ascribe.measures import measure_of, title_of
 from ascribe.statistics import interval, paired_runs
-from ascribe.statistics.means import LEVEL, decimals_of
+from ascribe.statistics.means import DASH, LEVEL, decimals_of
 
 from .base import Comparison
 from .statement import listed
@@ -56,7 +56,7 @@ def constant_score(comparison: Comparison) -> tuple[str, float] | None:
 def _best(table: Sequence[Row]) -> str:
     best, unit = table[0], _unit(table[0].score)
     title = title_of(best.score)
-    title, score = f"{title[0].lower()}{title[1:]}", format_score(best)[0]
+    title, score = f"{title[0].lower()}{title[1:]}", format_score(best)[0].removesuffix(f" ± {DASH}")
     seeds = f"{best.seeds} {'seed' if best.seeds == 1 else 'seeds'}"
     if len(table) == 1:
         return f"{best.rule} reaches a mean {title} of {score}{unit} over {seeds}."
@@ -102,7 +102,7 @@ def _against_reference(comparison: Comparison, table: Sequence[Row]) -> str:
             alike.append(row.rule)
             continue
         gain = measure_of(score).worth(float(mean))
-        (better if gain > 0 else worse).append((abs(gain), f"{row.rule} ({_amount(float(mean), float(half_width), score)})"))
+        (better if gain > 0 else worse).append((abs(gain), f"{row.rule} ({_amount(float(mean), score)})"))
     parts = []
     for word, group in (("better", better), ("worse", worse)):
         if group:
@@ -126,7 +126,7 @@ def _unit(score: str) -> str:
     return " %" if measure_of(score).percent else ""
 
 
-def _amount(mean: float, half_width: float, score: str) -> str:
+def _amount(mean: float, score: str) -> str:
     if measure_of(score).percent:
         return f"{100 * mean:+.1f} points".replace("-", "−")
-    return f"{mean:+.{decimals_of(half_width or abs(mean) / 100.0)}f}".replace("-", "−")
+    return f"{mean:+.{decimals_of(abs(mean) / 100.0)}f}".replace("-", "−")

@@ -75,7 +75,9 @@ def panels_of(specification: dict[str, Any], version: str) -> list[Panel]:
     panels, many, titles = [], len(parts) > 1, _titles(parts)
     for part in parts:
         title = part.get("title")
-        lines = [title] if isinstance(title, str) else [title.get("text", ""), title.get("subtitle", "")] if title else []
+        lines = (
+            [title] if isinstance(title, str) else [title.get("text", ""), title.get("subtitle", "")] if title else []
+        )
         name = PANEL_NAME.fullmatch(part.get("name", ""))
         plain = {key: value for key, value in part.items() if key not in ("title", "name")}
         if many:
@@ -92,7 +94,9 @@ def _parts(node: dict[str, Any], inherited: dict[str, Any] | None = None) -> lis
     if rows is None:
         return [{name: value for name, value in node.items() if inherited is not None or name != "title"}]
     shared = {name: node[name] for name in ("data", "transform") if name in node}
-    return [part for row in rows for part in _parts({**(inherited or {}), **shared, **row}, {**(inherited or {}), **shared})]
+    return [
+        part for row in rows for part in _parts({**(inherited or {}), **shared, **row}, {**(inherited or {}), **shared})
+    ]
 
 
 def _encodings(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -136,7 +140,9 @@ def _still(node: Any, *, inside: bool = False) -> Any:
             result["encoding"][channel]["legend"] = (encoding.get("legend") or {}) | below
         if inside and channel == "y" and _is_of_names(encoding):
             axis = {"labelAlign": "left", "labelPadding": 0, "labelOffset": -13, "labelLimit": WIDTH, "ticks": False}
-            result["encoding"][channel]["axis"] = (encoding.get("axis") or {}) | axis | {"domain": False, "grid": False, "minExtent": 0}
+            result["encoding"][channel]["axis"] = (
+                (encoding.get("axis") or {}) | axis | {"domain": False, "grid": False, "minExtent": 0}
+            )
     return result
 
 
@@ -168,7 +174,10 @@ def _alone(node: Any, titles: dict[str, str]) -> Any:
             if not titles:
                 result["encoding"][channel] |= {"axis": None}
             elif axis.get("labels") is False:
-                result["encoding"][channel] |= {"axis": axis | {"labels": True, "ticks": True}, "title": titles[channel]}
+                result["encoding"][channel] |= {
+                    "axis": axis | {"labels": True, "ticks": True},
+                    "title": titles[channel],
+                }
     return result
 
 

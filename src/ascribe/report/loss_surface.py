@@ -1,7 +1,7 @@
 """The loss over a plane through one layer's weights, with the path that every rule takes on it."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt

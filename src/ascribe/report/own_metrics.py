@@ -60,7 +60,9 @@ def own_metrics(comparison: Comparison) -> Any:
     who = f"{next(iter(colors))} records of itself" if len(colors) == 1 else "a rule records of itself"
     subtitle = [f"Numbers that {who} after every epoch, on the probe batch."]
     if ends:
-        subtitle.append("Where a rule records quantiles over units, the line is the median and the band goes from 10 % to 90 %.")
+        subtitle.append(
+            "Where a rule records quantiles over units, the line is the median and the band goes from 10 % to 90 %."
+        )
     if len(names) < len(every):
         subtitle.append(f"{len(names)} of {len(every)} curves, their layers evenly spaced from first to last.")
     return themed(joined(panels, selection, columns=across), "What the rules measured of themselves", *subtitle)

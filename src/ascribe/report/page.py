@@ -18,7 +18,14 @@ from .document import figure, render, rule_filter
 from .figures import Drawing, drawings
 from .findings import CLAIMS, findings
 from .statement import facts, statement, title
-from .statistics_table import Cell, format_p_value, statistics_caption, statistics_cells, statistics_lines, statistics_titles
+from .statistics_table import (
+    Cell,
+    format_p_value,
+    statistics_caption,
+    statistics_cells,
+    statistics_lines,
+    statistics_titles,
+)
 from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles
 from .theme import rule_colors
 

@@ -75,12 +75,7 @@ class _Page:
         tag = source.tag.removeprefix(_SVG)
         classes = source.get("class", "")
         invisible = source.get("display") == "none" or source.get("opacity") == "0" or source.get("d") == ""
-        if (
-            tag not in _TAGS
-            or invisible
-            or classes in ("background", "foreground")
-            or source.get("id") in self.spare
-        ):
+        if tag not in _TAGS or invisible or classes in ("background", "foreground") or source.get("id") in self.spare:
             return []
         if "mark-" in classes and "role-frame" not in classes:
             kind = classes
