@@ -94,6 +94,12 @@ class Comparison:
         """Backpropagation where it takes part, else the first rule."""
         return "backpropagation" if "backpropagation" in self.runs else next(iter(self.runs), None)
 
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """One line on what each rule is; empty for one of which nothing is known."""
+        merged = self.configuration.get("original_names") or {}
+        return {name: rules.about(merged.get(name, name), runs.rule_settings) for name, runs in self.runs.items()}
+
     def table(self) -> list[report.Row]:
         """One row a rule, best first: test score with its 95 % interval over seeds, paired difference to the reference."""
         return report.rows(self)

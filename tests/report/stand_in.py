@@ -80,6 +80,7 @@ def make_data(task="binary", shape=(2,), classes=2, name="two moons"):
         validation=split(100),
         test=split(200),
         checksum="0123456789abcdef",
+        target_scale=None,
         transforms=(),
         original=None,
     )
@@ -178,6 +179,7 @@ def make_comparison(
         runs=runs,
         tuning=tuning if tuned else {},
         landscape=None,
+        descriptions={rule: f"what {rule} does; A. Author (1999)" for rule in rules},
     )
 
 

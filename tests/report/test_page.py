@@ -1,6 +1,7 @@
 import base64
 import csv
 import hashlib
+import html
 import io
 import re
 from html.parser import HTMLParser
@@ -15,8 +16,9 @@ import pytest
 from ascribe.errors import UserError
 from ascribe.files import guarded
 from ascribe.report import figures, interval, page, rows, write_page
+from ascribe.report.findings import findings
 from ascribe.report.statement import facts, statement
-from ascribe.report.theme import rgb
+from ascribe.report.theme import rgb, rule_colors
 
 from .stand_in import RULES, diverge, make_comparison
 
@@ -116,7 +118,8 @@ def test_every_figure_has_its_values_as_a_download_and_as_a_table(either):
     shapes = re.findall(r"<figure .*?</figure>", text, re.S)
     assert len(shapes) == len(figures(comparison))
     for shape in shapes:
-        assert shape.count("<svg ") == shape.count('<details class="values">') == shape.count("<h2>") == 1
+        assert shape.count('<div class="plot') == shape.count('<details class="values">') == shape.count("<h2>") == 1
+        assert shape.count('<div class="panel ') <= shape.count("<svg viewBox")
         assert 'download="' in shape and 'role="img"' in shape and "<figcaption>" in shape
 
 
@@ -139,11 +142,18 @@ def test_no_spreadsheet_takes_a_name_for_a_formula(hostile):
     assert guarded("-1.5") == "-1.5" and guarded("-a") == "'-a" and guarded("'a") == "''a" and guarded("") == ""
 
 
+def pictures(text, figure):
+    """The panels of one figure of a page."""
+    shape = re.search(rf'<figure id="{figure}">.*?</figure>', text, re.S)[0]
+    return [ElementTree.fromstring(one) for one in re.findall(r'<svg viewBox="[^"]*" width=.*?</svg>', shape, re.S)]
+
+
 def test_marks_carry_the_rows_and_the_rules_of_their_table(plain):
     text = plain[1]
     lines = downloads(text)["learning_curves-curves.csv"][1:]
-    shape = ElementTree.fromstring(re.search(r'<figure id="learning_curves">.*?(<svg .*?</svg>)', text, re.S)[1])
-    marks = [mark for mark in shape.iter("path") if "data-row" in mark.attrib]
+    marks = [
+        mark for shape in pictures(text, "learning_curves") for mark in shape.iter("path") if "data-row" in mark.attrib
+    ]
     assert len(marks) == 2 * len(PLAIN)
     for mark in marks:
         first, count = int(mark.get("data-row")), len(re.findall("[ML]", mark.get("d")))
@@ -151,11 +161,13 @@ def test_marks_carry_the_rows_and_the_rules_of_their_table(plain):
         assert {(name, curve) for name, curve, *_ in shown} == {(PLAIN[int(mark.get("data-rule"))], shown[0][1])}
         assert [int(line[2]) for line in shown] == list(range(1, 7))
     # The dots of a rule's seeds are one path; its bar and its mean are marks of their own.
-    shape = ElementTree.fromstring(re.search(r'<figure id="final_scores">.*?(<svg .*?</svg>)', text, re.S)[1])
+    shape, narrow = pictures(text, "final_scores")
     dots = [mark.get("d").count("h0") for mark in shape.iter("path") if mark.get("data-rule") == "0"]
     assert sorted(dots) == [1, 1, 5]
     assert sum("class" in group.attrib for group in shape.iter("g")) == 0
-    assert [label.get("data-rule") for label in shape.iter("text") if label.text == RULES[1]] == ["1"]
+    for one in (shape, narrow):
+        assert [label.get("data-rule") for label in one.iter("text") if label.text == RULES[1]] == ["1"]
+    assert float(narrow.get("width")) < 0.5 * float(shape.get("width"))
 
 
 def test_filters_have_labels_and_groups(plain):
@@ -247,7 +259,7 @@ def test_table_is_semantic_and_in_order(plain):
     elements = Elements(text)
     scopes = [attributes.get("scope") for tag, attributes in elements.tags if tag == "th"]
     assert scopes == ["col"] * 8 + ["row"] * len(PLAIN) + ["col"] * 10 + ["row"] * len(PLAIN)
-    assert text.count("<caption>") == 2
+    assert text.count("<caption>") == text.count("What the columns mean") == 1
     names = [a["data-value"] for tag, a in elements.tags if tag == "th" and a.get("scope") == "row"]
     assert names == 2 * [row.rule for row in rows(comparison)]
     assert "1 of 5" in elements.text
@@ -310,6 +322,43 @@ def test_page_size(plain):
     assert len(plain[1].encode()) < 300_000
 
 
+def test_the_page_begins_with_what_came_out_then_pictures_then_tables(plain):
+    comparison, text = plain
+    words = [
+        *findings(comparison),
+        "Test score</h2>",
+        "The rules</h2>",
+        "Learning curves</h2>",
+        "Result</h2>",
+        "Statistics</h2>",
+    ]
+    words += ["How the rules were compared</h2>", "Data: "]
+    places = [
+        text.index(html.escape(word, quote=False).replace("'", "&#39;") if word in findings(comparison) else word)
+        for word in words
+    ]
+    assert places == sorted(places)
+    for rule in PLAIN:
+        assert f"what {rule} does; A. Author (1999)" in text
+
+
+def test_every_cell_of_a_wide_table_knows_its_column(plain):
+    """On a phone a row is a card, in which each value stands beside its column's title."""
+    for table in re.findall(r'<table class="cards.*?</table>', plain[1], re.S):
+        titles = re.findall(r'<th scope="col"[^>]*><button type="button">(.*?)</button>', table)
+        for line in re.findall(r"<tr data-rule.*?</tr>", table, re.S):
+            assert re.findall(r'<td data-column="(.*?)"', line) == titles[1:]
+
+
+def test_the_legend_is_text_and_has_the_look_of_the_lines(plain):
+    shape = re.search(r'<figure id="learning_curves">.*?</figure>', plain[1], re.S)[0]
+    legend = re.search(r'<ul class="legend".*?</ul>', shape, re.S)[0]
+    colors = rule_colors(PLAIN)
+    assert re.findall(r'data-rule="(\d)".*?stroke="(#\w+)".*?</svg>\s*(.*?)</button>', legend, re.S) == [
+        (str(number), colors[rule], rule) for number, rule in enumerate(PLAIN)
+    ]
+
+
 def test_write_is_whole_or_not_at_all(tmp_path, plain, monkeypatch):
     target = tmp_path / "new" / "report.html"
     assert write_page(plain[0], target, {}) == target
@@ -339,6 +388,9 @@ def test_sparse_configuration_and_card():
     comparison.configuration, comparison.reference, comparison.tuning = {}, None, None
     comparison.data.card = SimpleNamespace(title="", description="", source="", license="", url=None)
     text = page(comparison)
+    comparison.descriptions = {}
+    text = page(comparison)
+    assert "The rules</h2>" not in text
     assert "the same network" in text and "reference</span>" not in text and "Statistics" not in Elements(text).text
 
 

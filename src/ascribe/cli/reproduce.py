@@ -116,7 +116,7 @@ def _print(found: dict[Any, Any], page: Path) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from ascribe.papers.results import format_value  # noqa: PLC0415
+    from ascribe.papers.results import format_got, format_value  # noqa: PLC0415
 
     for entry, result in found.items():
         show(Text.assemble((entry.name, "bold"), f": {entry.title} ({entry.source})"))
@@ -126,7 +126,7 @@ def _print(found: dict[Any, Any], page: Path) -> None:
         for check in result.checks:
             outcome = Text("pass", style="green") if check.passed else Text("fail", style="bold red")
             # Text objects, since a plain string would have its [brackets] read as markup.
-            cells = (check.statement, format_value(check.expected), format_value(check.got))
+            cells = (check.statement, format_value(check.expected), format_got(check.expected, check.got))
             table.add_row(*(Text(cell) for cell in cells), outcome)
         show(table, "")
     show(f"page: {page}", soft_wrap=True, highlight=False, markup=False)

@@ -75,6 +75,11 @@ class Entry:
         return getattr(module, self.function)(listener, **({"full": True} if full else {}))
 
 
+def decimals(tolerance: float) -> int:
+    """How many decimals say where a number lies within its `tolerance` of another: those of two digits of the tolerance."""
+    return min(max(1 - math.floor(math.log10(tolerance)), 0), 15) if tolerance > 0.0 else 15
+
+
 def same(statement: str, expected: Value, got: Value) -> Check:
     """Passes where both are equal."""
     return Check(statement, expected, got, expected == got)
@@ -89,7 +94,10 @@ def printed(statement: str, expected: str, got: float) -> Check:
 
 def close(statement: str, expected: float, got: float, tolerance: float) -> Check:
     """Passes where the two differ by no more than `tolerance`."""
-    return Check(statement, f"{expected:g} ± {tolerance:g}", float(got), bool(abs(got - expected) <= tolerance))
+    shown = f"{expected:g}"
+    if abs(float(shown) - expected) > tolerance / 10:
+        shown = f"{expected:.{decimals(tolerance)}f}"
+    return Check(statement, f"{shown} ± {tolerance:g}", float(got), bool(abs(got - expected) <= tolerance))
 
 
 def at_most(statement: str, limit: float, got: int | float) -> Check:

@@ -8,6 +8,7 @@ ENTRY/TABLE.csv           every table
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from ascribe.checksums import sealed
 from ascribe.comparison import versions
 from ascribe.files import csv_text
 
-from .base import Check, Entry, Result, Value
+from .base import Check, Entry, Result, Value, decimals
 
 RECORD = "result.json"
 FORMAT = 1
@@ -41,21 +42,26 @@ def save(
     with store.whole_folder(folder, overwrite=overwrite, record=RECORD) as temporary:
         shown = []
         for (entry, result), about in zip(results.items(), described, strict=True):
+            charts = {name: report.Drawing(report.specification(chart)) for name, chart in result.figures.items()}
             pictures = {}
-            for name, chart in result.figures.items():
-                drawing = report.specification(chart)
-                _, svg = report.write_figure(temporary / entry.name / name, drawing)
-                pictures[drawing["title"]["text"]] = svg.read_text(encoding="utf-8")
+            for name, drawing in charts.items():
+                report.write_figure(temporary / entry.name / name, drawing.svg)
             for name, drawn in result.drawings.items():
                 report.write_figure(temporary / entry.name / name, drawn)
                 pictures[name.replace("_", " ").capitalize()] = drawn
             for name, rows in result.tables.items():
                 _write_table(rows, temporary / entry.name / f"{name}.csv")
             checks = [
-                {**check, **{key: format_value(check[key]) for key in ("expected", "got")}} for check in about["checks"]
+                {
+                    **check,
+                    "expected": format_value(check["expected"]),
+                    "got": format_got(check["expected"], check["got"]),
+                }
+                for check in about["checks"]
             ]
-            shown.append({**about, "checks": checks, "figures": pictures})
-        page = report.sheet("The source documents, redone", shown)
+            shown.append({**about, "checks": checks, "figures": charts, "drawings": pictures})
+        title = f"{len(shown)} results from papers and course notes, computed again"
+        page = report.sheet(report.capitalized(shown[0]["title"]) if len(shown) == 1 else title, shown)
         (temporary / "index.html").write_text(page, encoding="utf-8")
         content = {
             "format": FORMAT,
@@ -87,6 +93,14 @@ def describe(entry: Entry, result: Result) -> dict[str, Any]:
 def format_value(value: Value) -> str:
     """A text as it is, a number with four significant digits."""
     return value if isinstance(value, str) else str(value) if isinstance(value, int) else f"{value:.4g}"
+
+
+def format_got(expected: Value, got: Value) -> str:
+    """What came out, with one digit more than the tolerance of what was expected (`… ± 0.001`); without one, as any value."""
+    tolerance = re.search(r" ± (\S+)$", expected) if isinstance(expected, str) else None
+    if tolerance is None or isinstance(got, str) or not float(tolerance[1]) > 0.0:
+        return format_value(got)
+    return f"{got:.{decimals(float(tolerance[1]))}f}"
 
 
 def _plain(check: Check) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from .figures import write_figure as write_figure
 from .loss_surface import surface_chart as surface_chart
 from .page import page as page
 from .page import write_page as write_page
+from .sheet import capitalized as capitalized
 from .sheet import sheet as sheet
 from .table import Row as Row
 from .table import rows as rows

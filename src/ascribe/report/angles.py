@@ -26,7 +26,7 @@ def gradient_angles(comparison: Comparison) -> Any:
         panel = band_panel(data, angle, axis, colors, selection, width=440, height=300)
         panels.append(alt.layer(_right_angle(axis), panel))
     if ratio["mean"]:
-        axis = ValueAxis("Gradient norm, in units of backpropagation's", log=log_worthy(ratio["mean"]))
+        axis = ValueAxis("Gradient norm, in units of backpropagation's", log=log_worthy(ratio["mean"]), least=0.0)
         panels.append(band_panel(data, ratio, axis, colors, selection, width=440, height=300))
     if not panels:
         return None

@@ -5,7 +5,7 @@ from typing import Any
 from ascribe.measures import measure_of, title_of
 from ascribe.statistics import main_score
 
-from .bands import ValueAxis, accuracy_floor, band_panel, log_worthy, one_curve
+from .bands import ValueAxis, accuracy_floor, band_panel, least_of, log_worthy, one_curve
 from .base import Comparison
 from .inline import inline
 from .series import series
@@ -24,7 +24,7 @@ def learning_curves(comparison: Comparison) -> Any:
             if measure_of(name).percent:
                 axis = ValueAxis(title_of(name), percent=True, domain=(accuracy_floor(min(part["low"])), 1.0))
             else:
-                axis = ValueAxis(title_of(name), log=log_worthy(part["mean"]))
+                axis = ValueAxis(title_of(name), log=log_worthy(part["mean"]), least=least_of(part["mean"]))
             panels.append(band_panel(data, part, axis, colors, selection, width=440, height=300))
     if not panels:
         return None

@@ -10,7 +10,7 @@ import numpy as np
 from ascribe.measures import AREA, measure_of
 from ascribe.statistics import interval
 
-from .bands import ValueAxis, band_panel, log_worthy, one_curve
+from .bands import RATIO_FOR_LOG, SHORT, ValueAxis, band_panel, least_of, log_worthy, one_curve
 from .document import figure, render, rule_filter
 from .figures import Drawing
 from .inline import ROW_LABEL, RULE_LABEL, inline, numbered
@@ -80,8 +80,8 @@ def figures(discovery: Any) -> dict[str, Any]:
     """Figure name to Altair chart, in reading order."""
     return {
         "b_functions": tried(discovery),
-        "loss_curves": curves(discovery),
         "differences": differences(discovery),
+        "loss_curves": curves(discovery),
         "convergence": convergence(discovery),
         "surrogate": surrogate(discovery),
     }
@@ -177,11 +177,7 @@ def _columns(lines: Sequence[tuple[np.ndarray, Mapping[str, Any]]], shown: slice
 
 def curves(discovery: Any) -> Any:
     """The training loss on fresh seeds, with bands (figure 2b), in every setting."""
-    panels, names = [], []
-    for parts in discovery.comparisons.values():
-        for part in parts:
-            names += [name for name in part.runs if name not in names]
-    colors = dict(zip(names, [INK, *many_colors(len(names) - 1)], strict=True))
+    panels, colors = [], _colors(discovery)
     selection = alt.selection_point(fields=["rule"], bind="legend", name="chosen_rules")
     rows: list[tuple] = []
     for setting, parts in discovery.comparisons.items():
@@ -196,7 +192,7 @@ def curves(discovery: Any) -> Any:
     data = inline(columns, "curves")
     for setting in discovery.comparisons:
         part = one_curve(columns, setting)
-        axis = ValueAxis("Training loss", log=log_worthy(part["mean"]))
+        axis = ValueAxis("Training loss", log=log_worthy(part["mean"]), least=least_of(part["mean"]))
         title = alt.TitleParams(setting, anchor="middle", fontSize=14, offset=6)
         panels.append(band_panel(data, part, axis, colors, selection, width=330, height=260).properties(title=title))
     first, *others = panels
@@ -207,11 +203,30 @@ def curves(discovery: Any) -> Any:
     )
 
 
+def _colors(discovery: Any) -> dict[str, str]:
+    """Every rule's color, backpropagation's near-black."""
+    names = dict.fromkeys(name for parts in discovery.comparisons.values() for part in parts for name in part.runs)
+    return dict(zip(names, [INK, *many_colors(len(names) - 1)], strict=True))
+
+
+def _reach(columns: Mapping[str, list]) -> tuple[alt.Scale, alt.Axis]:
+    """A linear scale of differences; where one is far beyond the others, because a rule nearly diverged, powers of ten on both
+    sides of 0."""
+    values = np.abs([value for name in ("difference", "low", "high") for value in columns[name]])
+    values = values[np.isfinite(values) & (values > 0.0)]
+    typical = float(np.median(values)) if len(values) else 1.0
+    if not len(values) or values.max() < RATIO_FOR_LOG * typical:
+        return alt.Scale(), alt.Axis(labelExpr=SHORT)
+    first, last = int(np.floor(np.log10(typical))), int(np.ceil(np.log10(values.max())))
+    powers = [10.0**power for power in range(first, last + 1, max(1, -(-(last - first) // 3)))]
+    ticks = [*(-power for power in reversed(powers)), 0.0, *powers]
+    return alt.Scale(type="symlog", constant=typical), alt.Axis(values=ticks, labelExpr=SHORT)
+
+
 def differences(discovery: Any) -> Any:
     """How far each rule's area is from backpropagation's at the same rate, paired by seed."""
     rows = [row for row in discovery.table() if row["rule"] != BASELINE]
     settings = list(dict.fromkeys(row["setting"] for row in rows))
-    names = list(dict.fromkeys(row["rule"] for row in rows))
     panels = []
     columns = {
         "rule": [row["rule"] for row in rows],
@@ -221,10 +236,13 @@ def differences(discovery: Any) -> Any:
         "high": [row["area_difference"] + row["area_difference_interval"] for row in rows],
     }
     data = inline(numbered(columns), "differences")
+    scale, ticks = _reach(columns)
     for setting in settings:
-        chosen = [row for row in rows if row["setting"] == setting]
-        x = lambda field: alt.X(f"{field}:Q", title="Difference of the loss area (less is faster)")
-        y = alt.Y("rule:N", title=None, sort=names, axis=alt.Axis(labelLimit=260))
+        here = [row["rule"] for row in rows if row["setting"] == setting]
+        x = lambda field: alt.X(
+            f"{field}:Q", title="Difference of the loss area (less is faster)", scale=scale, axis=ticks
+        )
+        y = alt.Y("rule:N", title=None, sort=here, axis=alt.Axis(labelLimit=260))
         base = alt.Chart(data).transform_filter(alt.FieldEqualPredicate(field="setting", equal=setting)).encode(y=y)
         zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=INK, strokeDash=[5, 4]).encode(x="x:Q")
         title = alt.TitleParams(setting, anchor="middle", fontSize=14, offset=6)
@@ -237,7 +255,7 @@ def differences(discovery: Any) -> Any:
                 base.mark_point(filled=True, size=90, opacity=1.0, color="#0072b2", description=ROW_LABEL).encode(
                     x=x("difference")
                 ),
-            ).properties(width=620, height=34 * len(chosen), title=title)
+            ).properties(width=620, height=alt.Step(30), title=title)
         )
     return themed(
         alt.vconcat(*panels, spacing=26),
@@ -262,7 +280,7 @@ def convergence(discovery: Any) -> Any:
         title=None,
         sort=list(searches),
         scale=alt.Scale(domain=list(searches), range=["#0072b2", GRAY][: len(searches)]),
-        legend=alt.Legend(orient="bottom", symbolType="stroke"),
+        legend=alt.Legend(orient="bottom", symbolType="stroke", symbolOpacity=1.0),
     )
     low, high = min(columns["best"]), float(np.quantile(columns["value"], 0.9))
     scale = alt.Scale(domain=[low - 0.04 * (high - low), high], clamp=True, nice=False, zero=False)
@@ -323,13 +341,15 @@ def surrogate(discovery: Any) -> Any:
 def page(discovery: Any, drawn: Mapping[str, Drawing]) -> str:
     """The report as one HTML page that opens from disk: findings, table, drawings by name, configuration."""
     table = discovery.table()
-    rules = list(dict.fromkeys(row["rule"] for row in table))
+    rules, colors = list(dict.fromkeys(row["rule"] for row in table)), _colors(discovery)
+    about, *said = findings(discovery)
     numbers = list(range(len(rules)))
     return render(
         "discovery.html.jinja",
         title=f"A b-function learned on {discovery.data.name}",
-        findings=findings(discovery),
-        rules=rule_filter(dict.fromkeys(rules)),
+        findings=said,
+        about=about,
+        rules=rule_filter({rule: colors[rule] for rule in rules}),
         columns=COLUMNS,
         rows=[
             {"cells": texts, "number": rules.index(row["rule"])} for row, texts in zip(table, cells(table), strict=True)

@@ -14,11 +14,15 @@ import jinja2
 from ascribe.files import csv_text
 
 from .figures import Drawing
-from .vector import embedded
+from .theme import dash_of
+from .vector import embedded, width_of
+
+SMALL = 260
+"""Pixels; what is narrower is a small picture."""
 
 
-def render(template: str, *, scripted: bool = True, **values: Any) -> str:
-    """A page from `template`, which extends `base.html.jinja`; it fetches nothing. Only a `scripted` one holds the script.
+def render(template: str, **values: Any) -> str:
+    """A page from `template`, which extends `base.html.jinja`; it fetches nothing.
 
     The templates escape everything but what they mark safe: the style, the script and the figures, which `embedded` writes.
     The script runs only if its hash is in the page's policy, so a hostile name could not smuggle one in even unescaped.
@@ -27,7 +31,7 @@ def render(template: str, *, scripted: bool = True, **values: Any) -> str:
         loader=jinja2.FunctionLoader(_asset), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
     environment.filters["number"] = lambda value: "" if value is None else repr(value)
-    script = _asset("page.js") if scripted else ""
+    script = _asset("page.js")
     return environment.get_template(template).render(
         style=_asset("page.css"), script=script, policy=_policy(script), **values
     )
@@ -41,20 +45,50 @@ def figure(
     `prefix` keeps its name apart from the same figure's of another comparison.
     """
     heading = drawing.specification["title"]
-    below = heading.get("subtitle", [])
     tables = {title: text for title, text in drawing.specification["datasets"].items() if not _is_unnamed(title)}
+    known = dict(zip(rules, numbers, strict=True))
+    panels = []
+    for place, panel in enumerate(drawing.panels):
+        pictures = [
+            embedded(svg, name=f"{prefix}{name}-{place}{kind}", rules=rules, numbers=numbers, fixed=panel.fixed)
+            for svg, kind in ((panel.svg, ""), (panel.narrow, "-narrow"))
+            if svg
+        ]
+        kind = "rows" if panel.narrow else "fixed" if panel.fixed else ""
+        number = None if panel.rule is None else numbers[panel.rule]
+        panels.append({"title": panel.title, "number": number, "kind": kind, "pictures": pictures})
     return {
         "name": prefix + name,
         "title": heading["text"],
-        "subtitle": " ".join(below),
-        "svg": embedded(drawing.svg, name=prefix + name, title_lines=len(below), rules=rules, numbers=numbers),
+        "subtitle": " ".join(heading.get("subtitle", [])),
+        "panels": panels,
+        "kind": _kind(drawing, panels),
+        "legend": [
+            {
+                "name": entry.name,
+                "color": entry.color,
+                "dash": entry.dash,
+                "line": entry.line,
+                "number": known.get(entry.name),
+            }
+            for entry in drawing.legend
+        ],
         "tables": [_table(title, text) for title, text in tables.items()],
     }
 
 
+def _kind(drawing: Drawing, panels: Sequence[Any]) -> str:
+    """How many panels have room beside each other: small pictures as many as fit, two or four by twos, others by threes."""
+    small = len(panels) > 1 and all(width_of(panel.svg) < SMALL for panel in drawing.panels)
+    return "maps" if small else "few" if len(panels) in (2, 4) else "many"
+
+
 def rule_filter(colors: Mapping[str, str | None]) -> list[dict[str, Any]]:
     """What the templates' macro `filters` offers: every rule with its number and color."""
-    return [{"number": number, "name": rule, "color": color} for number, (rule, color) in enumerate(colors.items())]
+    return [
+        {"number": number, "name": rule, "color": color, "dash": dash_of(color or ""), "line": True}
+        for number, (rule, color) in enumerate(colors.items())
+    ]
 
 
 def _is_unnamed(title: str) -> bool:
@@ -76,10 +110,9 @@ def _asset(name: str) -> str:
 
 
 def _policy(script: str) -> str:
-    """A content security policy: nothing from outside, and only `script` to run, if there is one."""
+    """A content security policy: nothing from outside, and only `script` to run."""
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    allowed = f"script-src 'sha256-{digest}'; " if script else ""
     return (
-        f"default-src 'none'; {allowed}style-src 'unsafe-inline'; img-src data: blob:; "
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data: blob:; "
         "base-uri 'none'; form-action 'none'"
     )

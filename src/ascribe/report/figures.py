@@ -18,6 +18,7 @@ from .base import Comparison
 from .curves import learning_curves
 from .fits import fits
 from .landscapes import landscapes
+from .layout import Entry, Panel, legend_of, panels_of
 from .loss_surface import loss_surface
 from .own_metrics import own_metrics
 from .scores import final_scores
@@ -26,9 +27,9 @@ from .sensitivity import learning_rate_sensitivity
 # In the order in which a reader meets them.
 _FIGURES: dict[str, Callable[[Comparison], Any]] = {
     "final_scores": final_scores,
-    "learning_curves": learning_curves,
     "landscapes": landscapes,
     "fits": fits,
+    "learning_curves": learning_curves,
     "loss_surface": loss_surface,
     "gradient_angles": gradient_angles,
     "layer_angles": layer_angles,
@@ -84,13 +85,23 @@ def _share_tables(node: Any, tables: dict[str, str]) -> None:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure that is drawn once, for the page and for the files: its Vega-Lite specification and its SVG."""
+    """A figure by its Vega-Lite specification: whole as SVG, for files, and in parts, for a page; each drawn once."""
 
     specification: dict[str, Any]
 
     @functools.cached_property
     def svg(self) -> str:
         return vl_convert.vegalite_to_svg(self.specification, vl_version=VEGA_LITE)
+
+    @functools.cached_property
+    def panels(self) -> list[Panel]:
+        """Its panels, each a picture of its own, as a page lays them out."""
+        return panels_of(self.specification, VEGA_LITE)
+
+    @functools.cached_property
+    def legend(self) -> list[Entry]:
+        """The names that its colors and dashes stand for."""
+        return legend_of(self.specification)
 
 
 def drawings(comparison: Comparison) -> dict[str, Drawing]:

@@ -46,7 +46,7 @@ def fits(comparison: Comparison) -> Any:
     # The data set the range: a rule that ran away leaves its panel instead of flattening the others.
     floor, ceiling = np.array([low[0], observed.min() - margin]), np.array([high[0], observed.max() + margin])
     colors = rule_colors(comparison.runs)
-    labels = {row.rule: format_score(row)[0] for row in rows(comparison)}
+    labels = {row.rule: format_score(row)[0] for row in rows(comparison) if row.rule in known}
     columns: dict[str, list] = {"rule": [], "first": [], "mean": [], "low": [], "high": []}
     for rule, runs in known.items():
         mean, half_width = interval(_first_output(runs, inputs))
@@ -56,7 +56,7 @@ def fits(comparison: Comparison) -> Any:
             column += list(values)
     table = inline(numbered(columns), "fits")
     panels = []
-    for index, rule in enumerate(known):
+    for index, rule in enumerate(labels):
         x, y = axes_of(data, floor, ceiling, index=index, across=across, count=len(known), second="target")
         base = alt.Chart(table).transform_filter(alt.FieldEqualPredicate(field="rule", equal=rule)).encode(x=x("first"))
         dots = alt.Chart(points).mark_point(filled=True, size=16, color="#6b7280", opacity=0.45, clip=True)
@@ -66,7 +66,11 @@ def fits(comparison: Comparison) -> Any:
             base.mark_line(color=colors[rule], strokeWidth=2.5, clip=True, description=ROW_LABEL).encode(y=y("mean")),
         )
         title = panel_title(rule, labels[rule], size)
-        panels.append(panel.properties(width=size, height=int(0.75 * size), title=title, name=panel_name(index)))
+        panels.append(
+            panel.properties(
+                width=size, height=int(0.75 * size), title=title, name=panel_name(list(comparison.runs).index(rule))
+            )
+        )
     chart = alt.concat(*panels, columns=across, spacing=16)
     subtitle = "Mean prediction and its 95 % interval over the seeds that finished; dots: test data."
     return themed(chart, "What each rule learned", subtitle)

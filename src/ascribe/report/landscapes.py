@@ -12,6 +12,7 @@ from .base import Comparison, with_networks
 from .inline import inline, to_csv
 from .panels import (
     axes_of,
+    axis_titles,
     has_examples,
     layout,
     padded_range,
@@ -51,9 +52,10 @@ def landscapes(comparison: Comparison) -> Any:
     grid = np.stack(np.meshgrid(columns, lines[::-1]), axis=-1).reshape(-1, 2).astype(np.float32)
     inputs = transformed(comparison.data, grid)
     points, domain, colors = _test_points(data)
-    labels = {row.rule: format_score(row)[0] for row in rows(comparison)}
+    labels = {row.rule: format_score(row)[0] for row in rows(comparison) if row.rule in known}
     panels, maps = [], {}
-    for index, (rule, runs) in enumerate(known.items()):
+    for index, rule in enumerate(labels):
+        runs = known[rule]
         mean, _ = interval(finished(runs.probabilities(inputs), runs.diverged))
         maps[rule] = mean.reshape(grid_size, grid_size, -1)
         colored = picture(doubled(maps[rule]), colors)
@@ -70,9 +72,13 @@ def landscapes(comparison: Comparison) -> Any:
             strokeWidth=alt.value(0.8),
         )
         title = panel_title(rule, labels[rule], size)
-        panels.append(alt.layer(image, dots).properties(width=size, height=size, title=title, name=panel_name(index)))
+        panels.append(
+            alt.layer(image, dots).properties(
+                width=size, height=size, title=title, name=panel_name(list(comparison.runs).index(rule))
+            )
+        )
     subtitle = (
-        f"Probability of {domain[1]}: blue is 0, orange is 1, the line between them one half."
+        f"How probable the class “{domain[1]}” is: not at all where blue, certain where orange, one half on the line between."
         if len(domain) == 2
         else "The most probable class; fainter where it is less certain."
     )
@@ -80,7 +86,9 @@ def landscapes(comparison: Comparison) -> Any:
         subtitle += " Gray: every run diverged."
     table = _table(grid.reshape(grid_size, grid_size, 2), maps, domain)
     chart = alt.concat(*panels, columns=across, spacing=16, datasets={"class map": table})
-    below = "Mean over the seeds that finished; test accuracy in per cent."
+    (left, bottom), (right, top), (across_by, up_by) = low, high, axis_titles(data)
+    below = f"Mean over the seeds that finished; below the name, test accuracy in per cent. Across: {across_by}, {left:.2g} to "
+    below += f"{right:.2g}; up: {up_by}, {bottom:.2g} to {top:.2g}. Dots: test points."
     return themed(chart, "What each rule learned", subtitle, below)
 
 

@@ -1,7 +1,7 @@
 """The loss over a plane through one layer's weights, with the path that every rule takes on it."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import altair as alt
@@ -12,6 +12,7 @@ from .contours import contours
 from .inline import ROW_LABEL, RULE_LABEL, inline, numbered, to_csv
 from .landscapes import doubled
 from .png import data_uri
+from .statement import listed
 from .theme import INK, legend_selection, rgb, rule_color, rule_colors, themed
 
 # Low loss is nearly white, so that the paths, which end there, and near-black among them, stand out; high loss is a
@@ -193,7 +194,7 @@ def _subtitle(landscape: LossLandscape) -> list[str]:
         f"The plane holds {100 * landscape.explained:.0f} % of the variance of the paths.",
         f"Loss of {examples} training examples.",
     ]
-    together = "; ".join(_listed(rules) for rules in _together(landscape))
+    together = "; ".join(listed(rules) for rules in _together(landscape))
     words += [f"On the same path: {together}."] if together else []
     words += [] if np.isfinite(landscape.surface).all() else ["Gray: the loss is not finite."]
     away = [
@@ -202,13 +203,13 @@ def _subtitle(landscape: LossLandscape) -> list[str]:
         if landscape.shown[rule] < len(path) and rule not in landscape.diverged_at
     ]
     if away:
-        words.append(f"A cross ends what leads away from here to losses far above the start's: {_listed(away)}.")
+        words.append(f"A cross ends what leads away from here to losses far above the start's: {listed(away)}.")
     if landscape.diverged_at:
         ended = [f"{rule} in epoch {epoch}" for rule, epoch in landscape.diverged_at.items()]
-        words.append(f"A cross ends what diverged: {_listed(ended)}.")
+        words.append(f"A cross ends what diverged: {listed(ended)}.")
     for why in dict.fromkeys(landscape.left_out.values()):
         rules = [rule for rule, reason in landscape.left_out.items() if reason == why]
-        words.append(f"Without a path: {_listed(rules)} ({why}).")
+        words.append(f"Without a path: {listed(rules)} ({why}).")
     return textwrap.wrap(" ".join([*words, *(f"{note}." for note in landscape.notes)]), WORDS, break_on_hyphens=False)
 
 
@@ -226,7 +227,3 @@ def _together(landscape: LossLandscape) -> list[list[str]]:
         else:
             groups.append([rule])
     return [group for group in groups if len(group) > 1]
-
-
-def _listed(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -79,9 +79,10 @@ for (const link of all(".downloads a")) {
 for (const figure of all("figure")) {
   offer(figure, "SVG", async () => picture(figure));
   offer(figure, "PNG", async () => {
-    const { width, height } = figure.querySelector("svg").viewBox.baseVal;
+    const shown = arranged(figure);
+    const { width, height } = shown.viewBox.baseVal;
     const image = new Image(2 * width, 2 * height);
-    image.src = URL.createObjectURL(picture(figure));
+    image.src = URL.createObjectURL(written(shown));
     await image.decode();
     const canvas = element("canvas");
     [canvas.width, canvas.height] = [image.width, image.height];
@@ -90,10 +91,45 @@ for (const figure of all("figure")) {
   });
 }
 
-function picture(figure) {
-  const copy = figure.querySelector("svg").cloneNode(true);
-  for (const one of all(".off, .spot", copy)) one.remove();
-  return new Blob([new XMLSerializer().serializeToString(copy)], { type: "image/svg+xml" });
+const SVG = "http://www.w3.org/2000/svg";
+const written = (drawing) => new Blob([new XMLSerializer().serializeToString(drawing)], { type: "image/svg+xml" });
+const picture = (figure) => written(arranged(figure));
+const isSeen = (one) => one.getClientRects().length > 0;
+
+// One drawing of a figure as it is laid out: its panels and legend in their places, and the texts of the page between them.
+function arranged(figure) {
+  const frame = figure.querySelector(".plot").getBoundingClientRect();
+  const whole = document.createElementNS(SVG, "svg");
+  const set = (one, values) => { for (const [name, value] of Object.entries(values)) one.setAttribute(name, value); return one; };
+  const [width, height] = [Math.ceil(frame.width), Math.ceil(frame.height)];
+  set(whole, { xmlns: SVG, width, height, viewBox: `0 0 ${width} ${height}`, "font-family": "Helvetica, Arial, sans-serif" });
+  whole.append(set(document.createElementNS(SVG, "rect"), { width, height, fill: "white" }));
+  for (const svg of all(".plot svg", figure).filter(isSeen)) {
+    const [box, copy] = [svg.getBoundingClientRect(), svg.cloneNode(true)];
+    for (const one of all(".off, .spot", copy)) one.remove();
+    // Widths of lines and sizes of text are as on the page.
+    const scale = svg.viewBox.baseVal.width / box.width;
+    const texts = all("text", svg).filter((one) => !one.classList.contains("off"));
+    all("text", copy).forEach((one, place) => one.setAttribute("font-size", getComputedStyle(texts[place]).fontSize));
+    for (const one of all("[stroke-width]", copy)) one.setAttribute("stroke-width", one.getAttribute("stroke-width") * scale);
+    whole.append(set(copy, { x: box.x - frame.x, y: box.y - frame.y, width: box.width, height: box.height }));
+  }
+  const walker = document.createTreeWalker(figure.querySelector(".plot"), NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (!node.data.trim() || node.parentElement.closest("svg")) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    const box = range.getBoundingClientRect();
+    if (!box.width) continue;
+    const made = document.createElementNS(SVG, "text");
+    const style = getComputedStyle(node.parentElement);
+    made.textContent = node.data.trim();
+    const middle = { x: box.x - frame.x + box.width / 2, y: box.y - frame.y + box.height / 2 };
+    set(made, { ...middle, "text-anchor": "middle", "dominant-baseline": "central", "font-size": style.fontSize, "font-weight": style.fontWeight });
+    whole.append(made);
+  }
+  return whole;
 }
 
 function offer(figure, title, make) {
@@ -167,49 +203,60 @@ tip.hidden = true;
 tip.setAttribute("role", "status");
 
 for (const chart of all("figure .chart")) {
-  const svg = chart.querySelector("svg");
-  const link = chart.parentElement.querySelector(".downloads [data-points]");
-  if (!link || !svg) continue;
+  const link = chart.closest("figure").querySelector(".downloads [data-points]");
+  const plot = chart.parentElement;
+  if (!link || !chart.querySelector("svg")) continue;
   let lines = null, table = null, at = null;
-  const spot = document.createElementNS("http://www.w3.org/2000/svg", "circle");
+  const spot = document.createElementNS(SVG, "circle");
   spot.setAttribute("class", "spot");
   spot.setAttribute("r", "6");
 
   const prepare = () => {
-    if (lines) return;
-    table = parse(textOf(link));
-    const back = svg.getScreenCTM().inverse();
-    lines = all("[data-row]", svg).map((mark) => ({ mark, first: Number(mark.dataset.row), points: vertices(mark, back) }));
+    table ??= parse(textOf(link));
+    lines ??= new Map();
+    for (const svg of all("svg", chart).filter(isSeen)) {
+      if (lines.has(svg)) continue;
+      const back = svg.getScreenCTM().inverse();
+      lines.set(svg, all("[data-row]", svg).map((mark) => (
+        { svg, mark, first: Number(mark.dataset.row), points: vertices(mark, back) })));
+    }
   };
+  const seen = () => [...lines].filter(([svg]) => isSeen(svg)).flatMap(([, of]) => of).filter((line) => !isOff(line.mark));
   const hide = () => {
-    if (at) at.line.mark.classList.remove("near");
+    if (at) at.line.mark.classList.remove("at");
     at = null;
     tip.hidden = true;
     spot.remove();
+    focusOn(plot, null);
   };
   const show = (line, index) => {
     if (at && at.line === line && at.index === index) return;
-    if (at) at.line.mark.classList.remove("near");
+    if (at) at.line.mark.classList.remove("at");
     at = { line, index };
-    line.mark.classList.add("near");
+    line.mark.classList.add("at");
+    focusOn(plot, line.mark.dataset.rule ?? null);
     const [x, y] = line.points[index];
     spot.setAttribute("cx", x);
     spot.setAttribute("cy", y);
-    svg.append(spot);
+    line.svg.append(spot);
     tell(table, line.first + index);
-    const place = new DOMPoint(x, y).matrixTransform(svg.getScreenCTM());
+    const place = new DOMPoint(x, y).matrixTransform(line.svg.getScreenCTM());
     const right = place.x + 16 + tip.offsetWidth > document.documentElement.clientWidth;
     tip.style.left = Math.max(4, right ? place.x - 16 - tip.offsetWidth : place.x + 16) + "px";
     tip.style.top = Math.max(4, Math.min(place.y + 12, innerHeight - tip.offsetHeight - 8)) + "px";
   };
   chart.addEventListener("pointermove", (event) => {
     prepare();
-    const { x, y } = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
     let best = REACH * REACH, found = null;
-    for (const line of lines) {
-      if (isOff(line.mark)) continue;
+    const places = new Map();
+    for (const line of seen()) {
+      if (!places.has(line.svg)) {
+        const matrix = line.svg.getScreenCTM();
+        places.set(line.svg, [new DOMPoint(event.clientX, event.clientY).matrixTransform(matrix.inverse()), matrix.a]);
+      }
+      const [{ x, y }, scale] = places.get(line.svg);
       line.points.forEach((point, index) => {
-        const distance = (point[0] - x) ** 2 + (point[1] - y) ** 2;
+        const distance = ((point[0] - x) ** 2 + (point[1] - y) ** 2) * scale ** 2;
         if (distance < best) [best, found] = [distance, [line, index]];
       });
     }
@@ -222,14 +269,26 @@ for (const chart of all("figure .chart")) {
     if (event.key === "Escape") hide();
     if (!step || event.ctrlKey || event.altKey || event.metaKey) return;
     prepare();
-    const seen = lines.filter((line) => !isOff(line.mark));
-    if (!seen.length) return;
+    const shown = seen();
+    if (!shown.length) return;
     event.preventDefault();
-    const place = at ? Math.max(0, seen.indexOf(at.line)) : 0;
-    const line = seen[(place + (at ? step[0] : 0) + seen.length) % seen.length];
+    const place = at ? Math.max(0, shown.indexOf(at.line)) : 0;
+    const line = shown[(place + (at ? step[0] : 0) + shown.length) % shown.length];
     const index = at ? at.index + step[1] : 0;
     show(line, Math.max(0, Math.min(index, line.points.length - 1)));
   });
+}
+
+// One rule of a figure stands out, the others fade: that of the line at the pointer, or of the legend's entry.
+function focusOn(plot, rule) {
+  plot.classList.toggle("focus", rule !== null);
+  for (const one of all("[data-rule]", plot)) one.classList.toggle("near", one.dataset.rule === rule);
+}
+
+for (const entry of all(".legend [data-rule]")) {
+  const plot = entry.closest(".plot");
+  for (const kind of ["pointerenter", "focusin"]) entry.addEventListener(kind, () => focusOn(plot, entry.dataset.rule));
+  for (const kind of ["pointerleave", "focusout"]) entry.addEventListener(kind, () => focusOn(plot, null));
 }
 
 const isOff = (mark) => mark.closest(".off") !== null;
@@ -256,7 +315,7 @@ function tell({ titles, rows }, number) {
   tip.hidden = false;
 }
 
-// A click on a name below a figure singles it out; a second one shows all again.
+// A click on a name of a legend singles it out; a second one shows all again.
 document.addEventListener("click", ({ target }) => {
   const entry = target.closest(".legend [data-rule]");
   if (!entry) return;

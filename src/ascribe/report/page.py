@@ -16,15 +16,24 @@ from ascribe.statistics import ranks_over
 from .base import Comparison
 from .document import figure, render, rule_filter
 from .figures import Drawing, drawings
+from .findings import CLAIMS, findings
 from .statement import facts, statement, summary, title
-from .statistics_table import format_p_value, statistics_caption, statistics_cells, statistics_lines, statistics_titles
+from .statistics_table import (
+    Cell,
+    format_p_value,
+    statistics_caption,
+    statistics_cells,
+    statistics_lines,
+    statistics_titles,
+)
 from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles
 from .theme import rule_colors
 from .understood import understood
 
 
 def page(comparison: Comparison | Sequence[Comparison], drawn: dict[str, Drawing] | None = None) -> str:
-    """The report as HTML: statement, table, statistics, figures, data card, configuration. It fetches nothing.
+    """The report as HTML: what came out, figures, what the rules are, tables, how it was done, data card, configuration. It
+    fetches nothing.
 
     Several comparisons, each on other data, stand one after the other, below the rules' ranks over all of them. `drawn` is
     `drawings(comparison)` where it is at hand already, of one comparison.
@@ -72,12 +81,16 @@ def _part(
     card, table = comparison.data.card, rows(comparison)
     own = [numbers[rule] for rule in comparison.runs]
     prefix = "" if number is None else f"data{number + 1}-"
+    setting, protocol = statement(comparison)
     return {
         "number": number,
         "prefix": prefix,
         "name": comparison.data.name,
         "title": title(comparison),
-        "statement": statement(comparison),
+        "findings": findings(comparison),
+        "setting": setting,
+        "protocol": [protocol, *([CLAIMS] if len(comparison.runs) > 1 else [])],
+        "rules": _rules(comparison, numbers),
         "caption": _caption(comparison, table),
         "columns": _columns(table),
         "lines": _lines(comparison, table, numbers),
@@ -149,20 +162,28 @@ def _lines(comparison: Comparison, table: list[Row], numbers: Mapping[str, int])
     lines = []
     for row in table:
         score, difference = format_score(row)
-        line = {
-            "row": row,
-            "number": numbers[row.rule],
-            "color": colors[row.rule],
-            "score": score,
-            "difference": difference,
-        }
-        line |= {
-            "area": format_number(row.area),
-            "learning_rate": format_number(row.learning_rate),
-            "seconds": format_seconds(row.seconds),
-        }
-        lines.append(line | {"notes": format_notes(row), "reference": row.rule == comparison.reference})
+        reference, notes = row.rule == comparison.reference, format_notes(row)
+        cells = [
+            Cell(score, row.mean),
+            Cell("reference" if reference else difference, row.difference, "soft" if reference else ""),
+            Cell(format_number(row.area), row.area),
+            Cell(format_number(row.learning_rate), row.learning_rate),
+            Cell(f"{row.diverged} of {row.seeds}", row.diverged, "bad" if row.diverged else ""),
+            Cell(format_seconds(row.seconds), row.seconds),
+            Cell(notes, notes, "notes"),
+        ]
+        lines.append({"row": row, "number": numbers[row.rule], "color": colors[row.rule], "cells": cells})
     return lines
+
+
+def _rules(comparison: Comparison, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    """One line on each rule of which something is known."""
+    own = rule_filter({rule: rule_colors(comparison.runs)[rule] for rule in comparison.runs})
+    return [
+        {**one, "number": numbers[one["name"]], "description": comparison.descriptions[one["name"]]}
+        for one in own
+        if comparison.descriptions.get(one["name"])
+    ]
 
 
 def _statistics(comparison: Comparison, table: list[Row], numbers: Mapping[str, int]) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """What the small multiples of learned functions share: their grid, their axes, the range and a sample of the data."""
 
+import re
 from typing import Any
 
 import altair as alt
@@ -8,6 +9,8 @@ import numpy as np
 from .table import DASH
 
 TEST_POINTS = 160
+PANEL_NAME = re.compile(r"rule(\d+)")
+"""The names that `panel_name` gives."""
 
 
 def layout(count: int) -> tuple[int, int]:
@@ -64,6 +67,12 @@ def panel_title(rule: str, score: str, size: int) -> alt.TitleParams:
     return alt.TitleParams(rule, subtitle=score, anchor="middle", offset=4, limit=size + 10, subtitlePadding=2, **font)
 
 
+def axis_titles(data: Any) -> tuple[str, str]:
+    """The names of the first two features; of one alone, the second is made up."""
+    names = [str(name) for name in data.feature_names] or ["feature 1"]
+    return names[0], names[1] if len(names) > 1 else "feature 2"
+
+
 def axes_of(
     data: Any, low: np.ndarray, high: np.ndarray, *, index: int, across: int, count: int, second: str | None = None
 ) -> tuple[Any, Any]:
@@ -71,8 +80,8 @@ def axes_of(
 
     With `second`, the title of a y axis that is no feature, the panel is a plot and has grid lines; else a picture.
     """
-    names = [str(name) for name in data.feature_names] or ["feature 1", "feature 2"]
-    titles = names[0], second if second is not None else names[1]
+    first, other = axis_titles(data)
+    titles = first, second if second is not None else other
     grid = second is not None
     left, bottom = index % across == 0, index // across == (count - 1) // across
 

@@ -37,7 +37,10 @@ def final_scores(comparison: Comparison) -> Any:
         mean, half_width = row.mean or 0.0, row.half_width or 0.0
         add(row.rule, "mean", None, mean, mean - half_width, mean + half_width)
     log = not percent and log_worthy([*columns["score"], *(low for low in columns["low"] if low is not None)])
-    scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False, padding=12, nice=False)
+    scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False, padding=9, nice=False)
+
+    # An interval may reach beyond what a score can be; what is drawn of it ends there.
+    ends = (0.0, 1.0) if percent else (0.0, None) if not measure.higher_is_better else (None, None)
 
     def x(field: str) -> alt.X:
         return alt.X(
@@ -58,17 +61,25 @@ def final_scores(comparison: Comparison) -> Any:
     means = base.transform_filter("datum.kind == 'mean'").encode(tooltip=tips + of_mean)
     dot: dict[str, Any] = {"filled": True, "size": 120, "opacity": 1.0, "stroke": "white", "strokeWidth": 1.5}
     chart = alt.layer(
-        means.mark_rule(strokeWidth=3, description=RULE_LABEL).encode(x=x("low"), x2="high:Q"),
-        seeds.mark_point(filled=True, size=32, opacity=0.5, yOffset=8, description=ROW_LABEL).encode(x=x("score")),
+        means.mark_rule(strokeWidth=3, description=RULE_LABEL)
+        .encode(x=x("from"), x2="to:Q")
+        .transform_calculate(**{"from": _within("datum.low", *ends), "to": _within("datum.high", *ends)}),
+        seeds.mark_point(filled=True, size=26, opacity=0.5, yOffset=7, description=ROW_LABEL).encode(x=x("score")),
         means.mark_point(**dot, description=ROW_LABEL).encode(x=x("score")),
         _reference_line(comparison, table, x),
-    ).properties(width=720, height=alt.Step(36 if len(table) <= 20 else 24))
+    ).properties(width=720, height=alt.Step(26 if len(table) <= 20 else 22))
     subtitle = "Small dots: seeds. Large dot and bar: mean over seeds and its 95 % interval."
     if any(row.diverged for row in table):
         subtitle += " Rules with diverged runs come last."
     if comparison.reference in order:
         subtitle += f" Dashed: {comparison.reference}."
     return themed(chart, "Test score", subtitle)
+
+
+def _within(value: str, least: float | None, most: float | None) -> str:
+    """The expression that ends `value` at what is possible; what is missing stays missing."""
+    value = value if least is None else f"max({value}, {least!r})"
+    return value if most is None else f"min({value}, {most!r})"
 
 
 def _reference_line(comparison: Comparison, table: list, x: Any) -> alt.Chart:

@@ -23,7 +23,7 @@ def statement(comparison: Comparison) -> list[str]:
 
 
 def _setting(comparison: Comparison) -> str:
-    data, configuration = comparison.data, comparison.configuration
+    data, configuration, names = comparison.data, comparison.configuration, list(comparison.runs)
     sizes = list(summary(comparison)["sizes"].values())
     task = f"{data.task} of {len(data.class_names)} classes" if data.task == "classification" else data.task
     network = _words(configuration.get("network"))
@@ -34,7 +34,7 @@ def _setting(comparison: Comparison) -> str:
     understood = summary(comparison).get("understood")
     target = f" Its target is {understood['target']} ({understood['target_chosen']})." if understood else ""
     return (
-        f"This report compares {_listing(list(comparison.runs))}. Each trained "
+        f"Compared: {f'{len(names)} learning rules' if len(names) > 8 else listed(names)}. Each trained "
         f"{f'the network “{network}”' if network else 'the same network'} on {data.name} ({task}; {sizes[0]:,} "
         f"examples to train, {sizes[1]:,} to validate, {sizes[2]:,} to test){details}.{target}"
     )
@@ -70,7 +70,7 @@ def _protocol(comparison: Comparison) -> str:
     notes = [note for runs in comparison.runs.values() for note in runs.notes]
     if any(word in note for note in notes for word in ("forced", "changed by the rule", "encoded by the rule")):
         words.append("Where the notes say so, a rule ran with a network, inputs or settings of its own instead.")
-    words.append("The test split was used once, for the scores below.")
+    words.append("The test split was used once, for the scores on this page.")
     return " ".join(words)
 
 
@@ -86,9 +86,8 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _listing(names: Sequence[str]) -> str:
-    if len(names) > 8:
-        return f"{len(names)} learning rules"
+def listed(names: Sequence[str]) -> str:
+    """Names with commas between, and an "and" before the last."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

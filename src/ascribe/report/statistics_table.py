@@ -13,11 +13,11 @@ from .table import DASH, format_number
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown, and the number that it is sorted by."""
+    """What is shown, what it is sorted by, and how it looks: "soft", "bad", "notes" or as any other."""
 
     text: str
-    value: int | float | None
-    soft: bool = False
+    value: int | float | str | None
+    kind: str = ""
 
 
 def statistics_lines(comparison: Comparison, order: Sequence[str]) -> list[RuleStatistics]:
@@ -52,7 +52,7 @@ def statistics_cells(row: RuleStatistics) -> list[Cell]:
     """The cells of one rule after its name."""
     return [
         Cell(f"{row.pairs}" + (f", {row.lost} lost" if row.lost else ""), row.pairs),
-        Cell("reference", None, soft=True) if row.rule == row.reference else Cell(_interval(row), row.difference),
+        Cell("reference", None, "soft") if row.rule == row.reference else Cell(_interval(row), row.difference),
         Cell(format_p_value(row.adjusted_p_value), row.adjusted_p_value),
         Cell(_effect(row), row.cohens_d),
         Cell(DASH if row.superiority is None else f"{row.superiority:.2f}", row.superiority),

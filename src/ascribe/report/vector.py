@@ -4,13 +4,12 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from .theme import FONT, title_height
+from .theme import FONT
 
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 _TAGS = ("g", "path", "line", "rect", "text", "tspan", "image", "defs", "clipPath", "linearGradient", "stop")
 _DROPPED = ("role", "pointer-events", "class", "aria-label", "aria-hidden", "aria-roledescription")
 _ROW = re.compile(r"(.*), row (\d+)", re.DOTALL)
-_PANEL = re.compile(r"\brule(\d+)_group\b")
 _CIRCLE = re.compile(r"M([\d.]+),0A\1,\1,0,1,1,-\1,0A\1,\1,0,1,1,\1,0")
 _PLACE = re.compile(r"translate\(([^,()]+),([^,()]+)\)")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -18,23 +17,25 @@ _SPACE = re.compile(r"[\t\n\r]")  # which an attribute cannot hold
 _LONG = re.compile(r"-?\d*\.\d{3,}(?:e-?\d+)?")
 
 
-def embedded(svg: str, *, name: str, title_lines: int, rules: Sequence[str], numbers: Sequence[int]) -> str:
-    """`svg`, which Vega drew, as an `svg` element for a page that has the title in its own words.
+def width_of(svg: str) -> float:
+    """How wide Vega drew it, in pixels."""
+    return float(ElementTree.fromstring(_FORBIDDEN.sub("", svg)).get("width", "0"))
 
-    `name` keeps its inner names apart from other figures'; `title_lines` says how many lines below the title are cut off with
-    it. Marks, legend entries and panels that belong to one of `rules` get its number in `numbers` as `data-rule`. Marks that
-    show rows of the figure's table get the first of them as `data-row`: a line or a string of dots shows one row a vertex.
-    Unknown elements and everything that is not drawn are left out.
+
+def embedded(svg: str, *, name: str, rules: Sequence[str], numbers: Sequence[int], fixed: bool = False) -> str:
+    """`svg`, which Vega drew, as an `svg` element for a page that has titles and legends in its own words.
+
+    `name` keeps its inner names apart from other pictures'. Marks and labels that belong to one of `rules` get its number in
+    `numbers` as `data-rule`. Marks that show rows of the figure's table get the first of them as `data-row`: a line or a string
+    of dots shows one row a vertex. The page scales it to its room, up to twice its size; down, with `fixed`, hardly. Unknown elements and everything that is not drawn are left out.
     """
     source = ElementTree.fromstring(_FORBIDDEN.sub("", svg))
-    page = _Page(
-        name, {_SPACE.sub(" ", rule): number for rule, number in zip(rules, numbers, strict=True)}, list(numbers)
-    )
+    page = _Page(name, {_SPACE.sub(" ", rule): number for rule, number in zip(rules, numbers, strict=True)})
     page.share(source)
-    top = title_height(title_lines)
     width, height = (float(source.get(side, "0")) for side in ("width", "height"))
-    root = ElementTree.Element("svg", {"viewBox": f"0 {top} {width:g} {height - top:g}"})
-    root.attrib |= {"width": f"{width:g}", "height": f"{height - top:g}", "font-family": FONT}
+    root = ElementTree.Element("svg", {"viewBox": f"0 0 {width:g} {height:g}"})
+    root.attrib |= {"width": f"{width:g}", "height": f"{height:g}", "font-family": FONT}
+    root.set("style", f"max-width:{2 * width:g}px" + (f";min-width:{0.85 * width:g}px" if fixed else ""))
     for child in source:
         root.extend(page.copied(child, None))
     _join_dots(root)
@@ -44,8 +45,8 @@ def embedded(svg: str, *, name: str, title_lines: int, rules: Sequence[str], num
 class _Page:
     """What is known while the elements of one figure are copied."""
 
-    def __init__(self, name: str, known: dict[str, int], panels: list[int]):
-        self.name, self.known, self.panels = name, known, panels
+    def __init__(self, name: str, known: dict[str, int]):
+        self.name, self.known = name, known
         self.shared: dict[str, str] = {}
         self.spare: set[str] = set()
 
@@ -74,13 +75,7 @@ class _Page:
         tag = source.tag.removeprefix(_SVG)
         classes = source.get("class", "")
         invisible = source.get("display") == "none" or source.get("opacity") == "0" or source.get("d") == ""
-        if (
-            tag not in _TAGS
-            or (kind is None and "role-title" in classes.split())
-            or invisible
-            or classes in ("background", "foreground")
-            or source.get("id") in self.spare
-        ):
+        if tag not in _TAGS or invisible or classes in ("background", "foreground") or source.get("id") in self.spare:
             return []
         if "mark-" in classes and "role-frame" not in classes:
             kind = classes
@@ -91,9 +86,6 @@ class _Page:
         self._belongs(result, source, kind or "")
         for child in source:
             result.extend(self.copied(child, kind))
-        if tag == "g" and "role-legend" in classes.split():
-            result.set("class", "legend")
-            self._entries(result)
         if tag in ("g", "defs") and not (result.attrib and len(result)):
             return list(result)
         return [result]
@@ -112,11 +104,9 @@ class _Page:
             result.set(name, _LONG.sub(_short, value))
 
     def _belongs(self, result: ElementTree.Element, source: ElementTree.Element, kind: str) -> None:
-        label, panel = _SPACE.sub(" ", source.get("aria-label", "")), _PANEL.search(source.get("class", ""))
+        label = _SPACE.sub(" ", source.get("aria-label", ""))
         row = _ROW.fullmatch(label)
-        if panel:
-            result.set("data-rule", str(self.panels[int(panel[1])]))
-        elif "role-mark" in kind and label in self.known:
+        if "role-mark" in kind and label in self.known:
             result.set("data-rule", str(self.known[label]))
         elif "role-mark" in kind and row:
             result.set("data-row", row[2])
@@ -124,13 +114,6 @@ class _Page:
                 result.set("data-rule", str(self.known[row[1]]))
         elif "role-axis-label" in kind and source.text:
             self._name(result, source.text.strip())
-
-    def _entries(self, legend: ElementTree.Element) -> None:
-        """Each entry of a legend is a group with one name in it."""
-        for group in legend.iter("g"):
-            texts = [element for element in group.iter("text") if element.text]
-            if len(texts) == 1:
-                self._name(group, (texts[0].text or "").strip())
 
     def _name(self, result: ElementTree.Element, text: str) -> None:
         """The rule that a text names; where a long one was cut short, the only one that begins so."""

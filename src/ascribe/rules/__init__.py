@@ -28,6 +28,7 @@ from .perceptron import Perceptron as Perceptron
 from .perceptron import PerceptronResult as PerceptronResult
 from .perceptron import mistake_bound as mistake_bound
 from .perceptron import perceptron_algorithm as perceptron_algorithm
+from .registry import about as about
 from .registry import describe as describe
 from .registry import full_name as full_name
 from .registry import get as get

@@ -1,5 +1,6 @@
 """Rules by name: ours, those of installed packages (entry points of the group `ascribe.rules`), and files."""
 
+import ast
 import dataclasses
 import difflib
 import importlib
@@ -7,7 +8,8 @@ import importlib.util
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
@@ -173,6 +175,19 @@ def describe(name: str) -> Entry:
     rule_class = _load_class(name)
     first_line = (rule_class.__doc__ or "").strip().split("\n")[0]
     return Entry(rule_class.__module__, rule_class.__name__, first_line, rule_class.__module__)
+
+
+def about(name: str, settings: Mapping[str, Any]) -> str:
+    """One line on the rule that ran under that name with these `settings`: of ours, what the table says; of one from a file, how
+    its docstring begins, read from the kept source, which is not run; empty where neither is known."""
+    row = TABLE.get(name.partition(":")[0])
+    if row is not None:
+        return f"{row.description}; {row.source}"
+    with suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        for node in ast.parse(str(settings.get("source", ""))).body:
+            if isinstance(node, ast.ClassDef) and node.name == str(settings.get("class")).rpartition(":")[2]:
+                return " ".join((ast.get_docstring(node) or "").split("\n\n")[0].split())
+    return ""
 
 
 def get(name: str, **options: Any) -> AbstractRule:

@@ -1,0 +1,132 @@
+"""What came out of a comparison, in sentences that its intervals bear out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ascribe.measures import measure_of, title_of
+from ascribe.statistics import interval, paired_runs
+from ascribe.statistics.means import DASH, LEVEL, decimals_of
+
+from .base import Comparison
+from .statement import listed
+from .table import Row, format_score, rows
+
+NAMED = 4
+"""So many rules are named one by one in a sentence; of more, the ends."""
+
+CLAIMS = (
+    "The sentences at the top count a rule as better than a constant answer where its 95 % Student-t interval over seeds is, and as "
+    "different from the reference where the interval of its differences, seed by seed, leaves out 0; that one is widened by "
+    "Bonferroni's correction, so that all of them hold at once. With few seeds little can be shown, which is not to say that rules "
+    "are equal."
+)
+"""How `findings` decides."""
+
+
+def findings(comparison: Comparison) -> list[str]:
+    """Sentences: which rule is best, which are better than a constant answer, which differ from the reference and by how much.
+
+    A rule is said to be better than a constant where its 95 % Student-t interval is, and to differ where the interval of its
+    paired differences, widened by Bonferroni's correction so that all hold at once, leaves out 0.
+    """
+    table = rows(comparison)
+    if table[0].mean is None:
+        return ["Every run of every rule diverged: no score can be compared."]
+    found = [_best(table), _above_constant(comparison, table), _against_reference(comparison, table), _lost(table)]
+    return [sentence for sentence in found if sentence]
+
+
+def constant_score(comparison: Comparison) -> tuple[str, float] | None:
+    """What is reached without looking at the inputs, in words and as a score: by always answering with the training split's
+    most common class, or its mean. Of data whose examples were not kept, by guessing one class of all; None for numbers."""
+    data = comparison.data
+    if not len(data.test.inputs):
+        classes = len(data.class_names)
+        return ("Guessing the class", 1.0 / classes) if data.task != "regression" and classes else None
+    seen, asked = np.asarray(data.train.targets), np.asarray(data.test.targets)
+    if data.task == "regression":
+        errors = np.mean((asked - seen.mean(axis=0, dtype=np.float64)) ** 2, axis=0)
+        scale = 1.0 if data.target_scale is None else np.asarray(data.target_scale)
+        return "Always answering with the mean of the training targets", float(np.sqrt(np.mean(errors * scale**2)))
+    classes, counts = np.unique(seen, return_counts=True)
+    return "Always naming the most common class", float(np.mean(asked == classes[counts.argmax()]))
+
+
+def _best(table: Sequence[Row]) -> str:
+    best, unit = table[0], _unit(table[0].score)
+    title = title_of(best.score)
+    title, score = f"{title[0].lower()}{title[1:]}", format_score(best)[0].removesuffix(f" ± {DASH}")
+    seeds = f"{best.seeds} {'seed' if best.seeds == 1 else 'seeds'}"
+    if len(table) == 1:
+        return f"{best.rule} reaches a mean {title} of {score}{unit} over {seeds}."
+    level = [row.rule for row in table if row.mean == best.mean and row.diverged == best.diverged]
+    which = "highest" if measure_of(best.score).higher_is_better else "lowest"
+    if len(level) > NAMED:
+        return f"{len(level)} rules share the {which} mean {title}, {score}{unit} over {seeds}."
+    verb = "has" if len(level) == 1 else "have"
+    return f"{listed(level)} {verb} the {which} mean {title}: {score}{unit} over {seeds}."
+
+
+def _above_constant(comparison: Comparison, table: Sequence[Row]) -> str:
+    constant = constant_score(comparison)
+    known = [row for row in table if row.mean is not None and row.half_width is not None]
+    if constant is None or not known:
+        return ""
+    words, score = constant
+    measure = measure_of(known[0].score)
+    shown = f"{100 * score:.1f} %" if measure.percent else f"{score:.3g}"
+    better = [row for row in known if measure.worth(row.mean) - measure.worth(score) > row.half_width]
+    others = [row.rule for row in table if row not in better]
+    said = f"{words} would give {shown}: "
+    if not others:
+        return said + ("every rule is better." if len(table) > 1 else "it is better.")
+    if not better:
+        return said + "no rule is shown to be better."
+    lacking = listed(others) if len(others) <= NAMED else f"the other {len(others)}"
+    return f"{said}{len(better)} of {len(table)} rules are better; for {lacking} that is not shown."
+
+
+def _against_reference(comparison: Comparison, table: Sequence[Row]) -> str:
+    reference = comparison.reference
+    others = [row for row in table if row.rule != reference]
+    if reference not in comparison.runs or not others:
+        return ""
+    base, score = comparison.runs[reference], table[0].score
+    level = 1.0 - (1.0 - LEVEL) / len(others)
+    better, worse, alike = [], [], []
+    for row in others:
+        pairs = paired_runs(comparison.runs[row.rule], base, score)
+        mean, half_width = interval(pairs.differences, level=level)
+        if not abs(mean) > max(half_width, pairs.rounding):
+            alike.append(row.rule)
+            continue
+        gain = measure_of(score).worth(float(mean))
+        (better if gain > 0 else worse).append((abs(gain), f"{row.rule} ({_amount(float(mean), score)})"))
+    parts = []
+    for word, group in (("better", better), ("worse", worse)):
+        if group:
+            names = [text for _, text in sorted(group)]
+            some = listed(names) if len(names) <= NAMED else f"from {names[0]} to {names[-1]}"
+            parts.append(f"{len(names)} {'rule is' if len(names) == 1 else 'rules are'} {word}: {some}")
+    if alike:
+        which = listed(alike) if len(alike) <= NAMED else f"{len(alike)} rules"
+        parts.append(f"for {which} no difference is shown" if parts else f"no difference is shown for {which}")
+    return f"Against {reference}, seed by seed: {'; '.join(parts)}."
+
+
+def _lost(table: Sequence[Row]) -> str:
+    lost = [f"{row.rule} ({row.diverged} of {row.seeds})" for row in table if row.diverged]
+    if not lost:
+        return ""
+    return f"Runs diverged under {listed(lost) if len(lost) <= NAMED else f'{len(lost)} rules'}."
+
+
+def _unit(score: str) -> str:
+    return " %" if measure_of(score).percent else ""
+
+
+def _amount(mean: float, score: str) -> str:
+    if measure_of(score).percent:
+        return f"{100 * mean:+.1f} points".replace("-", "−")
+    return f"{mean:+.{decimals_of(abs(mean) / 100.0)}f}".replace("-", "−")

@@ -1,0 +1,90 @@
+"""The sentences at the top of a page: each says what the scores bear out, and nothing else."""
+
+import numpy as np
+import pytest
+
+from ascribe.report.findings import constant_score, findings
+
+from .stand_in import RULES, diverge, make_comparison
+
+
+def with_scores(**scores):
+    """A comparison in which the rules, with _ for each space of their names, have these scores, a number a seed."""
+    comparison = make_comparison(rules=[name.replace("_", " ") for name in scores], tuned=False, epochs=2, layers=1)
+    for name, values in scores.items():
+        comparison.runs[name.replace("_", " ")].scores["test_accuracy"] = np.asarray(values, float)
+    labels = comparison.data.test.targets
+    labels[:] = 0
+    labels[:50] = 1  # of 200
+    comparison.data.train.targets[:] = np.arange(300) % 3 == 0
+    return comparison
+
+
+SEEDS = np.array([0.01, -0.01, 0.005, 0.0, -0.005])
+
+
+def test_the_best_the_constant_answer_and_the_differences_are_told():
+    best, constant, against = findings(
+        with_scores(
+            backpropagation=0.95 + SEEDS,
+            feedback_alignment=0.9 + SEEDS + 0.1 * SEEDS[::-1],
+            sign_symmetry=0.96 - SEEDS,
+            perturbation=0.75 + SEEDS,
+        )
+    )
+    assert best.startswith("sign symmetry has the highest mean test accuracy: 96.00 ± 0.98 % over 5 seeds.")
+    assert constant == (
+        "Always naming the most common class would give 75.0 %: 3 of 4 rules are better; for perturbation that is not shown."
+    )
+    assert against == (
+        "Against backpropagation, seed by seed: 2 rules are worse: feedback alignment (−5.0 points) and perturbation "
+        "(−20.0 points); for sign symmetry no difference is shown."
+    )
+
+
+def test_a_difference_is_claimed_only_where_it_holds_for_all_rules_at_once():
+    """1.2 is beyond the 95 % half width of these five differences for one rule (2.776/√5 standard deviations), and within
+    that for four rules (4.600/√5: the t quantile at 1 - 0.05/8)."""
+    deviation = SEEDS.std(ddof=1)
+    shift = 1.6 * deviation
+    one = with_scores(backpropagation=0.8 + 0 * SEEDS, perturbation=0.8 + shift + SEEDS)
+    assert "1 rule is better: perturbation" in findings(one)[2]
+    four = {f"rule_{number}": 0.8 + shift + SEEDS for number in range(4)}
+    assert (
+        "no difference is shown for rule 0, rule 1, rule 2 and rule 3"
+        in findings(with_scores(backpropagation=0.8 + 0 * SEEDS, **four))[2]
+    )
+
+
+def test_what_is_lower_is_better_in_regression():
+    comparison = make_comparison("regression", (1,), 1, rules=RULES[:2], tuned=False, epochs=2, layers=1)
+    comparison.data.target_scale = np.array([10.0])
+    comparison.runs[RULES[0]].scores["test_rmse"] = 1.0 + SEEDS
+    comparison.runs[RULES[1]].scores["test_rmse"] = 2.0 + SEEDS
+    targets = comparison.data.test.targets.astype(float)
+    error = 10.0 * np.sqrt(np.mean((targets - comparison.data.train.targets.astype(float).mean(axis=0)) ** 2))
+    assert constant_score(comparison)[1] == pytest.approx(error, rel=1e-6)
+    best, constant, against = findings(comparison)
+    assert best.startswith("backpropagation has the lowest mean test RMSE: 1.0000 ± 0.0098 over 5 seeds.")
+    assert constant.endswith(f"would give {error:.3g}: every rule is better.")
+    assert "1 rule is worse: feedback alignment (+1.000)" in against
+
+
+def test_data_that_was_not_kept_leaves_guessing_and_numbers_nothing():
+    for task, words in (("classification", "Guessing the class would give 25.0 %"), ("regression", "")):
+        comparison = make_comparison(task, (2,), 4, rules=RULES[:2], tuned=False, epochs=2, layers=1)
+        for split in (comparison.data.train, comparison.data.test):
+            split.inputs, split.targets = split.inputs[:0], split.targets[:0]
+        assert (words in " ".join(findings(comparison))) and (constant_score(comparison) is None) == (not words)
+
+
+def test_one_seed_shows_no_difference_and_lost_runs_are_counted():
+    comparison = make_comparison(rules=RULES[:2], seeds=(3,), tuned=False, epochs=2, layers=1)
+    said = findings(comparison)
+    assert len(said) == 2 and "± – %" not in said[0] and "no difference is shown for feedback alignment" in said[1]
+    comparison = make_comparison(rules=RULES[:2], tuned=False, epochs=2, layers=1)
+    diverge(comparison.runs[RULES[1]], [0, 1])
+    assert findings(comparison)[-1] == "Runs diverged under feedback alignment (2 of 5)."
+    for rule in RULES[:2]:
+        diverge(comparison.runs[rule], range(5))
+    assert findings(comparison) == ["Every run of every rule diverged: no score can be compared."]
