@@ -42,8 +42,16 @@ def table(columns: dict[str, Any]) -> alt.Data:
     return alt.Data(values=[dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)])
 
 
-def regions(answers: Callable[[np.ndarray], np.ndarray], lines: list[tuple[np.ndarray, float, str]], side: int) -> Any:
-    """Where `answers` is 0 (blue) and 1 (orange), the four examples, and lines w · x + b = 0 in their colors."""
+def rows(names: str, *values: tuple) -> alt.Data:
+    """Rows by the names of their columns."""
+    return alt.Data(values=[dict(zip(names.split(), row, strict=True)) for row in values])
+
+
+def regions(
+    answers: Callable[[np.ndarray], np.ndarray], lines: list[tuple[np.ndarray, float, str]], side: int
+) -> tuple[Any, alt.X, alt.Y]:
+    """Where `answers` is 0 (blue) and 1 (orange), and lines w · x + b = 0 in their colors, (w, b, color) each; with the
+    encodings for what lies above."""
     low, high = -0.5, 1.5
     places = np.linspace(low, high, 101)
     grid = np.stack(np.meshgrid(places, places[::-1]), axis=-1).reshape(-1, 2)
@@ -60,11 +68,8 @@ def regions(answers: Callable[[np.ndarray], np.ndarray], lines: list[tuple[np.nd
         middle, along = -b * w / (w @ w), 4 * np.array([-w[1], w[0]]) / np.sqrt(w @ w)
         ends = np.stack([middle - along, middle + along])
         line = alt.Chart(table({"x": ends[:, 0], "y": ends[:, 1]}))
-        layers.append(
-            line.mark_line(
-                clip=True, strokeWidth=2.2, color=color, strokeDash=[4, 3] if color == GRAY else [1, 0]
-            ).encode(x=x, y=y)
-        )
+        dash = [4, 3] if color == GRAY else [1, 0]
+        layers.append(line.mark_line(clip=True, strokeWidth=2.2, color=color, strokeDash=dash).encode(x=x, y=y))
     return alt.layer(*layers).properties(width=side, height=side), x, y
 
 
@@ -103,28 +108,20 @@ def diagram(
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[height, 0], nice=False))
     plain = lambda kind, field: kind(f"{field}:{'N' if field == 'color' else 'Q'}", scale=None, legend=None)
     color = plain(alt.Color, "color")
-    lines = table(dict(zip(("x", "y", "x2", "y2", "width", "color"), zip(*links, strict=True), strict=True)))
+    lines = rows("x y x2 y2 width color", *links)
     heads = [
         (
             0.4 * x1 + 0.6 * x2,
             0.4 * y1 + 0.6 * y2,
-            np.degrees(np.arctan2(x2 - x1, y1 - y2)),
-            40 + 12 * thick**1.3,
+            float(np.degrees(np.arctan2(x2 - x1, y1 - y2))),
+            40 + 12 * wide**1.3,
             shade,
         )
-        for x1, y1, x2, y2, thick, shade in links
+        for x1, y1, x2, y2, wide, shade in links
     ]
-    tips = table(dict(zip(("x", "y", "angle", "size", "color"), zip(*heads, strict=True), strict=True)))
-    discs = table(
-        {
-            "x": [node[0] for node in nodes],
-            "y": [node[1] for node in nodes],
-            "size": [np.pi * node[2] ** 2 for node in nodes],
-            "color": [node[3] for node in nodes],
-            "text": [node[4] for node in nodes],
-        }
-    )
-    texts = table(dict(zip(("x", "y", "text", "color"), zip(*words, strict=True), strict=True)))
+    tips = rows("x y angle size color", *heads)
+    discs = rows("x y size color text", *((x, y, np.pi * radius**2, *look) for x, y, radius, *look in nodes))
+    texts = rows("x y text color", *words)
     layers = [
         alt.Chart(lines)
         .mark_rule(strokeCap="round")
@@ -239,12 +236,8 @@ def slope(names: dict[str, Any]) -> Any:
         "y": [*step, *names["sigmoid"](z)],
         "kind": ["step"] * len(z) + ["logistic"] * len(z),
     }
-    x, y = (
-        alt.X("x:Q", title="z"),
-        alt.Y(
-            "y:Q", title="answer", scale=alt.Scale(domain=[-0.05, 1.05], nice=False), axis=alt.Axis(values=[0, 0.5, 1])
-        ),
-    )
+    x, scale = alt.X("x:Q", title="z"), alt.Scale(domain=[-0.05, 1.05], nice=False)
+    y = alt.Y("y:Q", title="answer", scale=scale, axis=alt.Axis(values=[0, 0.5, 1]))
     left = curves(columns, x, y, {"step": GRAY, "logistic": ORANGE}, width=262, height=190).properties(
         title=small("A step has no slope to follow")
     )
@@ -372,19 +365,18 @@ def drawn_steps(count: int) -> np.ndarray:
     return np.unique(np.round(np.geomspace(1, count, 160)).astype(int))
 
 
-def compared(names: dict[str, Any], **runs: str) -> Any:
-    """Runs of the tutorial as the report takes them: rule=NAME."""
+def compared(names: dict[str, Any], rule: str, run: str) -> Any:
+    """Backpropagation and another rule of the tutorial, as the report takes them."""
     from ascribe.comparison import Comparison  # noqa: PLC0415 - JAX, which the first pictures go without
 
-    found = {rule.replace("_", "-"): names[name] for rule, name in runs.items()}
-    return Comparison(names["data"], found, {}, {})
+    return Comparison(names["data"], {"backpropagation": names["backpropagation"], rule: names[run]}, {}, {})
 
 
 def learning_curves(names: dict[str, Any]) -> Any:
     """The report's learning curves, as narrow as the page."""
     from ascribe.report.curves import learning_curves as drawn  # noqa: PLC0415
 
-    chart = drawn(compared(names, backpropagation="backpropagation", feedback_alignment="feedback_alignment"))
+    chart = drawn(compared(names, "feedback-alignment", "feedback_alignment"))
     for panel in chart.concat:
         panel.width, panel.height = 262, 210
     return chart
@@ -394,7 +386,7 @@ def landscapes(names: dict[str, Any]) -> Any:
     """The report's class maps."""
     from ascribe.report.landscapes import landscapes as drawn  # noqa: PLC0415
 
-    chart = drawn(compared(names, backpropagation="backpropagation", forward_pass="forward"))
+    chart = drawn(compared(names, "forward-pass", "forward"))
     del chart.datasets["class map"]  # the table that a page offers for download
     return chart
 
@@ -479,6 +471,8 @@ def trimmed(svg: str) -> str:
 
 
 def main(*wanted: str) -> None:
+    if unknown := set(wanted) - set(PICTURES):
+        sys.exit(f"no picture is called {', '.join(sorted(unknown))}; there are {', '.join(PICTURES)}.")
     text = PAGE.read_text(encoding="utf-8")
     marks = stamps(text)
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):  # where the blocks may write their files
