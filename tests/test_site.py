@@ -101,6 +101,13 @@ def test_every_command_shows_its_help(made):
         assert f"Usage: ascribe {command}" in made["command-line.md"]
 
 
+def test_links_into_the_api_lead_to_an_entry(made):
+    for page, text in made.items():
+        for module, name in re.findall(r"\]\((?:\.\./)?api/(\w+)\.md#([\w.]+)\)", text):
+            entry = f"::: {name}\n"
+            assert entry in made[f"api/{module}.md"], f"{page}: {name}"
+
+
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 

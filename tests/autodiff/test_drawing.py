@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ascribe import autodiff as ad
-from ascribe.autodiff import Var, graph
+from ascribe.autodiff import Var, drawing, graph
 from ascribe.errors import UserError
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -57,12 +57,15 @@ DRAWN = {
 
 def boxes(drawn):
     tree = ET.fromstring(drawn.svg())
-    found = [r for r in tree.iter(f"{SVG}rect") if r.get("class")]
-    return [tuple(float(r.get(key)) for key in ("x", "y", "width", "height")) for r in found], tree
+    return [place(rect) for rect in tree.findall(f"{SVG}rect") if rect.get("class") != "paper"], tree
+
+
+def place(rect):
+    return tuple(float(rect.get(key)) for key in ("x", "y", "width", "height"))
 
 
 def texts(drawn):
-    return [text.text for text in ET.fromstring(drawn.svg()).iter(f"{SVG}text")]
+    return [text.text for text in ET.fromstring(drawn.svg()).findall(f"{SVG}text")]
 
 
 def test_the_outline_names_values_derivatives_and_what_is_shared():
@@ -71,7 +74,7 @@ def test_the_outline_names_values_derivatives_and_what_is_shared():
         "  0.9093  grad 1  by sin",
         "    (1) x  2  grad 2.584",
         "  6  grad 1  by ×",
-        "    (1) again",
+        "    (1) x again",
         "    y  3  grad 2",
     ]
 
@@ -125,6 +128,54 @@ def test_a_long_name_is_inside_its_box():
     for name in ("WWWWWWWWWWMMMMMMMMMM", "mmmmmmmmmmmmmmmmmmmm", "i i i i"):
         (_, _, width, _), *_ = boxes(graph(Var(name=name)))[0]
         assert width > 12 * sum(widths[c] for c in name) + 4
+
+
+def test_the_outline_of_a_deep_graph_stays_on_the_screen():
+    x = Var(1.0, name="x")
+    u = x
+    for _ in range(50):
+        u = ad.sin(u)
+    *_, before, last = lines = graph(u).text().splitlines()
+    assert last.split() == ["[50]", "x", "1"] and before.split()[0] == "[49]"
+    assert len(lines) == 51 and max(map(len, lines)) < 60
+    assert lines[1].startswith("  ") and "[" not in lines[12] and "[13]" in lines[13]
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_the_legend_names_each_color_that_is_drawn_and_lies_below_the_boxes(name):
+    found, tree = boxes(DRAWN[name])
+    kinds = {node.kind for node in DRAWN[name].nodes}
+    entries = tree.findall(f"{SVG}g[@class='legend']/{SVG}rect")
+    assert {entry.get("class") for entry in entries} == (kinds if len(kinds) > 1 else set())
+    words = [text.text for text in tree.findall(f"{SVG}g[@class='legend']/{SVG}text")]
+    assert words == [drawing.LEGEND[entry.get("class")] for entry in entries]
+    looks = {rect.get("class"): (rect.get("fill"), rect.get("stroke")) for rect in tree.findall(f"{SVG}rect")}
+    assert all((entry.get("fill"), entry.get("stroke")) == looks[entry.get("class")] for entry in entries)
+    for x, y, w, h in map(place, entries):
+        assert y >= max(top + high for _, top, _, high in found) and y + h < float(tree.get("height"))
+        assert x + w < float(tree.get("width"))
+
+
+def test_words_are_legible_on_every_color_by_day_and_by_night():
+    def luminance(color):  # and contrast: WCAG 2.1
+        parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    def contrast(*colors):
+        low, high = sorted(map(luminance, colors))
+        return (high + 0.05) / (low + 0.05)
+
+    tree = ET.fromstring(DRAWN["perceptron"].svg())
+    day = {one.get("class"): one.get("fill") for one in tree.iter() if one.get("class") and one.get("fill")}
+    night = dict(re.findall(r"\.(\w+)\{(?:fill|stroke):(#\w+)\}", tree.find(f"{SVG}style").text))
+    assert set(day) <= set(night)
+    for colors in (day, night):
+        for back in ("var", "leaf", "constant"):
+            assert contrast(colors["words"], colors[back]) > 7 and contrast(colors["grad"], colors[back]) > 5
+        assert contrast(colors["words"], colors["op"]) > 7 and contrast(colors["words"], colors["paper"]) > 7
+        assert contrast(colors["heads"], colors["paper"]) > 3
+    assert luminance(day["paper"]) > 0.9 and luminance(night["paper"]) < 0.05
 
 
 def test_the_picture_is_the_same_each_time():

@@ -25,10 +25,22 @@ LIMIT = 60
 """How many `Var`s are drawn."""
 
 GAP, ROW, MARGIN, LINE, SWEEPS = 18.0, 30.0, 16.0, 15.0, 6
-FEW, FOLDS, DEEPEST = 4, 3, 40  # numbers of an array; folded branches of an `Op`; indents of the outline
+FEW, FOLDS, DEEPEST = 4, 3, 12  # numbers of an array; folded branches of an `Op`; indents of the outline
 FILLS = {"var": "#e8f1fa", "leaf": "#d3e9d8", "op": "#fdebd0", "constant": "#f3f4f6", "more": "#ffffff"}
 STROKES = {"var": "#4c8fca", "leaf": "#2f8f4e", "op": "#d98a1f", "constant": "#9ca3af", "more": "#9ca3af"}
-INK, GRADIENT, ARROW = "#1f2328", "#9a3412", "#6b7280"
+INK, GRADIENT, ARROW, PAPER = "#1f2328", "#9a3412", "#6b7280", "#ffffff"
+LEGEND = {"leaf": "given", "var": "computed", "op": "operation", "constant": "constant", "more": "not drawn"}
+# The same on a dark screen; the edges stay.
+DARK_FILLS = {"var": "#1d3a56", "leaf": "#1d4a30", "op": "#553a12", "constant": "#30353d", "more": "#1e2129"}
+DARK_INK, DARK_GRADIENT, DARK_ARROW, DARK_PAPER = "#f0f2f4", "#ffb59a", "#9ca3af", "#1e2129"
+DARK = "".join(
+    f".expression-graph .{part}{{{key}:{color}}}"
+    for part, key, color in (
+        *((kind, "fill", color) for kind, color in DARK_FILLS.items()),
+        *(("paper", "fill", DARK_PAPER), ("words", "fill", DARK_INK), ("grad", "fill", DARK_GRADIENT)),
+        *(("lines", "stroke", DARK_ARROW), ("heads", "fill", DARK_ARROW)),
+    )
+)
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -69,7 +81,8 @@ class Graph:
 
     def text(self) -> str:
         """An outline: the result first, below each `Var` what it was made from. What is used twice is written once, with a
-        number, and then called by that. What is very deep has its depth written before it, not more indentation."""
+        number, and its name and that number stand for it from there on. What is deep has its depth before it, not more
+        indentation."""
         uses = Counter(below for node in self.nodes for below in node.inputs)
         numbers: dict[Node, int] = {}
         lines, waiting = [], [(self.nodes[-1], 0)]
@@ -80,7 +93,8 @@ class Graph:
             indent = "  " * depth if depth <= DEEPEST else "  " * DEEPEST + f"[{depth}] "
             words = "  ".join(node.lines)
             if node in numbers:
-                lines.append(f"{indent}({numbers[node]}) again")
+                name = f"{node.lines[0]} " if node.named else ""
+                lines.append(f"{indent}({numbers[node]}) {name}again")
                 continue
             if uses[node] > 1:
                 numbers[node] = len(numbers) + 1
@@ -104,14 +118,21 @@ class Graph:
         return "\n".join([*lines, "}"]) + "\n"
 
     def svg(self) -> str:
-        """The picture, upward from the variables to the result."""
+        """The picture, upward from the variables to the result, with what the colors mean below it. It is light, and dark where
+        the screen's colors are."""
         layers = _layers(self.nodes)
         width, height = _place(layers)
+        legend, room = _legend(self.nodes, height)
+        for node in itertools.chain(*layers):
+            node.x += max(0.0, (room - width) / 2)
+        width, height = max(width, room), height + (LINE + MARGIN if legend else 0.0)
         parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-            f'height="{height:.0f}" font-family="Helvetica, Arial, sans-serif" font-size="12" text-anchor="middle">',
-            f'<rect width="{width:.0f}" height="{height:.0f}" fill="white"/>',
-            f'<g fill="none" stroke="{ARROW}" stroke-width="1.2">',
+            f'<svg xmlns="http://www.w3.org/2000/svg" class="expression-graph" viewBox="0 0 {width:.0f} {height:.0f}" '
+            f'width="{width:.0f}" height="{height:.0f}" font-family="Helvetica, Arial, sans-serif" font-size="12" '
+            f'text-anchor="middle">',
+            f"<style>@media (prefers-color-scheme: dark){{{DARK}}}</style>",
+            f'<rect class="paper" width="{width:.0f}" height="{height:.0f}" fill="{PAPER}"/>',
+            f'<g class="lines" fill="none" stroke="{ARROW}" stroke-width="1.2">',
         ]
         heads = []
         rows = [max(node.height for node in layer) / 2 for layer in layers]
@@ -127,7 +148,7 @@ class Graph:
                 parts.append(f'<path d="{line}{x2:.1f},{y2 + 6 * drawn:.1f}V{last + 6 * drawn:.1f}"/>')
                 if drawn:
                     heads.append(f'<path class="head" d="M{x2:.1f},{last:.1f}l-3.5,7h7z"/>')
-        parts += ["</g>", f'<g fill="{ARROW}">', *heads, "</g>"]
+        parts += ["</g>", f'<g class="heads" fill="{ARROW}">', *heads, "</g>"]
         for node in self.nodes:
             left, top = node.x - node.width / 2, node.y - node.height / 2
             round_ = node.height / 2 if node.kind == "op" else 5
@@ -138,10 +159,11 @@ class Graph:
             )
             for number, line in enumerate(node.lines):
                 bold = ' font-weight="600"' if (number == 0 and node.named) or node.kind == "op" else ""
-                color = GRADIENT if number > node.named and line.startswith("grad ") else INK
+                grad = number > node.named and line.startswith("grad ")
+                color = f'class="grad" fill="{GRADIENT}"' if grad else f'class="words" fill="{INK}"'
                 place = f'x="{node.x:.1f}" y="{node.y + 4.2 + LINE * (number - (len(node.lines) - 1) / 2):.1f}"'
-                parts.append(f'<text {place} fill="{color}"{bold}>{escape(line)}</text>')
-        return "\n".join([*parts, "</svg>"]) + "\n"
+                parts.append(f"<text {place} {color}{bold}>{escape(line)}</text>")
+        return "\n".join([*parts, *legend, "</svg>"]) + "\n"
 
     def save(self, path: str | Path) -> Path:
         """Writes an SVG, DOT or text file, as the path ends in .svg, .dot or .txt; whole or not at all.
@@ -281,6 +303,22 @@ def _option(value: Any) -> str:
         else:
             written.append("…" if part is Ellipsis else str(part))
     return f"({', '.join(written)})" if isinstance(value, tuple) else written[0]
+
+
+def _legend(nodes: list[Node], top: float) -> tuple[list[str], float]:
+    """What each color means, in a row below the picture, and how much room that takes across; nothing for one kind alone."""
+    kinds = [kind for kind in LEGEND if any(node.kind == kind for node in nodes)]
+    if len(kinds) < 2:
+        return [], 0.0
+    x, parts = MARGIN, ['<g class="legend" text-anchor="start">']
+    for kind in kinds:
+        look = f'fill="{FILLS[kind]}" stroke="{STROKES[kind]}"' + (' stroke-dasharray="3 2"' if kind == "more" else "")
+        parts.append(
+            f'<rect class="{kind}" x="{x:.1f}" y="{top:.1f}" width="16" height="12" rx="{6 if kind == "op" else 3}" {look}/>'
+        )
+        parts.append(f'<text x="{x + 22:.1f}" y="{top + 10:.1f}" class="words" fill="{INK}">{LEGEND[kind]}</text>')
+        x += 22 + _extent(LEGEND[kind]) + GAP
+    return [*parts, "</g>"], x - GAP + MARGIN
 
 
 def _extent(line: str) -> float:
