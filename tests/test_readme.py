@@ -1,4 +1,5 @@
-"""The README's code runs: its rule file, its Python, its command lines, shrunken to a few epochs and seeds."""
+"""The README's code runs: its rule file, its Python, its command lines (and those of docs/comparisons.md), shrunken to a few
+epochs and seeds."""
 
 import re
 import shlex
@@ -10,9 +11,11 @@ import pytest
 import ascribe
 from ascribe.cli import main
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+ROOT = Path(__file__).parent.parent
+PAGES = [(ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/comparisons.md")]
+BLOCKS = [block for page in PAGES for block in re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL)]
 PYTHON = [text for language, text in BLOCKS if language == "python"]
+MEASUREMENTS = "length,width,species\n" + "".join(f"{i},{i % 7},{'ab'[i > 20]}\n" for i in range(40))
 COMMANDS = [
     line.split("#")[0].strip()
     for language, text in BLOCKS
@@ -32,6 +35,7 @@ TUNED, UNTUNED = ["--tune", "2", "--tune-seeds", "1"], ["--tune", "0"]
 @pytest.fixture(autouse=True)
 def somewhere_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "measurements.csv").write_text(MEASUREMENTS, encoding="utf-8")
     for text in PYTHON:
         if text.startswith("# my_rule.py"):
             (tmp_path / "my_rule.py").write_text(text, encoding="utf-8")
@@ -46,8 +50,8 @@ def shrunken(monkeypatch):
 
 
 def test_readme_has_what_these_tests_run():
-    assert len(PYTHON) == 5
-    assert len(COMMANDS) >= 6
+    assert len(PYTHON) == 2
+    assert len(COMMANDS) >= 9
 
 
 def test_a_rule_of_your_own_takes_at_most_twenty_lines():
@@ -56,11 +60,7 @@ def test_a_rule_of_your_own_takes_at_most_twenty_lines():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "text",
-    [t for t in PYTHON if not t.startswith("# my_rule.py")],
-    ids=["check-gradients", "library", "scikit-learn", "own-loop"],
-)
+@pytest.mark.parametrize("text", [t for t in PYTHON if not t.startswith("# my_rule.py")], ids=["library"])
 def test_python_runs(text, shrunken, few_figures):
     with jax.numpy_dtype_promotion("standard"):  # as users have it; Optax's Adam asks for it
         exec(compile(text, "README.md", "exec"), {"__name__": "readme"})

@@ -1,0 +1,45 @@
+"""The pictures of README.md, drawn from trainings that are made for them.
+
+Run: `python tools/readme_pictures.py [hundred-layers] [page]` (two minutes on two cores; `page` needs Chromium). Writes
+docs/images/hundred_layers.png and docs/images/page.png, and prints the scores that the README states.
+"""
+
+import importlib.util
+import sys
+import tempfile
+from pathlib import Path
+
+import altair as alt
+
+import ascribe
+from ascribe.networks import mlp
+from ascribe.report.figures import specification, write_figure
+from ascribe.report.landscapes import landscapes
+
+ROOT = Path(__file__).parent.parent
+IMAGES = ROOT / "docs" / "images"
+
+
+def hundred_layers() -> None:
+    """Backpropagation and relaxed identity on 100 logistic layers: the document's example, at one optimizer and rate for both."""
+    data = ascribe.datasets.load("moons", samples=300, noise=0.1)
+    network = mlp([2, *[100] * 100, 1], activation="logistic", initializer="logistic-normal")
+    comparison = ascribe.compare(
+        data,
+        rules=["backpropagation", "relaxed-identity"],
+        network=network,
+        optimizer="rprop",
+        learning_rate=0.1,
+        tune=0,
+        batch_size=len(data.train),
+        epochs=250,
+        seeds=10,
+    )
+    for row in comparison.table():
+        print(row.rule, row.mean, comparison.runs[row.rule].test_accuracy.min())
+    write_figure(IMAGES / "hundred_layers", specification(landscapes(comparison)))
+    (IMAGES / "hundred_layers.svg").unlink()
+
+
+if __name__ == "__main__":
+    hundred_layers()
