@@ -28,6 +28,8 @@ def path_of(place: Any, wanted: str) -> Path:
     """
     if not isinstance(place, str | os.PathLike) or isinstance(os.fspath(place), bytes):
         raise UserError(f"{wanted} is named by a path, a str or a pathlib.Path; got {type(place).__name__}.")
+    if not os.fspath(place):
+        raise UserError(f"{wanted} is named by a path; got an empty text: write . for the folder that this runs in.")
     path = Path(place)
     try:
         path.lstat()

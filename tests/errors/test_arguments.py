@@ -11,7 +11,7 @@ import pytest
 
 import ascribe
 from ascribe import autodiff as ad
-from ascribe import losses, networks, neurons, rules
+from ascribe import losses, networks, neurons, rules, search
 from ascribe.errors import UserError
 from ascribe.training.runs import Runs
 
@@ -91,6 +91,14 @@ CASES = {
     "select a list": (train(select=["last"]), "`select` is last or best-validation; got ['last']"),
     "diagnostics a text": (train(diagnostics="no"), "`diagnostics` is True or False; got 'no'"),
     "listener a number": (train(listener=5), "`listener` is called with a Progress"),
+    "listener of no argument": (train(listener=lambda: None), "`listener` is called with a Progress"),
+    "store an empty text": (compare(store=""), "a store is named by a path; got an empty text: write ."),
+    "a layer that is an array": (lambda: tiny.mlp()[np.array([np.nan, 1.0])], "has no layer array([nan,  1.])"),
+    "a search over too many numbers": (
+        lambda: search.Space("relu1", hidden=7067),
+        "a search is over at most 21201 numbers, for which there are Sobol sequences; a meta-network of 7067 hidden "
+        "neurons has 21202: take at most 7066",
+    ),
     "search a number": (compare(search=5), "`search` is a dict of ranges"),
     "load a number": (lambda: ascribe.load(5), "a record is named by a path, a str or a pathlib.Path; got int"),
     "predict a text": (outputs("x"), "inputs are finite numbers of the shape (examples, 2); got 'x'"),

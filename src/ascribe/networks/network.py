@@ -152,8 +152,8 @@ class Network(eqx.Module):
 
     def index(self, name: str) -> int:
         """The position of the layer of that name."""
-        if name not in self.names:
-            raise UserError(f"this network has no layer {name!r}: its layers are {listed(self.names)}.")
+        if not isinstance(name, str) or name not in self.names:
+            raise UserError(f"this network has no layer {shown(name)}: its layers are {listed(self.names)}.")
         return self.names.index(name)
 
     @property

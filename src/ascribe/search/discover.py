@@ -14,6 +14,7 @@ import numpy as np
 
 from ascribe import losses
 from ascribe.datasets import Dataset
+from ascribe.errors import UserError
 from ascribe.metrics import area_under_curve
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, BFunction, MetaNetwork, meta_network
@@ -39,6 +40,9 @@ RANDOM = "random"
 RANDOM_STREAM = 2016
 """What tells the random search's numbers from those of everything else that the same seed starts."""
 
+MOST_DIMENSIONS = 21201
+"""How many numbers a search may be over: the dimensions of scipy's Sobol sequences."""
+
 PENALTY = 2.0
 """A diverged epoch counts as this many times the loss of a network that knows nothing."""
 
@@ -55,6 +59,11 @@ class Space:
 
     def __post_init__(self) -> None:
         meta_network.check(self.hidden, self.activation)
+        if self.dimensions > MOST_DIMENSIONS:
+            raise UserError(
+                f"a search is over at most {MOST_DIMENSIONS} numbers, for which there are Sobol sequences; a meta-network of "
+                f"{self.hidden} hidden neurons has {self.dimensions}: take at most {(MOST_DIMENSIONS - 1) // 3}."
+            )
 
     @property
     def dimensions(self) -> int:

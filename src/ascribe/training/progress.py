@@ -12,6 +12,7 @@ Nobody is called from inside the compiled loop, and the numbers stay on the devi
 import dataclasses
 import functools
 import importlib
+import inspect
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -139,10 +140,21 @@ class OneLine:
 _lines: dict[int, OneLine] = {}
 
 
+def _takes_one(function: Any) -> bool:
+    """Whether it can be called with one argument, as far as it tells."""
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # a built-in function, which does not tell
+        pass
+    return True
+
+
 def or_one_line(listener: Listener | None) -> Listener:
     """The listener; where it is None, one line in a notebook, which everything in one cell shares, and `silent` elsewhere."""
     if listener is not None:
-        if not callable(listener):
+        if not callable(listener) or not _takes_one(listener):
             raise UserError(
                 f"`listener` is called with a Progress, as a function or a logger of ascribe.loggers is; got {shown(listener)}."
             )
