@@ -103,6 +103,15 @@ def test_single_precision_is_near_double_precision(name):
     np.testing.assert_allclose(single.spikes.times, double.spikes.times, atol=2e-6)
 
 
+def test_double_precision_is_not_single_precision_without_a_word():
+    with jax.enable_x64(False):
+        assert simulate(neurons.LIF(), 1.5, 0.01).V.dtype == np.float32
+        with pytest.raises(
+            UserError, match="`dtype` is float64, which JAX has only with its 64 bits: set JAX_ENABLE_X64=1"
+        ):
+            simulate(neurons.LIF(), 1.5, 0.01, dtype=np.float64)
+
+
 @each_model
 def test_it_may_start_at_any_voltage(name):
     rest = run(name, np.zeros(3))

@@ -93,7 +93,7 @@ CASES = {
     "listener a number": (train(listener=5), "`listener` is called with a Progress"),
     "listener of no argument": (train(listener=lambda: None), "`listener` is called with a Progress"),
     "store an empty text": (compare(store=""), "a store is named by a path; got an empty text: write ."),
-    "a layer that is an array": (lambda: tiny.mlp()[np.array([np.nan, 1.0])], "has no layer array([nan,  1.])"),
+    "a layer that is an array": (lambda: tiny.mlp()[np.array([np.nan, 1.0])], "has no layer array([nan, 1.])"),
     "a search over too many numbers": (
         lambda: search.Space("relu1", hidden=7067),
         "a search is over at most 21201 numbers, for which there are Sobol sequences; a meta-network of 7067 hidden "
@@ -139,6 +139,13 @@ CASES = {
     "method of a simulation": (simulate(method=5), "LIF is stepped by"),
     "traces of a simulation": (simulate(record=5), "LIF has the traces"),
     "type of a simulation": (simulate(dtype="x"), "`dtype` is a floating-point type"),
+    "segments as lists": (simulate(current=[[0.1, 0.5], [0.1, 2.0]]), "could be segments, or an array of neurons: try tuples"),
+    "time before the start": (lambda: neurons.LIF().voltage(-0.5, 1.5), "t is 0 at least, in seconds; got -0.5"),
+    "no channel": (lambda: neurons.HodgkinHuxley(g_Na=0, g_K=0, g_L=0), "g_L at least is above 0: all of them are 0"),
+    "pieces": (
+        lambda: neurons.simulate(neurons.SpikingNetwork(neurons.LIF(), neurons.Connection([[0.0]]), 1e-12), 1.0, 0.1),
+        "pieces of the model's shortest time constants: take a shorter duration, or longer time constants",
+    ),
     "no neurons": (simulate(current=[]), "parameters and current are for one neuron at least; got the shape (0,)"),
     "a neuron's constant": (lambda: neurons.LIF(tau_m=HUGE), "is a number or an array of numbers, in seconds; got 1000"),
     "load's noise": (lambda: ascribe.datasets.load("moons", noise=HUGE), "noise wants a finite number"),

@@ -32,6 +32,16 @@ def test_traces_show_voltage_spikes_gates_and_input(tmp_path):
         assert expected in said
     said = texts(simulate(LIF(), [0.5, 1.5], 0.1).chart(neuron=1), tmp_path / "lif.svg")
     assert "neuron 1 of 2, 4 spikes" in said
+    for expected in (
+        "dashed: the threshold",
+        "red: spikes",
+        "voltage",
+        "v (thresholds)",
+        "input current",
+        "v_in (thresholds)",
+    ):
+        assert expected in said
+    assert "stroke-dasharray" in (tmp_path / "lif.svg").read_text(encoding="utf-8")
     assert (tmp_path / "lif.svg").read_text(encoding="utf-8").count("#d55e00") >= 4
     network = simulate(SpikingNetwork(LIF(), Connection(np.eye(3) * 1e-3)), 2.0 * np.ones(3), 0.1, record=("V", "s"))
     assert "synaptic" in texts(network.chart(), tmp_path / "network.svg")
@@ -46,6 +56,32 @@ def test_a_peak_is_not_lost_by_drawing_fewer_points():
     assert drawn.max() == 1.0
     assert np.all(np.diff(at) > 0)
     assert (at[0], at[-1]) == (0.0, 1.0)
+
+
+def test_too_many_spikes_are_a_band_that_says_so(tmp_path):
+    found = simulate(LIF(), 1.5, 5.0)
+    said = texts(found.chart(), tmp_path / "long.svg")
+    assert "208 spikes in 5 s" in said
+    assert "too many to tell apart: bands from the lowest to the highest value" in said
+    assert "too many" not in texts(simulate(LIF(), 1.5, 3.0).chart(), tmp_path / "short.svg")
+    t = np.arange(64_000) * 1e-4
+    rows = pictures._extremes(t, np.where(np.arange(64_000) == 33_333, 7.0, np.sin(t)))
+    assert len(rows["t"]) == pictures.WIDTH // 2 + 1
+    assert rows["high"].max() == 7.0
+    assert np.all(rows["low"] <= np.sin(rows["t"]) + 1e-9)
+
+
+def test_a_raster_counts_neurons_in_whole_numbers_and_tells_them_apart(tmp_path):
+    train = SpikeTrain([0.01, 0.02, 0.03], [0, 1, 3], duration=0.05, size=4)
+    mixed = Connection(np.array([[0, 0, 0, 0], [1, 0, 0, 1], [1, -1, 0, -1], [0, -1, 0, 0]]) * 1e-3)
+    assert list(pictures._kinds(mixed, 4)) == ["excites", "inhibits", "does neither, or both", "does neither, or both"]
+    said = texts(pictures.raster(train, connection=mixed), tmp_path / "raster.svg").split()
+    assert {"0", "1", "2", "3", "excites", "inhibits"} <= set(said)
+    assert not {"0.5", "1.5", "−0.5"} & set(said)
+    assert "excites" not in texts(pictures.raster(train), tmp_path / "plain.svg")
+    assert "1 neuron, 1 spike, 20 Hz" in texts(pictures.raster(SpikeTrain([0.01], duration=0.05)), tmp_path / "one.svg")
+    with pytest.raises(UserError, match="the connection is of 4 neurons, and the spikes are of 1"):
+        pictures.raster(SpikeTrain([0.01], duration=0.05), connection=mixed)
 
 
 def test_the_other_pictures_say_what_they_show(tmp_path):

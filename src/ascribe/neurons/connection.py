@@ -129,8 +129,9 @@ def random_connection(
 ) -> Connection:
     """Each of the pre × post connections is there with that probability, independently of the others.
 
-    **Arguments:** `weight`: of all, or one for each sender, `(pre,)` (negative for those that inhibit); `own`: whether a
-    neuron may be connected to itself, where both populations are the same.
+    **Arguments:** `weight`: of all, or one for each sender, `(pre,)` (negative for those that inhibit); `own`: whether
+    neuron i may be connected to neuron i. Equal sizes are taken for one population, connected to itself; for two of the
+    same size: True.
 
     **Raises:** `UserError` for a probability that is none, or sizes below 1.
     """

@@ -119,9 +119,13 @@ class LIF(AbstractModel):
         return jnp.broadcast_shapes(*(jnp.shape(p) for p in jax.tree.leaves(self)))
 
     @property
+    def normalized(self) -> bool:
+        """Whether V is v: 0 at rest, 1 at the threshold."""
+        return bool(np.all(np.asarray(self.V_L) == 0) and np.all(np.asarray(self.V_th) == 1))
+
+    @property
     def voltage_title(self) -> str:
-        normalized = bool(np.all(np.asarray(self.V_L) == 0) and np.all(np.asarray(self.V_th) == 1))
-        return "v (thresholds)" if normalized else "V"
+        return "v (thresholds)" if self.normalized else "V"
 
     def check(self, dt: float) -> None:
         shortest = float(np.min(self._times[1]))

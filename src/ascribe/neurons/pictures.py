@@ -68,9 +68,9 @@ def traces(recording: Recording, neuron: int = 0) -> Any:
         )
     if "s" in recording.traces:
         title = ["synaptic current", "s (thresholds)"]
-        panels.append((_band if many else _line)(recording.t, one(recording["s"]), title, GREEN, 90))
+        panels.append((_band if many else _line)(recording.t, one(recording["s"]), title, GREEN, 100))
     title = ["input current", _input(model)]
-    panels.append(_line(recording.t, one(recording.current), title, GRAY, 70, last=True))
+    panels.append(_line(recording.t, one(recording.current), title, GRAY, 100, last=True))
     rate = float(np.ravel(recording.rates())[neuron])
     which = f"neuron {neuron} of {count}, " if count > 1 else ""
     ending = f", {rate:.4g} Hz at the end" if rate else ""
@@ -192,7 +192,7 @@ def raster(spikes: SpikeTrain, bins: int = 100, connection: Connection | None = 
     x, time = (_time(np.array([0.0, spikes.duration]), labels=labels) for labels in (False, True))
     marks = (
         alt.Chart(inline(rows))
-        .mark_tick(color=INK, thickness=1.2, size=max(2.0, min(40.0, 300 / shown - 1)), orient="vertical")
+        .mark_tick(color=INK, opacity=1.0, thickness=1.2, size=max(2.0, min(40.0, 300 / shown - 1)), orient="vertical")
         .encode(
             x=x,
             y=alt.Y(
@@ -246,8 +246,11 @@ def _title(model: Any) -> str:
 
 
 def _input(model: Any) -> str:
-    """The symbol of the input current and its unit."""
-    return f"J_in ({model.input_unit})" if isinstance(model, HodgkinHuxley) else "v_in (thresholds)"
+    """The symbol of the input current and its unit, where that is known."""
+    if isinstance(model, HodgkinHuxley):
+        return f"J_in ({model.input_unit})"
+    cell = model if isinstance(model, LIF) else model.neurons
+    return "v_in (thresholds)" if cell.normalized and bool(np.all(np.asarray(cell.R) == 1)) else "J_in"
 
 
 def _gate(name: str) -> str:
@@ -295,7 +298,8 @@ def _line(t: np.ndarray, values: np.ndarray, title: Any, color: str, height: int
     mark = alt.Chart(inline({"t": at, "y": drawn})).mark_line(
         color=color, strokeWidth=1.5, interpolate="step-after" if last else "linear"
     )
-    return mark.encode(x=_time(t, labels=last), y=alt.Y("y:Q", title=title)).properties(width=WIDTH, height=height)
+    y = alt.Y("y:Q", title=title, scale=alt.Scale(zero=last))
+    return mark.encode(x=_time(t, labels=last), y=y).properties(width=WIDTH, height=height)
 
 
 def _several(
@@ -330,14 +334,15 @@ def _band(t: np.ndarray, values: np.ndarray, title: Any, color: str, height: int
     """From the lowest to the highest value over time."""
     rows = _extremes(t, values)
     area = alt.Chart(inline(rows)).mark_area(color=color, opacity=BAND, interpolate="step-after")
-    return area.encode(x=_time(t, labels=False), y=alt.Y("low:Q", title=title), y2="high:Q").properties(
-        width=WIDTH, height=height
-    )
+    return area.encode(
+        x=_time(t, labels=False), y=alt.Y("low:Q", title=title, scale=alt.Scale(zero=False)), y2="high:Q"
+    ).properties(width=WIDTH, height=height)
 
 
 def _extremes(t: np.ndarray, values: np.ndarray) -> dict[str, np.ndarray]:
-    """The least and the largest value of each of as many groups as a picture has columns, about."""
-    starts = np.arange(0, len(t), -(-len(t) * 2 // WIDTH))
+    """The least and the largest value of each of half as many groups as a picture has columns, of 100 samples at least."""
+    groups = max(1, min(WIDTH // 2, len(t) // 100))
+    starts = np.linspace(0, len(t), groups, endpoint=False).astype(int)
     low, high = np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)
     return {"t": np.append(t[starts], t[-1]), "low": np.append(low, low[-1]), "high": np.append(high, high[-1])}
 
