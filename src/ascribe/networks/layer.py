@@ -5,6 +5,8 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
+from ascribe.arguments import whole
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Key, PyTree
 
 
@@ -40,3 +42,11 @@ class AbstractLayer(eqx.Module):
     def initial_state(self) -> PyTree:
         """Normalization statistics before any example was seen; None for a layer that has none."""
         return None
+
+
+def size_of(name: str, kind: str, value: Any) -> int:
+    """The positive number that an option of a layer was given; a `UserError` for anything else."""
+    size = whole(value)
+    if size is None or size < 1:
+        raise UserError(f"`{name}` of {kind} is a positive integer; got {shown(value)}.")
+    return size
