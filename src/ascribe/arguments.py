@@ -10,7 +10,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,45 @@ def _misfit(function: Callable[..., Any], given: tuple[Any, ...], named: dict[st
     return None
 
 
+def plain(value: Any) -> Any:
+    """A number of NumPy or JAX, or an array of one without axes, as Python's own; anything else as it is."""
+    if isinstance(value, int | float | str) and not isinstance(value, np.generic):
+        return value
+    try:
+        return value.item() if value.ndim == 0 else value
+    except Exception:  # it is neither, or a number that is not there yet
+        return value
+
+
+def whole(value: Any) -> int | None:
+    """A whole number of Python, NumPy or JAX as Python's; None for anything else, and for a truth value."""
+    value = plain(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def real(value: Any) -> float | None:
+    """A real number of Python, NumPy or JAX as Python's (an int stays one); None for anything else, and for a truth value."""
+    value = plain(value)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def listed(value: Any) -> list[Any] | None:
+    """The items of a list or tuple, or of an array of one axis, its numbers as Python's; None for anything else."""
+    array = getattr(value, "ndim", 0) == 1
+    return (
+        [*map(plain, value)] if array or (isinstance(value, Sequence) and not isinstance(value, str | bytes)) else None
+    )
+
+
+def at_least(least: int, name: str, value: Any) -> int:
+    """The whole number that an option `name` was given; a `UserError` for what is none, or below `least`."""
+    number = whole(value)
+    if number is None or number < least:
+        wanted = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        raise UserError(f"`{name}` is {wanted}; got {shown(value)}.")
+    return number
+
+
 def real_numbers(value: Any) -> np.ndarray | None:
     """The value as an array in float64; None where it is no number and no array of real ones."""
     try:
@@ -91,8 +130,7 @@ def fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911 - one line for every k
     if origin is typing.Annotated:
         return fits(value, parts[0])
     if hint in NUMBERS:
-        zero = isinstance(value, np.ndarray | np.generic) and value.ndim == 0
-        number = value.item() if zero else value
+        number = plain(value)
         return isinstance(number, NUMBERS[hint]) and (hint is bool or not isinstance(number, bool))
     if origin is collections.abc.Callable or hint is collections.abc.Callable:
         return callable(value)

@@ -22,6 +22,7 @@ import numpy as np
 
 import ascribe
 from ascribe import losses, report, rules, search, store
+from ascribe.arguments import at_least, plain
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, how_to_install, shown
 from ascribe.files import path_of
@@ -336,9 +337,8 @@ def _asked(
         raise UserError("a `learning_rate` means no tuning and `tune` asks for some: give one of them.")
     tune = (8 if learning_rate is None else 0) if tune is None else tune
     learning_rate = positive("learning_rate", 1e-3 if learning_rate is None else learning_rate)
-    for name, value, least in (("tune", tune, 0), ("tune_seeds", tune_seeds, 1)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise UserError(f"`{name}` is an integer of at least {least}; got {shown(value)}.")
+    tune, tune_seeds = at_least(0, "tune", tune), at_least(1, "tune_seeds", tune_seeds)
+    epochs, batch_size = plain(epochs), plain(batch_size)
     _check_tuned(search, tune)
     source = _network(network, data, activation)
     template = made(source)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import datasets, networks, report, rules, search, store
+from ascribe.arguments import at_least
 from ascribe.comparison import TUNING_SEEDS, Comparison, compare, ended, opened, say_outdated, versions
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, shown
@@ -155,14 +156,13 @@ def discover(
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
     processes.alone("a search for a b-function")
-    whole = {"evaluations": evaluations, "batch": batch, "seeds": seeds, "epochs": epochs, "fresh_seeds": fresh_seeds}
-    for name, value in {**whole, "tune": tune}.items():
-        least = 2 if name == "fresh_seeds" else 1
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise UserError(f"`{name}` is an integer of at least {least}; got {shown(value)}.")
-    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise UserError(f"`seed` is an integer that is not negative; got {shown(seed)}.")
-    data, learning_rate, bound = check_data(data), positive("learning_rate", learning_rate), positive("bound", bound)
+    evaluations, batch, seeds = (
+        at_least(1, name, value) for name, value in (("evaluations", evaluations), ("batch", batch), ("seeds", seeds))
+    )
+    epochs, fresh_seeds = at_least(1, "epochs", epochs), at_least(2, "fresh_seeds", fresh_seeds)
+    tune, seed = at_least(1, "tune", tune), at_least(0, "seed", seed)
+    data = check_data(data)
+    learning_rate, bound = positive("learning_rate", learning_rate), positive("bound", bound)
     source = _network(network, data, activation)
     template = made(source)
     layer = _layer(template, layer)

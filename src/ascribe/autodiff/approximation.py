@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.arguments import whole
 from ascribe.errors import UserError, shown
 
 from .variable import Value
@@ -121,8 +122,10 @@ def approximate(
     contradict L or ω, and for an f that is not finite or does not return one number for each x.
     """
     (a, b), epsilon = _checked(interval, epsilon)
-    if not isinstance(limit, int) or isinstance(limit, bool) or limit < 1:
-        raise UserError(f"limit is a positive whole number of hidden units; got {limit!r}.")
+    most = whole(limit)
+    if most is None or most < 1:
+        raise UserError(f"limit is a positive whole number of hidden units; got {shown(limit)}.")
+    limit = most
     if lipschitz is None and modulus is None:
         return _estimated(f, a, b, epsilon, limit)
     omega = _modulus(lipschitz, modulus)

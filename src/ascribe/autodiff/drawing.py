@@ -16,7 +16,8 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.arguments import whole
+from ascribe.errors import UserError, shown
 from ascribe.files import path_of, write_whole
 
 from .variable import Op, Var, order
@@ -188,9 +189,10 @@ def graph(expression: Any, *, limit: int = LIMIT) -> Graph:
     """
     if not isinstance(expression, Var):
         raise UserError(f"graph() draws the expression of a Var; got {type(expression).__name__}.")
-    if not isinstance(limit, int) or limit < 1:
-        raise UserError(f"`limit` is a whole number, 1 or more; got {limit!r}.")
-    drawn, cut = _nearest(expression, limit)
+    most = whole(limit)
+    if most is None or most < 1:
+        raise UserError(f"`limit` is a whole number, 1 or more; got {shown(limit)}.")
+    drawn, cut = _nearest(expression, most)
     made: dict[Var, Node] = {}
     nodes: list[Node] = []
     for v in order(expression):

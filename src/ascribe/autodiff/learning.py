@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import explained
+from ascribe.arguments import explained, real
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 
@@ -98,7 +98,7 @@ class Momentum:
 
     @explained
     def __init__(self, rate: float, momentum: float = 0.9):
-        self.rate, self.momentum = _positive("rate", rate), momentum
+        self.rate, self.momentum = _positive("rate", rate), _share("momentum", momentum)
         self._means: dict[Var, Value] = {}
 
     def step(self, parameters: Sequence[Var]) -> None:
@@ -116,7 +116,8 @@ class Adam:
 
     @explained
     def __init__(self, rate: float = 1e-3, decay: float = 0.9, square_decay: float = 0.999, epsilon: float = 1e-8):
-        self.rate, self.decay, self.square_decay, self.epsilon = _positive("rate", rate), decay, square_decay, epsilon
+        self.rate, self.epsilon = _positive("rate", rate), _positive("epsilon", epsilon)
+        self.decay, self.square_decay = _share("decay", decay), _share("square_decay", square_decay)
         self._means: dict[Var, tuple[Value, Value]] = {}
         self._steps = 0
 
@@ -139,9 +140,17 @@ def _less(value: Value, step: Value) -> Value:
 
 
 def _positive(name: str, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not value > 0:
+    number = real(value)
+    if number is None or not number > 0:
         raise UserError(f"`{name}` is a positive number; got {shown(value)}.")
-    return value
+    return number
+
+
+def _share(name: str, value: float) -> float:
+    number = real(value)
+    if number is None or not 0 <= number < 1:
+        raise UserError(f"`{name}` is a number from 0 to below 1; got {shown(value)}.")
+    return number
 
 
 @explained

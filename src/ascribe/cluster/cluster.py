@@ -18,6 +18,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import ascribe
+from ascribe.arguments import at_least
 from ascribe.errors import Interrupted, UserError, how_to_install, shown
 from ascribe.memory import check_room
 
@@ -84,8 +85,7 @@ class Cluster:
             raise UserError(
                 "a cluster is the address of a `scheduler` or a number of `workers` here: give one of them."
             )
-        if workers is not None and (not isinstance(workers, int) or isinstance(workers, bool) or workers < 1):
-            raise UserError(f"`workers` is a positive integer; got {shown(workers)}.")
+        workers = None if workers is None else at_least(1, "workers", workers)
         check_room(f"{shown(workers)} workers", WORKER * (workers or 0), "choose fewer")
         certificates = {"ca": tls_ca, "cert": tls_cert, "key": tls_key}
         if workers is not None and (insecure or any(one is not None for one in certificates.values())):

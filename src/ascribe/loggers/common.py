@@ -4,6 +4,7 @@ import importlib
 import math
 from typing import Any
 
+from ascribe.arguments import at_least
 from ascribe.errors import UserError, how_to_install
 from ascribe.training import Epochs
 
@@ -18,9 +19,7 @@ def needed(module: str, extra: str) -> Any:
 
 def check_points(points: int) -> int:
     """A positive integer, or a `UserError`."""
-    if not isinstance(points, int) or isinstance(points, bool) or points < 1:
-        raise UserError(f"`points` is a positive integer; got {points!r}.")
-    return points
+    return at_least(1, "points", points)
 
 
 def picked(epochs: Epochs, points: int) -> list[int]:

@@ -15,8 +15,8 @@ def rmse(squared_errors: Float[Array, " outputs"], scale: Float[Array, " outputs
 
 
 def r2(squared_errors: Float[Array, " outputs"], variances: Float[Array, " outputs"]) -> Scalar:
-    """1 - mean squared error / variance of the targets, averaged over outputs; where the targets of an output are all one number,
-    1 for no error and else 0 (as `sklearn.metrics.r2_score`)."""
+    """1 - mean squared error / variance of the targets, averaged over outputs; of an output whose targets are all one number
+    1 where there is no error, else 0 (as `sklearn.metrics.r2_score`)."""
     varies = variances > 0
     wrong = (squared_errors != 0).astype(squared_errors.dtype)
     return jnp.mean(1 - jnp.where(varies, squared_errors / jnp.where(varies, variances, 1), wrong))

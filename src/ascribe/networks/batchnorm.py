@@ -1,15 +1,17 @@
 """Batch normalization with explicit statistics."""
 
+import math
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
+from ascribe.arguments import real
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
 from .initializers import check_parameters
-from .layer import AbstractLayer
+from .layer import AbstractLayer, size_of
 
 
 class BatchNorm(AbstractLayer):
@@ -27,13 +29,15 @@ class BatchNorm(AbstractLayer):
     kind: ClassVar[str] = "batchnorm"
 
     def __init__(self, channels: int, *, momentum: float = 0.9, epsilon: float = 1e-5, key: Key | None = None):
-        if not isinstance(channels, int) or channels < 1:
-            raise UserError(f"`channels` of BatchNorm is a positive integer; got {shown(channels)}.")
+        channels = size_of("channels", "BatchNorm", channels)
         check_parameters(2 * channels)
-        if not 0 <= momentum < 1:
-            raise UserError(f"`momentum` of BatchNorm lies in [0, 1); got {momentum!r}.")
+        kept, small = real(momentum), real(epsilon)
+        if kept is None or not 0 <= kept < 1:
+            raise UserError(f"`momentum` of BatchNorm lies in [0, 1); got {shown(momentum)}.")
+        if small is None or not 0 <= small < math.inf:
+            raise UserError(f"`epsilon` of BatchNorm is a number that is not negative; got {shown(epsilon)}.")
         self.scale, self.shift = jnp.ones(channels), jnp.zeros(channels)
-        self.momentum, self.epsilon = float(momentum), float(epsilon)
+        self.momentum, self.epsilon = float(kept), float(small)
 
     def __call__(
         self,

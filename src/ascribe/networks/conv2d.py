@@ -6,11 +6,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ascribe.errors import UserError
+from ascribe.arguments import whole
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
-from .layer import AbstractLayer
+from .layer import AbstractLayer, size_of
 
 
 def convolve(
@@ -57,7 +58,7 @@ def patches(
 def is_image_shape(shape: Any) -> bool:
     """Whether it is a (height, width, channels)."""
     three = isinstance(shape, tuple | list) and len(shape) == 3
-    return three and all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in shape)
+    return three and all((whole(size) or 0) > 0 for size in shape)
 
 
 class Conv2d(AbstractLayer):
@@ -88,12 +89,12 @@ class Conv2d(AbstractLayer):
         initializer: str = "he-normal",
         key: Key | None = None,
     ):
-        for name, size in (("channels", channels), ("fan_out", fan_out), ("kernel", kernel), ("stride", stride)):
-            if not isinstance(size, int) or size < 1:
-                raise UserError(f"`{name}` of Conv2d is a positive integer; got {size!r}.")
-        if not isinstance(padding, int) or padding < 0:
-            raise UserError(f"`padding` of Conv2d is a number of pixels, 0 or more; got {padding!r}.")
-        self.stride, self.padding = stride, padding
+        channels, fan_out = size_of("channels", "Conv2d", channels), size_of("fan_out", "Conv2d", fan_out)
+        kernel, self.stride = size_of("kernel", "Conv2d", kernel), size_of("stride", "Conv2d", stride)
+        pixels = whole(padding)
+        if pixels is None or pixels < 0:
+            raise UserError(f"`padding` of Conv2d is a number of pixels, 0 or more; got {shown(padding)}.")
+        self.padding = pixels
         self.initializer = initializers.check(initializer)
         key = initializers.own_key(key)
         self.weight = initializers.draw(initializer, key, (kernel, kernel, channels, fan_out), in_axis=2, out_axis=3)

@@ -6,7 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 
-from ascribe.errors import UserError
+from ascribe.arguments import real
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Key, PyTree
 
 from .layer import AbstractLayer
@@ -20,9 +21,10 @@ class Dropout(AbstractLayer):
     kind: ClassVar[str] = "dropout"
 
     def __init__(self, rate: float = 0.5, *, key: Key | None = None):
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise UserError(f"`rate` of Dropout is a probability in [0, 1); got {rate!r}.")
-        self.rate = float(rate)
+        number = real(rate)
+        if number is None or not 0 <= number < 1:
+            raise UserError(f"`rate` of Dropout is a probability in [0, 1); got {shown(rate)}.")
+        self.rate = float(number)
 
     def __call__(
         self, x: Array, state: PyTree = None, *, key: Key | None = None, training: bool = False

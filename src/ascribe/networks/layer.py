@@ -9,6 +9,8 @@ import equinox as eqx
 import jax
 import jax.random as jr
 
+from ascribe.arguments import whole
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Key, PyTree
 
 OWN = "own."
@@ -72,3 +74,11 @@ def layer_name(kind: type[AbstractLayer]) -> str:
     """The name of a layer's class in a structure: another one than every layer of this package has."""
     ours = getattr(sys.modules["ascribe.networks"], kind.__name__, kind)
     return kind.__name__ if ours is kind else OWN + kind.__name__
+
+
+def size_of(name: str, kind: str, value: Any) -> int:
+    """The positive number that an option of a layer was given; a `UserError` for anything else."""
+    size = whole(value)
+    if size is None or size < 1:
+        raise UserError(f"`{name}` of {kind} is a positive integer; got {shown(value)}.")
+    return size

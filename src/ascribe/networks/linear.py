@@ -5,11 +5,10 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
-from .layer import AbstractLayer
+from .layer import AbstractLayer, size_of
 
 
 class Linear(AbstractLayer):
@@ -29,9 +28,7 @@ class Linear(AbstractLayer):
     def __init__(
         self, fan_in: int, fan_out: int, *, bias: bool = True, initializer: str = "he-normal", key: Key | None = None
     ):
-        for name, size in (("fan_in", fan_in), ("fan_out", fan_out)):
-            if not isinstance(size, int) or size < 1:
-                raise UserError(f"`{name}` of Linear is a positive integer; got {shown(size)}.")
+        fan_in, fan_out = size_of("fan_in", "Linear", fan_in), size_of("fan_out", "Linear", fan_out)
         self.initializer = initializers.check(initializer)
         key = initializers.own_key(key)
         self.weight = initializers.draw(initializer, key, (fan_out, fan_in), in_axis=1, out_axis=0)

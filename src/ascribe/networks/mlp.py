@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import jax.random as jr
 
-from ascribe.arguments import explained
+from ascribe.arguments import explained, listed, whole
 from ascribe.errors import UserError, shown
 from ascribe.types import Key
 
@@ -33,13 +33,10 @@ def mlp(
     loss applies its own link (logistic or softmax) in a numerically stable form; `initializer`: by default He's law for
     the ReLU family, Glorot's for the rest.
     """
-    if (
-        not isinstance(sizes, Sequence)
-        or len(sizes) < 2
-        or any(not isinstance(size, int) or isinstance(size, bool) or size < 1 for size in sizes)
-    ):
+    given, sizes = sizes, [whole(size) or 0 for size in listed(sizes) or ()]
+    if len(sizes) < 2 or min(sizes) < 1:
         raise UserError(
-            f"the sizes of an MLP are at least two positive integers, input first, as in [2, 64, 1]; got {shown(sizes)}."
+            f"the sizes of an MLP are at least two positive integers, input first, as in [2, 64, 1]; got {shown(given)}."
         )
     initializers.check_parameters(sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(sizes)))
     keys = jr.split(initializers.own_key(key), len(sizes) - 1)

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from ascribe.errors import UserError
+from ascribe.arguments import whole
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
 from .layer import AbstractLayer
@@ -20,9 +21,10 @@ def _windows(x: Array, window: int) -> Array:
 
 
 def _check(window: object, name: str) -> int:
-    if not isinstance(window, int) or window < 1:
-        raise UserError(f"`window` of {name} is a positive number of pixels; got {window!r}.")
-    return window
+    pixels = whole(window)
+    if pixels is None or pixels < 1:
+        raise UserError(f"`window` of {name} is a positive number of pixels; got {shown(window)}.")
+    return pixels
 
 
 class MaxPool2d(AbstractLayer):

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from ascribe.errors import UserError
+from ascribe.arguments import real
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Key, PyTree
 
 from .layer import AbstractLayer
@@ -19,9 +20,10 @@ class Shift(AbstractLayer):
     kind: ClassVar[str] = "shift"
 
     def __init__(self, offset: float = -0.001, *, key: Key | None = None):
-        if isinstance(offset, bool) or not isinstance(offset, int | float) or not abs(offset) <= sys.float_info.max:
-            raise UserError(f"`offset` of Shift is a finite number; got {offset!r}.")
-        self.offset = float(offset)
+        number = real(offset)
+        if number is None or not abs(number) <= sys.float_info.max:
+            raise UserError(f"`offset` of Shift is a finite number; got {shown(offset)}.")
+        self.offset = float(number)
 
     def __call__(
         self, x: Array, state: PyTree = None, *, key: Key | None = None, training: bool = False

@@ -10,7 +10,7 @@ import math
 
 import jax.random as jr
 
-from ascribe.arguments import explained
+from ascribe.arguments import explained, real
 from ascribe.errors import UserError, shown
 from ascribe.types import Key
 
@@ -85,8 +85,10 @@ def simplenet(
             f"SimpleNet takes images (height, width, channels); got the shape {shown(input_shape)}: "
             f"use an MLP, such as --network 64x64."
         )
-    if isinstance(width, bool) or not isinstance(width, int | float) or not 0 < width < math.inf:
-        raise UserError(f"`width` of SimpleNet is a positive number, such as 0.125; got {width!r}.")
+    part = real(width)
+    if part is None or not 0 < part < math.inf:
+        raise UserError(f"`width` of SimpleNet is a positive number, such as 0.125; got {shown(width)}.")
+    width = part
     if dropout is None:
         dropout = 0.2 if width >= 1 else 0.0
     rows, columns, channels = input_shape

@@ -10,8 +10,8 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-import numpy as np
 
+from ascribe.arguments import real
 from ascribe.errors import UserError, shown
 from ascribe.networks import activations
 from ascribe.types import Array, Elementwise
@@ -80,10 +80,11 @@ def b_function(given: Any) -> Any:
         except ValueError:
             known = ", ".join([EXACT, *B_FUNCTIONS])
             raise UserError(f"unknown b-function {given!r}: write one of {known}, or a number.") from None
-    if isinstance(given, int | float | np.number) and not isinstance(given, bool):
-        if not -sys.float_info.max <= given <= sys.float_info.max:
+    number = real(given)
+    if number is not None:
+        if not -sys.float_info.max <= number <= sys.float_info.max:
             raise UserError(f"a constant b-function is a finite number; got {shown(given)}.")
-        return Constant(given)
+        return Constant(number)
     if callable(given) or isinstance(given, Named):
         return term(given)
     raise UserError(f"a b-function is a name, a number or a function of z; got {given!r}.")

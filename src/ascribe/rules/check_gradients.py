@@ -17,7 +17,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ascribe import losses, notebook
-from ascribe.errors import UserError
+from ascribe.arguments import plain, real, whole
+from ascribe.errors import UserError, shown
 from ascribe.networks import Network
 from ascribe.types import Array, Key, PyTree
 
@@ -166,7 +167,12 @@ def check_gradients(
     **Raises:** `UserError` for what is neither rule nor function, gradients of another tree, and numbers that are not finite.
     """
     checked = registry.get(checked) if isinstance(checked, str) else checked
-    options = {"step": step, "tolerance": tolerance, "samples": samples, "key": jr.key(0) if key is None else key}
+    options = {
+        "step": plain(step),
+        "tolerance": plain(tolerance),
+        "samples": plain(samples),
+        "key": jr.key(0) if key is None else key,
+    }
     _check_arguments(checked, parameters, batch, loss, options)
     batch = as_batch(parameters, batch, loss) if isinstance(checked, AbstractRule) else None
     with jax.enable_x64(True):
@@ -394,11 +400,11 @@ def _check_arguments(checked: Any, parameters: Any, batch: Any, loss: Any, optio
     if not any(_is_real(leaf) and jnp.size(leaf) for leaf in leaves):
         raise UserError("there is nothing to check: the parameters hold no floating-point number.")
     for name in ("step", "tolerance"):
-        if options[name] is not None and not 0 < options[name] < math.inf:
-            raise UserError(f"`{name}` of check_gradients is a positive number; got {options[name]!r}.")
+        if options[name] is not None and not 0 < (real(options[name]) or 0) < math.inf:
+            raise UserError(f"`{name}` of check_gradients is a positive number; got {shown(options[name])}.")
     samples = options["samples"]
-    if samples is not None and (not isinstance(samples, int) or isinstance(samples, bool) or samples < 1):
-        raise UserError(f"`samples` of check_gradients is a positive integer; got {samples!r}.")
+    if samples is not None and (whole(samples) or 0) < 1:
+        raise UserError(f"`samples` of check_gradients is a positive integer; got {shown(samples)}.")
 
 
 def _is_real(leaf: Any) -> bool:

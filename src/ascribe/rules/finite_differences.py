@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from ascribe.arguments import plain
 from ascribe.errors import UserError
 from ascribe.networks import Conv2d, Network, record
 from ascribe.types import Array, Key, PyTree, Scalar
@@ -36,7 +37,7 @@ class FiniteDifferences(AbstractRule):
     """
 
     step: Scalar = hyperparameter(0.005, "(0, inf)")
-    limit: int = eqx.field(static=True, default=1000)
+    limit: int = eqx.field(static=True, default=1000, converter=plain)
 
     def __check_init__(self):
         if not isinstance(self.limit, int) or isinstance(self.limit, bool) or self.limit < 1:

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ascribe.arguments import real, whole
 from ascribe.errors import Interrupted, UserError
 from ascribe.measures import MEASURED
 from ascribe.networks import Network
@@ -192,8 +193,8 @@ def check_attributes(rule: AbstractRule, name: str) -> None:
     if not isinstance(forced, Mapping):
         raise UserError(f"`forced` of the rule {name} is a dict, as in {{'batch_size': 1}}; got {_told(forced)}.")
     rate, size = forced.get("learning_rate", 1.0), forced.get("batch_size", 1)
-    number = isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate < float("inf")
-    if not number or not isinstance(size, int) or isinstance(size, bool) or size < 1:
+    rate, size = real(rate), whole(size)
+    if rate is None or not 0 < rate < float("inf") or size is None or size < 1:
         raise UserError(
             f"the rule {name} forces a positive `learning_rate` and a positive integer for a `batch_size`; got "
             f"{dict(forced)!r:.200}."

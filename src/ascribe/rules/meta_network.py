@@ -9,6 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
+from ascribe.arguments import whole
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.networks import activations
@@ -59,7 +60,8 @@ def parameters(hidden: int) -> int:
 
 def check(hidden: Any, activation: Any) -> None:
     """A `UserError` for a meta-network that cannot be."""
-    if not isinstance(hidden, int) or isinstance(hidden, bool) or hidden < 1:
+    neurons = whole(hidden)
+    if neurons is None or neurons < 1:
         raise UserError(f"the hidden neurons of a meta-network are a positive integer; got {shown(hidden)}.")
     check_room(f"a meta-network of {shown(hidden)} hidden neurons", 100 * parameters(hidden), "choose fewer")
     if not activations.get(activation).elementwise:

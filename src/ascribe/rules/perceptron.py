@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ascribe.arguments import whole
 from ascribe.errors import UserError
 from ascribe.networks import Linear, Network
 from ascribe.types import Array, Key, PyTree
@@ -314,7 +315,7 @@ def _numbers(values: Any, name: str) -> np.ndarray:
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return whole(value) is not None
 
 
 def _radius(rows: np.ndarray) -> float:

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ascribe.arguments import plain
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network
 from ascribe.types import Array, Key, PyTree, Scalar
@@ -93,10 +94,10 @@ class RelaxedIdentity(AbstractRule):
     layer_weights: tuple[float, ...] | None = eqx.field(static=True, default=None)
     kind: str = eqx.field(static=True, default="persistent")
     coordinates: str = eqx.field(static=True, default="activation")
-    inner_steps: int | str = eqx.field(static=True, default=0)
+    inner_steps: int | str = eqx.field(static=True, default=0, converter=plain)
     start: str | Callable[[Array, Array, Key], Array] = eqx.field(static=True, default="forward")
-    period: int = eqx.field(static=True, default=0)
-    consolidate: str | int = eqx.field(static=True, default="end")
+    period: int = eqx.field(static=True, default=0, converter=plain)
+    consolidate: str | int = eqx.field(static=True, default="end", converter=plain)
     hidden_weight: Scalar = hyperparameter(1.0, "(0, inf)")
     weight_decay: Scalar = hyperparameter(0.0, "[0, inf)")
     inner_rate: Scalar = hyperparameter(0.1, "(0, inf)")

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from ascribe.arguments import at_least
 from ascribe.errors import UserError
 
 from .gaussian_process import (
@@ -95,10 +96,8 @@ def suggest(
     y = observations_of(x, y)[1] if size else np.zeros(0)
     if np.any((x < 0) | (x > 1)):
         raise UserError("x holds a point outside of the unit cube.")
-    if count < 1:
-        raise UserError(f"`count` is a positive integer; got {count!r}.")
-    if seed < 0:
-        raise UserError(f"`seed` is an integer from 0; got {seed!r}.")
+    count, seed = at_least(1, "count", count), at_least(0, "seed", seed)
+    initial = None if initial is None else at_least(0, "initial", initial)
     if size < max(2 * (dimensions + 1) if initial is None else initial, 1):
         return sobol(dimensions, size + count, np.random.default_rng(int(seed)))[size:]
     from scipy.special import ndtri  # noqa: PLC0415 - importing it is slow

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ascribe.errors import UserError
+from ascribe.arguments import real, real_numbers
+from ascribe.errors import UserError, shown
 
 SMALLEST = 64  # observations of the smallest padded size; larger ones are its doubles
 NOISE_FLOOR = 1e-6  # variance, in units of the standardized y: keeps the Cholesky factor of repeated points finite
@@ -95,24 +96,33 @@ def condition(x: Any, y: Any, length_scales: Any, noise: float) -> GaussianProce
     """The Gaussian process of given hyper-parameters: `length_scales`, one for each dimension or one for all, and `noise`, a
     variance in units of y's variance.
 
-    **Raises:** `UserError` as `fit`, and for a hyper-parameter that is not a positive number.
+    **Raises:** `UserError` as `fit`, for a hyper-parameter that is not a positive number, and for a noise that rounding loses
+    where points repeat.
     """
     x, y = observations_of(x, y)
     count, dimensions = x.shape
-    try:
-        length_scales = np.broadcast_to(np.asarray(length_scales, np.float64), (dimensions,)).copy()
-    except (TypeError, ValueError) as error:
-        raise UserError(f"`length_scales` is one number or {dimensions}; got {length_scales!r}.") from error
-    if not (np.all(np.isfinite(length_scales)) and np.all(length_scales > 0) and 0 < noise < np.inf):
-        raise UserError(f"`length_scales` and `noise` are positive numbers; got {length_scales.tolist()} and {noise}.")
+    scales, variance = real_numbers(length_scales), real(noise)
+    if scales is None or scales.shape not in ((), (1,), (dimensions,)):
+        raise UserError(f"`length_scales` is one number or {dimensions}; got {shown(length_scales)}.")
+    length_scales = np.broadcast_to(scales, (dimensions,)).copy()
+    if variance is None or not (np.all(np.isfinite(scales)) and np.all(scales > 0) and 0 < variance < np.inf):
+        raise UserError(
+            f"`length_scales` and `noise` are positive numbers; got {shown(scales.tolist())} and {shown(noise)}."
+        )
+    noise = float(variance)
     center, scale = standardization(y)
     size = bucket(count)
     with double_precision():
-        factor, weights, mean = _condition(
+        factor, weights, mean, apart = _condition(
             pad(x, size), pad((y - center) / scale, size), mask(count, size), length_scales, np.float64(noise)
         )
+    if not apart:
+        raise UserError(
+            f"points that are equal, or nearly so for these length-scales, are told apart by their noise alone, and {noise:g} "
+            f"is lost in rounding: take a `noise` of {NOISE_FLOOR:g} or more, or leave out what repeats."
+        )
     factor, weights = np.asarray(factor)[:count, :count], np.asarray(weights)[:count]
-    return GaussianProcess(length_scales, float(noise), center + scale * float(mean), scale, x, factor, weights)
+    return GaussianProcess(length_scales, noise, center + scale * float(mean), scale, x, factor, weights)
 
 
 def fit_standardized(
@@ -155,7 +165,10 @@ def standardization(y: Float[np.ndarray, " observations"]) -> tuple[float, float
 
 def inputs_of(x: Any) -> Float[np.ndarray, "points dimensions"]:
     """Points as an array of float64, checked."""
-    x = np.asarray(x, np.float64)
+    points = real_numbers(x)
+    if points is None:
+        raise UserError(f"x is an array of points, (points, dimensions); got {shown(x)}.")
+    x = points
     if x.ndim != 2 or x.shape[1] == 0:
         raise UserError(f"x is an array of points, (points, dimensions); got the shape {x.shape}.")
     if not np.all(np.isfinite(x)):
@@ -167,7 +180,10 @@ def observations_of(
     x: Any, y: Any
 ) -> tuple[Float[np.ndarray, "observations dimensions"], Float[np.ndarray, " observations"]]:
     """Observations as arrays of float64, checked."""
-    x, y = inputs_of(x), np.asarray(y, np.float64)
+    x, values = inputs_of(x), real_numbers(y)
+    if values is None:
+        raise UserError(f"y is one number for each of the {len(x)} points of x; got {shown(y)}.")
+    y = values
     if y.shape != (len(x),):
         raise UserError(f"y is one number for each of the {len(x)} points of x; got the shape {y.shape}.")
     if len(x) == 0:
@@ -382,9 +398,12 @@ def _fit(x, y, rows, starts, ascents):
 
 @jax.jit
 def _condition(x, y, rows, length_scales, noise):
+    """L, C⁻¹ (y - μ), μ, and whether the pivots of C, the squares of L's diagonal, are more than its rounding error."""
     lower, inverse = factorize(covariance(x, rows, length_scales, noise)[0])
     whitened, mean = whiten(inverse, y, rows)
-    return lower, whitened @ inverse, mean
+    rounding = x.shape[0] * jnp.finfo(lower.dtype).eps
+    apart = jnp.min(jnp.diagonal(lower)) ** 2 > rounding  # not so for NaN
+    return *(jnp.where(apart, one, jnp.zeros_like(one)) for one in (lower, whitened @ inverse, mean)), apart
 
 
 @jax.jit

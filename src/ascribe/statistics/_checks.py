@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import real_numbers
+from ascribe import arguments
+from ascribe.arguments import real, real_numbers
 from ascribe.errors import UserError, shown
 
 LARGEST = sys.float_info.max
@@ -41,21 +42,23 @@ def sample(name: str, values: Numbers, least: int = 1) -> np.ndarray:
 
 def share(name: str, value: float, example: float) -> float:
     """A number strictly between 0 and 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value < 1.0:
+    number = real(value)
+    if number is None or not 0.0 < number < 1.0:
         raise UserError(f"`{name}` is a number between 0 and 1; got {shown(value)}: try {example}.")
-    return float(value)
+    return float(number)
 
 
 def positive(name: str, value: float) -> float:
     """A finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 < value <= LARGEST:
+    number = real(value)
+    if number is None or not 0.0 < number <= LARGEST:
         raise UserError(f"`{name}` is a positive number; got {shown(value)}: try one of the size that matters to you.")
-    return float(value)
+    return float(number)
 
 
 def tolerance(name: str, value: float) -> float:
     """A finite number, 0 or above."""
-    return 0.0 if isinstance(value, int | float) and value == 0.0 else positive(name, value)
+    return 0.0 if real(value) == 0.0 else positive(name, value)
 
 
 def exponent(values: np.ndarray) -> int:
@@ -68,10 +71,11 @@ def exponent(values: np.ndarray) -> int:
 
 def whole(name: str, value: int, least: int, example: int) -> int:
     """An integer that is at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value < 2**63:
-        limit = " and of 64 bits" if isinstance(value, int) and value >= 2**63 else ""
+    number = arguments.whole(value)
+    if number is None or not least <= number < 2**63:
+        limit = " and of 64 bits" if number is not None and number >= 2**63 else ""
         raise UserError(f"`{name}` is an integer of at least {least}{limit}; got {shown(value)}: try {example}.")
-    return int(value)
+    return number
 
 
 def draws(name: str, value: int, example: int) -> int:

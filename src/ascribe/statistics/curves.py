@@ -6,6 +6,7 @@ area of the table is another: the training loss is the mean over an epoch, a bar
 
 import numpy as np
 
+from ascribe.arguments import real, whole
 from ascribe.errors import UserError, shown
 
 from ._checks import Numbers, array
@@ -26,17 +27,21 @@ def epochs_to_target(curves: Numbers, target: float, *, higher_is_better: bool =
     None for a run that never did: it is censored, and no number stands for it. NaN reaches no target.
     """
     curves = array("curves", curves, 2)
-    if isinstance(target, bool) or not isinstance(target, int | float | np.number) or not np.isfinite(float(target)):
+    score = real(target)
+    if score is None or not np.isfinite(score):
         raise UserError(f"`target` is a finite number; got {shown(target)}: give a score that a run may reach.")
-    reached = curves >= target if higher_is_better else curves <= target
+    reached = curves >= score if higher_is_better else curves <= score
     return [int(np.argmax(run)) + 1 if run.any() else None for run in reached]
 
 
 def median_epochs(epochs: list[int | None]) -> float | None:
     """The median of what `epochs_to_target` returns, those that never arrived later than all others; None where it falls
     among them. All runs are censored at the same epoch, so this is the Kaplan–Meier median."""
-    whole = lambda one: one is None or (isinstance(one, int | np.integer) and not isinstance(one, bool))
-    if not isinstance(epochs, list | tuple) or not epochs or not all(map(whole, epochs)):
+    if (
+        not isinstance(epochs, list | tuple)
+        or not epochs
+        or any(one is not None and whole(one) is None for one in epochs)
+    ):
         came = "none" if isinstance(epochs, list | tuple) and not epochs else shown(epochs)
         raise UserError(f"`epochs` holds one entry a run; got {came}: give what `epochs_to_target` returns.")
     median = float(np.median([np.inf if epoch is None else epoch for epoch in epochs]))

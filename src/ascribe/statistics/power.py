@@ -7,6 +7,7 @@ the noncentral t distribution, exact for normal differences.
 import numpy as np
 from scipy.special import nctdtr, stdtrit
 
+from ascribe.arguments import real
 from ascribe.errors import UserError
 
 from ._checks import positive, share, whole
@@ -36,7 +37,7 @@ def seeds_needed(difference: float, deviation: float, *, level: float = 0.95, po
         share("level", level, 0.95),
         share("power", power, 0.8),
     )
-    if isinstance(deviation, int | float) and deviation == 0.0:
+    if real(deviation) == 0.0:
         return 2
     size = difference / positive("deviation", deviation)
     if size < 1e-6:

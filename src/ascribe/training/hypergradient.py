@@ -25,10 +25,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
-from ascribe.errors import UserError
+from ascribe.arguments import real
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, PyTree
 
 
@@ -74,12 +74,12 @@ def hypergradient(inner: Any, *, step: Any = 0.05, normalized: Any = True) -> "H
     """
     if not callable(inner):
         raise UserError(f"`inner` of hypergradient is a factory of optimizers, as `optax.sgd` is; got {inner!r}.")
-    number = isinstance(step, int | float | np.integer | np.floating) and not isinstance(step, bool)
-    if not number or not 0 <= step < math.inf:
-        raise UserError(f"`step` of hypergradient is a finite number, zero or more; got {step!r}.")
+    number = real(step)
+    if number is None or not 0 <= number < math.inf:
+        raise UserError(f"`step` of hypergradient is a finite number, zero or more; got {shown(step)}.")
     if not isinstance(normalized, bool):
         raise UserError(f"`normalized` of hypergradient is True or False; got {normalized!r}.")
-    return Hypergradient(inner, float(step), normalized)  # pyright: ignore[reportArgumentType]
+    return Hypergradient(inner, float(number), normalized)  # pyright: ignore[reportArgumentType]
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

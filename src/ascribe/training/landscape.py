@@ -18,8 +18,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ascribe import losses
+from ascribe.arguments import at_least, plain, real
 from ascribe.datasets import DataLike, Dataset
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.networks import BatchNorm, Conv2d, Network
 from ascribe.rules import AbstractRule, Trainables, network_of
 from ascribe.types import Array, PyTree
@@ -154,11 +155,11 @@ def landscape(
     named = named_rules(rules, data)
     rates = _rates(learning_rate, named)
     (seed,) = check_seeds([seed])
-    if not isinstance(points, int) or isinstance(points, bool) or points < 3:
-        raise UserError(f"`points` is an integer of at least 3; got {points!r}.")
-    if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < float("inf"):
-        raise UserError(f"`margin` is a number that is not negative; got {margin!r}.")
-    batch_size = len(data.train) if batch_size is None else batch_size
+    points, around = at_least(3, "points", points), real(margin)
+    if around is None or not 0 <= around < float("inf"):
+        raise UserError(f"`margin` is a number that is not negative; got {shown(margin)}.")
+    margin, epochs = around, plain(epochs)
+    batch_size = len(data.train) if batch_size is None else at_least(1, "batch_size", batch_size)
     network = network_for(network, data)
     template = made(network)
     start, _ = ravel_pytree(template[check_layer("layer", template, layer)])

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
+from ascribe import arguments
 from ascribe.errors import UserError, shown
 from ascribe.types import PyTree
 
@@ -23,14 +24,15 @@ RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
 
 def check_devices_per_run(value: Any) -> int:
     """A number that divides that of the devices, or a `UserError`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+    count = arguments.whole(value)
+    if count is None or count < 1:
         raise UserError(f"`devices_per_run` is a positive integer; got {shown(value)}.")
-    if jax.device_count() % value:
+    if jax.device_count() % count:
         raise UserError(
             f"`devices_per_run` divides the number of devices, which is {jax.device_count()}; got {shown(value)}: start more "
             f"processes, or choose another number."
         )
-    return value
+    return count
 
 
 def mesh_for(runs: int, devices_per_run: int = 1) -> Mesh:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from ascribe.arguments import plain, real
 from ascribe.errors import UserError, shown
 from ascribe.rules import Trainables
 from ascribe.types import Array
@@ -110,8 +111,8 @@ def _single(optimizer: Any) -> Factory:
             "lambda learning_rate: optax.adam(learning_rate) in place of optax.adam(0.1)."
         )
     if isinstance(optimizer, Sequence) and not isinstance(optimizer, str):
-        rate = optimizer[1] if len(optimizer) == 2 and not isinstance(optimizer[1], bool) else None
-        if not isinstance(rate, int | float) or not 0 < rate < float("inf"):
+        rate = real(optimizer[1]) if len(optimizer) == 2 else None
+        if rate is None or not 0 < rate < float("inf"):
             raise UserError(f'an optimizer with a rate of its own is a pair, as in ("sgd", 0.1); got {optimizer!r}.')
         made = _single(optimizer[0])
         return lambda learning_rate: made(jnp.full_like(learning_rate, rate))
@@ -200,5 +201,5 @@ def describe(optimizer: Any) -> Any:
     if isinstance(optimizer, Mapping):
         return {label: describe(one) for label, one in optimizer.items()}
     if isinstance(optimizer, Sequence) and not isinstance(optimizer, str):
-        return [describe(optimizer[0]), optimizer[1]]
+        return [describe(optimizer[0]), plain(optimizer[1])]
     return optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", repr(optimizer))

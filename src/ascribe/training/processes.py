@@ -21,6 +21,7 @@ import numpy as np
 import safetensors.numpy
 from jax.experimental import multihost_utils
 
+from ascribe.arguments import at_least
 from ascribe.errors import UserError
 
 from .keeping import About, Checkpoint, Keeper, Kept, key_of
@@ -81,8 +82,7 @@ def join_processes(
         )
     if processes is not None and process is not None:
         for name, value, least in (("processes", processes, 1), ("process", process, 0)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < least:
-                raise UserError(f"`{name}` is an integer of at least {least}; got {value!r}.")
+            at_least(least, name, value)
         if process >= processes:
             raise UserError(
                 f"`process` counts from 0, so that the last of {processes} is {processes - 1}; got {process}."

@@ -4,10 +4,11 @@ For one seed every rule meets the same initial weights and the same batches, so 
 a `fold_in` of its number: adding one leaves the others alone.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.random as jr
 
+from ascribe.arguments import listed, whole
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.types import Array, Key
@@ -31,16 +32,17 @@ def streams(seed: Array) -> Streams:
     return Streams(*(jr.fold_in(key, number) for number in range(3)))
 
 
-def check_seeds(seeds: object) -> tuple[int, ...]:
+def check_seeds(seeds: Any) -> tuple[int, ...]:
     """`10` means the seeds 0 … 9; a sequence of distinct integers is taken as it is."""
-    if isinstance(seeds, bool) or not isinstance(seeds, int | list | tuple | range):
+    count = whole(seeds)
+    given = seeds if isinstance(seeds, range) else listed(seeds) if count is None else range(count)
+    if given is None:
         raise UserError(f"`seeds` is a number of seeds or a list of them; got {shown(seeds)}.")
-    given = range(seeds) if isinstance(seeds, int) else seeds
     if not given:
         raise UserError(f"`seeds` is a positive number; got {shown(seeds)}.")
     # Of a range the ends alone are looked at: it may be longer than any list.
     some = (given[0], given[-1]) if isinstance(given, range) else given
-    if any(not isinstance(s, int) or isinstance(s, bool) or not 0 <= s <= LARGEST for s in some):
+    if any(whole(one) is None or not 0 <= one <= LARGEST for one in some):
         raise UserError(f"every seed is an integer from 0 to {LARGEST}; got {shown(seeds)}.")
     check_runs(len(given))
     chosen = tuple(given)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ascribe import losses, rules
+from ascribe.arguments import at_least, plain, real
 from ascribe.datasets import DataLike, Dataset, as_dataset
 from ascribe.errors import Interrupted, UserError, shown
 from ascribe.files import short
@@ -652,7 +654,7 @@ def train(
         data,
         optimizer=optimizer,
         learning_rate=positive("learning_rate", learning_rate),
-        batch_size=batch_size,
+        batch_size=plain(batch_size),
     )
     settings = make_settings(
         demands, epochs=epochs, select=select, score=score, loss=loss, diagnostics=diagnostics, only=only
@@ -677,10 +679,8 @@ def make_settings(
     score: str | None = None,
 ) -> loop.Settings:
     """The checked settings of a program."""
-    batch_size, data = demands.batch_size, demands.data
-    for name, value in (("epochs", epochs), ("batch_size", batch_size)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise UserError(f"`{name}` is a positive integer; got {shown(value)}.")
+    data = demands.data
+    epochs, batch_size = at_least(1, "epochs", epochs), at_least(1, "batch_size", demands.batch_size)
     if epochs > LARGEST:
         raise UserError(f"`epochs` is {LARGEST} at most; got {shown(epochs)}: choose fewer.")
     if not isinstance(diagnostics, bool):
@@ -729,13 +729,10 @@ def _check_division(settings: loop.Settings, devices_per_run: int) -> None:
 
 def positive(name: str, value: Any) -> float:
     """A positive finite number, or a `UserError`."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"`{name}` is a positive number; got {shown(value)}.") from error
-    if not 0 < number < float("inf"):
+    number = real(value)
+    if number is None or not 0 < number <= sys.float_info.max:
         raise UserError(f"`{name}` is a positive number; got {shown(value)}.")
-    return number
+    return float(number)
 
 
 def check_data(data: DataLike) -> Dataset:
