@@ -294,8 +294,8 @@ def encode_feature(column: Column) -> tuple[np.ndarray, list[str]]:
                 f"of them as numbers, such as the month or the days since the first, or leave it out with "
                 f"{option('ignore', column.name)}."
             )
-        is_comma = PLAIN.number(example.replace(",", ".")) is not None
-        advice = _number_advice(example) if is_comma else f"leave it out with {option('ignore', column.name)}"
+        has_marks = re.fullmatch(r"[+-]?[\d.,]*[.,][\d.,]*", example) is not None
+        advice = _number_advice(example) if has_marks else f"leave it out with {option('ignore', column.name)}"
         raise UserError(
             f"Column {column.name!r} holds {len(values)} different texts (such as {example!r}), more than "
             f"the {CATEGORIES} that are one-hot encoded; {advice}."
