@@ -103,7 +103,7 @@ def test_a_pair_of_inputs_and_targets(pair):
 def test_images_and_gaps_of_a_pair():
     images = GENERATOR.integers(0, 9, (30, 4, 4, 1))
     assert datasets.load((images, np.arange(30) % 2)).input_shape == (4, 4, 1)
-    holes = np.where(INPUTS > 2 * INPUTS.std(), np.nan, INPUTS)
+    holes = np.where(2 * INPUTS.std() < INPUTS, np.nan, INPUTS)
     assert datasets.load((holes, LABELS), missing="mean").understood.filled == np.isnan(holes).sum()
     with pytest.raises(UserError, match=r"The pair \(inputs, targets\) has \d+ missing values"):
         datasets.load((holes, LABELS))
@@ -178,7 +178,7 @@ def test_a_sheet_is_read_like_the_csv_of_the_same_table(tmp_path, plain):
     for wanted in (2, "2", "Sheet2"):
         assert datasets.load(path, missing="mean", sheet=wanted, skip=2).checksum == plain.checksum
     for wanted in (3, 0, "Sheet3"):
-        with pytest.raises(UserError, match="has no sheet .*; its sheets are Sheet, Sheet2, or a number from 1 to 2"):
+        with pytest.raises(UserError, match=r"has no sheet .*; its sheets are Sheet, Sheet2, or a number from 1 to 2"):
             datasets.load(path, sheet=wanted)
 
 

@@ -154,9 +154,10 @@ def column_from_cells(
             written = _whole_numbers(name, cells, missing)
         return Column(name, missing, numbers=numbers, written=written, lines=places, nameless=nameless)
     if len({value for value in values if value is not None}) > MIXED_NUMBERS:
+        names = f"give {option('header', True)} if that line holds names, "
         raise UserError(
             f"Column {name!r} mixes numbers with text: line {lines[texts[0]]} says {cells[texts[0]][:40]!r}; "
-            f"{_number_advice(cells[texts[0]])}, leave the cell empty, or leave the column out with "
+            f"{names if texts == [0] else ''}{_number_advice(cells[texts[0]])}, leave the cell empty, or leave the column out with "
             f"{option('ignore', name)}."
         )
     filled = ["" if gap else cell for cell, gap in zip(cells, missing, strict=True)]
