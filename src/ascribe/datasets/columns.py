@@ -157,8 +157,8 @@ def column_from_cells(
         names = f"give {option('header', True)} if that line holds names, "
         raise UserError(
             f"Column {name!r} mixes numbers with text: line {lines[texts[0]]} says {cells[texts[0]][:40]!r}; "
-            f"{names if texts == [0] else ''}{_number_advice(cells[texts[0]])}, leave the cell empty, or leave the column out with "
-            f"{option('ignore', name)}."
+            f"{names if texts == [0] else ''}{_number_advice(cells[texts[0]])}, leave the cell empty, or leave the column out "
+            f"with {option('ignore', name)}."
         )
     filled = ["" if gap else cell for cell, gap in zip(cells, missing, strict=True)]
     return Column(name, missing, texts=text_array(name, filled), lines=places, nameless=nameless)
