@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ascribe import datasets
-from ascribe.datasets import cifar10, downloads, fashion_mnist
+from ascribe.datasets import cifar10, downloads, fashion_mnist, mnist
 from ascribe.datasets.cifar_format import PIXELS, parse_binary_batch, parse_python_batch
 from ascribe.datasets.idx_format import parse_idx
 from ascribe.errors import UserError
@@ -281,3 +281,61 @@ def test_cifar_archive_is_unpacked_by_known_names_only(folders, monkeypatch, tmp
     archive.write_bytes(archive.read_bytes()[:5000])
     with pytest.raises(UserError, match="could not be unpacked"):
         cifar10.unpack(archive, cache / "again")
+
+
+def test_unpacked_files_and_those_of_torchvision_are_found_and_checked(folders, monkeypatch):
+    given, _ = folders
+    contents = fashion_files()
+    monkeypatch.setattr(fashion_mnist, "FILES", {name: md5(content) for name, content in contents.items()})
+    places = ("FashionMNIST/raw/{}", "fashion-mnist/{}", "FashionMNIST/raw/{}.gz", "fashion-mnist/{}")
+    for place, (name, content) in zip(places, contents.items(), strict=True):
+        plain = name.removesuffix(".gz") if "t10k-labels" not in name else "t10k-labels.idx1-ubyte"
+        path = given / place.format(plain)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if place.endswith(".gz") else gzip.decompress(content))
+    assert [len(split) for _, split in datasets.load("fashion-mnist").splits] == [180, 20, 50]
+
+    (given / "mnist").mkdir()
+    for name, content in contents.items():
+        (given / "mnist" / name.removesuffix(".gz")).write_bytes(gzip.decompress(content))
+    with pytest.raises(UserError, match=r"train-images-idx3-ubyte is not the published one"):
+        datasets.load("mnist")
+    monkeypatch.setattr(
+        mnist,
+        "UNPACKED",
+        {name.removesuffix(".gz"): md5(gzip.decompress(content)) for name, content in contents.items()},
+    )
+    assert [len(split) for _, split in datasets.load("mnist").splits] == [180, 20, 50]
+
+
+def test_an_archive_of_the_users_own_is_unpacked_and_missing_batches_are_named(folders, monkeypatch, tmp_path):
+    import pooch
+
+    given, cache = folders
+    batch = tmp_path / "batch"
+    batch.write_bytes(binary_batch())
+    monkeypatch.setattr(cifar10, "BINARY_FILES", dict.fromkeys(cifar10.BINARY_FILES, md5(binary_batch())))
+
+    def fail(*_, **__):
+        raise OSError("no route")
+
+    monkeypatch.setattr(pooch, "retrieve", fail)
+    (given / "cifar-10-batches-py").mkdir()
+    for name in cifar10.PYTHON_FILES:
+        if name not in ("data_batch_2", "test_batch"):
+            (given / "cifar-10-batches-py" / name).write_bytes(b"")
+    with pytest.raises(
+        UserError, match=r"cifar-10-batches-py/ of CIFAR-10 lacks data_batch_2, test_batch, and the whole"
+    ):
+        datasets.load("cifar10")
+    (given / "archives").mkdir()
+    archive = given / "archives" / cifar10.ARCHIVE
+    archive.write_bytes(b"no archive")
+    with pytest.raises(UserError, match=r"archives/cifar-10-binary\.tar\.gz is not the published one"):
+        datasets.load("cifar10")
+    with tarfile.open(archive, "w:gz", compresslevel=1) as packed:
+        for name in cifar10.BINARY_FILES:
+            packed.add(batch, f"{cifar10.BINARY_FOLDER}/{name}")
+    monkeypatch.setattr(cifar10, "ARCHIVE_MD5", md5(archive.read_bytes()))
+    assert datasets.load("cifar10", samples=200, test_samples=50).input_shape == (32, 32, 3)
+    assert not (given / "cifar-10-batches-bin").exists() and (cache / "cifar-10-batches-bin").is_dir()

@@ -32,14 +32,27 @@ OPTIONS: dict[str, tuple[Any, ...]] = {
     "missing": ("refuse", "drop", "mean", "x", None),
     "header": (True, False, "x", None),
     "standardize": (True, False, "x"),
-    "ignore": ((), ("a",), ("a", "b", "color"), ("nowhere",), "a", 5),
+    "ignore": ((), ("a",), ("a", "b", "color"), ("nowhere",), "a", 5, "1"),
+    "classes": ("0,1", ("red", "blue"), "red", 5, (0, 1.5), "nowhere,0", None),
     "seed": (0, 7, -1, 1.5, 10**30, "x"),
 }
+READING: dict[str, tuple[Any, ...]] = {
+    "separator": (",", ";", "tab", "space", " ", "|", "", "xx", "\n", '"', 5),
+    "decimal": (".", ",", "", "1", "-", 5),
+    "thousands": (",", ".", "'", " ", "", "12", None),
+    "encoding": ("utf-8", "cp1252", "utf-16", "utf-7", "idna", "zip", "rot13", "undefined", "", "\0", 5),
+    "missing_words": ("0", "red,", -99, 1.5, ("x", 5), (), {}, None),
+    "skip": (0, 1, 5, 10**9, -1, "x", 1.5),
+    "comment": ("#", "0", "", " ", "a", 5),
+    "sheet": (1, 2, "Sheet", "1", "", -1, 10**30, 1.5, True, None),
+}
+"""Options that say how a file is written."""
 
 
 def loaded(maker: Maker, path: Path, what: str) -> Input:
     """The file is loaded, sometimes with options, right or wrong."""
     chosen = {name: maker.chance.choice(values) for name, values in OPTIONS.items() if maker.chance.random() < 0.04}
+    chosen |= {name: maker.chance.choice(values) for name, values in READING.items() if maker.chance.random() < 0.02}
     return Input(f"{what}, load({path.name!r}, {chosen})", lambda: datasets.load(path, **chosen))
 
 
@@ -66,7 +79,10 @@ def delimited(maker: Maker) -> Input:
     data = text.encode(encoding, errors="surrogatepass")
     if chance.random() < 0.2:
         data = spoiled(chance, data)
-    path = maker.write("input" + chance.choice((".csv", ".csv", ".tsv", ".txt")), data)
+    if chance.random() < 0.05:
+        data = gzip.compress(data, mtime=0)
+        data = spoiled(chance, data) if chance.random() < 0.3 else data
+    path = maker.write("input" + chance.choice((".csv", ".csv", ".tsv", ".txt", ".csv.gz")), data)
     if chance.random() < 0.03:
         return Input(f"{path.name} on the command line", [*COMPARE[:1], path.name, *COMPARE[6:], "--out", "out"])
     return loaded(maker, path, path.suffix)
@@ -271,6 +287,85 @@ def parquet(maker: Maker) -> Input:
     file = io.BytesIO()
     pq.write_table(pa.table(columns, names=[chance.choice(names) for _ in columns]), file)
     return loaded(maker, maker.write("input.parquet", file.getvalue()), "odd columns")
+
+
+def sheets(maker: Maker) -> Input:
+    """Excel and Feather files: damaged, of odd cells, packed as no spreadsheet packs; of far more than they look."""
+    chance = maker.chance
+    rows = [line.split(",") for line in table().splitlines()]
+    for _ in range(chance.choice((0, 1, 5, 60))):
+        rows[chance.randrange(len(rows))][chance.randrange(4)] = chance.choice(("", *CELLS))
+    if chance.random() < 0.5:
+        return loaded(maker, maker.write("input.xlsx", _spoiled_archive(chance, _workbook(chance, rows))), "a workbook")
+    import pyarrow as pa  # noqa: PLC0415 - imported by the parent already
+    import pyarrow.feather  # noqa: PLC0415
+
+    file = io.BytesIO()
+    columns = {name: [row[at] for row in rows[1:]] for at, name in enumerate(("a", "b", "color", "label"))}
+    whole = {
+        name: [float(cell) if cell.replace(".", "").isdecimal() else None for cell in columns[name]] for name in "ab"
+    }
+    packing = chance.choice(("lz4", "zstd", "uncompressed"))
+    pyarrow.feather.write_feather(pa.table({**columns, **whole}), file, compression=packing)
+    data = spoiled(chance, file.getvalue()) if chance.random() < 0.8 else file.getvalue()
+    return loaded(maker, maker.write(f"input{chance.choice(('.feather', '.arrow'))}", data), f"Feather, {packing}")
+
+
+def _workbook(chance: random.Random, rows: list[list[str]]) -> dict[str, bytes]:
+    """The entries of an Excel file, as openpyxl writes them."""
+    import openpyxl  # noqa: PLC0415 - an extra
+
+    book = openpyxl.Workbook()
+    for row in rows:
+        cells = ["".join(letter for letter in cell if letter >= " ") for cell in row]
+        book.active.append([float(cell) if cell.replace(".", "", 1).isdecimal() else cell[:1000] for cell in cells])
+    if chance.random() < 0.1:
+        book.create_sheet("more")
+    file = io.BytesIO()
+    book.save(file)
+    with zipfile.ZipFile(file) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _spoiled_archive(chance: random.Random, parts: dict[str, bytes]) -> bytes:
+    """The archive of these entries, one of them changed or left out, or the whole damaged."""
+    name = chance.choice(list(parts))
+    kind = chance.randrange(6)
+    if kind == 0:
+        parts[name] = spoiled(chance, parts[name])
+    elif kind == 1:
+        del parts[name]
+    elif kind == 2:
+        sheet = "xl/worksheets/sheet1.xml"
+        cell = chance.choice((b'r="XFD1048576"', b'r="A0"', b'r="-1"', b'r="ZZZZZZ9"', b't="s"', b't="x"'))
+        parts[sheet] = parts[sheet].replace(b'r="B5"', cell)
+    elif kind == 3:
+        bomb = b'<!DOCTYPE a [<!ENTITY a "%s">%s]>' % (
+            b"x" * 100,
+            b"".join(b'<!ENTITY a%d "%s">' % (n, b"&a%d;" % (n - 1) * 50 if n else b"&a;" * 50) for n in range(9)),
+        )
+        parts[name] = bomb + parts[name].partition(b"?>")[2].replace(b">", b">&a8;", 1)
+    data = zipped(parts)
+    return spoiled(chance, data) if kind == 4 else data
+
+
+def frames(maker: Maker) -> Input:
+    """Data frames and arrays, right and wrong."""
+    import pandas  # noqa: PLC0415 - imported by the parent already
+
+    chance = maker.chance
+    odd = [*_odd_arrays(), None, "x", [], [[1.0], [1.0, 2.0]], {}, {"a": 1}, 5, [None] * 20, [{}] * 20, ["a", 1] * 10]
+    inputs = chance.choice((np.ones((20, 3)), np.arange(60.0).reshape(20, 3), chance.choice(odd)))
+    targets = chance.choice((np.arange(20) % 2, ["a", "b"] * 10, np.eye(20)[:, :2], chance.choice(odd)))
+    data: Any = chance.choice(((inputs, targets), [inputs, targets], inputs, (inputs, targets, inputs)))
+    if chance.random() < 0.5:
+        columns = [
+            chance.choice((list(range(20)), ["a", "b"] * 10, *odd[-3:], [float("nan"), 1] * 10)) for _ in range(3)
+        ]
+        names = chance.sample(("a", "b", 0, 1, "", None, ("a", "b"), "label"), 3)
+        data = pandas.DataFrame({name: pandas.Series(column) for name, column in zip(names, columns, strict=True)})
+    chosen = {name: chance.choice(values) for name, values in OPTIONS.items() if chance.random() < 0.05}
+    return Input(f"load of {type(data).__name__} with {chosen}", lambda: datasets.load(data, **chosen))
 
 
 def images(maker: Maker) -> Input:

@@ -10,8 +10,8 @@ from .console import show
 
 
 def datasets(*, json_output: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
-    """List the data sets with their task, size, source and license. Files of your own (CSV, NPZ, Parquet) work by their path.
-    Below them are the transforms of inputs, which work with all data (`ascribe compare --transform`).
+    """List the data sets with their task, size, source and license. Files of your own (CSV, Excel, NPZ, Parquet,
+    Feather) work by their path. Below them are the transforms of inputs, which work with all data (`compare --transform`).
 
     Parameters
     ----------

@@ -92,6 +92,29 @@ def read_batches(folder: str, files: dict[str, str], parse: Callable[[bytes, str
     return train, batches[-1]
 
 
+def _archive() -> Path:
+    """The archive of the binary version: from a data folder, checked, or else downloaded.
+
+    Raises `UserError`; where some batches are there and others are not, the sentence names those that are missing.
+    """
+    for folder in ("archives", "."):
+        path = find(folder, ARCHIVE)
+        if path is not None:
+            read_checked(path, ARCHIVE_MD5)
+            return path
+    try:
+        return download(ADDRESS + ARCHIVE, "archives", ARCHIVE, ARCHIVE_MD5)
+    except UserError as error:
+        for folder, files in ((PYTHON_FOLDER, PYTHON_FILES), (BINARY_FOLDER, BINARY_FILES)):
+            missing = [name for name in files if find(folder, name) is None]
+            if 0 < len(missing) < len(files):
+                raise UserError(
+                    f"The folder {folder}/ of CIFAR-10 lacks {', '.join(missing)}, and the whole could not be downloaded; "
+                    f"put the missing there, or {ARCHIVE} into a folder archives/ beside it."
+                ) from error
+        raise
+
+
 def cifar10(
     *,
     seed: int = 0,
@@ -109,7 +132,7 @@ def cifar10(
         train, test = read_batches(PYTHON_FOLDER, PYTHON_FILES, parse_python_batch)
     else:
         if not available(BINARY_FOLDER, BINARY_FILES):
-            unpack(download(ADDRESS + ARCHIVE, "archives", ARCHIVE, ARCHIVE_MD5), cache_folder() / BINARY_FOLDER)
+            unpack(_archive(), cache_folder() / BINARY_FOLDER)
         train, test = read_batches(BINARY_FOLDER, BINARY_FILES, parse_binary_batch)
     return image_dataset(
         "cifar10",

@@ -154,10 +154,11 @@ def column_from_cells(
             written = _whole_numbers(name, cells, missing)
         return Column(name, missing, numbers=numbers, written=written, lines=places, nameless=nameless)
     if len({value for value in values if value is not None}) > MIXED_NUMBERS:
+        names = f"give {option('header', True)} if that line holds names, "
         raise UserError(
             f"Column {name!r} mixes numbers with text: line {lines[texts[0]]} says {cells[texts[0]][:40]!r}; "
-            f"{_number_advice(cells[texts[0]])}, leave the cell empty, or leave the column out with "
-            f"{option('ignore', name)}."
+            f"{names if texts == [0] else ''}{_number_advice(cells[texts[0]])}, leave the cell empty, or leave the column out "
+            f"with {option('ignore', name)}."
         )
     filled = ["" if gap else cell for cell, gap in zip(cells, missing, strict=True)]
     return Column(name, missing, texts=text_array(name, filled), lines=places, nameless=nameless)
@@ -294,8 +295,8 @@ def encode_feature(column: Column) -> tuple[np.ndarray, list[str]]:
                 f"of them as numbers, such as the month or the days since the first, or leave it out with "
                 f"{option('ignore', column.name)}."
             )
-        is_comma = PLAIN.number(example.replace(",", ".")) is not None
-        advice = _number_advice(example) if is_comma else f"leave it out with {option('ignore', column.name)}"
+        has_marks = re.fullmatch(r"[+-]?[\d.,]*[.,][\d.,]*", example) is not None
+        advice = _number_advice(example) if has_marks else f"leave it out with {option('ignore', column.name)}"
         raise UserError(
             f"Column {column.name!r} holds {len(values)} different texts (such as {example!r}), more than "
             f"the {CATEGORIES} that are one-hot encoded; {advice}."

@@ -38,6 +38,10 @@ _MARKS = {
 """The marks with which a text says its encoding. Those of UTF-32 begin with those of UTF-16."""
 _ANNOUNCED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # the first line of some spreadsheets' files
 
+JSON = "is a JSON file, which is not read; write its table as CSV, as pandas.read_json and to_csv do"
+ARFF = "is an ARFF file, which is not read; write its table as CSV, as with scipy.io.arff.loadarff"
+"""What is said of texts that are no tables."""
+
 Row = tuple[int, list[str]]  # the line of the file, and the cells
 
 
@@ -133,7 +137,7 @@ def sniff(lines: list[str], delimiters: Sequence[str] = DELIMITERS) -> str | Non
     if "," in commas and re.search(r"(?<!\d),|,(?!\d)", commas) is None:
         others = [delimiter for delimiter in found if delimiter != ","]
         if any(found[other][0] == len(lines) for other in others):
-            del found[","]
+            found.pop(",", None)
     best, best_score = None, (0, 1)
     for delimiter, score in found.items():
         if score > best_score:
@@ -148,6 +152,7 @@ def read_rows(text: str, path: Path, layout: Layout) -> list[Row]:
     The header may have one cell less than the rows below it, as R writes tables whose first column names the rows.
     """
     announced = _ANNOUNCED.match(text)
+    _refuse_others(text, path)
     every = text.splitlines(keepends=True)
     separator = announced[1] if announced and layout.separator is None else layout.separator
     left_out = {*range(max(layout.skip, 1 if announced else 0))}
@@ -159,7 +164,7 @@ def read_rows(text: str, path: Path, layout: Layout) -> list[Row]:
         raise UserError(f"{path} wants a table but is empty; give a file with one example per line.")
     rows: list[Row] = []
     try:
-        delimiter = sniff(filled[:_SNIFFED], _candidates(layout.writing)) if separator is None else separator
+        delimiter = _delimiter(filled[:_SNIFFED], layout.writing) if separator is None else separator
         if delimiter is None or delimiter == " ":
             rows = [(number, line.split()) for number, line in kept if line.strip()]
         else:
@@ -177,9 +182,20 @@ def read_rows(text: str, path: Path, layout: Layout) -> list[Row]:
     return rows
 
 
-def _candidates(writing: Writing) -> list[str]:
-    """The delimiters that are none of the marks within numbers."""
-    return [delimiter for delimiter in DELIMITERS if delimiter not in (writing.decimal, writing.thousands)]
+def _refuse_others(text: str, path: Path) -> None:
+    """Refuse texts that are JSON or ARFF by the way they begin, whatever their names."""
+    start = text[:_PIECE].lstrip()
+    if start[:1] in ("[", "{") and start[1:].lstrip()[:1] in ('"', "[", "{"):
+        raise UserError(f"{path} {JSON}.")
+    first = next((line for line in start.splitlines() if line.strip() and line[:1] != "%"), "")
+    if first[:10].lower() == "@relation ":
+        raise UserError(f"{path} {ARFF}.")
+
+
+def _delimiter(lines: list[str], writing: Writing) -> str | None:
+    """The delimiter of these lines; a mark within numbers is one only where no other cuts them, as of cells in quotes."""
+    others = [delimiter for delimiter in DELIMITERS if delimiter not in (writing.decimal, writing.thousands)]
+    return sniff(lines, others) or sniff(lines)
 
 
 def check_widths(rows: list[Row], path: Path, *, unit: str = "line") -> list[Row]:

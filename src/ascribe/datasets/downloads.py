@@ -1,8 +1,8 @@
 """Where the files of the large data sets lie: the user's folder, the cache, or a public address; always checked.
 
 The environment variable `ASCRIBE_DATA` names a folder that holds `mnist/`, `fashion-mnist/`,
-`cifar-10-batches-py/` or `cifar-10-batches-bin/`. What is not there is looked for in the user's cache folder,
-and what is not there either is downloaded into it.
+`cifar-10-batches-py/` or `cifar-10-batches-bin/`, or what torchvision keeps in such a folder. What is not there is looked for
+in the user's cache folder, and what is not there either is downloaded into it.
 """
 
 import hashlib

@@ -30,6 +30,8 @@ FILES = {
     "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
     "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
 }
+RAW = "FashionMNIST/raw"
+"""Where torchvision keeps the files, packed and unpacked."""
 CLASS_NAMES = (
     "t-shirt",
     "trouser",
@@ -57,7 +59,7 @@ def fashion_mnist(
     `classes=("coat", "shirt")`, or their numbers, keeps two classes and makes the task binary; `samples` and
     `test_samples` keep a random part. Raises `UserError` on a bad option or if the files cannot be had.
     """
-    train, test = read_images(FOLDER, FILES, ADDRESS)
+    train, test = read_images((FOLDER, RAW), FILES, ADDRESS, {})
     return image_dataset(
         "fashion-mnist",
         train,

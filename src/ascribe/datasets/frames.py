@@ -27,10 +27,12 @@ def is_frame(value: Any) -> bool:
 def is_pair(value: Any) -> bool:
     """Whether it is inputs and targets: a tuple or list of two arrays, frames or lists, and none of numbers or texts."""
     return (
-        isinstance(value, tuple | list)
-        and len(value) == 2
-        and all(hasattr(part, "__len__") and not isinstance(part, str | bytes | Mapping) for part in value)
+        isinstance(value, tuple | list) and len(value) == 2 and all(is_frame(part) or _is_array(part) for part in value)
     )
+
+
+def _is_array(value: Any) -> bool:
+    return hasattr(value, "__len__") and not isinstance(value, str | bytes | Mapping)
 
 
 def _names(value: Any) -> list[Any] | None:

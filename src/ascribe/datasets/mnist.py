@@ -1,7 +1,7 @@
 """MNIST: 70,000 handwritten digits, read from the four original IDX files."""
 
 from .base import Card, Dataset
-from .downloads import fetch
+from .downloads import fetch, find, read_bytes, read_checked
 from .idx_format import parse_idx
 from .images import Images, image_dataset
 from .options import Option
@@ -30,24 +30,50 @@ FILES = {
     "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
 }
+UNPACKED = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+RAW = "MNIST/raw"
+"""Where torchvision keeps the files, packed and unpacked."""
 CLASS_NAMES = tuple(str(digit) for digit in range(10))
 
 
-def read_images(folder: str, files: dict[str, str], address: str) -> tuple[Images, Images]:
-    """The training and the test images of a data set in the form of MNIST's four IDX files.
+def read_images(
+    folders: tuple[str, ...], files: dict[str, str], address: str, unpacked: dict[str, str]
+) -> tuple[Images, Images]:
+    """The training and the test images of a data set in the form of MNIST's four IDX files, packed or unpacked.
 
     **Arguments:**
 
-    - `files`: the MD5 of each file: training images and labels, then test images and labels.
+    - `folders`: where they may lie, the first being that of a download.
+    - `files`: the MD5 of each packed file: training images and labels, then test images and labels.
+    - `unpacked`: that of unpacked ones, as far as it is known.
 
     Returns images of shape `(examples, height, width, 1)`, uint8. Raises `UserError` if a file cannot be had or
     is not the published one.
     """
     arrays = []
     for name, md5 in files.items():
-        arrays.append(parse_idx(fetch(folder, name, md5, address), name, axes=3 if "images" in name else 1))
+        content = _read(folders, name, md5, unpacked)
+        content = fetch(folders[0], name, md5, address) if content is None else content
+        arrays.append(parse_idx(content, name, axes=3 if "images" in name else 1))
     train_images, train_labels, test_images, test_labels = arrays
     return Images(train_images[..., None], train_labels), Images(test_images[..., None], test_labels)
+
+
+def _read(folders: tuple[str, ...], name: str, md5: str, unpacked: dict[str, str]) -> bytes | None:
+    """The bytes of the first such file, under one of the names that it goes by; None where there is none."""
+    plain = name.removesuffix(".gz")
+    for known in (name, plain, plain.replace("-idx", ".idx")):
+        for folder in folders:
+            path = find(folder, known)
+            if path is not None:
+                wanted = md5 if known == name else unpacked.get(plain)
+                return read_bytes(path) if wanted is None else read_checked(path, wanted)
+    return None
 
 
 def mnist(
@@ -63,7 +89,7 @@ def mnist(
     `classes=(3, 8)` keeps two digits and makes the task binary; `samples` and `test_samples` keep a random part.
     Raises `UserError` on a bad option or if the files cannot be had.
     """
-    train, test = read_images(FOLDER, FILES, ADDRESS)
+    train, test = read_images((FOLDER, RAW), FILES, ADDRESS, UNPACKED)
     return image_dataset(
         "mnist",
         train,

@@ -26,7 +26,7 @@ from .columns import (
     encode_target,
     infer_task,
 )
-from .delimited import Layout, Table, column_name, read_delimited
+from .delimited import ARFF, JSON, Layout, Table, column_name, read_delimited
 from .feather import read_feather
 from .frames import FRAME, PAIR, is_frame, read_frame, read_pair
 from .images import VALIDATION_FRACTION
@@ -60,12 +60,8 @@ READING = {
     PAIR_KIND: (),
 }
 UNREAD = {
-    (
-        ".json",
-        ".jsonl",
-        ".ndjson",
-    ): "is a JSON file, which is not read; write its table as CSV, as pandas.read_json and to_csv do",
-    (".arff",): "is an ARFF file, which is not read; write its table as CSV, as with scipy.io.arff.loadarff",
+    (".json", ".jsonl", ".ndjson"): JSON,
+    (".arff",): ARFF,
     (".npy",): "holds a single array, not the named ones of NPZ; write it with np.savez(path, x=inputs, y=targets)",
     (".xls", ".ods"): "is a spreadsheet of another kind than .xlsx; save it as .xlsx or CSV",
     (
@@ -349,17 +345,15 @@ def _layout(given: Mapping[str, Any]) -> Layout:
             words = f" or {', '.join(SEPARATORS)}" if name == "separator" else ""
             raise UserError(f"{option(name)} wants one character{words}, not {shown(value)}; try {option(name, ',')}.")
     decimal, thousands = given["decimal"] or ".", given["thousands"] or ""
-    if len({decimal, thousands, separator}) < 3 or any(
-        mark.isalnum() or mark in ("+", "-") for mark in (decimal, thousands)
-    ):
+    if decimal == thousands or any(mark.isalnum() or mark in ("+", "-") for mark in (decimal, thousands)):
         raise UserError(
-            f"The separator ({shown(separator)}), the decimal mark ({shown(decimal)}) and the thousands mark "
-            f"({shown(thousands)}) are three different marks, and no digits, letters or signs; choose others."
+            f"The decimal mark ({shown(decimal)}) and the thousands mark ({shown(thousands)}) are two different marks, and no "
+            f"digits, letters or signs; give both {option('decimal', ',')} and {option('thousands', '.')}, or others."
         )
     encoding, comment = given["encoding"], given["comment"]
     try:
         if encoding is not None:
-            b"".decode(codecs.lookup(encoding).name)
+            bytes(4).decode(codecs.lookup(encoding).name, "replace")
     except (LookupError, TypeError, ValueError):
         raise UserError(
             f"{option('encoding')} wants the name of an encoding of text, not {shown(encoding)}; try "

@@ -1,0 +1,78 @@
+"""What was understood of a file: told before training, printed as JSON, kept in the record, shown on the page."""
+
+import json
+
+import numpy as np
+import pytest
+
+import ascribe
+from ascribe.cli import main
+from ascribe.cli.data import spelled
+from ascribe.errors import option
+
+WORDS = "target: b<r> (guessed: the last column); task: binary (guessed: it holds 2 different texts)"
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A folder with a table: an index without a name, a constant, a column with a gap, classes with odd names."""
+    monkeypatch.chdir(tmp_path)
+    values = np.random.default_rng(4).normal(size=24).round(2)
+    rows = [f"{i},{'' if i == 5 else value},7,{'[x]' if i % 2 else '<b>'}" for i, value in enumerate(values)]
+    (tmp_path / "odd.csv").write_text("\n".join([",a,c,b<r>", *rows]))
+    return tmp_path
+
+
+def test_it_is_told_printed_kept_and_shown(folder, capsys):
+    command = ["compare", "odd.csv", "--missing", "drop", "--rules", "backprop", "--network", "2", "--seeds", "2"]
+    command += ["--tune", "0", "--learning-rate", "0.1", "--epochs", "1", "--out", "out", "--json"]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    told = [line.partition("] ")[2] for line in err.splitlines()[:6]]
+    assert told == [
+        WORDS,
+        "rows: 24, 1 of them left out",
+        "classes: <b> (12), [x] (11)",
+        "features: a, c",
+        "left out: column1",
+        "the same in every row: c",
+    ]
+    understood = json.loads(out)["configuration"]["data"]["understood"]
+    assert (understood["target"], understood["target_chosen"]) == ("b<r>", "guessed: the last column")
+    record = json.loads((folder / "out" / "record.json").read_text())
+    assert record["data"]["understood"] == understood
+    loaded = ascribe.load("out")
+    assert loaded.data.understood.headline == WORDS
+    page = (folder / "out" / "index.html").read_text()
+    assert "What was understood of the table" in page and "Its target is b&lt;r&gt; (guessed: the last column)." in page
+    assert "<td>feature</td><td>always 7" in page and "<b>" not in page.partition("What was understood")[2][:3000]
+
+    loaded = ascribe.datasets.load("odd.csv", missing="drop")
+    assert loaded.understood.settings() == understood
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["odd.csv"], "try --missing drop to leave those rows out or --missing mean to fill them"),
+        (["odd.csv", "--target", "0"], "so there is no --target 0; try --target -1, the last column"),
+        (["odd.csv", "--target", "a"], "--missing drop"),
+        (["odd.csv", "--data-option", "skip=few"], "try --data-option skip=0"),
+        (["odd.csv", "--missing", "drop", "--classes", "<b>,z"], "--classes chooses among <b>, [x]"),
+        (["odd.csv", "--missing", "drop", "--data-option", "header=no"], "--data-option header=yes"),
+        (["moons", "--samples", "3"], "try --samples 10 or more"),
+        (["moons", "--data-seed", "-3"], "--data-seed wants a whole number of at least 0, not -3; try --data-seed 0"),
+        (["moons", "--transform", "unit"], "There is no transform 'unit'"),
+    ],
+)
+def test_sentences_spell_options_as_the_command_line_has_them(folder, capsys, arguments, sentence):
+    assert main(["compare", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+    assert option("missing", "drop") == "missing='drop'"  # and afterwards Python's
+
+
+def test_values_are_quoted_as_a_shell_wants_them():
+    assert spelled("missing_words", "n. b.") == "--data-option 'missing_words=n. b.'"
+    assert spelled("classes", ("big cat", 3)) == "--classes 'big cat,3'"
+    assert spelled("header", False) == "--data-option header=no"
+    assert spelled("separator", ";") == "--data-option 'separator=;'"
