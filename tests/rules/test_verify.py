@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ascribe import rules
+from ascribe.errors import UserError
 from ascribe.networks import AbstractLayer, Activation, BatchNorm, Linear, Network, mlp
 from ascribe.rules import AbstractRule, Credit, as_batch, backward_sweep, verify
 from ascribe.rules.same_computation import numbered
@@ -173,3 +174,32 @@ def test_the_same_computation_has_the_same_number_and_another_one_has_not():
     found, scopes = numbered(results, shape, shape)
     assert {name for name, (one, other) in found.items() if one == other} == {"same", "loop", "same draw"}
     assert any(scope.split("/")[0] == "here" for scope in scopes)
+
+
+class Wants(AbstractRule):
+    """Wants all 26 examples of the small data at once when it begins."""
+
+    def init(self, network, data, *, key):
+        assert data.inputs.shape[0] == tiny.TRAIN
+        return jnp.zeros(tiny.TRAIN)
+
+    def __call__(self, network, state, batch, *, key):
+        credit = backward_sweep(network, state, batch, key=key)
+        return Credit(credit.loss, credit.gradients, state)
+
+
+def test_a_rule_that_cannot_be_traced_with_a_batch_has_what_was_measured():
+    assert told(Wants(), mlp([2, 1])) == ()
+    assert told(Wants(), mlp([2, 1]), measured({"": 0.0, "/linear1": 0.0})) == EVERYWHERE
+
+
+class Boolean(AbstractRule):
+    def __call__(self, network, state, batch, *, key):
+        credit = backward_sweep(network, state, batch, key=key)
+        return Credit(credit.loss, jax.tree.map(lambda g: g > 0, credit.gradients), state)
+
+
+def test_verify_refuses_what_training_refuses():
+    pair = np.ones((4, 2), np.float32), np.arange(4) % 2
+    with pytest.raises(UserError, match=r"weight of Boolean is bool of the shape \(1, 2\); its weight is of the type"):
+        verify(Boolean(), mlp([2, 1]), pair)

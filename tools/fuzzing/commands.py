@@ -23,6 +23,10 @@ SPECIAL: dict[str, tuple[str, ...]] = {
         "x",
         "backprop,x",
         "backprop:1",
+        "fa:scale=0.5,fa:scale=2",
+        "fa:scale=0",
+        "kp:decay=nan;scale=2",
+        "b-function:scale=2;relu1=x",
         "./x.py:R",
         "beside/table.csv",
     ),
@@ -361,7 +365,20 @@ def sizes(maker: Maker) -> Input:
 def rule_names(maker: Maker) -> Input:
     """Names of rules that are none."""
     text = maker.chance.choice(
-        (*TEXTS, *SPECIAL["--rules"], "backprop\n", "Backprop", "x.py", "x.py:", ":R", "a:b:c", "./x.json")
+        (
+            *(*TEXTS, *SPECIAL["--rules"], "backprop\n", "Backprop", "x.py", "x.py:", ":R", "a:b:c", "./x.json"),
+            *(
+                "fa:",
+                "fa:=",
+                "fa:scale=",
+                "fa:=1",
+                "fa:scale=1;scale=1",
+                "x.py:R:a=1",
+                "x.py:a=1:b=2",
+                "x.json:scale=1",
+            ),
+            *("b-function:=;", "gradient-noise-matched:scale=1;tanh", f"fa:scale={'9' * 400}", "fa;scale=1"),
+        )
     )
     return Input(f"rules.get({text[:60]!r})", lambda: rules.get(text))
 

@@ -32,7 +32,7 @@ class Recipe(NamedTuple):
     (`rules.source_files`), which workers need not have; `content`: the pickled fields of `Content`, which needs them."""
 
     version: str
-    files: Sequence[tuple[str, str, bytes, dict[str, str]]]
+    files: Sequence[tuple[Any, ...]]
     content: bytes
 
 

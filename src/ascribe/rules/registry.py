@@ -242,10 +242,10 @@ def settings(rule: AbstractRule) -> dict[str, Any]:
     files = source_files.files_of(type(rule).__module__)
     texts = {Path(file.path).name: importlib.util.decode_source(file.source) for file in files}
     if texts:
-        name, source = next(iter(texts.items()))
-        found |= {"class": f"{name}:{type(rule).__qualname__}", "source": source}
-    if len(texts) > 1:
-        found["neighbors"] = {other: text for other, text in texts.items() if other != name}
+        name = next(iter(texts))
+        found |= {"class": f"{name}:{type(rule).__qualname__}", "source": texts.pop(name)}
+    if texts:
+        found["neighbors"] = texts
     return found
 
 

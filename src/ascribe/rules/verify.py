@@ -15,7 +15,7 @@ from ascribe.networks import Network
 from ascribe.networks.network import listed
 from ascribe.types import Array, Key
 
-from . import registry
+from . import hooks, registry
 from .backpropagation import Backpropagation
 from .base import AbstractRule, Batch, network_of
 from .same_computation import numbered
@@ -74,7 +74,8 @@ def verify(
     lowest layers of a rule that only changes the way back differ; its last layer never does.
     """
     rule, batch = registry.get(rule) if isinstance(rule, str) else rule, as_batch(network, batch, loss)
-    ours, theirs, alignment = _gradients(rule, network, batch, jr.key(0) if key is None else key)
+    with hooks.blamed(registry.name_of(rule), rule):
+        ours, theirs, alignment = _gradients(rule, network, batch, jr.key(0) if key is None else key)
     found = {name: float(value) for name, value in alignment.items()}
     names = {"total": "", **{name: f"/{name}" for name in network.synaptic}}
     return Verification(
@@ -107,7 +108,10 @@ def notes(
         return ()
     layers = [name for name, layer in zip(network.names, network.templates, strict=True) if jax.tree.leaves(layer)]
     trained = layers if only is None else [only]
-    equal, inside = _traced(rule, network, batch, jr.key(0) if key is None else key)
+    try:
+        equal, inside = _traced(rule, network, batch, jr.key(0) if key is None else key)
+    except Exception:  # a rule that wants all examples at once, say: a note must never cost the numbers
+        equal, inside = set(), set()
     equal |= {name for name in network.synaptic if _measured_equal(curves, f"/{name}")}
     if equal.issuperset(trained) or (only is None and _measured_equal(curves, "")):
         return ("backpropagation's own gradients in every layer",)
@@ -165,10 +169,13 @@ def _gradients(
 
 
 def _both(rule: AbstractRule, batch: Batch, *, key: Key, network: Network) -> tuple[Network, Network]:
+    """The two gradients, backpropagation's traced in a scope of its own."""
+    if batch.network_state is None:
+        batch = dataclasses.replace(batch, network_state=network.initial_state())
     init_key, step_key = jr.split(key)
-    trainables = rule.trainables(network, batch, key=init_key)
-    state = rule.init(network, batch, key=init_key)
-    ours = network_of(rule(trainables, state, batch, key=step_key).gradients)
+    trainables = hooks.trainables(rule, network, batch, key=init_key)
+    state = hooks.init(rule, network, batch, key=init_key)
+    ours = network_of(hooks.credit(rule, trainables, state, batch, key=step_key).gradients)
     with jax.named_scope(REFERENCE):
         theirs = Backpropagation()(network_of(trainables), None, batch, key=step_key).gradients
     return ours, theirs

@@ -19,7 +19,7 @@ from ascribe.types import PyTree
 
 def save_parameters(path: Path, stacked: Network | Arrays, states: PyTree, template: Network | Unbuilt) -> None:
     """Writes the networks of all seeds; every array has a leading axis of seeds."""
-    tensors = stacked if isinstance(template, Unbuilt) else tensors_of(stacked, states)
+    tensors = stacked if isinstance(stacked, dict) else tensors_of(stacked, states)
     safetensors.numpy.save_file(tensors, path, {"network": json.dumps(template.config())})
 
 

@@ -1,6 +1,7 @@
 """What a rule asks of an experiment, honored and flagged: forced settings, an encoding of the inputs, another network."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -109,7 +110,7 @@ def made(source: Network | Callable[..., Network]) -> Network:
         raise UserError(
             f"a network is a text as in '64x64', an ascribe Network or a factory key -> Network; got {shown(source)}."
         )
-    packages = {kind.__module__.partition(".")[0] for kind in type(source).__mro__}
+    packages = {kind.__module__.partition(".")[0] for kind in inspect.getmro(type(source))}
     package = next((told for name, told in FOREIGN.items() if name in packages), None)
     try:
         template = source(jr.key(0))

@@ -15,7 +15,6 @@ from ascribe.measures import AREA, main_score, measure_of, score_name, title_of
 from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
 from ascribe.networks import Network, Unbuilt
 from ascribe.networks.network import listed
-from ascribe.networks.registry import Arrays
 from ascribe.statistics.means import finished, interval, optional, plus_minus
 from ascribe.types import PyTree
 
@@ -59,7 +58,7 @@ class Runs:
     curves: dict[str, np.ndarray]
     scores: dict[str, np.ndarray]
     diverged_at: np.ndarray
-    networks: Network | Arrays
+    networks: Any
     states: PyTree
     seconds: float
     compile_seconds: float
