@@ -59,6 +59,11 @@ def test_a_phase_begins_with_how_much_there_is_and_tells_what_is_left(clock, cap
     assert told(capsys) == ["b: tuning, 100 epochs over all its runs", "b: compiling"]
 
 
+def test_what_counts_no_epochs_claims_none(capsys):
+    Lines()(training.Progress("loss surface of linear1", "computing", 1, 1681, NOTHING))
+    assert told(capsys) == ["loss surface of linear1: computing"]
+
+
 def test_lines_come_every_few_seconds_whether_anything_is_heard_or_not(monkeypatch, capsys):
     monkeypatch.setattr(progress, "PAUSE", 0.05)
     with Lines() as lines:

@@ -342,6 +342,41 @@ def test_other_options_take_the_place_of_recorded_ones(here, capsys):
     assert found.configuration["epochs"] == 3
 
 
+def test_a_rate_takes_the_place_of_recorded_tuning_and_tuning_that_of_a_rate(here):
+    assert main([*COMPARE, "--rates", "0.1:0.2", "--out", "out"]) == 0
+    assert main(["compare", "--config", "out", "--learning-rate", "0.25", "--out", "rate"]) == 0
+    assert load(here / "rate").configuration["learning_rate"] == 0.25
+    assert main(["compare", "--config", "rate", "--tune", "2", "--tune-seeds", "1", "--out", "tuned"]) == 0
+    assert load(here / "tuned").configuration["tune"] == 2
+    assert main(["compare", "--config", "rate", "--tune", "0", "--out", "same"]) == 0
+    assert load(here / "same").configuration["learning_rate"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("ascribe compare 'moons", "is none of this version"),
+        ("ascribe compare moons --nosuch 3", "is none of this version"),
+        ("ascribe compare --help", "is of another command"),
+        ("ascribe discover moons", "is of another command"),
+        ("rm -r moons", "is of another command"),
+        ("ascribe compare moons --out out --resume", "has the command of a --resume alone"),
+        (3, "is none of this version"),
+    ],
+)
+def test_a_recorded_command_that_is_none_is_told(here, capsys, command, said):
+    comparison().save("out")
+    content = json.loads((here / "out" / "record.json").read_text())
+    content["configuration"]["command"] = command
+    del content["checksum"]  # as who edits a record by hand
+    (here / "out" / "record.json").write_text(json.dumps(content))
+    before = snapshot(here)
+    assert main(["compare", "--config", "out"]) == 2
+    out, err = capsys.readouterr()
+    assert said in err and err.count("\n") == 1 and not out
+    assert snapshot(here) == before
+
+
 def test_what_is_no_record_cannot_be_run_again(here, capsys):
     (here / "mine.json").write_text("{}")
     (here / "broken.json").write_text("{")

@@ -1,5 +1,6 @@
 """`ascribe compare DATA`: the main job."""
 
+import itertools
 import json
 import os
 import shlex
@@ -23,8 +24,14 @@ from .sentences import Whole
 TOGETHER = ("coordinator", "processes", "process")
 """The options of one of several processes."""
 TLS = ("tls_ca", "tls_cert", "tls_key", "insecure")
-ELSEWHERE = ("out", "store", "tensorboard", "mlflow", "scheduler", *TLS, *TOGETHER, *PASSING)
+ELSEWHERE = ("config", "out", "store", "tensorboard", "mlflow", "scheduler", *TLS, *TOGETHER, *PASSING)
 """The options that `--config` does not take over: where things are, and what changes nothing of what comes out."""
+INSTEAD_OF = {
+    "learning_rate": ("tune", "tune_seeds", "rates", "search"),
+    **dict.fromkeys(("tune", "rates", "search"), ("learning_rate",)),
+    "scheduler": ("workers",),
+}
+"""The recorded options that one of these, where it is typed, takes the place of, beside its own."""
 
 
 def compare(
@@ -275,7 +282,8 @@ def again(tokens: Sequence[str]) -> int:
     now = given(tokens)
     path = now.pop("config")
     recorded = _recorded(path)
-    for name in ELSEWHERE:
+    against = (INSTEAD_OF.get(name, ()) for name, value in now.items() if (name, value) != ("tune", 0))
+    for name in itertools.chain(ELSEWHERE, *against):
         recorded.pop(name, None)
     whole = recorded | now
     data = whole.pop("data")
@@ -291,23 +299,25 @@ def _recorded(path: Path) -> dict[str, Any]:
     from ascribe.store import configuration  # noqa: PLC0415 - late, so that --help is instant
 
     command = configuration(path).get("command")
-    tokens = shlex.split(command) if isinstance(command, str) else []
-    if tokens[:2] != ["ascribe", "compare"]:
-        made = "was made in Python" if command is None else f"is of another command, {shown(command)}"
-        raise UserError(f"the record {str(path)!r} {made}: name one that `ascribe compare` wrote.")
+    if command is None:
+        raise UserError(f"the record {str(path)!r} was made in Python: name one that `ascribe compare` wrote.")
     try:
-        recorded = given(tokens[1:])
-        if "resume" in recorded:
-            raise UserError(
-                f"the record {str(path)!r} has the command of a --resume alone, as earlier versions wrote it: type the options "
-                f"anew."
-            )
-        return recorded
-    except CycloptsError as error:
-        reason = " ".join(str(error).split()).rstrip(".")
+        tokens = shlex.split(command)
+        recorded = given(tokens[1:]) if tokens[:2] == ["ascribe", "compare"] else {}
+    except (CycloptsError, ValueError, TypeError, AttributeError) as error:
         raise UserError(
-            f"the command of the record {str(path)!r} is none of this version ({reason}): type it anew."
+            f"the command of the record {str(path)!r}, {shown(command)}, is none of this version: type it anew."
         ) from error
+    if "data" not in recorded:
+        raise UserError(
+            f"the record {str(path)!r} is of another command, {shown(command)}: name one that `ascribe compare` wrote."
+        )
+    if "resume" in recorded:
+        raise UserError(
+            f"the record {str(path)!r} has the command of a --resume alone, as earlier versions wrote it: type the options "
+            f"anew."
+        )
+    return recorded
 
 
 def _joined(coordinator: str | None, processes: int | None, process: int | None) -> int:

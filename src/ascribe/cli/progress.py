@@ -14,6 +14,8 @@ from ascribe import training
 
 from .console import duration
 
+TRAINING = ("searching", "tuning", "training")
+"""The phases that count epochs."""
 PAUSE = 5.0
 """Seconds between two lines of one phase, where they stay: in a log file."""
 
@@ -76,7 +78,7 @@ class Lines:
         phase = self._phases.get(progress.rule)
         if phase is None or phase.name != progress.phase:
             phase = self._phases[progress.rule] = _Phase(progress)
-            many = "" if progress.phase == "compiling" else f", {progress.total} epochs over all its runs"
+            many = f", {progress.total} epochs over all its runs" if progress.phase in TRAINING else ""
             self.say(f"{progress.rule}: {progress.phase}{many}")
         phase.latest = progress
 
