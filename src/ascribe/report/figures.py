@@ -15,6 +15,7 @@ from ascribe.files import write_whole
 
 from .angles import feedback_angles, gradient_angles, layer_angles
 from .base import Comparison
+from .confusion import confusion
 from .curves import learning_curves
 from .fits import fits
 from .landscapes import landscapes
@@ -27,6 +28,7 @@ from .sensitivity import learning_rate_sensitivity
 _FIGURES: dict[str, Callable[[Comparison], Any]] = {
     "final_scores": final_scores,
     "learning_curves": learning_curves,
+    "confusion": confusion,
     "landscapes": landscapes,
     "fits": fits,
     "loss_surface": loss_surface,
