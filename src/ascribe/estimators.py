@@ -26,7 +26,7 @@ from ascribe.datasets import Dataset, Split, Transform
 from ascribe.errors import UserError
 from ascribe.measures import measure_for
 from ascribe.metrics import class_probabilities, predicted_labels
-from ascribe.networks import Activation, Network
+from ascribe.networks import Network
 from ascribe.rules import AbstractRule, network_of
 from ascribe.training import (
     Experiment,
@@ -40,7 +40,7 @@ from ascribe.training import (
     processes,
 )
 from ascribe.training.batches import epoch_indices
-from ascribe.training.evaluate import Examples, boundary
+from ascribe.training.evaluate import Examples, boundary, link
 from ascribe.training.mesh import replicate
 from ascribe.training.seeds import LARGEST, streams
 from ascribe.types import Array, PyTree
@@ -332,8 +332,8 @@ class CreditClassifier(ClassifierMixin, AbstractCreditEstimator):
     def predict_proba(self, X):
         """The classes' probabilities, `(rows, classes)`, in the order of `classes_`."""
         outputs = jnp.asarray(self._outputs(X))
-        link = None if isinstance(self.network_.last, Activation) else losses.get(self._progress.loss).link
-        found = np.asarray(class_probabilities(outputs, link=link), np.float64)
+        last = link(self.network_, losses.get(self._progress.loss))
+        found = np.asarray(class_probabilities(outputs, link=last), np.float64)
         return found / found.sum(axis=1, keepdims=True)
 
     def __sklearn_tags__(self):
@@ -495,7 +495,8 @@ def _judge(experiment: Experiment, states: loop.RunState) -> dict[str, float]:
     """The scores on what was held out."""
     networks = (network_of(states.trainables), states.network_state)
     settings, mesh = experiment.settings, experiment.mesh
-    found = devices.evaluate_runs(settings.loss, mesh, experiment.in_turn, networks, experiment.device_data.validation)
+    validation = experiment.device_data.validation
+    found, _ = devices.evaluate_runs(settings.loss, mesh, experiment.in_turn, networks, validation)
     return {name: float(value[0]) for name, value in found.items()}
 
 

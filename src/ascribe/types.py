@@ -15,12 +15,30 @@ Axes, as they are written in annotations:
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
+AnyArray = Array | np.ndarray
+"""An array of JAX or of NumPy."""
 Key = PRNGKeyArray
 Scalar = Float[Array, ""]
+AnyScalar = Scalar | np.floating
+"""A number of JAX or of NumPy."""
 Labels = Int[Array, " batch"]
 Elementwise = Callable[[Array], Array]
 """A function applied unit by unit: an activation f(z), a derivative f'(z), or a b-function g(z)."""
 
-__all__ = ["Any", "Array", "Callable", "Elementwise", "Float", "Int", "Key", "Labels", "PyTree", "Scalar"]
+__all__ = [
+    "Any",
+    "AnyArray",
+    "AnyScalar",
+    "Array",
+    "Callable",
+    "Elementwise",
+    "Float",
+    "Int",
+    "Key",
+    "Labels",
+    "PyTree",
+    "Scalar",
+]

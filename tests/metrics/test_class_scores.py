@@ -25,15 +25,10 @@ SAMPLES = {
 """Classes, how often each is, and to how many decimals probabilities are rounded: the fewer, the more ties."""
 
 
-AREA = jax.jit(area_under_roc)
-MATRIX = jax.jit(confusion_matrix, static_argnums=2)
-
-
-@jax.jit
 def scores(labels, chances):
-    """All scores in one program."""
-    confusion = confusion_matrix(labels, jnp.argmax(chances, axis=1), chances.shape[1])
-    own = log_loss(jnp.take_along_axis(chances, labels[:, None], axis=1)[:, 0])
+    """All scores, in one program of JAX or by NumPy."""
+    confusion = confusion_matrix(labels, chances.argmax(axis=1), chances.shape[1])
+    own = log_loss(chances[np.arange(len(labels)), labels])
     return confusion, balanced_accuracy(confusion), macro_f1(confusion), area_under_roc(chances, labels), own
 
 
@@ -60,21 +55,21 @@ def test_class_scores_are_scikit_learn_s(name):
         f1 = metrics.f1_score(labels, predicted, average="macro")
         one_by_one = [metrics.roc_auc_score(labels == one, chances[:, one]) for one in range(classes)]
         loss = metrics.log_loss(labels, chances, labels=range(classes))
-    found = scores(jnp.asarray(labels), jnp.asarray(chances))
-    np.testing.assert_array_equal(found[0], confusion)
     area = one_by_one[1] if classes == 2 else np.nanmean(one_by_one)
-    np.testing.assert_allclose(found[1:], (balanced, f1, area, loss), rtol=1e-12)
+    for found in (scores(labels, chances), jax.jit(scores)(jnp.asarray(labels), jnp.asarray(chances))):
+        np.testing.assert_array_equal(found[0], confusion)
+        np.testing.assert_allclose(found[1:], (balanced, f1, area, loss), rtol=1e-12)
 
 
 def test_the_area_is_scikit_learn_s_one_against_the_rest():
     labels, chances = sample("four uneven classes", seed=1)
     wanted = metrics.roc_auc_score(labels, chances, multi_class="ovr", average="macro")
-    np.testing.assert_allclose(scores(jnp.asarray(labels), jnp.asarray(chances))[3], wanted, rtol=1e-12)
+    np.testing.assert_allclose(scores(labels, chances)[3], wanted, rtol=1e-12)
 
 
 def test_a_class_that_only_predictions_have_counts_in_f1_alone():
     labels, predicted = np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1])
-    found = MATRIX(jnp.asarray(labels), jnp.asarray(predicted), 4)
+    found = confusion_matrix(labels, predicted, 4)
     np.testing.assert_allclose(balanced_accuracy(found), 0.75, rtol=1e-12)
     np.testing.assert_allclose(macro_f1(found), metrics.f1_score(labels, predicted, average="macro"), rtol=1e-12)
     np.testing.assert_allclose(macro_f1(found), (2 / 3 + 1 + 0) / 3, rtol=1e-12)
@@ -83,19 +78,20 @@ def test_a_class_that_only_predictions_have_counts_in_f1_alone():
 def test_with_as_many_examples_of_each_class_the_balanced_accuracy_is_the_accuracy():
     rng = np.random.default_rng(0)
     labels, predicted = np.arange(30) % 3, rng.integers(0, 3, 30)
-    found = MATRIX(jnp.asarray(labels), jnp.asarray(predicted), 3)
+    found = confusion_matrix(labels, predicted, 3)
     np.testing.assert_allclose(balanced_accuracy(found), np.mean(labels == predicted), rtol=1e-12)
 
 
 def test_ranks_alone_decide_the_area():
     """One half where nothing is told apart, 1 and 0 at the ends, and the same for every rising function of the values."""
     labels, chances = sample("two uneven classes", seed=2)
-    area = lambda values: float(AREA(jnp.asarray(np.stack([1 - values, values], axis=1)), jnp.asarray(labels)))
+    area = lambda values: float(area_under_roc(np.stack([1 - values, values], axis=1), labels))
     assert area(np.full(COUNT, 0.3)) == 0.5
     assert area(labels.astype(float)) == 1.0
     assert area(1.0 - labels) == 0.0
     assert area(chances[:, 1] ** 3) == area(chances[:, 1])
-    assert np.isnan(AREA(jnp.asarray(chances), jnp.zeros(COUNT, int)))
+    assert np.isnan(area_under_roc(chances, np.zeros(COUNT, int)))
+    assert np.isnan(balanced_accuracy(np.zeros((2, 2), int))) and np.isnan(macro_f1(np.zeros((2, 2), int)))
 
 
 def test_the_area_of_many_examples_is_a_whole_number_of_pairs():
@@ -103,14 +99,15 @@ def test_the_area_of_many_examples_is_a_whole_number_of_pairs():
     half = 70_000
     labels = np.repeat(np.arange(2, dtype=np.int32), half)
     values = np.where((labels == 1) & (np.arange(2 * half) % 2 == 0), 0.5, 0.0).astype(np.float32)
-    found = AREA(jnp.asarray(np.stack([1 - values, values], axis=1)), jnp.asarray(labels))
-    np.testing.assert_allclose(float(found), 0.75, rtol=1.2e-7)
+    chances = np.stack([1 - values, values], axis=1)
+    found = area_under_roc(chances, labels), jax.jit(area_under_roc)(jnp.asarray(chances), jnp.asarray(labels))
+    np.testing.assert_allclose(found, 0.75, rtol=1.2e-7)
 
 
 def test_the_log_loss_of_a_certain_mistake_is_finite():
-    for dtype in (jnp.float32, jnp.float64):
-        chances = jnp.asarray([1.0, 0.0], dtype)
-        pair = np.stack([1 - np.asarray(chances), np.asarray(chances)], axis=1)
+    for dtype in (np.float32, np.float64):
+        chances = np.asarray([1.0, 0.0], dtype)
+        pair = np.stack([1 - chances, chances], axis=1)
         wanted = metrics.log_loss([1, 1], pair, labels=[0, 1])
         np.testing.assert_allclose(log_loss(chances), wanted, rtol=1e-6)
         np.testing.assert_allclose(wanted, -np.log(np.finfo(dtype).eps) / 2, rtol=1e-6)

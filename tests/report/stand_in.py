@@ -19,6 +19,7 @@ class StandInRuns:
     hyperparameters: dict = field(default_factory=dict)
     seconds: float = 12.3
     notes: tuple = ()
+    confusion: np.ndarray | None = None
     # What a diverged run's weights make of any input: finite, as with select="best-validation", and meaningless.
     garbage: int = 0
 

@@ -1,41 +1,49 @@
-"""Which classes are taken for which, and the scores that count every class alike, however many examples it has."""
+"""Which classes are taken for which, and the scores that count every class alike, however many examples it has.
+
+Arrays are JAX's, inside a compiled program, or NumPy's, where nothing is to be compiled for one look at a test split.
+"""
 
 import jax.numpy as jnp
+import numpy as np
 
-from ascribe.types import Array, Int, Scalar
+from ascribe.types import AnyArray, AnyScalar, Int
 
 
 def confusion_matrix(
-    labels: Int[Array, " batch"], predicted: Int[Array, " batch"], classes: int
-) -> Int[Array, "classes classes"]:
+    labels: Int[AnyArray, " batch"], predicted: Int[AnyArray, " batch"], classes: int
+) -> Int[AnyArray, "classes classes"]:
     """How many examples of each class (rows) were taken for each class (columns), as `sklearn.metrics.confusion_matrix`."""
-    return jnp.zeros((classes, classes), jnp.int32).at[labels, predicted].add(1)
+    cells, count = labels * classes + predicted, classes**2
+    if isinstance(cells, np.ndarray):
+        return np.bincount(cells, minlength=count).reshape(classes, classes)
+    return jnp.bincount(cells, length=count).reshape(classes, classes)
 
 
-def balanced_accuracy(confusion: Int[Array, "classes classes"]) -> Scalar:
+def balanced_accuracy(confusion: Int[AnyArray, "classes classes"]) -> AnyScalar:
     """The mean over classes of the share of their examples that are right (recall), over the classes that have examples.
 
     Accuracy, where all classes have as many. As `sklearn.metrics.balanced_accuracy_score`; NaN without examples. Source:
     Brodersen et al. (2010), doi:10.1109/ICPR.2010.764.
     """
     right, true, _ = _counts(confusion)
-    return _mean(right / jnp.maximum(true, 1), true > 0)
+    return _mean_ratio(right, true)
 
 
-def macro_f1(confusion: Int[Array, "classes classes"]) -> Scalar:
+def macro_f1(confusion: Int[AnyArray, "classes classes"]) -> AnyScalar:
     """The mean over classes of F1 = 2 right / (true + predicted), the harmonic mean of precision and recall, over the classes
     that have examples or predictions. As `sklearn.metrics.f1_score(average="macro")`; NaN without examples."""
     right, true, predicted = _counts(confusion)
-    return _mean(2 * right / jnp.maximum(true + predicted, 1), true + predicted > 0)
+    return _mean_ratio(2 * right, true + predicted)
 
 
-def _counts(confusion: Array) -> tuple[Array, Array, Array]:
+def _counts(confusion: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Of each class: examples that are right, that are of it, that were taken for it."""
-    counts = (jnp.diagonal(confusion), confusion.sum(axis=1), confusion.sum(axis=0))
-    right, true, predicted = (count.astype(jnp.zeros(()).dtype) for count in counts)
-    return right, true, predicted
+    numbers = confusion.astype(jnp.zeros(()).dtype)
+    return numbers.diagonal(), numbers.sum(axis=1), numbers.sum(axis=0)
 
 
-def _mean(values: Array, there: Array) -> Scalar:
-    """The mean of the values that are there; NaN where none is."""
-    return jnp.sum(jnp.where(there, values, 0)) / jnp.sum(there).astype(values.dtype)
+def _mean_ratio(above: AnyArray, below: AnyArray) -> AnyScalar:
+    """The mean of above / below where there is something below; NaN where there is nothing anywhere."""
+    ratios = above / below.clip(min=1)  # 0 where there is nothing
+    with np.errstate(invalid="ignore"):
+        return ratios.sum() / (below > 0).sum().astype(ratios.dtype)

@@ -24,6 +24,11 @@ class Runs(statistics.Runs, Protocol):
     @property
     def notes(self) -> Sequence[str]: ...
 
+    @property
+    def confusion(self) -> np.ndarray | None:
+        """(seeds, classes, classes): test examples of each class (rows) by what they were taken for (columns)."""
+        ...
+
     def probabilities(self, inputs: np.ndarray, /) -> np.ndarray:
         """(n, *shape) to class probabilities (seeds, n, classes); for classification tasks only."""
         ...

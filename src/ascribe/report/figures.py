@@ -15,6 +15,7 @@ from ascribe.files import write_whole
 
 from .angles import feedback_angles, gradient_angles, layer_angles
 from .base import Comparison
+from .confusion import confusion
 from .curves import learning_curves
 from .fits import fits
 from .landscapes import landscapes
@@ -30,6 +31,7 @@ _FIGURES: dict[str, Callable[[Comparison], Any]] = {
     "landscapes": landscapes,
     "fits": fits,
     "learning_curves": learning_curves,
+    "confusion": confusion,
     "loss_surface": loss_surface,
     "gradient_angles": gradient_angles,
     "layer_angles": layer_angles,

@@ -18,7 +18,7 @@ from ascribe.networks import Conv2d, Network, record
 from ascribe.types import Array, PyTree
 
 from . import loop
-from .evaluate import CHUNK, evaluate
+from .evaluate import CHUNK, Answers, answered
 from .mesh import EVERYWHERE, RUNS
 from .processes import gathered, joined
 
@@ -161,9 +161,9 @@ def new_networks(source: loop.NetworkSource, mesh: Mesh, seeds: jax.Array) -> Ne
 @eqx.filter_jit
 def evaluate_runs(
     loss: Any, mesh: Mesh, in_turn: bool, networks: PyTree, examples: PyTree, also: tuple[str, ...] = ()
-) -> dict[str, jax.Array]:
-    """The scores of every run's network, `(runs,)` each, those `also` asked for among them, and as `evaluate` gives them."""
-    function = lambda both, examples: evaluate(both[0], both[1], examples, loss, also=also)
+) -> tuple[dict[str, jax.Array], Answers | None]:
+    """The scores of every run's network, `(runs,)` each, and the answers that those `also` asked for are computed of."""
+    function = lambda both, examples: answered(both[0], both[1], examples, loss, also=also)
     return _over_runs(function, mesh, in_turn, networks, examples)
 
 

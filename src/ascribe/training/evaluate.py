@@ -1,6 +1,6 @@
 """How well a network does on a split: loss, and accuracy or RMSE and R²; for classes whatever else is asked for."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -20,7 +20,7 @@ from ascribe.metrics import (
 )
 from ascribe.networks import Activation, Network, record
 from ascribe.rules import final_preactivation
-from ascribe.types import Array, PyTree
+from ascribe.types import AnyArray, Array, PyTree
 
 from .mesh import split
 from .pixels import Pixels
@@ -28,13 +28,12 @@ from .pixels import Pixels
 CHUNK = 512
 """Examples per forward pass: bounds the memory of the activations, times the runs side by side."""
 
-
 CONFUSION = "confusion"
 """The name of the confusion matrix among what is measured."""
 OF_CONFUSION = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1, CONFUSION: lambda confusion: confusion}
 OF_EACH = {"log_loss": log_loss}
-"""What is computed of the confusion matrix, and of the probability of every example's own class."""
-RANKED = "auc"
+RANKED = {"auc": area_under_roc}
+"""What is computed of the confusion matrix, of the probability of every example's own class, and of all probabilities."""
 
 
 class Examples(eqx.Module):
@@ -53,12 +52,13 @@ class _Sums(NamedTuple):
     squared_error: Array
 
 
-class _Answers(NamedTuple):
-    """Of every example its `predicted` class, the probability of its `own` class, and of `every` one where they are ranked."""
+class Answers(NamedTuple):
+    """Of every example its `predicted` class, `(examples,)`, the probability of its `own` class, `(examples,)`, and of `every`
+    class, `(examples, classes)`, where they are ranked."""
 
-    predicted: Array
-    own: Array
-    every: Array | None
+    predicted: AnyArray
+    own: AnyArray
+    every: AnyArray | None
 
 
 def evaluate(
@@ -70,17 +70,43 @@ def evaluate(
     **Returns:** `loss`, then `accuracy` for labels or `rmse` (original unit) and `r2` for numbers, then what was asked for:
     numbers, and the confusion matrix `(classes, classes)`.
     """
+    found, answers = answered(network, network_state, examples, loss, also=also)
+    return found if answers is None else found | judged(answers, examples.targets, network, found["loss"], also=also)
+
+
+def judged(
+    answers: Answers, targets: AnyArray, network: Network, loss: Any, *, also: tuple[str, ...]
+) -> dict[str, Any]:
+    """The measures that are computed of all examples at once, by JAX or, for NumPy's arrays, without compiling anything; NaN
+    where the loss is not finite."""
+    found: dict[str, Any] = {}
+    confusion = confusion_matrix(targets, answers.predicted, max(network.outputs, 2))
+    for name in also:
+        if name in OF_CONFUSION:
+            found[name] = OF_CONFUSION[name](confusion)
+        elif name in OF_EACH:
+            found[name] = OF_EACH[name](answers.own)
+        elif name in RANKED and answers.every is not None:
+            found[name] = RANKED[name](answers.every, targets)
+    return {name: value if name == CONFUSION else value + 0 * loss for name, value in found.items()}
+
+
+def answered(
+    network: Network, network_state: PyTree, examples: Examples, loss: Loss, *, also: tuple[str, ...] = ()
+) -> tuple[dict[str, Array], Answers | None]:
+    """What is measured anyway, and the answers that the rest is computed of; None where nothing is."""
     stored, count = examples.inputs, examples.inputs.shape[0]
     chunk = min(CHUNK, count)
     chunks = -(-count // chunk)
     labels = jnp.issubdtype(examples.targets.dtype, jnp.integer)
-    further = tuple(name for name in also if labels and name in (*OF_CONFUSION, *OF_EACH, RANKED))
+    further = labels and any(name in also for name in (*OF_CONFUSION, *OF_EACH, *RANKED))
+    ranked = any(name in also for name in RANKED)
 
     def cut(array: Array) -> Array:
         padding = [(0, chunks * chunk - count)] + [(0, 0)] * (array.ndim - 1)
         return jnp.pad(array, padding).reshape(chunks, chunk, *array.shape[1:])
 
-    def part_of(part: tuple[Array, Array, Array]) -> tuple[_Sums, _Answers | None]:
+    def part_of(part: tuple[Array, Array, Array]) -> tuple[_Sums, Answers | None]:
         inputs, targets, real = split(part)
         inputs = stored.decoded(inputs) if isinstance(stored, Pixels) else inputs
         tape, _ = record(network, inputs, network_state, training=False)
@@ -89,16 +115,17 @@ def evaluate(
         y = function.function(z)
         values = loss.values(z, targets) if function.name == loss.link else loss.value(y, t)
         predicted = predicted_labels(tape.output, boundary=boundary(network, loss))
+        correct = predicted == targets if labels else real
         sums = _Sums(
             jnp.sum(jnp.where(real, values, 0)),
-            jnp.sum(real & (predicted == targets)) if labels else jnp.sum(real),
+            jnp.sum(real & correct),
             jnp.sum(jnp.where(real[:, None], (y - t) ** 2, 0), axis=0),
         )
         if not further:
             return sums, None
         chances = class_probabilities(tape.output, link=link(network, loss))
         own = jnp.take_along_axis(chances, targets[:, None], axis=1)[:, 0]
-        return sums, _Answers(predicted, own, chances if RANKED in further else None)
+        return sums, Answers(predicted, own, chances if ranked else None)
 
     parts = (
         cut(stored.bytes if isinstance(stored, Pixels) else stored),
@@ -113,30 +140,13 @@ def evaluate(
         answers = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], answers)
     found = {"loss": total.loss / count}
     if labels:
-        found["accuracy"] = total.correct.astype(total.loss.dtype) / count
-        if answers is not None:
-            classes = max(network.outputs, 2)
-            found |= _of_answers(further, examples.targets, answers, classes)
         finite = jnp.isfinite(total.loss)
-        return {
-            name: value if name == CONFUSION else jnp.where(finite, value, jnp.nan) for name, value in found.items()
-        }
+        accuracy = jnp.where(finite, total.correct.astype(total.loss.dtype) / count, jnp.nan)
+        return found | {"accuracy": accuracy}, answers
     squared_errors = total.squared_error / count
     targets = examples.targets.reshape(count, -1).astype(total.loss.dtype)
     scale = examples.target_scale.astype(total.loss.dtype)
-    return found | {"rmse": rmse(squared_errors, scale), "r2": r2(squared_errors, jnp.var(targets, axis=0))}
-
-
-def _of_answers(wanted: tuple[str, ...], targets: Array, answers: _Answers, classes: int) -> dict[str, Array]:
-    found, confusion = {}, confusion_matrix(targets, answers.predicted, classes)
-    for name in wanted:
-        if name in OF_CONFUSION:
-            found[name] = OF_CONFUSION[name](confusion)
-        elif name in OF_EACH:
-            found[name] = OF_EACH[name](answers.own)
-        elif answers.every is not None:
-            found[name] = area_under_roc(answers.every, targets)
-    return found
+    return found | {"rmse": rmse(squared_errors, scale), "r2": r2(squared_errors, jnp.var(targets, axis=0))}, None
 
 
 def boundary(network: Network, loss: Loss) -> float:

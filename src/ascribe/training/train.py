@@ -29,7 +29,7 @@ from ascribe.types import PyTree
 from . import devices, loop, optimizers, source
 from .demands import Demands, honor, made, network_for
 from .engine import Engine
-from .evaluate import CONFUSION, RANKED, Examples
+from .evaluate import CONFUSION, RANKED, Examples, judged
 from .freezing import check_layer
 from .keeping import About, Checkpoint, Keeper, Kept, code_of, fingerprint, key_of
 from .mesh import EVERYWHERE, RUNS, check_devices_per_run, mesh_for, put, replicate, spread, whole
@@ -503,7 +503,7 @@ class Trained:
         data, chosen = self.experiment.demands.data, self.experiment.settings.score
         also = measures_of(data.task)
         if data.classes > MOST_CLASSES:
-            also = tuple(name for name in also if name != RANKED or name == chosen)
+            also = tuple(name for name in also if name not in RANKED or name == chosen)
         elif data.classes:
             also = (*also, CONFUSION)
         found = self._scores("test", (networks, states), also)
@@ -544,14 +544,15 @@ class Trained:
 
     def _scores(self, split: str, networks: tuple[Network, PyTree], also: tuple[str, ...]) -> dict[str, np.ndarray]:
         experiment = self.experiment
-        part = replicate(examples(experiment._fitted, split), experiment.mesh)
+        data, template = examples(experiment._fitted, split), experiment.template
+        part, targets = replicate(data, experiment.mesh), np.asarray(data.targets)
         scores = []
         for start in range(0, len(self.diverged_at), experiment.width):
             shard = jax.tree.map(lambda leaf, start=start: leaf[start : start + experiment.width], networks)
             count = len(jax.tree.leaves(shard)[0])
             rows = np.minimum(np.arange(experiment.width), count - 1)  # the last one fills up the shard
             filled = jax.tree.map(lambda leaf, rows=rows: leaf[rows], shard)
-            found = devices.evaluate_runs(
+            found, answers = devices.evaluate_runs(
                 experiment.settings.loss,
                 experiment.mesh,
                 experiment.in_turn,
@@ -559,8 +560,12 @@ class Trained:
                 part,
                 also,
             )
-            values = {score_name(split, name): np.asarray(value)[:count] for name, value in whole(found).items()}
-            scores.append(flat_confusion(values))
+            values, answers = _first(count, whole((found, answers)))
+            if answers is not None:
+                one = lambda row, kept=answers: jax.tree.map(lambda leaf: leaf[row], kept)
+                rows = [judged(one(row), targets, template, values["loss"][row], also=also) for row in range(count)]
+                values |= {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+            scores.append(flat_confusion({score_name(split, name): value for name, value in values.items()}))
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *scores)
 
     def runs(self, specifications: Sequence[Specification], data: Dataset, notes: tuple[str, ...] = ()) -> Runs:
@@ -710,7 +715,7 @@ def make_settings(
 
 def _check_classes(measure: Measure, data: Dataset) -> None:
     """A `UserError` where a split of one class alone has no such measure."""
-    for name, split in data.splits if measure.name == RANKED else ():
+    for name, split in data.splits if measure.name in RANKED else ():
         count = len(np.unique(split.targets))
         if len(split) and count < 2:
             raise UserError(
