@@ -71,6 +71,8 @@ def panels_of(specification: dict[str, Any], version: str) -> list[Panel]:
     whole = {name: specification[name] for name in ("$schema", "config", "datasets") if name in specification}
     # One left margin for all, so that panels beside each other have one height.
     whole["config"] = {**whole.get("config", {}), "padding": 1, "axisY": {"minExtent": 36}}
+    # Names beside rows are wide, so their picture is shown smaller than others, and its letters have to be larger.
+    whole["config"]["axisYDiscrete"] = {"labelFontSize": 13.5}
     draw = lambda panel: vl_convert.vegalite_to_svg({**whole, **panel}, vl_version=version)
     panels, many, titles = [], len(parts) > 1, _titles(parts)
     for part in parts:
