@@ -110,7 +110,8 @@ def test_the_table_of_values_and_the_pictures(opened):
     )
     assert tab.evaluate(opening) == len(comparison.runs) * 2 * 4
     assert tab.evaluate("picture(document.querySelector('#learning_curves')).size") > 5000
-    shown = "[...arranged(document.querySelector('#learning_curves')).querySelectorAll(':scope > text')].map((one) => one.textContent)"
+    texts = "arranged(document.querySelector('#learning_curves')).querySelectorAll(':scope > text')"
+    shown = f"[...{texts}].map((one) => one.textContent)"
     assert set(tab.evaluate(shown)) == set(comparison.runs)
     assert (
         tab.evaluate("arranged(document.querySelector('#learning_curves')).querySelectorAll('svg [data-row]').length")

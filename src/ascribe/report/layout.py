@@ -16,6 +16,8 @@ WIDTH = 300
 MAP = 170
 """The same of one that is a small picture among others."""
 _HEIGHTS = (190, 300)
+_BESIDE = 580
+"""Pixels of the drawing area beside names of rows."""
 _LETTER = 6.5
 """Pixels of a letter of a title, about."""
 _ROW = 40
@@ -191,7 +193,7 @@ def _sized(panel: dict[str, Any], many: bool) -> dict[str, Any]:
     """The panel in the size that a page has room for on a phone; pictures keep their proportions, rows of names their own."""
     if _has_rows(panel):
         inside = any(one.get("axis", {}).get("labelOffset") for channel, one in _encodings(panel) if channel == "y")
-        return {**panel, "width": WIDTH, "height": {"step": _ROW}} if inside else panel
+        return {**panel, **({"width": WIDTH, "height": {"step": _ROW}} if inside else {"width": _BESIDE})}
     width, height = panel.get("width"), panel.get("height")
     if not (isinstance(width, int | float) and isinstance(height, int | float)):
         return panel
