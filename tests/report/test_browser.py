@@ -41,7 +41,7 @@ def test_a_filter_hides_the_rows_and_marks_of_a_rule(opened):
     tab.evaluate("document.querySelector('[data-all]').click()")
     assert (tab.evaluate(shown), tab.evaluate(rows), tab.evaluate("location.hash")) == (6, 6, "")
     tab.evaluate(
-        """document.querySelector(`.legend [data-rule="1"] text`).dispatchEvent(new Event("click", { bubbles: true }))"""
+        """document.querySelector(`.legend [data-rule="1"] button`).dispatchEvent(new Event("click", { bubbles: true }))"""
     )
     assert tab.evaluate(shown) == 2
     tab.evaluate("document.querySelector('[data-all]').click()")
@@ -66,6 +66,42 @@ def test_keys_and_pointer_tell_the_values(opened):
     assert tab.evaluate("document.querySelector('.tip').hidden")
 
 
+def test_a_rule_stands_out_where_the_pointer_is(opened):
+    _, tab = opened
+    faint = "[...document.querySelectorAll('#learning_curves .panel [data-row]')].map((one) => getComputedStyle(one).opacity)"
+    enter = (
+        """document.querySelector('#learning_curves .legend [data-rule="1"]').dispatchEvent(new Event("pointer%s"))"""
+    )
+    assert set(tab.evaluate(faint)) == {"1"}
+    tab.evaluate(enter % "enter")
+    assert sorted(tab.evaluate(faint)) == ["0.12"] * 4 + ["1"] * 2
+    tab.evaluate(enter % "leave")
+    assert set(tab.evaluate(faint)) == {"1"}
+
+
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_nothing_is_cut_off_and_figures_are_legible(opened, width):
+    """No window scrolls sideways, rows of wide tables are cards on a phone, and text of figures has ten pixels or more."""
+    _, tab = opened
+    tab.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500)
+    try:
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        tables = (
+            "[...document.querySelectorAll('.cards')].every((one) => one.scrollWidth <= one.parentElement.clientWidth)"
+        )
+        assert width == 768 or tab.evaluate(tables)
+        assert tab.evaluate("getComputedStyle(document.querySelector('.cards td')).display") == (
+            "flex" if width == 360 else "table-cell"
+        )
+        sizes = tab.evaluate(
+            "[...document.querySelectorAll('.panel svg text')].filter((one) => one.getClientRects().length).map((one) =>"
+            " parseFloat(getComputedStyle(one).fontSize) * one.ownerSVGElement.getScreenCTM().a)"
+        )
+        assert len(sizes) > 50 and min(sizes) >= 10
+    finally:
+        tab.call("Emulation.clearDeviceMetricsOverride")
+
+
 def test_the_table_of_values_and_the_pictures(opened):
     comparison, tab = opened
     opening = "(async () => { const one = document.querySelector('#learning_curves details'); one.open = true;"
@@ -74,6 +110,13 @@ def test_the_table_of_values_and_the_pictures(opened):
     )
     assert tab.evaluate(opening) == len(comparison.runs) * 2 * 4
     assert tab.evaluate("picture(document.querySelector('#learning_curves')).size") > 5000
+    texts = "arranged(document.querySelector('#learning_curves')).querySelectorAll(':scope > text')"
+    shown = f"[...{texts}].map((one) => one.textContent)"
+    assert set(tab.evaluate(shown)) == set(comparison.runs)
+    assert (
+        tab.evaluate("arranged(document.querySelector('#learning_curves')).querySelectorAll('svg [data-row]').length")
+        == 6
+    )
     assert tab.evaluate("document.querySelector('#learning_curves .downloads a').href.startsWith('data:text/csv')")
     assert HOSTILE in tab.evaluate("document.querySelector('#learning_curves details').textContent")
     assert tab.evaluate("document.title") == "3 learning rules on two moons"

@@ -43,17 +43,15 @@ def test_the_best_the_constant_answer_and_the_differences_are_told():
 
 
 def test_a_difference_is_claimed_only_where_it_holds_for_all_rules_at_once():
-    """1.2 is beyond the 95 % half width of these five differences for one rule (2.776/√5 standard deviations), and within
+    """1.6 standard deviations is beyond the 95 % half width of these five differences for one rule (2.776/√5), and within
     that for four rules (4.600/√5: the t quantile at 1 - 0.05/8)."""
     deviation = SEEDS.std(ddof=1)
     shift = 1.6 * deviation
     one = with_scores(backpropagation=0.8 + 0 * SEEDS, perturbation=0.8 + shift + SEEDS)
     assert "1 rule is better: perturbation" in findings(one)[2]
     four = {f"rule_{number}": 0.8 + shift + SEEDS for number in range(4)}
-    assert (
-        "no difference is shown for rule 0, rule 1, rule 2 and rule 3"
-        in findings(with_scores(backpropagation=0.8 + 0 * SEEDS, **four))[2]
-    )
+    said = findings(with_scores(backpropagation=0.8 + 0 * SEEDS, **four))[2]
+    assert "no difference is shown for rule 0, rule 1, rule 2 and rule 3" in said
 
 
 def test_what_is_lower_is_better_in_regression():

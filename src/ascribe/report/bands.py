@@ -11,7 +11,10 @@ from .inline import ROW_LABEL, RULE_LABEL
 from .theme import rule_color, rule_dash
 
 RATIO_FOR_LOG = 30.0
-SHORT = "datum.value != 0 && (abs(datum.value) >= 1e5 || abs(datum.value) < 1e-3) ? format(datum.value, '.0e') : datum.label"
+SHORT = (
+    "datum.label && datum.value != 0 && (abs(datum.value) >= 1e5 || abs(datum.value) < 1e-3) "
+    "? format(datum.value, '.0e') : datum.label"
+)
 """A tick's label, with a power of ten where its number is very large or small."""
 TIPS = 40
 """Points of a line that carry a tooltip in a notebook, at most about twice as many."""

@@ -16,10 +16,10 @@ NAMED = 4
 """So many rules are named one by one in a sentence; of more, the ends."""
 
 CLAIMS = (
-    "The sentences at the top count a rule as better than a constant answer where its 95 % Student-t interval over seeds is, and as "
-    "different from the reference where the interval of its differences, seed by seed, leaves out 0; that one is widened by "
-    "Bonferroni's correction, so that all of them hold at once. With few seeds little can be shown, which is not to say that rules "
-    "are equal."
+    "The sentences at the top count a rule as better than a constant answer where its 95 % Student-t interval over seeds is, "
+    "and as different from the reference where the interval of its differences, seed by seed, leaves out 0; that one is "
+    "widened by Bonferroni's correction, so that all of them hold at once. With few seeds little can be shown, which is not "
+    "to say that rules are equal."
 )
 """How `findings` decides."""
 

@@ -56,6 +56,7 @@ def fits(comparison: Comparison) -> Any:
             column += list(values)
     table = inline(numbered(columns), "fits")
     panels = []
+    places = {rule: place for place, rule in enumerate(comparison.runs)}
     for index, rule in enumerate(labels):
         x, y = axes_of(data, floor, ceiling, index=index, across=across, count=len(known), second="target")
         base = alt.Chart(table).transform_filter(alt.FieldEqualPredicate(field="rule", equal=rule)).encode(x=x("first"))
@@ -66,11 +67,7 @@ def fits(comparison: Comparison) -> Any:
             base.mark_line(color=colors[rule], strokeWidth=2.5, clip=True, description=ROW_LABEL).encode(y=y("mean")),
         )
         title = panel_title(rule, labels[rule], size)
-        panels.append(
-            panel.properties(
-                width=size, height=int(0.75 * size), title=title, name=panel_name(list(comparison.runs).index(rule))
-            )
-        )
+        panels.append(panel.properties(width=size, height=int(0.75 * size), title=title, name=panel_name(places[rule])))
     chart = alt.concat(*panels, columns=across, spacing=16)
     subtitle = "Mean prediction and its 95 % interval over the seeds that finished; dots: test data."
     return themed(chart, "What each rule learned", subtitle)

@@ -54,6 +54,7 @@ def landscapes(comparison: Comparison) -> Any:
     points, domain, colors = _test_points(data)
     labels = {row.rule: format_score(row)[0] for row in rows(comparison) if row.rule in known}
     panels, maps = [], {}
+    places = {rule: place for place, rule in enumerate(comparison.runs)}
     for index, rule in enumerate(labels):
         runs = known[rule]
         mean, _ = interval(finished(runs.probabilities(inputs), runs.diverged))
@@ -73,9 +74,7 @@ def landscapes(comparison: Comparison) -> Any:
         )
         title = panel_title(rule, labels[rule], size)
         panels.append(
-            alt.layer(image, dots).properties(
-                width=size, height=size, title=title, name=panel_name(list(comparison.runs).index(rule))
-            )
+            alt.layer(image, dots).properties(width=size, height=size, title=title, name=panel_name(places[rule]))
         )
     subtitle = (
         f"How probable the class “{domain[1]}” is: not at all where blue, certain where orange, one half on the line between."

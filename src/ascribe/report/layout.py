@@ -16,6 +16,8 @@ WIDTH = 300
 MAP = 170
 """The same of one that is a small picture among others."""
 _HEIGHTS = (190, 300)
+_BESIDE = 580
+"""Pixels of the drawing area beside names of rows."""
 _LETTER = 6.5
 """Pixels of a letter of a title, about."""
 _ROW = 40
@@ -71,6 +73,8 @@ def panels_of(specification: dict[str, Any], version: str) -> list[Panel]:
     whole = {name: specification[name] for name in ("$schema", "config", "datasets") if name in specification}
     # One left margin for all, so that panels beside each other have one height.
     whole["config"] = {**whole.get("config", {}), "padding": 1, "axisY": {"minExtent": 36}}
+    # Names beside rows are wide, so their picture is shown smaller than others, and its letters have to be larger.
+    whole["config"]["axisYDiscrete"] = {"labelFontSize": 13.5}
     draw = lambda panel: vl_convert.vegalite_to_svg({**whole, **panel}, vl_version=version)
     panels, many, titles = [], len(parts) > 1, _titles(parts)
     for part in parts:
@@ -189,7 +193,7 @@ def _sized(panel: dict[str, Any], many: bool) -> dict[str, Any]:
     """The panel in the size that a page has room for on a phone; pictures keep their proportions, rows of names their own."""
     if _has_rows(panel):
         inside = any(one.get("axis", {}).get("labelOffset") for channel, one in _encodings(panel) if channel == "y")
-        return {**panel, "width": WIDTH, "height": {"step": _ROW}} if inside else panel
+        return {**panel, **({"width": WIDTH, "height": {"step": _ROW}} if inside else {"width": _BESIDE})}
     width, height = panel.get("width"), panel.get("height")
     if not (isinstance(width, int | float) and isinstance(height, int | float)):
         return panel

@@ -13,7 +13,7 @@ from .inline import ROW_LABEL, RULE_LABEL, inline, numbered, to_csv
 from .landscapes import doubled
 from .png import data_uri
 from .statement import listed
-from .theme import INK, legend_selection, rgb, rule_color, rule_colors, themed
+from .theme import INK, legend_selection, rgb, rule_color, rule_colors, rule_dash, themed
 
 # Low loss is nearly white, so that the paths, which end there, and near-black among them, stand out; high loss is a
 # blue-gray that is paler than every color of a rule.
@@ -161,7 +161,7 @@ def _paths(landscape: LossLandscape, colors: Mapping[str, str], selection: alt.P
     )
     layers = [
         line.encode(detail="rule:N", color=alt.value("white"), strokeWidth=alt.value(4.6)),
-        line.encode(color=color, strokeWidth=alt.value(2.2)),
+        line.encode(color=color, strokeWidth=alt.value(2.2), strokeDash=rule_dash(colors)),
     ]
     marks = {
         "dot": {"size": alt.value(34), "stroke": alt.value("white"), "strokeWidth": alt.value(0.9)},

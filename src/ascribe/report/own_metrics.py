@@ -61,7 +61,7 @@ def own_metrics(comparison: Comparison) -> Any:
     subtitle = [f"Numbers that {who} after every epoch, on the probe batch."]
     if ends:
         subtitle.append(
-            "Where a rule records quantiles over units, the line is the median and the band goes from 10 % to 90 %."
+            "Where it records quantiles over units, the line is the median and the band goes from 10 % to 90 %."
         )
     if len(names) < len(every):
         subtitle.append(f"{len(names)} of {len(every)} curves, their layers evenly spaced from first to last.")

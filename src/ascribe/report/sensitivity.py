@@ -10,7 +10,7 @@ from ascribe.statistics import interval, main_score
 
 from .base import Comparison
 from .inline import ROW_LABEL, RULE_LABEL, inline, numbered
-from .theme import legend_selection, rule_color, rule_colors, themed
+from .theme import legend_selection, rule_color, rule_colors, rule_dash, themed
 
 
 def learning_rate_sensitivity(comparison: Comparison) -> Any:
@@ -107,5 +107,8 @@ def _chart(columns: dict[str, list], low: float, comparison: Comparison) -> Any:
     ]
     if not any(tuning.hyperparameters for tuning in (comparison.tuning or {}).values()):
         # With other hyperparameters varied too, neighbors in learning rate are not neighbors, and no line joins them.
-        layers.insert(0, found.mark_line(strokeWidth=1.6, description=RULE_LABEL).encode(y=y("drawn")))
+        layers.insert(
+            0,
+            found.mark_line(strokeWidth=1.6, description=RULE_LABEL).encode(y=y("drawn"), strokeDash=rule_dash(colors)),
+        )
     return alt.layer(*layers).add_params(selection).properties(width=860, height=320)

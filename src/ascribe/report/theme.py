@@ -97,7 +97,7 @@ def rule_colors(rules: Iterable[str]) -> dict[str, str]:
 
 
 def dash_of(color: str) -> list[int]:
-    """The dashes of the lines in one of `many_colors`, in pixels: none for near-black and the first six, whose hues are far apart."""
+    """The dashes of lines in one of `many_colors`, in pixels: none for near-black and the first six, which are far apart."""
     apart = (INK, *_PALETTE[:6])
     others = (*_PALETTE[6:], *_WHEEL)
     return [1, 0] if color in apart or color not in others else _DASHES[others.index(color) % len(_DASHES)]

@@ -14,12 +14,13 @@ _CIRCLE = re.compile(r"M([\d.]+),0A\1,\1,0,1,1,-\1,0A\1,\1,0,1,1,\1,0")
 _PLACE = re.compile(r"translate\(([^,()]+),([^,()]+)\)")
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SPACE = re.compile(r"[\t\n\r]")  # which an attribute cannot hold
+_WIDTH = re.compile(r'<svg[^>]* width="([\d.]+)"')
 _LONG = re.compile(r"-?\d*\.\d{3,}(?:e-?\d+)?")
 
 
 def width_of(svg: str) -> float:
     """How wide Vega drew it, in pixels."""
-    return float(ElementTree.fromstring(_FORBIDDEN.sub("", svg)).get("width", "0"))
+    return float(_WIDTH.match(svg)[1])  # pyright: ignore[reportOptionalSubscript] - Vega always says it
 
 
 def embedded(svg: str, *, name: str, rules: Sequence[str], numbers: Sequence[int], fixed: bool = False) -> str:
@@ -27,7 +28,8 @@ def embedded(svg: str, *, name: str, rules: Sequence[str], numbers: Sequence[int
 
     `name` keeps its inner names apart from other pictures'. Marks and labels that belong to one of `rules` get its number in
     `numbers` as `data-rule`. Marks that show rows of the figure's table get the first of them as `data-row`: a line or a string
-    of dots shows one row a vertex. The page scales it to its room, up to twice its size; down, with `fixed`, hardly. Unknown elements and everything that is not drawn are left out.
+    of dots shows one row a vertex. The page scales it to its room, up to twice its size; down, with `fixed`, hardly. Unknown
+    elements and everything that is not drawn are left out.
     """
     source = ElementTree.fromstring(_FORBIDDEN.sub("", svg))
     page = _Page(name, {_SPACE.sub(" ", rule): number for rule, number in zip(rules, numbers, strict=True)})

@@ -178,8 +178,8 @@ def describe(name: str) -> Entry:
 
 
 def about(name: str, settings: Mapping[str, Any]) -> str:
-    """One line on the rule that ran under that name with these `settings`: of ours, what the table says; of one from a file, how
-    its docstring begins, read from the kept source, which is not run; empty where neither is known."""
+    """One line on the rule that ran under that name with these `settings`: of ours, what the table says; of one from a file,
+    how its docstring begins, read from the kept source, which is not run; empty where neither is known."""
     row = TABLE.get(name.partition(":")[0])
     if row is not None:
         return f"{row.description}; {row.source}"
