@@ -170,6 +170,8 @@ def test_words_are_legible_on_every_color_by_day_and_by_night():
     day = {one.get("class"): one.get("fill") for one in tree.iter() if one.get("class") and one.get("fill")}
     night = dict(re.findall(r"\.(\w+)\{(?:fill|stroke):(#\w+)\}", tree.find(f"{SVG}style").text))
     assert set(day) <= set(night)
+    style = tree.find(f"{SVG}style").text
+    assert style.count("svg:root .") == style.count("{") - 1  # within a page it does not style anything
     for colors in (day, night):
         for back in ("var", "leaf", "constant"):
             assert contrast(colors["words"], colors[back]) > 7 and contrast(colors["grad"], colors[back]) > 5

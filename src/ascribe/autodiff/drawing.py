@@ -31,11 +31,11 @@ FILLS = {"var": "#e8f1fa", "leaf": "#d3e9d8", "op": "#fdebd0", "constant": "#f3f
 STROKES = {"var": "#4c8fca", "leaf": "#2f8f4e", "op": "#d98a1f", "constant": "#9ca3af", "more": "#9ca3af"}
 INK, GRADIENT, ARROW, PAPER = "#1f2328", "#9a3412", "#6b7280", "#ffffff"
 LEGEND = {"leaf": "given", "var": "computed", "op": "operation", "constant": "constant", "more": "not drawn"}
-# The same on a dark screen; the edges stay.
+# The same on a dark screen, the edges stay; `svg:root`: not within a page, which has its own ways of being dark.
 DARK_FILLS = {"var": "#1d3a56", "leaf": "#1d4a30", "op": "#553a12", "constant": "#30353d", "more": "#1e2129"}
 DARK_INK, DARK_GRADIENT, DARK_ARROW, DARK_PAPER = "#f0f2f4", "#ffb59a", "#9ca3af", "#1e2129"
 DARK = "".join(
-    f".expression-graph .{part}{{{key}:{color}}}"
+    f"svg:root .{part}{{{key}:{color}}}"
     for part, key, color in (
         *((kind, "fill", color) for kind, color in DARK_FILLS.items()),
         *(("paper", "fill", DARK_PAPER), ("words", "fill", DARK_INK), ("grad", "fill", DARK_GRADIENT)),
@@ -119,7 +119,7 @@ class Graph:
         return "\n".join([*lines, "}"]) + "\n"
 
     def svg(self) -> str:
-        """The picture, upward from the variables to the result, with what the colors mean below it. It is light, and dark where
+        """The picture, upward from the variables to the result, with what the colors mean below it. A file of it is dark where
         the screen's colors are."""
         layers = _layers(self.nodes)
         width, height = _place(layers)
@@ -128,7 +128,7 @@ class Graph:
             node.x += max(0.0, (room - width) / 2)
         width, height = max(width, room), height + (LINE + MARGIN if legend else 0.0)
         parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="expression-graph" viewBox="0 0 {width:.0f} {height:.0f}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
             f'width="{width:.0f}" height="{height:.0f}" font-family="Helvetica, Arial, sans-serif" font-size="12" '
             f'text-anchor="middle">',
             f"<style>@media (prefers-color-scheme: dark){{{DARK}}}</style>",
