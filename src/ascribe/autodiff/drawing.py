@@ -31,7 +31,7 @@ FILLS = {"var": "#e8f1fa", "leaf": "#d3e9d8", "op": "#fdebd0", "constant": "#f3f
 STROKES = {"var": "#4c8fca", "leaf": "#2f8f4e", "op": "#d98a1f", "constant": "#9ca3af", "more": "#9ca3af"}
 INK, GRADIENT, ARROW, PAPER = "#1f2328", "#9a3412", "#6b7280", "#ffffff"
 LEGEND = {"leaf": "given", "var": "computed", "op": "operation", "constant": "constant", "more": "not drawn"}
-# The same on a dark screen, the edges stay; `svg:root`: not within a page, which has its own ways of being dark.
+# The same on a dark screen, in a file of its own (`svg:root`); the edges stay.
 DARK_FILLS = {"var": "#1d3a56", "leaf": "#1d4a30", "op": "#553a12", "constant": "#30353d", "more": "#1e2129"}
 DARK_INK, DARK_GRADIENT, DARK_ARROW, DARK_PAPER = "#f0f2f4", "#ffb59a", "#9ca3af", "#1e2129"
 DARK = "".join(
@@ -42,6 +42,7 @@ DARK = "".join(
         *(("lines", "stroke", DARK_ARROW), ("heads", "fill", DARK_ARROW)),
     )
 )
+STYLE = f"<style>@media (prefers-color-scheme: dark){{{DARK}}}</style>"
 
 
 @dataclasses.dataclass(eq=False, repr=False)
@@ -119,8 +120,10 @@ class Graph:
         return "\n".join([*lines, "}"]) + "\n"
 
     def svg(self) -> str:
-        """The picture, upward from the variables to the result, with what the colors mean below it. A file of it is dark where
-        the screen's colors are."""
+        """The picture, upward from the variables to the result, with what the colors mean below it."""
+        return self._svg("")
+
+    def _svg(self, style: str) -> str:
         layers = _layers(self.nodes)
         width, height = _place(layers)
         legend, room = _legend(self.nodes, height)
@@ -131,8 +134,7 @@ class Graph:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" '
             f'width="{width:.0f}" height="{height:.0f}" font-family="Helvetica, Arial, sans-serif" font-size="12" '
             f'text-anchor="middle">',
-            f"<style>@media (prefers-color-scheme: dark){{{DARK}}}</style>",
-            f'<rect class="paper" width="{width:.0f}" height="{height:.0f}" fill="{PAPER}"/>',
+            f'{style}<rect class="paper" width="{width:.0f}" height="{height:.0f}" fill="{PAPER}"/>',
             f'<g class="lines" fill="none" stroke="{ARROW}" stroke-width="1.2">',
         ]
         heads = []
@@ -167,12 +169,13 @@ class Graph:
         return "\n".join([*parts, *legend, "</svg>"]) + "\n"
 
     def save(self, path: str | Path) -> Path:
-        """Writes an SVG, DOT or text file, as the path ends in .svg, .dot or .txt; whole or not at all.
+        """Writes an SVG, DOT or text file, as the path ends in .svg, .dot or .txt; whole or not at all. The SVG file is dark
+        where the screen's colors are; a page or notebook that takes `svg()` in decides that for itself.
 
         **Raises:** `UserError` for another ending, and where it cannot be written.
         """
         path = path_of(path, "a drawing")
-        kinds = {".svg": self.svg, ".dot": self.dot, ".txt": lambda: self.text() + "\n"}
+        kinds = {".svg": lambda: self._svg(STYLE), ".dot": self.dot, ".txt": lambda: self.text() + "\n"}
         if path.suffix not in kinds:
             raise UserError(f"a graph is saved as .svg, .dot or .txt; got {path.name!r}.")
         write_whole(path, kinds[path.suffix]().encode("utf-8"))
