@@ -173,6 +173,7 @@ SETTINGS = {
     "dry run of what is resumed": ("moons --dry-run --resume --out record", ["--dry-run", "--resume"]),
     "dry run into a record": ("moons --dry-run --out record", ["'record'", "--overwrite"]),
     "no data": ("", ["DATA"]),
+    "config of too long a name": (f"--config {'x' * 300}", ["a record is named by a path that can be", "too long"]),
     "config that is no record": ("--config thesis", ["'thesis'", "no ascribe record"]),
     "config that is a file": ("--config a-file", ["'a-file'", "damaged"]),
     "config that is damaged": ("--config later/record.json", ["'later/record.json'", "format 99"]),
@@ -285,6 +286,10 @@ CASES = {
     "seed of a network in half": ("neuron network --seed 1.5", ["--seed is a whole number; got '1.5'."]),
     "model of a neuron": ("neuron", ["MODEL is missing"]),
     "choice of two numbers": ("neuron hodgkin-huxley --rest 3", ["--rest is -65 or -70; got '3'."]),
+    "export of too long a name": (
+        f"runs export record --out {'x' * 300}",
+        ["an export is named by a path", "too long"],
+    ),
     "export that is there": ("runs export record --out a-file", ["'a-file' is there already", "--overwrite"]),
     "unknown option of rules": ("rules --all", ["--all"]),
     "report on nothing": ("report nosuch", ["'nosuch'", "no ascribe record"]),

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ascribe.errors import UserError
+from ascribe.files import path_of
 from ascribe.measures import main_among, score_name
 
 from .console import show
@@ -95,7 +96,7 @@ def _check_file(out: Path | None, overwrite: bool, *, wanted: bool) -> None:
         raise UserError("export wants a file to write, --out FILE.parquet, .csv or .json; the others write none.")
     if overwrite and out is None:
         raise UserError("--overwrite is about the file of an export: leave it out.")
-    if out is not None and out.exists() and not overwrite and not out.is_dir():
+    if out is not None and path_of(out, "an export").exists() and not overwrite and not out.is_dir():
         raise UserError(f"{str(out)!r} is there already: choose another --out, or add --overwrite to replace it.")
 
 

@@ -25,6 +25,8 @@ from .lock import FolderLock
 FIRST = ("key", "rule", "phase", "data", "network", "seed", "learning_rate")
 LATER = ("epochs", "status", "diverged_at", "seconds")
 """The columns of tables, before and after those of hyper-parameters."""
+HYPERPARAMETER = "hyperparameter:"
+"""How the columns of a rule's numbers begin."""
 TOGETHER = 500
 """Keys in one query: databases limit their number."""
 
@@ -361,7 +363,7 @@ class Store(Database):
         rows = [
             {
                 **{name: run[name] for name in FIRST},
-                **{f"hyperparameter:{name}": short(run["hyperparameters"].get(name)) for name in leaves},
+                **{HYPERPARAMETER + name: short(run["hyperparameters"].get(name)) for name in leaves},
                 **{name: run[name] for name in LATER},
                 **{name: (run["scores"] or {}).get(name) for name in scores},
             }
@@ -404,7 +406,7 @@ class Store(Database):
             raise UserError(f"an export is a file, but {str(path)!r} is a folder: name a file in it.")
         if path.exists() and not overwrite:
             raise UserError(
-                f"there is a file {str(path)!r} already: choose another name, or say that it is to be replaced."
+                f"there is a file {str(path)!r} already: choose another name, or replace it with `overwrite=True`."
             )
         if path.suffix == ".parquet":
             frame, buffer = self.to_frame(experiment, curves=True), io.BytesIO()

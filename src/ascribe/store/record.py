@@ -27,21 +27,20 @@ from ascribe.datasets import Card, Dataset, Split, Transform, Understood
 from ascribe.datasets.base import LISTED, short_settings
 from ascribe.datasets.npz import load_arrays
 from ascribe.errors import UserError
-from ascribe.files import csv_text, short
+from ascribe.files import csv_text, path_of, short
 from ascribe.networks import Unbuilt
 from ascribe.networks.registry import sources
 from ascribe.search import Tuning
 from ascribe.training import Runs
 
 from .folder import RECORD, whole_folder
+from .keeper import HYPERPARAMETER
 from .landscape import load_landscape, save_landscape
 from .parameters import load_parameters, save_parameters
 from .shape import RECORD as SHAPE
 from .shape import misfit
 
 FORMAT = 1
-HYPERPARAMETER = "hyperparameter:"
-"""How the columns of a rule's numbers begin in tables of runs."""
 SMALL_DATA = 8 * 2**20
 """Bytes up to which the data is kept with the record."""
 
@@ -107,6 +106,7 @@ def configuration(place: Path) -> dict[str, Any]:
 
     **Raises:** as `load`, of which it reads the record alone.
     """
+    place = path_of(place, "a record")
     return dict(_content(place if place.is_file() else place / RECORD)["configuration"])
 
 
