@@ -68,12 +68,12 @@ def simulate(
     **Arguments:** `model`: `HodgkinHuxley`, `LIF` or `SpikingNetwork`; `current`: a number, an array of one for each
     neuron, a list of segments, tuples `(seconds, current)`, or a function of the time in seconds from 0 to `duration`, which
     returns a number, or an array of one for each neuron; in µA/cm² for Hodgkin–Huxley, for LIF neurons v_in, in thresholds;
-    `duration`, `dt`: seconds (dt by default 1e-5 for Hodgkin–Huxley, else 1e-4), and a current is held within a step at
-    its value in the middle (`rk4`: takes its start and end, too); `method`:
-    one of the model's `methods`; `record`: which of its `traces`; `record_every`: steps from a sample to the next, by
-    default so many that there are about 10,000 samples and ten million numbers at most; `initial`: the voltages to start
-    from (with the gates at their steady state), by default rest; `dtype`: JAX's default one by default; `keep_going`: a
-    neuron that blows up is named in the recording, and the others go on, instead of an error.
+    `duration`, `dt`: seconds (dt by default 1e-5 for Hodgkin–Huxley, else 1e-4), where the current of a step is that in its
+    middle (for `rk4` those at its start and end, too); `method`: one of the model's `methods`; `record`: which of its
+    `traces`; `record_every`: steps from a sample to the next, by default so many that there are about 10,000 samples and
+    ten million numbers at most; `initial`: the voltages to start from (with the gates at their steady state), by default
+    rest; `dtype`: JAX's default one by default; `keep_going`: a neuron that blows up is named in the recording, and the
+    others go on, instead of an error.
 
     Parameters of the model and the current broadcast against each other: arrays are neurons side by side.
 
