@@ -9,10 +9,14 @@ from itertools import pairwise
 import numpy as np
 
 
+def growth(h, rate):
+    """∫₀^h e^{rate u} du."""
+    return h if rate == 0 else np.expm1(h * rate) / rate
+
+
 def rise(h, tau_m, tau_s):
     """∫₀^h e^{−(h−u)/τ_m} e^{−u/τ_s} du / τ_m."""
-    rate = 1.0 / tau_m - 1.0 / tau_s
-    return h / tau_m * np.exp(-h / tau_m) if rate == 0 else np.expm1(h * rate) / rate / tau_m * np.exp(-h / tau_m)
+    return growth(h, 1.0 / tau_m - 1.0 / tau_s) * np.exp(-h / tau_m) / tau_m
 
 
 def after(v, s, b, h, tau_m, tau_s):
@@ -24,8 +28,10 @@ def first_crossing(v, s, b, end, tau_m=0.02, tau_s=0.005):
     from scipy.optimize import brentq
 
     above = lambda h: after(v, s, b, h, tau_m, tau_s) - 1.0
-    slope = lambda h: s * np.exp(-h / tau_s) + b - after(v, s, b, h, tau_m, tau_s)  # τ_m v'
-    turn = [brentq(slope, 0.0, end, xtol=1e-18)] if slope(0.0) * slope(end) < 0 else []
+    # e^{h/τ_m} τ_m v': what is left where v and its limit agree to the last digit
+    slope = lambda h: s + b - v - s / tau_s * growth(h, 1.0 / tau_m - 1.0 / tau_s)
+    far = min(end, 600.0 / max(1.0 / tau_m, 1.0 / tau_s))
+    turn = [brentq(slope, 0.0, far, xtol=1e-18)] if slope(0.0) * slope(far) < 0 else []
     for low, high in pairwise([0.0, *turn, end]):
         if above(low) < 0 <= above(high):
             return brentq(above, low, high, xtol=1e-18)

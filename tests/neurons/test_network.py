@@ -56,14 +56,24 @@ def test_synapses_as_slow_as_the_membrane_and_slower(tau_m, tau_s):
     np.testing.assert_array_equal(found.neurons, [i for _, i in reference])
 
 
-@pytest.mark.parametrize(("tau_s", "dt"), [(0.002, 2e-3), (5e-4, 2e-3), (5e-4, 1e-4), (1e-5, 1e-4)])
-def test_short_synapses_make_v_rise_and_fall_within_a_step(tau_s, dt):
-    """Most spikes of the strong ones come while v is on its way to a peak, after which it falls below 1 again."""
-    weights, drive = 6.0 * WEIGHTS, DRIVE - 0.5
+@pytest.mark.parametrize(
+    ("tau_m", "tau_s", "dt", "strength", "duration"),
+    [
+        (0.02, 2e-3, 2e-3, 6.0, 0.15),
+        (0.02, 5e-4, 2e-3, 6.0, 0.15),
+        (0.02, 1e-5, 2e-3, 6.0, 0.15),
+        (2e-4, 1e-4, 2e-3, 0.02, 0.02),
+        (1e-3, 1e-5, 2e-4, 0.1, 0.02),
+    ],
+)
+def test_short_time_constants_make_v_rise_and_fall_within_a_step(tau_m, tau_s, dt, strength, duration):
+    """Most neurons fire only by the spikes of others, on the way to a peak, after which v falls below 1 again."""
+    weights, drive = strength * WEIGHTS, DRIVE - 0.5
     drive[:3] = 1.5
-    reference = spikes(weights, drive, 0.15, tau_s=tau_s)
-    found = simulate(SpikingNetwork(LIF(), Connection(weights, drive), tau_s), 0.0, 0.15, dt=dt, record=()).spikes
-    assert len(found) == len(reference) > 100
+    reference = spikes(weights, drive, duration, tau_m=tau_m, tau_s=tau_s)
+    network = SpikingNetwork(LIF(tau_m), Connection(weights, drive), tau_s)
+    found = simulate(network, 0.0, duration, dt=dt, record=()).spikes
+    assert len(found) == len(reference) > 20
     np.testing.assert_allclose(found.times, [t for t, _ in reference], rtol=0, atol=1e-11)
     np.testing.assert_array_equal(found.neurons, [i for _, i in reference])
 

@@ -42,7 +42,7 @@ def _floating(dtype: Any) -> Any:
         kind = np.dtype(bool)
     if not jnp.issubdtype(kind, jnp.floating):
         raise UserError(f"`dtype` is a floating-point type, such as jax.numpy.float32; got {shown(dtype)}.")
-    if dtype not in (None, float) and kind != np.dtype(dtype):
+    if dtype is not None and dtype is not float and kind != np.dtype(dtype):
         raise UserError(
             f"`dtype` is {np.dtype(dtype)}, which JAX has only with its 64 bits: set JAX_ENABLE_X64=1, or "
             'jax.config.update("jax_enable_x64", True) before anything else.'
@@ -67,12 +67,13 @@ def simulate(
 
     **Arguments:** `model`: `HodgkinHuxley`, `LIF` or `SpikingNetwork`; `current`: a number, an array of one for each
     neuron, a list of segments, tuples `(seconds, current)`, or a function of the time in seconds from 0 to `duration`, which
-    returns a number, or an array of one for each neuron; in µA/cm² for Hodgkin–Huxley, for
-    LIF neurons v_in, in thresholds; `duration`, `dt`: seconds (dt by default 1e-5 for Hodgkin–Huxley, else 1e-4); `method`:
-    one of the model's `methods`; `record`: which of its `traces`; `record_every`: steps from a sample to the next, by
-    default so many that there are about 10,000 samples and ten million numbers at most; `initial`: the voltages to start
-    from (with the gates at their steady state), by default rest; `dtype`: JAX's default one by default; `keep_going`: a
-    neuron that blows up is named in the recording, and the others go on, instead of an error.
+    returns a number, or an array of one for each neuron; in µA/cm² for Hodgkin–Huxley, for LIF neurons v_in, in thresholds;
+    `duration`, `dt`: seconds (dt by default 1e-5 for Hodgkin–Huxley, else 1e-4), where the current of a step is that in its
+    middle (for `rk4` those at its start and end, too); `method`: one of the model's `methods`; `record`: which of its
+    `traces`; `record_every`: steps from a sample to the next, by default so many that there are about 10,000 samples and
+    ten million numbers at most; `initial`: the voltages to start from (with the gates at their steady state), by default
+    rest; `dtype`: JAX's default one by default; `keep_going`: a neuron that blows up is named in the recording, and the
+    others go on, instead of an error.
 
     Parameters of the model and the current broadcast against each other: arrays are neurons side by side.
 
