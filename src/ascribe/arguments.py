@@ -84,7 +84,7 @@ def whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def real(value: Any) -> float | None:
+def real(value: Any) -> int | float | None:
     """A real number of Python, NumPy or JAX as Python's (an int stays one); None for anything else, and for a truth value."""
     value = plain(value)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None

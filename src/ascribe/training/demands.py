@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.random as jr
 
-from ascribe.arguments import KindError
+from ascribe.arguments import KindError, listed, whole
 from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError
 from ascribe.networks import Network
@@ -94,7 +94,13 @@ def made(source: Network | Callable[..., Network]) -> Network:
     if isinstance(source, Network):
         return source
     if not callable(source):
-        raise UserError(f"a network is an ascribe Network or a factory key -> Network; got {type(source).__name__}.")
+        sizes = listed(source) or [source]
+        known = all((whole(size) or 0) > 0 for size in sizes)
+        text = '"{}", as `compare` and the estimators take it, or '.format("x".join(map(str, sizes))) if known else ""
+        raise UserError(
+            f"a network is an ascribe Network or a factory key -> Network; got {type(source).__name__}: write {text}"
+            f"networks.mlp([inputs, hidden, outputs])."
+        )
     try:
         template = source(jr.key(0))
     except (TypeError, KindError) as error:
