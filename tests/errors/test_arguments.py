@@ -67,7 +67,7 @@ CASES = {
     "BatchNorm's momentum a text": (lambda: networks.BatchNorm(2, momentum="0.9"), "`momentum` of BatchNorm lies in [0, 1)"),
     "search without a seed": (
         lambda: ascribe.search.suggest(np.zeros((0, 2)), np.zeros(0), 1, seed=None),
-        "`seed` is an integer of at least 0; got None",
+        "`seed` is an integer that is not negative; got None",
     ),
     "search half a point": (
         lambda: ascribe.search.suggest(np.zeros((0, 2)), np.zeros(0), 1.5, seed=0),
