@@ -84,7 +84,7 @@ def whole(value: Any) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def real(value: Any) -> float | None:
+def real(value: Any) -> int | float | None:
     """A real number of Python, NumPy or JAX as Python's (an int stays one); None for anything else, and for a truth value."""
     value = plain(value)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
@@ -102,7 +102,9 @@ def at_least(least: int, name: str, value: Any) -> int:
     """The whole number that an option `name` was given; a `UserError` for what is none, or below `least`."""
     number = whole(value)
     if number is None or number < least:
-        wanted = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        wanted = {0: "an integer that is not negative", 1: "a positive integer"}.get(
+            least, f"an integer of at least {least}"
+        )
         raise UserError(f"`{name}` is {wanted}; got {shown(value)}.")
     return number
 

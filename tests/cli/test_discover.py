@@ -213,7 +213,7 @@ def test_a_folder_that_is_taken_is_left_alone(finished, tmp_path, capsys):
     ("arguments", "sentence"),
     [
         (["--resume"], "name it with --out"),
-        (["--evaluations", "0"], "`evaluations` is an integer of at least 1"),
+        (["--evaluations", "0"], "`evaluations` is a positive integer"),
         (["--hidden", "0"], "hidden neurons of a meta-network"),
         (["--hidden-activation", "softmax"], "couples them"),
         (["--bound", "-1"], "`bound` is a positive number"),

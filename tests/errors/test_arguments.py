@@ -11,9 +11,12 @@ import pytest
 
 import ascribe
 from ascribe import autodiff as ad
-from ascribe import losses, networks, neurons, rules, search
+from ascribe import losses, networks, neurons, rules, search, statistics
 from ascribe.errors import UserError
+from ascribe.training.demands import honor
 from ascribe.training.runs import Runs
+from ascribe.training.seeds import check_seeds
+from ascribe.training.train import make_settings
 
 from ..training import tiny
 
@@ -54,7 +57,7 @@ CASES = {
         "as many rows of inputs as targets, at least one, but their shapes are (900, 3) and (899,)",
     ),
     "compare of ragged arrays": (compare(([[1.0], [1.0, 2.0]] * 9, [0, 1] * 9)), "inputs that are one array"),
-    "network a number": (train(network=5), "a text as in '64x64', an ascribe Network or a factory key -> Network; got 5"),
+    "network a number": (train(network=5), "a text as in '64x64', an ascribe Network or a factory key -> Network; got 5: write \"5\"."),
     "network an Equinox module": (
         train(network=eqx.nn.MLP(2, 1, 3, 1, key=jax.random.key(0))),
         "got the Equinox module MLP: build it anew, as in ascribe.networks.mlp([64, 32, 10])",
@@ -75,6 +78,37 @@ CASES = {
     "an option twice": (lambda: rules.get("fa:scale=1;scale=2"), "the option scale of the rule fa is given twice"),
     "an option outside its interval": (lambda: rules.get("fa:scale=-1"), "a number in (0, inf) is wanted; got -1"),
     "an option that is no number": (lambda: rules.get("dfa:scale=big"), "a number in (0, inf) is wanted; got 'big'"),
+    "network of sizes": (compare(network=(8, 4)), 'got (8, 4): write "8x4".'),
+    "network of one size": (train(network=np.int64(6)), ': write "6".'),
+    "concatenate without an axis": (lambda: ad.concatenate([ad.Var([1.0])], axis=None), "`axis` of concatenate is the number"),
+    "Adam a text": (lambda: ad.Adam("0.1"), "`rate` is a positive number; got '0.1'"),
+    "Adam's decay a text": (lambda: ad.Adam(0.1, "0.9"), "`decay` is a number from 0 to below 1; got '0.9'"),
+    "momentum of 1": (lambda: ad.Momentum(0.1, 1.0), "`momentum` is a number from 0 to below 1; got 1.0"),
+    "Hessian by no list": (lambda: ad.hessian_vector_product(ad.Var(1.0), 3.0, []), "is a list of Vars, as in [x, y]; got 3.0"),
+    "rate a text of a number": (train(learning_rate="0.1"), "`learning_rate` is a positive number; got '0.1'"),
+    "rate true": (train(learning_rate=True), "`learning_rate` is a positive number; got True"),
+    "seeds of halves": (train(seeds=np.array([0.5, 1.0])), "every seed is an integer from 0 to"),
+    "seeds of two axes": (train(seeds=np.zeros((2, 2), int)), "`seeds` is a number of seeds or a list of them; got array"),
+    "a layer of True": (lambda: networks.Linear(True, 2), "`fan_in` of Linear is a positive integer; got True"),
+    "a pool of True": (lambda: networks.MaxPool2d(True), "`window` of MaxPool2d is a positive number of pixels; got True"),
+    "BatchNorm's momentum a text": (lambda: networks.BatchNorm(2, momentum="0.9"), "`momentum` of BatchNorm lies in [0, 1)"),
+    "search without a seed": (
+        lambda: ascribe.search.suggest(np.zeros((0, 2)), np.zeros(0), 1, seed=None),
+        "`seed` is an integer that is not negative; got None",
+    ),
+    "search half a point": (
+        lambda: ascribe.search.suggest(np.zeros((0, 2)), np.zeros(0), 1.5, seed=0),
+        "`count` is a positive integer; got 1.5",
+    ),
+    "search of texts": (
+        lambda: ascribe.search.suggest([["a", "b"]], [0.0], 1, seed=0),
+        "x is an array of points, (points, dimensions); got [['a', 'b']]",
+    ),
+    "Gaussian process of texts": (lambda: ascribe.search.condition([[0.5]], ["a"], 0.3, 0.1), "y is one number for each of"),
+    "Gaussian process, noise a text": (
+        lambda: ascribe.search.condition([[0.5]], [1.0], 0.3, "0.1"),
+        "`length_scales` and `noise` are positive numbers; got 0.3 and '0.1'",
+    ),
     "rule a number": (train(rule=5), "a rule is a name or an ascribe.rules.AbstractRule; got int"),
     "rules a number": (compare(rules=5), "`rules` is a list of at least one rule or name; got 5"),
     "loss a list": (train(loss=[]), "unknown loss []: choose one of"),
@@ -163,3 +197,50 @@ def test_a_wrong_argument_gets_a_sentence(call, sentence):
 def test_keys_of_both_kinds_are_taken():
     for key in (jax.random.key(0), jax.random.PRNGKey(0)):
         assert jax.eval_shape(lambda key=key: networks.mlp([2, 1], key=key)).parameters == 3
+
+
+def numbers(kind):
+    """Public calls with this kind's numbers where Python's are wanted."""
+    one, two, tenth = kind(1), kind(2), np.float32(0.5) if kind is np.int64 else jnp.float32(0.5)
+    return {
+        "layers": lambda: networks.mlp([one, two, kind(3)]).parameters,
+        "convolution": lambda: networks.Conv2d(one, two, two, stride=one, padding=one).weight.shape,
+        "others": lambda: [
+            networks.MaxPool2d(two).window,
+            networks.BatchNorm(two, momentum=tenth).momentum,
+            networks.Dropout(tenth).rate,
+            networks.Shift(tenth).offset,
+        ],
+        "seeds": lambda: [check_seeds(two), check_seeds([one, two]), check_seeds(np.arange(3)[one:])],
+        "settings": lambda: tiny_settings(epochs=two, batch_size=one),
+        "rule": lambda: rules.get("finite-differences", limit=two).limit,
+        "statistics": lambda: [
+            statistics.seeds_needed(tenth, tenth),
+            statistics.power(tenth, tenth, two, level=tenth),
+            statistics.epochs_to_target([[0.0, 1.0]], tenth),
+        ],
+        "search": lambda: ascribe.search.suggest(np.zeros((0, 2)), np.zeros(0), two, seed=one).tolist(),
+        "autodiff": lambda: [
+            ad.Adam(tenth).rate,
+            ad.Dense(one, two).weights.shape,
+            ad.approximate(np.sin, (0, 1), tenth).hidden,
+        ],
+        "graph": lambda: str(ad.graph(ad.Var(1.0) + 2.0, limit=two)),
+    }
+
+
+def tiny_settings(**given):
+    options = {"select": "last", "loss": None, "diagnostics": False}
+    batch_size = given.pop("batch_size")
+    demands = honor(
+        rules.Backpropagation(), "b", tiny.mlp(), tiny.data(), optimizer="sgd", learning_rate=0.1, batch_size=batch_size
+    )
+    made = make_settings(demands, **options, **given)
+    return [(type(number), number) for number in (made.epochs, made.batch_size)]
+
+
+@pytest.mark.parametrize("name", numbers(np.int64))
+def test_numbers_of_numpy_and_jax_are_taken_where_python_s_are(name):
+    expected = {**numbers(int)}[name]()
+    for kind in (np.int64, np.uint8, jnp.int32):
+        assert numbers(kind)[name]() == expected

@@ -137,7 +137,7 @@ SETTINGS = {
     "negative batch": ("moons --batch-size -32", ["batch", "-32"]),
     "negative tune": ("moons --tune -1", ["tune", "-1"]),
     "tune in words": ("moons --tune yes", ["--tune", "yes"]),
-    "no tuning seeds": ("moons --tune-seeds 0", ["tune", "at least 1", "0"]),
+    "no tuning seeds": ("moons --tune-seeds 0", ["tune", "positive integer", "0"]),
     "rate of zero": ("moons --learning-rate 0", ["learning", "positive number", "0"]),
     "negative rate": ("moons --learning-rate -1", ["learning", "-1"]),
     "rate that is no number": ("moons --learning-rate nan", ["learning", "positive number", "nan"]),

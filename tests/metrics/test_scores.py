@@ -1,5 +1,6 @@
 """Accuracy, regression scores and the area under a curve, beside NumPy and scikit-learn."""
 
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
@@ -65,3 +66,13 @@ def test_rmse_and_r2_are_scikit_learn_s():
     np.testing.assert_allclose(rmse(jnp.asarray(squared), jnp.asarray(scale)), expected, rtol=1e-12)
     variances = np.var(t / scale, axis=0)
     np.testing.assert_allclose(r2(jnp.asarray(squared), jnp.asarray(variances)), metrics.r2_score(t, y), rtol=1e-12)
+
+
+@pytest.mark.parametrize("off", [0.0, 0.5])
+def test_r2_of_targets_that_are_all_one_number_is_scikit_learn_s(off):
+    t = np.column_stack([np.linspace(-1.0, 2.0, 6), np.full(6, 3.0)])
+    y = t + np.array([0.25, off])
+    squared, variances = np.mean((y - t) ** 2, axis=0), np.var(t, axis=0)
+    with jax.debug_nans(True):
+        found = r2(jnp.asarray(squared), jnp.asarray(variances))
+    np.testing.assert_allclose(found, metrics.r2_score(t, y), rtol=1e-12)

@@ -241,7 +241,7 @@ def test_the_size_of_a_penalty_does_not_matter():
         ({"y": [0.0, np.nan]}, "y holds a number that is not finite"),
         ({"y": [0.0]}, "one number for each of the 2 points"),
         ({"count": 0}, "`count` is a positive integer; got 0"),
-        ({"seed": -1}, "`seed` is an integer from 0; got -1"),
+        ({"seed": -1}, "`seed` is an integer that is not negative; got -1"),
     ],
 )
 def test_bad_arguments(change, sentence):

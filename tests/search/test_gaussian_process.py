@@ -183,3 +183,15 @@ def test_other_bad_arguments():
         condition(*observations(5, 2), [1.0, 2.0, 3.0], 0.1)
     with pytest.raises(UserError, match="3 columns, and the Gaussian process 2"):
         condition(*observations(5, 2), 1.0, 0.1).predict(np.zeros((1, 3)))
+
+
+def test_a_noise_that_rounding_loses_is_refused_where_points_repeat():
+    """Four observations of one point and one of another: the mean of the four, as their noise goes to 0."""
+    x, y = np.array([[0.1, 0.9]] * 4 + [[0.6, 0.6]]), np.array([1.0, 1.2, 0.8, 1.0, 3.0])
+    with jax.debug_nans(True), pytest.raises(UserError, match=r"told apart by their noise alone, and 1e-18 is lost"):
+        condition(x, y, 0.3, 1e-18)
+    mean, variance = condition(x, y, 0.3, 1e-9).predict([[0.1, 0.9]])
+    assert mean[0] == pytest.approx(1.0, abs=1e-6)
+    assert variance[0] == pytest.approx(0.0, abs=1e-6)
+    alone = condition(x[[0, 4]], y[[0, 4]], 0.3, 1e-18)  # apart, they need none
+    np.testing.assert_allclose(alone.predict(x[[0, 4]])[0], [1.0, 3.0])

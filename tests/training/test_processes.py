@@ -216,7 +216,7 @@ def test_processes_that_were_given_different_things_say_so(tmp_path):
         ("--coordinator 127.0.0.1:7733 --processes 2", "`processes` and `process` belong together"),
         ("--coordinator 127.0.0.1 --processes 2 --process 0", "the coordinator is HOST:PORT of process 0"),
         ("--coordinator 127.0.0.1:7733 --processes 2 --process 2", "the last of 2 is 1; got 2"),
-        ("--coordinator 127.0.0.1:7733 --processes 0 --process 0", "`processes` is an integer of at least 1; got 0"),
+        ("--coordinator 127.0.0.1:7733 --processes 0 --process 0", "`processes` is a positive integer; got 0"),
         ("--coordinator 127.0.0.1:7733 --processes 2 --process 1", "joined before anything else uses JAX"),
         ("--devices-per-run 0", "`devices_per_run` is a positive integer; got 0"),
         ("--devices-per-run 3", "divides the number of devices, which is 2; got 3"),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import ascribe
-from ascribe import datasets, networks, rules
+from ascribe import autodiff, datasets, networks, rules
 
 from .children import Input
 from .spoiling import TEXTS
@@ -80,6 +80,15 @@ JUNK: tuple[Any, ...] = (
         np.array([1e-300, 2e-300]),
         np.arange(3),
         np.array([True]),
+    ),
+    *(
+        np.int64(3),
+        np.uint8(1),
+        np.float32(0.5),
+        np.float16(0.25),
+        np.array([-1, 2]),
+        autodiff.Var([1.0, 2.0]),
+        [autodiff.Var(1.0), 2.0],
     ),
 )
 """Values of kinds, shapes and sizes that nobody expects."""

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import explained, real
+from ascribe.arguments import explained, plain, real
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 
@@ -40,6 +40,7 @@ class Dense:
 
     @explained
     def __init__(self, inputs: int, outputs: int, *, seed: int = 0, bias: bool = True, dtype: Any = np.float64):
+        inputs, outputs, seed = plain(inputs), plain(outputs), plain(seed)
         if inputs < 1 or outputs < 1:
             raise UserError(f"a layer has 1 input and 1 output at least; got {shown(inputs)} and {shown(outputs)}.")
         if not _is_floating(dtype):

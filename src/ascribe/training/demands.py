@@ -9,7 +9,7 @@ import jax
 import jax.random as jr
 
 from ascribe import networks
-from ascribe.arguments import KindError
+from ascribe.arguments import KindError, listed, whole
 from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network
@@ -107,8 +107,11 @@ def made(source: Network | Callable[..., Network]) -> Network:
     if isinstance(source, Network):
         return source
     if not callable(source):
+        sizes = listed(source) or [source]
+        known = all((whole(size) or 0) > 0 for size in sizes)
+        hint = f': write "{"x".join(map(str, sizes))}"' if known else ""
         raise UserError(
-            f"a network is a text as in '64x64', an ascribe Network or a factory key -> Network; got {shown(source)}."
+            f"a network is a text as in '64x64', an ascribe Network or a factory key -> Network; got {shown(source)}{hint}."
         )
     packages = {kind.__module__.partition(".")[0] for kind in inspect.getmro(type(source))}
     package = next((told for name, told in FOREIGN.items() if name in packages), None)
