@@ -339,7 +339,7 @@ def class_labels(column: Column) -> tuple[np.ndarray, tuple[str, ...], np.ndarra
     distinct, labels, counts = np.unique(column.values, return_inverse=True, return_counts=True)
     if column.numbers is None:
         return labels.reshape(-1), tuple(str(value) for value in distinct), counts
-    column.check_size()
+    column.check_size()  # a constant or a chosen class may be infinite
     names = tuple(class_name(value) for value in distinct)
     if np.abs(distinct).max() >= LARGEST_CLASS:
         raise UserError(
@@ -357,6 +357,8 @@ def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.nda
     no names. Raises `UserError` for a constant target, text under regression, other than two classes under
     binary, or a class with fewer than three examples, where `hint` says what else may help.
     """
+    if column.written is None:
+        column.check_size()
     distinct = column.distinct
     if len(distinct) == 1:
         only = distinct[0] if column.numbers is None or column.written is not None else class_name(distinct[0])
