@@ -364,6 +364,10 @@ def test_dates_are_told(load):
     with pytest.raises(UserError, match=r"'day' holds dates \(such as '2024-01-01'\), which are not read as numbers"):
         load(text)
     assert load(text, ignore="day").features == 1
+    with pytest.raises(
+        UserError, match=r"class '2024-01-01' .* has 1; these are dates, so name another column as target"
+    ):
+        load(text, target="day")
 
 
 def test_every_option_of_reading_is_one_of_a_kind():
