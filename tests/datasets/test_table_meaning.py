@@ -352,11 +352,22 @@ def test_text_of_json_is_named_whatever_its_name(load):
         load("% by us\n@relation trees\n@attribute height real\n@data\n" + PLAIN, "x.txt")
 
 
+@pytest.mark.parametrize("options", [{}, {"task": "binary"}, {"classes": "1,2"}, {"task": "regression"}])
+def test_an_infinite_target_is_refused(load, options):
+    for target in (["inf"] * 24, ["1", "2", "inf"] * 8):
+        with pytest.raises(UserError, match=r"'column2' holds an infinite value on line"):
+            load(table([[HEIGHTS[i], target[i]] for i in EVERY]), **options)
+
+
 def test_dates_are_told(load):
     text = table([[f"2024-01-{i + 1:02d}", HEIGHTS[i], KINDS[i]] for i in EVERY], "day", "height", "kind")
     with pytest.raises(UserError, match=r"'day' holds dates \(such as '2024-01-01'\), which are not read as numbers"):
         load(text)
     assert load(text, ignore="day").features == 1
+    with pytest.raises(
+        UserError, match=r"class '2024-01-01' .* has 1; these are dates, so name another column as target"
+    ):
+        load(text, target="day")
 
 
 def test_every_option_of_reading_is_one_of_a_kind():

@@ -104,6 +104,8 @@ def test_what_decides_a_run_makes_another_key(copy, path):
         "notebook.py",
         "networks/lenet.py",
         "datasets/digits.py",
+        "datasets/understood.py",
+        "datasets/table.py",
         "metrics/area.py",
         "training/progress.py",
         "training/runs.py",

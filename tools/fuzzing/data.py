@@ -302,13 +302,18 @@ def sheets(maker: Maker) -> Input:
 
     file = io.BytesIO()
     columns = {name: [row[at] for row in rows[1:]] for at, name in enumerate(("a", "b", "color", "label"))}
-    whole = {
-        name: [float(cell) if cell.replace(".", "").isdecimal() else None for cell in columns[name]] for name in "ab"
-    }
+    whole = {name: [_number(cell) for cell in columns[name]] for name in "ab"}
     packing = chance.choice(("lz4", "zstd", "uncompressed"))
     pyarrow.feather.write_feather(pa.table({**columns, **whole}), file, compression=packing)
     data = spoiled(chance, file.getvalue()) if chance.random() < 0.8 else file.getvalue()
     return loaded(maker, maker.write(f"input{chance.choice(('.feather', '.arrow'))}", data), f"Feather, {packing}")
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
 
 
 def _workbook(chance: random.Random, rows: list[list[str]]) -> dict[str, bytes]:
@@ -318,7 +323,7 @@ def _workbook(chance: random.Random, rows: list[list[str]]) -> dict[str, bytes]:
     book = openpyxl.Workbook()
     for row in rows:
         cells = ["".join(letter for letter in cell if letter >= " ") for cell in row]
-        book.active.append([float(cell) if cell.replace(".", "", 1).isdecimal() else cell[:1000] for cell in cells])
+        book.active.append([cell[:1000] if _number(cell) is None else _number(cell) for cell in cells])
     if chance.random() < 0.1:
         book.create_sheet("more")
     file = io.BytesIO()

@@ -339,7 +339,7 @@ def class_labels(column: Column) -> tuple[np.ndarray, tuple[str, ...], np.ndarra
     distinct, labels, counts = np.unique(column.values, return_inverse=True, return_counts=True)
     if column.numbers is None:
         return labels.reshape(-1), tuple(str(value) for value in distinct), counts
-    column.check_size()
+    column.check_size()  # a constant or a chosen class may be infinite
     names = tuple(class_name(value) for value in distinct)
     if np.abs(distinct).max() >= LARGEST_CLASS:
         raise UserError(
@@ -357,6 +357,8 @@ def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.nda
     no names. Raises `UserError` for a constant target, text under regression, other than two classes under
     binary, or a class with fewer than three examples, where `hint` says what else may help.
     """
+    if column.written is None:
+        column.check_size()
     distinct = column.distinct
     if len(distinct) == 1:
         only = distinct[0] if column.numbers is None or column.written is not None else class_name(distinct[0])
@@ -380,22 +382,22 @@ def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.nda
         )
     smallest = int(np.argmin(counts))
     if counts[smallest] < SMALLEST_CLASS:
-        dates = f"; these are dates, so name another column as {option('target')}" if are_dates(column) else ""
+        large = [name for name, count in zip(names, counts, strict=True) if count >= SMALLEST_CLASS]
+        advice = "merge it with another"
+        if are_dates(column):
+            advice = f"these are dates, so name another column as {option('target')}"
+        elif len(large) > 1:
+            advice = (
+                f"keep the others with {option('classes', (*large[:5], '...') if len(large) > 5 else tuple(large))}"
+            )
         quantity = (
             f", or try {option('task', 'regression')} if the target is a quantity" if column.texts is None else ""
         )
         raise UserError(
             f"Every class wants at least {SMALLEST_CLASS} examples, one per split, but class {names[smallest]!r} of "
-            f"the target {column.name!r} has {counts[smallest]}{dates or hint}; keep the others with "
-            f"{option('classes', _others(names, counts))}{quantity}."
+            f"the target {column.name!r} has {counts[smallest]}{hint}; {advice}{quantity}."
         )
     return labels, names
-
-
-def _others(names: Sequence[str], counts: np.ndarray) -> tuple[str, ...]:
-    """The classes that are large enough, or the first of many."""
-    large = [name for name, count in zip(names, counts, strict=True) if count >= SMALLEST_CLASS]
-    return (*large[:5], "...") if len(large) > 5 else tuple(large)
 
 
 def chosen_rows(column: Column, classes: Sequence[str], what: str) -> np.ndarray:
