@@ -11,7 +11,10 @@ from ascribe import rules
 from ascribe.errors import UserError
 from ascribe.networks import mlp
 from ascribe.rules import registry
+from ascribe.training import named_rules
 from ascribe.training.keeping import fingerprint
+
+from ..training import tiny
 
 RULE = """
 from ascribe import rules
@@ -238,6 +241,9 @@ def test_options_follow_after_a_colon_and_are_part_of_the_name(tmp_path, monkeyp
         assert {field: getattr(built, field) for field in values} == values
     assert set(rules.get("b-function:relu1=tanh;scale=3").derivative) == {"relu1"}
     assert rules.get("fa:scale=2", scale=3).scale == 3  # what is given in Python wins
+    variants = named_rules(["bp", "fa:scale=0.5", "fa:scale=2"], tiny.data())
+    assert list(variants) == ["backpropagation", "feedback-alignment:scale=0.5", "feedback-alignment:scale=2"]
+    assert [float(one.scale) for one in list(variants.values())[1:]] == [0.5, 2.0]
 
 
 def test_a_file_whose_path_was_forgotten_is_found(tmp_path, monkeypatch):
