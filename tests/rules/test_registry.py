@@ -4,12 +4,17 @@ import pickle
 from importlib.metadata import EntryPoint
 
 import jax
+import numpy as np
 import pytest
 
 from ascribe import rules
 from ascribe.errors import UserError
+from ascribe.networks import mlp
 from ascribe.rules import registry
+from ascribe.training import named_rules
 from ascribe.training.keeping import fingerprint
+
+from ..training import tiny
 
 RULE = """
 from ascribe import rules
@@ -236,6 +241,9 @@ def test_options_follow_after_a_colon_and_are_part_of_the_name(tmp_path, monkeyp
         assert {field: getattr(built, field) for field in values} == values
     assert set(rules.get("b-function:relu1=tanh;scale=3").derivative) == {"relu1"}
     assert rules.get("fa:scale=2", scale=3).scale == 3  # what is given in Python wins
+    variants = named_rules(["bp", "fa:scale=0.5", "fa:scale=2"], tiny.data())
+    assert list(variants) == ["backpropagation", "feedback-alignment:scale=0.5", "feedback-alignment:scale=2"]
+    assert [float(one.scale) for one in list(variants.values())[1:]] == [0.5, 2.0]
 
 
 def test_a_file_whose_path_was_forgotten_is_found(tmp_path, monkeypatch):
@@ -254,3 +262,62 @@ def test_a_rule_tells_the_values_of_its_numbers(tmp_path):
     traced = []
     jax.eval_shape(lambda scale: traced.append(repr(rules.FeedbackAlignment(scale))), 2.0)
     assert "float" in traced[0] or "f" in traced[0]
+
+
+HABITS = """
+import numpy as np
+from ascribe.rules import AbstractRule, Credit, backward_sweep
+
+
+class Assigns(AbstractRule):
+    def __init__(self):
+        self.momentum = 0.9
+
+    def __call__(self, network, state, batch, *, key):
+        return backward_sweep(network, state, batch, key=key)
+
+
+class Branches(AbstractRule):
+    def __call__(self, network, state, batch, *, key):
+        credit = backward_sweep(network, state, batch, key=key)
+        return credit if credit.loss > 1 else Credit(credit.loss, credit.gradients, state)
+
+
+class Counts(Branches):
+    def __call__(self, network, state, batch, *, key):
+        self.count = 1
+
+
+class Measures(Branches):
+    def __call__(self, network, state, batch, *, key):
+        return np.asarray(backward_sweep(network, state, batch, key=key).loss)
+
+
+class Forgets(Branches):
+    def __call__(self, network, state, batch):
+        return backward_sweep(network, state, batch)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("Assigns", r"'momentum' \(line 8\); a rule is not changed after it is built: .*hyperparameter\(0\.9\)"),
+        (
+            "Branches",
+            r"habits\.py, line 17: .*; .*: choose with jnp\.where or jax\.lax\.cond in place of a Python `if`",
+        ),
+        ("Counts", r"line 22: FrozenInstanceError: .*'count'; .* keep what changes from step to step in its state"),
+        ("Measures", r"line 27: TracerArrayConversionError: .*; NumPy cannot compute what JAX traces: use jax\.numpy"),
+        (
+            "Forgets",
+            r"`__call__` of the rule Forgets is written def __call__\(self, trainables, state, batch, \*, key\)",
+        ),
+    ],
+)
+def test_habits_of_other_libraries_are_answered_with_what_to_write(name, sentence, tmp_path):
+    path = tmp_path / "habits.py"
+    path.write_text(HABITS)
+    batch = np.ones((4, 2), np.float32), np.arange(4) % 2
+    with pytest.raises(UserError, match=sentence):
+        rules.verify(f"{path}:{name}", mlp([2, 1]), batch)

@@ -15,7 +15,7 @@ from ascribe.datasets import Split
 from ascribe.errors import UserError
 from ascribe.measures import MEASURED
 from ascribe.rules import AbstractRule, Backpropagation, Batch
-from ascribe.training import honor
+from ascribe.training import honor, network_for
 from ascribe.training.batches import epoch_indices
 from ascribe.training.loop import PROBE
 from ascribe.training.seeds import streams
@@ -423,3 +423,9 @@ class Odd(AbstractRule):
 def test_a_hook_that_returns_something_else_is_told_so(wrong, sentence):
     with pytest.raises(UserError, match=sentence):
         tiny.trained(Odd(wrong), diagnostics=True)
+
+
+def test_a_network_in_words_is_built_for_the_data():
+    network = network_for("3", tiny.data(), "tanh")
+    assert network.config() == tiny.mlp().config()
+    assert network_for(network, tiny.data()) is network

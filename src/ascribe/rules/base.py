@@ -152,7 +152,7 @@ class AbstractRule(eqx.Module):
             return float(str(np.asarray(leaf))) if known else leaf  # the shortest digits of its type
 
         pairs = [(field.name, jax.tree.map(told, getattr(self, field.name))) for field in dataclasses.fields(self)]
-        return f"{type(self).__name__}({', '.join(f'{name}={eqx.tree_pformat(value)}' for name, value in pairs)})"
+        return f"{type(self).__name__}({', '.join(f'{name}={eqx.tree_pformat(value, width=10**6)}' for name, value in pairs)})"
 
     def _repr_html_(self) -> str:
         from . import registry  # noqa: PLC0415 - which imports this class

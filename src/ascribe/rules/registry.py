@@ -376,13 +376,14 @@ def _place(row: Entry) -> tuple[str, str]:
 
 
 def _build(name: str, rule_class: Callable[..., AbstractRule], options: dict[str, Any]) -> AbstractRule:
+    short = name if len(name) <= 80 else f"{name[:60]}…"
+    what = f"the rule {short} cannot be built with {shown(options, 120) if options else 'no options'}"
     try:
         return rule_class(**options)
     except (TypeError, ValueError) as error:
-        reason = str(error).rstrip(".")
-        raise UserError(f"the rule {name} cannot be built with {options or 'no options'}: {reason}.") from error
+        raise UserError(f"{what}: {str(error).rstrip('.')}.") from error
     except BaseException as error:
-        _refuse(f"the rule {name} cannot be built with {options or 'no options'}", error, hooks.file_of(rule_class))
+        _refuse(what, error, hooks.file_of(rule_class))
 
 
 def _check_text(name: Any) -> None:

@@ -170,18 +170,20 @@ def _class(kind: type) -> list[Any]:
     own: list[str] = []
     used: set[str] = set()
     for one in kind.__mro__:
-        sources = _sources(one.__module__)
         if source.ours(one.__module__):
             used.add(one.__module__)
         elif one is kind or one.__module__.split(".")[0] not in FOUNDATIONS:
-            codes = [method.__code__ for _, method in sorted(vars(one).items()) if inspect.isfunction(method)]
-            own += [hashlib.sha256(text).hexdigest() for text in sources.values()] or [key_of(list(map(_code, codes)))]
-            for name, text in sources.items():
+            texts, codes = _sources(one.__module__), []
+            for name, text in texts.items():
+                own.append(hashlib.sha256(text).hexdigest())
                 with contextlib.suppress(SyntaxError):  # it was another one when it was loaded, or is no Python
-                    compiled = compile(text, name, "exec")
-                    used.update(source.used(compiled, vars(sys.modules.get(name, source))))
-            for code in [] if sources else codes:
-                used.update(source.used(code, vars(sys.modules.get(one.__module__, source))))
+                    codes.append((compile(text, name, "exec"), name))
+            if not texts:
+                methods = [method.__code__ for _, method in sorted(vars(one).items()) if inspect.isfunction(method)]
+                own.append(key_of(list(map(_code, methods))))
+                codes = [(code, one.__module__) for code in methods]
+            for code, name in codes:
+                used.update(source.used(code, vars(sys.modules[name]) if name in sys.modules else {}))
     return [_told(_name(kind), key_of(own)), *map(_module, sorted(used))]
 
 
