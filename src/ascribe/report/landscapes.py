@@ -22,7 +22,7 @@ from .panels import (
     untransformed,
 )
 from .png import data_uri
-from .table import format_score, rows
+from .table import format_score, rows, score_title
 from .theme import diverging, many_colors, rgb, themed
 
 _STRIDE = 3
@@ -79,7 +79,7 @@ def landscapes(comparison: Comparison) -> Any:
         subtitle += " Gray: every run diverged."
     table = _table(grid.reshape(grid_size, grid_size, 2), maps, domain)
     chart = alt.concat(*panels, columns=across, spacing=16, datasets={"class map": table})
-    below = "Mean over the seeds that finished; test accuracy in per cent."
+    below = f"Mean over the seeds that finished; below each rule: its {score_title(comparison)}."
     return themed(chart, "What each rule learned", subtitle, below)
 
 
