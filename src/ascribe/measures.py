@@ -125,6 +125,12 @@ def title_of(score: str) -> str:
     return f"{title} before finish" if score.endswith(_BEFORE_FINISH) else title
 
 
+def words_of(score: str) -> str:
+    """The name of a score or curve inside a sentence."""
+    title = title_of(score)
+    return title[0].lower() + title[1:]
+
+
 def _parts(score: str) -> tuple[str, Measure]:
     """The split (empty where the name has none) and the measure."""
     name = score.removesuffix(_BEFORE_FINISH)

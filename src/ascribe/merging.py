@@ -10,6 +10,7 @@ import numpy as np
 
 from ascribe.comparison import Comparison
 from ascribe.errors import UserError
+from ascribe.measures import main_score
 from ascribe.search import Tuning
 from ascribe.training import Runs
 
@@ -77,8 +78,9 @@ def _way(runs: Runs, configuration: Mapping[str, Any]) -> str:
         runs.hyperparameters,
         sorted(runs.curves),
     )
-    shared = [configuration.get(name) for name in ("batch_size", "select", "score", "only", "epochs")]
-    return repr((own, shared, float(runs.learning_rates[0]), [transform.name for transform in runs.encoding]))
+    shared = [configuration.get(name) for name in ("batch_size", "select", "only", "epochs")]
+    judged = main_score(runs.data.task, name=configuration.get("score"))
+    return repr((own, shared, judged, float(runs.learning_rates[0]), [transform.name for transform in runs.encoding]))
 
 
 def _with_seeds(runs: Runs, more: Runs) -> Runs:

@@ -57,7 +57,7 @@ CASES = {
         "as many rows of inputs as targets, at least one, but their shapes are (900, 3) and (899,)",
     ),
     "compare of ragged arrays": (compare(([[1.0], [1.0, 2.0]] * 9, [0, 1] * 9)), "inputs that are one array"),
-    "network a number": (train(network=5), "a text as in '64x64', an ascribe Network or a factory key -> Network; got 5: write \"5\"."),
+    "network a number": (train(network=5), "an ascribe Network or a factory key -> Network; got 5: write \"5\"."),
     "network an Equinox module": (
         train(network=eqx.nn.MLP(2, 1, 3, 1, key=jax.random.key(0))),
         "got the Equinox module MLP: build it anew, as in ascribe.networks.mlp([64, 32, 10])",
@@ -123,6 +123,8 @@ CASES = {
     "too many epochs": (train(epochs=HUGE), "`epochs` is 2147483647 at most; got 1000"),
     "seeds a text": (train(seeds="x"), "`seeds` is a number of seeds or a list of them; got 'x'"),
     "select a list": (train(select=["last"]), "`select` is last or best-validation; got ['last']"),
+    "score of numbers": (train(score="rmse"), "one of accuracy, balanced_accuracy, macro_f1, auc, log_loss, loss; got 'rmse'"),
+    "score of a split": (compare(score="test_auc"), "`score` is what networks are judged by, for binary one of accuracy"),
     "diagnostics a text": (train(diagnostics="no"), "`diagnostics` is True or False; got 'no'"),
     "listener a number": (train(listener=5), "`listener` is called with a Progress"),
     "listener of no argument": (train(listener=lambda: None), "`listener` is called with a Progress"),

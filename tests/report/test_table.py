@@ -6,7 +6,11 @@ import pytest
 from rich.console import Console
 
 from ascribe.report import rows, to_records, to_text
-from ascribe.report.table import DASH, Row, format_score
+from ascribe.report.curves import learning_curves
+from ascribe.report.figures import specification
+from ascribe.report.landscapes import landscapes
+from ascribe.report.statement import statement
+from ascribe.report.table import DASH, Row, format_score, to_html
 from ascribe.statistics import interval
 
 from ..later import Later
@@ -181,3 +185,22 @@ def test_terminal_table_shows_brackets_as_they_are():
     assert "[bold red]x[/]" in text
     assert format_score(rows(comparison)[0])[0] in text
     assert "differences to backpropagation" in text
+
+
+def test_the_comparison_s_own_score_is_in_the_table_the_curves_the_maps_and_the_words():
+    comparison = make_comparison()
+    for place, runs in enumerate(comparison.runs.values()):  # the other way round than the accuracy
+        runs.scores["test_log_loss"] = 1.0 - 0.1 * place + 0.01 * runs.scores["test_accuracy"]
+        runs.curves["validation_log_loss"] = runs.curves["validation_loss"]
+    plain = rows(comparison)
+    assert {row.score for row in plain} == {"test_accuracy"}
+    comparison.configuration["score"] = "log_loss"
+    table = rows(comparison)
+    assert {row.score for row in table} == {"test_log_loss"}
+    assert [row.rule for row in table] == [row.rule for row in plain][::-1]
+    assert "validation_log_loss" in specification(learning_curves(comparison))["datasets"]["curves"]
+    assert "its test log loss." in specification(landscapes(comparison))["title"]["subtitle"][1]
+    assert "Validation log loss" in to_html(comparison)
+    assert "chosen by validation log loss." in statement(comparison)[1]
+    comparison.configuration["score"] = None  # as where several were merged
+    assert "chosen by validation score." in statement(comparison)[1]

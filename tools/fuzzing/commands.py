@@ -61,6 +61,7 @@ SPECIAL: dict[str, tuple[str, ...]] = {
         ".=1:2",
     ),
     "--select": ("last", "best-validation", "x", ""),
+    "--score": ("auc", "macro-f1", "log_loss", "rmse", "x", ""),
     "--loss": ("squared-error", "bernoulli-cross-entropy", "categorical-cross-entropy", "x", ""),
     "--only": ("linear1", "linear2", "x", "relu1", ""),
     "--landscape": ("x", "relu1", "", "linear9"),

@@ -9,7 +9,7 @@ import numpy as np
 from .base import Comparison, Runs
 from .inline import ROW_LABEL, inline, numbered
 from .panels import layout, panel_name, panel_title
-from .table import format_score, rows, score_titles
+from .table import format_score, rows, score_title
 from .theme import themed
 
 UNEVEN = 1.5
@@ -36,8 +36,8 @@ def confusion(comparison: Comparison) -> Any:
     if len(names) == 2 and examples.max() < UNEVEN * examples.min():
         return None
     across, size = layout(len(matrices))
-    cells, table = inline(numbered(_columns(matrices, names)), "confusion"), rows(comparison)
-    labels = {row.rule: format_score(row)[0] for row in table}
+    cells = inline(numbered(_columns(matrices, names)), "confusion")
+    labels = {row.rule: format_score(row)[0] for row in rows(comparison)}
     panels = []
     for index, rule in enumerate(matrices):
         outer = index % across == 0, index // across == (len(matrices) - 1) // across
@@ -51,13 +51,9 @@ def confusion(comparison: Comparison) -> Any:
     lines = [
         "Rows: the true class; columns: what a rule takes it for, in per cent of the class, over the seeds that finished."
     ]
-    below = f"Below each rule: its {_lower(score_titles(table)[0])}."
+    below = f"Below each rule: its {score_title(comparison)}."
     lines.append(below if len(names) > MOST_NAMES else f"{below} Test examples: {shares}.")
     return themed(chart, "Which classes are taken for which", *lines)
-
-
-def _lower(title: str) -> str:
-    return title[0].lower() + title[1:]
 
 
 def _summed(runs: Runs) -> np.ndarray:

@@ -23,7 +23,7 @@ from .panels import (
     untransformed,
 )
 from .png import data_uri
-from .table import format_score, rows
+from .table import format_score, rows, score_title
 from .theme import diverging, many_colors, rgb, themed
 
 _STRIDE = 3
@@ -86,7 +86,7 @@ def landscapes(comparison: Comparison) -> Any:
     table = _table(grid.reshape(grid_size, grid_size, 2), maps, domain)
     chart = alt.concat(*panels, columns=across, spacing=16, datasets={"class map": table})
     (left, bottom), (right, top), (across_by, up_by) = low, high, axis_titles(data)
-    below = f"Mean over the seeds that finished; below the name, test accuracy in per cent. Across: {across_by}, {left:.2g} to "
+    below = f"Mean over the seeds that finished; below each rule: its {score_title(comparison)}. Across: {across_by}, {left:.2g} to "
     below += f"{right:.2g}; up: {up_by}, {bottom:.2g} to {top:.2g}. Dots: test points."
     return themed(chart, "What each rule learned", subtitle, below)
 

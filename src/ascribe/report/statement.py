@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.measures import title_of
+from ascribe.measures import words_of
 from ascribe.statistics import main_score
 
 from .base import Comparison
@@ -78,8 +78,7 @@ def _chosen_by(comparison: Comparison) -> str:
     """What decided on validation, where it was the same for all rules."""
     if not comparison.configuration.get("score"):
         return "validation score"
-    title = title_of(main_score(comparison, "validation"))
-    return title[0].lower() + title[1:]
+    return words_of(main_score(comparison, "validation"))
 
 
 def _count(number: int, noun: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ascribe import notebook
-from ascribe.measures import AREA, measure_of, title_of
+from ascribe.measures import AREA, measure_of, title_of, words_of
 from ascribe.statistics import finished, interval, main_score, optional, paired_runs
 from ascribe.statistics.means import DASH, plus_minus
 
@@ -97,6 +97,12 @@ def score_titles(table: Sequence[Row]) -> tuple[str, str]:
         return "Test score", "Difference"
     score = title_of(table[0].score)
     return (f"{score} (%)", "Difference (points)") if measure_of(table[0].score).percent else (score, "Difference")
+
+
+def score_title(comparison: Comparison) -> str:
+    """The score of the rows, with its unit, inside a sentence."""
+    score = main_score(comparison)
+    return words_of(score) + (" in per cent" if measure_of(score).percent else "")
 
 
 def to_text(table: Sequence[Row], reference: str | None = None) -> "rich.table.Table":

@@ -89,8 +89,8 @@ def summarize(
     - `score`: what is compared, a name in `runs.scores`; by default what the comparison chose by (accuracy, or RMSE for
       regression, where it was not told);
     - `level`: of intervals and tests;
-    - `difference`: the difference that seeds are counted for, in the score's unit; by default 0.01 for an accuracy (one
-      point), else 5 % of the reference's mean;
+    - `difference`: the difference that seeds are counted for, in the score's unit; by default 0.01 for an accuracy and its
+      like (one point), else 5 % of the reference's mean;
     - `target`: the validation score that epochs are counted to; by default within 5 % of the reference's mean after the last
       epoch;
     - `seed`: of the bootstrap and of sampled permutations.
