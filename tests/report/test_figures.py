@@ -350,7 +350,7 @@ def test_rules_are_told_apart_by_color_and_dashes():
     for one in range(16):
         for other in range(one):
             apart = np.linalg.norm(rgb(colors[one]) - rgb(colors[other]))
-            assert apart > 75 or dash_of(colors[one]) != dash_of(colors[other]), (colors[one], colors[other])
+            assert apart > 70 or dash_of(colors[one]) != dash_of(colors[other]), (colors[one], colors[other])
 
 
 def test_class_maps_stand_in_the_order_of_the_table():

@@ -15,7 +15,7 @@ FONT = "Helvetica Neue, Helvetica, Arial, sans-serif"
 # that each stands out by 3 to 1 (WCAG 2.2, 1.4.11) from white, and from the dark page, where a page turns them around.
 _PALETTE = (
     *("#d55e00", "#0072b2", "#009e73", "#c45c97", "#b98000", "#3d94cf"),
-    *("#882255", "#2f8f83", "#7f7f1a", "#6c5ce7", "#a05a2c", "#117733"),
+    *("#882255", "#2f8f83", "#7f7f1a", "#a05a2c", "#6c5ce7", "#117733"),
 )
 # Of lines beyond the first four, whose colors are near to another.
 _DASHES = ([7, 3], [2, 2], [8, 2, 2, 2])
