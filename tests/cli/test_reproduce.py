@@ -12,6 +12,7 @@ from ascribe import papers
 from ascribe.cli import main
 from ascribe.papers import Check, Entry, Result
 from ascribe.papers import base as module
+from ascribe.papers.results import format_got
 from ascribe.report.theme import themed
 
 from ..later import Later
@@ -107,8 +108,9 @@ def test_a_check_that_fails_is_exit_code_1_and_everything_is_written(here, capsy
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert "does &lt;not&gt;" in page and "<not>" not in page
     assert "A &lt;figure&gt;" in page
-    assert page.count("data:image/svg+xml;base64,") == 2
-    assert "<script" not in page and 'class="bad">fail' in page
+    assert page.count("<figure ") == 2 and page.count("<script") == 1 and 'class="bad">fail' in page
+    assert "2 of 3 checks pass." in page and "What fails: bad: does &lt;not&gt;." in page
+    assert page.index("<figure ") < page.index("<table ")
     assert sorted(path.name for path in folder.iterdir()) == ["bad", "good", "index.html", "result.json"]
 
 
@@ -214,3 +216,24 @@ def test_the_list_needs_no_jax(here):
     statements = [f"import ascribe.cli; assert ascribe.cli.main({arguments!r}) == 0" for arguments in lines]
     done = python("-c", IMPORTS, *statements, folder=here)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "shown"),
+    [
+        ("-69.9964 ± 0.001", -69.99641234, "-69.9964"),
+        ("21.97225 ± 0.0001", 21.9722457, "21.97225"),
+        ("117 ± 20", 117.26, "117"),
+        ("at most 0.001", 0.000123456, "0.0001235"),
+        ("0 ± 0", 0.0, "0"),
+        ("0.30", "0.30", "0.30"),
+        (8, 8, "8"),
+    ],
+)
+def test_a_number_has_the_digits_of_its_tolerance(expected, got, shown):
+    assert format_got(expected, got) == shown
+
+
+def test_an_expected_number_is_told_to_its_tolerance():
+    assert module.close("x", 21.9722457734, 21.97, 1e-4).expected == "21.97225 ± 0.0001"
+    assert module.close("x", 0.5, 0.5, 1e-4).expected == "0.5 ± 0.0001"

@@ -116,3 +116,15 @@ def test_the_page_has_every_figure_and_escapes_what_it_is_told(random):
     # Every figure points at the rows of a table of its own; rules are filtered by their number in the table.
     assert page.count(" data-points") == 5
     assert re.findall(r'<tr data-rule="(\d)">', page) == ["0", "1", "2", "3"]
+
+
+def test_one_rule_that_nearly_diverged_does_not_squash_the_differences_of_the_others():
+    def scale(means):
+        drawn = report.specification(module.differences(discovery(means)))
+        return drawn["vconcat"][0]["layer"][1]["encoding"]["x"]
+
+    assert "type" not in scale(FASTER)["scale"]
+    x = scale({**FASTER, "backpropagation, learned rate": 1e9})
+    assert x["scale"]["type"] == "symlog" and x["scale"]["constant"] < 10
+    ticks = x["axis"]["values"]
+    assert 0.0 in ticks and ticks == sorted(ticks) and ticks == [-tick for tick in reversed(ticks)] and ticks[-1] >= 1e8

@@ -11,11 +11,11 @@ import pytest
 
 from ascribe.datasets.transforms import fit
 from ascribe.report import figures, rows, save_figures
-from ascribe.report.bands import log_worthy
+from ascribe.report.bands import epoch_ticks, log_worthy
 from ascribe.report.figures import _FIGURES, specification
 from ascribe.report.landscapes import picture as drawn
 from ascribe.report.series import epochs_shown, series
-from ascribe.report.theme import INK, many_colors, rgb, rule_colors
+from ascribe.report.theme import INK, dash_of, many_colors, rgb, rule_colors
 
 from ..later import Later
 from .stand_in import RULES, diverge, make_comparison
@@ -304,3 +304,59 @@ def test_files_are_written(tmp_path):
         else:
             assert data.startswith(b"<svg")
     assert b"data:image/png;base64," in (tmp_path / "figures" / "landscapes.svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "ticks"),
+    [
+        (range(1, 6), [1, 2, 3, 4, 5]),
+        (range(1, 51), [1, 10, 20, 30, 40, 50]),
+        (range(1, 2), [1]),
+        ([1, 700, 5000], [1, 1000, 2000, 3000, 4000, 5000]),
+    ],
+)
+def test_epochs_have_whole_and_round_ticks(epochs, ticks):
+    assert epoch_ticks(list(epochs)) == ticks
+
+
+def drawn_values(figure, comparison, panel=0):
+    """How Vega-Lite reckons where the band of a panel ends, or the bars of the only one."""
+    found = drawing(figure, comparison)
+    layers = found["concat"][panel]["layer"] if "concat" in found else found["layer"]
+    return next(
+        layer["transform"] for layer in layers if any("calculate" in step for step in layer.get("transform", ()))
+    )
+
+
+def test_nothing_is_drawn_beyond_what_is_possible():
+    """With two seeds an interval reaches far: an accuracy ends at 1, a loss and a ratio of norms at 0."""
+    comparison = make_comparison(seeds=range(2), tuned=False, **FEW)
+    of_scores = {
+        step["as"]: step["calculate"] for step in drawn_values("final_scores", comparison) if "calculate" in step
+    }
+    assert of_scores == {"from": "min(max(datum.low, 0.0), 1.0)", "to": "min(max(datum.high, 0.0), 1.0)"}
+    for figure, panel in (("learning_curves", 0), ("gradient_angles", 1)):
+        for runs in comparison.runs.values():
+            runs.curves["train_loss"] = runs.curves["gradient_norm_ratio"] = np.array([[0.0] * 20, [1.0] * 20])
+        low = next(step for step in drawn_values(figure, comparison, panel) if step.get("as") == "from")
+        assert low["calculate"] == "max(datum.low, 0.0)"
+
+
+def test_rules_are_told_apart_by_color_and_dashes():
+    """Where two of sixteen colors are near, the dashes differ."""
+    colors = [INK, *many_colors(15)]
+    looks = {(color, tuple(dash_of(color))) for color in colors}
+    assert len(looks) == 16
+    for one in range(16):
+        for other in range(one):
+            apart = np.linalg.norm(rgb(colors[one]) - rgb(colors[other]))
+            assert apart > 70 or dash_of(colors[one]) != dash_of(colors[other]), (colors[one], colors[other])
+
+
+def test_class_maps_stand_in_the_order_of_the_table():
+    comparison = make_comparison(rules=RULES[:3])
+    comparison.runs[RULES[2]].scores["test_accuracy"] += 1.0
+    panels = drawing("landscapes", comparison)["concat"]
+    order = [row.rule for row in rows(comparison)]
+    assert [panel["title"]["text"] for panel in panels] == order and order[0] == RULES[2]
+    assert [panel["name"] for panel in panels] == [f"rule{RULES.index(rule)}" for rule in order]

@@ -1,5 +1,7 @@
 """The curves that rules measure of themselves, one panel a name."""
 
+import csv
+import io
 import json
 
 import numpy as np
@@ -106,3 +108,24 @@ def test_the_page_has_it_and_says_which_rules_were_left_out():
     assert "Left out: perceptron: it does &lt;binary&gt; tasks only." in text
     assert "Left out" not in page(make_comparison(), {})
     json.dumps(drawing(comparison), allow_nan=False)
+
+
+def test_quantiles_of_a_rule_are_one_band():
+    comparison = with_own("rate/relu1", "rate_low/relu1", "rate_high/relu1", "alone_low")
+    curves = comparison.runs["perturbation"].curves
+    curves["rate_low/relu1"], curves["rate_high/relu1"] = curves["rate/relu1"] / 2, curves["rate/relu1"] * 3
+    drawn = drawing(comparison)
+    assert titles(drawn) == ["rate, relu1", "alone low"]
+    table = list(csv.DictReader(io.StringIO(drawn["datasets"]["curves"])))
+    own = [row for row in table if row["curve"] == "rate/relu1"]
+    assert {row["curve"] for row in table} == {"rate/relu1", "alone_low"} and len(own) == 20
+    means = curves["rate/relu1"].mean(axis=0)
+    for name, factor in (("mean", 1.0), ("low", 0.5), ("high", 3.0)):
+        np.testing.assert_allclose([float(row[name]) for row in own], factor * means, rtol=1e-12)
+    assert [int(row["row"]) for row in table] == list(range(40))
+    assert "median and the band goes from 10 % to 90 %" in " ".join(drawn["title"]["subtitle"])
+
+
+def test_the_axis_says_what_a_known_number_is():
+    y = drawing(with_own("activated_share/relu1", "other"))["concat"]
+    assert [panel["layer"][0]["encoding"]["y"]["title"] for panel in y] == ["Units that are active", "Mean over seeds"]

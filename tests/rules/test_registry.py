@@ -321,3 +321,25 @@ def test_habits_of_other_libraries_are_answered_with_what_to_write(name, sentenc
     batch = np.ones((4, 2), np.float32), np.arange(4) % 2
     with pytest.raises(UserError, match=sentence):
         rules.verify(f"{path}:{name}", mlp([2, 1]), batch)
+def test_a_line_on_a_rule_is_the_tables_or_the_beginning_of_its_docstring(tmp_path):
+    said = rules.about("b-function:relu2=tanh", {})
+    assert said.startswith("another function g(z)") and said.endswith(
+        "; Function changes in the Backpropagation equation …, (1)–(5)"
+    )
+    rule = rules.get(f"{written(tmp_path, 'Half', 'Other')}:Half")
+    settings = rules.settings(rule)
+    assert rules.about("my_rule:Half", settings) == "Backpropagation, at half the size."
+    for damaged in (
+        {**settings, "source": "class Half(:"},
+        {**settings, "class": "my_rule.py:Gone"},
+        {},
+        {"source": "(" * 10_000},
+    ):
+        assert rules.about("my_rule:Half", damaged) == ""
+
+
+def test_the_source_of_a_described_rule_is_not_run(tmp_path):
+    there = tmp_path / "there"
+    source = f'open({str(there)!r}, "w")\nclass A:\n    """What it is,\n    in a word."""\n'
+    assert rules.about("x:A", {"class": "x.py:A", "source": source}) == "What it is, in a word."
+    assert not there.exists()

@@ -90,7 +90,7 @@ def _above_constant(comparison: Comparison, table: Sequence[Row]) -> str:
 def _against_reference(comparison: Comparison, table: Sequence[Row]) -> str:
     reference = comparison.reference
     others = [row for row in table if row.rule != reference]
-    if reference not in comparison.runs or not others:
+    if reference is None or reference not in comparison.runs or not others:
         return ""
     base, score = comparison.runs[reference], table[0].score
     level = 1.0 - (1.0 - LEVEL) / len(others)

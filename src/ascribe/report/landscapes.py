@@ -86,8 +86,10 @@ def landscapes(comparison: Comparison) -> Any:
     table = _table(grid.reshape(grid_size, grid_size, 2), maps, domain)
     chart = alt.concat(*panels, columns=across, spacing=16, datasets={"class map": table})
     (left, bottom), (right, top), (across_by, up_by) = low, high, axis_titles(data)
-    below = f"Mean over the seeds that finished; below each rule: its {score_title(comparison)}. Across: {across_by}, {left:.2g} to "
-    below += f"{right:.2g}; up: {up_by}, {bottom:.2g} to {top:.2g}. Dots: test points."
+    below = (
+        f"Mean over the seeds that finished; below each rule: its {score_title(comparison)}. Across: {across_by}, "
+        f"{left:.2g} to {right:.2g}; up: {up_by}, {bottom:.2g} to {top:.2g}. Dots: test points."
+    )
     return themed(chart, "What each rule learned", subtitle, below)
 
 

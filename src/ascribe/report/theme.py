@@ -15,9 +15,9 @@ FONT = "Helvetica Neue, Helvetica, Arial, sans-serif"
 # that each stands out by 3 to 1 (WCAG 2.2, 1.4.11) from white, and from the dark page, where a page turns them around.
 _PALETTE = (
     *("#d55e00", "#0072b2", "#009e73", "#c45c97", "#b98000", "#3d94cf"),
-    *("#882255", "#2f8f83", "#7f7f1a", "#6c5ce7", "#a05a2c", "#117733"),
+    *("#882255", "#2f8f83", "#7f7f1a", "#a05a2c", "#6c5ce7", "#117733"),
 )
-# Of lines beyond the first six, whose colors are near to one of those.
+# Of lines beyond the first four, whose colors are near to another.
 _DASHES = ([7, 3], [2, 2], [8, 2, 2, 2])
 # Blue to orange through near-white: the two ends stay apart for every common kind of color blindness.
 # The ends are pale enough for darker test points to stand out.
@@ -97,9 +97,9 @@ def rule_colors(rules: Iterable[str]) -> dict[str, str]:
 
 
 def dash_of(color: str) -> list[int]:
-    """The dashes of lines in one of `many_colors`, in pixels: none for near-black and the first six, which are far apart."""
-    apart = (INK, *_PALETTE[:6])
-    others = (*_PALETTE[6:], *_WHEEL)
+    """The dashes of lines in one of `many_colors`, in pixels: none for near-black and the first four, which are far apart."""
+    apart = (INK, *_PALETTE[:4])
+    others = (*_PALETTE[4:], *_WHEEL)
     return [1, 0] if color in apart or color not in others else _DASHES[others.index(color) % len(_DASHES)]
 
 
