@@ -267,7 +267,8 @@ class Handed(rules.AbstractRule):
     """Feedback alignment with the weights: a rule that is not active."""
 
     def __call__(self, network, state, batch, *, key=None):
-        return rules.FeedbackAlignment()(network, upper_weights(network), batch, key=key)
+        credit = rules.FeedbackAlignment()(network, upper_weights(network), batch, key=key)
+        return rules.Credit(credit.loss, credit.gradients, state)
 
 
 def test_a_rule_in_its_exact_limit_is_not_active():
