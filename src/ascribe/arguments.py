@@ -102,7 +102,9 @@ def at_least(least: int, name: str, value: Any) -> int:
     """The whole number that an option `name` was given; a `UserError` for what is none, or below `least`."""
     number = whole(value)
     if number is None or number < least:
-        wanted = {0: "an integer that is not negative", 1: "a positive integer"}.get(least, f"an integer of at least {least}")
+        wanted = {0: "an integer that is not negative", 1: "a positive integer"}.get(
+            least, f"an integer of at least {least}"
+        )
         raise UserError(f"`{name}` is {wanted}; got {shown(value)}.")
     return number
 
