@@ -4,12 +4,7 @@ Run: `python tools/readme_pictures.py [hundred-layers] [page]` (two minutes on t
 docs/images/hundred_layers.png and docs/images/page.png, and prints the scores that the README states.
 """
 
-import importlib.util
-import sys
-import tempfile
 from pathlib import Path
-
-import altair as alt
 
 import ascribe
 from ascribe.networks import mlp

@@ -321,6 +321,8 @@ def test_habits_of_other_libraries_are_answered_with_what_to_write(name, sentenc
     batch = np.ones((4, 2), np.float32), np.arange(4) % 2
     with pytest.raises(UserError, match=sentence):
         rules.verify(f"{path}:{name}", mlp([2, 1]), batch)
+
+
 def test_a_line_on_a_rule_is_the_tables_or_the_beginning_of_its_docstring(tmp_path):
     said = rules.about("b-function:relu2=tanh", {})
     assert said.startswith("another function g(z)") and said.endswith(
