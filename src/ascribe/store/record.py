@@ -312,14 +312,13 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _save_table(comparison: Any, path: Path) -> None:
-    first = next(iter(comparison.runs.values()))
-    scores = list(first.scores)
+    scores = list(dict.fromkeys(score for runs in comparison.runs.values() for score in runs.scores))
     leaves = sorted({leaf for runs in comparison.runs.values() for leaf in runs.hyperparameters})
     rows: list[list[Any]] = [["rule", "seed", "learning_rate", *leaves, "status", *scores]]
     for name, runs in comparison.runs.items():
         for i, seed in enumerate(runs.seeds):
             status = "diverged" if runs.diverged[i] else "finished"
-            row = [float(runs.scores[score][i]) for score in scores]
+            row = [float(runs.scores[score][i]) if score in runs.scores else "" for score in scores]
             tuned = [runs.hyperparameters.get(leaf, "") for leaf in leaves]
             rows.append([name, seed, float(runs.learning_rates[i]), *tuned, status, *row])
     path.write_bytes(csv_text(rows).encode("utf-8"))
