@@ -131,8 +131,9 @@ class Comparison:
         runs = self.runs[rule]
         if runs.confusion is None:
             raise UserError(
-                f"a confusion matrix is kept for 2 to {MOST_CLASSES} classes; {self.data.name} is {self.data.task} with "
-                f"{self.data.classes}: make your own of `runs[rule].predict`."
+                f"no confusion matrix of {rule} was kept: there is one of 2 to {MOST_CLASSES} classes, in records of this "
+                f"version on; {self.data.name} is {self.data.task} with {self.data.classes} classes: make your own of "
+                f"`runs[rule].predict`."
             )
         return runs.confusion[~runs.diverged].sum(axis=0)
 

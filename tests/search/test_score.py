@@ -1,5 +1,6 @@
 """A comparison by a measure of one's own choosing: what is recorded, what decides, what is shown; beside scikit-learn."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -11,6 +12,7 @@ from ascribe.datasets import Dataset, Split
 from ascribe.errors import UserError
 from ascribe.measures import CLASS_MEASURES
 from ascribe.store import Store
+from ascribe.training.evaluate import CONFUSION, Answers, judged
 
 from ..later import Later
 from ..training import tiny
@@ -136,9 +138,25 @@ def test_many_classes_have_no_confusion_matrix(found, monkeypatch):
     monkeypatch.setattr(sys.modules["ascribe.training.train"], "MOST_CLASSES", 2)
     runs = tiny.trained(dataset=uneven(), network=tiny.mlp(3))
     assert runs.confusion is None
+    comparison = dataclasses.replace(found, runs={RULES[0]: runs})
+    with pytest.raises(
+        UserError, match="no confusion matrix of backpropagation was kept: there is one of 2 to 20 classes"
+    ):
+        comparison.confusion_matrix(RULES[0])
     assert "test_auc" not in runs.scores and "test_macro_f1" in runs.scores
     asked = tiny.trained(dataset=uneven(), network=tiny.mlp(3), score="auc")
     assert np.isfinite(asked.test_auc).all()
+
+
+def test_a_run_without_a_finite_loss_has_no_score():
+    """By NumPy and by JAX: every score is NaN, and the confusion matrix counts what the network still answers."""
+    network, labels = tiny.mlp(3), np.asarray([0, 1, 2])
+    answers = Answers(np.asarray([0, 1, 1]), np.full(3, 0.5), np.full((3, 3), 1 / 3))
+    also = ("balanced_accuracy", "macro_f1", "auc", "log_loss", CONFUSION)
+    for loss in (np.inf, np.nan):
+        found = judged(answers, labels, network, np.float64(loss), also=also)
+        assert found.pop(CONFUSION).sum() == 3
+        assert len(found) == 4 and np.isnan(list(found.values())).all()
 
 
 def test_a_split_of_one_class_has_no_ranks():

@@ -210,6 +210,19 @@ def test_curves_stand_in_the_record_by_name(finished, saved):
             assert curves == [f"curve:{name}" for name in sorted(runs.curves)]
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_score_that_only_one_rule_has_is_a_column_with_gaps(finished, tmp_path, first):
+    """Such as those before a rule's own last pass, whether that rule comes first or not."""
+    own, other = RULES
+    runs = finished.runs[own]
+    both = {own: dataclasses.replace(runs, scores=runs.scores | {"test_own": np.asarray([0.25, 0.5])})}
+    both = both | {other: finished.runs[other]} if first else {other: finished.runs[other]} | both
+    dataclasses.replace(finished, runs=both).save(tmp_path / "gaps")
+    with (tmp_path / "gaps" / "runs.csv").open(newline="") as file:
+        found = {(row["rule"], row["seed"]): row["test_own"] for row in csv.DictReader(file)}
+    assert found == {(own, "0"): "0.25", (own, "1"): "0.5", (other, "0"): "", (other, "1"): ""}
+
+
 def test_a_record_is_not_replaced_unless_asked(finished, saved):
     before = snapshot(saved.parent)
     with pytest.raises(UserError, match="--overwrite"):

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ascribe.losses import Loss
 from ascribe.metrics import (
@@ -88,7 +89,8 @@ def judged(
             found[name] = OF_EACH[name](answers.own)
         elif name in RANKED and answers.every is not None:
             found[name] = RANKED[name](answers.every, targets)
-    return {name: value if name == CONFUSION else value + 0 * loss for name, value in found.items()}
+    with np.errstate(invalid="ignore"):
+        return {name: value if name == CONFUSION else value + 0 * loss for name, value in found.items()}
 
 
 def answered(
