@@ -93,8 +93,8 @@ def panels_of(specification: dict[str, Any], version: str) -> list[Panel]:
 
 
 def _parts(node: dict[str, Any], inherited: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The views inside: those of a grid, at any depth, one by one, the first of an inner grid with its title; of a chart that is
-    no grid, itself without its title."""
+    """The views inside: those of a grid, at any depth, one by one, the first of an inner grid with its title; of a chart that
+    is no grid, itself without its title."""
     rows = node.get("concat") or node.get("vconcat") or node.get("hconcat")
     if rows is None:
         return [{name: value for name, value in node.items() if inherited is not None or name != "title"}]
