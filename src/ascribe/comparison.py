@@ -98,8 +98,11 @@ class Comparison:
     @property
     def descriptions(self) -> dict[str, str]:
         """One line on what each rule is; empty for one of which nothing is known."""
-        merged = self.configuration.get("original_names") or {}
-        return {name: rules.about(merged.get(name, name), runs.rule_settings) for name, runs in self.runs.items()}
+        merged = self.configuration.get("original_names")
+        original = merged if isinstance(merged, dict) else {}
+        return {
+            name: rules.about(str(original.get(name, name)), runs.rule_settings) for name, runs in self.runs.items()
+        }
 
     def table(self) -> list[report.Row]:
         """One row a rule, best first: test score with its 95 % interval over seeds, paired difference to the reference."""

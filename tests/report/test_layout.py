@@ -8,10 +8,13 @@ import pytest
 from ascribe.report import Drawing
 from ascribe.report.figures import _FIGURES, specification
 from ascribe.report.layout import MAP, WIDTH
-from ascribe.report.theme import dash_of, rule_colors
+from ascribe.report.theme import dash_of, rule_colors, themed
 from ascribe.report.vector import width_of
 
+from ..later import Later
 from .stand_in import RULES, make_comparison, make_landscape
+
+alt = Later("altair")
 
 
 def drawing(figure, **names):
@@ -34,6 +37,20 @@ def test_maps_belong_to_their_rules_and_have_no_axes():
     for panel in maps:
         assert panel.title[0] == RULES[panel.rule] and re.fullmatch(r"[\d.]+ ± [\d.]+", panel.title[1])
         assert width_of(panel.svg) == MAP + 2 and "role-axis-label" not in panel.svg
+
+
+def test_grids_inside_a_grid_are_taken_apart_and_keep_their_titles():
+    point = lambda name: alt.Chart(alt.Data(values=[{"x": 1, name: 2}])).mark_point().encode(x="x:Q", y=f"{name}:Q")
+    large, small = (point(name).properties(width=90, height=60) for name in ("large", "small"))
+    inner = alt.hconcat(large, small.properties(title="beside")).properties(title="a row")
+    panels = Drawing(
+        specification(themed(alt.concat(inner, point("last").properties(width=50, height=50)), "All"))
+    ).panels
+    assert [panel.title for panel in panels] == [("a row",), ("beside",), ()]
+    assert [name in panel.svg for panel, name in zip(panels, ("large", "small", "last"), strict=True)] == [True] * 3
+    facets = point("y").properties(width=50, height=50).facet(alt.Facet("x:N"))
+    (whole,) = Drawing(specification(themed(facets, "Facets"))).panels
+    assert whole.fixed and not panels[0].fixed
 
 
 def test_fitted_curves_beside_each_other_all_have_axes():

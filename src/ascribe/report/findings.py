@@ -31,7 +31,7 @@ def findings(comparison: Comparison) -> list[str]:
     paired differences, widened by Bonferroni's correction so that all hold at once, leaves out 0.
     """
     table = rows(comparison)
-    if table[0].mean is None:
+    if not table or table[0].mean is None:
         return ["Every run of every rule diverged: no score can be compared."]
     found = [_best(table), _above_constant(comparison, table), _against_reference(comparison, table), _lost(table)]
     return [sentence for sentence in found if sentence]

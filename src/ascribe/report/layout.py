@@ -93,14 +93,16 @@ def panels_of(specification: dict[str, Any], version: str) -> list[Panel]:
 
 
 def _parts(node: dict[str, Any], inherited: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The views inside: those of a grid, at any depth, one by one; of a chart that is none, itself without its title."""
+    """The views inside: those of a grid, at any depth, one by one, the first of an inner grid with its title; of a chart that
+    is no grid, itself without its title."""
     rows = node.get("concat") or node.get("vconcat") or node.get("hconcat")
     if rows is None:
         return [{name: value for name, value in node.items() if inherited is not None or name != "title"}]
-    shared = {name: node[name] for name in ("data", "transform") if name in node}
-    return [
-        part for row in rows for part in _parts({**(inherited or {}), **shared, **row}, {**(inherited or {}), **shared})
-    ]
+    shared = {**(inherited or {}), **{name: node[name] for name in ("data", "transform") if name in node}}
+    parts = [part for row in rows for part in _parts({**shared, **row}, shared)]
+    if inherited is not None and "title" in node:
+        parts[0] = {"title": node["title"], **parts[0]}
+    return parts
 
 
 def _encodings(node: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -151,7 +153,7 @@ def _still(node: Any, *, inside: bool = False) -> Any:
 
 
 def _is_picture(panel: dict[str, Any]) -> bool:
-    marks = [one.get("mark") for one in panel.get("layer", ())]
+    marks = [one.get("mark") for one in (panel, *panel.get("layer", ()))]
     return any(isinstance(mark, dict) and mark.get("type") == "image" for mark in marks)
 
 

@@ -125,8 +125,10 @@ function arranged(figure) {
     const made = document.createElementNS(SVG, "text");
     const style = getComputedStyle(node.parentElement);
     made.textContent = node.data.trim();
-    const middle = { x: box.x - frame.x + box.width / 2, y: box.y - frame.y + box.height / 2 };
-    set(made, { ...middle, "text-anchor": "middle", "dominant-baseline": "central", "font-size": style.fontSize, "font-weight": style.fontWeight });
+    const centered = style.textAlign === "center";
+    const place = { x: box.x - frame.x + (centered ? box.width / 2 : 0), y: box.y - frame.y + box.height / 2 };
+    set(made, { ...place, "text-anchor": centered ? "middle" : "start", "dominant-baseline": "central" });
+    set(made, { "font-size": style.fontSize, "font-weight": style.fontWeight });
     whole.append(made);
   }
   return whole;
