@@ -36,6 +36,7 @@ from ascribe.training import (
     honor,
     made,
     make_settings,
+    network_for,
     optimizers,
     positive,
     processes,
@@ -351,9 +352,7 @@ def _rows(setting: str, parts: tuple[Comparison, ...]) -> list[dict[str, Any]]:
 
 def _network(network: Any, data: Dataset, activation: str) -> Any:
     check_data(data)
-    if not isinstance(network, str):
-        return network
-    return networks.build(network, input_shape=data.input_shape, outputs=data.outputs, activation=activation)
+    return network_for(network, data, activation)
 
 
 def _layer(template: Network, layer: str | None) -> str:

@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 
-from ascribe import losses, networks, rules
+from ascribe import losses, rules
 from ascribe.datasets import Dataset, Split, Transform
 from ascribe.errors import UserError
 from ascribe.measures import measure_for
@@ -36,6 +36,7 @@ from ascribe.training import (
     honor,
     loop,
     make_settings,
+    network_for,
     positive,
     processes,
 )
@@ -208,10 +209,7 @@ class AbstractCreditEstimator(BaseEstimator):
         rule: Any = rules.get(self.rule) if isinstance(self.rule, str) else self.rule
         name = rules.full_name(self.rule) if isinstance(self.rule, str) else rules.name_of(rule)
         check_rule(rule, name, data)
-        source = self.network
-        if isinstance(source, str):
-            shape, outputs = data.input_shape, data.outputs
-            source = networks.build(source, input_shape=shape, outputs=outputs, activation=self.activation)
+        source = network_for(self.network, data, self.activation)
         demands = honor(
             rule,
             name,

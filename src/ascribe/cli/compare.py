@@ -99,7 +99,8 @@ def compare(
         Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own, with numbers as in
         fa:scale=0.5,fa:scale=2; default: all that can do the task.
     network
-        Hidden layers as 64x64, or linear, lenet, simplenet or simplenet/8. Default: 64x64.
+        Hidden layers as 64x64, or linear, lenet, simplenet or simplenet/8, or a network or a factory of your own in a file, as
+        ./my_network.py:make. Default: 64x64.
     activation
         Of the hidden layers: relu, tanh, logistic, arctan, leaky-relu, softplus, ...
     seeds

@@ -9,7 +9,6 @@ from .keeping import DEFAULT_FOLDER
 
 APART = "drawing the page and what a store has already are not counted"
 
-UNNAMED = "not named: the data set's own; of a table the column target, label, class or y, else the last"
 NAMED = 20
 """Names of inputs that are told."""
 
@@ -33,12 +32,15 @@ def tell_plan(dataset: Any, settings: dict[str, Any], out: Path | None, *, elsew
 
 
 def about_data(dataset: Any) -> dict[str, Any]:
-    """What the data are: name, task, target, classes, examples of each split, shape of an input."""
-    target = dataset.request.get("target")
+    """What the data are: name, task, target and how these were chosen (of a table of the user's own), classes, examples of each
+    split, shape of an input."""
+    read = dataset.understood
     return {
         "name": dataset.name,
         "task": dataset.task,
-        "target": None if target is None else str(target),
+        "target": None if read is None else read.target,
+        "target_chosen": None if read is None else read.target_chosen,
+        "task_chosen": None if read is None else read.task_chosen,
         "classes": list(dataset.class_names),
         "examples": {name: len(split) for name, split in dataset.splits},
         "input_shape": list(dataset.input_shape),
@@ -49,14 +51,14 @@ def about_data(dataset: Any) -> dict[str, Any]:
 def _data_lines(data: dict[str, Any]) -> dict[str, str]:
     sizes = ", ".join(f"{count} {name}" for name, count in data["examples"].items())
     shape = " x ".join(map(str, data["input_shape"]))
-    target = data["target"] or UNNAMED
+    target = f"{data['target']} ({data['target_chosen']})" if data["target"] else "the data set's own"
     named, more = data["features"][:NAMED], "" if len(data["features"]) <= NAMED else ", ..."
     classes = f"; classes {', '.join(data['classes'])}" if data["classes"] else ""
     return {
         "data": f"{data['name']}, {sizes} examples of {shape} numbers",
         **({"inputs": f"{', '.join(named)}{more}"} if named else {}),
         "target": f"{target}{classes}",
-        "task": data["task"],
+        "task": f"{data['task']} ({data['task_chosen']})" if data["task_chosen"] else data["task"],
     }
 
 

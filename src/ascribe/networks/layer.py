@@ -20,11 +20,17 @@ OWN = "own."
 class AbstractLayer(eqx.Module):
     """A function of a batch, with its parameters as array leaves and its structure as static fields.
 
-    `kind` is the word that names the layer inside a network (`linear1`, `linear2`, …); `synaptic` says that the layer
+    `kind` is the word that names the layer inside a network (`linear1`, `linear2`, …), by default its class's name; `synaptic` says that the layer
     has weights that carry signals between units: there a rule may replace Wᵀ on the way back.
     """
 
     kind: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if not hasattr(cls, "kind"):
+            cls.kind = cls.__name__.lower()
+
     synaptic: ClassVar[bool] = False
 
     @abstractmethod

@@ -472,6 +472,22 @@ def layers_of_file(path: Path) -> list[str]:
     return found
 
 
+def network_of_file(text: str) -> tuple[str, str]:
+    """The module and the name of the network, or of the factory `key -> Network`, that `PATH.py:NAME` names. The file is run.
+
+    **Raises:** `UserError` where there is no such file, it cannot be run, or it has no such name.
+    """
+    path, _, name = text.rpartition(":")
+    if not path.endswith(".py") or not name:
+        raise UserError(f"a network of a file is PATH.py:NAME, as in ./my_network.py:make; got {shown(text)}.")
+    if not os.path.isfile(path):
+        raise UserError(f"there is no file {path!r}: write the path of a Python file, as in ./my_network.py:make.")
+    module = _run(Path(path), "file of a network")
+    if not hasattr(module, name):
+        raise UserError(f"the file {path!r} defines no {name!r}.")
+    return module.__name__, name
+
+
 def _run(path: Path, what: str) -> ModuleType:
     """The module of a Python file of a user, whose layers are registered."""
     try:

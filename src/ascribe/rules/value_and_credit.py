@@ -16,6 +16,7 @@ from ascribe.errors import UserError
 from ascribe.networks import Network, check_input
 from ascribe.types import PyTree, Scalar
 
+from . import registry
 from .base import AbstractRule, Batch, Credit, Trainables, network_of
 
 
@@ -62,8 +63,10 @@ def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None
     return Batch(inputs, targets, chosen)
 
 
-def value_and_credit(rule: AbstractRule, loss: str | losses.Loss | None = None) -> Callable[..., tuple[Scalar, Credit]]:
-    """A rule with the manners of `jax.value_and_grad`, for any training loop.
+def value_and_credit(
+    rule: AbstractRule | str, loss: str | losses.Loss | None = None
+) -> Callable[..., tuple[Scalar, Credit]]:
+    """A rule, or the one of that name, as `jax.value_and_grad` of a loss, for any training loop.
 
     `value_and_credit(rule)(network, state, batch, key=key)` returns `(loss, credit)`; `credit.gradients` has the tree of
     the first argument and goes to any Optax optimizer; `credit.state` and `credit.network_state` go into the next call
@@ -73,6 +76,7 @@ def value_and_credit(rule: AbstractRule, loss: str | losses.Loss | None = None) 
 
     **Raises:** `UserError` where the rule trains more than the bare network that was given.
     """
+    rule = registry.get(rule) if isinstance(rule, str) else rule
 
     def credited(trainables: Any, state: PyTree, batch: Any, *, key: Any = None) -> tuple[Scalar, Credit]:
         network = network_of(trainables)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from ascribe.arguments import KindError, listed, whole
 from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network
-from ascribe.rules import AbstractRule, hooks
+from ascribe.rules import AbstractRule, hooks, registry
 from ascribe.types import Key
 
 from . import optimizers
@@ -93,12 +94,29 @@ def _adapting(rule: AbstractRule, name: str, given: Callable[..., Network], data
     return factory
 
 
+@dataclasses.dataclass(frozen=True)
+class NetworkOfFile:
+    """A factory in a file of the user's, by its module (`rules/source_files.py`), whose name tells one source from another: so
+    its two fields are what a run's key needs, and what another process does."""
+
+    module: str
+    name: str
+
+    def __call__(self, key: Key) -> Network:
+        return getattr(sys.modules[self.module], self.name)(key)
+
+
 def network_for(
     network: str | Network | Callable[..., Network], data: Dataset, activation: str = "relu"
 ) -> Network | Callable[..., Network]:
-    """The network of a text, such as `"64x64"`, for these data; any other as it is."""
+    """The network of a text for these data: hidden layers as `"64x64"`, or `"./my_network.py:make"`, a factory `key -> Network`
+    or a network in a file, which is run; any other network as it is."""
     if not isinstance(network, str):
         return network
+    if ".py" in network:
+        module, name = registry.network_of_file(network)
+        value = getattr(sys.modules[module], name)
+        return made(value) if isinstance(value, Network) or not callable(value) else NetworkOfFile(module, name)
     return networks.build(network, input_shape=data.input_shape, outputs=data.outputs, activation=activation)
 
 
@@ -109,7 +127,8 @@ def made(source: Network | Callable[..., Network]) -> Network:
     if not callable(source):
         sizes = listed(source) or [source]
         known = all((whole(size) or 0) > 0 for size in sizes)
-        hint = f': write "{"x".join(map(str, sizes))}"' if known else ""
+        text, hidden = "x".join(map(str, sizes)), "hidden layer" if len(sizes) == 1 else "hidden layers"
+        hint = f': write "{text}" for {hidden} of these sizes' if known else ""
         raise UserError(
             f"a network is a text as in '64x64', an ascribe Network or a factory key -> Network; got {shown(source)}{hint}."
         )
