@@ -23,7 +23,7 @@ from .quantities import Numbers, leaf, not_negative, numbers, positive, seconds,
 
 class State(NamedTuple):
     """`gap`: 1 − v, which stays precise where it matters, near the threshold; `wait`: what remains of the refractory
-    period, seconds; `spike`: when in this chunk the neuron fired, in steps, NaN if it did not."""
+    period, seconds; `spike`: when in this chunk the neuron fired, in steps, −∞ if it did not."""
 
     gap: Array
     wait: Array
@@ -147,7 +147,7 @@ class LIF(AbstractModel):
         if np.any(v >= 1.0):
             raise UserError(f"an initial V is below the threshold of {np.asarray(self.V_th)}; got {V}.")
         gap = jnp.broadcast_to(jnp.asarray(1.0 - v, dtype), shape)
-        return State(gap, jnp.zeros(shape, dtype), jnp.full(shape, jnp.nan, dtype))
+        return State(gap, jnp.zeros(shape, dtype), jnp.full(shape, -jnp.inf, dtype))
 
     def stepper(self, dt: Array, method: str, parts: int = 1) -> tuple[Callable[[Any], Any], Step]:
         """Exact for an input that is constant within the step, dt ≤ τ_ref.
@@ -169,7 +169,7 @@ class LIF(AbstractModel):
         return lambda state: state, step
 
     def next_chunk(self, state: State, steps: int, dt: Array) -> State:
-        return state._replace(spike=jnp.full_like(state.spike, jnp.nan))
+        return state._replace(spike=jnp.full_like(state.spike, -jnp.inf))
 
     def read(self, state: State) -> dict[str, Array]:
         return {"V": self.V_L + (self.V_th - self.V_L) * (1.0 - state.gap)}

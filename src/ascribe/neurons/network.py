@@ -124,7 +124,7 @@ class SpikingNetwork(AbstractModel):
 
     def spike(self, state: State) -> Array:
         spike = state.spike[: self.shape[0]]
-        return jnp.where(spike >= 0.0, spike, jnp.nan)
+        return jnp.where(spike >= 0.0, spike, -jnp.inf)
 
     def next_chunk(self, state: State, steps: int, dt: Array) -> State:
         before = jnp.minimum(state.spike - steps, -jnp.finfo(state.spike.dtype).tiny)

@@ -207,7 +207,7 @@ def _chunk(window: int, every: int) -> int:
 def _first(model: AbstractModel, state: Any, dt: Array, *, method: str) -> Any:
     begin, _ = model.stepper(dt, method)
     V = model.read(state)["V"]
-    return begin(state), jnp.stack([V, V, V]), jnp.full_like(V, jnp.nan)
+    return begin(state), jnp.stack([V, V, V]), jnp.full_like(V, jnp.inf)
 
 
 # Half the time for Hodgkin–Huxley where a processor has vectors of 512 bits; XLA takes 256 by itself.
@@ -227,10 +227,10 @@ def _run(
     names: Any,
 ) -> Any:
     """`block` chunks of `chunk` steps. Returns the carry, and for each chunk when every neuron fired, in steps from the
-    chunk's start (NaN: it did not; infinite: its state is not finite), and the samples.
+    chunk's start (−∞: it did not; ∞: its state is not finite), and the samples.
 
     The carry: the model's state, V at the last three steps, and the step of a crossing that still waits for what follows
-    it.
+    it, ∞ where none does. (No mark is NaN: JAX's search for NaNs finds those of the computation alone.)
     """
     block, chunk, every = length
     _, step = model.stepper(dt, method, parts)
@@ -253,8 +253,8 @@ def _run(
         if found is None:
             complete = hit <= chunk - 3
             place = jnp.where(complete, hit, 0.0).astype(jnp.int32)
-            found = jnp.where(complete, hit + _crossing(past, V, place, model.level), jnp.nan)
-            waiting, past = jnp.where(complete, jnp.nan, hit - chunk), jnp.concatenate([past, V[-3:]])[-3:]
+            found = jnp.where(complete, hit + _crossing(past, V, place, model.level), -jnp.inf)
+            waiting, past = jnp.where(complete, jnp.inf, hit - chunk), jnp.concatenate([past, V[-3:]])[-3:]
         found = jnp.where(jnp.isfinite(model.read(state)["V"]), found, jnp.inf)
         return (model.next_chunk(state, chunk, dt), past, waiting), (
             found,
@@ -292,7 +292,7 @@ def _crossing(past: Array, V: Array, place: Array, threshold: Array) -> Array:
 
 
 def _blown(hits: np.ndarray, seconds: float, duration: float) -> dict[int, float]:
-    infinite = np.isinf(hits)
+    infinite = hits == np.inf
     neurons = np.flatnonzero(infinite.any(axis=0))
     times = {int(neuron): float(np.argmax(infinite[:, neuron]) * seconds) for neuron in neurons}
     return {neuron: time for neuron, time in times.items() if time < duration}
