@@ -81,9 +81,10 @@ class SpikingNetwork(AbstractModel):
             raise UserError(
                 f"the connection is of {connection.post} neurons, and their parameters have the shape {neurons.shape}."
             )
-        if np.ndim(tau_s):
-            raise UserError(f"a network has one time constant of its synapses; got {np.size(tau_s)} for tau_s.")
-        self.neurons, self.connection, self.tau_s = neurons, connection, leaf(seconds("tau_s", tau_s))
+        decay = seconds("tau_s", tau_s)
+        if decay.ndim:
+            raise UserError(f"a network has one time constant of its synapses; got {decay.size} for tau_s.")
+        self.neurons, self.connection, self.tau_s = neurons, connection, leaf(decay)
 
     @property
     def shape(self) -> tuple[int, ...]:

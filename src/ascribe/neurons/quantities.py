@@ -8,6 +8,7 @@ import numpy as np
 
 from ascribe.arguments import real_numbers
 from ascribe.errors import UserError, shown
+from ascribe.memory import check_room
 from ascribe.types import Array
 
 Numbers = np.ndarray | np.floating
@@ -15,6 +16,9 @@ Numbers = np.ndarray | np.floating
 
 NEAR = 1e-12
 """Of a time: closer to a multiple of a step it is that multiple."""
+
+UNHEARD_OF = 1e30
+"""Bytes: more than any memory has, where a number of them is infinite."""
 
 LONGEST = 1.0
 """Seconds. A time constant or a step beyond it was meant in milliseconds."""
@@ -71,6 +75,23 @@ def whole_steps(t: Any, dt: float) -> np.ndarray:
     ratio = np.asarray(t, np.float64) / dt
     nearest = np.rint(ratio)
     return np.where(np.abs(ratio - nearest) <= NEAR * np.abs(nearest), nearest, np.floor(ratio)).astype(np.int64)
+
+
+def check_steps(what: str, duration: float, dt: float, size: int) -> None:
+    """**Raises:** `UserError` where the duration's steps of dt, of `size` bytes each, do not fit into memory."""
+    steps = duration / dt
+    check_room(f"{what} of {steps:,.4g} steps", int(min(size * steps, UNHEARD_OF)), "take a larger dt")
+
+
+def whole_numbers(value: Any) -> np.ndarray | None:
+    """The value as an array of whole numbers, an empty one as one of int64; None for anything else."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # rows that differ in length
+        return None
+    if not array.size:
+        return array.astype(np.int64) if array.ndim == 1 else None
+    return array if array.dtype.kind in "iu" else None
 
 
 def leaf(array: np.ndarray) -> Array:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ascribe.arguments import at_least, listed, plain
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.types import Array
@@ -104,12 +105,7 @@ def simulate(
             f"{length:g} s are {parts * steps:,.4g} pieces of the model's shortest time constants: take a shorter duration, or "
             f"longer time constants{', or another method' if len(model.methods) > 1 else ''}."
         )
-    names = tuple(record) if isinstance(record, Sequence) and not isinstance(record, str) else (record,)
-    for name in names:
-        if name not in model.traces:
-            raise UserError(
-                f"{type(model).__name__} has the traces {', '.join(model.traces)}; got {name!r} for `record`."
-            )
+    names = _recorded(record, model)
     driven = Current(current, model.input_unit, length)
     try:
         shape = np.broadcast_shapes(model.shape, driven.shape)
@@ -188,12 +184,22 @@ def _stepped(
     return np.concatenate(fired), {name: np.concatenate([part[name] for part in kept])[::apart] for name in names}
 
 
-def _spacing(given: int | None, steps: int, numbers: int) -> int:
+def _recorded(record: Any, model: AbstractModel) -> tuple[str, ...]:
+    """The names of the traces that are recorded."""
+    given = listed(record)
+    names = (plain(record),) if given is None else tuple(given)
+    for name in names:
+        if not isinstance(name, str) or name not in model.traces:
+            raise UserError(
+                f"{type(model).__name__} has the traces {', '.join(model.traces)}; got {shown(name)} for `record`."
+            )
+    return names
+
+
+def _spacing(given: Any, steps: int, numbers: int) -> int:
     if given is None:
         return max(1, steps // SAMPLES, -(-steps * numbers // NUMBERS))
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise UserError(f"record_every is a whole number of steps, 1 at least; got {shown(given)}.")
-    return given
+    return at_least(1, "record_every", given)
 
 
 def _chunk(window: int, every: int) -> int:
