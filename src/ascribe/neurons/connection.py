@@ -106,7 +106,7 @@ class Connection(eqx.Module):
         try:
             x = jnp.asarray(x, self.weights.dtype)
             shape = x.shape
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             shape = ()
         if shape[-1:] != (self.pre,):
             raise UserError(f"activities have the shape (…, {self.pre}), one for each sender; got {shown(x)}.")

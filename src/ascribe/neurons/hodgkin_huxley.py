@@ -159,6 +159,7 @@ class HodgkinHuxley(AbstractModel):
 
     def gates(self, V: Any) -> tuple[Gates, Gates]:
         """x_∞(V) = α / (α + β) and τ_x(V) = 1 / (α + β), in seconds, of n, m and h."""
+        V = V if isinstance(V, jax.Array) else numbers("V", V, "mV")
         alpha, beta = self.rates(jnp.asarray(V, self.C.dtype))
         steady = Gates(*(a / (a + b) for a, b in zip(alpha, beta, strict=True)))
         return steady, Gates(*(1.0 / (MILLISECONDS * (a + b)) for a, b in zip(alpha, beta, strict=True)))
@@ -208,11 +209,12 @@ class HodgkinHuxley(AbstractModel):
         **Raises:** `UserError` for a current without a leak (g_L = 0): a negative one shuts every channel, and then nothing
         holds V.
         """
-        if np.any((np.asarray(self.g_L) == 0) & (np.asarray(J) != 0)):
+        J = numbers("the current", J, self.input_unit)
+        if np.any((np.asarray(self.g_L) == 0) & (J != 0)):
             raise UserError(
                 "without a leak (g_L = 0) there is no steady state under a current: take J=0, or g_L above 0."
             )
-        return _steady(self, jnp.asarray(numbers("the current", J, self.input_unit), self.C.dtype))
+        return _steady(self, jnp.asarray(J, self.C.dtype))
 
     def resting_state(self) -> State:
         """The steady state without a current: V = −64.99637933 mV for `squid`."""

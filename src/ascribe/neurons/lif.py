@@ -14,11 +14,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Callable
 
 from .base import AbstractModel, Step
-from .quantities import Numbers, leaf, not_negative, numbers, positive, seconds, whole_steps
+from .quantities import Numbers, leaf, not_negative, numbers, positive, seconds, whole_steps, written
 
 
 class State(NamedTuple):
@@ -54,7 +54,9 @@ class LIF(AbstractModel):
         self.tau_m, self.tau_ref = leaf(seconds("tau_m", tau_m)), leaf(seconds("tau_ref", tau_ref))
         rest, threshold = numbers("V_L", V_L, "the unit of V"), numbers("V_th", V_th, "the unit of V")
         if not np.all(threshold > rest):
-            raise UserError(f"the threshold V_th is above the resting potential V_L; got {threshold} and {rest}.")
+            raise UserError(
+                f"the threshold V_th is above the resting potential V_L; got {written(threshold)} and {written(rest)}."
+            )
         self.V_L, self.V_th, self.R = leaf(rest), leaf(threshold), leaf(positive("R", R, "V per unit of the current"))
 
     @classmethod
@@ -103,7 +105,9 @@ class LIF(AbstractModel):
         rate = numbers("the rate", rate, "Hz")
         tau_m, tau_ref = self._times
         if np.any(rate < 0) or np.any(rate * tau_ref >= 1):
-            raise UserError(f"a rate is at least 0 and below 1/τ_ref = {float(np.max(1 / tau_ref)):g} Hz; got {rate}.")
+            raise UserError(
+                f"a rate is at least 0 and below 1/τ_ref = {float(np.max(1 / tau_ref)):g} Hz; got {written(rate)}."
+            )
         interval = 1.0 / np.where(rate > 0, rate, 1.0)
         return np.where(rate > 0, -1.0 / np.expm1((tau_ref - interval) / tau_m), 1.0)[()]
 
@@ -145,7 +149,7 @@ class LIF(AbstractModel):
             else (numbers("V", V, "the unit of V") - np.asarray(self.V_L)) / np.asarray(self.V_th - self.V_L)
         )
         if np.any(v >= 1.0):
-            raise UserError(f"an initial V is below the threshold of {np.asarray(self.V_th)}; got {V}.")
+            raise UserError(f"an initial V is below the threshold of {written(np.asarray(self.V_th))}; got {shown(V)}.")
         gap = jnp.broadcast_to(jnp.asarray(1.0 - v, dtype), shape)
         return State(gap, jnp.zeros(shape, dtype), jnp.full(shape, -jnp.inf, dtype))
 

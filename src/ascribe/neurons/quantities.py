@@ -33,7 +33,7 @@ def numbers(name: str, value: Any, unit: str) -> np.ndarray:
     if array is None:
         raise UserError(f"{name} is a number or an array of numbers, in {unit}; got {shown(value)}.")
     if not np.all(np.isfinite(array)):
-        raise UserError(f"{name} has to be finite, in {unit}; got {_shown(array)}.")
+        raise UserError(f"{name} has to be finite, in {unit}; got {written(array)}.")
     return array
 
 
@@ -41,7 +41,7 @@ def positive(name: str, value: Any, unit: str) -> np.ndarray:
     """As `numbers`, and above 0."""
     array = numbers(name, value, unit)
     if not np.all(array > 0):
-        raise UserError(f"{name} has to be above 0, in {unit}; got {_shown(array)}.")
+        raise UserError(f"{name} has to be above 0, in {unit}; got {written(array)}.")
     return array
 
 
@@ -49,7 +49,7 @@ def not_negative(name: str, value: Any, unit: str) -> np.ndarray:
     """As `numbers`, and 0 at least."""
     array = numbers(name, value, unit)
     if not np.all(array >= 0):
-        raise UserError(f"{name} is 0 at least, in {unit}; got {_shown(array)}.")
+        raise UserError(f"{name} is 0 at least, in {unit}; got {written(array)}.")
     return array
 
 
@@ -57,7 +57,7 @@ def single(name: str, value: Any, unit: str) -> float:
     """As `positive`, of one number."""
     array = positive(name, value, unit)
     if array.ndim:
-        raise UserError(f"{name} is one number, in {unit}; got {_shown(array)}.")
+        raise UserError(f"{name} is one number, in {unit}; got {written(array)}.")
     return float(array)
 
 
@@ -65,7 +65,7 @@ def seconds(name: str, value: Any) -> np.ndarray:
     """As `positive`; beyond a second it is taken for milliseconds, and refused."""
     array = positive(name, value, "seconds")
     if np.any(array > LONGEST):
-        raise UserError(f"{name}={_shown(array)} is in seconds; did you mean {np.max(array) / 1000:g}?")
+        raise UserError(f"{name}={written(array)} is in seconds; did you mean {np.max(array) / 1000:g}?")
     return array
 
 
@@ -104,5 +104,6 @@ def counted(number: int, name: str) -> str:
     return f"{number} {name}{'s' * (number != 1)}"
 
 
-def _shown(array: np.ndarray) -> str:
-    return f"{float(array):g}" if array.ndim == 0 else np.array2string(array, threshold=6)
+def written(array: np.ndarray) -> str:
+    """An array as sentences tell it, on one line."""
+    return f"{float(array):g}" if array.ndim == 0 else " ".join(np.array2string(array, threshold=6).split())

@@ -97,7 +97,7 @@ def simulate(
     method = model.methods[0] if method is None else str(method).replace("_", "-")
     if method not in model.methods:
         raise UserError(
-            f"{type(model).__name__} is stepped by {', '.join(model.methods)}; got {method!r} for `method`."
+            f"{type(model).__name__} is stepped by {', '.join(model.methods)}; got {shown(method)} for `method`."
         )
     parts = model.parts(step, method)
     if parts * steps > STEPS:
@@ -199,7 +199,7 @@ def _recorded(record: Any, model: AbstractModel) -> tuple[str, ...]:
 def _spacing(given: Any, steps: int, numbers: int) -> int:
     if given is None:
         return max(1, steps // SAMPLES, -(-steps * numbers // NUMBERS))
-    return at_least(1, "record_every", given)
+    return min(at_least(1, "record_every", given), 2 * STEPS)  # from there on it is the first sample alone
 
 
 def _chunk(window: int, every: int) -> int:
