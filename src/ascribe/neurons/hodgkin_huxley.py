@@ -158,7 +158,10 @@ class HodgkinHuxley(AbstractModel):
         return Gates(*(a / d for a, _, d in found)), Gates(*(b / d for _, b, d in found))
 
     def gates(self, V: Any) -> tuple[Gates, Gates]:
-        """x_∞(V) = α / (α + β) and τ_x(V) = 1 / (α + β), in seconds, of n, m and h."""
+        """x_∞(V) = α / (α + β) and τ_x(V) = 1 / (α + β), in seconds, of n, m and h.
+
+        **Raises:** `UserError` for a V that is no finite number and no array of such.
+        """
         V = V if isinstance(V, jax.Array) else numbers("V", V, "mV")
         alpha, beta = self.rates(jnp.asarray(V, self.C.dtype))
         steady = Gates(*(a / (a + b) for a, b in zip(alpha, beta, strict=True)))

@@ -68,7 +68,8 @@ def surrogate_spikes(
         raise UserError(f"currents are real numbers of the shape (steps, {count}); got {shown(currents)}.")
     if given.ndim != 2 or given.shape[1:] != network.shape:
         raise UserError(f"currents have the shape (steps, {count}); got {given.shape}.")
-    dtype = jnp.result_type(given, *jax.tree.leaves(network))
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = jnp.result_type(given, *jax.tree.leaves(network))
     positive("steepness", steepness, "1 / thresholds")
     g: Callable[[Array], Array] = activations.get(derivative).derivative if isinstance(derivative, str) else derivative
     fire = spike(lambda x: steepness * g(steepness * x))
