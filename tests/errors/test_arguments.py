@@ -194,6 +194,22 @@ CASES = {
         lambda: neurons.simulate(neurons.SpikingNetwork(neurons.LIF(), neurons.Connection([[0.0]]), 1e-12), 1.0, 0.1),
         "pieces of the model's shortest time constants: take a shorter duration, or longer time constants",
     ),
+    "cells that do not fit together": (
+        lambda: neurons.LIF(tau_m=[0.01, 0.02], V_th=[1.0, 2.0, 3.0]),
+        "arrays for the same neurons; got the shapes (2,) for tau_m, (3,) for V_th",
+    ),
+    "membranes that do not fit together": (
+        lambda: neurons.LIF.membrane([1.0, 2.0], [0.1, 0.2, 0.3], -70.0, -50.0, 0.002),
+        "got the shapes (2,) for C, (3,) for g_L",
+    ),
+    "channels that do not fit together": (
+        lambda: neurons.HodgkinHuxley(g_K=[36.0, 30.0], g_L=[0.3, 0.2, 0.1]),
+        "got the shapes (2,) for g_K, (3,) for g_L",
+    ),
+    "potentials that do not fit together": (
+        lambda: neurons.HodgkinHuxley(C=[1.0, 2.0], V_shift=[0.0, 1.0, 2.0]),
+        "got the shapes (2,) for C, (3,) for V_shift",
+    ),
     "gates at no voltage": (
         lambda: neurons.HodgkinHuxley().gates("rest"),
         "V is a number or an array of numbers, in mV; got 'rest'",

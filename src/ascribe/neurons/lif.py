@@ -18,7 +18,7 @@ from ascribe.errors import UserError, shown
 from ascribe.types import Array, Callable
 
 from .base import AbstractModel, Step
-from .quantities import Numbers, leaf, not_negative, numbers, positive, seconds, whole_steps, written
+from .quantities import Numbers, check_shapes, leaf, not_negative, numbers, positive, seconds, whole_steps, written
 
 
 class State(NamedTuple):
@@ -36,7 +36,8 @@ class LIF(AbstractModel):
     With V_L = 0, V_th = 1 and R = 1, the default, it is the normalized form, and the input current is v_in. Any parameter
     may be an array: then it stands for as many neurons.
 
-    **Raises:** `UserError` for times that are not positive or above a second, a threshold that is not above V_L, and R ≤ 0.
+    **Raises:** `UserError` for times that are not positive or above a second, a threshold that is not above V_L, R ≤ 0,
+    and arrays of different shapes.
     """
 
     tau_m: Array
@@ -51,20 +52,25 @@ class LIF(AbstractModel):
     default_step = 1e-4
 
     def __init__(self, tau_m: Any = 0.02, tau_ref: Any = 0.002, *, V_L: Any = 0.0, V_th: Any = 1.0, R: Any = 1.0):
-        self.tau_m, self.tau_ref = leaf(seconds("tau_m", tau_m)), leaf(seconds("tau_ref", tau_ref))
+        constant, silence = seconds("tau_m", tau_m), seconds("tau_ref", tau_ref)
         rest, threshold = numbers("V_L", V_L, "the unit of V"), numbers("V_th", V_th, "the unit of V")
+        resistance = positive("R", R, "V per unit of the current")
+        check_shapes(tau_m=constant, tau_ref=silence, V_L=rest, V_th=threshold, R=resistance)
         if not np.all(threshold > rest):
             raise UserError(
                 f"the threshold V_th is above the resting potential V_L; got {written(threshold)} and {written(rest)}."
             )
-        self.V_L, self.V_th, self.R = leaf(rest), leaf(threshold), leaf(positive("R", R, "V per unit of the current"))
+        self.tau_m, self.tau_ref, self.R = leaf(constant), leaf(silence), leaf(resistance)
+        self.V_L, self.V_th = leaf(rest), leaf(threshold)
 
     @classmethod
     def membrane(cls, C: Any, g_L: Any, V_L: Any, V_th: Any, tau_ref: Any) -> "LIF":
         """C dV/dt = J_in − g_L (V − V_L) in units that fit: with R = 1 / g_L, τ_m = R C. As for the Hodgkin–Huxley model, C
         in µF/cm², g_L in mS/cm², V in mV and J_in in µA/cm², so that C / g_L is in ms."""
-        resistance = 1.0 / positive("g_L", g_L, "mS/cm²")
-        return cls(positive("C", C, "µF/cm²") * resistance / 1000.0, tau_ref, V_L=V_L, V_th=V_th, R=resistance)
+        capacitance, conductance = positive("C", C, "µF/cm²"), positive("g_L", g_L, "mS/cm²")
+        check_shapes(C=capacitance, g_L=conductance)
+        resistance = 1.0 / conductance
+        return cls(capacitance * resistance / 1000.0, tau_ref, V_L=V_L, V_th=V_th, R=resistance)
 
     def drive(self, J: Any) -> Array:
         """v_in = R J_in / (V_th − V_L)."""

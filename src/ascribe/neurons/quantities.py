@@ -83,6 +83,15 @@ def check_steps(what: str, duration: float, dt: float, size: int) -> None:
     check_room(f"{what} of {steps:,.4g} steps", int(min(size * steps, UNHEARD_OF)), "take a larger dt")
 
 
+def check_shapes(**given: np.ndarray) -> None:
+    """**Raises:** `UserError` where arrays of one number for each neuron are for different numbers of them."""
+    try:
+        np.broadcast_shapes(*(array.shape for array in given.values()))
+    except ValueError:
+        shapes = ", ".join(f"{array.shape} for {name}" for name, array in given.items() if array.ndim)
+        raise UserError(f"parameters are numbers, or arrays for the same neurons; got the shapes {shapes}.") from None
+
+
 def whole_numbers(value: Any) -> np.ndarray | None:
     """The value as an array of whole numbers, an empty one as one of int64; None for anything else."""
     try:
