@@ -168,7 +168,7 @@ def test_parameters_broadcast_as_vmap_maps(name):
         ({"current": "much"}, "the current is a number or an array of numbers"),
         ({"method": "magic"}, "is stepped by .*; got 'magic' for `method`"),
         ({"record": ("V", "x")}, "has the traces V.*; got 'x' for `record`"),
-        ({"record_every": 0}, "record_every is a whole number of steps, 1 at least; got 0"),
+        ({"record_every": 0}, "`record_every` is a positive integer; got 0"),
     ],
 )
 def test_what_does_not_fit_is_said_in_a_sentence(name, options, sentence):

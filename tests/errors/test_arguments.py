@@ -47,6 +47,18 @@ def simulate(**changes):
     return lambda: neurons.simulate(options.pop("model"), **options)
 
 
+TRAIN = neurons.SpikeTrain([0.1, 0.2, 0.4], [2, 0, 1], duration=0.5)
+
+
+def sparse(**changes):
+    return neurons.Connection.sparse(**({"targets": [[1], [0]], "weights": 2.0, "post": 2} | changes))
+
+
+def surrogate(currents, **options):
+    network = neurons.SpikingNetwork(neurons.LIF(), neurons.Connection(np.eye(2)))
+    return neurons.surrogate_spikes(network, currents, **options)
+
+
 CASES = {
     "train of an unknown name": (train(data="moon"), "There is no data set 'moon'; did you mean 'moons'"),
     "train of None": (train(data=None), "Data are a name, a path, a data frame or a pair (inputs, targets), not None"),
@@ -184,6 +196,103 @@ CASES = {
         lambda: neurons.simulate(neurons.SpikingNetwork(neurons.LIF(), neurons.Connection([[0.0]]), 1e-12), 1.0, 0.1),
         "pieces of the model's shortest time constants: take a shorter duration, or longer time constants",
     ),
+    "cells that do not fit together": (
+        lambda: neurons.LIF(tau_m=[0.01, 0.02], V_th=[1.0, 2.0, 3.0]),
+        "arrays for the same neurons; got the shapes (2,) for tau_m, (3,) for V_th",
+    ),
+    "membranes that do not fit together": (
+        lambda: neurons.LIF.membrane([1.0, 2.0], [0.1, 0.2, 0.3], -70.0, -50.0, 0.002),
+        "got the shapes (2,) for C, (3,) for g_L",
+    ),
+    "channels that do not fit together": (
+        lambda: neurons.HodgkinHuxley(g_K=[36.0, 30.0], g_L=[0.3, 0.2, 0.1]),
+        "got the shapes (2,) for g_K, (3,) for g_L",
+    ),
+    "potentials that do not fit together": (
+        lambda: neurons.HodgkinHuxley(C=[1.0, 2.0], V_shift=[0.0, 1.0, 2.0]),
+        "got the shapes (2,) for C, (3,) for V_shift",
+    ),
+    "gates at no voltage": (
+        lambda: neurons.HodgkinHuxley().gates("rest"),
+        "V is a number or an array of numbers, in mV; got 'rest'",
+    ),
+    "samples of a simulation": (simulate(record_every=2.0), "`record_every` is a positive integer; got 2.0"),
+    "a trace of a recording": (lambda: simulate()()[["V"]], "['V'] was not recorded; there is V; name it in `record`"),
+    "current in complex numbers": (
+        simulate(current=lambda t: np.array([2.0 + t * 1j])),
+        "or one for each neuron; it gave array([2.",
+    ),
+    "order of a filter": (
+        lambda: neurons.PostSynapticFilter(order=np.float32(2)),
+        "a whole number from 0 to 12; got np.float32(2.0)",
+    ),
+    "constants of a filter": (
+        lambda: neurons.PostSynapticFilter([[0.1], []]),
+        "is a number or an array of numbers, in seconds",
+    ),
+    "constants of a network": (
+        lambda: neurons.SpikingNetwork(neurons.LIF(), neurons.Connection([[0.0]]), [0.01, 0.02]),
+        "one time constant of its synapses; got 2 for tau_s",
+    ),
+    "weights of a filter": (
+        lambda: neurons.PostSynapticFilter().filter(TRAIN, 0.01, weights=[1.0, 2.0]),
+        "`weights` is one number, or one for each of the 3 neurons; got the shape (2,)",
+    ),
+    "what a filter hears": (lambda: neurons.PostSynapticFilter().filter([0.1, 0.3], 0.01), "is a SpikeTrain; got [0.1, 0.3]"),
+    "steps of a filter": (
+        lambda: neurons.PostSynapticFilter().filter(TRAIN, [0.1, 0.2]),
+        "dt is one number, in seconds; got [0.1 0.2]",
+    ),
+    "neurons of spikes": (
+        lambda: neurons.SpikeTrain([0.1, 0.3], [[0], [1, 2]], duration=1),
+        "2 times and the neurons [[0], [1, 2]]",
+    ),
+    "neurons of spikes as fractions": (lambda: neurons.SpikeTrain([0.1], [0.5], duration=1), "1 times and the neurons [0.5]"),
+    "size of a train": (
+        lambda: neurons.SpikeTrain([0.1], duration=1, size="2"),
+        "`size` is an integer that is not negative; got '2'",
+    ),
+    "a neuron's number": (lambda: TRAIN.of(1.5), "neurons are numbered from 0 to 2; got 1.5"),
+    "width of a raster": (lambda: TRAIN.raster(np.zeros((2, 2))), "dt has to be above 0, in seconds; got [[0. 0.] [0. 0.]]"),
+    "targets in no list": (
+        lambda: sparse(targets=np.array(1)),
+        "one list of whole numbers for each sending neuron; got array(1)",
+    ),
+    "targets of targets": (
+        lambda: sparse(targets=[[1], [[0, 1], 2]]),
+        "whole numbers for each sending neuron; got [[1], [[0, 1], 2]]",
+    ),
+    "one weight a neuron": (lambda: sparse(weights=[2.0, 3.0]), "the lists of targets and weights differ in length"),
+    "weight of all": (
+        lambda: sparse(weights=np.array(np.inf)),
+        "the weights has to be finite, in what a spike is worth; got inf",
+    ),
+    "receivers": (lambda: sparse(post=2.5), "`post` is a positive integer; got 2.5"),
+    "receivers beyond count": (lambda: sparse(post=HUGE), "`post` is 2,147,483,647 at most; got 1000"),
+    "probability of a connection": (lambda: neurons.random_connection(3, 3, [0.5], 1.0), "is between 0 and 1; got [0.5]"),
+    "activities of senders": (lambda: neurons.Connection(np.eye(2))([1.0, 2.0, 3.0]), "activities have the shape (…, 2)"),
+    "surrogate of ragged currents": (
+        lambda: surrogate([[1.0, 2.0], [1.0]]),
+        "currents are real numbers of the shape (steps, 2); got [[1.",
+    ),
+    "surrogate of complex currents": (
+        lambda: surrogate([[1j, 2.0]]),
+        "currents are real numbers of the shape (steps, 2); got [[1j",
+    ),
+    "surrogate of one current": (lambda: surrogate(3.0), "currents have the shape (steps, 2); got ()"),
+    "surrogate in many steps": (
+        lambda: surrogate([[1.0, 2.0]], dt=[1e-3, 1e-4]),
+        "dt is one number, in seconds; got [0.001 0.0001]",
+    ),
+    "surrogate by no function": (lambda: surrogate([[1.0, 2.0]], derivative="step"), "unknown activation 'step'"),
+    "seed of a Poisson train": (
+        lambda: neurons.poisson_spikes(10.0, 1.0, seed=-3),
+        "`seed` is an integer that is not negative; got -3",
+    ),
+    "durations of a Poisson train": (
+        lambda: neurons.poisson_spikes(10.0, [1.0, 2.0]),
+        "duration is one number, in seconds; got [1. 2.]",
+    ),
     "no neurons": (simulate(current=[]), "parameters and current are for one neuron at least; got the shape (0,)"),
     "a neuron's constant": (lambda: neurons.LIF(tau_m=HUGE), "is a number or an array of numbers, in seconds; got 1000"),
     "load's noise": (lambda: ascribe.datasets.load("moons", noise=HUGE), "noise wants a finite number"),
@@ -224,6 +333,15 @@ def numbers(kind):
             statistics.epochs_to_target([[0.0, 1.0]], tenth),
         ],
         "search": lambda: ascribe.search.suggest(np.zeros((0, 2)), np.zeros(0), two, seed=one).tolist(),
+        "neurons": lambda: [
+            simulate(record_every=kind(20))().V.tolist(),
+            neurons.PostSynapticFilter(0.01, two).order,
+            neurons.poisson_spikes(tenth * 20, tenth, seed=two).times.tolist(),
+            neurons.SpikeTrain([0.1], [one], duration=one, size=kind(3)).counts().tolist(),
+            TRAIN.of(two).tolist(),
+            neurons.Connection.sparse([[one], []], tenth, two).matrix().tolist(),
+            neurons.random_connection(kind(3), two, tenth, 1.0, seed=one).targets.tolist(),
+        ],
         "autodiff": lambda: [
             ad.Adam(tenth).rate,
             ad.Dense(one, two).weights.shape,

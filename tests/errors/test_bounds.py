@@ -70,6 +70,18 @@ CASES = {
     "simulation": (lambda: neurons.simulate(neurons.LIF(), currents(10**8), 100.0), "does not hold a simulation"),
     "tuning curve": (lambda: neurons.tuning_curve(neurons.LIF(), currents(10**8), 100.0), "does not hold a simulation"),
     "steps": (lambda: neurons.simulate(neurons.LIF(), 1.5, 1.0, dt=1e-300), "1e[+]300 steps"),
+    "spikes": (lambda: neurons.poisson_spikes([3e11, 7e11], 1.0), "does not hold about 1e[+]12 spikes"),
+    "spikes without end": (lambda: neurons.poisson_spikes([1e308, 1e308], 1e300), "does not hold about 1e[+]30 spikes"),
+    "raster": (lambda: neurons.SpikeTrain([0.2], duration=1.0).raster(1e-13), "a raster of 1e[+]13 steps"),
+    "raster without end": (lambda: neurons.SpikeTrain([0.2], duration=1.0).raster(5e-324), "a raster of inf steps"),
+    "filtered train": (
+        lambda: neurons.PostSynapticFilter().filter(neurons.SpikeTrain([0.2], duration=1.0), 1e-13),
+        "a filtered train of 1e[+]13 steps",
+    ),
+    "neurons of a train": (
+        lambda: neurons.SpikeTrain([0.1, 0.2], np.uint64([3, 2**64 - 1]), duration=1.0),
+        "the spikes of 18446744073709551616 neurons",
+    ),
     "resamples": (lambda: statistics.bootstrap_interval([1, 2, 4], resamples=10**10), "100,000,000 at most"),
     "patterns of signs": (lambda: statistics.sign_flip_test(range(20), resamples=10**10), "100,000,000 at most"),
     "score": (lambda: statistics.bootstrap_interval([1, 2, HUGE]), "`differences` is a list of numbers"),

@@ -72,7 +72,11 @@ def test_an_interpolated_current_drives_to_the_end():
         ([[0.02, 1.5], [0.02, 3.0]], r"could be segments, or an array of neurons: try tuples \[\(seconds, current\)"),
         ([(0.02, 1.5), [0.02, 3.0]], r"could be segments, or an array of neurons"),
         (lambda t: [1.0] * (1 + int(t > 0.01)), r"the shape \(1,\) at 0 s and \(2,\) at 0.0105 s"),
-        (lambda t: "strong", "it failed with ValueError"),
+        (lambda t: "strong", "it gave 'strong' at 0 s"),
+        (lambda t: [[1.0], [1.0, 2.0]], "it gave .* at 0 s"),
+        (lambda t: np.array(0.5 + 2j), "it gave array.0.5.2.j. at 0 s"),
+        (lambda t: np.sqrt(np.full_like(t, 0.02, complex) - t) if np.any(t > 0.02) else 1.0, "it gave .* at 0.0205 s"),
+        (lambda t: {}["amplitude"], "it failed with KeyError"),
         (lambda t: np.where(t > 0.02, np.nan, 1.0), "the function gave nan at 0.0205 s"),
     ],
 )

@@ -96,7 +96,7 @@ def test_parameters_may_be_arrays():
         (lambda: LIF(tau_m=-0.02), "tau_m has to be above 0, in seconds; got -0.02"),
         (lambda: LIF(tau_m=20.0), "tau_m=20 is in seconds; did you mean 0.02"),
         (lambda: LIF(tau_ref=0.0), "tau_ref has to be above 0"),
-        (lambda: LIF(V_L=0.0, V_th=-1.0), "V_th is above the resting potential V_L; got -1.0 and 0.0"),
+        (lambda: LIF(V_L=0.0, V_th=-1.0), "V_th is above the resting potential V_L; got -1 and 0.$"),
         (lambda: simulate(LIF(), 1.5, 1.0, dt=0.003), "dt=0.003 s is longer than the refractory period of 0.002 s"),
         (lambda: LIF().voltage([0.01, -0.01], 2.0), r"t is 0 at least, in seconds; got \[ 0.01 -0.01\]"),
         (lambda: LIF().inverse_rate(500.0), "at least 0 and below 1/τ_ref = 500 Hz"),

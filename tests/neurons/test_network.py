@@ -264,6 +264,23 @@ def test_the_differentiable_path_has_the_same_spikes(dt):
     np.testing.assert_array_equal(dense, expected)
 
 
+@pytest.mark.parametrize("kind", [np.int32, np.float16, np.float32, bool])
+def test_the_differentiable_path_takes_currents_of_any_kind(kind):
+    """In the network's precision: under 2 as under 2.0."""
+    network = SpikingNetwork(LIF(), Connection(np.full((2, 2), 0.003), [0.5, 0.75]))
+    given = (np.ones((60, 2)) + (kind is not bool)).astype(kind)
+    run = jax.jit(lambda currents: surrogate_spikes(network, currents, 1e-3))
+    found, expected = run(given), run(given.astype(np.float64))
+    assert found.dtype == expected.dtype == np.float64
+    assert found.sum() > 0
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_the_differentiable_path_takes_lists():
+    network = SpikingNetwork(LIF(), Connection([[0.0]]))
+    np.testing.assert_array_equal(surrogate_spikes(network, [[30], [0], [0]], 1e-3), [[1.0], [0.0], [0.0]])
+
+
 def test_its_gradient_is_that_of_the_replaced_derivative():
     """One neuron, one step from v to a spike: ∂z/∂b is g(·) · ∂v/∂b, with the g that was asked for."""
     network = SpikingNetwork(LIF(), Connection([[0.0]]))

@@ -33,6 +33,17 @@ def test_a_raster_counts_every_spike_once():
     assert SpikeTrain([1.0], duration=1.0).raster(0.3).sum() == 1
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint16, np.uint64, np.int64])
+def test_neurons_are_numbered_in_any_kind_of_whole_numbers(kind):
+    """Neuron 100 in step 90: 90 × 101 + 100 is beyond eight bits."""
+    train = SpikeTrain([0.05, 0.25, 0.905], np.array([3, 0, 100], kind), duration=1.0)
+    raster = train.raster(0.01)
+    assert raster.shape == (100, 101)
+    np.testing.assert_array_equal(np.argwhere(raster), [[5, 3], [25, 0], [90, 100]])
+    np.testing.assert_allclose(train.of(100), [0.905])
+    assert PostSynapticFilter(0.01).filter(train, 0.01, weights=2.0)[91, 100] == pytest.approx(200 * math.exp(-0.5))
+
+
 @pytest.mark.parametrize("dt", [1e-4, 1 / 30_000, 0.3, 0.007])
 def test_a_spike_on_the_grid_is_in_the_step_that_it_begins(dt):
     """k·dt is in step k, whatever rounding makes of it; what is a thousandth of a step before it is not."""

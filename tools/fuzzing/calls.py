@@ -23,7 +23,7 @@ BUILDING_BLOCKS = {
     *("rules.backward_sweep", "rules.final_preactivation", "rules.hidden_activations", "rules.activation_of"),
     *("rules.random_feedback", "rules.network_of", "rules.hyperparameter", "rules.implicit_rates", "networks.record"),
     *("networks.convolve", "networks.check_input", "statistics.finished", "statistics.interval", "statistics.optional"),
-    *("statistics.paired_runs", "neurons.surrogate_spikes", "datasets.whole_number"),
+    *("statistics.paired_runs", "datasets.whole_number"),
 }
 """What rules and pages are built of, inside of compiled functions: a wrong kind is answered by JAX or NumPy."""
 JUNK: tuple[Any, ...] = (

@@ -63,7 +63,7 @@ class AbstractModel(eqx.Module):
         """Every trace at the state's time."""
 
     def spike(self, state: Any) -> Array | None:
-        """When in this chunk each neuron fired, in steps, NaN where it did not; None where spikes are upward crossings of
+        """When in this chunk each neuron fired, in steps, −∞ where it did not; None where spikes are upward crossings of
         `level` by V."""
         return None
 

@@ -10,11 +10,12 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from ascribe.arguments import at_least, real, whole
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.types import Array
 
-from .quantities import leaf, numbers
+from .quantities import leaf, numbers, whole_numbers
 
 
 class Connection(eqx.Module):
@@ -45,16 +46,19 @@ class Connection(eqx.Module):
     def sparse(cls, targets: Any, weights: Any, post: int, bias: Any = None) -> "Connection":
         """From the targets of every sender: `targets`, a list of arrays of whole numbers from 0 to `post` − 1, or `(pre,
         out)`; `weights`: alike, or one number for all."""
-        rows = [np.asarray(row) for row in targets]
-        if any(row.ndim != 1 or (row.dtype.kind not in "iu" and row.size) for row in rows) or not rows:
-            raise UserError("targets are one list of whole numbers for each sending neuron.")
-        widths = [len(row) for row in rows]
-        values = (
-            [np.full(width, weights, np.float64) for width in widths]
-            if np.isscalar(weights)
-            else [numbers("the weights", row, "what a spike is worth") for row in weights]
-        )
-        if [len(row) for row in values] != widths:
+        post = at_least(1, "post", post)
+        if post > MOST:
+            raise UserError(f"`post` is {MOST:,} at most; got {shown(post)}.")
+        found = [whole_numbers(row) for row in targets] if np.iterable(targets) else []
+        rows = [row for row in found if row is not None and row.ndim == 1]
+        if not rows or len(rows) < len(found):
+            raise UserError(f"targets are one list of whole numbers for each sending neuron; got {shown(targets)}.")
+        widths, of = [len(row) for row in rows], "what a spike is worth"
+        if np.iterable(weights):
+            values = [numbers("the weights", row, of) for row in weights]
+        else:
+            values = [np.full(width, numbers("the weights", weights, of)) for width in widths]
+        if [row.shape for row in values] != [(width,) for width in widths]:
             raise UserError("every target has its weight: the lists of targets and weights differ in length.")
         table = np.full((len(rows), max(*widths, 1)), post, np.int32)
         filled = np.zeros(table.shape)
@@ -99,23 +103,37 @@ class Connection(eqx.Module):
 
     def __call__(self, x: Any) -> Array:
         """z = W x + b for activities x, `(…, pre)`; `(…, post)`."""
-        z = jnp.asarray(x, self.weights.dtype) @ self.matrix().T
+        try:
+            x = jnp.asarray(x, self.weights.dtype)
+            shape = x.shape
+        except (TypeError, ValueError, OverflowError):
+            shape = ()
+        if shape[-1:] != (self.pre,):
+            raise UserError(f"activities have the shape (…, {self.pre}), one for each sender; got {shown(x)}.")
+        z = x @ self.matrix().T
         return z if self.bias is None else z + jnp.broadcast_to(self.bias, z.shape)
 
+
+MOST = 2**31 - 1
+"""Neurons that can be numbered."""
 
 LISTED = 48
 """Bytes that a connection takes while it is drawn: its target and its weight, in lists, in a table, and as arrays of JAX."""
 
 
-def check_populations(pre: int, post: int, probability: float) -> None:
-    """**Raises:** `UserError` for what is no size or no probability, and for more connections than fit into memory."""
-    for size in (pre, post):
-        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
-            raise UserError(f"both populations have 1 neuron at least; got {shown(pre)} and {shown(post)}.")
-    if isinstance(probability, str | complex) or not 0 <= probability <= 1:
+def check_populations(pre: Any, post: Any, probability: Any) -> tuple[int, int, float]:
+    """The sizes and the probability as Python's numbers.
+
+    **Raises:** `UserError` for what is no size or no probability, and for more connections than fit into memory.
+    """
+    senders, receivers, chance = whole(pre), whole(post), real(probability)
+    if senders is None or receivers is None or senders < 1 or receivers < 1:
+        raise UserError(f"both populations have 1 neuron at least; got {shown(pre)} and {shown(post)}.")
+    if chance is None or not 0 <= chance <= 1:
         raise UserError(f"`probability` is between 0 and 1; got {shown(probability)}.")
-    size = int(LISTED * (pre * post * Fraction(probability) + pre + post))
+    size = int(LISTED * (senders * receivers * Fraction(chance) + senders + receivers))
     check_room(f"a connection of {shown(pre)} to {shown(post)} neurons", size, "choose fewer, or a lower probability")
+    return senders, receivers, float(chance)
 
 
 def random_connection(
@@ -135,13 +153,13 @@ def random_connection(
 
     **Raises:** `UserError` for a probability that is none, or sizes below 1.
     """
-    check_populations(pre, post, probability)
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+    pre, post, probability = check_populations(pre, post, probability)
+    if (number := whole(seed)) is None or number < 0:
         raise UserError(f"`seed` is a whole number from 0; got {shown(seed)}: try 0.")
     each = numbers("the weight", weight, "what a spike is worth")
     if each.shape not in ((), (pre,)):
         raise UserError(f"`weight` is one number, or one for each of the {pre} senders; got the shape {each.shape}.")
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(number)
     targets = []
     for number in range(pre):
         row = np.flatnonzero(draw.random(post, np.float32) < probability)

@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.arguments import real_numbers
+from ascribe.errors import UserError, shown
 
 from .quantities import numbers
 
@@ -81,9 +82,11 @@ class Current:
     def _called(self, t: np.ndarray) -> np.ndarray:
         if self.one == ():
             try:
-                found = np.asarray(self.given(t), np.float64)
-                if found.shape == t.shape and all(
-                    np.isclose(found[k], self._single(t[k])) for k in (0, len(t) // 2, -1)
+                found = real_numbers(self.given(t))
+                if (
+                    found is not None
+                    and found.shape == t.shape
+                    and all(np.isclose(found[k], self._single(t[k])) for k in (0, len(t) // 2, -1))
                 ):
                     return found
             except Exception:  # whatever a function of a number does with an array
@@ -97,13 +100,15 @@ class Current:
         return np.stack(rows)
 
     def _single(self, t: float) -> np.ndarray:
+        wanted = "the current is a function of the time in seconds that returns a number, or one for each neuron; it"
         try:
-            return np.asarray(self.given(float(t)), np.float64)
+            given = self.given(float(t))
         except Exception as error:
-            raise UserError(
-                "the current is a function of the time in seconds that returns a number, or one for each neuron; it failed "
-                f"with {type(error).__name__}: {error}."
-            ) from error
+            raise UserError(f"{wanted} failed with {type(error).__name__}: {error}.") from error
+        found = real_numbers(given)
+        if found is None:
+            raise UserError(f"{wanted} gave {shown(given)} at {t:g} s.")
+        return found
 
     def table(self, steps: int, dt: float, places: tuple[float, ...]) -> np.ndarray:
         """The current in every step, at `places` within it (0 its start, 1 its end): `(steps, places, …)`."""

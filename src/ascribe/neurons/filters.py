@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.arguments import explained, whole
+from ascribe.errors import UserError, shown
 
-from .quantities import Numbers, numbers, positive, seconds, whole_steps
+from .quantities import Numbers, check_steps, numbers, seconds, single, whole_steps
 from .spikes import SpikeTrain
 
 HIGHEST = 12
@@ -30,11 +31,13 @@ class PostSynapticFilter:
     order: Any = 0
 
     def __post_init__(self) -> None:
-        if np.ndim(self.tau_s):
-            raise UserError(f"a filter has one time constant; got {np.size(self.tau_s)} for tau_s.")
-        seconds("tau_s", self.tau_s)
-        if isinstance(self.order, bool) or not isinstance(self.order, int) or not 0 <= self.order <= HIGHEST:
-            raise UserError(f"`order` is a whole number from 0 to {HIGHEST}; got {self.order!r}.")
+        tau_s, order = seconds("tau_s", self.tau_s), whole(self.order)
+        if tau_s.ndim:
+            raise UserError(f"a filter has one time constant; got {tau_s.size} for tau_s.")
+        if order is None or not 0 <= order <= HIGHEST:
+            raise UserError(f"`order` is a whole number from 0 to {HIGHEST}; got {shown(self.order)}.")
+        object.__setattr__(self, "tau_s", float(tau_s))
+        object.__setattr__(self, "order", order)
 
     def impulse_response(self, t: Any) -> Numbers:
         """h(t), per second; 0 for t < 0."""
@@ -43,6 +46,7 @@ class PostSynapticFilter:
         h = u**self.order * np.exp(-u) / (math.factorial(self.order) * self.tau_s)
         return np.where(t >= 0, h, 0.0)[()]
 
+    @explained
     def filter(self, spikes: SpikeTrain, dt: Any, *, weights: Any = 1.0) -> np.ndarray:
         """s at t = 0, dt, 2 dt, … up to the duration, for every neuron: `(samples, size)` in float64, exact for spikes
         at any time.
@@ -53,11 +57,19 @@ class PostSynapticFilter:
         before.
 
         `weights`: what a spike of each neuron is multiplied by, a number or `(size,)`.
+
+        **Raises:** `UserError` for weights of another shape, and for more samples than fit into memory.
         """
         from scipy.signal import lfilter  # noqa: PLC0415 - takes a second to import
 
-        dt = float(positive("dt", dt, "seconds"))
-        weights = np.broadcast_to(numbers("weights", weights, "whatever the output is in"), (spikes.size,))
+        dt = single("dt", dt, "seconds")
+        each = numbers("weights", weights, "whatever the output is in")
+        if each.shape not in ((), (1,), (spikes.size,)):
+            raise UserError(
+                f"`weights` is one number, or one for each of the {spikes.size} neurons; got the shape {each.shape}."
+            )
+        weights = np.broadcast_to(each, (spikes.size,))
+        check_steps("a filtered train", spikes.duration, dt, 16 * (self.order + 1) * spikes.size)
         steps = int(whole_steps(spikes.duration, dt))
         end = -whole_steps(-spikes.times, dt)  # the first sample at or after the spike
         heard = end <= steps

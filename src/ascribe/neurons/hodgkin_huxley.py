@@ -19,7 +19,7 @@ from ascribe.types import Array, Callable
 
 from .base import AbstractModel, Step
 from .integrators import INTEGRATORS
-from .quantities import leaf, not_negative, numbers, positive, whole_steps
+from .quantities import check_shapes, leaf, not_negative, numbers, positive, whole_steps
 
 THRESHOLD = -20.0
 """mV. Peaks sink as the current grows: below 0 mV from about 65 µA/cm² on, below −20 mV from about 100 on."""
@@ -69,8 +69,8 @@ class HodgkinHuxley(AbstractModel):
     A conductance of 0 is a blocked channel: g_Na = 0 as under tetrodotoxin, g_K = 0 as under tetraethylammonium. Rest moves
     with it: without potassium to −0.63 mV, so that an experiment starts from `simulate(…, initial=-65.0)`.
 
-    **Raises:** `UserError` for a capacitance that is not positive, conductances below 0 or all of them 0, and values that
-    are not finite.
+    **Raises:** `UserError` for a capacitance that is not positive, conductances below 0 or all of them 0, values that are
+    not finite, and arrays of different shapes.
     """
 
     C: Array
@@ -100,21 +100,21 @@ class HodgkinHuxley(AbstractModel):
         V_shift: Any = 0.0,
         threshold: Any = THRESHOLD,
     ):
-        self.C = leaf(positive("C", C, "µF/cm²"))
+        capacitance = positive("C", C, "µF/cm²")
         conductances = {"g_Na": g_Na, "g_K": g_K, "g_L": g_L}
-        given = [not_negative(name, g, "mS/cm²") for name, g in conductances.items()]
-        if np.any(sum(given) == 0):
+        opened = {name: not_negative(name, g, "mS/cm²") for name, g in conductances.items()}
+        check_shapes(**opened)
+        if np.any(sum(opened.values()) == 0):
             raise UserError("one of the conductances g_Na, g_K and g_L at least is above 0: all of them are 0.")
-        self.g_Na, self.g_K, self.g_L = map(leaf, given)
+        self.g_Na, self.g_K, self.g_L = map(leaf, opened.values())
         potentials = {name: numbers(name, V, "mV") for name, V in (("V_Na", V_Na), ("V_K", V_K), ("V_L", V_L))}
         for name, V in potentials.items():
             if np.all(np.abs(V) < 0.2) and np.any(V != 0):
                 raise UserError(f"{name} is in mV; did you mean {float(np.ravel(V)[0]) * 1000:g}?")
         self.V_Na, self.V_K, self.V_L = map(leaf, potentials.values())
-        self.V_shift, self.threshold = (
-            leaf(numbers("V_shift", V_shift, "mV")),
-            leaf(numbers("threshold", threshold, "mV")),
-        )
+        shift, level = numbers("V_shift", V_shift, "mV"), numbers("threshold", threshold, "mV")
+        check_shapes(C=capacitance, **opened, **potentials, V_shift=shift, threshold=level)
+        self.C, self.V_shift, self.threshold = leaf(capacitance), leaf(shift), leaf(level)
 
     @classmethod
     def squid(cls) -> "HodgkinHuxley":
@@ -158,7 +158,11 @@ class HodgkinHuxley(AbstractModel):
         return Gates(*(a / d for a, _, d in found)), Gates(*(b / d for _, b, d in found))
 
     def gates(self, V: Any) -> tuple[Gates, Gates]:
-        """x_∞(V) = α / (α + β) and τ_x(V) = 1 / (α + β), in seconds, of n, m and h."""
+        """x_∞(V) = α / (α + β) and τ_x(V) = 1 / (α + β), in seconds, of n, m and h.
+
+        **Raises:** `UserError` for a V that is no finite number and no array of such.
+        """
+        V = V if isinstance(V, jax.Array) else numbers("V", V, "mV")
         alpha, beta = self.rates(jnp.asarray(V, self.C.dtype))
         steady = Gates(*(a / (a + b) for a, b in zip(alpha, beta, strict=True)))
         return steady, Gates(*(1.0 / (MILLISECONDS * (a + b)) for a, b in zip(alpha, beta, strict=True)))
@@ -208,11 +212,12 @@ class HodgkinHuxley(AbstractModel):
         **Raises:** `UserError` for a current without a leak (g_L = 0): a negative one shuts every channel, and then nothing
         holds V.
         """
-        if np.any((np.asarray(self.g_L) == 0) & (np.asarray(J) != 0)):
+        J = numbers("the current", J, self.input_unit)
+        if np.any((np.asarray(self.g_L) == 0) & (J != 0)):
             raise UserError(
                 "without a leak (g_L = 0) there is no steady state under a current: take J=0, or g_L above 0."
             )
-        return _steady(self, jnp.asarray(numbers("the current", J, self.input_unit), self.C.dtype))
+        return _steady(self, jnp.asarray(J, self.C.dtype))
 
     def resting_state(self) -> State:
         """The steady state without a current: V = −64.99637933 mV for `squid`."""

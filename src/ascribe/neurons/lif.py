@@ -14,16 +14,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Callable
 
 from .base import AbstractModel, Step
-from .quantities import Numbers, leaf, not_negative, numbers, positive, seconds, whole_steps
+from .quantities import Numbers, check_shapes, leaf, not_negative, numbers, positive, seconds, whole_steps, written
 
 
 class State(NamedTuple):
     """`gap`: 1 − v, which stays precise where it matters, near the threshold; `wait`: what remains of the refractory
-    period, seconds; `spike`: when in this chunk the neuron fired, in steps, NaN if it did not."""
+    period, seconds; `spike`: when in this chunk the neuron fired, in steps, −∞ if it did not."""
 
     gap: Array
     wait: Array
@@ -36,7 +36,8 @@ class LIF(AbstractModel):
     With V_L = 0, V_th = 1 and R = 1, the default, it is the normalized form, and the input current is v_in. Any parameter
     may be an array: then it stands for as many neurons.
 
-    **Raises:** `UserError` for times that are not positive or above a second, a threshold that is not above V_L, and R ≤ 0.
+    **Raises:** `UserError` for times that are not positive or above a second, a threshold that is not above V_L, R ≤ 0,
+    and arrays of different shapes.
     """
 
     tau_m: Array
@@ -51,18 +52,25 @@ class LIF(AbstractModel):
     default_step = 1e-4
 
     def __init__(self, tau_m: Any = 0.02, tau_ref: Any = 0.002, *, V_L: Any = 0.0, V_th: Any = 1.0, R: Any = 1.0):
-        self.tau_m, self.tau_ref = leaf(seconds("tau_m", tau_m)), leaf(seconds("tau_ref", tau_ref))
+        constant, silence = seconds("tau_m", tau_m), seconds("tau_ref", tau_ref)
         rest, threshold = numbers("V_L", V_L, "the unit of V"), numbers("V_th", V_th, "the unit of V")
+        resistance = positive("R", R, "V per unit of the current")
+        check_shapes(tau_m=constant, tau_ref=silence, V_L=rest, V_th=threshold, R=resistance)
         if not np.all(threshold > rest):
-            raise UserError(f"the threshold V_th is above the resting potential V_L; got {threshold} and {rest}.")
-        self.V_L, self.V_th, self.R = leaf(rest), leaf(threshold), leaf(positive("R", R, "V per unit of the current"))
+            raise UserError(
+                f"the threshold V_th is above the resting potential V_L; got {written(threshold)} and {written(rest)}."
+            )
+        self.tau_m, self.tau_ref, self.R = leaf(constant), leaf(silence), leaf(resistance)
+        self.V_L, self.V_th = leaf(rest), leaf(threshold)
 
     @classmethod
     def membrane(cls, C: Any, g_L: Any, V_L: Any, V_th: Any, tau_ref: Any) -> "LIF":
         """C dV/dt = J_in − g_L (V − V_L) in units that fit: with R = 1 / g_L, τ_m = R C. As for the Hodgkin–Huxley model, C
         in µF/cm², g_L in mS/cm², V in mV and J_in in µA/cm², so that C / g_L is in ms."""
-        resistance = 1.0 / positive("g_L", g_L, "mS/cm²")
-        return cls(positive("C", C, "µF/cm²") * resistance / 1000.0, tau_ref, V_L=V_L, V_th=V_th, R=resistance)
+        capacitance, conductance = positive("C", C, "µF/cm²"), positive("g_L", g_L, "mS/cm²")
+        check_shapes(C=capacitance, g_L=conductance)
+        resistance = 1.0 / conductance
+        return cls(capacitance * resistance / 1000.0, tau_ref, V_L=V_L, V_th=V_th, R=resistance)
 
     def drive(self, J: Any) -> Array:
         """v_in = R J_in / (V_th − V_L)."""
@@ -103,7 +111,9 @@ class LIF(AbstractModel):
         rate = numbers("the rate", rate, "Hz")
         tau_m, tau_ref = self._times
         if np.any(rate < 0) or np.any(rate * tau_ref >= 1):
-            raise UserError(f"a rate is at least 0 and below 1/τ_ref = {float(np.max(1 / tau_ref)):g} Hz; got {rate}.")
+            raise UserError(
+                f"a rate is at least 0 and below 1/τ_ref = {float(np.max(1 / tau_ref)):g} Hz; got {written(rate)}."
+            )
         interval = 1.0 / np.where(rate > 0, rate, 1.0)
         return np.where(rate > 0, -1.0 / np.expm1((tau_ref - interval) / tau_m), 1.0)[()]
 
@@ -145,9 +155,9 @@ class LIF(AbstractModel):
             else (numbers("V", V, "the unit of V") - np.asarray(self.V_L)) / np.asarray(self.V_th - self.V_L)
         )
         if np.any(v >= 1.0):
-            raise UserError(f"an initial V is below the threshold of {np.asarray(self.V_th)}; got {V}.")
+            raise UserError(f"an initial V is below the threshold of {written(np.asarray(self.V_th))}; got {shown(V)}.")
         gap = jnp.broadcast_to(jnp.asarray(1.0 - v, dtype), shape)
-        return State(gap, jnp.zeros(shape, dtype), jnp.full(shape, jnp.nan, dtype))
+        return State(gap, jnp.zeros(shape, dtype), jnp.full(shape, -jnp.inf, dtype))
 
     def stepper(self, dt: Array, method: str, parts: int = 1) -> tuple[Callable[[Any], Any], Step]:
         """Exact for an input that is constant within the step, dt ≤ τ_ref.
@@ -169,7 +179,7 @@ class LIF(AbstractModel):
         return lambda state: state, step
 
     def next_chunk(self, state: State, steps: int, dt: Array) -> State:
-        return state._replace(spike=jnp.full_like(state.spike, jnp.nan))
+        return state._replace(spike=jnp.full_like(state.spike, -jnp.inf))
 
     def read(self, state: State) -> dict[str, Array]:
         return {"V": self.V_L + (self.V_th - self.V_L) * (1.0 - state.gap)}

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ascribe.arguments import explained
 from ascribe.errors import UserError
@@ -81,9 +80,10 @@ class SpikingNetwork(AbstractModel):
             raise UserError(
                 f"the connection is of {connection.post} neurons, and their parameters have the shape {neurons.shape}."
             )
-        if np.ndim(tau_s):
-            raise UserError(f"a network has one time constant of its synapses; got {np.size(tau_s)} for tau_s.")
-        self.neurons, self.connection, self.tau_s = neurons, connection, leaf(seconds("tau_s", tau_s))
+        decay = seconds("tau_s", tau_s)
+        if decay.ndim:
+            raise UserError(f"a network has one time constant of its synapses; got {decay.size} for tau_s.")
+        self.neurons, self.connection, self.tau_s = neurons, connection, leaf(decay)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -124,7 +124,7 @@ class SpikingNetwork(AbstractModel):
 
     def spike(self, state: State) -> Array:
         spike = state.spike[: self.shape[0]]
-        return jnp.where(spike >= 0.0, spike, jnp.nan)
+        return jnp.where(spike >= 0.0, spike, -jnp.inf)
 
     def next_chunk(self, state: State, steps: int, dt: Array) -> State:
         before = jnp.minimum(state.spike - steps, -jnp.finfo(state.spike.dtype).tiny)

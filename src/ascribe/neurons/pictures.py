@@ -42,9 +42,7 @@ def traces(recording: Recording, neuron: int = 0) -> Any:
     """V with a mark for each spike and the threshold of a LIF neuron, the gates or the synaptic current where they were
     recorded, and the input, over time. Where single spikes would run into each other, bands from the lowest to the highest
     value stand for the lines."""
-    count = max(1, recording.spikes.size)
-    if not 0 <= neuron < count:
-        raise UserError(f"neurons are numbered from 0 to {count - 1}; got {neuron}.")
+    neuron, count = recording.spikes.numbered(neuron), recording.spikes.size
     model, panels = recording.model, []
     one = lambda values: _one(values, recording.shape, neuron)
     spikes = len(recording.spikes.of(neuron))
@@ -85,6 +83,7 @@ def traces(recording: Recording, neuron: int = 0) -> Any:
 
 def phase_plane(recording: Recording, first: str = "n", second: str = "h", neuron: int = 0) -> Any:
     """One trace against another: the path of a Hodgkin–Huxley neuron through its gates, colored by V."""
+    neuron = recording.spikes.numbered(neuron)
     one = lambda name: _one(recording[name], recording.shape, neuron)
     rows = {"x": one(first), "y": one(second), "V": one("V"), "t": recording.t}
     line = alt.Chart(inline(rows)).encode(

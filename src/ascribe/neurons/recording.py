@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 
 from .quantities import Numbers
 from .spikes import SpikeTrain
@@ -38,9 +38,9 @@ class Recording:
         return f"<{type(self.model).__name__}, {self.duration:g} s: {len(self.t)} samples of {traces}; {self.spikes!r}>"
 
     def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self.traces:
+        if not isinstance(name, str) or name not in self.traces:
             raise UserError(
-                f"{name!r} was not recorded; there is {', '.join(self.traces) or 'nothing'}; name it in `record`."
+                f"{shown(name)} was not recorded; there is {', '.join(self.traces) or 'nothing'}; name it in `record`."
             )
         return self.traces[name]
 

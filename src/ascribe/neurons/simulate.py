@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ascribe.arguments import at_least, listed, plain
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.types import Array
@@ -96,7 +97,7 @@ def simulate(
     method = model.methods[0] if method is None else str(method).replace("_", "-")
     if method not in model.methods:
         raise UserError(
-            f"{type(model).__name__} is stepped by {', '.join(model.methods)}; got {method!r} for `method`."
+            f"{type(model).__name__} is stepped by {', '.join(model.methods)}; got {shown(method)} for `method`."
         )
     parts = model.parts(step, method)
     if parts * steps > STEPS:
@@ -104,12 +105,7 @@ def simulate(
             f"{length:g} s are {parts * steps:,.4g} pieces of the model's shortest time constants: take a shorter duration, or "
             f"longer time constants{', or another method' if len(model.methods) > 1 else ''}."
         )
-    names = tuple(record) if isinstance(record, Sequence) and not isinstance(record, str) else (record,)
-    for name in names:
-        if name not in model.traces:
-            raise UserError(
-                f"{type(model).__name__} has the traces {', '.join(model.traces)}; got {name!r} for `record`."
-            )
+    names = _recorded(record, model)
     driven = Current(current, model.input_unit, length)
     try:
         shape = np.broadcast_shapes(model.shape, driven.shape)
@@ -188,12 +184,22 @@ def _stepped(
     return np.concatenate(fired), {name: np.concatenate([part[name] for part in kept])[::apart] for name in names}
 
 
-def _spacing(given: int | None, steps: int, numbers: int) -> int:
+def _recorded(record: Any, model: AbstractModel) -> tuple[str, ...]:
+    """The names of the traces that are recorded."""
+    given = listed(record)
+    names = (plain(record),) if given is None else tuple(given)
+    for name in names:
+        if not isinstance(name, str) or name not in model.traces:
+            raise UserError(
+                f"{type(model).__name__} has the traces {', '.join(model.traces)}; got {shown(name)} for `record`."
+            )
+    return names
+
+
+def _spacing(given: Any, steps: int, numbers: int) -> int:
     if given is None:
         return max(1, steps // SAMPLES, -(-steps * numbers // NUMBERS))
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise UserError(f"record_every is a whole number of steps, 1 at least; got {shown(given)}.")
-    return given
+    return min(at_least(1, "record_every", given), 2 * STEPS)  # from there on it is the first sample alone
 
 
 def _chunk(window: int, every: int) -> int:
@@ -207,7 +213,7 @@ def _chunk(window: int, every: int) -> int:
 def _first(model: AbstractModel, state: Any, dt: Array, *, method: str) -> Any:
     begin, _ = model.stepper(dt, method)
     V = model.read(state)["V"]
-    return begin(state), jnp.stack([V, V, V]), jnp.full_like(V, jnp.nan)
+    return begin(state), jnp.stack([V, V, V]), jnp.full_like(V, jnp.inf)
 
 
 # Half the time for Hodgkin–Huxley where a processor has vectors of 512 bits; XLA takes 256 by itself.
@@ -227,10 +233,10 @@ def _run(
     names: Any,
 ) -> Any:
     """`block` chunks of `chunk` steps. Returns the carry, and for each chunk when every neuron fired, in steps from the
-    chunk's start (NaN: it did not; infinite: its state is not finite), and the samples.
+    chunk's start (−∞: it did not; ∞: its state is not finite), and the samples.
 
     The carry: the model's state, V at the last three steps, and the step of a crossing that still waits for what follows
-    it.
+    it, ∞ where none does. (No mark is NaN: JAX's search for NaNs finds those of the computation alone.)
     """
     block, chunk, every = length
     _, step = model.stepper(dt, method, parts)
@@ -253,8 +259,8 @@ def _run(
         if found is None:
             complete = hit <= chunk - 3
             place = jnp.where(complete, hit, 0.0).astype(jnp.int32)
-            found = jnp.where(complete, hit + _crossing(past, V, place, model.level), jnp.nan)
-            waiting, past = jnp.where(complete, jnp.nan, hit - chunk), jnp.concatenate([past, V[-3:]])[-3:]
+            found = jnp.where(complete, hit + _crossing(past, V, place, model.level), -jnp.inf)
+            waiting, past = jnp.where(complete, jnp.inf, hit - chunk), jnp.concatenate([past, V[-3:]])[-3:]
         found = jnp.where(jnp.isfinite(model.read(state)["V"]), found, jnp.inf)
         return (model.next_chunk(state, chunk, dt), past, waiting), (
             found,
@@ -292,7 +298,7 @@ def _crossing(past: Array, V: Array, place: Array, threshold: Array) -> Array:
 
 
 def _blown(hits: np.ndarray, seconds: float, duration: float) -> dict[int, float]:
-    infinite = np.isinf(hits)
+    infinite = hits == np.inf
     neurons = np.flatnonzero(infinite.any(axis=0))
     times = {int(neuron): float(np.argmax(infinite[:, neuron]) * seconds) for neuron in neurons}
     return {neuron: time for neuron, time in times.items() if time < duration}

@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import explained
-from ascribe.errors import UserError
+from ascribe.arguments import at_least, whole
+from ascribe.errors import UserError, shown
+from ascribe.memory import check_room
 
-from .quantities import counted, numbers, positive, whole_steps
+from .quantities import UNHEARD_OF, check_steps, counted, numbers, single, whole_numbers, whole_steps
+
+SPIKE = 64
+"""Bytes that a spike takes while it is drawn: its time and its neuron, and both again in order."""
 
 STOPPED = 2.0
 """A neuron that has been silent for more than this many of its last intervals has stopped firing."""
@@ -28,18 +32,20 @@ class SpikeTrain:
 
     def __init__(self, times: Any, neurons: Any = None, *, duration: Any, size: int | None = None):
         self.times = numbers("the times of spikes", times, "seconds")
-        self.duration = float(positive("duration", duration, "seconds"))
+        self.duration = single("duration", duration, "seconds")
         if self.times.ndim != 1:
             raise UserError(f"the times of spikes are a list of numbers; got the shape {self.times.shape}.")
         if neurons is None:
-            neurons, size = np.zeros(len(self.times), np.int64), size or 1
-        self.neurons = np.asarray(neurons) if np.size(neurons) else np.zeros(0, np.int64)
-        if self.neurons.shape != self.times.shape or self.neurons.dtype.kind not in "iu":
+            neurons, size = np.zeros(len(self.times), np.int64), 1 if size is None else size
+        given = whole_numbers(neurons)
+        if given is None or given.shape != self.times.shape:
             raise UserError(
-                f"every spike has the whole number of its neuron; got {len(self.times)} times and neurons of shape "
-                f"{self.neurons.shape}, {self.neurons.dtype}."
+                f"every spike has the whole number of its neuron; got {len(self.times)} times and the neurons "
+                f"{shown(neurons)}."
             )
-        self.size = int(size if size is not None else self.neurons.max(initial=-1) + 1)
+        lowest, highest = (int(given.min()), int(given.max())) if len(given) else (0, -1)
+        self.size = highest + 1 if size is None else at_least(0, "size", size)
+        check_room(f"the spikes of {shown(self.size)} neurons", 8 * self.size, "choose fewer")
         if len(self.times):
             back = np.flatnonzero(np.diff(self.times) < 0)
             if len(back):
@@ -52,10 +58,9 @@ class SpikeTrain:
                     f"spikes lie between 0 and the duration of {self.duration:g} s; got {self.times[0]:g} to "
                     f"{self.times[-1]:g} s."
                 )
-            if self.neurons.min() < 0 or self.neurons.max() >= self.size:
-                raise UserError(
-                    f"neurons are numbered from 0 to {self.size - 1}; got {self.neurons.min()} to {self.neurons.max()}."
-                )
+            if lowest < 0 or highest >= self.size:
+                raise UserError(f"neurons are numbered from 0 to {self.size - 1}; got {lowest} to {highest}.")
+        self.neurons = given.astype(np.int64)  # what is counted with them would overflow in fewer bits
 
     def __len__(self) -> int:
         return len(self.times)
@@ -65,9 +70,17 @@ class SpikeTrain:
 
     def of(self, neuron: int = 0) -> np.ndarray:
         """The times of one neuron, seconds."""
-        if not 0 <= neuron < self.size:
-            raise UserError(f"neurons are numbered from 0 to {self.size - 1}; got {neuron}.")
-        return self.times[self.neurons == neuron]
+        return self.times[self.neurons == self.numbered(neuron)]
+
+    def numbered(self, neuron: Any) -> int:
+        """The number of a neuron that there is.
+
+        **Raises:** `UserError` for anything else.
+        """
+        number = whole(neuron)
+        if number is None or not 0 <= number < self.size:
+            raise UserError(f"neurons are numbered from 0 to {self.size - 1}; got {shown(neuron)}.")
+        return number
 
     def counts(self) -> np.ndarray:
         """How many spikes each neuron has, `(size,)`."""
@@ -96,23 +109,27 @@ class SpikeTrain:
     def raster(self, dt: Any) -> np.ndarray:
         """How many spikes of each neuron fall into each step of `dt` seconds, `(steps, size)`: from k·dt, which is in step
         k, to before (k + 1)·dt; one at the very end of the duration falls into the last step."""
-        width = float(positive("dt", dt, "seconds"))
+        width = single("dt", dt, "seconds")
+        check_steps("a raster", self.duration, width, 8 * self.size)
         steps = max(1, -int(whole_steps(-self.duration, width)))
         place = np.minimum(whole_steps(self.times, width), steps - 1)
         counts = np.bincount(place * self.size + self.neurons, minlength=steps * self.size)
         return counts.reshape(steps, self.size)
 
 
-@explained
 def poisson_spikes(rates: Any, duration: Any, *, seed: int = 0) -> SpikeTrain:
     """Spikes that do not know of each other: their number is Poisson with mean rate × duration, their times uniform.
 
     **Arguments:** `rates`: Hz, one for each neuron, or a number for one; `duration`: seconds.
+
+    **Raises:** `UserError` for rates below 0, a duration or a seed that is none, and for more spikes than fit into memory.
     """
     rates = np.atleast_1d(numbers("rates", rates, "Hz"))
-    length = float(positive("duration", duration, "seconds"))
+    length, seed = single("duration", duration, "seconds"), at_least(0, "seed", seed)
     if rates.ndim != 1 or np.any(rates < 0):
-        raise UserError(f"rates are numbers of at least 0, one for each neuron; got {rates!r}.")
+        raise UserError(f"rates are numbers of at least 0, one for each neuron; got {shown(rates)}.")
+    expected = min(sum(rates.tolist()) * length, UNHEARD_OF)
+    check_room(f"about {expected:,.4g} spikes", int(SPIKE * expected), "choose lower rates, or a shorter duration")
     draw = np.random.default_rng(seed)
     counts = draw.poisson(rates * length)
     times = draw.uniform(0.0, length, counts.sum())

@@ -15,12 +15,13 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from ascribe.errors import UserError
+from ascribe.arguments import explained
+from ascribe.errors import UserError, shown
 from ascribe.networks import activations
 from ascribe.types import Array, Callable, Elementwise
 
 from .network import SpikingNetwork
-from .quantities import positive
+from .quantities import positive, single
 
 
 def spike(derivative: Elementwise) -> Elementwise:
@@ -38,9 +39,10 @@ def spike(derivative: Elementwise) -> Elementwise:
     return fires
 
 
+@explained
 def surrogate_spikes(
     network: SpikingNetwork,
-    currents: Array,
+    currents: Any,
     dt: Any = 1e-4,
     *,
     derivative: str | Elementwise = "logistic",
@@ -48,23 +50,32 @@ def surrogate_spikes(
 ) -> Array:
     """The spikes of every step, differentiable with respect to the network's parameters and the currents.
 
-    **Arguments:** `currents`: v_in for each step, `(steps, neurons)`; `dt`: seconds; `derivative`: g, the name of an
+    **Arguments:** `currents`: v_in for each step, `(steps, neurons)`, in the network's precision or a higher
+    one; `dt`: seconds; `derivative`: g, the name of an
     activation of `ascribe.networks` whose derivative is taken, or a function; `steepness`: how narrow g is around the
     threshold.
 
     **Returns:** 0 and 1, `(steps, neurons)`: those of `simulate(…, method="grid")`.
 
-    **Raises:** `UserError` for currents of another shape, and unknown names.
+    **Raises:** `UserError` for currents of another shape, or that are no real numbers, and unknown names.
     """
-    if currents.ndim != 2 or currents.shape[1:] != network.shape:
-        raise UserError(f"currents have the shape (steps, {network.shape[0]}); got {currents.shape}.")
+    count = network.shape[0]
+    try:
+        given = jnp.asarray(currents)
+    except (TypeError, ValueError, OverflowError):
+        given = jnp.zeros(0, complex)
+    if jnp.issubdtype(given.dtype, jnp.complexfloating):
+        raise UserError(f"currents are real numbers of the shape (steps, {count}); got {shown(currents)}.")
+    if given.ndim != 2 or given.shape[1:] != network.shape:
+        raise UserError(f"currents have the shape (steps, {count}); got {given.shape}.")
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = jnp.result_type(given, *jax.tree.leaves(network))
     positive("steepness", steepness, "1 / thresholds")
     g: Callable[[Array], Array] = activations.get(derivative).derivative if isinstance(derivative, str) else derivative
     fire = spike(lambda x: steepness * g(steepness * x))
-    positive("dt", dt, "seconds")
+    dt = single("dt", dt, "seconds")
     if not isinstance(network.neurons.tau_ref, Tracer):
-        network.check(float(dt))
-    dtype = currents.dtype
+        network.check(dt)
     width = jnp.asarray(dt, dtype)
     matrix = network.connection.matrix().astype(dtype) / network.tau_s
     decay = jnp.exp(-width / network.tau_s)
@@ -81,4 +92,4 @@ def surrogate_spikes(
         return (gap + z * (1.0 - gap), wait, s), z
 
     still = jnp.zeros(network.shape, dtype)
-    return jax.lax.scan(step, (still + 1.0, still, still), currents)[1]
+    return jax.lax.scan(step, (still + 1.0, still, still), given.astype(dtype))[1]
