@@ -96,9 +96,11 @@ def test_a_path_that_no_file_can_have_is_told(tmp_path, monkeypatch, opened, giv
 
 
 def test_a_path_is_one_whatever_is_there(tmp_path):
-    for place in (tmp_path, tmp_path / "nothing", "/dev/null/x", ""):
+    for place in (tmp_path, tmp_path / "nothing", "/dev/null/x"):
         assert path_of(place, "a store") == Path(place)
         assert path_of(str(place), "a store") == Path(place)
+    with pytest.raises(UserError, match=r"a store is named by a path; got an empty text: write \."):
+        path_of("", "a store")
 
 
 # --- CSV ----------------------------------------------------------------------------------------------------------

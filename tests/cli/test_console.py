@@ -10,7 +10,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from ascribe.cli import COMMANDS, console, main
+from ascribe.cli import COMMANDS, app, console, main
 from ascribe.cli.console import plain, show
 from ascribe.cli.sentences import as_typed
 
@@ -64,6 +64,8 @@ def output(monkeypatch):
         monkeypatch.setenv("NO_COLOR", "1")
         monkeypatch.delenv("FORCE_COLOR", raising=False)
         monkeypatch.setenv("COLUMNS", str(columns or 30))
+        for kept in ("_fallback_console", "_fallback_error_console"):  # of cyclopts, with the width of their time
+            monkeypatch.setattr(app, kept, None)
         return stream
 
     return replaced

@@ -73,9 +73,7 @@ def test_words_say_the_same_and_where_it_would_go(here, capsys, monkeypatch):
     assert not err
     assert lines["task"] == "binary"
     assert lines["inputs"] == "x1, x2"
-    assert lines["target"].startswith("not named: the data set's own; ") and lines["target"].endswith(
-        "; classes upper, lower"
-    )
+    assert lines["target"] == "the data set's own; classes upper, lower"
     assert lines["parameters"] == "17 (linear1 12, linear2 5)"
     assert lines["rules"] == "backpropagation"
     assert "twice per parameter" in lines["left out, finite-differences"]

@@ -53,7 +53,10 @@ CASES = {
     "network": (lambda: ascribe.compare(data(), network="1" * 18), "does not hold a network"),
     "seeds of a search": (lambda: ascribe.discover(data(), seeds=10**10), "does not hold the results"),
     "candidates at a time": (lambda: ascribe.discover(data(), batch=10**10), "does not hold the results"),
-    "candidates": (lambda: ascribe.discover(data(), evaluations=10**5, hidden=10**7), "does not hold a search"),
+    "candidates": (
+        lambda: ascribe.discover(data(), evaluations=10**5, hidden=10**7),
+        "a search is over at most 21201 numbers",
+    ),
     "samples": (lambda: datasets.load("moons", samples=10**12), "does not hold samples=1000000000000"),
     "samples without end": (lambda: datasets.load("sine", samples=HUGE), "does not hold samples=a number"),
     "noise": (lambda: datasets.load("moons", noise=HUGE), "noise wants a finite number"),

@@ -4,6 +4,7 @@ from pathlib import Path
 import ascribe.report
 
 NEEDED = (
+    "ascribe.datasets.understood",
     "ascribe.errors",
     "ascribe.files",
     "ascribe.measures",

@@ -236,7 +236,7 @@ RIGHT = {
 
 @pytest.mark.parametrize("rule", RIGHT.values(), ids=RIGHT)
 def test_what_a_hook_may_return_is_taken(rule):
-    assert rehearsed(rule, diagnostics=True).curves["train_loss"].shape == (tiny.EPOCHS,)
+    assert rehearsed(rule, diagnostics=True).curves["train_loss"].values.shape == (tiny.EPOCHS,)
 
 
 ATTRIBUTES = {

@@ -20,8 +20,9 @@ OWN = "own."
 class AbstractLayer(eqx.Module):
     """A function of a batch, with its parameters as array leaves and its structure as static fields.
 
-    `kind` is the word that names the layer inside a network (`linear1`, `linear2`, …), by default its class's name; `synaptic` says that the layer
-    has weights that carry signals between units: there a rule may replace Wᵀ on the way back.
+    `kind` is the word that names the layer inside a network (`linear1`, `linear2`, …), by default its class's name;
+    `synaptic` says that the layer has weights that carry signals between units: there a rule may replace Wᵀ on the way
+    back.
     """
 
     kind: ClassVar[str]

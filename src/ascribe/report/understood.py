@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ascribe.datasets import Understood
+from ascribe.datasets.understood import Understood
 
 SHOWN = 200
 """The page lists so many columns; the record has all."""

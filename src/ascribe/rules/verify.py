@@ -24,6 +24,8 @@ from .value_and_credit import as_batch
 
 SAME_ANGLE, SAME_RATIO = 1e-3, 1e-5
 """Degrees, and the distance of a norm ratio from 1, up to which two measured gradients count as one: single precision."""
+KEPT = 64
+"""How many answers are kept, so that a training with other numbers is not traced again."""
 REFERENCE = "reference"
 """The scope in which backpropagation is traced beside a rule."""
 
@@ -109,7 +111,7 @@ def notes(
     layers = [name for name, layer in zip(network.names, network.templates, strict=True) if jax.tree.leaves(layer)]
     trained = layers if only is None else [only]
     try:
-        equal, inside = _traced(rule, network, batch, jr.key(0) if key is None else key)
+        equal, inside = map(set, _traced(rule, network, batch, jr.key(0) if key is None else key))
     except Exception:  # a rule that wants all examples at once, say: a note must never cost the numbers
         equal, inside = set(), set()
     equal |= {name for name in network.synaptic if _measured_equal(curves, f"/{name}")}
@@ -130,7 +132,25 @@ def notes(
 
 
 def _traced(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> tuple[set[str], set[str]]:
-    """The layers whose gradient is computed as backpropagation's is, and those that the error passes through inside."""
+    """The layers whose gradient is computed as backpropagation's is, and those that the error passes through inside. Numbers
+    change nothing of it: what differs in them alone is traced once."""
+    leaves, structure = jax.tree.flatten((rule, network, batch))
+    asked = (
+        structure,
+        *(f"{leaf.dtype}{leaf.shape}" if hasattr(leaf, "dtype") else (type(leaf), leaf) for leaf in leaves),
+    )
+    try:
+        if asked in _answers:
+            return _answers[asked]
+    except TypeError:  # a leaf that has no hash
+        return _trace(rule, network, batch, key)
+    while len(_answers) >= KEPT:
+        _answers.pop(next(iter(_answers)))
+    _answers[asked] = found = _trace(rule, network, batch, key)
+    return found
+
+
+def _trace(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> tuple[set[str], set[str]]:
     (arrays, given), fixed = eqx.partition((rule, batch), lambda leaf: eqx.is_array(leaf) or hasattr(leaf, "dtype"))
 
     def gradients(arrays: Any, given: Any, network: Network) -> tuple[Network, Network]:
@@ -157,6 +177,9 @@ def _measured_equal(curves: Mapping[str, np.ndarray], suffix: str) -> bool:
     """Whether an angle of 0 and a norm ratio of 1 were measured in every epoch of every run."""
     angles, ratios = (_finite(curves, f"gradient_{what}{suffix}") for what in ("angle", "norm_ratio"))
     return bool(len(angles) and np.all(angles < SAME_ANGLE) and np.all(np.abs(ratios - 1) < SAME_RATIO))
+
+
+_answers: dict[Any, tuple[set[str], set[str]]] = {}
 
 
 @eqx.filter_jit
