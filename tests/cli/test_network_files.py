@@ -19,7 +19,7 @@ from ascribe.networks import AbstractLayer, Activation, Linear, Network, mlp
 
 
 class Doubled(AbstractLayer):
-    def __call__(self, x, *, training=False, key=None):
+    def __call__(self, x, state=None, *, training=False, key=None):
         return 2 * x, None
 
     def config(self):
@@ -77,6 +77,7 @@ def test_a_comparison_on_the_command_line_and_its_record(file, capsys, few_figur
         ("net.py:Doubled", "a network factory takes a key alone"),
     ],
 )
+@pytest.mark.usefixtures("as_installed")
 def test_a_file_without_such_a_network_is_refused(file, text, sentence, capsys):
     assert main(["compare", "moons", "--network", text, "--samples", "60", "--tune", "0"]) == 2
     assert sentence in capsys.readouterr().err

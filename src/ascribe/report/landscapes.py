@@ -62,7 +62,7 @@ def landscapes(comparison: Comparison) -> Any:
         colored = picture(doubled(maps[rule]), colors)
         x, y = axes_of(data, low, high, index=index, across=across, count=len(known))
         corners = {"x": low[0], "x2": high[0], "y": low[1], "y2": high[1], "url": data_uri(colored)}
-        image = alt.Chart(alt.Data(values=[corners])).mark_image(aspect=False)
+        image = alt.Chart(alt.Data(values=[corners])).mark_image(aspect=False, aria=False)
         image = image.encode(x=x("x"), x2="x2:Q", y=y("y"), y2="y2:Q", url="url:N")
         dots = alt.Chart(points).mark_point(filled=True, shape="circle", size=26 if size >= 150 else 14, opacity=1.0)
         dots = dots.encode(

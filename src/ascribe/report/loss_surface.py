@@ -54,7 +54,7 @@ def surface_chart(landscape: LossLandscape, colors: Mapping[str, str] | None = N
     corners = {"x": low[0], "x2": high[0], "y": low[1], "y2": high[1]}
     corners = {name: float(value) for name, value in corners.items()}
     shades = _shades(surface, bottom, top, log)
-    image = alt.Chart(alt.Data(values=[corners | {"url": data_uri(shades)}])).mark_image(aspect=False)
+    image = alt.Chart(alt.Data(values=[corners | {"url": data_uri(shades)}])).mark_image(aspect=False, aria=False)
     image = image.encode(x=x("x"), x2="x2:Q", y=y("y"), y2="y2:Q", url="url:N")
     layers = [image, _lines(landscape, surface, steps[1:-1], x, y), _scale(corners, (bottom, top), log, x, y)]
     selection = legend_selection()
