@@ -244,6 +244,13 @@ def test_a_parquet_file_that_unpacks_to_more_than_the_memory_is_refused(tmp_path
         datasets.load(tmp_path / "lying.parquet")
 
 
+def test_more_lines_may_be_skipped_than_there_are(tmp_path):
+    """Without a list of their numbers, which no memory holds."""
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="wants a table but is empty"):
+        datasets.load(tmp_path / "table.csv", skip=10**15)
+
+
 def test_missing_file_and_folder(tmp_path):
     (tmp_path / "measurements.csv").write_text(plain())
     with pytest.raises(UserError, match=r"There is no file .*did you mean 'measurements\.csv'"):

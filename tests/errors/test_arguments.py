@@ -140,6 +140,13 @@ CASES = {
     "score of numbers": (train(score="rmse"), "one of accuracy, balanced_accuracy, macro_f1, auc, log_loss, loss; got 'rmse'"),
     "score of a split": (compare(score="test_auc"), "`score` is what networks are judged by, for binary one of accuracy"),
     "diagnostics a text": (train(diagnostics="no"), "`diagnostics` is True or False; got 'no'"),
+    "Jacobian by nothing": (lambda: ad.jacobian(np.tanh), "a Jacobian is by at least one input"),
+    "gradients with an array for a word": (
+        lambda: ad.gradients(ad.Var(1.0), [ad.Var(2.0)], missing=np.zeros(3)),
+        '`missing` is "error" or "zero"; got array([0., 0., 0.])',
+    ),
+    "about no name": (lambda: rules.about(True, {}), "a rule's name is a text, as in 'backpropagation'; got True"),
+    "about no settings": (lambda: rules.about("mine", int), "settings"),
     "listener a number": (train(listener=5), "`listener` is called with a Progress"),
     "listener of no argument": (train(listener=lambda: None), "`listener` is called with a Progress"),
     "store an empty text": (compare(store=""), "a store is named by a path; got an empty text: write ."),

@@ -111,7 +111,7 @@ def gradients(
     """
     path = order(f)
     check_variables(variables)
-    if missing not in ("error", "zero"):
+    if not isinstance(missing, str) or missing not in ("error", "zero"):
         raise UserError(f'`missing` is "error" or "zero"; got {shown(missing)}.')
     wanted = set(variables)
     for v in wanted.difference(path) if missing == "error" else ():
@@ -162,6 +162,8 @@ def jacobian(function: Callable[..., Var], *inputs: Any, missing: str = "error")
     """
     if not callable(function):
         raise UserError(f"the function of a Jacobian is called with Vars; got {shown(function)}.")
+    if not inputs:
+        raise UserError("a Jacobian is by at least one input, as in jacobian(function, x); got none.")
     variables = [Var(x) for x in inputs]
     y = function(*variables)
     if not isinstance(y, Var):

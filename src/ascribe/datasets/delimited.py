@@ -155,7 +155,7 @@ def read_rows(text: str, path: Path, layout: Layout) -> list[Row]:
     _refuse_others(text, path)
     every = text.splitlines(keepends=True)
     separator = announced[1] if announced and layout.separator is None else layout.separator
-    left_out = {*range(max(layout.skip, 1 if announced else 0))}
+    left_out = {*range(min(max(layout.skip, 1 if announced else 0), len(every)))}
     if layout.comment:
         left_out |= {at for at, line in enumerate(every) if line.lstrip().startswith(layout.comment)}
     kept = [(at + 1, line) for at, line in enumerate(every) if at not in left_out]

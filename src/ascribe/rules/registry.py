@@ -177,9 +177,11 @@ def describe(name: str) -> Entry:
     return Entry(rule_class.__module__, rule_class.__name__, first_line, rule_class.__module__)
 
 
+@explained
 def about(name: str, settings: Mapping[str, Any]) -> str:
     """One line on the rule that ran under that name with these `settings`: of ours, what the table says; of one from a file,
     how its docstring begins, read from the kept source, which is not run; empty where neither is known."""
+    _check_text(name)
     row = TABLE.get(name.partition(":")[0])
     if row is not None:
         return f"{row.description}; {row.source}"
