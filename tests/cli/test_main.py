@@ -197,6 +197,14 @@ def test_flags_answer_with_exit_code_zero(flag, capsys):
     assert (ascribe.__version__ if flag == "--version" else "ascribe compare moons") in out
 
 
+def test_an_empty_argument_is_refused(capsys):
+    """As of a variable of the shell that is not set: as a path it would be this folder."""
+    for arguments in (["compare", ""], ["compare", "moons", "--out", ""], ["compare", "moons", "--out="]):
+        assert main(arguments) == 2
+        assert "wants a value; got an empty text: is a variable" in capsys.readouterr().err
+    assert not list(Path().iterdir())
+
+
 @pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_has_its_help(command, capsys):
     assert main([command, "--help"]) == 0

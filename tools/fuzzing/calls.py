@@ -223,7 +223,9 @@ def trainings(maker: Maker) -> Input:
         given[wrong] = junk
         function(**given)
 
-    return Input(f"{function.__name__}(…, {wrong}={_short(junk)})", call, writes=("x", "a", "out", str(junk)))
+    return Input(
+        f"{function.__name__}(…, {wrong}={_short(junk)})", call, writes=("x", "a", "out", "ascribe.sqlite", str(junk))
+    )
 
 
 def estimators(maker: Maker) -> Input:

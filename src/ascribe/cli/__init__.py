@@ -134,8 +134,14 @@ def _typed(tokens: Sequence[str]) -> Any:
 
 
 def _check_text(tokens: Sequence[str]) -> None:
-    """Refuse bytes that are no text, and NUL: neither a page nor a record nor a store could name them."""
-    for token in tokens:
+    """Refuse bytes that are no text, and NUL: neither a page nor a record nor a store could name them. And what is empty: as a
+    path it would be the folder that this runs in."""
+    for place, token in enumerate(tokens):
+        if not token or (token.startswith("--") and token.endswith("=")):
+            name = token.rstrip("=") or next(
+                (one for one in tokens[place - 1 : place] if one.startswith("--")), "an argument"
+            )
+            raise UserError(f"{name} wants a value; got an empty text: is a variable of the shell without one?")
         try:
             token.encode("utf-8")
             wrong = "\0" in token

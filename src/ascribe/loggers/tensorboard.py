@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ascribe.errors import UserError
+from ascribe.files import path_of
 from ascribe.training import Epochs, Progress, Runs
 
 from .common import check_points, needed, picked
@@ -40,7 +41,11 @@ class TensorBoardLogger:
         self._event = needed("tensorboard.compat.proto.event_pb2", "tensorboard").Event
         self._summary = needed("tensorboard.compat.proto.summary_pb2", "tensorboard").Summary
         self._hparams = needed("tensorboard.plugins.hparams.summary_v2", "tensorboard").hparams_pb
-        self.folder, self.points, self.tuning = Path(folder), check_points(points), tuning
+        self.folder, self.points, self.tuning = (
+            path_of(folder, "a folder for TensorBoard"),
+            check_points(points),
+            tuning,
+        )
         self._folders: dict[tuple[str, str], Path] = {}
         self._broken = False
         try:
