@@ -14,7 +14,7 @@ def test_auxiliaries_are_found_again_from_their_residuals():
 
     @jax.jit
     def there_and_back(x, noise):
-        z = jax.tree.map(lambda one: one + noise, segments.grouped(segments.in_turn(network, x)[:-1]))
+        z = jax.tree.map(lambda one: one + noise[None], segments.grouped(segments.in_turn(network, x)[:-1]))
         residuals = segments.residuals(network, x, z)
         return z, residuals, segments.laid(network, x, residuals)
 
