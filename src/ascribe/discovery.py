@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import datasets, networks, report, rules, search, store
-from ascribe.arguments import at_least
+from ascribe.arguments import at_least, flag
 from ascribe.comparison import TUNING_SEEDS, Comparison, compare, ended, opened, say_outdated, versions
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, shown
@@ -162,6 +162,7 @@ def discover(
     )
     epochs, fresh_seeds = at_least(1, "epochs", epochs), at_least(2, "fresh_seeds", fresh_seeds)
     tune, seed = at_least(1, "tune", tune), at_least(0, "seed", seed)
+    random_search, widths = flag("random_search", random_search), flag("widths", widths)
     data = check_data(data)
     learning_rate, bound = positive("learning_rate", learning_rate), positive("bound", bound)
     source = _network(network, data, activation)

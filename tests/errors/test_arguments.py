@@ -149,6 +149,13 @@ CASES = {
     "about no settings": (lambda: rules.about("mine", int), "settings"),
     "listener a number": (train(listener=5), "`listener` is called with a Progress"),
     "listener of no argument": (train(listener=lambda: None), "`listener` is called with a Progress"),
+    "listener a class": (train(listener=dict), "`listener` is called with a Progress"),
+    "a random search that is an array": (
+        lambda: ascribe.discover("digits", random_search=np.zeros((2, 2))),
+        "`random_search` is True or False; got array([[0., 0.]",
+    ),
+    "biases no": (lambda: networks.mlp([2, 2], bias="no", key=jax.random.key(0)), "`bias` is True or False; got 'no'"),
+    "connected to itself no": (lambda: neurons.random_connection(2, 2, 1.0, 1.0, own="no"), "`own` is True or False; got 'no'"),
     "store an empty text": (compare(store=""), "a store is named by a path; got an empty text: write ."),
     "a layer that is an array": (lambda: tiny.mlp()[np.array([np.nan, 1.0])], "has no layer array([nan, 1.])"),
     "a search over too many numbers": (

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ascribe.arguments import flag
 from ascribe.errors import UserError, shown
 
 from .lock import FolderLock
@@ -123,7 +124,7 @@ def whole_folder(
     stays in any case.
     """
     folder = _behind(folder)
-    check_folder(folder, overwrite=overwrite, record=record, resume=replacing is not None)
+    check_folder(folder, overwrite=flag("overwrite", overwrite), record=record, resume=replacing is not None)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_prefix(folder, "new")))
     try:

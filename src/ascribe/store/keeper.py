@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sql
 
+from ascribe.arguments import flag
 from ascribe.errors import UserError, how_to_install
 from ascribe.files import csv_text, path_of, short, write_whole
 from ascribe.training import LossLandscape
@@ -404,7 +405,7 @@ class Store(Database):
             raise UserError(f"an export is a .parquet, .csv or .json file; got {path.name!r}.")
         if path.is_dir():
             raise UserError(f"an export is a file, but {str(path)!r} is a folder: name a file in it.")
-        if path.exists() and not overwrite:
+        if path.exists() and not flag("overwrite", overwrite):
             raise UserError(
                 f"there is a file {str(path)!r} already: choose another name, or replace it with `overwrite=True`."
             )

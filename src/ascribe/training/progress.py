@@ -154,7 +154,7 @@ def _takes_one(function: Any) -> bool:
 def or_one_line(listener: Listener | None) -> Listener:
     """The listener; where it is None, one line in a notebook, which everything in one cell shares, and `silent` elsewhere."""
     if listener is not None:
-        if not callable(listener) or not _takes_one(listener):
+        if not callable(listener) or isinstance(listener, type) or not _takes_one(listener):
             raise UserError(
                 f"`listener` is called with a Progress, as a function or a logger of ascribe.loggers is; got {shown(listener)}."
             )

@@ -15,7 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ascribe import losses, rules
-from ascribe.arguments import at_least, plain, real
+from ascribe.arguments import at_least, flag, plain, real
 from ascribe.datasets import DataLike, Dataset, as_dataset
 from ascribe.errors import Interrupted, UserError, shown
 from ascribe.files import short
@@ -688,8 +688,7 @@ def make_settings(
     epochs, batch_size = at_least(1, "epochs", epochs), at_least(1, "batch_size", demands.batch_size)
     if epochs > LARGEST:
         raise UserError(f"`epochs` is {LARGEST} at most; got {shown(epochs)}: choose fewer.")
-    if not isinstance(diagnostics, bool):
-        raise UserError(f"`diagnostics` is True or False; got {shown(diagnostics)}.")
+    diagnostics = flag("diagnostics", diagnostics)
     if not isinstance(select, str) or select not in ("last", "best-validation"):
         raise UserError(f"`select` is last or best-validation; got {select!r}.")
     measure = measure_for(data.task, score)
