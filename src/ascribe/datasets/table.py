@@ -22,6 +22,7 @@ from .columns import (
     are_dates,
     chosen_rows,
     class_name,
+    doubt,
     encode_feature,
     encode_target,
     infer_task,
@@ -435,6 +436,7 @@ def _of_columns(table: Table, what: str, target: Option, classes: tuple[str, ...
         for column in features
         if counts_rows(column)
     ]
+    notes += filter(None, map(doubt, (*features, chosen)))
     hint = ""
     if table.without_header:
         hint = f", or try {option('header', True)} if the first line holds names"
