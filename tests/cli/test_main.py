@@ -77,6 +77,15 @@ def test_json_is_one_object_on_standard_output_and_nothing_else(here, capsys):
     assert "training" in err
 
 
+def test_what_a_rule_prints_is_no_part_of_the_json(here, capsys, monkeypatch):
+    named = ascribe.rules.full_name
+    monkeypatch.setattr(rules, "full_name", lambda name: print("from a rule") or named(name))
+    for more in ((), ("--dry-run",)):
+        assert main(["compare", *COMMAND_LINE, "--json", *more]) == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out) and "from a rule" in err
+
+
 def test_rules_that_do_not_suit_the_network_are_listed_after_the_table(here, capsys, monkeypatch):
     picky = rules.FiniteDifferences(limit=10)
     monkeypatch.setattr(rules, "names", lambda: ["backpropagation", "finite-differences"])

@@ -266,7 +266,7 @@ def test_a_rule_tells_the_values_of_its_numbers(tmp_path):
 
 HABITS = """
 import numpy as np
-from ascribe.rules import AbstractRule, Credit, backward_sweep
+from ascribe.rules import AbstractRule, Credit, backward_sweep, hyperparameter
 
 
 class Assigns(AbstractRule):
@@ -296,19 +296,46 @@ class Measures(Branches):
 class Forgets(Branches):
     def __call__(self, network, state, batch):
         return backward_sweep(network, state, batch)
+
+
+class Loops(Branches):
+    steps: object = hyperparameter(3.0)
+
+    def __call__(self, network, state, batch, *, key):
+        for step in range(self.steps):
+            pass
+
+
+class Backs(Branches):
+    def __call__(self, network, state, batch, *, key):
+        backward_sweep(network, state, batch, key=key).loss.backward()
+
+
+class Detaches(Branches):
+    def __call__(self, network, state, batch, *, key):
+        return batch.inputs.detach()
 """
 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("Assigns", r"'momentum' \(line 8\); a rule is not changed after it is built: .*hyperparameter\(0\.9\)"),
+        (
+            "Assigns",
+            r"'momentum' \(line 8\); rules and networks are not changed after they are built: .*hyperparameter\(0\.9\)",
+        ),
         (
             "Branches",
             r"habits\.py, line 17: .*; .*: choose with jnp\.where or jax\.lax\.cond in place of a Python `if`",
         ),
         ("Counts", r"line 22: FrozenInstanceError: .*'count'; .* keep what changes from step to step in its state"),
         ("Measures", r"line 27: TracerArrayConversionError: .*; NumPy cannot compute what JAX traces: use jax\.numpy"),
+        (
+            "Loops",
+            r"; the numbers of a rule are arrays, .*: declare one that decides a shape or a Python loop as `steps: int = ",
+        ),
+        ("Backs", r"backward; JAX differentiates functions: jax\.grad of a function of the network"),
+        ("Detaches", r"detach; in JAX that is jax\.lax\.stop_gradient\(x\)"),
         (
             "Forgets",
             r"`__call__` of the rule Forgets is written def __call__\(self, trainables, state, batch, \*, key\)",

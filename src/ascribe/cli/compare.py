@@ -15,7 +15,7 @@ from ascribe.errors import UserError, shown
 
 from . import given, known_as
 from .clusters import cluster
-from .console import show
+from .console import aside, show
 from .data import data_options, tell
 from .dry_run import tell_plan
 from .keeping import PASSING, asked_to_go_on, begun_with, kept_in, together
@@ -258,7 +258,8 @@ def compare(
             dataset, settings, out, elsewhere=scheduler is not None or workers is not None, as_json=json_output
         )
     loggers = tensorboard, mlflow
-    with cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure) as settings["cluster"]:
+    workforce = cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure)
+    with aside(json_output), workforce as settings["cluster"]:
         begin = {"resume": resume, "overwrite": overwrite, "quiet": quiet}
         comparison, page = _run(dataset, settings, loggers, out, store, begin)
     _print(comparison, page, json_output)

@@ -384,6 +384,11 @@ def _label(frame: Any, target: Option) -> Option:
         named = not isinstance(target, str) and target is not None and target in list(frame.columns)
     except (TypeError, ValueError):
         return target
+    if not named and isinstance(target, str) and target in list(getattr(getattr(frame, "index", None), "names", ())):
+        raise UserError(
+            f"The target {shown(target)} is the index of the data frame, which labels its rows; make it a column with "
+            f"frame.reset_index()."
+        )
     return str(target) if named else target
 
 

@@ -32,6 +32,7 @@ from .registry import about as about
 from .registry import describe as describe
 from .registry import full_name as full_name
 from .registry import get as get
+from .registry import made as made
 from .registry import name_of as name_of
 from .registry import names as names
 from .registry import settings as settings

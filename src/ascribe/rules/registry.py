@@ -221,6 +221,23 @@ def get(name: str, **options: Any) -> AbstractRule:
     return _build(name, rule_class, {**(row.options if row else {}), **given, **options})
 
 
+def made(rule: Any) -> Any:
+    """The rule of a name, or of a class that needs no options; a rule, and whatever else it is, as it is.
+
+    **Raises:** `UserError` for a class that needs options: which, and how a rule is made of it.
+    """
+    if isinstance(rule, str):
+        return get(rule)
+    if not (isinstance(rule, type) and issubclass(rule, AbstractRule)):
+        return rule
+    try:
+        return rule()
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"the rule {rule.__name__} cannot be built without options ({error}): build it, as in {rule.__name__}(…)."
+        ) from error
+
+
 def full_name(name: str) -> str:
     """The registered name that `name` stands for; for a file, its stem and class, as in `my_rule:MyRule`; with its options."""
     _check_text(name)

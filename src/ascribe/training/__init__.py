@@ -33,6 +33,7 @@ from .train import check_data as check_data
 from .train import check_rule as check_rule
 from .train import leaf as leaf
 from .train import make_settings as make_settings
+from .train import named_rule as named_rule
 from .train import named_rules as named_rules
 from .train import positive as positive
 from .train import train as train

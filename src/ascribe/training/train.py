@@ -39,8 +39,10 @@ from .progress import Epochs, Listener, Progress, or_one_line, silent, tell
 from .runs import Runs, area_scores, flat_confusion, split_confusion
 from .seeds import LARGEST, check_runs, check_seeds
 
-Rules = Sequence[str | AbstractRule] | Mapping[str, str | AbstractRule]
-"""Several rules: names or rules, or a mapping that gives them names of their own."""
+RuleLike = str | AbstractRule | type[AbstractRule]
+"""A rule, its name, or its class where that needs no options."""
+Rules = Sequence[RuleLike] | Mapping[str, RuleLike]
+"""Several rules: names, rules or classes, or a mapping that gives them names of their own."""
 
 CHUNK_SECONDS = 0.25
 """How long the loop runs between two looks at it: often enough to watch, too seldom to cost."""
@@ -605,7 +607,7 @@ class Trained:
 def train(
     network: str | Network | Callable[..., Network],
     data: DataLike,
-    rule: AbstractRule | str,
+    rule: RuleLike,
     *,
     optimizer: str | optimizers.Factory | Mapping[str, Any] = "adam",
     learning_rate: float = 1e-3,
@@ -649,11 +651,10 @@ def train(
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
     data = check_data(data)
-    name = rules.full_name(rule) if isinstance(rule, str) else rules.name_of(rule)
-    rule = rules.get(rule) if isinstance(rule, str) else rule
-    check_rule(rule, name, data)
+    name, built = named_rule(rule)
+    check_rule(built, name, data)
     demands = honor(
-        rule,
+        built,
         name,
         network_for(network, data),
         data,
@@ -667,7 +668,7 @@ def train(
     chosen = [Specification(seed, demands.learning_rate) for seed in check_seeds(seeds)]
     listening = or_one_line(listener) if number() == 0 else silent
     size: Any = {"width": len(chosen), "devices_per_run": devices_per_run}
-    experiment = Experiment(demands, rule, settings, **size, name=name, listener=listening)
+    experiment = Experiment(demands, built, settings, **size, name=name, listener=listening)
     experiment.check_results(len(chosen))
     trained = experiment.train(chosen, "training")
     return trained.runs(chosen, data, () if only is None else (f"only {only} was trained",))
@@ -762,6 +763,12 @@ def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
         )
 
 
+def named_rule(given: Any) -> tuple[str, Any]:
+    """The name that results have, and the rule, of a name, a class or a rule."""
+    rule = rules.made(given)
+    return rules.full_name(given) if isinstance(given, str) else rules.name_of(rule), rule
+
+
 def named_rules(given: Rules, data: Dataset) -> dict[str, AbstractRule]:
     """The rules by the names that results have, each fit for the data's task; a `UserError` where one is named twice."""
     check_data(data)
@@ -772,8 +779,8 @@ def named_rules(given: Rules, data: Dataset) -> dict[str, AbstractRule]:
         )
     found: dict[str, AbstractRule] = {}
     for label, one in given.items() if isinstance(given, Mapping) else [(None, one) for one in given]:
-        rule = rules.get(one) if isinstance(one, str) else one
-        name = label or (rules.full_name(one) if isinstance(one, str) else rules.name_of(one))
+        name, rule = named_rule(one)
+        name = label or name
         if name in found:
             raise UserError(
                 f'the rule {name} is named twice: name each rule once, or give names of your own, {{"a name": rule}}.'
