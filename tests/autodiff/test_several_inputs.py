@@ -109,6 +109,18 @@ def test_what_is_left_out_is_in_the_bound():
     assert amplitudes.tolist() == [1.0, 0.01, 0.01]
 
 
+def test_every_part_of_the_error_is_in_the_bound():
+    f, n, epsilon, lipschitz = CASES["a hill"]
+    g = approximate_cube(f, n, epsilon, lipschitz=lipschitz)
+    degree = math.ceil(lipschitz * n * math.pi / epsilon) - 2
+    shares = module._shares(degree)
+    _, _, left_out = module._waves(module._heights(module._samples(f, n, degree + 1), shares), 0.1 * epsilon)
+    assert left_out > 0.09 * epsilon
+    parts = lipschitz * n * math.sqrt((1 - shares[1]) / 2) + left_out + sum(wave.error_bound for wave in g.waves)
+    assert parts == pytest.approx(g.error_bound, abs=1e-6)
+    assert parts > 0.9 * epsilon
+
+
 REFUSED = {
     "no inputs": ((lambda x: x[:, 0], 0, 0.1), {"lipschitz": 1}, "`inputs` is how many inputs f has"),
     "ε": ((lambda x: x[:, 0], 2, 0), {"lipschitz": 1}, "ε is a finite number above 0"),
