@@ -169,41 +169,6 @@ def gradient_ascent(listener: Listener) -> Result:
     return Result(tuple(checks), {"paths": _surface(rows)})
 
 
-def universal_approximation(listener: Listener) -> Result:
-    """Section 2.2: a sigmoid network built, not trained, for sin(2πx) + x², to any ε, and how N grows as ε shrinks."""
-    f = lambda x: np.sin(2 * np.pi * x) + x**2
-    at = np.random.default_rng(0).uniform(0.0, 1.0, 100_000)
-    checks, table = [], []
-    for epsilon in EPSILONS:
-        built = ad.approximate(f, (0.0, 1.0), epsilon, lipschitz=LIPSCHITZ)
-        worst = float(np.max(np.abs(built(at) - f(at))))
-        table.append(
-            {"epsilon": epsilon, "hidden_units": built.hidden, "bound": built.error_bound, "largest_error": worst}
-        )
-        holds = worst <= built.error_bound < epsilon and built.certified
-        checks.append(
-            Check(
-                f"ε = {epsilon:g}, {built.hidden} hidden units: largest error at 100,000 numbers, and the certified bound",
-                f"below {epsilon:g}",
-                f"{worst:.4f}, {built.error_bound:.4f}",
-                bool(holds),
-            )
-        )
-    growth = np.polyfit(np.log([row["epsilon"] for row in table]), np.log([row["hidden_units"] for row in table]), 1)[0]
-    checks.append(close("N grows as ε to the power", -1.0, float(growth), 0.05))
-    x = np.linspace(0.0, 1.0, 1201)
-    rows = {"x": list(x), "y": list(f(x)), "kind": ["f"] * len(x)}
-    names = ["f"]
-    for epsilon in SHOWN:
-        built = ad.approximate(f, (0.0, 1.0), epsilon, lipschitz=LIPSCHITZ)
-        names.append(f"ε = {epsilon:g}, N = {built.hidden}")
-        rows = {"x": [*rows["x"], *x], "y": [*rows["y"], *built(x)], "kind": [*rows["kind"], *[names[-1]] * len(x)]}
-    chart = _lines(
-        rows, "A sigmoid network, built", "sin(2πx) + x² on [0, 1], each certified to stay within its ε", names
-    )
-    return Result(tuple(checks), {"approximation": chart}, {"growth": table})
-
-
 def xor_by_graph(listener: Listener) -> Result:
     """Section 4.2.2: xor, learned by algorithm 2."""
     net = ad.Network(ad.Dense(2, 8, seed=1), ad.tanh, ad.Dense(8, 1, seed=2))
