@@ -233,9 +233,9 @@ _ENTRIES = (
     ),
     Entry(
         "gradient-ascent",
-        "uphill and downhill on a surface, until convergence",
+        "uphill and downhill on surfaces, until convergence, and a top that is not the highest",
         f"{NOTES}, 3.1.1",
-        "course_notes_graphs",
+        "course_notes",
         "gradient_ascent",
         0.1,
     ),
@@ -245,6 +245,14 @@ _ENTRIES = (
         f"{NOTES}, 3.1.2",
         "course_notes",
         "finite_differences",
+        0.1,
+    ),
+    Entry(
+        "error-backpropagation",
+        "the network 3–4–2: every derivative unit by unit, in matrices, in rows and in columns",
+        f"{NOTES}, 3.2",
+        "course_notes_backpropagation",
+        "error_backpropagation",
         0.1,
     ),
     Entry(
@@ -261,6 +269,14 @@ _ENTRIES = (
         f"{NOTES}, 4.1.2",
         "course_notes_graphs",
         "chain_rule",
+        0.1,
+    ),
+    Entry(
+        "small-network",
+        "E = d(c(b(a(X))), T): forward pass, backward pass, one step, and algorithm 1 until convergence",
+        f"{NOTES}, 4.2.2",
+        "course_notes_graphs",
+        "small_network",
         0.1,
     ),
     Entry(

@@ -3,6 +3,7 @@
 The chapter prints a handful of numbers; the data are ours, and references come from closed forms and from other packages.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,7 @@ def supervised_learning(listener: Listener) -> Result:
     generator = np.random.default_rng(0)
     x = generator.uniform(-1.0, 1.0, (60, 1))
     t = 0.5 + 2.0 * x + 0.4 * generator.standard_normal(x.shape)
-    line, offset = _fitted(lambda z, t: ad.squared_error(z, t), x, t)
+    line, offset = _fitted(ad.squared_error, x, t)
     exact = np.linalg.lstsq(np.column_stack([x, np.ones(len(x))]), t, rcond=None)[0][:, 0]
     labels = np.repeat([0.0, 1.0], 40)[:, None]
     points = np.where(labels == 1, SHIFT, -SHIFT) + SPREAD * generator.standard_normal(labels.shape)
@@ -313,7 +314,7 @@ def _several_inputs(checks: list[Check]) -> dict[int, tuple[Any, list[dict[str, 
         at_most("2 inputs: the sum over all units of one hidden layer is the same, largest difference", 1e-7, off)
     )
     counts = [next(row["hidden_units"] for row in rows if row["epsilon"] == 0.4) for _, rows in found.values()]
-    factors = [after / before for before, after in zip(counts[:-1], counts[1:], strict=True)]
+    factors = [after / before for before, after in itertools.pairwise(counts)]
     checks.append(
         Check(
             f"ε = 0.4, 1, 2 and 3 inputs, N = {', '.join(f'{count:,}' for count in counts)}: each input multiplies N by",
