@@ -6,7 +6,15 @@ import math
 import numpy as np
 import pytest
 
-from ascribe.autodiff.approximation import Approximation, approximate, pieces_needed
+from ascribe.autodiff.approximation import (
+    SIGMOIDS,
+    Approximation,
+    Sigmoid,
+    approximate,
+    heaviside,
+    piece,
+    pieces_needed,
+)
 from ascribe.errors import UserError
 
 from ..later import Later
@@ -99,6 +107,80 @@ def test_it_is_the_sum_of_pieces_of_the_proof():
     np.testing.assert_allclose(g.hidden_weights, 1e4 * n, rtol=1e-14)
     assert g(-100.0) == 0
     assert g(100.0) == g(middles[-1])
+
+
+SIGMA = {
+    "logistic": lambda z: 0.5 * (1 + np.tanh(z / 2)),
+    "tanh": lambda z: (1 + np.tanh(z)) / 2,
+    "arctan": lambda z: 0.5 + np.arctan(z) / np.pi,
+    "mine": lambda z: np.clip(0.5 + z + 0.3 * np.sin(np.pi * z), 0.0, 1.0),  # rises and falls on its way
+}
+MINE = Sigmoid("mine", SIGMA["mine"], 2.0, 0.0)
+
+
+@pytest.mark.parametrize("sigmoid", SIGMA)
+def test_any_sigmoid_keeps_its_certificate(sigmoid):
+    """Shortened and as the plain sum of the theorem, whose far terms arctan does not round away."""
+    g = approximate(np.cos, (0.0, 3.0), 0.02, lipschitz=1.0, sigmoid=MINE if sigmoid == "mine" else sigmoid)
+    assert g.certified and g.error_bound < 0.02
+    assert g.hidden == pieces_needed(0.02, (0.0, 3.0), lipschitz=1.0)
+    x = probes(g, 5000)
+    assert np.abs(g(x) - np.cos(x)).max() < g.error_bound
+    x = np.random.default_rng(1).choice(x, 500)
+    plain = SIGMA[sigmoid](g.hidden_weights * x[:, None] + g.hidden_biases) @ g.output_weights
+    np.testing.assert_allclose(g(x), plain, rtol=0, atol=1e-11)
+    assert np.abs(plain - np.cos(x)).max() < g.error_bound
+
+
+@pytest.mark.parametrize("name", SIGMOIDS)
+def test_a_sigmoid_is_within_its_tail_of_its_limits(name):
+    one = SIGMOIDS[name]
+    z = one.distance * np.array([1.0, 1.5, 10.0, 1e3])
+    np.testing.assert_allclose(
+        one.function(np.array([-1.3, 0.0, 0.7])), SIGMA[name](np.array([-1.3, 0.0, 0.7])), rtol=1e-14
+    )
+    assert np.all(one.function(-z) <= one.tail * (1 + 1e-3)) and np.all(1 - one.function(z) <= one.tail * (1 + 1e-3))
+    assert one.function(-0.9 * z[:1]) > one.tail or name == "tanh"  # 1 + tanh rounds to 0 there
+
+
+def test_the_steps_of_the_proof_are_limits():
+    """H(x; b) away from b, to the tail of σ; P is 1 on its piece and 0 outside."""
+    x = np.array([-1.0, 0.2, 0.3, 0.31, 0.7, 2.0])
+    for name, one in SIGMOIDS.items():
+        np.testing.assert_array_equal(heaviside(x, 0.3, sigmoid=name), [0, 0, 0.5, 1, 1, 1])
+        np.testing.assert_array_equal(piece(x, 0.3, 0.4, sigmoid=name), [0, 0, 0.5, 1, 0.5, 0])
+        np.testing.assert_allclose(heaviside(x, 0.3, 7.0, name), SIGMA[name](7.0 * (x - 0.3)), rtol=1e-12)
+        at = np.array([0.2, 0.4])
+        assert np.abs(heaviside(at, 0.3, 11.0 * one.distance, name) - [0, 1]).max() <= 2 * one.tail
+    apart = [float(np.abs(heaviside(0.4, 0.3, w) - 1.0)) for w in (1.0, 10.0, 100.0)]
+    np.testing.assert_allclose(apart, special.expit([-0.1, -1.0, -10.0]), rtol=1e-10)
+    assert heaviside(0.31, 0.3) == 1.0 and isinstance(heaviside(0.31, 0.3), float)
+
+
+@pytest.mark.parametrize(
+    ("sigmoid", "sentence"),
+    [
+        ("relu", "`sigmoid` is one of logistic, tanh, arctan, or a Sigmoid of your own; got 'relu'."),
+        (np.tanh, "`sigmoid` is one of logistic"),
+        (Sigmoid("tanh alone", np.tanh, 20.0, 1e-9), "the sigmoid 'tanh alone' stays between 0 and 1"),
+        (Sigmoid("near", special.expit, 4.0, 1e-3), "within 0.001 of these beyond ±4; this one does not"),
+        (
+            Sigmoid("near", special.expit, 0.0, 1e-3),
+            "a Sigmoid has a distance above 0 and a tail from 0 to below 0.5; got 0.0",
+        ),
+        (Sigmoid("words", lambda z: "one", 1.0, 0.1), "words returns one real number for each number"),
+    ],
+)
+def test_what_is_no_sigmoid_is_told(sigmoid, sentence):
+    with pytest.raises(UserError) as caught:
+        approximate(np.sin, (0, 1), 0.1, lipschitz=1, sigmoid=sigmoid)
+    assert sentence in str(caught.value)
+
+
+def test_the_tail_of_a_sigmoid_can_be_too_much():
+    slow = Sigmoid("slow", lambda z: 0.5 + np.arctan(z) / np.pi, 10.0, 0.04)
+    with pytest.raises(UserError, match="the tail of this σ and rounding alone may cost"):
+        approximate(np.sin, (0, 1), 0.01, lipschitz=1, sigmoid=slow)
 
 
 def test_the_bound_is_nearly_reached():

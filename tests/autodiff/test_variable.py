@@ -19,6 +19,8 @@ from ascribe.autodiff import Var, gradients, sin
 from ascribe.autodiff.variable import order
 from ascribe.errors import UserError
 
+ROWS = np.random.default_rng(1).standard_normal((4, 3))
+
 
 def example(x=2.0, y=3.0):
     x, y = Var(x, name="x"), Var(y, name="y")
@@ -36,6 +38,66 @@ def test_the_notes_example_is_evaluated_and_differentiated():
     assert x.grad == np.cos(2.0) + 3.0
     assert y.grad == 2.0
     assert f.grad == 1.0
+
+
+def test_an_op_asks_its_arguments_and_never_takes_an_old_value():
+    x, y, f = example()
+    product = f.creator.args[1]
+    x.value, y.value = -1.0, 0.5
+    assert f.creator.evaluate() == np.sin(-1.0) - 0.5
+    assert product.creator.evaluate() == product.value == -0.5  # a Var on the way has its new value now
+    assert f.value == np.sin(2.0) + 6.0  # that of the result is still the old one,
+    with pytest.raises(UserError, match="got another value after"):  # and no derivative is taken of it
+        f.backward()
+    empty = Var(name="empty")
+    with pytest.raises(UserError, match="the Var 'empty' has no value"):
+        (2.0 * empty).creator.evaluate()
+
+
+def test_an_op_passes_a_derivative_down_as_the_result_does():
+    """y.backward(s) is y.grad += s, then y.creator.backward(s); s of a matrix product is in its shape."""
+    draw = np.random.default_rng(0).standard_normal
+    W, b, s = draw((3, 2)), draw(2), draw((4, 2))
+    found = []
+    for walk in (lambda z: z.backward(s), lambda z: z.creator.backward(s)):
+        x, weights, bias = Var(ROWS), Var(W), Var(b)
+        z = sin(x @ weights + bias)
+        walk(z)
+        walk(z)
+        found.append((x.grad, weights.grad, bias.grad))
+        assert np.array_equal(z.grad, 2.0 * s) == (len(found) == 1)  # an Op has no grad of its own
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    slope = 2.0 * s * np.cos(ROWS @ W + b)
+    np.testing.assert_allclose(found[1][1], ROWS.T @ slope, rtol=1e-14)
+    x, y, f = example()
+    f.creator.backward()
+    assert (x.grad, y.grad, f.grad) == (np.cos(2.0) + 3.0, 2.0, 0.0)
+    with pytest.raises(UserError, match="s has the shape of the result"):
+        f.creator.backward([1.0, 2.0])
+    x.value = 1.0
+    with pytest.raises(UserError, match="got another value after"):
+        f.creator.backward()
+
+
+@pytest.mark.parametrize("count", [1, 1024])
+def test_a_part_that_is_evaluated_alone_is_no_newer_than_its_variables(count):
+    """Whatever other Vars are made in between; of a graph of many numbers, too, which are computed as arrays."""
+    x = [Var(float(i), name="x") for i in range(count)]
+    layer = [sin(one) for one in x]
+    while len(layer) > 1:
+        layer = [a + b for a, b in zip(layer[::2], layer[1::2], strict=True)]
+    a = layer[0]
+    f = a * 2.0
+    f.evaluate()
+    Var(5.0)
+    a.evaluate()
+    f.backward()
+    assert x[0].grad == 2.0
+    x[0].value = np.pi
+    a.evaluate()
+    with pytest.raises(UserError, match="got another value after"):
+        f.backward()
 
 
 def test_grad_accumulates_until_it_is_set_to_zero():

@@ -143,6 +143,7 @@ def test_a_ready_made_derivative_is_that_of_the_activation(name):
         "clipped-relu": lambda z: np.where((z > 0) & (z < 10), 1.0, 0.0),
         "leaky-relu": lambda z: np.where(z >= 0, 1.0, 0.01),
         "threshold": lambda z: (1 + np.abs(z)) ** -2.0,
+        "sign": lambda z: (1 + np.abs(z)) ** -2.0,
         "identity": np.ones_like,
         "softplus": lambda z: 1 / (1 + np.exp(-z)),
         "lif-rate": lif_rate_slope,

@@ -47,6 +47,7 @@ WRITTEN = {
     "arctan": jnp.arctan,
     "tanh": lambda z: (jnp.exp(z) - jnp.exp(-z)) / (jnp.exp(z) + jnp.exp(-z)),
     "threshold": lambda z: jnp.where(z < 0, 0.0, 1.0),
+    "sign": lambda z: jnp.where(z < 0, -1.0, 1.0),
     "relu": lambda z: jnp.maximum(z, 0.0),
     "clipped-relu": lambda z: jnp.clip(z, 0.0, 10.0),
     "leaky-relu": lambda z: jnp.maximum(z, 0.0) + 0.01 * jnp.minimum(z, 0.0),
@@ -55,7 +56,7 @@ WRITTEN = {
     "softmax": lambda z: jnp.exp(z) / jnp.sum(jnp.exp(z), axis=-1, keepdims=True),
     "one-hot": lambda z: jnp.where(z == jnp.max(z, axis=-1, keepdims=True), 1.0, 0.0),
 }
-FLAT = ("threshold", "one-hot")
+FLAT = ("threshold", "sign", "one-hot")
 
 # loss, output activation in the network, units, output activation in the written loss
 HEADS = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ascribe.errors import UserError
-from ascribe.networks import ACTIVATIONS, activations
+from ascribe.networks import ACTIVATIONS, activations, from_config, mlp
 from ascribe.neurons import LIF
 
 ELEMENTWISE = [name for name, row in ACTIVATIONS.items() if row.elementwise]
@@ -27,6 +27,7 @@ FORMULAS = {
     "arctan": np.arctan,
     "tanh": np.tanh,
     "threshold": lambda z: np.heaviside(z, 1.0),
+    "sign": lambda z: 2 * np.heaviside(z, 1.0) - 1,
     "relu": lambda z: np.maximum(z, 0),
     "clipped-relu": lambda z: np.clip(z, 0, 10),
     "leaky-relu": lambda z: np.where(z < 0, 0.01 * z, z),
@@ -52,7 +53,15 @@ def test_the_function_is_its_formula():
 
 
 def test_the_slope_at_zero():
-    slopes = {"relu": 0, "clipped-relu": 0, "leaky-relu": 1, "threshold": 0, "logistic": 0.25, "softplus": 0.5}
+    slopes = {
+        "relu": 0,
+        "clipped-relu": 0,
+        "leaky-relu": 1,
+        "threshold": 0,
+        "sign": 0,
+        "logistic": 0.25,
+        "softplus": 0.5,
+    }
     assert slopes == {
         name: float(y) for name, y in of_all(lambda row: row.derivative(jnp.zeros(())), names=slopes).items()
     }
@@ -71,6 +80,32 @@ def test_values_and_derivatives_are_finite_far_out_and_keep_their_precision(prec
         for part in parts:
             assert part.dtype == z.dtype, name
             assert np.all(np.isfinite(part)), name
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1.0])
+def test_the_leaky_relu_of_another_slope(slope):
+    """ReLU at 0, the identity at 1; its name says the number in one way."""
+    row = activations.get(f"leaky-relu:slope={slope}")
+    assert row.name == activations.get(f"leaky-relu:slope={slope:.3f}").name
+    assert activations.get(row.name) is row
+    y, found, expected = jax.jit(lambda z: (row.function(z), row.derivative(z), jax.vmap(jax.grad(row.function))(z)))(
+        GRID
+    )
+    np.testing.assert_array_equal(y, np.where(GRID < 0, slope * GRID, GRID))
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found, np.where(GRID < 0, slope, 1.0))
+
+
+def test_a_network_takes_the_slope_and_keeps_it():
+    network = mlp([2, 3, 1], activation="leaky-relu:slope=0.2")
+    assert network.names == ("linear1", "leaky-relu1", "linear2")
+    assert from_config(network.config())["leaky-relu1"].function == "leaky-relu:slope=0.2"
+
+
+@pytest.mark.parametrize("option", ["slope=-0.1", "slope=1.5", "slope=nan", "slope=a", "slope", "leak=0.1", "0.1"])
+def test_a_slope_that_is_none_is_told(option):
+    with pytest.raises(UserError, match=rf"^leaky-relu takes a slope from 0 to 1, .*; got leaky-relu:{option}\.$"):
+        activations.get(f"leaky-relu:{option}")
 
 
 def test_a_row_says_whether_it_couples_the_units():
@@ -116,6 +151,7 @@ def test_softmax_and_one_hot_act_on_the_last_axis():
         np.testing.assert_allclose(together, one_by_one, rtol=1e-15)
 
 
-def test_unknown_names_are_refused_with_the_known_ones():
-    with pytest.raises(UserError, match="unknown activation 'sigmoid': choose one of identity, logistic, arctan"):
-        activations.get("sigmoid")
+@pytest.mark.parametrize("name", ["sigmoid", "tanh:slope=0.1", "leaky-relu:"])
+def test_unknown_names_are_refused_with_the_known_ones(name):
+    with pytest.raises(UserError, match=f"unknown activation {name!r}: choose one of identity, logistic, arctan"):
+        activations.get(name)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ascribe.autodiff.approximation import approximate
+from ascribe.autodiff import Sigmoid, approximate, approximate_cube
 from ascribe.errors import UserError
 from ascribe.networks import Network, from_config
 from ascribe.networks.approximator import approximator
@@ -36,6 +36,34 @@ def test_it_is_the_approximation(name):
     np.testing.assert_allclose(output[:, 0], g(x), rtol=0, atol=1e-10)
     if g.certified:
         assert np.abs(output[:, 0] - f(x)).max() < g.error_bound
+
+
+@pytest.mark.parametrize("sigmoid", ["tanh", "arctan"])
+def test_another_sigmoid_becomes_its_own_layer(sigmoid):
+    g = approximate(np.sin, (0.0, 6.0), 0.05, lipschitz=1.0, sigmoid=sigmoid)
+    network = approximator(g)
+    assert network.names == ("linear1", f"{sigmoid}1", "linear2")
+    x = np.random.default_rng(0).uniform(0.0, 6.0, 300)
+    output = np.asarray(jax.jit(lambda n, x: n(x))(network, x[:, None]))[:, 0]
+    np.testing.assert_allclose(output, g(x), rtol=0, atol=1e-10)
+
+
+def test_two_inputs():
+    f = lambda x: np.cos(2.0 * x[:, 0]) * x[:, 1]
+    g = approximate_cube(f, 2, 0.6, lipschitz=2.0)
+    network = approximator(g)
+    x = np.random.default_rng(0).uniform(size=(200, 2))
+    output = np.asarray(jax.jit(lambda n, x: n(x))(network, x))[:, 0]
+    np.testing.assert_allclose(output, g(x), rtol=0, atol=1e-9)
+    assert np.abs(output - f(x)).max() < g.error_bound < 0.6
+
+
+def test_a_sigmoid_that_no_layer_has_is_refused():
+    own = Sigmoid("ramp", lambda z: np.clip(0.5 + z, 0.0, 1.0), 1.0, 0.0)
+    with pytest.raises(
+        UserError, match="makes layers of the sigmoids logistic, tanh, arctan; this approximation has 'ramp'"
+    ):
+        approximator(approximate(np.sin, (0.0, 1.0), 0.1, lipschitz=1.0, sigmoid=own))
 
 
 def test_its_weights_are_the_approximation_s():

@@ -30,7 +30,16 @@ def test_a_unit_is_its_equation():
 
 
 def test_a_unit_is_on_at_zero():
-    assert threshold_unit([1, -1], 0)(jnp.ones((1, 2))) == 1
+    for signed in (False, True):
+        assert threshold_unit([1, -1], 0, signed=signed)(jnp.ones((1, 2))) == 1
+
+
+def test_a_signed_unit_answers_with_plus_and_minus_one():
+    """The perceptron's f(x) = σ(w·x + b), σ = ±1: 2f - 1 of the unit that answers with 0 and 1."""
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    unit = threshold_unit([0.5, -2.0], 0.25, signed=True)
+    np.testing.assert_array_equal(unit(jnp.asarray(x))[:, 0], np.where(x @ [0.5, -2.0] + 0.25 >= 0, 1.0, -1.0))
+    assert unit.names == ("linear1", "sign1")
 
 
 @pytest.mark.parametrize("name", list(TABLES))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ascribe import neurons, papers
+from ascribe.networks import ACTIVATIONS
 from ascribe.neurons import HodgkinHuxley, PostSynapticFilter, SpikeTrain
 from ascribe.papers import course_notes_neurons as module
 
@@ -62,11 +63,11 @@ def test_the_spike_after_the_negative_current_is_that_of_the_equations():
     fires = lambda t, y, J: y[0] + 25.0
     fires.direction = 1
     options = {"method": "DOP853", "rtol": 1e-9, "atol": 1e-9, "first_step": 1e-6, "max_step": 1e-3}
-    held = solve_ivp(slopes, (0.0, 0.2), [-70.0, 0.3177, 0.053, 0.596], args=(module.PARTS[0][0],), **options)
-    assert held.y[0, -1] == pytest.approx(module.PARTS[0][4], abs=1e-4)
+    held = solve_ivp(slopes, (0.0, 0.2), [-70.0, 0.3177, 0.053, 0.596], args=(module.PARTS[0][1],), **options)
+    assert held.y[0, -1] == pytest.approx(module.PARTS[0][5], abs=1e-4)
     freed = solve_ivp(slopes, (0.0, 0.2), held.y[:, -1], args=(0.0,), events=fires, **options)
-    assert 1000 * freed.t_events[0] == pytest.approx([module.PARTS[1][2]], abs=1e-4)
-    assert freed.y[0, -1] == pytest.approx(module.PARTS[1][4], abs=1e-4)
+    assert 1000 * freed.t_events[0] == pytest.approx([module.PARTS[1][3]], abs=1e-4)
+    assert freed.y[0, -1] == pytest.approx(module.PARTS[1][5], abs=1e-4)
 
 
 def test_the_reference_rates_of_the_lif_neuron_are_the_formula_s():
@@ -97,15 +98,15 @@ def test_gates_that_are_moved_by_another_voltage_fail(monkeypatch):
 
 @pytest.mark.slow
 def test_a_wrong_derivative_fails_its_check_alone(monkeypatch):
-    row = module.ACTIVATIONS["tanh"]
-    monkeypatch.setitem(module.ACTIVATIONS, "tanh", row._replace(derivative=lambda z: 1.001 * row.derivative(z)))
+    row = ACTIVATIONS["tanh"]
+    monkeypatch.setitem(ACTIVATIONS, "tanh", row._replace(derivative=lambda z: 1.001 * row.derivative(z)))
     assert failed("activations") == ["hyperbolic tangent: derivative against central differences"]
 
 
 @pytest.mark.slow
 def test_a_threshold_that_is_open_at_0_fails(monkeypatch):
-    row = module.ACTIVATIONS["threshold"]
-    monkeypatch.setitem(module.ACTIVATIONS, "threshold", row._replace(function=lambda z: (z > 0).astype(z.dtype)))
+    row = ACTIVATIONS["threshold"]
+    monkeypatch.setitem(ACTIVATIONS, "threshold", row._replace(function=lambda z: (z > 0).astype(z.dtype)))
     assert "threshold at 0" in failed("activations")
 
 

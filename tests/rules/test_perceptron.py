@@ -278,6 +278,21 @@ def test_a_separator_that_separates_nothing_is_refused():
         mistake_bound(*XOR, [1.0, 1.0])
 
 
+@pytest.mark.parametrize("lower", [0, -1])
+def test_it_answers_with_the_labels_it_was_given(lower):
+    """Separated or not, at w·x + b = 0 too: f = 1 there, in both forms of the threshold."""
+    x = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    labels = np.array([lower, lower, lower, 1])
+    result = perceptron_algorithm(x, labels)
+    assert result.separated
+    np.testing.assert_array_equal(result.predict(x), labels)
+    edge = -result.bias / result.weights[0]
+    assert result.predict([[edge, 0.0]]) == [1]
+    found = perceptron_algorithm(x, [lower, 1, 1, lower], passes=20).predict(x)
+    assert set(found.tolist()) <= {lower, 1}
+    assert found.dtype.kind == "i"
+
+
 def test_predictions_want_rows_like_those_of_the_training():
     with pytest.raises(UserError, match=r"of the shape \(rows, 2\); got \(2,\)"):
         perceptron_algorithm(*XOR, passes=2).predict([0.0, 1.0])

@@ -1,7 +1,11 @@
 """Automatic differentiation on NumPy alone: an expression graph that can be read, drawn, trusted and trained with."""
 
+from .approximation import SIGMOIDS as SIGMOIDS
 from .approximation import Approximation as Approximation
+from .approximation import Sigmoid as Sigmoid
 from .approximation import approximate as approximate
+from .approximation import heaviside as heaviside
+from .approximation import piece as piece
 from .approximation import pieces_needed as pieces_needed
 from .by_hand import backpropagate_columns as backpropagate_columns
 from .by_hand import backpropagate_rows as backpropagate_rows
@@ -46,6 +50,8 @@ from .operators import sum as sum
 from .operators import tanh as tanh
 from .operators import threshold as threshold
 from .operators import transpose as transpose
+from .several_inputs import CubeApproximation as CubeApproximation
+from .several_inputs import approximate_cube as approximate_cube
 from .traversal import gradients as gradients
 from .traversal import hessian_vector_product as hessian_vector_product
 from .traversal import jacobian as jacobian

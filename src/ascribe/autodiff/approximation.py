@@ -2,26 +2,31 @@
 
 Cut [a, b] into N pieces of width h, with t_j the left end of piece j and c_j its middle. The network is the sum of pieces
 
-    G(x) = Σ_j f(c_j) P_j(x),   P_j(x) = σ(w(x − t_j)) − σ(w(x − t_{j+1})),   σ(z) = 1 / (1 + exp(−z)),   w = 10⁴/h.
+    G(x) = Σ_j f(c_j) P_j(x),   P_j(x) = σ(w(x − t_j)) − σ(w(x − t_{j+1})).
+
+As w → ∞, σ(w(x − b)) becomes the step H(x; b), and P_j the piece P(x; t_j, h) that is 1 on piece j and 0 elsewhere:
+`heaviside`, `piece`. Here w is finite. σ is any continuous function from 0 to 1 with a known tail, within τ of 0 below −d and
+of 1 above d: 1 / (1 + exp(−z)) with d = 40 and τ = e⁻⁴⁰, or one of the others in `SIGMOIDS`. Then w = 250 d/h, so that a step
+is over within 0.004 h on both its sides.
 
 A piece falls where the next one rises, so that the two share a hidden unit, and the last piece never falls: N pieces take N
-hidden units, not 2N, with the output weights α_j = f(c_j) − f(c_{j−1}), f(c_0) = 0. The first piece rises at t_1 = a − h, left
-of the interval, so that no output bias is needed.
+hidden units, not 2N, with the output weights α_j = f(c_j) − f(c_{j−1}), f(c_0) = 0. The first piece rises at t_1 = a − h,
+left of the interval, so that no output bias is needed.
 
-**The bound.** Let |f(x) − f(y)| ≤ ω(|x − y|), as with ω(δ) = L δ, and M = max_j |f(c_j)|. All P_j are ≥ 0 and their sum
-σ(w(x − t_1)) is at most 1, so that G(x) is a mean of the f(c_j) but for that last tail:
+**The bound.** Let |f(x) − f(y)| ≤ ω(|x − y|), as with ω(δ) = L δ, and M = max_j |f(c_j)|. Of all steps, at most one is within
+0.004 h of x. The others are within τ of 0, those to its right, or of 1, those to its left, whose α_j add up to the f(c_k) of
+the last one. With the one beside x, if there is one,
 
-    G(x) − f(x) = Σ_j P_j(x) (f(c_j) − f(x)) − (1 − σ(w(x − t_1))) f(x).
+    |G(x) − ((1 − s) f(c_k) + s f(c_{k+1}))| ≤ τ Σ_j |α_j|,   s = σ(w(x − t_{k+1})), between 0 and 1,
 
-Beyond 40/w = 0.004 h from a step, its σ is within e⁻⁴⁰ of 0 or 1. The P_j of all pieces further than that to the right of x add
-up to one σ, at most e⁻⁴⁰, those to the left likewise, and 1 − σ(w(x − t_1)) is no larger. The pieces that remain, at most two,
-have |c_j − x| ≤ 0.505 h. Of this, 0.001 h is for rounding: that of t_j, c_j, θ_j and w x + θ_j only moves the steps and the
-c_j, by at most 8 u (|a| + b − a) together. The rest is the rounding of σ, of α and of a sum of N terms in any order, u = 2⁻⁵²:
+a mean of two values of f at c with |c − x| ≤ 0.505 h. Of this, 0.001 h is for rounding: that of t_j, c_j, θ_j and w x + θ_j
+only moves the steps and the c_j, by at most 8 u (|a| + b − a) together. The rest is the rounding of σ, of α and of a sum of N
+terms in any order, u = 2⁻⁵²:
 
-    |G(x) − f(x)| ≤ ω(0.505 h) + e⁻⁴⁰ (5 M + 3 ω(0.505 h)) + ((N + 32) u + 8 u_f) Σ_j |α_j| + N 2⁻¹⁰²²,
+    |G(x) − f(x)| ≤ ω(0.505 h) + (τ + (N + 32) u + 8 u_f) Σ_j |α_j| + N 2⁻¹⁰²²,
 
-where the values of f are taken to be right to 4 u_f M, with u_f the precision in which f returns them, and the last term is for
-underflow. To keep the first term below 0.99 ε takes N = 0.5101 L (b − a) / ε.
+where the values of f are taken to be right to 4 u_f M, with u_f the precision in which f returns them, and the last term is
+for underflow. To keep the first term below 0.99 ε takes N = 0.5101 L (b − a) / ε.
 
 Source: "Neural networks" (course notes), section 2.2, theorem 2.1 and its proof, where w → ∞ and ε is not counted.
 """
@@ -30,22 +35,59 @@ import dataclasses
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ascribe.arguments import whole
 from ascribe.errors import UserError, shown
 
+from .operators import logistic
 from .variable import Value
 
-STEEPNESS = 1e4  # w h
+STEEPNESS = 250.0  # w h / d
 REACH = 0.505  # how far, in h, the middle of a piece that matters may be from x
-TAIL = math.exp(-40.0)
 PRECISION = float(np.finfo(np.float64).eps)
 SMALLEST = float(np.finfo(np.float64).tiny)
 SHARES = (0.99, 0.5)  # of ε for ω(0.505 h): the second where rounding needs more than what the first leaves
 MARGIN = 0.9  # the part of ε that errors on samples may reach
+
+
+class Sigmoid(NamedTuple):
+    """A continuous sigmoidal function: σ(z) between 0 and 1, within `tail` of 0 where z ≤ −`distance` and of 1 where
+    z ≥ `distance`. `function`: σ of an array."""
+
+    name: str
+    function: Callable[[Any], Any]
+    distance: float
+    tail: float
+
+
+SIGMOIDS = {
+    one.name: one
+    for one in (
+        Sigmoid("logistic", logistic, 40.0, math.exp(-40.0)),
+        Sigmoid("tanh", lambda z: 0.5 + 0.5 * np.tanh(z), 20.0, math.exp(-40.0)),
+        Sigmoid("arctan", lambda z: 0.5 + np.arctan(z) / math.pi, 1e12, 1e-12 / math.pi),
+    )
+}
+"""1 / (1 + exp(−z)), (1 + tanh z) / 2 and 1/2 + arctan(z) / π, whose tail is 1 / (π |z|) at most."""
+
+
+def heaviside(x: Any, b: float = 0.0, w: float = math.inf, sigmoid: Any = "logistic") -> Value:
+    """H(x; b) = lim σ(w(x − b)) as w → ∞: 0 where x < b and 1 where x > b; for a finite `w` the σ on the way there.
+
+    At x = b it is σ(0) whatever w is, 1/2 for the three of `SIGMOIDS`. `sigmoid`: as in `approximate`.
+    """
+    x = np.asarray(x, np.float64)
+    with np.errstate(invalid="ignore"):
+        z = np.where(x == b, 0.0, w * (x - b))
+    return np.asarray(_sigmoid(sigmoid).function(z))[()]
+
+
+def piece(x: Any, b: float, delta: float, w: float = math.inf, sigmoid: Any = "logistic") -> Value:
+    """P(x; b, δ) = H(x; b) − H(x; b + δ): 1 between b and b + δ and 0 outside, in the limit of the default w."""
+    return heaviside(x, b, w, sigmoid) - heaviside(x, b + delta, w, sigmoid)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,7 +96,7 @@ class Approximation:
 
     `hidden_weights` w, `hidden_biases` θ, `output_weights` α: float64, `(N,)`. With `certified`, `error_bound` is a proven
     bound of |G − f| on all of `interval`, for G as it stands and as it is evaluated in float64, in whatever order its terms are
-    added; without, it is the largest error on samples, with a margin.
+    added; without, it is the largest error on samples, with a margin. `sigmoid`: its σ.
     """
 
     hidden_weights: np.ndarray
@@ -64,6 +106,7 @@ class Approximation:
     epsilon: float
     error_bound: float
     certified: bool
+    sigmoid: Sigmoid = SIGMOIDS["logistic"]
 
     @property
     def hidden(self) -> int:
@@ -81,7 +124,7 @@ class Approximation:
 
     def __call__(self, x: Value) -> Value:
         """G at every number of x, in its shape. Only the steps on the two sides of x are computed: at all others w_j x + θ_j is
-        beyond ±9000, where σ is exactly 0 or 1 in float64."""
+        so large that σ is taken for the 0 or 1 that it is within its tail of."""
         x = np.asarray(x, np.float64)
         after = np.searchsorted(self.steps, x, side="right")
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -89,9 +132,7 @@ class Approximation:
             for j in (after - 1, after):
                 i = np.clip(j, 0, self.hidden - 1)
                 z = self.hidden_weights[i] * x + self.hidden_biases[i]
-                small = np.exp(-np.abs(z))
-                sigma = np.where(z >= 0, 1.0, small) / (1.0 + small)
-                total = total + np.where(i == j, self.output_weights[i] * sigma, 0.0)
+                total = total + np.where(i == j, self.output_weights[i] * self.sigmoid.function(z), 0.0)
         return total[()]
 
     def __str__(self) -> str:
@@ -107,13 +148,15 @@ def approximate(
     *,
     lipschitz: Any = None,
     modulus: Any = None,
+    sigmoid: Any = "logistic",
     limit: int = 1_000_000,
 ) -> Approximation:
     """A network with |G(x) − f(x)| < `epsilon` for all x in `interval` = (a, b), for a continuous f: the equations above.
 
     **Arguments:** `f`: from an array of numbers to as many, or from a number to a number; `lipschitz`: L with
     |f(x) − f(y)| ≤ L |x − y|; `modulus`: instead, a nondecreasing function ω with |f(x) − f(y)| ≤ ω(|x − y|), such as the
-    square root for the square root; `limit`: of the number of hidden units.
+    square root for the square root; `sigmoid`: a name of `SIGMOIDS`, or a `Sigmoid` of your own; `limit`: of the number of
+    hidden units.
 
     **Returns:** an `Approximation`. It is certified, if the given L or ω is true; that samples of f agree with it is checked.
     With neither, N is doubled until the error is below 0.9 ε on at least 4N + 4096 samples: estimated, and not certified.
@@ -122,12 +165,13 @@ def approximate(
     contradict L or ω, and for an f that is not finite or does not return one number for each x.
     """
     (a, b), epsilon = _checked(interval, epsilon)
+    sigma = _sigmoid(sigmoid)
     most = whole(limit)
     if most is None or most < 1:
         raise UserError(f"limit is a positive whole number of hidden units; got {shown(limit)}.")
     limit = most
     if lipschitz is None and modulus is None:
-        return _estimated(f, a, b, epsilon, limit)
+        return _estimated(f, a, b, epsilon, sigma, limit)
     omega = _modulus(lipschitz, modulus)
     rounding = math.inf
     for share in SHARES:
@@ -139,19 +183,19 @@ def approximate(
                 f"ε = {epsilon:g} takes {n:,} hidden units, more than the limit of {limit:,}: raise limit, take ε above "
                 f"{possible:.4g}, a shorter interval, or a smaller lipschitz or modulus if one holds."
             )
-        network, largest, precision = _built(f, a, b, epsilon, n)
+        network, precision = _built(f, a, b, epsilon, sigma, n)
         if share == SHARES[0]:
             _contradicted(f, omega, a, b, n)
         with np.errstate(over="ignore"):
             near = float(omega(np.array([REACH * (b - a) / n]))[0])
-            rounding = ((n + 32) * PRECISION + 8 * precision) * float(
-                np.abs(network.output_weights).sum()
-            ) + n * SMALLEST
-            bound = (near + TAIL * (5 * largest + 3 * near) + rounding) * (1 + 8 * PRECISION)
+            total = float(np.abs(network.output_weights).sum())
+            rounding = (sigma.tail + (n + 32) * PRECISION + 8 * precision) * total + n * SMALLEST
+            bound = (near + rounding) * (1 + 8 * PRECISION)
         if bound < epsilon:
             return dataclasses.replace(network, error_bound=bound, certified=True)
+    blamed = "rounding" if sigma.tail < PRECISION else "the tail of this σ and rounding"
     raise UserError(
-        f"ε = {epsilon:g} cannot be certified: rounding alone may cost {rounding:.2g} with values of f this large; take a "
+        f"ε = {epsilon:g} cannot be certified: {blamed} alone may cost {rounding:.2g} with values of f this large; take a "
         "larger ε, subtract a constant from f, or let f return float64."
     )
 
@@ -164,6 +208,28 @@ def pieces_needed(epsilon: Any, interval: Any, *, lipschitz: Any = None, modulus
     """
     (a, b), epsilon = _checked(interval, epsilon)
     return _pieces(_modulus(lipschitz, modulus), b - a, SHARES[0] * epsilon)
+
+
+def _sigmoid(given: Any) -> Sigmoid:
+    """The σ of that name; one of the user's is asked at some numbers whether it is what it says."""
+    if isinstance(given, str) and given in SIGMOIDS:
+        return SIGMOIDS[given]
+    if not isinstance(given, Sigmoid):
+        raise UserError(f"`sigmoid` is one of {', '.join(SIGMOIDS)}, or a Sigmoid of your own; got {shown(given)}.")
+    if not (0 < _number(given.distance) < math.inf and 0 <= _number(given.tail) < 0.5):
+        raise UserError(
+            f"a Sigmoid has a distance above 0 and a tail from 0 to below 0.5; got {given.distance!r} and {given.tail!r}."
+        )
+    beyond = given.distance * np.geomspace(1.0, 1e6, 25)
+    z = np.concatenate([-beyond[::-1], np.linspace(-given.distance, given.distance, 1001)[1:-1], beyond])
+    y, _ = _values(given.function, z, given.name)
+    far = np.abs(z) >= given.distance
+    if np.min(y) < 0 or np.max(y) > 1 or np.max(np.abs(y - (z > 0))[far]) > given.tail:
+        raise UserError(
+            f"the sigmoid {given.name!r} stays between 0 and 1, and within {given.tail:g} of these beyond ±{given.distance:g}; "
+            f"this one does not: give it another distance or tail, or scale it."
+        )
+    return given
 
 
 def _number(value: Any) -> float:
@@ -253,24 +319,26 @@ def _value(f: Callable[[Any], Any], x: float, name: str) -> Any:
     return y[()]
 
 
-def _built(f: Callable[[Any], Any], a: float, b: float, epsilon: float, n: int) -> tuple[Approximation, float, float]:
-    """The network of n pieces, not yet judged, max_j |f(c_j)|, and the precision of f's values."""
+def _built(
+    f: Callable[[Any], Any], a: float, b: float, epsilon: float, sigmoid: Sigmoid, n: int
+) -> tuple[Approximation, float]:
+    """The network of n pieces, not yet judged, and the precision of f's values."""
     h = (b - a) / n
     values, precision = _values(f, a + h * (np.arange(n) + 0.5))
     size = max(abs(a) + (b - a), abs(b))
-    if not (h > 0 and 1024 * 8 * precision * size <= h and math.isfinite(STEEPNESS / h * size)):
+    if not (h > 0 and 1024 * 8 * precision * size <= h and math.isfinite(STEEPNESS * sigmoid.distance / h * size)):
         raise UserError(
             f"floating-point numbers near {size:.3g} cannot hold {n:,} steps {h:.2g} apart precisely enough: take a larger ε, "
             "let f return float64, or shift and scale x so that the interval is near 0."
         )
     steps = a + h * np.arange(n)
     steps[0] = a - h
-    w = np.full(n, STEEPNESS / h)
+    w = np.full(n, STEEPNESS * sigmoid.distance / h)
     with np.errstate(over="ignore"):
         arrays = w, -w * steps, np.diff(values, prepend=0.0)
     for array in arrays:
         array.setflags(write=False)
-    return Approximation(*arrays, (a, b), epsilon, math.nan, False), float(np.abs(values).max()), precision
+    return Approximation(*arrays, (a, b), epsilon, math.nan, False, sigmoid), precision
 
 
 def _scattered(a: float, b: float, count: int) -> np.ndarray:
@@ -297,10 +365,12 @@ def _contradicted(
         )
 
 
-def _estimated(f: Callable[[Any], Any], a: float, b: float, epsilon: float, limit: int) -> Approximation:
+def _estimated(
+    f: Callable[[Any], Any], a: float, b: float, epsilon: float, sigmoid: Sigmoid, limit: int
+) -> Approximation:
     n = 1
     while True:
-        network, _, _ = _built(f, a, b, epsilon, n)
+        network, _ = _built(f, a, b, epsilon, sigmoid, n)
         w = network.hidden_weights[0]
         edges = (network.steps[1:, None] + np.array([-1.0, 0.0, 1.0]) / w).ravel()
         samples = np.concatenate([[a, b], _scattered(a, b, 4 * n + 4096), edges])

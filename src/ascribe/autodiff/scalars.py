@@ -48,17 +48,17 @@ class Program:
         self.results = [v for v in path if v.creator is not None]
         self.time = -1
 
-    def evaluate(self, time: int) -> bool:
+    def evaluate(self) -> bool:
         """Every `Var`'s value from those of the leaves; False, and nothing done, where one of these is no number any more."""
         values, leaves = self.values, [self.path[i]._value for i in self.leaves]
         if any(leaf.__class__ is not np.float64 for leaf in leaves):
             return False
-        values[self.leaves], self.time = leaves, time
+        values[self.leaves], self.time = leaves, max(self.path[i]._time for i in self.leaves)
         for group in self.groups:
             inputs = [values[places] for places in group.args]
             values[group.results] = group.operator.compute(inputs, group.options)
         deque(map(_set_value, self.path, list(values)), maxlen=0)  # a loop without Python's part of it
-        deque(map(_set_time, self.results, repeat(time)), maxlen=0)
+        deque(map(_set_time, self.results, repeat(self.time)), maxlen=0)
         return True
 
     def current(self) -> bool:

@@ -107,9 +107,31 @@ class Op:
     def __repr__(self) -> str:
         return f"<op {self.operator.name} of {len(self.args)}>"
 
-    def evaluate(self) -> Value:
-        """The operator's value at the values that its arguments have now."""
+    def compute(self) -> Value:
+        """The operator's value at the values that its arguments hold, which `Var.evaluate` has brought up to date."""
         return self.operator.compute([a._value if a.__class__ is Var else a for a in self.args], self.options)
+
+    def evaluate(self) -> Value:
+        """Evaluates every argument, then the operator at their values: never of an old one.
+
+        The `Var` that came out of this `Op` keeps what it has; `evaluate` of that sets it.
+
+        **Raises:** `UserError` where a variable has no value.
+        """
+        for a in self.args:
+            if a.__class__ is Var:
+                a.evaluate()
+        return self.compute()
+
+    def backward(self, s: Any = None) -> None:
+        """Adds s · ∂Op/∂v to the `grad` of every `Var` v below: each argument x gets s · ∂Op/∂x and passes it on.
+
+        `y.backward(s)` is s added to `y.grad`, then `y.creator.backward(s)`. `s`: in the shape of the operator's result; 1 by
+        default, which wants a scalar.
+
+        **Raises:** `UserError` as `Var.backward`.
+        """
+        self.operator(*self.args, **self.options).backward(s)
 
 
 class Var:
@@ -179,12 +201,12 @@ class Var:
         **Raises:** `UserError` where a variable has none.
         """
         program = self._program_of_numbers()
-        if program is not None and program.evaluate(_now):
+        if program is not None and program.evaluate():
             return self._value
         for v in order(self):
             if v.creator is not None:
-                v._value = v.creator.evaluate()
-                v._time = _now
+                v._value = v.creator.compute()
+                v._time = max(a._time for a in v.creator.args if a.__class__ is Var)
             elif v._value is None:
                 raise UserError(
                     f"{label(v)} has no value, and {label(self)} depends on it: give it one by `.value = …`."

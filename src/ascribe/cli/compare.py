@@ -103,7 +103,7 @@ def compare(
         Hidden layers as 64x64, or linear, lenet, simplenet or simplenet/8, or a network or a factory of your own in a file, as
         ./my_network.py:make. Default: 64x64.
     activation
-        Of the hidden layers: relu, tanh, logistic, arctan, leaky-relu, softplus, ...
+        Of the hidden layers: relu, tanh, logistic, arctan, leaky-relu, leaky-relu:slope=0.2, softplus, ...
     seeds
         Fresh seeds of the final runs.
     epochs

@@ -11,7 +11,8 @@ from .layer import AbstractLayer
 
 
 class Activation(AbstractLayer):
-    """h = f(z), with f named in `activations.ACTIVATIONS`. Its derivative is the term that b-functions replace."""
+    """h = f(z), with f named in `activations.ACTIVATIONS`, or `leaky-relu:slope=0.2`. Its derivative is the term that
+    b-functions replace."""
 
     function: str = eqx.field(static=True)
     kind: ClassVar[str] = "activation"

@@ -5,12 +5,13 @@ Backpropagation equation is equivalent to an implicit learning rate", section 2)
 "Neural networks" (course notes), section 1.5.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Elementwise
 
 from .lif_rate import lif_rate, lif_rate_derivative
@@ -58,6 +59,12 @@ def threshold(z: Array) -> Array:
     return (z >= 0).astype(z.dtype)
 
 
+def sign(z: Array) -> Array:
+    """1 where z >= 0, else -1: the threshold with the responses ±1, 2 `threshold`(z) - 1 ("Solving Deeper Multilayer
+    Perceptrons", the perceptron's σ). sgn(0) = +1, unlike `jnp.sign`."""
+    return jnp.where(z >= 0, jnp.ones_like(z), -jnp.ones_like(z))
+
+
 def relu_derivative(z: Array) -> Array:
     """1 where z > 0, else 0; 0 at z = 0, as in `jax.nn.relu`."""
     return (z > 0).astype(z.dtype)
@@ -73,14 +80,14 @@ def clipped_relu_derivative(z: Array) -> Array:
     return ((z > 0) & (z < CEILING)).astype(z.dtype)
 
 
-def leaky_relu(z: Array) -> Array:
-    """z where z >= 0, else 0.01·z."""
-    return jnp.where(z >= 0, z, LEAK * z)
+def leaky_relu(z: Array, slope: float = LEAK) -> Array:
+    """z where z >= 0, else slope·z: ReLU where the slope is 0, the identity where it is 1."""
+    return jnp.where(z >= 0, z, slope * z)
 
 
-def leaky_relu_derivative(z: Array) -> Array:
-    """1 where z >= 0, else 0.01."""
-    return jnp.where(z >= 0, jnp.ones_like(z), LEAK * jnp.ones_like(z))
+def leaky_relu_derivative(z: Array, slope: float = LEAK) -> Array:
+    """1 where z >= 0, else the slope."""
+    return jnp.where(z >= 0, jnp.ones_like(z), slope * jnp.ones_like(z))
 
 
 def softmax(z: Array) -> Array:
@@ -107,6 +114,7 @@ ACTIVATIONS: dict[str, ActivationFunction] = {
         ActivationFunction("arctan", jnp.arctan, arctan_derivative),
         ActivationFunction("tanh", jnp.tanh, tanh_derivative),
         ActivationFunction("threshold", threshold, jnp.zeros_like),
+        ActivationFunction("sign", sign, jnp.zeros_like),
         ActivationFunction("relu", jax.nn.relu, relu_derivative),
         ActivationFunction("clipped-relu", clipped_relu, clipped_relu_derivative),
         ActivationFunction("leaky-relu", leaky_relu, leaky_relu_derivative),
@@ -120,7 +128,33 @@ ACTIVATIONS: dict[str, ActivationFunction] = {
 
 
 def get(name: str) -> ActivationFunction:
-    """The row of the table; a `UserError` names the known ones."""
-    if not isinstance(name, str) or name not in ACTIVATIONS:
-        raise UserError(f"unknown activation {name!r}: choose one of {', '.join(ACTIVATIONS)}.")
-    return ACTIVATIONS[name]
+    """The row of the table, or `leaky-relu:slope=0.2`: the leaky ReLU with another slope below zero, from 0 to 1.
+
+    **Raises:** `UserError` that names the known ones.
+    """
+    if isinstance(name, str):
+        if name in ACTIVATIONS:
+            return ACTIVATIONS[name]
+        base, _, option = name.partition(":")
+        if base == "leaky-relu" and option:
+            return _leaky(option)
+    raise UserError(
+        f"unknown activation {shown(name)}: choose one of {', '.join(ACTIVATIONS)}, or leaky-relu:slope=0.2."
+    )
+
+
+@functools.cache
+def _leaky(option: str) -> ActivationFunction:
+    """The leaky ReLU of `slope=NUMBER`; its name is the same for every way to write the number."""
+    key, _, text = option.partition("=")
+    try:
+        slope = float(text) if key == "slope" else None
+    except ValueError:
+        slope = None
+    if slope is None or not 0 <= slope <= 1:
+        raise UserError(f"leaky-relu takes a slope from 0 to 1, as in leaky-relu:slope=0.2; got leaky-relu:{option}.")
+    return ActivationFunction(
+        f"leaky-relu:slope={slope!r}",
+        functools.partial(leaky_relu, slope=slope),
+        functools.partial(leaky_relu_derivative, slope=slope),
+    )

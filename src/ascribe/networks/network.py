@@ -45,7 +45,7 @@ class Network(eqx.Module):
         counts: Counter[str] = Counter()
         names = []
         for layer in layers:
-            kind = layer.function if isinstance(layer, Activation) else layer.kind
+            kind = layer.function.partition(":")[0] if isinstance(layer, Activation) else layer.kind
             counts[kind] += 1
             names.append(f"{kind}{counts[kind]}")
         self.parts = stacked(layers)

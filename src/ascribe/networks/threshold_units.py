@@ -17,18 +17,19 @@ from .linear import Linear
 from .network import Network
 
 
-def threshold_unit(weights: Any, bias: Any) -> Network:
+def threshold_unit(weights: Any, bias: Any, *, signed: bool = False) -> Network:
     """f(x) = 1 where Σ_i w_i x_i + b >= 0, else 0: a perceptron, and with equal weights and Boolean inputs a threshold
     logic unit (equation 2).
 
-    **Arguments:** `weights`: one number an input, `(inputs,)`; `bias`: b.
+    **Arguments:** `weights`: one number an input, `(inputs,)`; `bias`: b; `signed`: the other version of the perceptron,
+    f(x) = σ(w·x + b) with the responses -1 and +1.
 
-    **Returns:** a network of two layers, `linear1` and `threshold1`; on `(batch, inputs)` floating-point numbers it gives
-    `(batch, 1)` zeros and ones.
+    **Returns:** a network of two layers, `linear1` and `threshold1` (`sign1` where it is signed); on `(batch, inputs)`
+    floating-point numbers it gives `(batch, 1)` zeros and ones, or -1 and +1.
 
     **Raises:** `UserError` where the weights are no list of finite numbers or the bias is no finite number.
     """
-    return Network(_layer([weights], [bias]))
+    return Network(_layer([weights], [bias], "sign" if signed else "threshold"))
 
 
 def or_unit() -> Network:
@@ -55,7 +56,7 @@ def xor_network() -> Network:
     return Network([*_layer([[1, 1], [-1, -1]], [-0.5, 1.5]), *_layer([[1, 1]], [-1.5])])
 
 
-def _layer(weights: list, biases: list) -> tuple[Linear, Activation]:
+def _layer(weights: list, biases: list, response: str = "threshold") -> tuple[Linear, Activation]:
     """Units side by side; one row of weights a unit."""
     try:
         w, b = np.asarray(weights, float), np.asarray(biases, float)
@@ -71,4 +72,4 @@ def _layer(weights: list, biases: list) -> tuple[Linear, Activation]:
         )
     linear = Linear(w.shape[1], w.shape[0], initializer="zeros")
     arrays = (jnp.asarray(w, linear.weight.dtype), jnp.asarray(b, linear.weight.dtype))
-    return eqx.tree_at(lambda layer: (layer.weight, layer.bias), linear, arrays), Activation("threshold")
+    return eqx.tree_at(lambda layer: (layer.weight, layer.bias), linear, arrays), Activation(response)

@@ -2,6 +2,7 @@
 
 from .connection import Connection as Connection
 from .connection import random_connection as random_connection
+from .filters import SYNAPSES as SYNAPSES
 from .filters import PostSynapticFilter as PostSynapticFilter
 from .hodgkin_huxley import HodgkinHuxley as HodgkinHuxley
 from .lif import LIF as LIF

@@ -129,13 +129,21 @@ def tuning(curve: TuningCurve) -> Any:
 
 
 def filters(kinds: list[PostSynapticFilter], until: float | None = None) -> Any:
-    """h(t) of each, the area under each being 1."""
-    end = until or 1.2 * max(f.tau_s * (f.order + 4) for f in kinds)
-    t = np.concatenate([[-0.05 * end, -1e-9 * end], np.linspace(0.0, end, 600)])
-    names = [f"n = {f.order}, τ_s = {1000 * f.tau_s:g} ms" for f in kinds]
-    columns = {name: np.asarray(f.impulse_response(t)) for name, f in zip(names, kinds, strict=True)}
+    """h(t) of each, the area under each being 1: in one panel, or, where some are more than five times as slow as others,
+    in one with axes of its own for each time constant."""
+    slowness = sorted({f.tau_s for f in kinds})
+    groups = [kinds]
+    if until is None and slowness[-1] > 5.0 * slowness[0]:
+        groups = [[f for f in kinds if f.tau_s == tau_s] for tau_s in slowness]
+    panels = []
+    for group in groups:
+        end = until or 1.2 * max(f.tau_s * (f.order + 4) for f in group)
+        t = np.concatenate([[-0.05 * end, -1e-9 * end], np.linspace(0.0, end, 600)])
+        names = [f"n = {f.order}, τ_s = {1000 * f.tau_s:g} ms" for f in group]
+        columns = {name: np.asarray(f.impulse_response(t)) for name, f in zip(names, group, strict=True)}
+        panels.append(_several(t, columns, "h(t) (1/s)", None, height=280).properties(width=WIDTH / len(groups)))
     return themed(
-        _several(t, columns, "h(t) (1/s)", None, height=280),
+        alt.hconcat(*panels, spacing=36).resolve_scale(color="independent") if len(panels) > 1 else panels[0],
         "Post-synaptic currents",
         "what one spike at t = 0 injects; the area under each is 1",
     )

@@ -21,8 +21,8 @@ EXACT = "exact"
 
 
 def threshold_surrogate(z: Array) -> Array:
-    """1 / (1 + |z|)², the derivative of the fast sigmoid z / (1 + |z|): what stands for the derivative of the threshold, which
-    is 0 wherever it exists (SuperSpike, Zenke & Ganguli 2018, arXiv:1705.11146)."""
+    """1 / (1 + |z|)², the derivative of the fast sigmoid z / (1 + |z|): what stands for the derivative of the threshold, in
+    either form, which is 0 wherever it exists (SuperSpike, Zenke & Ganguli 2018, arXiv:1705.11146)."""
     return 1 / (1 + jnp.abs(z)) ** 2
 
 
@@ -30,12 +30,13 @@ B_FUNCTIONS: dict[str, Elementwise] = {
     **{
         name: row.derivative
         for name, row in activations.ACTIVATIONS.items()
-        if row.elementwise and name not in ("threshold", "identity")
+        if row.elementwise and name not in ("threshold", "sign", "identity")
     },
     "threshold": threshold_surrogate,
+    "sign": threshold_surrogate,
     "identity": jnp.ones_like,
 }
-"""g by the name of the activation whose derivative it is; the threshold's is a surrogate."""
+"""g by the name of the activation whose derivative it is; the thresholds' is a surrogate."""
 
 
 class Named(eqx.Module):

@@ -42,7 +42,8 @@ class PerceptronResult:
       `pocket_mistakes`, how many these are: 0 where the classes are separated;
     - `radius`: R = max_n ‖(x_n, 1)‖;
     - `margin`: γ = min_n y_n(w·x_n + b) / ‖(w, b)‖ of the weights found, or None where they do not separate the classes;
-    - `bound`: (R/γ)², which `len(mistakes)` does not exceed, or None. `mistake_bound` gives the tightest such bound.
+    - `bound`: (R/γ)², which `len(mistakes)` does not exceed, or None. `mistake_bound` gives the tightest such bound;
+    - `classes`: the labels that it was given, (0, 1) or (-1, 1), and answers with.
     """
 
     weights: np.ndarray
@@ -56,6 +57,7 @@ class PerceptronResult:
     radius: float
     margin: float | None
     bound: float | None
+    classes: tuple[int, int] = (0, 1)
 
     def __repr__(self) -> str:
         made = f"{self.passes} passes, {len(self.mistakes)} mistakes"
@@ -64,11 +66,13 @@ class PerceptronResult:
         return f"<perceptron: not separated in {made}; pocket {self.pocket_mistakes} wrong>"
 
     def predict(self, inputs: Any) -> np.ndarray:
-        """f(x) = 1 where w·x + b >= 0, else 0, with the pocket's weights where the classes were not separated.
+        """f(x) = 1 where w·x + b >= 0, else 0, or -1 after labels -1 and +1: f(x) = σ(w·x + b), the threshold in its two
+        forms. With the pocket's weights where the classes were not separated.
 
         **Arguments:** `inputs`: `(rows, features)`.
 
-        **Returns:** labels 0 and 1, `(rows,)`. **Raises:** `UserError` for inputs of another shape.
+        **Returns:** labels of the kind that it was trained with, `(rows,)`. **Raises:** `UserError` for inputs of another
+        shape.
         """
         w, b = (self.weights, self.bias) if self.separated else (self.pocket_weights, self.pocket_bias)
         x = _numbers(inputs, "inputs")
@@ -76,7 +80,7 @@ class PerceptronResult:
             raise UserError(
                 f"this perceptron wants inputs of the shape (rows, {len(w)}); got {x.shape}: give one row an example."
             )
-        return (x @ w + b >= 0).astype(int)
+        return np.where(x @ w + b >= 0, self.classes[1], self.classes[0])
 
 
 def perceptron_algorithm(inputs: Any, labels: Any, *, passes: int = 1000, seed: int | None = None) -> PerceptronResult:
@@ -94,7 +98,7 @@ def perceptron_algorithm(inputs: Any, labels: Any, *, passes: int = 1000, seed: 
 
     **Raises:** `UserError` for other shapes, numbers that are not finite, labels of one class or of more than two.
     """
-    rows = _signed_examples(inputs, labels)
+    rows, classes = _signed_examples(inputs, labels)
     if not _whole(passes) or passes < 1:
         raise UserError(f"`passes` is a positive integer; got {passes!r}.")
     if seed is not None and (not _whole(seed) or seed < 0):
@@ -123,6 +127,7 @@ def perceptron_algorithm(inputs: Any, labels: Any, *, passes: int = 1000, seed: 
         radius=radius,
         margin=margin,
         bound=None if margin is None else (radius / margin) ** 2,
+        classes=classes,
     )
 
 
@@ -140,7 +145,7 @@ def mistake_bound(inputs: Any, labels: Any, separator: Any = None) -> float:
 
     **Raises:** `UserError` for bad data, and for a `separator` that does not separate the classes.
     """
-    rows = _signed_examples(inputs, labels)
+    rows, _ = _signed_examples(inputs, labels)
     radius = _radius(rows)
     if separator is None:
         w = _largest_margin(rows / radius)
@@ -271,8 +276,8 @@ def _one_pass(rows: np.ndarray, weights: np.ndarray, pocket: _Pocket) -> list[in
     return found
 
 
-def _signed_examples(inputs: Any, labels: Any) -> np.ndarray:
-    """The rows y_n(x_n, 1), `(examples, features + 1)`, or a `UserError`."""
+def _signed_examples(inputs: Any, labels: Any) -> tuple[np.ndarray, tuple[int, int]]:
+    """The rows y_n(x_n, 1), `(examples, features + 1)`, and the two labels, the lower one first, or a `UserError`."""
     x, t = _numbers(inputs, "inputs"), _numbers(labels, "labels")
     if x.ndim != 2 or 0 in x.shape:
         raise UserError(
@@ -292,7 +297,7 @@ def _signed_examples(inputs: Any, labels: Any) -> np.ndarray:
             f"the perceptron wants examples of two classes; got the label {found.pop():g} alone: add others."
         )
     y = np.where(t == 1, 1.0, -1.0)
-    return y[:, None] * np.column_stack([x, np.ones(len(x))])
+    return y[:, None] * np.column_stack([x, np.ones(len(x))]), (-1 if -1 in found else 0, 1)
 
 
 def _numbers(values: Any, name: str) -> np.ndarray:
