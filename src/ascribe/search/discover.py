@@ -49,7 +49,7 @@ EDGE = 0.01
 Z = np.linspace(-4.0, 4.0, 161, dtype=np.float32)
 """Where b-functions are looked at, and told apart."""
 APART = 0.25
-"""Two b-functions are two where they differ by this share of the best one's size somewhere on `Z`."""
+"""Two b-functions are two where their mean distance on `Z` is more than this share of the best one's mean size."""
 
 PENALTY = 2.0
 """A diverged epoch counts as this many times the loss of a network that knows nothing."""
@@ -164,8 +164,8 @@ def best_few(space: Space, evaluations: Evaluations, count: int) -> tuple[int, .
     chosen: dict[int, np.ndarray] = {}
     for number in np.argsort(evaluations.values, kind="stable"):
         g = space.g(evaluations.points[number], Z)
-        apart = APART * max((float(np.abs(other).max()) for other in list(chosen.values())[:1]), default=0.0)
-        if all(np.abs(g - other).max() > apart for other in chosen.values()):
+        apart = APART * np.abs(next(iter(chosen.values()), g)).mean()
+        if all(np.abs(g - other).mean() > apart for other in chosen.values()):
             chosen[int(number)] = g
         if len(chosen) == count:
             break
