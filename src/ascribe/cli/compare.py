@@ -115,7 +115,8 @@ def compare(
     tune_seeds
         Seeds per candidate.
     optimizer
-        sgd, momentum, adam, adamw, rmsprop, rprop, adagrad, adadelta, lion, hypergradient-sgd or hypergradient-adam.
+        sgd, momentum, adam, adamw, rmsprop, rprop, adagrad, adadelta, lion, hypergradient-sgd, hypergradient-adam or
+        hypergradient-adadelta.
     learning_rate
         The rate of every rule, without tuning.
     rates

@@ -6,9 +6,11 @@ numbers; what is checked is what it claims, and what it leaves open is measured 
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +20,8 @@ from ascribe.networks import ACTIVATIONS
 from ascribe.report.inline import inline
 from ascribe.report.theme import INK, many_colors, themed
 from ascribe.rules import B_FUNCTIONS, AbstractRule, Backpropagation, BFunction
+from ascribe.rules.b_functions import b_function, evaluate
+from ascribe.types import Array
 
 from .base import Check, Listener, Result, at_most
 
@@ -29,6 +33,23 @@ WIDTHS, WIDELY = (8, 16, 32, 64), ("logistic", "tanh")
 SEEDS = 20
 EPOCHS, RATE = 100, 0.1
 LAYER, ACTIVATION = "linear2", "relu2"
+
+
+class OneOf(eqx.Module):
+    """Σ_k choice_k g_k(z), with one choice 1 and the others 0: g_k, to the last digit. So all g of an experiment are one
+    compiled program, in which they differ in an array."""
+
+    choice: Array
+    functions: tuple[Any, ...]
+
+    def __call__(self, z: Array) -> Array:
+        every = [evaluate(g, z) for g in self.functions]
+        return sum((c * g for c, g in zip(self.choice.astype(z.dtype), every, strict=True)), start=jnp.zeros_like(z))
+
+
+def one_of(functions: Sequence[Any], number: int) -> OneOf:
+    """The b-function of that number, as a rule takes it."""
+    return OneOf(jnp.eye(len(functions), dtype=float)[number], tuple(b_function(g) for g in functions))
 
 
 def figure_1a(listener: Listener) -> Result:

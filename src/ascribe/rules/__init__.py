@@ -5,6 +5,7 @@ from . import rule_files as rule_files
 from .b_function import BFunction as BFunction
 from .b_function import implicit_rates as implicit_rates
 from .b_functions import B_FUNCTIONS as B_FUNCTIONS
+from .b_functions import WhereSlope as WhereSlope
 from .backpropagation import Backpropagation as Backpropagation
 from .base import AbstractRule as AbstractRule
 from .base import Batch as Batch
