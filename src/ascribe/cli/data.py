@@ -16,8 +16,9 @@ FLAGS = {
     "classes": "--classes",
     "transforms": "--transform",
     "seed": "--data-seed",
+    "folds": "--folds",
 }
-"""The options of `datasets.load` that have one of their own; the others are a --data-option."""
+"""The options about data that have one of their own; the others are a --data-option."""
 TEXTS = ("target", "ignore", "separator", "decimal", "thousands", "encoding", "missing_words", "comment", "sheet")
 """Options whose value stays as it is written, also where it looks like a number or a yes."""
 YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
