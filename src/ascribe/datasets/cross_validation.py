@@ -24,17 +24,19 @@ def folds(data: Dataset, count: Option) -> list[Dataset]:
     """
     number = whole(count)
     if number is None or number < 2:
-        raise UserError(f"{option('folds')} is a whole number of at least 2; got {shown(count)}: try {option('folds', 5)}.")
+        raise UserError(
+            f"{option('folds')} is a whole number of at least 2; got {shown(count)}: try {option('folds', 5)}."
+        )
     division = data.division
     if division is None:
         raise UserError(
-            f"{option('folds')} divides all examples of a data set anew, and those of {data.name} came divided, with a test part "
-            f"of their own: leave {option('folds')} out, or give the examples as one table, or as one pair of arrays."
+            f"{option('folds')} divides all examples anew, and those of {data.name} came divided, with a test part of their own: "
+            f"leave {option('folds')} out, or give the examples as one table, or as one pair of arrays."
         )
     if _rebuilt(data, division.rows).checksum != data.checksum:
         raise UserError(
-            f"{option('folds')} divides examples as they were loaded, and those of {data.name} were changed since: give what was "
-            f"changed as a pair of arrays (inputs, targets)."
+            f"{option('folds')} divides examples as they were loaded, and those of {data.name} were changed since: give "
+            f"what was changed as a pair of arrays (inputs, targets)."
         )
     cuts = fold_indices(division.count, number, seed=division.seed, labels=division.labels)
     return [replace(_rebuilt(data, rows), fold=(place, number)) for place, rows in enumerate(cuts, 1)]

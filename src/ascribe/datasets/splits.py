@@ -110,8 +110,8 @@ def fold_indices(count: int, folds: int, *, seed: int, labels: np.ndarray | None
         owner = "the data" if labels is None else "the smallest class"
         wanted = f"{allowed[0]} to {allowed[-1]} folds" if allowed else "no folds, so leave them out or add examples"
         raise UserError(
-            f"{option('folds')} wants an example of {owner} to test on in every fold, and two more to train and validate on; the "
-            f"{size} there are make {wanted}, not {folds}."
+            f"{option('folds')} wants an example of {owner} to test on in every fold, and two more to train and validate on; "
+            f"the {size} there are make {wanted}, not {folds}."
         )
     dealt = np.concatenate([generator.permutation(group) for group in groups])
     cuts = []
