@@ -278,7 +278,9 @@ def compare(
                 keys.setdefault(name, []).extend(some)
             found.append(Comparison(one.data, runs, tunings, {}))
         alone = {"optimizer": optimizer, "epochs": epochs, "batch_size": batch_size, "loss": loss, "listener": listener}
-        drawn = _landscape(landscape, first.source, data, first.plans, found[0].runs, first.seeds[0], alone, keeper, keys)
+        drawn = _landscape(
+            landscape, first.source, data, first.plans, found[0].runs, first.seeds[0], alone, keeper, keys
+        )
     ours = [name for name in found[0].runs if all(name in one.runs for one in found)]
     left_out = {name: why for one in asked for name, why in one.left_out.items()}
     configuration = {
@@ -315,7 +317,8 @@ def compare(
     if folds is None:
         return Comparison(data, found[0].runs, found[0].tuning, configuration, drawn)
     alone = [
-        dataclasses.replace(one, configuration=configuration | {"data": one.data.summary(), "folds": None}) for one in found
+        dataclasses.replace(one, configuration=configuration | {"data": one.data.summary(), "folds": None})
+        for one in found
     ]
     return Comparison.of_folds(alone, configuration)
 
@@ -462,10 +465,15 @@ def preview(data: Dataset, *, folds: int | None = None, **asked: Any) -> dict[st
         name: {"tuning": plan.tune * len(found.tuning_seeds), "training": finals} for name, plan in found.plans.items()
     }
     epochs = next(iter(found.plans.values())).settings.epochs
-    chunks = len(every) * sum(-(-count // experiments[name].width) for name, both in counts.items() for count in both.values())
+    chunks = len(every) * sum(
+        -(-count // experiments[name].width) for name, both in counts.items() for count in both.values()
+    )
     measured = "backpropagation" if "backpropagation" in experiments else next(iter(experiments))
     compiling, epoch = experiments[measured].timed(found.plans[measured].example())
-    in_all = {"compiling": shapes * compiling * -(-len(experiments) // devices.cores()), "training": epoch * epochs * chunks}
+    in_all = {
+        "compiling": shapes * compiling * -(-len(experiments) // devices.cores()),
+        "training": epoch * epochs * chunks,
+    }
     template = found.template
     return {
         "network": str(template),
@@ -475,7 +483,11 @@ def preview(data: Dataset, *, folds: int | None = None, **asked: Any) -> dict[st
         },
         "parameters": template.parameters,
         "rules": {
-            name: {**{phase: len(every) * count for phase, count in counts[name].items()}, "at_a_time": experiments[name].width, "notes": list(plan.demands.notes)}
+            name: {
+                **{phase: len(every) * count for phase, count in counts[name].items()},
+                "at_a_time": experiments[name].width,
+                "notes": list(plan.demands.notes),
+            }
             for name, plan in found.plans.items()
         },
         "left_out": found.left_out,

@@ -77,7 +77,7 @@ def test_of_folds_each_counts_once_however_many_of_its_seeds_finished():
     own, other = (comparison.runs[rule] for rule in RULES[:2][::-1])
     assert own.folds == (1, 1, 2, 2, 3, 3) and own.seeds == (0, 1) * 3
     diverge(own, [3])
-    values, ratio = resampled(own, own.scores["test_accuracy"])
+    values, ratio = resampled(own, statistics.finished(own.scores["test_accuracy"], own.diverged))
     scores = own.scores["test_accuracy"]
     np.testing.assert_allclose(values, [scores[:2].mean(), scores[2], scores[4:].mean()])
     assert ratio == 0.5

@@ -16,7 +16,7 @@ from scipy.special import stdtr
 
 from ._checks import Numbers, exponent, sample, tolerance
 from .base import Runs
-from .means import LEVEL, finished, interval
+from .means import LEVEL, interval
 
 
 def corrected_interval(
@@ -56,8 +56,7 @@ def corrected_t_test(differences: Numbers, *, test_to_train: float, rounding: fl
 
 def resampled(runs: Runs, values: np.ndarray) -> tuple[np.ndarray, float]:
     """What intervals over runs are of, and n_test / n_train: one row of `values` (runs, ...) a seed, and 0; of runs of K folds
-    one row a fold, the mean over its seeds, and 1 / (K − 1). NaN where no run finished."""
-    values = finished(values, runs.diverged)
+    one row a fold, the mean over its seeds, and 1 / (K − 1). What is not finite is left out, and NaN where nothing else is."""
     folds = np.asarray(runs.folds)
     if not len(folds):
         return values, 0.0

@@ -16,7 +16,7 @@ from .corrected_resampled import corrected_interval, corrected_t_test, resampled
 from .curves import area_under_curve, epochs_to_target, median_epochs
 from .effect_size import cohens_d, hedges_g, superiority
 from .holm import holm
-from .means import interval, optional
+from .means import finished, interval, optional
 from .pairs import Pairs, paired_runs
 from .permutation import sign_flip_test
 from .power import seeds_needed
@@ -46,9 +46,9 @@ class RuleStatistics:
     - `epochs_to_target`: median over `seeds`, a seed that diverged or never came to `target` later than all others;
       `reached`: how many came.
 
-    Of cross-validation the folds are the pairs, each with its mean over seeds, and `lost` still counts pairs of runs. They share
+    Of cross-validation the `folds` are the pairs, each with its mean over seeds, and `lost` still counts pairs of runs. They share
     training examples, so `low`, `high` and `p_value` are those of the corrected resampled t-test, and there is no `cohens_d`,
-    `hedges_g` nor `seeds_needed`, which are for independent differences.
+    `hedges_g` nor `seeds_needed`, which are for independent differences. `area` is the mean over folds, `seeds` counts all runs.
     """
 
     rule: str
@@ -73,6 +73,7 @@ class RuleStatistics:
     epochs_to_target: float | None
     reached: int
     seeds: int
+    folds: int = 0
 
 
 @explained
@@ -146,6 +147,7 @@ def summarize(
                 stated_difference=difference,
                 seeds_needed=None if wanted is None else seeds_needed(wanted, float(own.std(ddof=1)), level=level),
                 grid=_grid(comparison.tuning, rule),
+                folds=len(set(runs.folds)),
                 **_learning(runs, score, target),
             )
         )
@@ -176,7 +178,10 @@ def _mean(values: np.ndarray) -> float | None:
 def _difference(reference: Runs, score: str) -> float | None:
     if measure_of(score).percent:
         return POINT
-    return CLOSE * abs(_mean(resampled(reference, reference.scores[score])[0]) or 0.0) or None
+    return (
+        CLOSE * abs(_mean(resampled(reference, finished(reference.scores[score], reference.diverged))[0]) or 0.0)
+        or None
+    )
 
 
 def _target(reference: Runs, score: str) -> float | None:

@@ -38,9 +38,8 @@ from .folder import FOLDS, RECORD, whole_folder
 from .keeper import HYPERPARAMETER
 from .landscape import load_landscape, save_landscape
 from .parameters import load_parameters, save_parameters
-from .shape import FOLDED
+from .shape import FOLDED, misfit
 from .shape import RECORD as SHAPE
-from .shape import misfit
 
 FORMAT = 1
 SMALL_DATA = 8 * 2**20

@@ -16,7 +16,7 @@ from ascribe.measures import AREA, main_score, measure_of, score_name, title_of
 from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
 from ascribe.networks import Network, Unbuilt
 from ascribe.networks.network import listed
-from ascribe.statistics import corrected_interval, interval, optional, resampled
+from ascribe.statistics import corrected_interval, finished, interval, optional, resampled
 from ascribe.statistics.means import plus_minus
 from ascribe.types import PyTree
 
@@ -75,7 +75,7 @@ class Runs:
 
     def __repr__(self) -> str:
         name = self._main("test")
-        mean = interval(resampled(self, self.scores[name])[0])[0]
+        mean = interval(resampled(self, finished(self.scores[name], self.diverged))[0])[0]
         score = f"{name} {mean:.4g}" if np.isfinite(mean) else "no run finished"
         return (
             f"<runs of {self.rule} on {self.data.name}: {self._count}, {score} on average, "
@@ -85,7 +85,9 @@ class Runs:
     def _repr_html_(self) -> str:
         score = self._main("test")
         title, percent = title_of(score), measure_of(score).percent
-        mean, half_width = map(optional, corrected_interval(*resampled(self, self.scores[score])))
+        mean, half_width = map(
+            optional, corrected_interval(*resampled(self, finished(self.scores[score], self.diverged)))
+        )
         rows = [
             (f"{title} (%)" if percent else title, plus_minus(mean, half_width, percent=percent)),
             ("Seeds", f"{self._count}: {listed([str(seed) for seed in dict.fromkeys(self.seeds)])}"),
