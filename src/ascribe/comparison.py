@@ -24,7 +24,7 @@ import ascribe
 from ascribe import datasets, losses, report, rules, search, store
 from ascribe.arguments import at_least, plain
 from ascribe.datasets import DataLike, Dataset
-from ascribe.errors import Interrupted, UserError, how_to_install, option, shown
+from ascribe.errors import Interrupted, UserError, how_to_install, shown
 from ascribe.files import path_of
 from ascribe.measures import measure_for
 from ascribe.networks import Network
@@ -359,9 +359,7 @@ def _asked_in_folds(data: Dataset, folds: int | None, **asked: Any) -> list[_Ask
     if folds is None:
         return [_asked(data, **asked)]
     if asked.get("landscape") is not None:
-        raise UserError(
-            f"a loss landscape is drawn of one division of the data: leave `landscape` or {option('folds')} out."
-        )
+        raise UserError("`landscape` is drawn of one division of the data, and `folds` make several: give one of them.")
     first, *others = datasets.folds(data, folds)
     found = [_asked(first, **asked)]
     check_runs(folds * len(found[0].seeds))
@@ -453,7 +451,8 @@ def preview(data: Dataset, *, folds: int | None = None, **asked: Any) -> dict[st
 
     `memory`: bytes of the state of the runs that train at a time, for the rule that takes most, and of the data. `time`: one
     rule is compiled and one epoch of its runs is timed; every other rule counts as if it took as long, and rules are compiled
-    on all cores at once. What is kept in a store is not looked at.
+    on all cores at once. What is kept in a store is not looked at. `folds`: of cross-validation, the examples of each split in
+    every fold; all numbers of runs, and the time, are those of all folds.
 
     **Raises:** `UserError`, as `compare`.
     """
@@ -492,7 +491,7 @@ def preview(data: Dataset, *, folds: int | None = None, **asked: Any) -> dict[st
         },
         "left_out": found.left_out,
         "epochs": epochs,
-        "folds": folds,
+        "folds": None if folds is None else [{name: len(split) for name, split in one.data.splits} for one in every],
         "runs": len(every) * sum(sum(both.values()) for both in counts.values()),
         "memory": max(one.bytes_at_a_time for one in experiments.values()),
         "time": {

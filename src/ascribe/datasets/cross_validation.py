@@ -30,8 +30,8 @@ def folds(data: Dataset, count: Option) -> list[Dataset]:
     division = data.division
     if division is None:
         raise UserError(
-            f"{option('folds')} divides all examples anew, and those of {data.name} came divided, with a test part of their own: "
-            f"leave {option('folds')} out, or give the examples as one table, or as one pair of arrays."
+            f"{option('folds')} divides all examples anew, and those of {data.name} came divided, with a test part of their "
+            f"own: leave {option('folds')} out, or give the examples as one table, or as one pair of arrays."
         )
     if _rebuilt(data, division.rows).checksum != data.checksum:
         raise UserError(

@@ -14,7 +14,8 @@ from .base import Comparison
 def title(comparison: Comparison) -> str:
     """The headline: how many rules, on which data."""
     count = len(comparison.runs)
-    return f"{count} learning {'rule' if count == 1 else 'rules'} on {comparison.data.name}"
+    where = f"{comparison.data.name}, in {len(comparison.folds)} folds" if comparison.folds else comparison.data.name
+    return f"{count} learning {'rule' if count == 1 else 'rules'} on {where}"
 
 
 def statement(comparison: Comparison) -> list[str]:
@@ -74,8 +75,8 @@ def _protocol(comparison: Comparison) -> str:
     if comparison.folds:
         words.insert(
             0,
-            f"All examples were divided into {len(comparison.folds)} parts, and each part was the test split of one fold. In every "
-            "fold everything was done anew with the other parts alone: means and scales, tuning, training.",
+            f"All examples were divided into {len(comparison.folds)} parts, and each part was the test split of one fold. In "
+            "every fold everything was done anew with the other parts alone: means and scales, tuning, training.",
         )
     words.append(f"{'Every' if comparison.folds else 'The'} test split was used once, for the scores on this page.")
     return " ".join(words)
@@ -115,6 +116,8 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     known = [(name, getattr(card, name, None)) for name in ("source", "license")]
     elsewhere = ("understood", "title", "description", "source", "license", "url", "checksum")
     recorded = {**recorded, "transforms": [transform["name"] for transform in recorded.get("transforms") or ()]}
+    if recorded.get("fold"):
+        recorded["fold"] = " of ".join(map(str, recorded["fold"]))
     known += [(str(name).replace("_", " "), value) for name, value in recorded.items() if name not in elsewhere]
     known.append(("checksum", recorded.get("checksum") or comparison.data.checksum))
     return [(name, _fact(value)) for name, value in known if value is not None and _fact(value)]

@@ -104,9 +104,9 @@ def _of_folds(row: RuleStatistics) -> str:
     """The sentences that hold for folds alone."""
     return (
         f"Each rule against {row.reference} over the {row.folds} folds, each with the mean over the seeds that both finished. "
-        f"Folds share training examples. So the {100 * row.level:.0f}\u00a0% interval of the difference and p, two-sided, are those of "
-        "Nadeau and Bengio's corrected resampled t-test, p after Holm's correction over the rules. P(better): share of folds in "
-        "which the rule beats the reference, ties half. "
+        f"Folds share training examples. So the {100 * row.level:.0f}\u00a0% interval of the difference and p, two-sided, are "
+        "those of Nadeau and Bengio's corrected resampled t-test, p after Holm's correction over the rules. P(better): share "
+        "of folds in which the rule beats the reference, ties half. "
     )
 
 

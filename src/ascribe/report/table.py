@@ -34,8 +34,8 @@ class Row:
     `mean` and `half_width` run over the seeds that finished; `difference` (this rule minus the reference) and its
     half width over the seeds where both did; `area` is the mean area under the training-loss curve, in loss times epochs
     (how fast the rule learns: less is faster); `seeds` counts the runs. Of cross-validation, `folds` has the mean score of
-    each, `mean` is that of these, and the half widths are those of `statistics.corrected_interval`. None where there is nothing to say: no seed left, an interval from one
-    seed, the reference's difference to itself.
+    each, `mean` is that of these, and the half widths are those of `statistics.corrected_interval`. None where there is
+    nothing to say: no seed left, an interval from one seed, the reference's difference to itself.
     """
 
     rule: str

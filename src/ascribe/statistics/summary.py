@@ -46,9 +46,9 @@ class RuleStatistics:
     - `epochs_to_target`: median over `seeds`, a seed that diverged or never came to `target` later than all others;
       `reached`: how many came.
 
-    Of cross-validation the `folds` are the pairs, each with its mean over seeds, and `lost` still counts pairs of runs. They share
-    training examples, so `low`, `high` and `p_value` are those of the corrected resampled t-test, and there is no `cohens_d`,
-    `hedges_g` nor `seeds_needed`, which are for independent differences. `area` is the mean over folds, `seeds` counts all runs.
+    Of cross-validation the `folds` are the pairs, each with its mean over seeds, and `lost` still counts pairs of runs. They
+    share training examples, so `low`, `high` and `p_value` are those of the corrected resampled t-test, and there is no
+    `cohens_d`, `hedges_g` nor `seeds_needed`, which are for independent differences. `seeds` counts all runs.
     """
 
     rule: str

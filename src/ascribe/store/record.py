@@ -383,7 +383,8 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
 def run_rows(comparison: Any) -> list[dict[str, Any]]:
     """One row a run, every row with the same columns: rule, of cross-validation the fold (from 1), seed, learning_rate, tuned
     (whether tuning chose the rate and what was searched with it), the numbers of the rules by their names, epochs, status,
-    diverged_at (the epoch, from 0; -1 for a run that finished), and the scores. None where a rule has no such number or score."""
+    diverged_at (the epoch, from 0; -1 for a run that finished), and the scores. None where a rule has no such number or
+    score."""
     parts = comparison.folds or (comparison,)
     every = [(name, fold, part) for name in comparison.runs for fold, part in enumerate(parts, 1)]
     leaves = sorted({leaf for name, _, part in every for leaf in _numbers_of(part.runs[name])})

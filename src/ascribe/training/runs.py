@@ -90,7 +90,10 @@ class Runs:
         )
         rows = [
             (f"{title} (%)" if percent else title, plus_minus(mean, half_width, percent=percent)),
-            ("Seeds", f"{self._count}: {listed([str(seed) for seed in dict.fromkeys(self.seeds)])}"),
+            (
+                "Seeds",
+                f"{self._count.removesuffix(' seeds')}: {listed([str(seed) for seed in dict.fromkeys(self.seeds)])}",
+            ),
             ("Runs lost", f"{int(self.diverged.sum())} of {len(self.seeds)} diverged"),
             ("Learning rate", listed([f"{rate:.3g}" for rate in np.unique(self.learning_rates)])),
             *((name, f"{float(value):.3g}") for name, value in self.hyperparameters.items()),
@@ -144,8 +147,8 @@ class Runs:
         transforms, without those of the `encoding`."""
         if self.folds:
             raise UserError(
-                f"the networks of {self.rule} belong to folds, each with inputs prepared in its own way: take those of one, as in "
-                f"comparison.folds[0].runs[{self.rule!r}]."
+                f"the networks of {self.rule} belong to folds, each with inputs prepared in its own way: take those of one, as "
+                f"in comparison.folds[0].runs[{self.rule!r}]."
             )
         expected = self.data.input_shape
         inputs = _numbers(inputs, expected)
