@@ -68,9 +68,11 @@ def test_the_table_and_the_statistics_are_over_folds(folded):
     row = {row.rule: row for row in folded.table()}[ALIGNMENT]
     ratio = 20 / 40
     assert row.folds == pytest.approx(own) and row.seeds == 2 * FOLDS
-    assert (row.mean, row.half_width) == pytest.approx(corrected_interval(np.array(own), ratio))
+    assert (row.mean, row.half_width) == pytest.approx(tuple(map(float, corrected_interval(np.array(own), ratio))))
     apart = np.subtract(own, other)
-    assert (row.difference, row.difference_half_width) == pytest.approx(corrected_interval(apart, ratio))
+    assert (row.difference, row.difference_half_width) == pytest.approx(
+        tuple(map(float, corrected_interval(apart, ratio)))
+    )
     statistics = {one.rule: one for one in folded.statistics()}[ALIGNMENT]
     p_value = corrected_t_test(apart, test_to_train=ratio)
     assert (statistics.p_value, statistics.adjusted_p_value) == pytest.approx((p_value, holm([p_value])[0]))

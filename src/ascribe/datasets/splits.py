@@ -108,7 +108,8 @@ def fold_indices(count: int, folds: int, *, seed: int, labels: np.ndarray | None
     allowed = [many for many in range(2, size + 1) if size - -(-size // many) >= 2]
     if folds not in allowed:
         owner = "the data" if labels is None else "the smallest class"
-        wanted = f"{allowed[0]} to {allowed[-1]} folds" if allowed else "no folds, so leave them out or add examples"
+        several = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 1 else "3"  # which leave two of three
+        wanted = f"{several} folds" if allowed else "no folds, so leave them out or add examples"
         raise UserError(
             f"{option('folds')} wants an example of {owner} to test on in every fold, and two more to train and validate on; "
             f"the {size} there are make {wanted}, not {folds}."
