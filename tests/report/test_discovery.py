@@ -34,6 +34,7 @@ def runs(mean, seed, spread=0.05):
         diverged=np.zeros(SEEDS, bool),
         learning_rates=np.full(SEEDS, 0.01),
         seeds=tuple(range(SEEDS)),
+        folds=(),
     )
 
 

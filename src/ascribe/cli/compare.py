@@ -42,6 +42,7 @@ def compare(
     rules: str | None = None,
     network: str | None = None,
     activation: str = "relu",
+    folds: Whole | None = None,
     seeds: Whole = 10,
     epochs: Whole = 50,
     batch_size: Whole = 32,
@@ -104,8 +105,11 @@ def compare(
         ./my_network.py:make. Default: 64x64.
     activation
         Of the hidden layers: relu, tanh, logistic, arctan, leaky-relu, leaky-relu:slope=0.2, softplus, ...
+    folds
+        K-fold cross-validation: divide all examples into so many parts, and tune and train every rule so many times, to test
+        each part once. Not for data that come with a test part.
     seeds
-        Fresh seeds of the final runs.
+        Fresh seeds of the final runs, in every fold the same.
     epochs
         Passes over the training examples.
     batch_size
@@ -226,6 +230,8 @@ def compare(
         raise UserError(
             "--rates and --search steer tuning, which is off (--tune 0 or --learning-rate): leave them out."
         )
+    if folds is not None and landscape is not None:
+        raise UserError("--landscape is drawn of one division of the data, and --folds make several: give one of them.")
     ranges = _ranges(rates, search or [])
     if out is not None and number == 0:
         check_folder(out, overwrite=overwrite, resume=resume)
@@ -238,6 +244,7 @@ def compare(
     settings = {
         "rules": None if rules is None else library.split_names(rules),
         "network": network or "64x64",
+        "folds": folds,
         "activation": activation,
         "seeds": seeds,
         "epochs": epochs,
@@ -379,7 +386,7 @@ def _run(
 
     name = dataset.name
     with kept_in(out, place, name=name, experiment=name, **begin) as (where, kept, lines):
-        tell(lines, dataset)
+        tell(lines, dataset, settings["folds"])
         with heard_by(lines, name, *loggers) as listener:
             comparison = run(dataset, **settings, listener=listener, command=command_line(), store=shared(lambda: kept))
         lines.say("drawing the page")

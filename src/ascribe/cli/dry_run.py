@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from .console import aside, duration, show
+from .data import folds_told
 from .keeping import DEFAULT_FOLDER
 
 APART = "drawing the page and what a store has already are not counted"
@@ -23,10 +24,13 @@ def tell_plan(dataset: Any, settings: dict[str, Any], out: Path | None, *, elsew
     if elsewhere:
         plan["time"] = None
     place = out or free_folder(DEFAULT_FOLDER, dataset.name)
+    data = about_data(dataset)
+    if plan["folds"]:
+        data["examples"] = plan["folds"][0]
     if as_json:
-        print(json.dumps({"dry_run": True, "data": about_data(dataset), **plan, "out": str(place)}, allow_nan=False))
+        print(json.dumps({"dry_run": True, "data": data, **plan, "out": str(place)}, allow_nan=False))
         return 0
-    lines = {**_data_lines(about_data(dataset)), **_plan_lines(plan), "would be written to": str(place)}
+    lines = {**_data_lines(data), **_plan_lines(plan), "would be written to": str(place)}
     for name, text in lines.items():
         show(f"{name}: {text}", soft_wrap=True, highlight=False, markup=False)
     return 0
@@ -75,7 +79,12 @@ def _plan_lines(plan: dict[str, Any]) -> dict[str, str]:
         lines |= {f"{name}, which differs": "; ".join(rule["notes"])} if rule["notes"] else {}
     lines |= {f"left out, {name}": why for name, why in plan["left_out"].items()}
     tuning, training = (sum(rule[phase] for rule in plan["rules"].values()) for phase in ("tuning", "training"))
-    lines["runs"] = f"{plan['runs']} of {plan['epochs']} epochs: {tuning} to tune, {training} with fresh seeds"
+    if plan["folds"]:
+        lines["folds"] = folds_told(len(plan["folds"]), sum(plan["folds"][0].values()))
+    everywhere = f" in {len(plan['folds'])} folds" if plan["folds"] else ""
+    lines["runs"] = (
+        f"{plan['runs']} of {plan['epochs']} epochs{everywhere}: {tuning} to tune, {training} with fresh seeds"
+    )
     lines["memory"] = f"about {_bytes(plan['memory'])}, of the runs that train at a time and the data"
     lines["time"] = _time(plan["time"], len(plan["rules"]))
     return lines

@@ -13,6 +13,7 @@ from ascribe.arguments import real_numbers
 from ascribe.errors import UserError, shown
 
 from .options import Option
+from .splits import Division
 from .transforms import AUGMENTATIONS, CONSTANT_ONE, UNIT_INTERVAL, Transform, fit, transform_names
 
 Task = Literal["binary", "classification", "regression"]
@@ -104,6 +105,8 @@ class Dataset:
     - `original`: the data set before its transforms; None where there are none.
     - `augmentations`: names of transforms (`random-crop`, `random-flip`) that training applies to its batches, in that
       order. The splits are without them.
+    - `division`: how all examples were divided, as a `Division`, where that is not decided by the data's source.
+    - `fold`: of a data set that is one of K folds, its number from 1 and K.
     - `understood`: of a table of the user's own, what was understood of it, as an `Understood`: its target, columns, rows;
       None for others.
 
@@ -127,6 +130,8 @@ class Dataset:
     transforms: tuple[Transform, ...] = ()
     original: "Dataset | None" = None
     augmentations: tuple[str, ...] = ()
+    division: Division | None = None
+    fold: tuple[int, int] | None = None
     understood: Any = (
         None  # an `Understood`, which is not imported: its words decide nothing of a run, whose key knows imports
     )
@@ -188,6 +193,7 @@ class Dataset:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(split)} {name}" for name, split in self.splits)
         after = f" after {', '.join(transform.name for transform in self.transforms)}" if self.transforms else ""
+        after += f", fold {self.fold[0]} of {self.fold[1]}" if self.fold else ""
         after += f", in training with {', '.join(self.augmentations)}" if self.augmentations else ""
         return f"<data set {self.name}: {self.task}, inputs of shape {self.input_shape}{after}, {sizes}>"
 
@@ -368,6 +374,7 @@ class Dataset:
             "input_mean": _listed(self.input_mean),
             "input_scale": _listed(self.input_scale),
             "request": dict(self.request),
+            "fold": None if self.fold is None else list(self.fold),
             "transforms": [short_settings(transform) for transform in self.transforms],
             "augmentations": list(self.augmentations),
             "original": None

@@ -545,11 +545,11 @@ def _dataset(
                 f"the targets look like one-hot classes and are trained as {chosen.shape[1]} numbers; "
                 f"{option('task', 'binary' if chosen.shape[1] == 2 else 'classification')} makes classes of them"
             )
-    labels = None if kind == "regression" else targets
-    rows = split_indices(int(keep.sum()), seed=seed, labels=labels)
+    rows = None
     kept = contents.kept.copy()
     kept[contents.kept] = keep
     if contents.sizes is not None:
+        labels = None if kind == "regression" else targets
         rows = given_rows(contents.sizes, kept, labels, seed)
         if min(len(part) for part in rows) == 0:
             raise UserError(f"{what} wants examples in every split, but one is empty; write its arrays anew.")

@@ -38,8 +38,10 @@ def landscapes(comparison: Comparison) -> Any:
 
     Two classes show the mean predicted probability of the second over the seeds that finished; more classes show the
     most probable one, paler where it is less certain. The test points lie on top. Gray: every run diverged. Data that was
-    transformed is drawn as it was before.
+    transformed is drawn as it was before. Of cross-validation the first fold is shown.
     """
+    where = " in the first fold" if comparison.folds else ""
+    comparison = comparison.folds[0] if comparison.folds else comparison
     data = untransformed(comparison.data)
     known = with_networks(comparison)
     if data.task == "regression" or tuple(data.input_shape) != (2,) or not (has_examples(data) and known):
@@ -90,7 +92,7 @@ def landscapes(comparison: Comparison) -> Any:
         f"Mean over the seeds that finished; below each rule: its {score_title(comparison)}. Across: {across_by}, "
         f"{left:.2g} to {right:.2g}; up: {up_by}, {bottom:.2g} to {top:.2g}. Dots: test points."
     )
-    return themed(chart, "What each rule learned", subtitle, below)
+    return themed(chart, f"What each rule learned{where}", subtitle, below)
 
 
 def _table(grid: np.ndarray, maps: Mapping[str, np.ndarray], names: Sequence[str]) -> str:

@@ -11,12 +11,14 @@ import numpy as np
 
 from ascribe.errors import UserError
 from ascribe.files import write_whole
+from ascribe.measures import measure_of
 from ascribe.statistics import ranks_over
+from ascribe.statistics.means import DASH
 
 from .base import Comparison
 from .document import figure, render, rule_filter
 from .figures import Drawing, drawings
-from .findings import CLAIMS, findings
+from .findings import claims, findings
 from .statement import facts, statement, summary, title
 from .statistics_table import (
     Cell,
@@ -89,11 +91,12 @@ def _part(
         "title": title(comparison),
         "findings": findings(comparison),
         "setting": setting,
-        "protocol": [protocol, *([CLAIMS] if len(comparison.runs) > 1 else [])],
+        "protocol": [protocol, *([claims(comparison)] if len(comparison.runs) > 1 else [])],
         "rules": _rules(comparison, numbers),
         "caption": _caption(comparison, table),
         "columns": _columns(table),
         "lines": _lines(comparison, table, numbers),
+        "folds": _folds(comparison, table, numbers),
         "statistics": _statistics(comparison, table, numbers),
         "left_out": list((comparison.configuration.get("left_out") or {}).items()),
         "figures": [figure(name, drawing, list(comparison.runs), own, prefix) for name, drawing in drawn.items()],
@@ -140,9 +143,15 @@ def _ranks(parts: Sequence[Comparison], numbers: Mapping[str, int]) -> dict[str,
 
 
 def _caption(comparison: Comparison, table: list[Row]) -> str:
-    words = "Best first. ± is the half width of the 95 % Student-t interval over the seeds that finished."
+    words = "Best first. ± is the half width of the 95 % "
+    words += (
+        "interval over folds, corrected for the training examples that they share."
+        if comparison.folds
+        else "Student-t interval over the seeds that finished."
+    )
     if comparison.reference in comparison.runs:
-        words += f" Differences are to {comparison.reference}, seed by seed."
+        one = "fold" if comparison.folds else "seed"
+        words += f" Differences are to {comparison.reference}, {one} by {one}."
     words += " Loss area: the area under the training-loss curve, in loss times epochs; less is faster."
     words += " Seconds: wall time of the final runs including validation and diagnostics, without compiling and tuning."
     if any(row.diverged for row in table):
@@ -174,6 +183,25 @@ def _lines(comparison: Comparison, table: list[Row], numbers: Mapping[str, int])
         ]
         lines.append({"row": row, "number": numbers[row.rule], "color": colors[row.rule], "cells": cells})
     return lines
+
+
+def _folds(comparison: Comparison, table: list[Row], numbers: Mapping[str, int]) -> dict[str, Any] | None:
+    """The table of every fold's scores; None where there are no folds."""
+    if not comparison.folds:
+        return None
+    colors, measure = rule_colors(comparison.runs), measure_of(table[0].score)
+    sizes = [len(fold.data.test.targets) or summary(fold)["sizes"]["test"] for fold in comparison.folds]
+    lines = []
+    for row in table:
+        cells = [
+            Cell(DASH if mean is None else f"{100 * mean:.2f}" if measure.percent else format_number(mean), mean)
+            for mean in row.folds
+        ]
+        lines.append({"rule": row.rule, "number": numbers[row.rule], "color": colors[row.rule], "cells": cells})
+    words = f"{score_titles(table)[0]} of every fold, the mean over its seeds. Every example is tested in one fold: "
+    words += f"{min(sizes):,} in each." if min(sizes) == max(sizes) else f"{min(sizes):,} or {max(sizes):,} in each."
+    titles = ["Rule", *(f"Fold {number}" for number in range(1, len(comparison.folds) + 1))]
+    return {"caption": words, "titles": titles, "lines": lines}
 
 
 def _rules(comparison: Comparison, numbers: Mapping[str, int]) -> list[dict[str, Any]]:

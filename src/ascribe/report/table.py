@@ -8,7 +8,15 @@ import numpy as np
 
 from ascribe import notebook
 from ascribe.measures import AREA, measure_of, title_of, words_of
-from ascribe.statistics import finished, interval, main_score, optional, paired_runs
+from ascribe.statistics import (
+    corrected_interval,
+    finished,
+    interval,
+    main_score,
+    optional,
+    paired_runs,
+    resampled,
+)
 from ascribe.statistics.means import DASH, plus_minus
 
 from .base import Comparison, Runs
@@ -25,8 +33,9 @@ class Row:
 
     `mean` and `half_width` run over the seeds that finished; `difference` (this rule minus the reference) and its
     half width over the seeds where both did; `area` is the mean area under the training-loss curve, in loss times epochs
-    (how fast the rule learns: less is faster). None where there is nothing to say: no seed left, an interval from one
-    seed, the reference's difference to itself.
+    (how fast the rule learns: less is faster); `seeds` counts the runs. Of cross-validation, `folds` has the mean score of
+    each, `mean` is that of these, and the half widths are those of `statistics.corrected_interval`. None where there is
+    nothing to say: no seed left, an interval from one seed, the reference's difference to itself.
     """
 
     rule: str
@@ -42,6 +51,15 @@ class Row:
     diverged: int
     seeds: int
     notes: tuple[str, ...]
+    folds: tuple[float | None, ...] = ()
+
+    @property
+    def runs(self) -> str:
+        """How many runs the mean is over, in words."""
+        each = len(self.folds)
+        seeds = self.seeds // each if each else self.seeds
+        words = f"{seeds} {'seed' if seeds == 1 else 'seeds'}"
+        return f"{each} folds with {words} each" if each else words
 
 
 def rows(comparison: Comparison) -> list[Row]:
@@ -58,11 +76,14 @@ def rows(comparison: Comparison) -> list[Row]:
 
 def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
     values = finished(runs.scores[score], runs.diverged)
-    mean, half_width = interval(values)
+    each, test_to_train = resampled(runs, values)
+    mean, half_width = corrected_interval(each, test_to_train)
     difference, difference_half_width = np.nan, np.nan
     if reference is not None and reference is not runs:
-        difference, difference_half_width = interval(paired_runs(runs, reference, score).differences)
-    area, _ = interval(finished(runs.scores.get(AREA, np.full(len(runs.seeds), np.nan)), runs.diverged))
+        pairs = paired_runs(runs, reference, score)
+        difference, difference_half_width = corrected_interval(pairs.differences, pairs.test_to_train)
+    areas = finished(runs.scores.get(AREA, np.full(len(runs.seeds), np.nan)), runs.diverged)
+    area, _ = interval(resampled(runs, areas)[0])
     rates = np.asarray(runs.learning_rates, dtype=np.float64)
     rates = rates[np.isfinite(rates)]
     return Row(
@@ -79,6 +100,7 @@ def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
         diverged=int(np.count_nonzero(~np.isfinite(values))),
         seeds=len(runs.seeds),
         notes=tuple(str(note) for note in runs.notes),
+        folds=tuple(map(optional, each)) if test_to_train else (),
     )
 
 
@@ -163,7 +185,9 @@ def _cells(table: Sequence[Row]) -> list[list[str]]:
 
 def _captions(table: Sequence[Row], reference: str | None) -> list[str]:
     """What stands below the table: how to read it, then each rule's notes."""
-    caption = "" if reference is None else f"± 95 % over seeds; differences to {reference}. "
+    folds = any(row.folds for row in table)
+    over = f"{len(table[0].folds)} folds (corrected resampled t)" if folds else "seeds"
+    caption = "" if reference is None else f"± 95 % over {over}; differences to {reference}. "
     caption += "Loss area: area under the training-loss curve, less is faster."
     lost = any(row.diverged for row in table)
     caption += " Lost runs diverged; rules with any come last." if lost else " No run diverged."
@@ -192,6 +216,6 @@ def to_records(table: Sequence[Row]) -> list[dict[str, Any]]:
     for row in table:
         record = asdict(row)
         record["hyperparameters"] = {name: optional(float(value)) for name, value in row.hyperparameters.items()}
-        record["notes"] = list(row.notes)
+        record |= {"notes": list(row.notes), "folds": list(row.folds)}
         records.append(record)
     return records

@@ -24,6 +24,8 @@ DISCOVERY = "discovery.json"
 """The record of a discovery, in its folder."""
 DATABASE = "ascribe.sqlite"
 """The store of runs, in its folder."""
+FOLDS = "folds"
+"""The folder in that of a record of cross-validation where every fold has its own."""
 REPLACEMENT = "replacement"
 """The folder in that of a record where `--overwrite` works until what it makes is finished and takes the record's place."""
 FILES = {
@@ -31,6 +33,7 @@ FILES = {
         "runs.csv",
         "curves",
         "parameters",
+        FOLDS,
         "data.npz",
         "statistics.npz",
         "landscape.npz",

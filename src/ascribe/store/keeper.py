@@ -298,7 +298,7 @@ class Store(Database):
 
     def runs(self, experiment: str | None = None) -> list[dict[str, Any]]:
         """One row a run, of one experiment in the order of its table, or of all: key, rule, phase, data, network, seed, rate,
-        hyper-parameters, epochs, status, scores, seconds, versions, when it finished."""
+        hyper-parameters, epochs, status, scores, seconds, versions, when it finished; of cross-validation the fold, from 1."""
         with self.reading() as connection:
             if experiment is None:
                 found = connection.execute(sql.select(runs).order_by(runs.c.number, runs.c.key))
@@ -311,6 +311,8 @@ class Store(Database):
             row["scores"] = None if found is None else {name: one for name, one in found.items() if "/" not in name}
             for name in ("hyperparameters", "context", "versions"):
                 row[name] = json.loads(row[name])
+            if "fold" in row["context"]["data"]:
+                row["fold"] = row["context"]["data"]["fold"][0]
         return rows
 
     def _of(self, connection: sql.Connection, experiment: str) -> list[dict[str, Any]]:
@@ -356,14 +358,17 @@ class Store(Database):
         `key`, `rule`, `phase`, `data`, `network`, `seed`, `learning_rate`; what tuning set of the rule's other numbers, as
         `hyperparameter:NAME`, by name; `epochs` (of the run), `status`, `diverged_at` (the epoch, from 0; -1 for a run that
         finished), `seconds`; the test scores, by name; with `curves` then `epoch` (from 0) and the curves, by name. None where
-        a run has no such number.
+        a run has no such number. With runs of cross-validation there is a column `fold` after `data`, from 1.
         """
         runs = self.runs(experiment)
+        first = [*FIRST]
+        if any("fold" in run for run in runs):
+            first.insert(first.index("data") + 1, "fold")
         leaves = sorted({name for run in runs for name in run["hyperparameters"]})
         scores = sorted({name for run in runs for name in run["scores"] or ()})
         rows = [
             {
-                **{name: run[name] for name in FIRST},
+                **{name: run.get(name) for name in first},
                 **{HYPERPARAMETER + name: short(run["hyperparameters"].get(name)) for name in leaves},
                 **{name: run[name] for name in LATER},
                 **{name: (run["scores"] or {}).get(name) for name in scores},

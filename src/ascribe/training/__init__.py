@@ -19,9 +19,11 @@ from .progress import Listener as Listener
 from .progress import Listeners as Listeners
 from .progress import OneLine as OneLine
 from .progress import Progress as Progress
+from .progress import Renamed as Renamed
 from .progress import silent as silent
 from .progress import tell as tell
 from .runs import Runs as Runs
+from .runs import of_folds as of_folds
 from .seeds import check_runs as check_runs
 from .seeds import check_seeds as check_seeds
 from .train import SEARCHING as SEARCHING

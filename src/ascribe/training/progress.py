@@ -96,6 +96,22 @@ class Listeners:
             tell(listener, "finished", runs)
 
 
+class Renamed:
+    """Tells a listener everything, with an addition to the names of the rules: `Renamed(print, ", fold 2")`."""
+
+    def __init__(self, listener: Listener, addition: str):
+        self.listener, self.addition = listener, addition
+
+    def __call__(self, progress: Progress) -> None:
+        self.listener(progress._replace(rule=progress.rule + self.addition))
+
+    def epochs(self, epochs: Epochs) -> None:
+        tell(self.listener, "epochs", dataclasses.replace(epochs, rule=epochs.rule + self.addition))
+
+    def finished(self, runs: Any) -> None:
+        tell(self.listener, "finished", dataclasses.replace(runs, rule=runs.rule + self.addition))
+
+
 def silent(progress: Progress) -> None:
     """Tells nobody."""
 

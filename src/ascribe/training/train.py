@@ -234,8 +234,9 @@ class Experiment:
     def about(self) -> dict[str, Any]:
         """The context as people read it."""
         demands = self.demands
+        fold = {"fold": list(demands.data.fold)} if demands.data.fold else {}
         return {
-            "data": {"name": demands.data.name, "checksum": demands.data.checksum},
+            "data": {"name": demands.data.name, "checksum": demands.data.checksum, **fold},
             "network": str(self.template),
             "rule": rules.settings(self.rule),
             "optimizer": optimizers.describe(demands.optimizer),
