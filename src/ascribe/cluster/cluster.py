@@ -260,6 +260,7 @@ class Cluster:
             tuple(specifications),
             phase,
             networks,
+            experiment.mapped,
             self._store(experiment.keeper),
             self._orders,
             self._channel,

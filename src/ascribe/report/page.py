@@ -15,6 +15,7 @@ from ascribe.statistics import ranks_over
 
 from .base import Comparison
 from .document import figure, render, rule_filter
+from .earlier_maps import earlier_maps
 from .figures import Drawing, drawings
 from .findings import CLAIMS, findings
 from .statement import facts, statement, summary, title
@@ -82,6 +83,7 @@ def _part(
     own = [numbers[rule] for rule in comparison.runs]
     prefix = "" if number is None else f"data{number + 1}-"
     setting, protocol = statement(comparison)
+    earlier = earlier_maps(comparison) if "landscapes" in drawn else None
     return {
         "number": number,
         "prefix": prefix,
@@ -96,7 +98,10 @@ def _part(
         "lines": _lines(comparison, table, numbers),
         "statistics": _statistics(comparison, table, numbers),
         "left_out": list((comparison.configuration.get("left_out") or {}).items()),
-        "figures": [figure(name, drawing, list(comparison.runs), own, prefix) for name, drawing in drawn.items()],
+        "figures": [
+            figure(name, drawing, list(comparison.runs), own, prefix, earlier if name == "landscapes" else None)
+            for name, drawing in drawn.items()
+        ],
         "card": {"title": card.title, "description": card.description, "url": _safe_address(card.url)},
         "facts": facts(comparison),
         "understood": understood(summary(comparison)),

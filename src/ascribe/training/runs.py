@@ -43,6 +43,9 @@ class Runs:
     - `score`: the measure that chose, and that is shown first (`accuracy`, `auc`, …); None for the task's main one;
     - `confusion`: `(seeds, classes, classes)`, how many test examples of each class (rows) were taken for each class (columns),
       by a run that diverged too; None for numbers, and for more than 20 classes;
+    - `class_maps[epoch]`: of a comparison on classes of two features, the networks' probabilities of all classes but the first
+      after 0, 1, 2, 5, 10, … epochs, `(seeds, side, side, classes - 1)`, uint8 in 255ths: over the range of the data with a
+      tenth more on each side, the first row at the top; empty for others;
     - `encoding`: the transforms that the rule needs beyond the data's own; `data` is without them, and `outputs`,
       `predict` and `probabilities` apply them to their inputs.
     """
@@ -67,6 +70,7 @@ class Runs:
     encoding: tuple[Transform, ...] = ()
     score: str | None = None
     confusion: np.ndarray | None = None
+    class_maps: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
         name = self._main("test")
