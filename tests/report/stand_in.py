@@ -20,6 +20,7 @@ class StandInRuns:
     seconds: float = 12.3
     notes: tuple = ()
     confusion: np.ndarray | None = None
+    class_maps: dict = field(default_factory=dict)
     # What a diverged run's weights make of any input: finite, as with select="best-validation", and meaningless.
     garbage: int = 0
 

@@ -64,9 +64,7 @@ def landscapes(comparison: Comparison) -> Any:
             strokeWidth=alt.value(0.8),
         )
         title = panel_title(rule, labels[rule], size)
-        panels.append(
-            alt.layer(image, dots).properties(width=size, height=size, title=title, name=panel_name(places[rule]))
-        )
+        panels.append(alt.layer(image, dots, width=size, height=size, title=title, name=panel_name(places[rule])))
     subtitle = (
         f"How probable the class “{domain[1]}” is: not at all where blue, certain where orange, one half on the line between."
         if len(domain) == 2

@@ -21,6 +21,10 @@ from ascribe.types import PyTree
 from .devices import outputs_of_runs
 from .evaluate import CONFUSION, boundary, link
 
+PIECE = 1024
+"""Inputs that are asked about at a time: the points of the pictures of class maps are multiples of it, so that they need one
+program."""
+
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Runs:
@@ -147,8 +151,8 @@ class Runs:
             inputs = inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
         dtype = jax.tree.leaves(self.networks)[0].dtype
         pieces = [
-            np.asarray(outputs_of_runs(self.networks, self.states, jnp.asarray(inputs[i : i + 4096], dtype)))
-            for i in range(0, max(len(inputs), 1), 4096)
+            np.asarray(outputs_of_runs(self.networks, self.states, jnp.asarray(inputs[i : i + PIECE], dtype)))
+            for i in range(0, max(len(inputs), 1), PIECE)
         ]
         return np.concatenate(pieces, axis=1)
 
