@@ -27,7 +27,7 @@ from .statistics_table import (
     statistics_lines,
     statistics_titles,
 )
-from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles
+from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles, too_few_seeds
 from .theme import rule_colors
 from .understood import understood
 
@@ -146,6 +146,7 @@ def _ranks(parts: Sequence[Comparison], numbers: Mapping[str, int]) -> dict[str,
 
 def _caption(comparison: Comparison, table: list[Row]) -> str:
     words = "Best first. ± is the half width of the 95 % Student-t interval over the seeds that finished."
+    words += f" {few}" if (few := too_few_seeds(table)) else ""
     if comparison.reference in comparison.runs:
         words += f" Differences are to {comparison.reference}, seed by seed."
     words += " Loss area: the area under the training-loss curve, in loss times epochs; less is faster."

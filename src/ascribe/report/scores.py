@@ -7,11 +7,12 @@ import numpy as np
 
 from ascribe.measures import measure_of, title_of
 from ascribe.statistics import finished
+from ascribe.statistics.means import FEWEST
 
 from .bands import log_worthy
 from .base import Comparison
 from .inline import ROW_LABEL, RULE_LABEL, inline, numbered
-from .table import rows
+from .table import DASH, rows, too_few_seeds
 from .theme import INK, rule_color, rule_colors, themed
 
 
@@ -34,7 +35,8 @@ def final_scores(comparison: Comparison) -> Any:
         for seed, value in zip(runs.seeds, finished(runs.scores[row.score], runs.diverged), strict=True):
             if np.isfinite(value):
                 add(row.rule, "seed", seed, float(value), None, None)
-        mean, half_width = row.mean or 0.0, row.half_width or 0.0
+        told = row.seeds - row.diverged >= FEWEST
+        mean, half_width = row.mean or 0.0, (row.half_width or 0.0) if told else 0.0
         add(row.rule, "mean", None, mean, mean - half_width, mean + half_width)
     log = not percent and log_worthy([*columns["score"], *(low for low in columns["low"] if low is not None)])
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False, padding=9, nice=False)
@@ -69,6 +71,8 @@ def final_scores(comparison: Comparison) -> Any:
         _reference_line(comparison, table, x),
     ).properties(width=720, height=alt.Step(26 if len(table) <= 20 else 22))
     subtitle = "Small dots: seeds. Large dot and bar: mean over seeds and its 95 % interval."
+    if few := too_few_seeds(table):
+        subtitle += f" {few}".replace(f"± {DASH}", "No bar")
     if any(row.diverged for row in table):
         subtitle += " Rules with diverged runs come last."
     if comparison.reference in order:

@@ -9,7 +9,7 @@ import numpy as np
 from ascribe import notebook
 from ascribe.measures import AREA, measure_of, title_of, words_of
 from ascribe.statistics import finished, interval, main_score, optional, paired_runs
-from ascribe.statistics.means import DASH, plus_minus
+from ascribe.statistics.means import DASH, plus_minus, too_few
 
 from .base import Comparison, Runs
 from .statement import title
@@ -24,9 +24,9 @@ class Row:
     """What one rule achieved. Scores are fractions (accuracy and its like) or the targets' unit (root mean squared error).
 
     `mean` and `half_width` run over the seeds that finished; `difference` (this rule minus the reference) and its
-    half width over the seeds where both did; `area` is the mean area under the training-loss curve, in loss times epochs
-    (how fast the rule learns: less is faster). None where there is nothing to say: no seed left, an interval from one
-    seed, the reference's difference to itself.
+    half width over the `pairs` of seeds where both did; `area` is the mean area under the training-loss curve, in loss
+    times epochs (how fast the rule learns: less is faster). None where there is nothing to say: no seed left, an interval
+    from one seed, the reference's difference to itself.
     """
 
     rule: str
@@ -35,6 +35,7 @@ class Row:
     half_width: float | None
     difference: float | None
     difference_half_width: float | None
+    pairs: int
     area: float | None
     learning_rate: float | None
     hyperparameters: Mapping[str, float]
@@ -59,9 +60,10 @@ def rows(comparison: Comparison) -> list[Row]:
 def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
     values = finished(runs.scores[score], runs.diverged)
     mean, half_width = interval(values)
-    difference, difference_half_width = np.nan, np.nan
+    differences = np.zeros(0)
     if reference is not None and reference is not runs:
-        difference, difference_half_width = interval(paired_runs(runs, reference, score).differences)
+        differences = paired_runs(runs, reference, score).differences
+    difference, difference_half_width = interval(differences)
     area, _ = interval(finished(runs.scores.get(AREA, np.full(len(runs.seeds), np.nan)), runs.diverged))
     rates = np.asarray(runs.learning_rates, dtype=np.float64)
     rates = rates[np.isfinite(rates)]
@@ -72,6 +74,7 @@ def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
         half_width=optional(half_width),
         difference=optional(difference),
         difference_half_width=optional(difference_half_width),
+        pairs=len(differences),
         area=optional(area),
         learning_rate=float(np.median(rates)) if rates.size else None,
         hyperparameters={name: float(value) for name, value in runs.hyperparameters.items()},
@@ -86,9 +89,14 @@ def format_score(row: Row) -> tuple[str, str]:
     """`(score ± half width, difference ± half width)` as text: per cent and percentage points, or the unit itself."""
     percent = measure_of(row.score).percent
     return (
-        plus_minus(row.mean, row.half_width, percent=percent),
-        plus_minus(row.difference, row.difference_half_width, percent=percent, signed=True),
+        plus_minus(row.mean, row.half_width, row.seeds - row.diverged, percent=percent),
+        plus_minus(row.difference, row.difference_half_width, row.pairs, percent=percent, signed=True),
     )
+
+
+def too_few_seeds(table: Sequence[Row]) -> str:
+    """A sentence where some interval in the table is over too few seeds to be told; else empty."""
+    return too_few(count for row in table for count in (row.seeds - row.diverged, row.pairs))
 
 
 def score_titles(table: Sequence[Row]) -> tuple[str, str]:
@@ -164,6 +172,7 @@ def _cells(table: Sequence[Row]) -> list[list[str]]:
 def _captions(table: Sequence[Row], reference: str | None) -> list[str]:
     """What stands below the table: how to read it, then each rule's notes."""
     caption = "" if reference is None else f"± 95 % over seeds; differences to {reference}. "
+    caption += f"{few} " if (few := too_few_seeds(table)) else ""
     caption += "Loss area: area under the training-loss curve, less is faster."
     lost = any(row.diverged for row in table)
     caption += " Lost runs diverged; rules with any come last." if lost else " No run diverged."

@@ -15,7 +15,7 @@ from ascribe.measures import AREA, main_score, measure_of, score_name, title_of
 from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
 from ascribe.networks import Network, Unbuilt
 from ascribe.networks.network import listed
-from ascribe.statistics.means import finished, interval, optional, plus_minus
+from ascribe.statistics.means import finished, interval, optional, plus_minus, too_few
 from ascribe.types import PyTree
 
 from .devices import outputs_of_runs
@@ -89,8 +89,9 @@ class Runs:
         score = self._main("test")
         title, percent = title_of(score), measure_of(score).percent
         mean, half_width = map(optional, interval(finished(self.scores[score], self.diverged)))
+        count = int(np.isfinite(self.scores[score][~self.diverged]).sum())
         rows = [
-            (f"{title} (%)" if percent else title, plus_minus(mean, half_width, percent=percent)),
+            (f"{title} (%)" if percent else title, plus_minus(mean, half_width, count, percent=percent)),
             ("Seeds", f"{len(self.seeds)}: {listed([str(seed) for seed in self.seeds])}"),
             ("Runs lost", f"{int(self.diverged.sum())} of {len(self.seeds)} diverged"),
             ("Learning rate", listed([f"{rate:.3g}" for rate in np.unique(self.learning_rates)])),
@@ -99,7 +100,7 @@ class Runs:
         return notebook.shown(
             f"{self.rule} on {self.data.name}",
             notebook.table((), rows, words=2),
-            notebook.sentences(["± 95 % over the seeds that finished.", *self.notes]),
+            notebook.sentences([too_few([count]) or "± 95 % over the seeds that finished.", *self.notes]),
             notebook.curves({self.rule: self}, {self.rule: "currentColor"}, self._main("validation")),
         )
 
