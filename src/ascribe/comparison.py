@@ -67,7 +67,7 @@ from ascribe.training.mesh import check_devices_per_run
 from ascribe.training.processes import Shared, shared
 from ascribe.training.progress import or_one_line
 from ascribe.training.source import digest
-from ascribe.training.train import MOST_CLASSES
+from ascribe.training.train import FINAL, MOST_CLASSES
 
 NetworkLike = str | Network | Callable[..., Network]
 TUNING_SEEDS = 100_000
@@ -753,6 +753,7 @@ class _Plan:
             keeper=keeper,
             devices_per_run=devices_per_run,
             engine=engine,
+            mapped=True,
         )
 
     def missing(self, experiment: Experiment, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]) -> bool:
@@ -800,7 +801,7 @@ class _Plan:
 
     def begin(self, experiment: Experiment, seeds: tuple[int, ...], tuning: Tuning | None) -> None:
         """Sends the final runs there."""
-        experiment.begin(self.finals(seeds, tuning), "training")
+        experiment.begin(self.finals(seeds, tuning), FINAL)
 
     def tuned(self, experiment: Experiment, tuning_seeds: tuple[int, ...]) -> Tuning | None:
         """What tuning tried and chose; None without tuning."""
@@ -809,7 +810,7 @@ class _Plan:
     def carried_out(self, experiment: Experiment, data: Dataset, seeds: tuple[int, ...], tuning: Tuning | None) -> Runs:
         """The final runs."""
         specifications = self.finals(seeds, tuning)
-        trained = experiment.train(specifications, "training")
+        trained = experiment.train(specifications, FINAL)
         notes = ("tuned rate at the end of its range",) if tuning is not None and tuning.at_edge else ()
         return trained.runs(specifications, data, notes)
 

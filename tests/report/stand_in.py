@@ -21,6 +21,7 @@ class StandInRuns:
     notes: tuple = ()
     folds: tuple = ()
     confusion: np.ndarray | None = None
+    class_maps: dict = field(default_factory=dict)
     # What a diverged run's weights make of any input: finite, as with select="best-validation", and meaningless.
     garbage: int = 0
 

@@ -261,6 +261,7 @@ class Cluster:
             tuple(specifications),
             phase,
             networks,
+            experiment.mapped,
             self._store(experiment.keeper),
             self._orders,
             self._channel,

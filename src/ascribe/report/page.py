@@ -17,6 +17,7 @@ from ascribe.statistics.means import DASH
 
 from .base import Comparison
 from .document import figure, render, rule_filter
+from .earlier_maps import earlier_maps
 from .figures import Drawing, drawings
 from .findings import claims, findings
 from .statement import facts, statement, summary, title
@@ -28,7 +29,7 @@ from .statistics_table import (
     statistics_lines,
     statistics_titles,
 )
-from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles
+from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles, too_few_to_tell
 from .theme import rule_colors
 from .understood import understood
 
@@ -84,6 +85,7 @@ def _part(
     own = [numbers[rule] for rule in comparison.runs]
     prefix = "" if number is None else f"data{number + 1}-"
     setting, protocol = statement(comparison)
+    earlier = earlier_maps(comparison) if "landscapes" in drawn else None
     return {
         "number": number,
         "prefix": prefix,
@@ -99,7 +101,10 @@ def _part(
         "folds": _folds(comparison, table, numbers),
         "statistics": _statistics(comparison, table, numbers),
         "left_out": list((comparison.configuration.get("left_out") or {}).items()),
-        "figures": [figure(name, drawing, list(comparison.runs), own, prefix) for name, drawing in drawn.items()],
+        "figures": [
+            figure(name, drawing, list(comparison.runs), own, prefix, earlier if name == "landscapes" else None)
+            for name, drawing in drawn.items()
+        ],
         "card": {"title": card.title, "description": card.description, "url": _safe_address(card.url)},
         "facts": facts(comparison),
         "understood": understood(summary(comparison)),
@@ -149,6 +154,7 @@ def _caption(comparison: Comparison, table: list[Row]) -> str:
         if comparison.folds
         else "Student-t interval over the seeds that finished."
     )
+    words += f" {few}" if (few := too_few_to_tell(table)) else ""
     if comparison.reference in comparison.runs:
         one = "fold" if comparison.folds else "seed"
         words += f" Differences are to {comparison.reference}, {one} by {one}."

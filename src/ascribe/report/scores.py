@@ -7,11 +7,12 @@ import numpy as np
 
 from ascribe.measures import measure_of, title_of
 from ascribe.statistics import finished
+from ascribe.statistics.means import FEWEST
 
 from .bands import log_worthy
 from .base import Comparison
 from .inline import ROW_LABEL, RULE_LABEL, inline, numbered
-from .table import rows
+from .table import DASH, rows, too_few_to_tell
 from .theme import INK, rule_color, rule_colors, themed
 
 
@@ -39,7 +40,7 @@ def final_scores(comparison: Comparison) -> Any:
         for place, value in dots:
             if value is not None and np.isfinite(value):
                 add(row.rule, one, place, float(value), None, None)
-        mean, half_width = row.mean or 0.0, row.half_width or 0.0
+        mean, half_width = row.mean or 0.0, (row.half_width or 0.0) if row.count >= FEWEST else 0.0
         add(row.rule, "mean", None, mean, mean - half_width, mean + half_width)
     log = not percent and log_worthy([*columns["score"], *(low for low in columns["low"] if low is not None)])
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False, padding=9, nice=False)
@@ -74,6 +75,8 @@ def final_scores(comparison: Comparison) -> Any:
         _reference_line(comparison, table, x),
     ).properties(width=720, height=alt.Step(26 if len(table) <= 20 else 22))
     subtitle = f"Small dots: {one}s. Large dot and bar: mean over {one}s and its 95 % interval."
+    if few := too_few_to_tell(table):
+        subtitle += f" {few}".replace(f"± {DASH}", "No bar")
     if any(row.diverged for row in table):
         subtitle += " Rules with diverged runs come last."
     if comparison.reference in order:

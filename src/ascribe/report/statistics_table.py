@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ascribe.measures import measure_of
 from ascribe.statistics import GridSummary, RuleStatistics, smallest_p_value, summarize
-from ascribe.statistics.means import decimals_of
+from ascribe.statistics.means import FEWEST, decimals_of
 
 from .base import Comparison
 from .table import DASH, format_number
@@ -81,7 +81,7 @@ def statistics_caption(rows: Sequence[RuleStatistics]) -> str:
         return _of_folds(row) + _of_learning("runs")
     pairs = max((other.pairs for other in rows if other.difference is not None), default=0)
     words = f"Each rule against {row.reference} over the seeds that both finished. Difference: its mean, with the "
-    words += f"{row.level:.0%} BCa bootstrap interval. ".replace("%", "\u00a0%")
+    words += f"{row.level:.0%} BCa bootstrap interval (none over fewer than {FEWEST} pairs). ".replace("%", "\u00a0%")
     words += "p: sign-flip permutation test, two-sided, after Holm's correction over the rules"
     if pairs and smallest_p_value(pairs) > 0.001:
         words += (
@@ -139,7 +139,7 @@ def _amount(value: float, row: RuleStatistics) -> str:
 def _interval(row: RuleStatistics) -> str:
     if row.difference is None:
         return DASH
-    ends = [value for value in (row.low, row.high) if value is not None]
+    ends = [value for value in (row.low, row.high) if value is not None and row.pairs >= FEWEST]
     # As in the first table: points have two decimals, errors as many as the interval deserves.
     width = (ends[1] - ends[0]) / 2.0 if ends else 0.0
     scale, decimals = (100.0, 2) if _percent(row) else (1.0, decimals_of(width or abs(row.difference) / 100.0))

@@ -81,6 +81,7 @@ class Store(Database):
                         None if networks is None else _listed(networks[0]),
                         None if row["scores"] is None else _numbers(json.loads(row["scores"])),
                         row["seconds"],
+                        None if networks is None else _maps(networks[0]),
                     )
         return found
 
@@ -114,7 +115,7 @@ class Store(Database):
                     self.write(connection, key, "curves", kept.curves)
                 self._join(connection, about.rule, key)
                 if kept.networks is not None and (new or self.read(connection, key, "networks") is None):
-                    self.write(connection, key, "networks", _named(kept.networks))
+                    self.write(connection, key, "networks", _named(kept.networks, kept.class_maps))
             self._touch(connection)
 
     def _next(self, connection: sql.Connection, table: sql.Table) -> int:
@@ -148,15 +149,16 @@ class Store(Database):
         """
         with self.reading() as connection:
             found = self._owned(connection, key, "state")
-        return (
-            None if found is None else Checkpoint(int(found[1]["epoch"]), _listed(found[0]), float(found[1]["seconds"]))
-        )
+        if found is None:
+            return None
+        arrays, head = found
+        return Checkpoint(int(head["epoch"]), _listed(arrays), float(head["seconds"]), _maps(arrays))
 
     def save(self, key: str, checkpoint: Checkpoint) -> None:
         """Keeps the state of these runs instead of an earlier one, in one transaction."""
         with self.writing() as connection:
             head = {"epoch": checkpoint.epoch, "seconds": checkpoint.seconds}
-            self.write(connection, key, "state", _named(checkpoint.leaves), head)
+            self.write(connection, key, "state", _named(checkpoint.leaves, checkpoint.class_maps), head)
             self._own(connection, key, checkpoint.epoch)
 
     def landscape(self, key: str) -> LossLandscape | None:
@@ -491,12 +493,22 @@ def _without_source(context: str) -> tuple[dict[str, Any], list[Any]]:
     return told, [told.pop("source", None), rule.pop("source", None) if isinstance(rule, dict) else None]
 
 
-def _named(leaves: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{number:06d}": leaf for number, leaf in enumerate(leaves)}
+_MAP = "class map "
+"""How the names of class maps begin, which are kept beside leaves."""
+
+
+def _named(leaves: Sequence[np.ndarray], maps: Mapping[int, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+    named = {f"{number:06d}": leaf for number, leaf in enumerate(leaves)}
+    return named | {f"{_MAP}{epoch}": one for epoch, one in (maps or {}).items()}
 
 
 def _listed(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    return [arrays[name] for name in sorted(arrays)]
+    return [arrays[name] for name in sorted(arrays) if not name.startswith(_MAP)]
+
+
+def _maps(arrays: Mapping[str, np.ndarray]) -> dict[int, np.ndarray] | None:
+    found = {int(name.removeprefix(_MAP)): one for name, one in arrays.items() if name.startswith(_MAP)}
+    return dict(sorted(found.items())) or None
 
 
 def _or_none(value: Any) -> Any:

@@ -3,7 +3,7 @@
 record.json               configuration, versions, rules, chosen rates, status, scores, confusion matrices; checksums of the
                           files and of itself
 runs.csv                  one row a run: rule, seed, rate, whether it was tuned, hyper-parameters, epochs, status, scores
-curves/RULE.npz           every curve, (seeds, epochs), and what tuning tried
+curves/RULE.npz           every curve, (seeds, epochs), class maps of some epochs, and what tuning tried
 parameters/RULE.safetensors   the trained networks of all seeds
 data.npz                  the data before its transforms, where it is small
 statistics.npz            what was fitted to the inputs, where that is too long for record.json
@@ -77,6 +77,7 @@ def _numbers(comparison: Any, folder: Path) -> dict[str, Any]:
     for name, runs in comparison.runs.items():
         arrays = {f"curve:{key}": runs.curves[key] for key in sorted(runs.curves)}
         arrays |= {f"score:{key}": value for key, value in runs.scores.items()}
+        arrays |= {f"class_map:{epoch}": maps for epoch, maps in runs.class_maps.items()}
         arrays |= {"learning_rates": runs.learning_rates, "diverged_at": runs.diverged_at}
         tuning = comparison.tuning.get(name)
         if tuning is not None:
@@ -274,6 +275,7 @@ def _load_rule(
         encoding=load_transforms(about.get("encoding", []), f"encoding:{about['file']}", long),
         score=about.get("score"),
         confusion=_confusion(about.get("confusion"), data, about["seeds"]),
+        class_maps={int(epoch): maps for epoch, maps in pick("class_map:").items()},
     )
     if about["tuning"] is None:
         return runs, None

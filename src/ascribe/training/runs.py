@@ -17,11 +17,15 @@ from ascribe.metrics import area_under_curve, class_probabilities, predicted_lab
 from ascribe.networks import Network, Unbuilt
 from ascribe.networks.network import listed
 from ascribe.statistics import corrected_interval, finished, interval, optional, resampled
-from ascribe.statistics.means import plus_minus
+from ascribe.statistics.means import plus_minus, too_few
 from ascribe.types import PyTree
 
 from .devices import outputs_of_runs
 from .evaluate import CONFUSION, boundary, link
+
+PIECE = 1024
+"""Inputs that are asked about at a time: the points of the pictures of class maps are multiples of it, so that they need one
+program."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -47,6 +51,9 @@ class Runs:
       by a run that diverged too; None for numbers, and for more than 20 classes;
     - `folds`: of cross-validation, `(runs,)`, the fold of each run, from 1: `seeds` repeat then, `data` is that of the first
       fold, and the networks are in the runs of one fold (`comparison.folds`), which know how its inputs were prepared;
+    - `class_maps[epoch]`: of a comparison on classes of two features, the networks' probabilities of all classes but the first
+      after 0, 1, 2, 5, 10, … epochs, `(seeds, side, side, classes - 1)`, uint8 in 255ths: over the range of the data with a
+      tenth more on each side, the first row at the top; empty for others;
     - `encoding`: the transforms that the rule needs beyond the data's own; `data` is without them, and `outputs`,
       `predict` and `probabilities` apply them to their inputs.
     """
@@ -72,6 +79,7 @@ class Runs:
     score: str | None = None
     confusion: np.ndarray | None = None
     folds: tuple[int, ...] = ()
+    class_maps: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
         name = self._main("test")
@@ -85,11 +93,12 @@ class Runs:
     def _repr_html_(self) -> str:
         score = self._main("test")
         title, percent = title_of(score), measure_of(score).percent
-        mean, half_width = map(
-            optional, corrected_interval(*resampled(self, finished(self.scores[score], self.diverged)))
-        )
+        each, test_to_train = resampled(self, finished(self.scores[score], self.diverged))
+        mean, half_width = map(optional, corrected_interval(each, test_to_train))
+        count = int(np.isfinite(each).sum())
+        one = "fold" if self.folds else "seed"
         rows = [
-            (f"{title} (%)" if percent else title, plus_minus(mean, half_width, percent=percent)),
+            (f"{title} (%)" if percent else title, plus_minus(mean, half_width, count, percent=percent)),
             (
                 "Seeds",
                 f"{self._count.removesuffix(' seeds')}: {listed([str(seed) for seed in dict.fromkeys(self.seeds)])}",
@@ -101,7 +110,12 @@ class Runs:
         return notebook.shown(
             f"{self.rule} on {self.data.name}",
             notebook.table((), rows, words=2),
-            notebook.sentences([f"± 95 % over {'folds' if self.folds else 'the seeds that finished'}.", *self.notes]),
+            notebook.sentences(
+                [
+                    too_few([count], one) or f"± 95 % over {'folds' if self.folds else 'the seeds that finished'}.",
+                    *self.notes,
+                ]
+            ),
             notebook.curves({self.rule: self}, {self.rule: "currentColor"}, self._main("validation")),
         )
 
@@ -163,8 +177,8 @@ class Runs:
             inputs = inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
         dtype = jax.tree.leaves(self.networks)[0].dtype
         pieces = [
-            np.asarray(outputs_of_runs(self.networks, self.states, jnp.asarray(inputs[i : i + 4096], dtype)))
-            for i in range(0, max(len(inputs), 1), 4096)
+            np.asarray(outputs_of_runs(self.networks, self.states, jnp.asarray(inputs[i : i + PIECE], dtype)))
+            for i in range(0, max(len(inputs), 1), PIECE)
         ]
         return np.concatenate(pieces, axis=1)
 

@@ -22,11 +22,11 @@ from ascribe.files import short
 from ascribe.measures import Measure, before_finish, measure_for, measures_of, score_name
 from ascribe.networks import Network, check_input
 from ascribe.networks.registry import layer_classes
-from ascribe.rules import AbstractRule, hooks
+from ascribe.rules import AbstractRule, hooks, network_of
 from ascribe.rules.verify import notes as equality
 from ascribe.types import PyTree
 
-from . import devices, loop, optimizers, source
+from . import class_maps, devices, loop, optimizers, source
 from .demands import Demands, honor, made, network_for
 from .engine import Engine
 from .evaluate import CONFUSION, RANKED, Examples, judged
@@ -55,6 +55,9 @@ LARGEST_CHECKPOINT, LARGEST_REMAINDER = 2**30, 2**28
 
 MOST_CLASSES = 20
 """Classes up to which every one is ranked against the others, and a confusion matrix is kept, without being asked for."""
+
+FINAL = "training"
+"""The phase of the runs that are compared."""
 
 SEARCHING = "searching"
 """The phase of thousands of short runs: of those that are finished, no state is kept."""
@@ -88,7 +91,8 @@ class Experiment:
     up with repeats that are dropped again), so that tuning and final runs share the compilation. Experiments that are given
     the same dictionary `placed` share one copy of the data on the devices. With a `keeper`, runs that it has are not trained
     again, and those under way go on from their last state. With an `engine`, they are trained elsewhere. Where
-    `devices_per_run` is more than one, so many devices divide every batch (`mesh.py`).
+    `devices_per_run` is more than one, so many devices divide every batch (`mesh.py`). `mapped`: whether the class maps of some
+    epochs of the final runs are kept (`class_maps.py`).
     """
 
     def __init__(
@@ -104,10 +108,11 @@ class Experiment:
         keeper: Keeper | None = None,
         engine: Engine | None = None,
         devices_per_run: int = 1,
+        mapped: bool = False,
     ):
         devices.use_compilation_cache()
         self.name, self.rule, self.settings, self.listener = name, with_array_leaves(rule), settings, listener
-        self.demands, self.source = demands, demands.source
+        self.demands, self.source, self.mapped = demands, demands.source, mapped
         self.template = made(demands.source)
         self._fitted = fitted(self.template, demands.data)
         _check_division(settings, check_devices_per_run(devices_per_run))
@@ -305,7 +310,7 @@ class Experiment:
             shard = specifications[first : first + self.width]
             filled = [*shard, *[shard[-1]] * (self.width - len(shard))]
             runs = self.stack(filled)
-            states, seconds = self._train_shard(runs, shard, phase, done, total)
+            states, seconds, maps = self._train_shard(runs, shard, phase, done, total)
             done += self.width * self.settings.epochs
             with self.blamed():
                 concluded = self.programs.conclude(runs, states, self.device_data) if networks else None
@@ -315,7 +320,8 @@ class Experiment:
             for row in range(len(shard)):
                 one = {name: curve[row] for name, curve in curves.items()}
                 own = None if leaves is None else [leaf[row] for leaf in leaves]
-                found.append(Kept(one, int(diverged_at[row]), own, None, seconds / len(shard)))
+                mine = {epoch: each[row] for epoch, each in maps.items()} or None
+                found.append(Kept(one, int(diverged_at[row]), own, None, seconds / len(shard), mine))
             yield range(first, first + len(shard)), found
 
     def finished_key(self, specification: Specification) -> str:
@@ -328,17 +334,22 @@ class Experiment:
 
     def _train_shard(
         self, runs: loop.Run, shard: Sequence[Specification], phase: str, done: int, total: int
-    ) -> tuple[loop.RunState, float]:
+    ) -> tuple[loop.RunState, float, dict[int, np.ndarray]]:
         states = jax.block_until_ready(self.initialize(runs))
         key, start, spent = key_of([self.width, *map(self.key, shard)]), 0, 0.0
+        maps: dict[int, np.ndarray] = {}
         if self.keeper is not None:
-            start, states, spent = self._restored(key, states)
+            start, states, spent, maps = self._restored(key, states)
         if start > 0:  # a listener of today has not heard of them
             self.tell_epochs(shard, phase, 0, start, whole(states.curves))
         remainder = 0 if phase == SEARCHING else LARGEST_REMAINDER
         chunk, saved, cost = 1, time.monotonic(), 0.0
+        points = class_maps.points_of(self.demands.data) if self.mapped and phase == FINAL else None
+        mapped = [] if points is None else class_maps.mapped_epochs(self.settings.epochs)
         while start < self.settings.epochs:
-            stop = min(start + chunk, self.settings.epochs)
+            if start in mapped and points is not None:
+                maps[start] = self._class_maps(states, len(shard), points)
+            stop = min([start + chunk, self.settings.epochs, *(epoch for epoch in mapped if epoch > start)])
             began = time.perf_counter()
             states = jax.block_until_ready(self._advance(runs, states, start, stop))
             elapsed = time.perf_counter() - began
@@ -361,28 +372,42 @@ class Experiment:
             stopping, due = self.keeper.stopping, agreed(time.monotonic() - saved > wait)
             if finished or stopping or due:
                 began = time.monotonic()
-                self._save(key, stop, states, spent, remainder if finished else LARGEST_CHECKPOINT)
+                self._save(key, stop, states, spent, remainder if finished else LARGEST_CHECKPOINT, maps)
                 saved = time.monotonic()
                 cost = saved - began
             if stopping and not finished:
                 raise Interrupted(f"stopped at epoch {stop} of {self.settings.epochs} of {self.name} ({phase})")
-        return states, spent
+        return states, spent, maps
 
-    def _save(self, key: str, epoch: int, states: loop.RunState, seconds: float, largest: int) -> None:
+    def _class_maps(self, states: loop.RunState, count: int, points: np.ndarray) -> np.ndarray:
+        """The maps of the first `count` runs as they are now."""
+        networks = _first(count, whole((network_of(states.trainables), states.network_state)))
+        with self.blamed():
+            return class_maps.class_maps(self.template, self.settings.loss, *networks, points)
+
+    def _save(
+        self,
+        key: str,
+        epoch: int,
+        states: loop.RunState,
+        seconds: float,
+        largest: int,
+        maps: dict[int, np.ndarray] | None = None,
+    ) -> None:
         assert self.keeper is not None
         if self.width * self._size <= largest:
             leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(whole(_without_keys(states)))]
-            self.keeper.save(key, Checkpoint(epoch, leaves, seconds))
+            self.keeper.save(key, Checkpoint(epoch, leaves, seconds, maps))
         elif epoch == self.settings.epochs:
             self.keeper.forget(key)
 
-    def _restored(self, key: str, states: loop.RunState) -> tuple[int, loop.RunState, float]:
-        """How many epochs these runs have been through, their state, and the seconds they took; as they begin, where nothing is
-        kept of them. Of runs that were to be shorter, the curves go on."""
+    def _restored(self, key: str, states: loop.RunState) -> tuple[int, loop.RunState, float, dict[int, np.ndarray]]:
+        """How many epochs these runs have been through, their state, the seconds they took, and their class maps; as they
+        begin, where nothing is kept of them. Of runs that were to be shorter, the curves go on."""
         assert self.keeper is not None
         found = self.keeper.checkpoint(key)
         if found is None or found.epoch > self.settings.epochs:
-            return 0, states, 0.0
+            return 0, states, 0.0, {}
 
         def place(new: jax.Array, old: np.ndarray) -> jax.Array:
             if old.shape != new.shape and old.shape[:1] == new.shape[:1] and old.ndim == 2:  # a curve
@@ -401,7 +426,7 @@ class Experiment:
         if len(leaves) != len(found.leaves):
             raise UserError(f"the kept state of {self.name} does not fit its program: begin anew in another folder.")
         restored = jax.tree.unflatten(structure, list(map(place, leaves, found.leaves)))
-        return found.epoch, jax.tree.map(_as_key, restored, states), found.seconds
+        return found.epoch, jax.tree.map(_as_key, restored, states), found.seconds, dict(found.class_maps or {})
 
     def tell_epochs(
         self, shard: Sequence[Specification], phase: str, start: int, stop: int, curves: Mapping[str, loop.Curve]
@@ -474,6 +499,7 @@ class Trained:
         self.diverged_at: np.ndarray = np.asarray([part.diverged_at for part in parts], np.int32)
         """The epoch in which each run diverged, or -1."""
         self._kept_scores = [part.scores for part in parts]
+        self._class_maps = class_maps.side_by_side([part.class_maps or {} for part in parts])
         leaves = [part.networks for part in parts if part.networks is not None]
         self.networks: PyTree = None
         """The networks, their normalization statistics, and the networks before the rule's `finish` where it has its own; a
@@ -600,6 +626,7 @@ class Trained:
             encoding=demands.encoding,
             score=self.experiment.settings.score,
             confusion=confusion,
+            class_maps=self._class_maps,
         )
         tell(self.experiment.listener, "finished", runs)
         return runs
@@ -671,7 +698,7 @@ def train(
     size: Any = {"width": len(chosen), "devices_per_run": devices_per_run}
     experiment = Experiment(demands, built, settings, **size, name=name, listener=listening)
     experiment.check_results(len(chosen))
-    trained = experiment.train(chosen, "training")
+    trained = experiment.train(chosen, FINAL)
     return trained.runs(chosen, data, () if only is None else (f"only {only} was trained",))
 
 
