@@ -414,13 +414,13 @@ class Cluster:
         experiment.tell_epochs(specifications, phase, 0, experiment.settings.epochs, curves)
 
 
-@dataclasses.dataclass
 def _alone(data: "Dataset") -> "Dataset":
     """The data set without what only divides it anew, which has all examples once more."""
     original = None if data.original is None else _alone(data.original)
     return dataclasses.replace(data, division=None, original=original)
 
 
+@dataclasses.dataclass
 class _Watched:
     """How far a shard is, in run-epochs: of `whole`, which are a part of its experiment's `total` in this phase."""
 
