@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ascribe.report import page
-from ascribe.report.earlier_maps import earlier_maps
+from ascribe.report.earlier_maps import SHADES, earlier_maps
 from ascribe.report.landscapes import class_colors, picture
 
 from .stand_in import RULES, diverge, make_comparison
@@ -40,8 +40,8 @@ def test_a_map_is_the_mean_over_the_seeds_that_finished(lost, level):
     diverge(comparison.runs[RULES[1]], lost)
     found = earlier_maps(comparison)
     assert list(found) == [0, 1, 2] and all(list(maps) == list(RULES[:2]) for maps in found.values())
-    chance = np.full((7, 7), level / 255)
-    expected = picture(np.stack([1 - chance, chance], axis=-1), ("#000000", "#ffffff"))
+    chance = np.full((13, 13), level / 255)
+    expected = picture(np.stack([1 - chance, chance], axis=-1), ("#000000", "#ffffff"), SHADES)
     np.testing.assert_array_equal(pixels(found[1][RULES[1]]), expected)
 
 

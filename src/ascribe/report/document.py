@@ -89,9 +89,12 @@ def figure(
 
 
 def _kind(drawing: Drawing, panels: Sequence[Any]) -> str:
-    """How many panels have room beside each other: small pictures as many as fit, two or four by twos, others by threes."""
+    """How many panels have room beside each other: small pictures up to four, of more as many as fit; others two or four by
+    twos, else by threes."""
     small = len(panels) > 1 and all(width_of(panel.svg) < SMALL for panel in drawing.panels)
-    return "maps" if small else "few" if len(panels) in (2, 4) else "many"
+    if small:
+        return f"maps of{len(panels)}" if len(panels) <= 4 else "maps"
+    return "few" if len(panels) in (2, 4) else "many"
 
 
 def rule_filter(colors: Mapping[str, str | None]) -> list[dict[str, Any]]:

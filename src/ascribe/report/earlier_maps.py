@@ -11,6 +11,9 @@ from .base import Comparison, with_networks
 from .landscapes import class_colors, doubled, picture
 from .png import data_uri
 
+SHADES = 60
+"""Fewer than last maps have, since there are more pictures."""
+
 
 def earlier_maps(comparison: Comparison) -> dict[int, dict[str, str]]:
     """The class maps of every rule at the epochs at which all of them have one, as addresses of pictures.
@@ -25,7 +28,9 @@ def earlier_maps(comparison: Comparison) -> dict[int, dict[str, str]]:
     colors = class_colors(untransformed(comparison.data))
     return {
         epoch: {
-            rule: data_uri(picture(doubled(_mean(maps[epoch], comparison.runs[rule].diverged)), colors))
+            rule: data_uri(
+                picture(doubled(doubled(_mean(maps[epoch], comparison.runs[rule].diverged))), colors, SHADES)
+            )
             for rule, maps in kept.items()
         }
         for epoch in epochs

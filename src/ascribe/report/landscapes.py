@@ -20,7 +20,7 @@ _STRIDE = 3
 """Every third point of the grid is in the table, in every third row."""
 
 SHADES = 200
-"""How many shades a picture has, about, its classes together."""
+"""Shades of a picture, which all fit into a palette (`png.py`)."""
 
 # Two classes take the dark ends of the diverging palette, so that a point tells its class on its own side's color.
 _TWO_CLASSES = ("#0f3f78", "#8a4200")
@@ -128,16 +128,16 @@ def doubled(field: np.ndarray) -> np.ndarray:
     return field
 
 
-def picture(probabilities: np.ndarray, colors: Sequence[str]) -> np.ndarray:
+def picture(probabilities: np.ndarray, colors: Sequence[str], shades: int = SHADES) -> np.ndarray:
     """Class probabilities (height, width, classes) as RGB (height, width, 3) uint8; gray where every seed diverged.
 
-    Shades are so few that all colors of up to ten classes fit into a palette, which makes a small file.
+    `shades` are how many there are, about, of all classes together: so few that they fit into a palette make a small file.
     """
     known = np.isfinite(probabilities).all(axis=-1, keepdims=True)
     probabilities = np.where(known, probabilities, 0.0)
     likely = probabilities.argmax(axis=-1)
     if probabilities.shape[-1] == 2:
-        field = diverging(np.round(probabilities[..., 1] * SHADES) / SHADES)
+        field = diverging(np.round(probabilities[..., 1] * shades) / shades)
         # A thin line on the decision boundary: the pixels whose right or lower neighbor falls to the other class.
         edge = np.zeros(likely.shape, dtype=bool)
         edge[:, :-1] |= likely[:, :-1] != likely[:, 1:]
@@ -147,7 +147,7 @@ def picture(probabilities: np.ndarray, colors: Sequence[str]) -> np.ndarray:
         palette = np.stack([rgb(color) for color in colors])
         chance = 1.0 / probabilities.shape[-1]
         certainty = np.clip((probabilities.max(axis=-1, keepdims=True) - chance) / (1.0 - chance), 0.0, 1.0)
-        shades = SHADES // probabilities.shape[-1]
-        certainty = np.round(certainty * shades) / shades
+        each = max(1, shades // probabilities.shape[-1])
+        certainty = np.round(certainty * each) / each
         field = 255.0 + (0.12 + 0.55 * certainty) * (palette[likely] - 255.0)
     return np.where(known, np.round(field), 225.0).astype(np.uint8)
