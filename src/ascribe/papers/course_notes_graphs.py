@@ -174,6 +174,7 @@ def small_network(listener: Listener) -> Result:
     W, kappa = layer.weights, 2.0
     y = net(ad.Var(X, name="X"))
     E = ad.squared_error(y, T)
+    y.name, E.name = "y", "E"
     start = np.array(W.value)
     output = sigma(X @ start)
     error, slope = 0.5 * ((output - T) ** 2).sum() / len(X), X.T @ ((output - T) * output * (1.0 - output)) / len(X)
@@ -225,7 +226,12 @@ def xor_by_graph(listener: Listener) -> Result:
         .mark_line(strokeWidth=2)
         .encode(
             x=alt.X("epoch:Q", title="epoch"),
-            y=alt.Y("cost:Q", title="cross entropy", scale=alt.Scale(type="log")),
+            y=alt.Y(
+                "cost:Q",
+                title="cross entropy",
+                scale=alt.Scale(type="log"),
+                axis=alt.Axis(values=[1, 0.1, 0.01, 0.001, 0.0001]),
+            ),
             color=alt.Color(
                 "kind:N",
                 title=None,
