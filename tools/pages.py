@@ -1,8 +1,8 @@
 """What the documentation site has beside the pages of docs/, made when it is built (`mkdocs build --strict`).
 
-From the registries and docstrings: the facts on each rule's page, the data sets, the networks and layers, the commands, and
-one page of the API for each public module. From the root of the repository: CONTRIBUTING.md and CHANGELOG.md. Formulas
-become MathML, which browsers draw without a script.
+From the registries and docstrings: the facts on each rule's page, the list of the source documents, the data sets, the
+networks and layers, the commands, and one page of the API for each public module. From the root of the repository:
+CONTRIBUTING.md and CHANGELOG.md. Formulas become MathML, which browsers draw without a script.
 """
 
 import ast
@@ -18,7 +18,7 @@ from typing import Any
 from rich.console import Console
 
 import ascribe
-from ascribe import datasets, rules
+from ascribe import datasets, papers, rules
 from ascribe.cli import COMMANDS, app
 
 ROOT = Path(__file__).parent.parent
@@ -36,6 +36,7 @@ def pages() -> dict[str, str]:
         "datasets.md": data_sets(),
         "networks.md": networks(),
         "command-line.md": command_line(),
+        "documents/index.md": documents(),
         **rule_pages(),
         **api_pages(),
     }
@@ -97,6 +98,32 @@ def rule_fields(name: str) -> str:
     if not numbers and not others:
         text += "None."
     return f"{text}\n\n## The class\n\n{inspect.getdoc(rule_class)}\n"
+
+
+# The source documents
+
+
+def documents() -> str:
+    """The list of the pages of docs/documents/."""
+    rows = [
+        (f"[{_title(path)}]({path.name})", ", ".join(f"`{name}`" for name in held))
+        for path in document_pages()
+        if (held := [name for name, entry in papers.TABLE.items() if entry.source.startswith(_title(path))])
+    ]
+    return (
+        "# The source documents\n\nWhat each states, how we read it, and what came out here. "
+        "`ascribe reproduce NAME` computes it again.\n\n"
+        f"{_table(('document', '`ascribe reproduce`'), rows)}"
+    )
+
+
+def document_pages() -> list[Path]:
+    """The pages of docs/documents/."""
+    return sorted((DOCS / "documents").glob("*.md"))
+
+
+def _title(path: Path) -> str:
+    return path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
 
 
 # Data sets, networks, commands
@@ -245,6 +272,8 @@ def on_config(config: Any) -> Any:
         (title, inside), *_ = section.items()
         if title == "Rules":
             inside += [{name: f"rules/{name}.md"} for name in rules.registry.TABLE]
+        if title == "Documents":
+            inside += [{_title(path): f"documents/{path.name}"} for path in document_pages()]
         if title == "API":
             inside += [{f"ascribe.{module}": f"api/{module}.md"} for module in public_modules()]
     return config
