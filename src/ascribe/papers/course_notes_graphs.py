@@ -190,7 +190,7 @@ def small_network(listener: Listener) -> Result:
     ]
     ad.GradientDescent(kappa).step([W])
     checks.append(_equal(f"W ← W − κ ∇_W E, κ = {kappa:g}", start - kappa * slope, np.asarray(W.value)))
-    path = ad.minimize(E, [W], ad.GradientDescent(20.0), tolerance=1e-9, limit=20_000)
+    path = ad.minimize(E, [W], ad.GradientDescent(20.0), tolerance=1e-9)
     away = float(np.max(np.abs(path[-1][0] - known)))
     checks.append(at_most(f"algorithm 1, {len(path) - 1} steps: distance of W from the W of the targets", 1e-6, away))
     W.value = start
