@@ -36,6 +36,7 @@ PAGES = {
     "statistics.md": 12,
     "integrations.md": 5,
     "estimators.md": 8,
+    "documents/lecture.md": 3,
     **{f"rules/{path.name}": 1 for path in sorted((DOCS / "rules").glob("*.md")) if path.stem != "index"},
 }
 """The pages whose code runs, and how many printed results are checked on them at least."""

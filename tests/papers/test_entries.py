@@ -95,16 +95,6 @@ def test_an_entry_finds_its_function_late(monkeypatch):
     assert heard == ["progress"]
 
 
-@pytest.mark.slow
-def test_a_wrong_bias_fails_the_truth_table(monkeypatch):
-    """The checks can fail: with the bias of `and`, or gives another table."""
-    from ascribe import networks
-
-    monkeypatch.setattr(networks, "or_unit", networks.and_unit)
-    failed = [check.statement for check in papers.reproduce("threshold-units").checks if not check.passed]
-    assert failed == ["or(u, v), the unit", "or(u, v), of 00, 01, 10, 11"]
-
-
 def test_a_wrong_derivative_fails_the_sums(monkeypatch):
     """With feedback other than W, the sums of the layer below are not the rule's any more; those above are."""
     from ascribe import losses

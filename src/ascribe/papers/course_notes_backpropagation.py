@@ -225,12 +225,18 @@ def _drawing(W: np.ndarray, M: np.ndarray, found: dict[str, Any]) -> Any:
             for key, cell in zip(edges, (*ends, abs(float(value)), sign), strict=True):
                 edges[key].append(cell)
     letters = "xhy"
-    texts = [["", "", ""], [f"{value:.3f}" for value in found["alpha"]], [f"{value:.3f}" for value in found["beta"]]]
-    nodes = {"x": [], "y": [], "name": [], "error": []}
+    nodes = {"x": [], "y": [], "name": []}
     for (layer, unit), (x, y) in places.items():
-        below = texts[layer][unit] if layer else ""
-        for key, cell in zip(nodes, (x, y, f"{letters[layer]}{'₁₂₃₄'[unit]}", below), strict=True):
+        for key, cell in zip(nodes, (x, y, f"{letters[layer]}{unit + 1}"), strict=True):
             nodes[key].append(cell)
+    currents = {(1, i): value for i, value in enumerate(found["alpha"])} | {
+        (2, k): value for k, value in enumerate(found["beta"])
+    }
+    below = {
+        "x": [places[at][0] for at in currents],
+        "y": [places[at][1] for at in currents],
+        "error": [f"{value:.3f}".replace("-", "−") for value in currents.values()],
+    }
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-0.2, 2.2], nice=False))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[-2.0, 2.0], nice=False))
     lines = (
@@ -241,7 +247,7 @@ def _drawing(W: np.ndarray, M: np.ndarray, found: dict[str, Any]) -> Any:
             y=y,
             x2="x2:Q",
             y2="y2:Q",
-            size=alt.Size("size:Q", title="|∂E/∂w|", scale=alt.Scale(range=[0.5, 9])),
+            size=alt.Size("size:Q", legend=None, scale=alt.Scale(range=[0.5, 9])),
             color=alt.Color(
                 "sign:N", title=None, scale=alt.Scale(domain=["∂E/∂w > 0", "∂E/∂w < 0"], range=["#d55e00", "#0072b2"])
             ),
@@ -252,10 +258,10 @@ def _drawing(W: np.ndarray, M: np.ndarray, found: dict[str, Any]) -> Any:
         lines,
         units.mark_point(filled=True, size=1500, color="white", stroke=INK, strokeWidth=1.5, opacity=1.0),
         units.mark_text(fontSize=14, color=INK, dy=-1).encode(text="name:N"),
-        units.mark_text(fontSize=11, color=GRAY, dy=30).encode(text="error:N"),
+        alt.Chart(inline(below)).mark_text(fontSize=11, color=GRAY, dy=30).encode(x=x, y=y, text="error:N"),
     ).properties(width=560, height=360)
     return themed(
         chart,
         "Error backpropagation, 3–4–2",
-        "Under each unit the derivative of E by its input current; the lines: by the weights.",
+        "Under each unit the derivative of E by its input current; the thicker a line, the larger that by its weight.",
     )

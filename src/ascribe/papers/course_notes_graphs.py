@@ -174,6 +174,7 @@ def small_network(listener: Listener) -> Result:
     W, kappa = layer.weights, 2.0
     y = net(ad.Var(X, name="X"))
     E = ad.squared_error(y, T)
+    y.name, E.name = "y", "E"
     start = np.array(W.value)
     output = sigma(X @ start)
     error, slope = 0.5 * ((output - T) ** 2).sum() / len(X), X.T @ ((output - T) * output * (1.0 - output)) / len(X)
@@ -189,7 +190,7 @@ def small_network(listener: Listener) -> Result:
     ]
     ad.GradientDescent(kappa).step([W])
     checks.append(_equal(f"W ← W − κ ∇_W E, κ = {kappa:g}", start - kappa * slope, np.asarray(W.value)))
-    path = ad.minimize(E, [W], ad.GradientDescent(20.0), tolerance=1e-9, limit=20_000)
+    path = ad.minimize(E, [W], ad.GradientDescent(20.0), tolerance=1e-9)
     away = float(np.max(np.abs(path[-1][0] - known)))
     checks.append(at_most(f"algorithm 1, {len(path) - 1} steps: distance of W from the W of the targets", 1e-6, away))
     W.value = start
@@ -225,7 +226,12 @@ def xor_by_graph(listener: Listener) -> Result:
         .mark_line(strokeWidth=2)
         .encode(
             x=alt.X("epoch:Q", title="epoch"),
-            y=alt.Y("cost:Q", title="cross entropy", scale=alt.Scale(type="log")),
+            y=alt.Y(
+                "cost:Q",
+                title="cross entropy",
+                scale=alt.Scale(type="log"),
+                axis=alt.Axis(values=[1, 0.1, 0.01, 0.001, 0.0001]),
+            ),
             color=alt.Color(
                 "kind:N",
                 title=None,

@@ -464,7 +464,7 @@ def losses_with_their_outputs(listener: Listener) -> Result:
 
 
 def _jax(loss: losses.Loss, y: Any, t: Any) -> np.ndarray:
-    return np.asarray(loss.value(jnp.asarray(y, float), jnp.asarray(t, float)))
+    return np.asarray(jax.jit(loss.value)(np.asarray(y, float), np.asarray(t, float)))
 
 
 def _agreeing(statement: str, expected: float, *got: Any) -> Check:
@@ -506,10 +506,10 @@ def _categorical() -> list[Check]:
     y, t = np.array(PROBABILITIES), np.eye(4)[CLASS]
     loss = losses.CATEGORICAL_CROSS_ENTROPY
     values = _jax(loss, y[None], t[None])[0], ad.categorical_cross_entropy(y, t)
-    labels = np.asarray(loss.values(jnp.log(jnp.asarray(y))[None], jnp.asarray([CLASS])))
+    labels = np.asarray(jax.jit(loss.values)(np.log(y)[None], np.array([CLASS])))
     of_y = ad.Var(y)
     ad.categorical_cross_entropy(of_y, t).backward()
-    slope = np.asarray(loss.cost_gradient(jnp.asarray(y)[None], jnp.asarray(t)[None]))[0]
+    slope = np.asarray(jax.jit(loss.cost_gradient)(y[None], t[None]))[0]
     checks = [
         at_most(
             "2.3.3: y = [0.2, 0.1, 0.4, 0.3] is the softmax of ln y + 7: largest difference",
@@ -555,7 +555,7 @@ def _pairs() -> list[Check]:
         central = _central(lambda z, f=formula, o=output, t=t: f(o(z), t) / len(z), z)
         of_z = ad.Var(z)
         graph(of_z, t).backward()
-        tape = np.asarray(loss.mean_and_error(jnp.asarray(z), jnp.asarray(t))[1])
+        tape = np.asarray(jax.jit(loss.mean_and_error)(z, t)[1])
         checks += [
             at_most(
                 f"{name}: (y − t) / N against central differences", 1e-8, float(np.max(np.abs(expected - central)))

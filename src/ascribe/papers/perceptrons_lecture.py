@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.linear_model import Perceptron
 
 from ascribe import losses, networks, rules
+from ascribe.autodiff import by_hand
 from ascribe.networks import Network
 from ascribe.report.inline import inline
 from ascribe.report.png import data_uri
@@ -33,7 +34,8 @@ RATE, MOST_STEPS = 4.0, 20_000
 
 
 def threshold_units(listener: Listener) -> Result:
-    """The truth tables of equation 2's three units, and of xor by two layers of such units."""
+    """The truth tables of equation 2's three units, and of xor by two layers of such units; the threshold in its two forms,
+    0 or 1 and, as the lecture goes on with, −1 or +1."""
     units = {
         "or(u, v)": (networks.or_unit(), (1, 1), -0.5, lambda u, v: u or v),
         "and(u, v)": (networks.and_unit(), (1, 1), -1.5, lambda u, v: u and v),
@@ -56,14 +58,48 @@ def threshold_units(listener: Listener) -> Result:
             checks.append(same(f"{name}, the unit", shown(weights, bias), shown(found, float(linear.bias[0]))))
         checks.append(same(what, expected, got))
         panels.append(_map(name, unit, [int(function(u, v)) for u, v in pairs], pairs, first=not panels))
-    edge = networks.threshold_unit([1, 1], -1)
-    checks.append(same("(2) holds with ≥: u + v − 1 at 01, exactly on the line", 1, int(_outputs(edge, [[0, 1]])[0])))
+    for name, bias in (("or(u, v)", -0.5), ("and(u, v)", -1.5)):
+        signed = networks.threshold_unit([1, 1], bias, signed=True)
+        expected = " ".join(f"{2 * int(units[name][3](*row)) - 1:+d}" for row in pairs.tolist())
+        got = " ".join(f"{int(value):+d}" for value in _outputs(signed, pairs))
+        checks.append(same(f"{name} with the responses ±1, of 00, 01, 10, 11", expected, got))
+    for what, signed in (("0 or 1", False), ("−1 or +1", True)):
+        edge = networks.threshold_unit([1, 1], -1, signed=signed)
+        checks.append(
+            same(
+                f"{what}: it is 1 with ≥, for u + v − 1 at 01, exactly on the line", 1, int(_outputs(edge, [[0, 1]])[0])
+            )
+        )
     figure = themed(
         alt.concat(*panels, columns=4, spacing=24),
         "Boolean functions by threshold units",
         "Orange: the unit answers 1. Dots: the truth table. not(u) does not look at v; xor takes two layers of units.",
     )
-    return Result(tuple(checks), {"decision_maps": figure})
+    return Result(tuple(checks), {"decision_maps": figure, "thresholds": _thresholds()})
+
+
+def _thresholds() -> Any:
+    """σ of (2) and σ with the responses ±1, over z."""
+    z = np.linspace(-2.0, 2.0, 401)
+    names = {"0 or 1, (2)": "threshold", "−1 or +1": "sign"}
+    rows = {"z": list(z) * 2, "y": [], "kind": []}
+    for name, function in names.items():
+        rows["y"] += np.asarray(networks.ACTIVATIONS[function].function(jnp.asarray(z))).tolist()
+        rows["kind"] += [name] * len(z)
+    color = alt.Color(
+        "kind:N",
+        title=None,
+        scale=alt.Scale(domain=list(names), range=[INK, "#009e73"]),
+        legend=alt.Legend(orient="bottom"),
+    )
+    line = alt.Chart(inline(rows)).mark_line(strokeWidth=2.4, interpolate="step-after")
+    chart = line.encode(
+        x=alt.X("z:Q", title="z = w · x + b", axis=alt.Axis(tickCount=5)),
+        y=alt.Y("y:Q", title="σ(z)", axis=alt.Axis(tickCount=5), scale=alt.Scale(domain=[-1.1, 1.1], nice=False)),
+        color=color,
+        strokeDash=alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(names), range=[[1, 0], [7, 4]]), legend=None),
+    )
+    return themed(chart.properties(width=380, height=220), "The threshold, two versions", "Both are 1 at z = 0.")
 
 
 def _outputs(network: Network, inputs: Any) -> np.ndarray:
@@ -119,6 +155,14 @@ def perceptron(listener: Listener) -> Result:
     adrift = float(np.max(np.abs(weights - rows[found.mistakes].sum(axis=0))))
     checks = (
         same("2. while some y (w · x) ≤ 0: points on the wrong side at the end", 0, int(np.sum(rows @ weights <= 0))),
+        same(
+            "f(x) = σ(w · x + b), ±1: answers that are not the label", 0, int(np.sum(found.predict(inputs) != labels))
+        ),
+        same(
+            "the answers that there are",
+            "−1, 1",
+            ", ".join(str(y) for y in np.unique(found.predict(inputs))).replace("-", "−"),
+        ),
         at_most("1., 2. start at w = 0, add y x at every step: distance of w to that sum", 1e-9, adrift),
         at_most("steps taken, of (R/γ)² that no order of the points exceeds (Novikoff)", bound, totals[-1]),
         at_most("distance of w and b to those of scikit-learn's Perceptron, same order", 1e-9, apart),
@@ -203,12 +247,17 @@ def vectorization(listener: Listener) -> Result:
         # As lists, so that the loop is not held up by taking single numbers out of arrays.
         plain = w.tolist(), b.tolist(), a.tolist()
         loop, product = _unit_by_unit(*plain), _at_once(w, b, a)
-        apart = max(apart, float(np.max(np.abs(np.array(loop) - product))))
+        ours = [of([w.T], [b], a, "logistic") for of in (by_hand.forward_by_unit, by_hand.forward)]
+        apart = max(apart, *(float(np.max(np.abs(np.array(one) - product))) for one in (loop, *ours)))
         slow, fast = _seconds(_unit_by_unit, *plain), _seconds(_at_once, w, b, a)
         rows.append({"width": width, "loop_seconds": slow, "product_seconds": fast})
     times = rows[-1]["loop_seconds"] / rows[-1]["product_seconds"]
     checks = (
-        at_most("largest difference between the two, over all widths (float64)", 1e-12, apart),
+        at_most(
+            "largest difference between the two, and from those of ascribe.autodiff, over all widths (float64)",
+            1e-12,
+            apart,
+        ),
         Check(f"times faster, {WIDTHS[-1]} units a layer", "faster", f"{times:.0f} ×", times > 1.0),
     )
     figure = themed(
