@@ -173,24 +173,26 @@ def _ratios(rule: ForwardPass, network: networks.Network, inputs: Any, labels: A
 
 def _outputs(rule: ForwardPass, network: networks.Network, inputs: Any, labels: Any) -> np.ndarray:
     """F_new(x) of every example after a step of SGD at rate 1 on it alone."""
+    return np.asarray(_after(rule, network, jnp.asarray(inputs, network.dtype), jnp.asarray(labels, jnp.int32)))
 
-    @jax.jit
-    @jax.vmap
+
+@jax.jit
+def _after(rule: ForwardPass, network: networks.Network, inputs: jax.Array, labels: jax.Array) -> jax.Array:
     def one(x: jax.Array, label: jax.Array) -> jax.Array:
         batch = Batch(x[None], label[None], losses.BERNOULLI_CROSS_ENTROPY)
         moved = jax.tree.map(lambda weight, gradient: weight - gradient, network, rule(network, None, batch).gradients)
         return moved(x[None])[0, 0]
 
-    return np.asarray(one(jnp.asarray(inputs, network.dtype), jnp.asarray(labels, jnp.int32)))
+    return jax.vmap(one)(inputs, labels)
 
 
 def natural(listener: Listener) -> Result:
-    """(13) on. Where all weights have one sign a step moves the output by λL, whatever it was, so the odds by (1 ± λ)^L; with
-    weights of both signs, and with several lower bounds ε of |z^L|, it is measured."""
-    steps, odds, mixed = natural_steps(), odds_of_one_sign(), odds_of_both_signs()
-    figures = {"odds": odds_figure(odds, [row for row in mixed if row["epsilon"] == EPSILONS[0]])}
-    checks = (*natural_checks(steps), *odds_checks(odds, mixed))
-    return Result(checks, figures, {"steps": steps, "one_sign": odds, "both_signs": mixed})
+    """(13) on. Where all weights have one sign a step moves the output by λL, whatever it was, so the odds by (1 ± λ)^L; an
+    output below a lower bound ε of |z^L| moves by less; and what weights of both signs do is measured."""
+    steps, bounded, odds, mixed = natural_steps(), bounded_steps(), odds_of(one_sign=True), odds_of(one_sign=False)
+    checks = (*natural_checks(steps), *bounded_checks(bounded), *odds_checks(odds, mixed))
+    tables = {"steps": steps, "bounded": bounded, "one_sign": odds, "both_signs": mixed}
+    return Result(checks, {"odds": odds_figure(odds, mixed)}, tables)
 
 
 def natural_steps() -> list[dict[str, Any]]:
@@ -242,26 +244,44 @@ def natural_checks(rows: list[dict[str, Any]]) -> list[Check]:
     ]
 
 
-def odds_of_one_sign() -> list[dict[str, Any]]:
-    """The odds e^F after a step over those before, for weights above 0 and 400 examples, (13) on."""
-    network = _of_one_sign([_inputs().shape[1], 64, 64, 1], 1)
+def bounded_steps() -> list[dict[str, Any]]:
+    """How far a step towards label 1 moves small and large outputs, over λL, with several lower bounds ε of |z^L|."""
     rows = []
-    for scaling in SCALINGS:
-        ratios = _odds(_bare(scaling, natural=True, epsilon=EPSILONS[0]), network)
-        rows.append({"scaling": scaling, **_spread_of(ratios, scaling)})
+    with jax.enable_x64(True):
+        network, x = _of_one_sign([3, 8, 8, 1], 1), np.geomspace(1e-4, 1.0, 9)[:, None] * np.array([0.7, 1.0, 1.3])
+        old = np.asarray(network(jnp.asarray(x)))[:, 0]
+        for epsilon in EPSILONS:
+            new = _outputs(_bare(1e-7, natural=True, epsilon=epsilon), network, x, [1] * len(x))
+            steps = (new - old) / (1e-7 * 3)
+            rows += [
+                {"epsilon": epsilon, "output": float(z), "step": float(step)}
+                for z, step in zip(old, steps, strict=True)
+            ]
     return rows
 
 
-def odds_of_both_signs() -> list[dict[str, Any]]:
-    """The same for He's initial weights, with several ε; `bounded`: the share of outputs that ε changes."""
-    network = networks.mlp([_inputs().shape[1], 64, 64, 1], bias=False, key=jr.key(0))
-    sizes = np.abs(np.asarray(network(jnp.asarray(_inputs(), network.dtype)))[:, 0])
-    rows = []
+def bounded_checks(rows: list[dict[str, Any]]) -> list[Check]:
+    """Below ε the step is |z|/ε of what it is above: (13) is there no more."""
+    checks = []
     for epsilon in EPSILONS:
-        for scaling in SCALINGS:
-            ratios = _odds(_bare(scaling, natural=True, epsilon=epsilon), network)
-            row = {"epsilon": epsilon, "bounded": float(np.mean(sizes < epsilon)), "scaling": scaling}
-            rows.append(row | _spread_of(ratios, scaling))
+        own = [row for row in rows if row["epsilon"] == epsilon]
+        off = [abs(row["step"] - min(1.0, row["output"] / epsilon)) for row in own]
+        what = f"ε = {epsilon:g}{' (ours)' if epsilon == 1.0 else ''}: a step over λL, less min(1, |z|/ε)"
+        checks.append(at_most(f"{what}, z from {own[0]['output']:.1g} to {own[-1]['output']:.1g}", 1e-3, max(off)))
+    return checks
+
+
+def odds_of(*, one_sign: bool) -> list[dict[str, Any]]:
+    """The odds e^F after a step over those before, 400 examples, (13) on: with weights above 0, or with He's of both signs."""
+    network = networks.mlp([_inputs().shape[1], 64, 64, 1], bias=False, key=jr.key(0))
+    network = jax.tree.map(jnp.abs, network) if one_sign else network
+    old = np.asarray(network(jnp.asarray(_inputs(), network.dtype)))[:, 0]
+    rows, labels = [], _encoded().targets[:400]
+    for scaling in SCALINGS:
+        moved = _outputs(_bare(scaling, natural=True, epsilon=EPSILONS[0]), network, _inputs(), labels) - old
+        towards = (2 * labels - 1) * moved
+        row = {"scaling": scaling, "median_step": float(np.median(np.abs(moved)) / (3 * scaling))}
+        rows.append({**row, "towards": float(np.mean(towards > 0)), **_spread_of(np.exp(moved), scaling)})
     return rows
 
 
@@ -272,12 +292,6 @@ def _inputs() -> np.ndarray:
 @functools.cache
 def _encoded() -> datasets.Split:
     return datasets.load("gaussians", samples=2000).encode("split-signs", "constant-one").train
-
-
-def _odds(rule: ForwardPass, network: networks.Network) -> np.ndarray:
-    """e^F after a step on each example alone over e^F before."""
-    old = np.asarray(network(jnp.asarray(_inputs(), network.dtype)))[:, 0]
-    return np.exp(_outputs(rule, network, _inputs(), _encoded().targets[:400]) - old)
 
 
 def _spread_of(ratios: np.ndarray, scaling: float) -> dict[str, float]:
@@ -291,7 +305,8 @@ def _spread_of(ratios: np.ndarray, scaling: float) -> dict[str, float]:
 
 
 def odds_checks(one: list[dict[str, Any]], both: list[dict[str, Any]]) -> list[Check]:
-    """The document's interval holds for weights of one sign; for both signs what it says does not come out."""
+    """The document's interval holds for weights of one sign; for both signs it does not, though every step is towards the
+    label: positive and negative paths nearly cancel in the output, and not in its change."""
     checks = []
     for row in one[:3]:
         scaling, (low, high) = row["scaling"], (row["low"], row["high"])
@@ -304,15 +319,22 @@ def odds_checks(one: list[dict[str, Any]], both: list[dict[str, Any]]) -> list[C
                 bool(agrees),
             )
         )
-    first = next(row for row in both if row["scaling"] == SCALINGS[0])
-    checks.append(
+    first = both[0]
+    checks += [
         Check(
-            f"the same for weights of both signs (He's), λ = {SCALINGS[0]:g}: share of examples inside",
+            "weights of both signs (He's), λ = 0.02: share of examples that move towards their label",
+            "at least 0.95",
+            f"{first['towards']:.3f}",
+            bool(first["towards"] >= 0.95),
+        ),
+        Check(
+            f"the trust region of (13) for the same weights: share of examples inside (their median step is "
+            f"{first['median_step']:.1f} λL)",
             "at least 0.95 (the document names no condition)",
             f"{first['inside']:.3f}",
             bool(first["inside"] >= 0.95),
-        )
-    )
+        ),
+    ]
     return checks
 
 
