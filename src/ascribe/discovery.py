@@ -176,8 +176,12 @@ def discover(
         at_least(1, name, value) for name, value in (("evaluations", evaluations), ("batch", batch), ("seeds", seeds))
     )
     epochs, fresh_seeds = at_least(1, "epochs", epochs), at_least(2, "fresh_seeds", fresh_seeds)
-    tune, seed = at_least(1, "tune", tune), at_least(0, "seed", seed)
-    random_search, widths = flag("random_search", random_search), flag("widths", widths)
+    tune, seed, random_search, widths = (
+        at_least(1, "tune", tune),
+        at_least(0, "seed", seed),
+        flag("random_search", random_search),
+        flag("widths", widths),
+    )
     data = check_data(data)
     learning_rate, bound = positive("learning_rate", learning_rate), positive("bound", bound)
     source = _network(network, data, activation)
