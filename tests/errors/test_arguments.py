@@ -25,6 +25,18 @@ HUGE = 10**400
 Module = type("Module", (), {"__module__": "torch.nn.modules.module", "__call__": lambda self, x: x @ x})
 
 
+class Sized(networks.AbstractLayer):
+    """A layer that keeps its size where weights are."""
+
+    size: int
+
+    def config(self):
+        return {"size": self.size}
+
+    def __call__(self, x, state=None, *, key=None, training=False):
+        return x, state
+
+
 def train(**changes):
     options = {"network": tiny.mlp(), "data": tiny.data(), "rule": "backpropagation"} | tiny.WORLD | changes
     return lambda: ascribe.train(**options)
@@ -176,6 +188,14 @@ CASES = {
     "mlp initializer": (lambda: networks.mlp([2, 1], initializer=["zeros"]), "unknown initializer ['zeros']"),
     "initialize": (lambda: tiny.mlp().initialize(jnp.ones(2)), "`key` is a random key, as in jax.random.key(0)"),
     "network of a number": (lambda: networks.Network(5), "a network is made of a list of layers"),
+    "a layer's plain number": (
+        lambda: networks.Network([networks.Linear(2, 3), Sized(3)]),
+        "the layer Sized has 3 as its size, where weights are looked for: declare what is no weight as `size: int = eqx.field(",
+    ),
+    "one of a network's layers": (
+        lambda: networks.Network([networks.Linear(2, 3), "relu"]),
+        "got 'relu' among them: a layer of your own derives from",
+    ),
     "network of texts": (lambda: networks.Network(["relu"]), "a network is made of a list of layers"),
     "lenet": (lambda: networks.lenet(5), "LeNet takes images (height, width, channels)"),
     "simplenet": (lambda: networks.simplenet("x", 3), "SimpleNet takes images (height, width, channels)"),

@@ -176,7 +176,7 @@ def column_from_cells(
 
 def column_from_values(name: str, values: Sequence[Any], *, index: bool = False) -> Column:
     """A column of Python values: numbers, texts or dates, with None and NaN for gaps; a `UserError` for anything else."""
-    missing = np.array([_is_missing(value) for value in values], dtype=bool)
+    missing = np.array([is_missing(value) for value in values], dtype=bool)
     if missing.all():
         raise _empty(name)
     present = [value for value, gap in zip(values, missing, strict=True) if not gap]
@@ -215,7 +215,7 @@ def _empty(name: str) -> UserError:
     )
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """None, NaN, and what else is not equal to itself; what will not say, as pandas.NA, is missing too."""
     try:
         return value is None or bool(value != value)  # noqa: PLR0124 - which NaN and NaT are
@@ -260,13 +260,15 @@ def _grouped(cells: Sequence[str]) -> str:
 
 
 def doubt(column: Column) -> str:
-    """What may have been meant otherwise in a column: texts that would be numbers in another writing, or a point between
-    thousands; empty where nothing is."""
+    """What may have been meant otherwise in a column: texts that are dates or would be numbers in another writing, or a point
+    between thousands; empty where nothing is."""
     if column.grouped:
         return (
             f"{column.name} is read as numbers with decimals, such as {column.grouped}; give {option('decimal', ',')} and "
             f"{option('thousands', '.')} if the point stands between thousands"
         )
+    if are_dates(column):
+        return f"{column.name} holds dates, which are taken as texts; write what matters of them as numbers, such as the month"
     cell = _number_as_text(column)
     return (
         f"{column.name} is read as texts, such as {cell!r}; if it holds numbers, {number_advice(cell)}" if cell else ""

@@ -56,6 +56,7 @@ class Table(NamedTuple):
     names: list[str]
     columns: list[Column]
     without_header: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -200,25 +201,26 @@ def _delimiter(lines: list[str], writing: Writing) -> str | None:
     return sniff(lines, others) or sniff(lines)
 
 
-def check_widths(rows: list[Row], path: Path, *, unit: str = "line") -> list[Row]:
-    """The rows, each with the same number of cells, at least two; else a `UserError`."""
+def check_widths(rows: list[Row], path: Path, *, unit: str = "line", advice: str = "") -> list[Row]:
+    """The rows, each with the same number of cells, at least two; else a `UserError`, with `advice` where they are one
+    column."""
     width = Counter(len(cells) for _, cells in rows).most_common(1)[0][0]
     first = rows[0][1]
     below = [cells[0] for _, cells in rows[1:]]
     no_number = not any(PLAIN.number(cell) is not None for cell in first)
     if len(first) == width - 1 and no_number and len({*below}) == len(below):
         rows = [(rows[0][0], ["", *first]), *rows[1:]]
+    before = next(number for number, cells in rows if len(cells) == width)
     for number, cells in rows:
         if len(cells) != width:
+            skipped = f"{option('skip', number)} or " if number < before else ""
             raise UserError(
                 f"{path} wants {width} cells on every {unit}, but {unit} {number} has {len(cells)}; correct that {unit}, or "
-                f"leave {unit}s out that are no part of the table with {option('skip', number)} or {option('comment', '#')}."
+                f"leave {unit}s out that are no part of the table with {skipped}{option('comment', '#')}, which begins them."
             )
     if width < 2:
-        raise UserError(
-            f"{path} wants at least two columns, a feature and a target, but has one; separate the cells by commas, or name "
-            f"what separates them with {option('separator')}."
-        )
+        other = f"separate the cells by commas, or name what separates them with {option('separator', '|')}"
+        raise UserError(f"{path} wants at least two columns, a feature and a target, but has one; {advice or other}.")
     return rows
 
 

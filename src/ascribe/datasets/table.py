@@ -435,7 +435,8 @@ def _of_columns(table: Table, what: str, target: Option, classes: tuple[str, ...
     roles |= {other: ("left out", reason) for other, reason in labels.items()}
     roles |= {column.name: ("feature", _holds(column)) for column in features} | {name: ("target", _holds(chosen))}
     gaps = {column.name: int(column.missing.sum()) for column in (*features, chosen)}
-    notes = [f"{other} is left out ({reason}); to use it, give it another name" for other, reason in labels.items()]
+    notes = [*table.notes]
+    notes += [f"{other} is left out ({reason}); to use it, give it another name" for other, reason in labels.items()]
     notes += [
         f"{column.name} counts the rows; if it is no measurement, leave it out with {option('ignore', column.name)}"
         for column in features

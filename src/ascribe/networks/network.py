@@ -36,10 +36,13 @@ class Network(eqx.Module):
     def __init__(self, layers: Iterable[AbstractLayer]):
         layers = tuple(layers) if isinstance(layers, Iterable) else (layers,)
         if not all(isinstance(layer, AbstractLayer) for layer in layers):
+            other = next(layer for layer in layers if not isinstance(layer, AbstractLayer))
             raise UserError(
                 f"a network is made of a list of layers, as in Network([Linear(2, 3), Activation('relu'), Linear(3, 1)]); got "
-                f"{shown(layers)}: a layer of your own derives from ascribe.networks.AbstractLayer."
+                f"{shown(other)} among them: a layer of your own derives from ascribe.networks.AbstractLayer."
             )
+        for layer in layers:
+            _check_leaves(layer)
         if not any(layer.synaptic for layer in layers):
             raise UserError("a network needs at least one layer with weights (Linear or Conv2d); got none.")
         counts: Counter[str] = Counter()
@@ -220,6 +223,17 @@ def _through(layers: tuple[AbstractLayer, ...], x: Array) -> Array:
     for layer in layers:
         x, _ = layer(x, training=False)
     return x
+
+
+def _check_leaves(layer: AbstractLayer) -> None:
+    """A `UserError` where a layer has something else than arrays in its fields, which would be taken for a weight."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(layer):
+        if not eqx.is_array_like(leaf) or isinstance(leaf, bool | int | float | complex):
+            field = jax.tree_util.keystr(path).lstrip(".")
+            raise UserError(
+                f"the layer {type(layer).__name__} has {shown(leaf)} as its {field}, where weights are looked for: declare "
+                f"what is no weight as `{field}: {type(leaf).__name__} = eqx.field(static=True)`, or make an array of it."
+            )
 
 
 def listed(names: Sequence[str]) -> str:
