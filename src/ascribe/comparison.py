@@ -285,7 +285,7 @@ def compare(
     left_out = {name: why for one in asked for name, why in one.left_out.items()}
     configuration = {
         "data": first.data.summary(),
-        "folds": folds,
+        "folds": None if folds is None else len(asked),
         "rules": ours,
         "left_out": left_out,
         "network": str(first.template),
@@ -362,7 +362,7 @@ def _asked_in_folds(data: Dataset, folds: int | None, **asked: Any) -> list[_Ask
         raise UserError("`landscape` is drawn of one division of the data, and `folds` make several: give one of them.")
     first, *others = datasets.folds(data, folds)
     found = [_asked(first, **asked)]
-    check_runs(folds * len(found[0].seeds))
+    check_runs((1 + len(others)) * len(found[0].seeds))
     return found + [_asked(one, like=found[0], **asked) for one in others]
 
 

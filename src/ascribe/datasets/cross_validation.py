@@ -38,7 +38,7 @@ def folds(data: Dataset, count: Option) -> list[Dataset]:
             f"{option('folds')} divides examples as they were loaded, and those of {data.name} were changed since: give "
             f"what was changed as a pair of arrays (inputs, targets)."
         )
-    cuts = fold_indices(division.count, number, seed=division.seed, labels=division.labels)
+    cuts = fold_indices(division.examples, number, seed=division.seed, labels=division.labels)
     return [replace(_rebuilt(data, rows), fold=(place, number)) for place, rows in enumerate(cuts, 1)]
 
 

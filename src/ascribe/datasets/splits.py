@@ -31,12 +31,12 @@ class Indices(NamedTuple):
 class Division(NamedTuple):
     """How all examples of a data set were divided, and how they are divided otherwise.
 
-    `divided(rows=...)` is the data set of another cut, with every statistic from its own training rows; there are `count`
-    examples with `labels` (None for regression), and `rows` is this cut, which was made with `seed`.
+    `divided(rows=...)` is the data set of another cut, with every statistic from its own training rows; there are so many
+    `examples`, with `labels` (None for regression), and `rows` is this cut, which was made with `seed`.
     """
 
-    divided: Callable[[Indices], Any]
-    count: int
+    divided: Callable[..., Any]
+    examples: int
     labels: np.ndarray | None
     rows: Indices
     seed: int

@@ -174,6 +174,8 @@ def load(folder: Path) -> dict[str, Any]:
             if name.endswith(own) and _checksum(folder / name) != expected:
                 raise UserError(f"the file {str(folder / name)!r} is not the one that was recorded: it is damaged.")
         if count is not None:
+            if count < 2:
+                raise ValueError(f"folds are at least 2, got {count}")
             folds = [load(folder / FOLDS / str(number)) for number in range(1, count + 1)]
             return {"folds": folds, "configuration": content["configuration"]}
         statistics = folder / "statistics.npz"
