@@ -480,7 +480,7 @@ def batch_figure(rows: list[dict[str, Any]]) -> Any:
     """Test accuracy of every rule, mean and worst of the seeds."""
     shown = {key: [row[key] for row in rows] for key in ("rule", "test", "worst")}
     x = lambda field: alt.X(
-        f"{field}:Q", title="Test accuracy", scale=alt.Scale(domain=[0.4, 1.0]), axis=alt.Axis(format="~%")
+        f"{field}:Q", title="Test accuracy", scale=alt.Scale(domain=[0.0, 1.0]), axis=alt.Axis(format="~%")
     )
     base = alt.Chart(inline(shown)).encode(y=alt.Y("rule:N", title=None, sort=None, axis=alt.Axis(labelLimit=240)))
     dots = base.mark_point(filled=True, size=110, opacity=1.0, color="#0072b2").encode(x=x("test"))
