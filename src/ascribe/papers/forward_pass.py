@@ -424,9 +424,9 @@ def sign_checks(scaling: float = 0.2, threshold: float = 0.01) -> list[Check]:
     batch = _one(np.ones((1, 200)), [0], network)
     found = {}
     for eta in (0.0, threshold):
-        rule = _bare(scaling, natural=False, sign_threshold=eta)
+        rule = _bare(scaling, natural=False, flip_label=False, sign_threshold=eta)
 
-        def step(_: int, network: networks.Network, rule: ForwardPass = rule) -> networks.Network:
+        def step(_: jax.Array, network: networks.Network, rule: ForwardPass = rule) -> networks.Network:
             moved = jax.tree.map(jnp.subtract, network, rule(network, None, batch).gradients)
             return rule.after_update(moved, None)[0]
 
