@@ -430,7 +430,12 @@ def tuning_curve(listener: Listener) -> Result:
 def _asymptote(cell: LIF) -> Any:
     """G over five decades of v_in, and 1/τ_ref."""
     v_in = np.geomspace(0.5, 5e4, 600)
-    x = alt.X("x:Q", title="constant input current v_in (thresholds)", scale=alt.Scale(type="log", nice=False))
+    x = alt.X(
+        "x:Q",
+        title="constant input current v_in (thresholds)",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(values=[10**power for power in range(5)], format="~s"),
+    )
     y = alt.Y("y:Q", title="rate (Hz)")
     line = alt.Chart(inline({"x": v_in, "y": cell.rate(v_in)})).mark_line(color=pictures.BLUE, strokeWidth=2)
     limit = alt.Chart(inline({"y": [1.0 / TAU_REF]})).mark_rule(color=GRAY, strokeDash=[5, 4])
