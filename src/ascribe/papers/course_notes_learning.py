@@ -1,6 +1,8 @@
 """What can be redone of "Neural networks" (course notes), chapter 2: kinds of learning, universal approximation, losses.
 
 The chapter prints a handful of numbers; the data are ours, and references come from closed forms and from other packages.
+
+How it is read, and where it slips: docs/documents/course-notes.md.
 """
 
 import itertools

@@ -3,6 +3,8 @@
 The text has no parameters of the Hodgkin–Huxley model. Those of the squid axon stand in, all voltages 5 mV lower, so that
 it rests at −70 mV as the notes say. Reference values that are not in the notes come from SciPy's DOP853, tolerance 1e-9 or
 less.
+
+How it is read, and where it slips: docs/documents/course-notes.md.
 """
 
 import math
