@@ -439,7 +439,9 @@ def _asymptote(cell: LIF) -> Any:
         axis=alt.Axis(values=[10**power for power in range(5)], format="~s"),
     )
     y = alt.Y("y:Q", title="rate (Hz)")
-    line = alt.Chart(inline({"x": v_in, "y": cell.rate(v_in)})).mark_line(color=pictures.BLUE, strokeWidth=2)
+    line = alt.Chart(inline({"x": v_in, "y": np.asarray(cell.rate(v_in))})).mark_line(
+        color=pictures.BLUE, strokeWidth=2
+    )
     limit = alt.Chart(inline({"y": [1.0 / TAU_REF]})).mark_rule(color=GRAY, strokeDash=[5, 4])
     chart = alt.layer(limit.encode(y=y), line.encode(x=x, y=y)).properties(width=520, height=240)
     return themed(chart, "The tuning curve, far out", "dashed: 1/τ_ref, which the rate approaches as v_in grows")
