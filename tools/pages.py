@@ -162,6 +162,7 @@ def networks() -> str:
         f"## Networks\n\n{_table(('function', 'what it makes'), rows)}\n\n"
         f"## Layers\n\n{_table(('layer', 'what it computes'), layers)}\n\n"
         f"## Activations\n\n{_table(('name', 'elementwise'), activations)}\n\n"
+        "`leaky-relu:slope=0.2` is the leaky ReLU with another slope below zero, from 0 to 1.\n\n"
         f"## Initial weights\n\n{laws}.\n"
     )
 

@@ -129,7 +129,7 @@ REFUSED = {
     "too many inputs": (
         (lambda x: x[:, 0], 9, 0.1),
         {"lipschitz": 1},
-        "samples of f, more than 4,000,000: take a larger ε",
+        "takes too many waves, up to degree .* along each of 9 axes",
     ),
     "too many units": (
         (lambda x: x.sum(1), 2, 0.1),

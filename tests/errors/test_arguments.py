@@ -258,7 +258,7 @@ CASES = {
     ),
     "order of a filter": (
         lambda: neurons.PostSynapticFilter(order=np.float32(2)),
-        "a whole number from 0 to 12; got np.float32(2.0)",
+        "a whole number from 0 to 100; got np.float32(2.0)",
     ),
     "constants of a filter": (
         lambda: neurons.PostSynapticFilter([[0.1], []]),

@@ -133,6 +133,7 @@ SETTINGS = {
     "lenet without images": ("moons --network lenet", ["LeNet takes images", "(2,)", "64x64"]),
     "lenet on small images": ("digits --network lenet", ["12 × 12", "(8, 8, 1)"]),
     "activation": ("moons --activation relo", ["unknown activation 'relo'", "relu"]),
+    "slope of an activation": ("moons --activation leaky-relu:slope=2", ["slope from 0 to 1", "leaky-relu:slope=2"]),
     "optimizer": ("moons --optimizer adm", ["unknown optimizer 'adm'", "adam"]),
     "loss": ("moons --loss hinge", ["unknown loss 'hinge'", "squared-error"]),
     "categorical loss on one output": ("moons --loss categorical-cross-entropy", ["moons", "categorical", "1"]),

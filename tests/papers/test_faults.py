@@ -241,8 +241,9 @@ NOTES_2 = (
         "steps that are not steep",
         lambda patch: patch.setattr(approximation, "STEEPNESS", 0.1),
         "ε = 0.1, 43 hidden units",
+        slow=True,
     ),
-    Fault("universal-approximation", "products of cosines twice as high", waves, "2 inputs, ε = 0.1"),
+    Fault("universal-approximation", "products of cosines twice as high", waves, "2 inputs, ε = 0.1", slow=True),
     Fault(
         "losses",
         "the squared error without its half",

@@ -48,7 +48,18 @@ SPECIAL: dict[str, tuple[str, ...]] = {
         "1e3",
         "２",
     ),
-    "--activation": ("relu", "tanh", "x", "", "softmax", "identity", "RELU"),
+    "--activation": (
+        "relu",
+        "tanh",
+        "x",
+        "",
+        "softmax",
+        "identity",
+        "RELU",
+        "sign",
+        "leaky-relu:slope=0.2",
+        "leaky-relu:slope=x",
+    ),
     "--hidden-activation": ("relu", "tanh", "x", "", "softmax"),
     "--optimizer": ("sgd", "x", "", "adam,sgd", "SGD", "rprop", "hypergradient-sgd"),
     "--rates": ("0.001:1", "1:0.001", "0:1", "-1:1", "1:1", "nan:1", "1:inf", ":", "x:y", "1", "1:2:3", "5e-324:1e308"),
@@ -307,7 +318,7 @@ def network_texts(maker: Maker) -> Input:
             command = ["compare", "moons", *LEAST[:4], *UNTUNED, "--rules", "x", "--out", "out", "--network", text]
             return Input(_told(command), command)
         data = maker.chance.choice(((2,), (28, 28, 1), (0,), (2, 3)))
-        activation = chance.choice(("relu", "tanh", "x", ""))
+        activation = chance.choice(("relu", "tanh", "x", "", "leaky-relu:slope=2", "leaky-relu:slope=0.5"))
         outputs = chance.choice((1, 2, 10))
         return Input(
             f"build({text[:40]!r}, {data})",

@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ascribe.arguments import whole
+from ascribe.arguments import real, real_numbers, whole
 from ascribe.errors import UserError, shown
 
 from .operators import logistic
@@ -49,6 +49,7 @@ STEEPNESS = 250.0  # w h / d
 REACH = 0.505  # how far, in h, the middle of a piece that matters may be from x
 PRECISION = float(np.finfo(np.float64).eps)
 SMALLEST = float(np.finfo(np.float64).tiny)
+LARGEST = float(np.finfo(np.float64).max)
 SHARES = (0.99, 0.5)  # of ε for ω(0.505 h): the second where rounding needs more than what the first leaves
 MARGIN = 0.9  # the part of ε that errors on samples may reach
 
@@ -79,14 +80,20 @@ def heaviside(x: Any, b: float = 0.0, w: float = math.inf, sigmoid: Any = "logis
 
     At x = b it is σ(0) whatever w is, 1/2 for the three of `SIGMOIDS`. `sigmoid`: as in `approximate`.
     """
-    x = np.asarray(x, np.float64)
-    with np.errstate(invalid="ignore"):
-        z = np.where(x == b, 0.0, w * (x - b))
-    return np.asarray(_sigmoid(sigmoid).function(z))[()]
+    numbers, place, steepness = real_numbers(x), real(b), real(w)
+    if numbers is None or place is None or steepness is None or not (abs(place) <= LARGEST and steepness > 0):
+        raise UserError(
+            f"a step is at a number b, of numbers x, with a w above 0; got {shown(b)}, {shown(x)} and {shown(w)}."
+        )
+    with np.errstate(invalid="ignore", over="ignore"):
+        z = np.where(numbers == place, 0.0, (steepness if steepness <= LARGEST else math.inf) * (numbers - place))
+        return np.asarray(_sigmoid(sigmoid).function(z))[()]
 
 
 def piece(x: Any, b: float, delta: float, w: float = math.inf, sigmoid: Any = "logistic") -> Value:
     """P(x; b, δ) = H(x; b) − H(x; b + δ): 1 between b and b + δ and 0 outside, in the limit of the default w."""
+    if real(b) is None or real(delta) is None:
+        raise UserError(f"a piece is between two numbers, b and b + δ; got {shown(b)} and {shown(delta)}.")
     return heaviside(x, b, w, sigmoid) - heaviside(x, b + delta, w, sigmoid)
 
 
@@ -216,18 +223,21 @@ def _sigmoid(given: Any) -> Sigmoid:
         return SIGMOIDS[given]
     if not isinstance(given, Sigmoid):
         raise UserError(f"`sigmoid` is one of {', '.join(SIGMOIDS)}, or a Sigmoid of your own; got {shown(given)}.")
-    if not (0 < _number(given.distance) < math.inf and 0 <= _number(given.tail) < 0.5):
+    distance, tail = real(given.distance), real(given.tail)
+    if distance is None or tail is None or not (0 < distance < 1e100 and 0 <= tail < 0.5):
         raise UserError(
-            f"a Sigmoid has a distance above 0 and a tail from 0 to below 0.5; got {given.distance!r} and {given.tail!r}."
+            f"a Sigmoid has a distance above 0 and a tail from 0 to below 0.5; got {shown(given.distance)} and "
+            f"{shown(given.tail)}."
         )
+    given = Sigmoid(str(given.name), given.function, float(distance), float(tail))
     beyond = given.distance * np.geomspace(1.0, 1e6, 25)
     z = np.concatenate([-beyond[::-1], np.linspace(-given.distance, given.distance, 1001)[1:-1], beyond])
     y, _ = _values(given.function, z, given.name)
     far = np.abs(z) >= given.distance
     if np.min(y) < 0 or np.max(y) > 1 or np.max(np.abs(y - (z > 0))[far]) > given.tail:
         raise UserError(
-            f"the sigmoid {given.name!r} stays between 0 and 1, and within {given.tail:g} of these beyond ±{given.distance:g}; "
-            f"this one does not: give it another distance or tail, or scale it."
+            f"the sigmoid {shown(given.name)} stays between 0 and 1, and within {given.tail:g} of these beyond "
+            f"±{given.distance:g}; this one does not: give it another distance or tail, or scale it."
         )
     return given
 

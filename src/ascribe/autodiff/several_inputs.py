@@ -37,16 +37,16 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import whole
+from ascribe.arguments import real, whole
 from ascribe.errors import UserError, shown
 
-from .approximation import PRECISION, Approximation, Sigmoid, approximate, pieces_needed
+from .approximation import LARGEST, PRECISION, Approximation, Sigmoid, approximate, pieces_needed
 from .variable import Value
 
 SHARES = (0.5, 0.1, 0.389, 0.001)
 """Of ε: for the smoothing, the waves that are left out, building the others, and the constant; the rest is for rounding."""
 SAMPLES = 4_000_000
-"""Of f, at most."""
+"""Waves, and so samples of f, at most."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -126,22 +126,24 @@ def approximate_cube(
     **Raises:** `UserError` where it would take more samples of f or hidden units than there may be, and where samples of f
     contradict L, are not finite, or are not one number for each point.
     """
-    n, most, constant = whole(inputs), whole(limit), _number(lipschitz)
-    epsilon = _number(epsilon)
+    n, most = whole(inputs), whole(limit)
+    constant, error = real(lipschitz), real(epsilon)
     if n is None or n < 1:
         raise UserError(f"`inputs` is how many inputs f has, a positive whole number; got {shown(inputs)}.")
-    if not 0 < epsilon < math.inf:
+    if error is None or not 0 < error <= LARGEST:
         raise UserError(f"ε is a finite number above 0, as in 0.1; got {shown(epsilon)}.")
-    if not 0 <= constant < math.inf:
+    if constant is None or not 0 <= constant <= LARGEST:
         raise UserError(f"lipschitz is a finite number, at least 0; got {shown(lipschitz)}.")
     if most is None or most < 1:
         raise UserError(f"limit is a positive whole number of hidden units; got {shown(limit)}.")
-    degree = max(0, math.ceil(constant * n * math.pi / (2.0 * SHARES[0] * epsilon)) - 2)
-    if (degree + 1) ** n > SAMPLES:
+    constant, epsilon = float(constant), float(error)
+    degree = constant * n * math.pi / (2.0 * SHARES[0] * epsilon) - 2.0
+    if not degree < SAMPLES or n * math.log(2.0 * max(degree, 1.0) + 3.0) > math.log(2.0 * SAMPLES):
         raise UserError(
-            f"ε = {epsilon:g} takes waves up to degree {degree:,} along each of {n} axes, {float(degree + 1) ** n:.2g} samples "
-            f"of f, more than {SAMPLES:,}: take a larger ε, fewer inputs, or a smaller lipschitz if one holds."
+            f"ε = {epsilon:g} takes too many waves, up to degree {max(degree, 1.0):.3g} along each of {n} axes, more than "
+            f"{SAMPLES:,} in all: take a larger ε, fewer inputs, or a smaller lipschitz if one holds."
         )
+    degree = max(0, math.ceil(degree))
     values = _samples(f, n, degree + 1)
     _contradicted(values, constant)
     shares = _shares(degree)
@@ -170,13 +172,6 @@ def approximate_cube(
             "ε, or subtract a constant from f."
         )
     return CubeApproximation(directions, tuple(built), epsilon, bound)
-
-
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        return math.nan
 
 
 def _samples(f: Callable[[Any], Any], n: int, parts: int) -> np.ndarray:

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
+from ascribe.arguments import explained
 from ascribe.errors import UserError
 
 from .activation import Activation
@@ -17,6 +18,7 @@ from .linear import Linear
 from .network import Network
 
 
+@explained
 def threshold_unit(weights: Any, bias: Any, *, signed: bool = False) -> Network:
     """f(x) = 1 where Σ_i w_i x_i + b >= 0, else 0: a perceptron, and with equal weights and Boolean inputs a threshold
     logic unit (equation 2).

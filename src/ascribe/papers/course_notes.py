@@ -4,6 +4,8 @@ derivative by central differences.
 The figure with the weights of the network of 3.1.2 is not part of the text, so a network of ours stands in: logistic units, two
 inputs, two hidden units, one output, searched for until it had every number that the section prints. That it has them is no
 finding; how its differences converge is.
+
+How it is read, and where it slips: docs/documents/course-notes.md.
 """
 
 import itertools

@@ -1,6 +1,8 @@
 """What can be redone of "Neural networks" (course notes), section 3.2: error backpropagation through a network 3–4–2.
 
 Row vectors, as the notes have them: α = x W + a, h = σ(α), β = h M + b, y = σ(β). The weights, inputs and targets are ours.
+
+How it is read, and where it slips: docs/documents/course-notes.md.
 """
 
 import itertools

@@ -1,5 +1,8 @@
 """What can be redone of "Neural networks" (course notes), section 1.5, softmax and one-hot, and chapter 4, with the
-expression graphs of `ascribe.autodiff`: it takes NumPy alone."""
+expression graphs of `ascribe.autodiff`: it takes NumPy alone.
+
+How it is read, and where it slips: docs/documents/course-notes.md.
+"""
 
 import math
 from dataclasses import replace

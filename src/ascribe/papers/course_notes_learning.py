@@ -1,6 +1,8 @@
 """What can be redone of "Neural networks" (course notes), chapter 2: kinds of learning, universal approximation, losses.
 
 The chapter prints a handful of numbers; the data are ours, and references come from closed forms and from other packages.
+
+How it is read, and where it slips: docs/documents/course-notes.md.
 """
 
 import itertools
@@ -481,7 +483,7 @@ def _squared() -> list[Check]:
         _agreeing(
             "2.3.1: L = ½ ‖y − t‖² of y = (1, −2, 0.5), t = (0, 1, 0.5)", 5.0, found[0], ad.squared_error(y[0], t[0])
         ),
-        _agreeing("E of two examples: their mean", np.mean(of_each), found.mean(), ad.squared_error(y, t)),
+        _agreeing("E of two examples: their mean", float(np.mean(of_each)), found.mean(), ad.squared_error(y, t)),
     ]
 
 
@@ -492,7 +494,9 @@ def _bernoulli() -> list[Check]:
         values = _jax(losses.BERNOULLI_CROSS_ENTROPY, [[0.7]], [[t]])[0], ad.cross_entropy([0.7], [t])
         checks.append(
             _agreeing(
-                f"2.3.2: L of y = 0.7, t = {t:g}, −ln of the likelihood {likelihood:g}", -np.log(likelihood), *values
+                f"2.3.2: L of y = 0.7, t = {t:g}, −ln of the likelihood {likelihood:g}",
+                -float(np.log(likelihood)),
+                *values,
             )
         )
     y, t = np.array([[0.7], [0.2], [0.9]]), np.array([[1.0], [0.0], [0.0]])

@@ -3,6 +3,8 @@
 The text has no parameters of the Hodgkin–Huxley model. Those of the squid axon stand in, all voltages 5 mV lower, so that
 it rests at −70 mV as the notes say. Reference values that are not in the notes come from SciPy's DOP853, tolerance 1e-9 or
 less.
+
+How it is read, and where it slips: docs/documents/course-notes.md.
 """
 
 import math
@@ -424,7 +426,25 @@ def tuning_curve(listener: Listener) -> Result:
             [np.linspace(0.0, 1.0, 5), [1.001, 1.01, 1.03], np.arange(1.1, 2.05, 0.1), np.arange(2.5, 10.1, 0.5)]
         ),
     )
-    return Result(tuple(checks), {"tuning": pictures.tuning(drawn)}, {"rates": table})
+    return Result(tuple(checks), {"tuning": pictures.tuning(drawn), "asymptote": _asymptote(cell)}, {"rates": table})
+
+
+def _asymptote(cell: LIF) -> Any:
+    """G over five decades of v_in, and 1/τ_ref."""
+    v_in = np.geomspace(0.5, 5e4, 600)
+    x = alt.X(
+        "x:Q",
+        title="constant input current v_in (thresholds)",
+        scale=alt.Scale(type="log", nice=False),
+        axis=alt.Axis(values=[10**power for power in range(5)], format="~s"),
+    )
+    y = alt.Y("y:Q", title="rate (Hz)")
+    line = alt.Chart(inline({"x": v_in, "y": np.asarray(cell.rate(v_in))})).mark_line(
+        color=pictures.BLUE, strokeWidth=2
+    )
+    limit = alt.Chart(inline({"y": [1.0 / TAU_REF]})).mark_rule(color=GRAY, strokeDash=[5, 4])
+    chart = alt.layer(limit.encode(y=y), line.encode(x=x, y=y)).properties(width=520, height=240)
+    return themed(chart, "The tuning curve, far out", "dashed: 1/τ_ref, which the rate approaches as v_in grows")
 
 
 # 1.5: activations

@@ -1,6 +1,8 @@
 """What can be redone of "Solving Deeper Multilayer Perceptrons" (lecture of January 24, 2020).
 
 Its plots are pictures without numbers, so the checks are of its equations and of its truth tables; the data are ours.
+
+How it is read, and where it slips: docs/documents/lecture.md.
 """
 
 import time
