@@ -10,7 +10,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.random as jr
+import numpy as np
 
+from ascribe.diagram import Diagram, diagram
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Key, PyTree
 
@@ -182,6 +184,22 @@ class Network(eqx.Module):
 
         return [plain(layer) for layer in self.templates]
 
+    def diagram(self) -> Diagram:
+        """A picture of it, which a notebook shows: `network.diagram().save("network.svg")`. Small networks of dense layers are
+        drawn unit by unit, every weight with its sign and size; others layer by layer."""
+        drawn = diagram(self.config(), names=self.names)
+        small = drawn.by_units and all(layer.weight.ndim == 2 for layer in self.layers if layer.synaptic)  # pyright: ignore
+        return diagram(self.config(), names=self.names, weights=self._matrices()) if small else drawn
+
+    def _matrices(self) -> list[tuple[Any, Any]] | None:
+        """W and bias of every layer with weights, as NumPy arrays; None where they are no numbers (yet)."""
+        layers: list[Any] = [self[name] for name in self.synaptic]
+        leaves = [leaf for layer in layers for leaf in jax.tree.leaves(layer)]
+        if any(isinstance(leaf, jax.core.Tracer) or not hasattr(leaf, "__array__") for leaf in leaves):
+            return None
+        array = lambda leaf: None if leaf is None else np.asarray(leaf, np.float64)
+        return [(array(layer.weight), array(layer.bias)) for layer in layers]
+
     def __str__(self) -> str:
         def text(name: str, layer: Any) -> str:
             return f"{name} {'×'.join(map(str, layer.weight.shape))}" if layer.synaptic else name
@@ -216,6 +234,7 @@ class Network(eqx.Module):
         return notebook.shown(
             f"Network of {len(self.names)} layers",
             notebook.table(("Layer", "Kind", "Arrays", "Parameters"), rows, words=3, total=total),
+            self.diagram().svg(),
         )
 
 

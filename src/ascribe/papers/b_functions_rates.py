@@ -367,7 +367,7 @@ DATA, LAYER = "digits", "relu2"
 FOUND = (18.84, 15.26, 19.80, 21.81)
 """ω of a g that the search of figure 2 finds on these data (`b-functions-2-digits`)."""
 DERIVATIVES = ("logistic", "tanh", "arctan", "leaky-relu", "softplus", "threshold", "identity")
-TUNING_SEEDS, FRESH_SEEDS, RATES = (100_000, 100_001, 100_002), tuple(range(16)), 9
+TUNING_SEEDS, FRESH_SEEDS, RATES = (100_000, 100_001, 100_002), tuple(range(16)), 16
 AT_ONCE = 48
 
 
@@ -398,7 +398,7 @@ def zero_slope_credit(listener: Listener) -> Result:
         )
         return objective(points).areas
 
-    rates = candidates(RATES, {"learning_rate": (1e-3, 1.0)})["learning_rate"]
+    rates = candidates(RATES, {"learning_rate": (3e-3, 4.0)})["learning_rate"]
     grid = np.asarray([(number, rate) for number in range(len(every)) for rate in rates])
     chosen = areas(grid, TUNING_SEEDS).mean(1).reshape(len(every), RATES).argmin(1)
     found = areas(np.column_stack([np.arange(len(every)), rates[chosen]]), FRESH_SEEDS)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.diagram import diagram
 from ascribe.errors import UserError
 from ascribe.files import write_whole
 from ascribe.measures import measure_of
@@ -94,6 +95,7 @@ def _part(
         "findings": findings(comparison),
         "setting": setting,
         "protocol": [protocol, *([claims(comparison)] if len(comparison.runs) > 1 else [])],
+        "diagram": _diagram(comparison),
         "rules": _rules(comparison, numbers),
         "caption": _caption(comparison, table),
         "columns": _columns(table),
@@ -110,6 +112,13 @@ def _part(
         "understood": understood(summary(comparison)),
         "configuration": json.dumps(_plain(comparison.configuration), indent=2, ensure_ascii=False, allow_nan=False),
     }
+
+
+def _diagram(comparison: Comparison) -> str:
+    """The picture of the network that the reference trained, as SVG; empty where nothing is known of its layers."""
+    runs = comparison.runs.get(comparison.reference or "")
+    network = getattr(runs, "network", None)
+    return "" if network is None else diagram(network.config()).svg()
 
 
 def _shared_colors(parts: Sequence[Comparison], numbers: Mapping[str, int]) -> dict[str, str | None]:
