@@ -282,3 +282,12 @@ def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, name, 
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(UserError, match=rf"wants the package {package}.*pip install 'ascribe-learning\[tables\]'"):
         datasets.load(tmp_path / name)
+
+
+def test_of_several_sheets_the_one_that_is_read_is_told(tmp_path, plain):
+    path = sheet(tmp_path / "two.xlsx", ROWS, before=[ROWS])
+    (note,) = datasets.load(path, missing="mean").understood.notes
+    assert note == "the sheet Sheet is read, the first of 2; sheet='Sheet2' reads another"
+    assert datasets.load(path, missing="mean", sheet=1).understood.notes == ()
+    with pytest.raises(UserError, match="but has one; choose another sheet with sheet='Sheet2'"):
+        datasets.load(sheet(tmp_path / "info.xlsx", ROWS, before=[[["made"], ["by"], ["us"]]]))

@@ -100,7 +100,7 @@ CASES = {
     "network a list": (train(network=[2, 3, 1]), "a network is a text as in '64x64'"),
     "a layer that is none": (lambda: networks.register_layer(5), "derives from ascribe.networks.AbstractLayer; got 5"),
     "a rule's unknown option": (lambda: rules.get("fa:strength=1"), "the rule fa has no option 'strength': it has scale"),
-    "an option without a value": (lambda: rules.get("fa:scale"), "are written as fa:NAME=VALUE;NAME=VALUE; got 'scale'"),
+    "an option without a value": (lambda: rules.get("fa:scale"), "are written as fa:NAME=VALUE,NAME=VALUE; got 'scale'"),
     "an option twice": (lambda: rules.get("fa:scale=1;scale=2"), "the option scale of the rule fa is given twice"),
     "an option outside its interval": (lambda: rules.get("fa:scale=-1"), "a number in (0, inf) is wanted; got -1"),
     "an option that is no number": (lambda: rules.get("dfa:scale=big"), "a number in (0, inf) is wanted; got 'big'"),

@@ -4,7 +4,9 @@ from pathlib import Path
 import ascribe.report
 
 NEEDED = (
+    "ascribe.datasets.region",
     "ascribe.datasets.understood",
+    "ascribe.diagram",
     "ascribe.errors",
     "ascribe.files",
     "ascribe.measures",

@@ -117,7 +117,7 @@ def _answer() -> int:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
         # What is left in the buffer would fail once more when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return _refuse(f"standard output could not be written ({error.strerror}): send it elsewhere.")
     except Interrupted as error:
         print(f"\nascribe: {error}.", file=sys.stderr)

@@ -454,7 +454,7 @@ def explosion(scaling: float = 0.2) -> list[dict[str, Any]]:
             moved = jax.tree.map(jnp.subtract, network, rule(network, None, batch).gradients)
             return moved, moved
 
-        _, path = jax.jit(lambda network, step=step: jax.lax.scan(step, network, None, UP_STEPS))(network)
+        _, path = jax.jit(lambda start, each=step: jax.lax.scan(each, start, None, UP_STEPS))(network)
         hidden, logits = map(np.asarray, jax.jit(jax.vmap(_activity, (0, None)))(path, batch.inputs))
         with jax.enable_x64(True):
             wide = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf, np.float64)), path)
