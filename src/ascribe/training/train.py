@@ -378,9 +378,9 @@ class Experiment:
 
     def _class_maps(self, states: loop.RunState, count: int, points: np.ndarray) -> np.ndarray:
         """The maps of the first `count` runs as they are now."""
-        networks = _first(count, whole((network_of(states.trainables), states.network_state)))
+        networks, statistics = _first(count, whole((network_of(states.trainables), states.network_state)))
         with self.blamed():
-            return class_maps.class_maps(self.template, self.settings.loss, *networks, points)
+            return class_maps.class_maps(self.template, self.settings.loss, networks, statistics, points)
 
     def _save(
         self,
