@@ -5,7 +5,10 @@ import pytest
 
 from ascribe import compare
 from ascribe.datasets.region import padded_range, plane
+from ascribe.store import Store
 from ascribe.training.class_maps import SIDE, mapped_epochs, points_of
+from ascribe.training.keeping import About, Checkpoint, Kept
+from ascribe.training.processes import Shared
 
 from . import tiny
 
@@ -53,3 +56,21 @@ def test_a_map_is_what_a_shorter_training_ends_with(task, outputs, classes):
 def test_other_data_have_none():
     runs = compare(tiny.data("regression", 1), rules=["backpropagation"], network="3", tune=0, **tiny.WORLD).runs
     assert runs["backpropagation"].class_maps == {}
+
+
+@pytest.mark.parametrize(
+    "maps", [None, {0: np.full((2, 2, 1), 7, np.uint8), 10: np.arange(4, dtype=np.uint8).reshape(2, 2, 1)}]
+)
+def test_a_store_keeps_the_maps_also_for_several_processes(tmp_path, maps):
+    store = Store(tmp_path)
+    about = About("rule", "training", 0, 0.1, {}, 3, {"data": {"name": "tiny"}, "network": "3"})
+    leaves = [np.ones(2), np.zeros(3)]
+    store.finish({"run": (about, Kept({"train_loss": np.zeros(3)}, -1, leaves, None, 1.0, maps))})
+    store.save("runs", Checkpoint(2, leaves, 1.0, maps))
+    for keeper in (store, Shared(store)):
+        kept, state = keeper.finished(["run"])["run"], keeper.checkpoint("runs")
+        assert len(kept.networks) == len(state.leaves) == 2
+        for found in (kept.class_maps, state.class_maps):
+            assert (found and list(found)) == (maps and [0, 10])
+            for epoch, one in (maps or {}).items():
+                np.testing.assert_array_equal(found[epoch], one)

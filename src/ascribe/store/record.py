@@ -277,7 +277,7 @@ def _load_rule(
         encoding=load_transforms(about.get("encoding", []), f"encoding:{about['file']}", long),
         score=about.get("score"),
         confusion=_confusion(about.get("confusion"), data, about["seeds"]),
-        class_maps={int(epoch): maps for epoch, maps in pick("class_map:").items()},
+        class_maps=_class_maps(pick("class_map:"), data, about["seeds"]),
     )
     if about["tuning"] is None:
         return runs, None
@@ -302,6 +302,13 @@ def _confusion(kept: Any, data: Dataset, seeds: list[int]) -> np.ndarray | None:
     if matrix.shape != shape or matrix.dtype.kind != "i":
         raise ValueError(f"confusion holds whole numbers of the shape {shape}, got {matrix.dtype} {matrix.shape}")
     return matrix
+
+
+def _class_maps(kept: dict[str, np.ndarray], data: Dataset, seeds: list[int]) -> dict[int, np.ndarray]:
+    for maps in kept.values():
+        if maps.dtype != np.uint8 or maps.ndim != 4 or (len(maps), maps.shape[3]) != (len(seeds), data.classes - 1):
+            raise ValueError(f"class maps are bytes of the shape (seeds, side, side, classes - 1), got {maps.shape}")
+    return {int(epoch): maps for epoch, maps in kept.items()}
 
 
 def _save_data(data: Dataset, folder: Path) -> None:
