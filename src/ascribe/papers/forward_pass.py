@@ -447,7 +447,7 @@ def explosion(scaling: float = 0.2) -> list[dict[str, Any]]:
     for stabilized in (False, True):
         rule = _bare(scaling, natural=False, stabilized=stabilized)
         network = _of_one_sign([3, 8, 8, 1], 1)
-        network = stabilize(network) if stabilized else network
+        network = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), stabilize(network) if stabilized else network)
         batch = _one(x, [1], network)
 
         def step(network: networks.Network, _: None, rule: ForwardPass = rule, batch: Batch = batch) -> tuple[Any, Any]:
