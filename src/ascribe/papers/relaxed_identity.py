@@ -56,9 +56,9 @@ RELU_RATE = {"backpropagation": 0.001, "RAI": 0.01}
 RELU_OPTIONS: dict[str, Any] = {"hidden_loss": "relative", "ridge": 0.01}
 """Found by trial, as are all of our settings; residuals that consolidation chases too closely grow from layer to layer."""
 EARLY_STEPS = (0, 2, 4)
-"""The same with the output's loss alone, which is soon 0 to rounding."""
+"""After how many steps gradients are looked at with the output's loss alone, which is soon 0 to rounding."""
 GRADIENT_STEPS = (10, 100, 250)
-"""After how many steps gradients are looked at. News from the output goes down by one layer a step, so 100 reach the first."""
+"""After how many steps they are with all of it. News from the output goes down by one layer a step, so 100 reach the first."""
 CONSTANT = (
     "With logistic units, each network of backpropagation says the same everywhere: some one class, some the other."
 )
@@ -174,7 +174,7 @@ def shallow_checks(rows: dict[str, dict[str, Any]]) -> list[Check]:
             bool(published["disagreement"] > plain["disagreement"]),
         ),
         less(
-            "section 5, regularization is necessary: RAI (ours), seeds disagree with weight decay, than without",
+            "section 5, regularization is necessary: RAI (ours), seeds disagree with weight decay, against without",
             rows["RAI, ours, no weight decay"]["disagreement"],
             ours["disagreement"],
         ),
@@ -210,7 +210,7 @@ def bias_checks(row: dict[str, float]) -> list[Check]:
     within = (row["backpropagation"] + row["RAI"]) / 2
     return [
         more(
-            "section 5, other inductive biases: a network of RAI and one of backpropagation disagree, than two of one rule",
+            "section 5, other inductive biases: a network of RAI and one of backpropagation disagree, against two of one rule",
             within,
             row["across"],
         ),
@@ -389,7 +389,7 @@ def dimension_checks(rows: list[dict[str, Any]]) -> list[Check]:
     few, many = DIMENSIONS
     checks = [
         more(
-            f"{inputs} inputs: RAI's seeds disagree, than backpropagation's",
+            f"{inputs} inputs: RAI's seeds disagree, against backpropagation's",
             found[inputs, "backpropagation"],
             found[inputs, "RAI as published"],
         )
@@ -397,9 +397,9 @@ def dimension_checks(rows: list[dict[str, Any]]) -> list[Check]:
     ]
     for rule in ("RAI as published", "backpropagation"):
         said = "section 5, worse in higher dimensions" if rule.startswith("RAI") else "beside it"
-        checks.append(more(f"{said}: {rule}, {many} inputs, than {few}", found[few, rule], found[many, rule]))
+        checks.append(more(f"{said}: {rule}, {many} inputs, against {few}", found[few, rule], found[many, rule]))
     for rule, inputs in itertools.product(("RAI as published", "backpropagation"), DIMENSIONS):
-        statement = f"regularization: {rule}, {inputs} inputs, seeds disagree with weight decay, than without"
+        statement = f"regularization: {rule}, {inputs} inputs, seeds disagree with weight decay, against without"
         checks.append(less(statement, found[inputs, rule], found[inputs, f"{rule}, weight decay"]))
     return checks
 
@@ -458,7 +458,7 @@ def batch_checks(rows: list[dict[str, Any]]) -> list[Check]:
     plain, ours = found["backpropagation"], found["ours"]
     checks = [
         less(
-            f"section 5, incompatible with mini-batches: test accuracy, {name}, than backpropagation's less 0.05",
+            f"section 5, incompatible with mini-batches: test accuracy, {name}, against backpropagation's less 0.05",
             plain["test"] - 0.05,
             found[name]["test"],
         )
