@@ -388,4 +388,4 @@ def test_a_fault_in_a_compiled_program_fails_its_entry(fault, monkeypatch, witho
 def test_every_entry_of_these_documents_has_a_fault():
     documents = (papers.LECTURE, papers.NOTES)
     entries = {name for name, entry in papers.TABLE.items() if entry.source.startswith(documents)}
-    assert {fault.entry for fault in FAULTS} == entries
+    assert entries <= {fault.entry for fault in FAULTS} <= set(papers.TABLE)
