@@ -19,6 +19,7 @@ ORDER = (
     "memory",
     "statistics",
     "notebook",
+    "diagram",
     "autodiff",
     "types",
     "datasets",
@@ -83,7 +84,18 @@ def test_a_file_imports_only_from_folders_before_its_own():
 
 
 def test_single_modules_are_files():
-    leaves = ("errors", "addresses", "arguments", "checksums", "measures", "files", "memory", "notebook", "types")
+    leaves = (
+        "errors",
+        "addresses",
+        "arguments",
+        "checksums",
+        "measures",
+        "files",
+        "memory",
+        "notebook",
+        "diagram",
+        "types",
+    )
     for folder in (*leaves, "losses", "estimators", "comparison", "merging", "discovery"):
         assert (SOURCE / f"{folder}.py").is_file()
 

@@ -46,6 +46,9 @@ def test_seeds_of_the_same_rule_are_joined_each_once(data, pair):
     together = lambda values, others: np.concatenate([values, others[1:]])  # both have trained the seed 1
     for name in {**joined.curves, **joined.scores}:
         np.testing.assert_array_equal(getattr(joined, name), together(getattr(one, name), getattr(two, name)))
+    assert joined.class_maps.keys() == {0, 1, 2}
+    for epoch, maps in joined.class_maps.items():
+        np.testing.assert_array_equal(maps, together(one.class_maps[epoch], two.class_maps[epoch]))
     predicted = (runs.predict(data.test.inputs) for runs in (one, two))
     np.testing.assert_array_equal(joined.predict(data.test.inputs), together(*predicted))
     assert both.reference == "backpropagation"

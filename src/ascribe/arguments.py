@@ -109,6 +109,13 @@ def at_least(least: int, name: str, value: Any) -> int:
     return number
 
 
+def flag(name: str, value: Any) -> bool:
+    """The truth value that an option `name` was given; a `UserError` for what is none: `"no"` counts as true in Python."""
+    if not isinstance(value, bool | np.bool_):
+        raise UserError(f"`{name}` is True or False; got {shown(value)}.")
+    return bool(value)
+
+
 def real_numbers(value: Any) -> np.ndarray | None:
     """The value as an array in float64; None where it is no number and no array of real ones."""
     try:

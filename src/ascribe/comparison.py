@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import ascribe
-from ascribe import losses, report, rules, search, store
+from ascribe import datasets, losses, report, rules, search, store
 from ascribe.arguments import at_least, plain
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, how_to_install, shown
@@ -38,6 +38,7 @@ from ascribe.training import (
     Experiment,
     Listener,
     LossLandscape,
+    Renamed,
     Rules,
     Runs,
     Specification,
@@ -51,6 +52,7 @@ from ascribe.training import (
     make_settings,
     named_rules,
     network_for,
+    of_folds,
     optimizers,
     positive,
     processes,
@@ -65,7 +67,7 @@ from ascribe.training.mesh import check_devices_per_run
 from ascribe.training.processes import Shared, shared
 from ascribe.training.progress import or_one_line
 from ascribe.training.source import digest
-from ascribe.training.train import MOST_CLASSES
+from ascribe.training.train import FINAL, MOST_CLASSES
 
 NetworkLike = str | Network | Callable[..., Network]
 TUNING_SEEDS = 100_000
@@ -76,16 +78,26 @@ TUNING_SEEDS = 100_000
 class Comparison:
     """A finished comparison: `runs[rule]`, `tuning[rule]` (empty without tuning), the `data`, and the `configuration`
     as plain JSON values; `landscape`: the loss over one layer's weights with every rule's path, if it was asked for.
-    `reference` is the rule that paired differences refer to."""
+    `reference` is the rule that paired differences refer to. `folds`: of cross-validation, the comparison on every fold, with
+    its own data, tuning and networks; `runs` has the runs of all then, `data` is that of the first, and `tuning` is empty."""
 
     data: Dataset
     runs: dict[str, Runs]
     tuning: dict[str, Tuning]
     configuration: dict[str, Any]
     landscape: LossLandscape | None = None
+    folds: "tuple[Comparison, ...]" = ()
+
+    @classmethod
+    def of_folds(cls, folds: "Sequence[Comparison]", configuration: dict[str, Any]) -> "Comparison":
+        """The comparisons on every fold as one, of the rules that are in all."""
+        names = [name for name in folds[0].runs if all(name in fold.runs for fold in folds)]
+        runs = {name: of_folds([fold.runs[name] for fold in folds]) for name in names}
+        return cls(folds[0].data, runs, {}, configuration, folds=tuple(folds))
 
     def __repr__(self) -> str:
-        return f"<comparison on {self.data.name}: {', '.join(map(repr, self.runs.values()))}>"
+        where = f"{self.data.name} in {len(self.folds)} folds" if self.folds else self.data.name
+        return f"<comparison on {where}: {', '.join(map(repr, self.runs.values()))}>"
 
     def _repr_html_(self) -> str:
         return report.to_html(self)
@@ -105,7 +117,8 @@ class Comparison:
         }
 
     def table(self) -> list[report.Row]:
-        """One row a rule, best first: test score with its 95 % interval over seeds, paired difference to the reference."""
+        """One row a rule, best first: test score with its 95 % interval over seeds (or folds), paired difference to the
+        reference."""
         return report.rows(self)
 
     def statistics(
@@ -118,7 +131,7 @@ class Comparison:
         target: float | None = None,
         seed: int = 0,
     ) -> list[RuleStatistics]:
-        """One row a rule, the reference first: what its difference to the reference is worth, seed by seed; as
+        """One row a rule, the reference first: what its difference to the reference is worth, seed by seed or fold by fold; as
         `ascribe.statistics.summarize`, which says what the arguments are."""
         return summarize(self, reference, score=score, level=level, difference=difference, target=target, seed=seed)
 
@@ -160,7 +173,10 @@ class Comparison:
 
 def load(folder: str | Path) -> Comparison:
     """The comparison that was saved in `folder`; a `UserError` where there is none or it is damaged."""
-    return Comparison(**store.load(path_of(folder, "a record")))
+    found = store.load(path_of(folder, "a record"))
+    if "folds" in found:
+        return Comparison.of_folds([Comparison(**fold) for fold in found["folds"]], found["configuration"])
+    return Comparison(**found)
 
 
 def compare(
@@ -168,6 +184,7 @@ def compare(
     *,
     rules: Rules | None = None,
     network: NetworkLike = "64x64",
+    folds: int | None = None,
     seeds: int | Sequence[int] = 10,
     tune: int | None = None,
     tune_seeds: int = 3,
@@ -199,7 +216,10 @@ def compare(
       network like this one (`configuration["left_out"]` says which cannot, and why);
     - `network`: hidden layers as `"64x64"`, `"linear"`, `"lenet"`, a `Network` template, or a factory `key -> Network`;
       `activation` goes with the first three;
-    - `seeds`: how many fresh seeds (or which) the final runs use;
+    - `folds`: K-fold cross-validation (`datasets.folds`): every rule is tuned and trained in each of so many folds, which
+      together test every example once; scores are means over folds, and intervals and p-values those of the corrected
+      resampled t-test (`statistics.corrected_t_test`). None: the one test part that the data have;
+    - `seeds`: how many fresh seeds (or which) the final runs use, in every fold the same;
     - `tune`: candidates per rule, 8 by default; `tune_seeds`: seeds per candidate. With a `learning_rate` (1e-3 with
       `tune=0`) there is no tuning: every rule uses that rate;
     - `search`: other ranges than the optimizer's default, `{"learning_rate": (1e-3, 1.0)}`, and further array leaves of
@@ -220,8 +240,9 @@ def compare(
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
     data = check_data(data)
-    asked = _asked(
+    asked = _asked_in_folds(
         data,
+        folds,
         rules=rules,
         network=network,
         seeds=seeds,
@@ -242,33 +263,45 @@ def compare(
         devices_per_run=devices_per_run,
         cluster=cluster,
     )
-    plans, left_out, source, template = asked.plans, asked.left_out, asked.source, asked.template
-    seeds, tuning_seeds, tune, learning_rate = asked.seeds, asked.tuning_seeds, asked.tune, asked.learning_rate
+    first = asked[0]
     keeper, listener = opened(store), or_one_line(listener) if processes.number() == 0 else silent
-    experiments = asked.experiments(listener, keeper, cluster)
+    experiments = first.experiments(listener, keeper, cluster)
     if keeper is not None and keeper.experiment is None:
         keeper.begin(data.name, command=command)
+    drawn, found, keys = None, [], {name: [] for name in first.plans}
     with ended(keeper):
-        runs, tunings = _trained(plans, experiments, data, seeds, tuning_seeds, keeper, cluster)
-        keys = {} if keeper is None else _keys(plans, experiments, runs, tuning_seeds)
+        for one in asked:
+            if one is not first:
+                experiments = one.experiments(listener, keeper, cluster)
+            runs, tunings = _trained(one.plans, experiments, one.data, one.seeds, one.tuning_seeds, keeper, cluster)
+            for name, some in ({} if keeper is None else _keys(one.plans, experiments, runs, one.tuning_seeds)).items():
+                keys.setdefault(name, []).extend(some)
+            found.append(Comparison(one.data, runs, tunings, {}))
         alone = {"optimizer": optimizer, "epochs": epochs, "batch_size": batch_size, "loss": loss, "listener": listener}
-        drawn = _landscape(landscape, source, data, plans, runs, seeds[0], alone, keeper, keys)
+        drawn = _landscape(
+            landscape, first.source, data, first.plans, found[0].runs, first.seeds[0], alone, keeper, keys
+        )
+    ours = [name for name in found[0].runs if all(name in one.runs for one in found)]
+    left_out = {name: why for one in asked for name, why in one.left_out.items()}
     configuration = {
-        "data": data.summary(),
-        "rules": list(runs),
+        "data": first.data.summary(),
+        "folds": None if folds is None else len(asked),
+        "rules": ours,
         "left_out": left_out,
-        "network": str(template),
-        "parameters": template.parameters,
-        "loss": next(iter(runs.values())).loss,
+        "network": str(first.template),
+        "parameters": first.template.parameters,
+        "loss": found[0].runs[ours[0]].loss,
         "optimizer": optimizers.describe(optimizer),
         "epochs": epochs,
-        "batch_size": min(batch_size, len(data.train)),
-        "seeds": list(seeds),
-        "tune": tune,
-        "tune_seeds": list(tuning_seeds) if tune else [],
-        "learning_rate": None if tune else learning_rate,
+        "batch_size": min(batch_size, len(first.data.train)),
+        "seeds": list(first.seeds),
+        "tune": first.tune,
+        "tune_seeds": list(first.tuning_seeds) if first.tune else [],
+        "learning_rate": None if first.tune else first.learning_rate,
         "ranges": {
-            name: {leaf: list(ends) for leaf, ends in plan.ranges.items()} for name, plan in plans.items() if plan.tune
+            name: {leaf: list(ends) for leaf, ends in plan.ranges.items()}
+            for name, plan in first.plans.items()
+            if plan.tune
         },
         "select": select,
         "score": measure_for(data.task, score).name,
@@ -278,16 +311,24 @@ def compare(
         "command": command,
     }
     if keeper is not None:
-        keeper.end("finished", configuration=configuration, keys=keys)
+        keeper.end("finished", configuration=configuration, keys={name: keys[name] for name in ours})
         if keeper is not store:
             keeper.close()
-    return Comparison(data, runs, tunings, configuration, drawn)
+    if folds is None:
+        return Comparison(data, found[0].runs, found[0].tuning, configuration, drawn)
+    alone = [
+        dataclasses.replace(one, configuration=configuration | {"data": one.data.summary(), "folds": None})
+        for one in found
+    ]
+    return Comparison.of_folds(alone, configuration)
 
 
 @dataclasses.dataclass(frozen=True)
 class _Asked:
     """A comparison that fits together: all is checked, nothing compiled."""
 
+    data: Dataset
+    chosen: dict[str, AbstractRule]
     source: Network | Callable[..., Network]
     template: Network
     plans: "dict[str, _Plan]"
@@ -304,6 +345,8 @@ class _Asked:
         self, listener: Listener, keeper: Store | Shared | None, engine: Engine | None
     ) -> dict[str, Experiment]:
         """Every rule ready to train."""
+        if self.data.fold is not None:
+            listener = Renamed(listener, f", fold {self.data.fold[0]}")
         given = dict(devices_per_run=self.devices_per_run, listener=listener, keeper=keeper, engine=engine)
         finals = len(self.seeds)
         return _experiments(
@@ -311,9 +354,22 @@ class _Asked:
         )
 
 
+def _asked_in_folds(data: Dataset, folds: int | None, **asked: Any) -> list[_Asked]:
+    """What `compare` is asked for, once or in every fold; folds of one shape share their compiled programs."""
+    if folds is None:
+        return [_asked(data, **asked)]
+    if asked.get("landscape") is not None:
+        raise UserError("`landscape` is drawn of one division of the data, and `folds` make several: give one of them.")
+    first, *others = datasets.folds(data, folds)
+    found = [_asked(first, **asked)]
+    check_runs((1 + len(others)) * len(found[0].seeds))
+    return found + [_asked(one, like=found[0], **asked) for one in others]
+
+
 def _asked(
     data: Dataset,
     *,
+    like: _Asked | None = None,
     rules: Rules | None = None,
     network: NetworkLike = "64x64",
     seeds: int | Sequence[int] = 10,
@@ -334,8 +390,9 @@ def _asked(
     devices_per_run: int = 1,
     cluster: Engine | None = None,
 ) -> _Asked:
-    """What `compare` is asked for; its errors are those of `compare`."""
-    chosen = _chosen_rules(rules, data)
+    """What `compare` is asked for; its errors are those of `compare`. `like`: the same on other data, whose rules and network
+    these are."""
+    chosen = _chosen_rules(rules, data) if like is None else like.chosen
     seeds = check_seeds(seeds)
     if learning_rate is not None and tune:
         raise UserError("a `learning_rate` means no tuning and `tune` asks for some: give one of them.")
@@ -344,7 +401,7 @@ def _asked(
     tune, tune_seeds = at_least(0, "tune", tune), at_least(1, "tune_seeds", tune_seeds)
     epochs, batch_size = plain(epochs), plain(batch_size)
     _check_tuned(search, tune)
-    source = _network(network, data, activation)
+    source = _network(network, data, activation) if like is None else like.source
     template = made(source)
     _check_layers(template, only=only, landscape=landscape)
     plans: dict[str, _Plan] = {}
@@ -372,6 +429,8 @@ def _asked(
     side_by_side = devices.count() // check_devices_per_run(devices_per_run) if cluster is None else 1
     width = max(_width(len(seeds), tune * tune_seeds, shares), side_by_side)
     return _Asked(
+        data,
+        chosen,
         source,
         template,
         plans,
@@ -386,27 +445,34 @@ def _asked(
     )
 
 
-def preview(data: Dataset, **asked: Any) -> dict[str, Any]:
+def preview(data: Dataset, *, folds: int | None = None, **asked: Any) -> dict[str, Any]:
     """What `compare` would do with these arguments, without any training, as plain JSON values: the network, the rules with
     those that are left out, how many runs of how many epochs, memory and time.
 
     `memory`: bytes of the state of the runs that train at a time, for the rule that takes most, and of the data. `time`: one
     rule is compiled and one epoch of its runs is timed; every other rule counts as if it took as long, and rules are compiled
-    on all cores at once. What is kept in a store is not looked at.
+    on all cores at once. What is kept in a store is not looked at. `folds`: of cross-validation, the examples of each split in
+    every fold; all numbers of runs, and the time, are those of all folds.
 
     **Raises:** `UserError`, as `compare`.
     """
-    found = _asked(data, **asked)
+    every = _asked_in_folds(data, folds, **asked)
+    found, shapes = every[0], len({tuple(len(split) for _, split in one.data.splits) for one in every})
     experiments = found.experiments(silent, None, None)
     finals = len(found.seeds)
     counts = {
         name: {"tuning": plan.tune * len(found.tuning_seeds), "training": finals} for name, plan in found.plans.items()
     }
     epochs = next(iter(found.plans.values())).settings.epochs
-    chunks = sum(-(-count // experiments[name].width) for name, both in counts.items() for count in both.values())
+    chunks = len(every) * sum(
+        -(-count // experiments[name].width) for name, both in counts.items() for count in both.values()
+    )
     measured = "backpropagation" if "backpropagation" in experiments else next(iter(experiments))
     compiling, epoch = experiments[measured].timed(found.plans[measured].example())
-    in_all = {"compiling": compiling * -(-len(experiments) // devices.cores()), "training": epoch * epochs * chunks}
+    in_all = {
+        "compiling": shapes * compiling * -(-len(experiments) // devices.cores()),
+        "training": epoch * epochs * chunks,
+    }
     template = found.template
     return {
         "network": str(template),
@@ -416,12 +482,17 @@ def preview(data: Dataset, **asked: Any) -> dict[str, Any]:
         },
         "parameters": template.parameters,
         "rules": {
-            name: {**counts[name], "at_a_time": experiments[name].width, "notes": list(plan.demands.notes)}
+            name: {
+                **{phase: len(every) * count for phase, count in counts[name].items()},
+                "at_a_time": experiments[name].width,
+                "notes": list(plan.demands.notes),
+            }
             for name, plan in found.plans.items()
         },
         "left_out": found.left_out,
         "epochs": epochs,
-        "runs": sum(sum(both.values()) for both in counts.values()),
+        "folds": None if folds is None else [{name: len(split) for name, split in one.data.splits} for one in every],
+        "runs": len(every) * sum(sum(both.values()) for both in counts.values()),
         "memory": max(one.bytes_at_a_time for one in experiments.values()),
         "time": {
             "seconds": sum(in_all.values()),
@@ -682,6 +753,7 @@ class _Plan:
             keeper=keeper,
             devices_per_run=devices_per_run,
             engine=engine,
+            mapped=True,
         )
 
     def missing(self, experiment: Experiment, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]) -> bool:
@@ -729,7 +801,7 @@ class _Plan:
 
     def begin(self, experiment: Experiment, seeds: tuple[int, ...], tuning: Tuning | None) -> None:
         """Sends the final runs there."""
-        experiment.begin(self.finals(seeds, tuning), "training")
+        experiment.begin(self.finals(seeds, tuning), FINAL)
 
     def tuned(self, experiment: Experiment, tuning_seeds: tuple[int, ...]) -> Tuning | None:
         """What tuning tried and chose; None without tuning."""
@@ -738,7 +810,7 @@ class _Plan:
     def carried_out(self, experiment: Experiment, data: Dataset, seeds: tuple[int, ...], tuning: Tuning | None) -> Runs:
         """The final runs."""
         specifications = self.finals(seeds, tuning)
-        trained = experiment.train(specifications, "training")
+        trained = experiment.train(specifications, FINAL)
         notes = ("tuned rate at the end of its range",) if tuning is not None and tuning.at_edge else ()
         return trained.runs(specifications, data, notes)
 
@@ -754,7 +826,7 @@ def _chosen_rules(chosen: Rules | None, data: Dataset) -> dict[str, AbstractRule
     check_data(data)
     if chosen is None:
         known = {}
-        for name in rules.names():
+        for name in rules.default_names():
             try:
                 known[name] = rules.get(name)
             except UserError as error:  # a package's entry point: it must not keep the others from running

@@ -2,14 +2,15 @@
 
 The search itself is in `search/discover.py`. What it found is compared on fresh seeds with backpropagation at the same rate
 (the comparison of "Function changes in the Backpropagation equation is equivalent to an implicit learning rate", figure
-2b), with backpropagation at its own tuned rate, and with controls that tell a shape from a size: c·σ' with tuned c, and noise
-of the same size; then on another width and on other data.
+2b), with backpropagation at a rate that is learned as g was, for the same area, and at one tuned as in `compare`, by
+validation; and with controls that tell a shape from a size: c·σ' with tuned c, and noise of the same size; then on another
+width and on other data.
 """
 
 import contextlib
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import datasets, networks, report, rules, search, store
-from ascribe.arguments import at_least
+from ascribe.arguments import at_least, flag
 from ascribe.comparison import TUNING_SEEDS, Comparison, compare, ended, opened, say_outdated, versions
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, shown
 from ascribe.measures import AREA, main_score
 from ascribe.memory import check_room
 from ascribe.networks import Network
-from ascribe.rules import AbstractRule, Backpropagation, BFunction, MatchedNoise
+from ascribe.rules import AbstractRule, Backpropagation, BFunction, MatchedNoise, WhereSlope
 from ascribe.search import Evaluations, Objective, Space
 from ascribe.store import Store
 from ascribe.training import (
@@ -46,9 +47,15 @@ from ascribe.training.progress import or_one_line
 
 SEARCHED = "as searched"
 SAME, FOUND, SCALED, NOISE = "backpropagation", "found g", "c·σ', tuned c", "noise of g's size"
+OTHERS = ("found g, B", "found g, C")
+"""The next best that are functions of their own; the found g is A."""
+WITHOUT_ZERO = "found g, 0 where σ' = 0"
 TUNED, FOUND_TUNED, LEARNED = "backpropagation, tuned rate", "found g, tuned rate", "backpropagation, learned rate"
+FOR_AREA, FOUND_FOR_AREA = "backpropagation, rate tuned for area", "found g, rate tuned for area"
 LEAST_FACTOR = 0.1
 """The control c·σ' is looked for from this c to the largest value that g can have, with as many candidates as a rate."""
+FINER = 3
+"""So many times the candidates of `tune` has a rate that is tuned for the area: g has as many as the whole search."""
 
 AfterRound = Callable[[str, Evaluations], None]
 
@@ -57,7 +64,8 @@ AfterRound = Callable[[str, Evaluations], None]
 class Discovery:
     """A finished search and what became of it.
 
-    `evaluations`: what the Bayesian search tried; `random`: what the random one did with the same budget, or None;
+    `evaluations`: what the Bayesian search tried; `best`: the numbers of the best of them that are functions of their own, A,
+    B and C of the figure; `random`: what the random one did with the same budget, or None;
     `predicted`: mean and standard deviation that the Gaussian process gives each evaluation from all the others,
     `(n, 2)`; `comparisons[setting]`: the fresh runs, one `Comparison` or several of one setting; `factor`: the tuned c of the
     control; `configuration`: everything that was asked for, as plain JSON values.
@@ -66,6 +74,7 @@ class Discovery:
     data: Dataset
     space: Space
     evaluations: Evaluations
+    best: tuple[int, ...]
     random: Evaluations | None
     predicted: np.ndarray
     comparisons: dict[str, tuple[Comparison, ...]]
@@ -73,13 +82,18 @@ class Discovery:
     configuration: dict[str, Any]
 
     def __repr__(self) -> str:
-        best = self.evaluations.values[self.evaluations.best]
+        best = self.evaluations.values.min()
         return f"<b-function found on {self.data.name}: area {best:.4g} after {len(self.evaluations)} evaluations>"
 
     @property
     def rule(self) -> BFunction:
         """The rule with the best g_ω."""
         return self.space.rule(self.evaluations.points[self.evaluations.best])
+
+    @property
+    def touched(self) -> tuple[str, ...]:
+        """The numbers of the best ω at the end of the box that was searched: a larger `bound` may find a better one."""
+        return self.space.touched(self.evaluations.points[self.evaluations.best])
 
     @property
     def replaced(self) -> str:
@@ -144,7 +158,8 @@ def discover(
     - `layer`: the activation layer (or the layer before it) whose derivative is learned; by default the last hidden one;
     - `hidden`, `hidden_activation`, `bound`: the meta-network (`rules.MetaNetwork`), and how large each number of ω may get;
     - `evaluations`, `batch`, `seeds`: candidates in all, candidates at a time, seeds of each;
-    - `fresh_seeds`, `tune`: seeds of the comparison, and candidate rates of what is tuned in it;
+    - `fresh_seeds`, `tune`: seeds of the comparison, and candidate rates of what is tuned in it (three times as many of
+      what is tuned for the area);
     - `random_search`: also search at random with the same budget;
     - `widths`: whether the found g is tried in a network of twice the width too;
     - `transfer`: other data on which the found g is tried; `"auto"` chooses, None leaves it out;
@@ -161,7 +176,12 @@ def discover(
         at_least(1, name, value) for name, value in (("evaluations", evaluations), ("batch", batch), ("seeds", seeds))
     )
     epochs, fresh_seeds = at_least(1, "epochs", epochs), at_least(2, "fresh_seeds", fresh_seeds)
-    tune, seed = at_least(1, "tune", tune), at_least(0, "seed", seed)
+    tune, seed, random_search, widths = (
+        at_least(1, "tune", tune),
+        at_least(0, "seed", seed),
+        flag("random_search", random_search),
+        flag("widths", widths),
+    )
     data = check_data(data)
     learning_rate, bound = positive("learning_rate", learning_rate), positive("bound", bound)
     source = _network(network, data, activation)
@@ -206,28 +226,26 @@ def discover(
         kinds = [search.BAYESIAN, *([search.RANDOM] if random_search else [])]
         found = {kind: _searched(objective, space, kind, evaluations, seed, keeper, after_round) for kind in kinds}
         tried = found[search.BAYESIAN]
-        best = space.rule(tried.points[tried.best])
-        factor, scaled = _tuned_factor(data, source, space, tune, shared)
-        tune_seeds = min(3, seeds)
+        few = search.best_few(space, tried, 1 + len(OTHERS))
+        best, *others = [space.rule(tried.points[number]) for number in few]
+        factor, tried_factors = _tuned_factor(data, source, space, tune, shared)
+        rates, tried_rates = _rates_for_area(data, source, best, FINER * tune, shared)
         common = {**training, "seeds": fresh_seeds, "diagnostics": False, "listener": listener}
         common |= {"store": keeper, "cluster": cluster}
-        controls = {
-            FOUND: best,
-            SCALED: BFunction({layer: "exact"}, scale=factor),
-            NOISE: MatchedNoise(best),
-        }
+        controls = _controls(best, others, layer, factor, template[layer].function)
         part = keeper.part if isinstance(keeper, Store) else lambda name: contextlib.nullcontext()
         with part(SEARCHED):
-            comparisons = {SEARCHED: _compared(data, source, best, controls, common, tune, tune_seeds, learned=True)}
-        del controls[NOISE]
+            comparisons = {SEARCHED: _compared(data, source, best, controls, common, tune, min(3, seeds), rates)}
         for setting, (there, its_network) in elsewhere.items():
             own = common if there is data else {**common, "loss": None}
             with part(setting):
-                comparisons[setting] = _compared(there, its_network, best, controls, own, tune, tune_seeds)
+                same = {name: controls[name] for name in (FOUND, SCALED)}
+                comparisons[setting] = _compared(there, its_network, best, same, own, tune, min(3, seeds))
         discovery = Discovery(
             data,
             space,
             tried,
+            few,
             found.get(search.RANDOM),
             search.left_out(tried),
             comparisons,
@@ -243,7 +261,8 @@ def discover(
             },
         )
         if keeper is not None:
-            keys = {f"{kind} search": objective.keys(one.points) for kind, one in found.items()} | {SCALED: scaled}
+            keys = {f"{kind} search": objective.keys(one.points) for kind, one in found.items()}
+            keys |= {SCALED: tried_factors, **tried_rates}
             keeper.end("finished", configuration=discovery.configuration, keys=keys)
     if keeper is not None and keeper is not store:
         keeper.close()
@@ -288,6 +307,17 @@ def _searched(
     )
 
 
+def _controls(
+    best: BFunction, others: Sequence[BFunction], layer: str, factor: float, replaced: str
+) -> dict[str, AbstractRule]:
+    """What is compared at the same rate: the functions that were found, and what tells their shape from their size."""
+    controls: dict[str, AbstractRule] = {FOUND: best, **dict(zip(OTHERS, others, strict=False))}
+    controls |= {SCALED: BFunction({layer: "exact"}, scale=factor), NOISE: MatchedNoise(best)}
+    if bool(jnp.any(networks.activations.get(replaced).derivative(jnp.asarray(search.Z)) == 0)):
+        controls[WITHOUT_ZERO] = BFunction({layer: WhereSlope(best.derivative[layer], replaced)})
+    return controls
+
+
 def _compared(
     data: Dataset,
     source: Any,
@@ -296,10 +326,10 @@ def _compared(
     common: Mapping[str, Any],
     tune: int,
     tune_seeds: int,
-    *,
-    learned: bool = False,
+    rates: Mapping[str, float] | None = None,
 ) -> tuple[Comparison, ...]:
-    """Fresh runs of one setting: everything at the same rate; what is tuned; a learned rate where the optimizer has one."""
+    """Fresh runs of one setting: everything at the same rate; what is tuned. With `rates`, those that were tuned for the area,
+    also what they are worth, and a learned rate where the optimizer has one."""
     tuned_settings: dict[str, Any] = {name: value for name, value in common.items() if name != "learning_rate"} | {
         "tune_seeds": tune_seeds
     }
@@ -307,8 +337,11 @@ def _compared(
         compare(data, rules={SAME: Backpropagation(), **controls}, network=source, **common),
         compare(data, rules={TUNED: Backpropagation(), FOUND_TUNED: best}, network=source, tune=tune, **tuned_settings),
     ]
+    for name, rate in (rates or {}).items():
+        rule, settings = best if name == FOUND_FOR_AREA else Backpropagation(), {**common, "learning_rate": rate}
+        parts.append(compare(data, rules={name: rule}, network=source, **settings))
     hypergradient = f"hypergradient-{common['optimizer']}"
-    if learned and hypergradient in optimizers.OPTIMIZERS:
+    if rates and hypergradient in optimizers.OPTIMIZERS:
         settings = {**common, "optimizer": hypergradient}
         parts.append(compare(data, rules={LEARNED: Backpropagation()}, network=source, **settings))
     return tuple(parts)
@@ -328,9 +361,25 @@ def _tuned_factor(
         name="c·σ'",
         **shared,
     )
-    factors = search.candidates(count, {"c": (LEAST_FACTOR, space.largest)})["c"]
-    points = factors[:, None]
-    return float(factors[int(np.argmin(objective(points).values))]), objective.keys(points)
+    return _least(objective, search.candidates(count, {"c": (LEAST_FACTOR, space.largest)})["c"])
+
+
+def _rates_for_area(
+    data: Dataset, source: Any, best: BFunction, count: int, shared: Mapping[str, Any]
+) -> tuple[dict[str, float], dict[str, list[str]]]:
+    """The learning rates with the least area of backpropagation and of the found g, on the search's own seeds: learned as g
+    was, but one number; and what the runs that were tried are kept under."""
+    ends, rates, keys = optimizers.search_range(shared["optimizer"]), {}, {}
+    for name, rule in ((FOR_AREA, Backpropagation()), (FOUND_FOR_AREA, best)):
+        rate = lambda point: float(point[0])
+        objective = Objective(data, source, rule, lambda point: (), dimensions=1, rate=rate, name=name, **shared)
+        rates[name], keys[name] = _least(objective, search.candidates(count, {"learning_rate": ends})["learning_rate"])
+    return rates, keys
+
+
+def _least(objective: Objective, numbers: np.ndarray) -> tuple[float, list[str]]:
+    points = numbers[:, None]
+    return float(numbers[int(np.argmin(objective(points).values))]), objective.keys(points)
 
 
 def _rows(setting: str, parts: tuple[Comparison, ...]) -> list[dict[str, Any]]:

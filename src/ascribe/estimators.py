@@ -36,6 +36,7 @@ from ascribe.training import (
     honor,
     loop,
     make_settings,
+    named_rule,
     network_for,
     positive,
     processes,
@@ -206,8 +207,7 @@ class AbstractCreditEstimator(BaseEstimator):
     def _experiment(self, data: Dataset, *, epochs: Any, progress: _Progress | None = None) -> Experiment:
         """The rule on these rows, as `ascribe.train` would have it; after the first rows, with the network and the encoding
         that these led to."""
-        rule: Any = rules.get(self.rule) if isinstance(self.rule, str) else self.rule
-        name = rules.full_name(self.rule) if isinstance(self.rule, str) else rules.name_of(rule)
+        name, rule = named_rule(self.rule)
         check_rule(rule, name, data)
         source = network_for(self.network, data, self.activation)
         demands = honor(
@@ -423,7 +423,7 @@ def _whole(value: Any) -> Any:
 def _tasks(rule: Any) -> tuple[str, ...]:
     """The tasks of a rule or of a name; all of them for what is neither, which `fit` refuses."""
     try:
-        rule = rules.get(rule) if isinstance(rule, str) else rule
+        rule = rules.made(rule)
     except UserError:
         rule = None
     return rule.tasks if isinstance(rule, AbstractRule) else AbstractRule.tasks

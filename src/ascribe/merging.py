@@ -25,11 +25,15 @@ def merge(*comparisons: Comparison) -> Comparison:
     once; one that was trained otherwise gets a row of its own, `backpropagation (2)`. The reference, and a loss landscape, are
     the first one's. The configuration's `original_names` say which rule a numbered row is of, so that a later merge finds it.
 
-    **Raises:** `UserError` where there is nothing to merge, or the data differ.
+    Of cross-validations, every fold is merged with that of the others.
+
+    **Raises:** `UserError` where there is nothing to merge, or the data differ, or how they are divided.
     """
     if not comparisons:
         raise UserError("merge takes comparisons, at least one: as ascribe.load(folder) gives them.")
     first = comparisons[0]
+    if any(one.folds for one in comparisons):
+        return _in_folds(comparisons)
     runs: dict[str, Runs] = {}
     ways: dict[str, str] = {}
     original: dict[str, str] = {}  # the rule of each row, by the name that it has in its own comparison
@@ -60,6 +64,24 @@ def merge(*comparisons: Comparison) -> Comparison:
     configuration |= {"rules": list(runs), "seeds": seeds, "merged": [one.configuration for one in comparisons]}
     configuration["original_names"] = {name: rule for name, rule in original.items() if name != rule}
     return Comparison(first.data, runs, tuning, configuration, first.landscape)
+
+
+def _in_folds(comparisons: tuple[Comparison, ...]) -> Comparison:
+    """Several cross-validations as one."""
+    first = comparisons[0]
+    for one in comparisons:
+        if len(one.folds) != len(first.folds):
+            words = [f"{len(each.folds)} folds" if each.folds else "none" for each in (first, one)]
+            raise UserError(f"comparisons on one page have the same folds; these have {words[0]} and {words[1]}.")
+    folds = [merge(*fold) for fold in zip(*(one.folds for one in comparisons), strict=True)]
+    uneven = [name for fold in folds for name in fold.runs if any(name not in other.runs for other in folds)]
+    if uneven:
+        raise UserError(
+            f"comparisons on one page train a rule alike in all folds or in none; {uneven[0]} is the same in some folds and "
+            f"another in others: give the rule another name in one of the comparisons."
+        )
+    configuration = folds[0].configuration | {"folds": len(folds), "merged": [one.configuration for one in comparisons]}
+    return Comparison.of_folds(folds, configuration)
 
 
 def _free_name(rule: str, taken: Collection[str]) -> str:
@@ -98,6 +120,11 @@ def _with_seeds(runs: Runs, more: Runs) -> Runs:
         scores={name: join(values, more.scores[name]) for name, values in runs.scores.items() if name in more.scores},
         diverged_at=join(runs.diverged_at, more.diverged_at),
         confusion=None if runs.confusion is None or more.confusion is None else join(runs.confusion, more.confusion),
+        class_maps={
+            epoch: join(maps, more.class_maps[epoch])
+            for epoch, maps in runs.class_maps.items()
+            if epoch in more.class_maps
+        },
         networks=jax.tree.map(join, runs.networks, more.networks),
         states=jax.tree.map(join, runs.states, more.states),
         seconds=runs.seconds + share * more.seconds,

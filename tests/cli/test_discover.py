@@ -72,6 +72,8 @@ def test_everything_is_written(finished):
     rules = [(row["setting"], row["rule"]) for row in record["table"]]
     assert ("as searched", "backpropagation, tuned rate") in rules
     assert ("as searched", "c·σ', tuned c") in rules
+    assert ("as searched", "found g, B") in rules and ("as searched", "found g, 0 where σ' = 0") in rules
+    assert ("as searched", "backpropagation, rate tuned for area") in rules
     assert ("as searched", "backpropagation, learned rate") in rules
     assert ("network 8", "found g") in rules
     page = (finished / "index.html").read_text()
@@ -99,7 +101,8 @@ def test_all_its_runs_are_one_experiment(finished):
     labels = list(dict.fromkeys(row["rule"] for row in rows))
     table = json.loads((finished / "discovery.json").read_text())["table"]
     assert labels[: len(table)] == [f"{row['setting']}: {row['rule']}" for row in table]
-    assert labels[len(table) :] == ["bayesian search", "random search", "c·σ', tuned c"]
+    for_area = ["backpropagation, rate tuned for area", "found g, rate tuned for area"]
+    assert labels[len(table) :] == ["bayesian search", "random search", "c·σ', tuned c", *for_area]
     rows = [row for row in rows if row["rule"] == "network 8: found g"]
     areas = [store.curves(row["key"])["train_loss"].sum() for row in rows]
     assert np.mean(areas) == pytest.approx(

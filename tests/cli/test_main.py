@@ -77,6 +77,24 @@ def test_json_is_one_object_on_standard_output_and_nothing_else(here, capsys):
     assert "training" in err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_an_output_that_cannot_be_written_is_one_sentence(here):
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "ascribe", "datasets"]
+        done = subprocess.run(command, cwd=here, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ascribe: standard output could not be written (No space left on device): ")
+
+
+def test_what_a_rule_prints_is_no_part_of_the_json(here, capsys, monkeypatch):
+    named = ascribe.rules.full_name
+    monkeypatch.setattr(rules, "full_name", lambda name: print("from a rule") or named(name))
+    for more in ((), ("--dry-run",)):
+        assert main(["compare", *COMMAND_LINE, "--json", *more]) == 0
+        out, err = capsys.readouterr()
+        assert json.loads(out) and "from a rule" in err
+
+
 def test_rules_that_do_not_suit_the_network_are_listed_after_the_table(here, capsys, monkeypatch):
     picky = rules.FiniteDifferences(limit=10)
     monkeypatch.setattr(rules, "names", lambda: ["backpropagation", "finite-differences"])

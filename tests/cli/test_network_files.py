@@ -6,7 +6,8 @@ import pytest
 
 import ascribe
 from ascribe.cli import main
-from ascribe.training.demands import network_for
+from ascribe.errors import UserError
+from ascribe.training.demands import made, network_for
 from ascribe.training.keeping import fingerprint
 
 from ..training import tiny
@@ -28,6 +29,10 @@ class Doubled(AbstractLayer):
 
 def make(key):
     return Network([Linear(2, WIDTH), Doubled(), Activation("tanh"), Linear(WIDTH, 1)])
+
+
+def fails(key):
+    return {}["weights"]
 
 
 template = mlp([2, 4, 1], activation="tanh")
@@ -81,3 +86,11 @@ def test_a_comparison_on_the_command_line_and_its_record(file, capsys, few_figur
 def test_a_file_without_such_a_network_is_refused(file, text, sentence, capsys):
     assert main(["compare", "moons", "--network", text, "--samples", "60", "--tune", "0"]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_factory_that_fails_is_told_by_its_line(file):
+    line = NETWORK.split("\n").index('    return {}["weights"]') + 1
+    with pytest.raises(
+        UserError, match=rf"the network factory fails failed in .*net.py, line {line}: KeyError: 'weights'\."
+    ):
+        made(network_for("net.py:fails", tiny.data()))

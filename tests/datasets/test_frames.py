@@ -82,6 +82,14 @@ def test_the_numbers_that_name_columns_of_a_frame_are_names():
     assert datasets.load(frame, target=2).checksum == datasets.load((INPUTS, np.arange(30) % 2)).checksum
 
 
+def test_a_target_that_is_the_index_is_told():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(INPUTS, columns=["a", "b"]).set_index(pandas.Index(LABELS, name="kind"))
+    with pytest.raises(UserError, match=r"'kind' is the index .*; make it a column with frame\.reset_index\(\)"):
+        datasets.load(frame, target="kind")
+    assert datasets.load(frame.reset_index(), target="kind").classes == 3
+
+
 @pytest.mark.parametrize(
     "pair",
     [

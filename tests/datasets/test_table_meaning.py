@@ -159,6 +159,9 @@ def test_the_index_of_a_parquet_file_is_the_one_that_it_names(tmp_path):
             [[(i * j) % 5 for j in range(8)] + [i % 2] for i in EVERY],
             True,
         ),  # too many for chance
+        (("2021", "2022", "2023"), [[a, b + 0.5, a - b - 0.25] for a, b in zip(HEIGHTS, WEIGHTS, strict=True)], True),
+        (("2021", "2022", "2023"), [[i, b + 0.5, b - 0.25] for i, b in enumerate(WEIGHTS)], False),  # wholes below
+        (("2021", "2022", "2023"), [[1.5, b + 0.5, b - 0.25] for b in WEIGHTS[:9]], False),  # a few may be chance
         (("0", "1", "0"), [[i % 2, i // 2 % 2, (i + i // 2) % 2] for i in EVERY], False),
         (("0", "1", "2"), [[i % 5, i % 7, i % 3] for i in EVERY], False),
         (("3.5", "1.5", "elm"), [[a, b, c] for a, b, c in zip(HEIGHTS, WEIGHTS, KINDS, strict=True)], False),
@@ -294,6 +297,48 @@ WRITTEN = {
     "packed": (gzip.compress(PLAIN.encode()), {}),
     "packed in two parts": (gzip.compress(PLAIN[:90].encode()) + gzip.compress(PLAIN[90:].encode()), {}),
 }
+
+
+DOSES = [(5, 10, 15)[i % 3] for i in EVERY]
+DOUBTS = {
+    "decimal comma": (
+        [f"{dose / 10:.1f}".replace(".", ",") for dose in DOSES],
+        "'0,5'; if it holds numbers, give decimal=','",
+    ),
+    "percent": ([f"{dose} %" for dose in DOSES], "'10 %'; if it holds numbers, write them without the sign %"),
+    "dollars": ([f"${dose},000" for dose in DOSES], "'$10,000'; if it holds numbers, write them without the sign $"),
+    "thousands": (
+        [f"{dose}.250" if dose > 5 else 700 for dose in DOSES],
+        "such as 10.250; give decimal=',' and thousands='.'",
+    ),
+    "decimals": ([f"{dose}.25" if dose > 5 else 700 for dose in DOSES], None),
+    "below one": ([f"0.{dose:02}0" if dose > 5 else 700 for dose in DOSES], None),
+    "thousands and more": ([f"{dose}.250" if dose > 5 else 7000 for dose in DOSES], None),
+    "three decimals everywhere": ([f"{dose}.250" for dose in DOSES], None),
+    "units": ([f"{dose} mg" for dose in DOSES], None),
+    "letters": (["abc"[dose // 5 - 1] for dose in DOSES], None),
+}
+
+
+@pytest.mark.parametrize(("doses", "words"), DOUBTS.values(), ids=DOUBTS)
+def test_what_may_be_a_number_in_another_writing_is_told(load, doses, words):
+    rows = [[HEIGHTS[i], dose, KINDS[i]] for i, dose in enumerate(doses)]
+    notes = load(table(rows, "height", "dose", "kind", separator=";")).understood.notes
+    assert (
+        notes == ()
+        if words is None
+        else (len(notes) == 1 and notes[0].startswith("dose is read as") and words in notes[0])
+    )
+
+
+def test_a_target_that_may_hold_numbers_in_another_writing_gets_that_advice(load):
+    rows = [[HEIGHTS[i], f"{i},5"] for i in EVERY]
+    with pytest.raises(UserError, match="has 1; if it holds numbers, give decimal=',' for the decimal comma"):
+        load(table(rows, "height", "dose", separator=";"))
+    with pytest.raises(
+        UserError, match="texts such as '0,5'; give decimal=',' for the decimal comma or name another column"
+    ):
+        load(table(rows, "height", "dose", separator=";"), task="regression")
 
 
 @pytest.mark.parametrize(("text", "options"), WRITTEN.values(), ids=WRITTEN)

@@ -25,6 +25,18 @@ HUGE = 10**400
 Module = type("Module", (), {"__module__": "torch.nn.modules.module", "__call__": lambda self, x: x @ x})
 
 
+class Sized(networks.AbstractLayer):
+    """A layer that keeps its size where weights are."""
+
+    size: int
+
+    def config(self):
+        return {"size": self.size}
+
+    def __call__(self, x, state=None, *, key=None, training=False):
+        return x, state
+
+
 def train(**changes):
     options = {"network": tiny.mlp(), "data": tiny.data(), "rule": "backpropagation"} | tiny.WORLD | changes
     return lambda: ascribe.train(**options)
@@ -149,6 +161,13 @@ CASES = {
     "about no settings": (lambda: rules.about("mine", int), "settings"),
     "listener a number": (train(listener=5), "`listener` is called with a Progress"),
     "listener of no argument": (train(listener=lambda: None), "`listener` is called with a Progress"),
+    "listener a class": (train(listener=dict), "`listener` is called with a Progress"),
+    "a random search that is an array": (
+        lambda: ascribe.discover("digits", random_search=np.zeros((2, 2))),
+        "`random_search` is True or False; got array([[0., 0.]",
+    ),
+    "biases no": (lambda: networks.mlp([2, 2], bias="no", key=jax.random.key(0)), "`bias` is True or False; got 'no'"),
+    "connected to itself no": (lambda: neurons.random_connection(2, 2, 1.0, 1.0, own="no"), "`own` is True or False; got 'no'"),
     "store an empty text": (compare(store=""), "a store is named by a path; got an empty text: write ."),
     "a layer that is an array": (lambda: tiny.mlp()[np.array([np.nan, 1.0])], "has no layer array([nan, 1.])"),
     "a search over too many numbers": (
@@ -169,6 +188,14 @@ CASES = {
     "mlp initializer": (lambda: networks.mlp([2, 1], initializer=["zeros"]), "unknown initializer ['zeros']"),
     "initialize": (lambda: tiny.mlp().initialize(jnp.ones(2)), "`key` is a random key, as in jax.random.key(0)"),
     "network of a number": (lambda: networks.Network(5), "a network is made of a list of layers"),
+    "a layer's plain number": (
+        lambda: networks.Network([networks.Linear(2, 3), Sized(3)]),
+        "the layer Sized has 3 as its size, where weights are looked for: declare what is no weight as `size: int = eqx.field(",
+    ),
+    "one of a network's layers": (
+        lambda: networks.Network([networks.Linear(2, 3), "relu"]),
+        "got 'relu' among them: a layer of your own derives from",
+    ),
     "network of texts": (lambda: networks.Network(["relu"]), "a network is made of a list of layers"),
     "lenet": (lambda: networks.lenet(5), "LeNet takes images (height, width, channels)"),
     "simplenet": (lambda: networks.simplenet("x", 3), "SimpleNet takes images (height, width, channels)"),

@@ -55,6 +55,7 @@ def files(folder):
         "words.csv": table(["a", "label"], [(f"word{i}", i % 2) for i in range(40)]),
         "good.csv": table(["width", "label"], [(i * i, "x" if i % 2 else "y") for i in range(30)]),
         "one-column.csv": "\n".join(map(str, range(20))),
+        "three.csv": table(["a", "label"], [(i * i, "rare" if i < 3 else "x") for i in range(30)]),
         "typo.csv": table(["a", "label"], [("1o" if i == 7 else i, i % 2) for i in range(40)]),
     }
     for name, content in text.items():
@@ -66,6 +67,8 @@ def files(folder):
     np.savez(folder / "objects.npz", x=np.array([{"a": 1}] * 20, dtype=object), y=np.arange(20) % 2)
     np.savez(folder / "lonely.npz", x=numbers(20))
     np.savez(folder / "images.npz", x=numbers(20, 144).reshape(20, 12, 12, 1), y=np.arange(20) % 2)
+    parts = {f"x_{part}": numbers(10) for part in ("train", "test")}
+    np.savez(folder / "split.npz", **parts, y_train=np.arange(10) % 2, y_test=np.arange(10) % 2)
     np.savez(folder / "uneven.npz", x=numbers(20), y=np.arange(19) % 2)
     (folder / "a-file").write_text("mine")
     (folder / "thesis").mkdir()
@@ -91,7 +94,21 @@ RULES = {
     "class that is no rule": ("moons --rules ./rule.py:NotARule", ["rule.py:NotARule is no rule", "AbstractRule"]),
     "rule that needs an argument": ("moons --rules ./rule.py:Picky", ["Picky", "cannot be built", "strength"]),
     "option that a rule has not": ("moons --rules bp,dfa:size=2", ["dfa has no option 'size'", "it has scale"]),
-    "option out of range": ("moons --rules fa:scale=0", ["fa:scale=0", "(0, inf)", "got 0"]),
+    "option out of range": ("moons --rules fa:scale=0", ["option scale of the rule fa", "(0, inf)", "got 0"]),
+    "yes or no of a rule": ("moons --rules forward-pass:natural=perhaps", ["natural", "forward-pass", "yes or no"]),
+    "number of a rule in words": (
+        "moons --rules bp,forward-pass:inactive=all,epsilon=small",
+        ["option epsilon of the rule forward-pass", "(0, inf)", "'small'"],
+    ),
+    "word that an option has not": (
+        "moons --rules relaxed-identity-as-published:kind=kept",
+        ["`kind` is persistent or transient", "'kept'"],
+    ),
+    "inner steps without a weight": (
+        "moons --rules relaxed-identity:hidden_weight=0",
+        ["inner steps are divided by `hidden_weight`", "above 0"],
+    ),
+    "option without a rule": ("moons --rules inactive=all", ["unknown rule 'inactive=all'"]),
     "rule file without its path": ("moons --rules rule:Mine", ["unknown rule 'rule'", "./rule.py:Mine"]),
     "a variant twice": ("moons --rules fa:scale=1.0,fa:scale=1", ["feedback-alignment:scale=1 is named twice"]),
     "rule twice": ("moons --rules backprop,backpropagation", ["backpropagation is named twice"]),
@@ -128,6 +145,16 @@ SETTINGS = {
     "score that is empty": ("moons --score=", ["--score wants a value; got an empty text"]),
     "only of no layer": ("moons --only linear9", ["only", "linear1, linear2, linear3", "'linear9'"]),
     "only of an activation": ("moons --only relu1", ["only", "layer with weights", "'relu1'"]),
+    "one fold": ("moons --folds 1", ["--folds is a whole number of at least 2; got 1", "--folds 5"]),
+    "half a fold": ("moons --folds 2.5", ["--folds is a whole number", "'2.5'"]),
+    "more folds than a class has examples": (
+        "moons --samples 40 --folds 21",
+        ["--folds wants an example of the smallest class", "2 to 20 folds, not 21"],
+    ),
+    "folds of numbers": ("sine --samples 30 --folds 31", ["--folds wants an example of the data", "2 to 30 folds"]),
+    "folds of a class of three": ("three.csv --folds 4", ["the 3 there are make 3 folds, not 4"]),
+    "folds of data with a test part": ("split.npz --folds 3", ["--folds", "came divided", "leave --folds out"]),
+    "folds and a landscape": ("moons --folds 3 --landscape linear1", ["--landscape", "--folds", "give one of them"]),
     "landscape of no layer": ("moons --landscape conv1", ["landscape", "linear1, linear2, linear3", "'conv1'"]),
     "landscape without a path": (
         "moons --rules forward-pass --landscape linear2",

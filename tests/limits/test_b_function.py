@@ -18,6 +18,7 @@ from ascribe.rules import (
     MatchedNoise,
     MetaNetwork,
     Terms,
+    WhereSlope,
     backward_sweep,
     implicit_rates,
 )
@@ -288,6 +289,19 @@ def test_implicit_rates_by_hand():
         found["error_ratio_high/linear1"], np.quantile(ours[seen] / theirs[seen], 0.9), rtol=1e-9
     )
     assert found["error_ratio/linear3"] == 1
+
+
+def test_without_credit_at_zero_slope_a_rate_stands_for_every_unit():
+    """Gradients are those of g with its zero-slope units silenced by hand; where the slope is 0 nowhere it is g."""
+    network, batch = small_mlp("relu", hidden=(7, 6)), examples((4,), "squared-error", batch=40)
+    rule = BFunction({"relu1": WhereSlope("softplus", "relu")})
+    by_hand = BFunction({"relu1": lambda z: jnp.where(z > 0, jax.nn.sigmoid(z), 0.0)})
+    assert_close(credit(rule, network, batch), credit(by_hand, network, batch), RTOL)
+    found = eqx.filter_jit(implicit_rates)(network, batch, rule.terms(network, {}))
+    assert found["zero_slope_credit_share/relu1"] == 0
+    z = jnp.linspace(-3.0, 3.0, 7)
+    np.testing.assert_array_equal(WhereSlope("softplus", "tanh")(z), rules.B_FUNCTIONS["softplus"](z))
+    np.testing.assert_array_equal(WhereSlope("exact", "relu")(z), (z > 0).astype(float))
 
 
 # Noise as a control

@@ -19,7 +19,9 @@ class StandInRuns:
     hyperparameters: dict = field(default_factory=dict)
     seconds: float = 12.3
     notes: tuple = ()
+    folds: tuple = ()
     confusion: np.ndarray | None = None
+    class_maps: dict = field(default_factory=dict)
     # What a diverged run's weights make of any input: finite, as with select="best-validation", and meaningless.
     garbage: int = 0
 
@@ -137,6 +139,15 @@ def diverge(runs, which):
             score[seed] = np.nan
 
 
+def in_folds(comparison, count):
+    """The same numbers as those of a cross-validation: every seed's run is of one of `count` folds in turn, with seed 0 on."""
+    for runs in comparison.runs.values():
+        total = len(runs.seeds)
+        runs.folds = tuple(place * count // total + 1 for place in range(total))
+        runs.seeds = tuple(place % (total // count) for place in range(total))
+    return comparison
+
+
 RULES = (
     "backpropagation",
     "feedback alignment",
@@ -180,6 +191,7 @@ def make_comparison(
         runs=runs,
         tuning=tuning if tuned else {},
         landscape=None,
+        folds=(),
         descriptions={rule: f"what {rule} does; A. Author (1999)" for rule in rules},
     )
 

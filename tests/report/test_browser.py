@@ -17,12 +17,15 @@ chromium = importlib.util.module_from_spec(SPECIFICATION)
 SPECIFICATION.loader.exec_module(chromium)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium.find() is None, reason="no Chromium is installed")]
 
+MAPS = {epoch: np.full((5, 4, 4, 1), 40 * epoch, np.uint8) for epoch in (0, 1, 2)}
 HOSTILE = "</script><img src=x onerror=document.title=1>"
 
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
     comparison = make_comparison(rules=(*RULES[:2], HOSTILE), epochs=4, layers=1)
+    for runs in comparison.runs.values():
+        runs.class_maps = MAPS
     path = write_page(comparison, tmp_path_factory.mktemp("page") / "page.html")
     with chromium.browser() as tab:
         tab.open(path.as_uri())
@@ -100,6 +103,26 @@ def test_nothing_is_cut_off_and_figures_are_legible(opened, width):
         assert len(sizes) > 50 and min(sizes) >= 10
     finally:
         tab.call("Emulation.clearDeviceMetricsOverride")
+
+
+def test_a_slider_shows_the_class_maps_of_earlier_epochs(opened):
+    _, tab = opened
+    told = "document.querySelector('.epochs output').value"
+    shown = "new Set([...document.querySelectorAll('#landscapes image')].map((one) => one.getAttribute('href')))"
+    move = "(() => { const one = document.querySelector('.epochs input'); one.value = %d;"
+    move += "one.dispatchEvent(new Event('input'));"
+    last = tab.evaluate(f"[...{shown}]")
+    assert tab.evaluate(told) == "after training" and len(last) == 3
+    for place, words in enumerate(("before it", "after epoch 1", "after epoch 2")):
+        assert tab.evaluate(f"{move % place} return {told}; }})()") == words
+        assert tab.evaluate("document.querySelector('.epochs input').ariaValueText") == words
+        assert tab.evaluate(f"{shown}.size") == 1
+    tab.evaluate("document.querySelector('.epochs button').click()")
+    assert tab.evaluate("document.querySelector('.epochs button').textContent") == "Pause"
+    wait = "new Promise((done) => setTimeout(done, 1500))"
+    assert tab.evaluate(f"{wait}.then(() => {told})") == "after training"
+    assert tab.evaluate("document.querySelector('.epochs button').textContent") == "Play"
+    assert tab.evaluate(f"[...{shown}]") == last
 
 
 def test_the_table_of_values_and_the_pictures(opened):

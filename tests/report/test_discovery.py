@@ -20,7 +20,7 @@ class Tried(SimpleNamespace):
 def space():
     """Functions v·tanh(w·z), of points (w, v)."""
     return SimpleNamespace(
-        layer="relu2", hidden=1, activation="tanh", g=lambda point, z: point[1] * np.tanh(10 * point[0] * z)
+        layer="relu2", hidden=1, activation="tanh", bound=3.0, g=lambda point, z: point[1] * np.tanh(10 * point[0] * z)
     )
 
 
@@ -34,6 +34,7 @@ def runs(mean, seed, spread=0.05):
         diverged=np.zeros(SEEDS, bool),
         learning_rates=np.full(SEEDS, 0.01),
         seeds=tuple(range(SEEDS)),
+        folds=(),
     )
 
 
@@ -62,6 +63,8 @@ def discovery(means):
         data=SimpleNamespace(name="<digits>"),
         space=space(),
         evaluations=evaluations,
+        best=tuple(np.argsort(evaluations.values)[:3]),
+        touched=(),
         random=evaluations,
         predicted=np.stack([evaluations.values + 0.1, np.full(30, 0.2)], axis=1),
         comparisons={"as searched": (comparison,)},
@@ -82,17 +85,26 @@ def test_the_sentences_claim_what_the_intervals_bear_out():
     assert verdicts == ["faster.", "no difference is shown.", "slower."]
     assert "c = 2.5" in sentences[2]
     both = module.findings(discovery({**FASTER, "found g, tuned rate": 0.1}))
-    assert re.search(r"Both at their own tuned rates, the difference is -0\.\d+ ± .*: faster\.", both[-1])
+    assert re.search(r"rates tuned by validation, the difference is -0\.\d+ ± .*: faster\.", both[-1])
 
 
-def test_the_best_few_are_other_functions_and_not_other_numbers():
-    made = discovery(FASTER)
-    made.evaluations.points[:] = [[0.5, 1.0]] * 30
-    made.evaluations.points[[3, 7]] = [[0.5, -1.0], [0.1, 1.0]]
-    made.evaluations.values = np.arange(30.0)
-    assert module.best_few(made) == [0, 3, 7]
-    made.evaluations.points[:] = [[0.5, 1.0]] * 30
-    assert module.best_few(made) == [0]
+def test_both_ways_of_tuning_the_rate_are_told_and_so_is_an_optimum_at_the_end_of_the_search():
+    means = {**FASTER, "backpropagation, rate tuned for area": 0.5, "found g, 0 where σ' = 0": 0.7}
+    made = discovery({**means, "found g, rate tuned for area": 0.4})
+    made.touched = ("v", "d")
+    text = "\n".join(module.findings(made))
+    assert re.search(r"without its credit where σ' = 0, .* by -0\.\d+ ± .*: faster\.", text)
+    assert re.search(r"a rate tuned for the same area, .*: no difference is shown\.", text)
+    assert re.search(r"a rate tuned by validation, .*: slower\.", text)
+    assert re.search(r"Both at their own rates tuned for the area, .*: faster\.", text)
+    assert "(|v|, |d| = 3)" in text
+    assert "at the end of what was searched" not in "\n".join(module.findings(discovery(means)))
+
+
+def test_every_one_of_the_best_has_its_letter():
+    drawn = str(report.specification(module.tried(discovery(FASTER))))
+    for name in ("A, the found g: area 5", "B: area ", "C: area "):
+        assert name in drawn
 
 
 def test_the_table_says_each_difference_with_its_interval():

@@ -38,7 +38,10 @@ COMMON = {"final_scores", "learning_curves", "gradient_angles", "layer_angles", 
     ],
 )
 def test_figures_that_apply(arguments, own):
-    assert set(figures(make_comparison(**arguments, **FEW))) == COMMON | own | {"learning_rate_sensitivity"}
+    charts = figures(make_comparison(**arguments, **FEW))
+    assert set(charts) == COMMON | own | {"learning_rate_sensitivity"}
+    for chart in charts.values():
+        chart.to_dict(validate=True)  # which a page does without
 
 
 def test_no_tuning_no_sensitivity_and_no_feedback_no_angle():

@@ -17,16 +17,27 @@ def decode_png(data):
         assert struct.unpack(">I", data[place + 8 + length : place + 12 + length])[0] == zlib.crc32(kind + body)
         chunks[kind], place = body, place + 12 + length
     width, height, depth, color, *_ = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
-    channels = {2: 3, 6: 4}[color]
+    channels = {2: 3, 3: 1, 6: 4}[color]
     lines = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), dtype=np.uint8).reshape(height, 1 + width * channels)
     assert depth == 8 and np.all(lines[:, 0] == 2) and chunks[b"IEND"] == b""
-    return np.cumsum(lines[:, 1:], axis=0, dtype=np.uint8).reshape(height, width, channels)
+    pixels = np.cumsum(lines[:, 1:], axis=0, dtype=np.uint8).reshape(height, width, channels)
+    palette = np.frombuffer(chunks.get(b"PLTE", b""), dtype=np.uint8).reshape(-1, 3)
+    return palette[pixels[..., 0]] if color == 3 else pixels
 
 
 @pytest.mark.parametrize("shape", [(7, 5, 3), (4, 9, 4), (1, 1, 3)])
 def test_decodes_to_what_went_in(shape):
     pixels = np.random.default_rng(0).integers(0, 256, size=shape, dtype=np.uint8)
     np.testing.assert_array_equal(decode_png(encode_png(pixels)), pixels)
+
+
+@pytest.mark.parametrize("count", [1, 256, 257])
+def test_few_colors_are_a_palette(count):
+    numbers = np.arange(40 * 30).reshape(40, 30) * 7 % count
+    pixels = np.stack([numbers % 256, 9 * (numbers // 256), 255 - numbers % 256], axis=-1).astype(np.uint8)
+    data = encode_png(pixels)
+    np.testing.assert_array_equal(decode_png(data), pixels)
+    assert data[25] == (3 if count <= 256 else 2)  # the header's kind of color
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((2, 2), np.uint8), np.zeros((2, 2, 3)), np.zeros((2, 2, 2), np.uint8)])

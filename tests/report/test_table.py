@@ -5,16 +5,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ascribe.report import rows, to_records, to_text
+from ascribe.report import page, rows, to_records, to_text
 from ascribe.report.curves import learning_curves
 from ascribe.report.figures import specification
 from ascribe.report.landscapes import landscapes
 from ascribe.report.statement import statement
+from ascribe.report.statistics_table import statistics_cells, statistics_lines
 from ascribe.report.table import DASH, Row, format_score, to_html
 from ascribe.statistics import interval
 
 from ..later import Later
-from .stand_in import diverge, make_comparison
+from .stand_in import RULES, diverge, make_comparison
 
 stats = Later("scipy.stats")
 
@@ -125,6 +126,20 @@ def test_one_seed_has_no_interval():
     assert format_score(table[0])[0].endswith(f"± {DASH}")
 
 
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_an_interval_is_told_of_three_seeds_at_least(seeds):
+    comparison = make_comparison(rules=RULES[:2], seeds=range(seeds), epochs=2, layers=1, tuned=False)
+    table, others = rows(comparison), statistics_lines(comparison, RULES[:2])
+    assert (
+        all(row.half_width > 0.0 for row in table) and table[1].difference_half_width > 0.0
+    )  # records keep the numbers
+    few = "too few seeds, fewer than 3"
+    cells = [cell for row in table for cell in format_score(row) if "±" in cell]
+    assert len(cells) == 3 and all(cell.endswith(f"± {DASH}") == (seeds == 2) for cell in cells)
+    assert (few in printed(table, 200)) == (few in page(comparison)) == (seeds == 2)
+    assert ("[" in statistics_cells(others[1])[1].text) == (seeds == 3)
+
+
 def test_equal_seeds_have_a_zero_interval():
     mean, half_width = interval(np.full(4, 0.5))
     assert (mean, half_width) == (0.5, 0.0)
@@ -154,7 +169,7 @@ def printed(table, width):
 
 def wide_row(rule, **values):
     usual = {"mean": 0.8949, "half_width": 0.1031, "difference": -0.3882, "difference_half_width": 0.3501}
-    usual |= {"area": 0.795, "learning_rate": 0.00032, "seconds": 7.2, "diverged": 2, "seeds": 10}
+    usual |= {"area": 0.795, "learning_rate": 0.00032, "seconds": 7.2, "diverged": 2, "seeds": 10, "pairs": 8}
     return Row(rule=rule, score="test_accuracy", hyperparameters={}, notes=(), **(usual | values))
 
 

@@ -91,7 +91,20 @@ RULES = {
     "Python numbers": (with_gradients(lambda g: 0.0), "of Wrong has the shape (); its weight has (3, 2)"),
     "texts": (with_gradients(lambda g: "up"), "of Wrong has the shape (); its weight has (3, 2)"),
     "another shape": (with_gradients(lambda g: g[:1]), "of Wrong has the shape (1, 2); its weight has (3, 2)"),
-    "no gradients": (with_credit(lambda credit: {"gradients": None}), "the gradients of Wrong have another structure"),
+    "no gradients": (
+        with_credit(lambda credit: {"gradients": None}),
+        "the gradients of Wrong have another structure than what it trains (a Network); got None: return one number for each",
+    ),
+    "a gradient left out": (
+        with_credit(lambda credit: {"gradients": eqx.tree_at(lambda n: n["linear2"].bias, credit.gradients, None)}),
+        "than what it trains (a Network); got nothing for linear2.bias: return one number",
+    ),
+    "a shape": (
+        with_credit(
+            lambda credit: {"gradients": eqx.tree_at(lambda n: n["linear2"].bias, credit.gradients, jnp.zeros(2))}
+        ),
+        "the gradient linear2.bias of Wrong has the shape (2,); its weight has (1,)",
+    ),
     "no state": (
         with_credit(lambda credit: {"state": None}),
         "the state that Wrong returns is not of the kind that its",

@@ -1,5 +1,6 @@
 """What runs say of themselves where a rule is backpropagation: told from a trace alone, or from what was measured."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -137,12 +138,41 @@ def test_a_gradient_that_points_the_other_way_in_every_epoch_is_told():
     assert "(100 degrees)" in told(Negated(), mlp([2, 3, 1]), lost)[0]
 
 
+class Noisy(AbstractRule):
+    """Backpropagation with noise of NumPy's, or of the step's key."""
+
+    keyed: bool = eqx.field(static=True)
+
+    def __call__(self, network, state, batch, *, key):
+        credit = backward_sweep(network, state, batch, key=key)
+        draw = (lambda shape: jax.random.normal(key, shape)) if self.keyed else np.random.default_rng().standard_normal
+        return Credit(credit.loss, jax.tree.map(lambda g: g + draw(g.shape), credit.gradients), state)
+
+
+def test_numbers_that_are_drawn_while_a_rule_is_traced_are_told():
+    (note,) = told(Noisy(False), mlp([2, 3, 1]))
+    assert note.startswith("it draws numbers while it is traced, once for all steps")
+    assert told(Noisy(True), mlp([2, 3, 1])) == ()
+
+
 def test_runs_carry_the_note_with_and_without_diagnostics():
     network = mlp([2, 1])
     for diagnostics in (True, False):
         runs = tiny.trained("feedback-alignment", network=network, diagnostics=diagnostics)
         assert runs.notes == EVERYWHERE
     assert tiny.trained(network=network).notes == ()
+
+
+def test_a_class_is_a_rule_wherever_a_name_is_one():
+    network, batch = tiny.mlp(), (np.ones((4, 2), np.float32), np.arange(4) % 2)
+    assert verify(Negated, network, batch).differs == verify(Negated(), network, batch).differs
+    assert rules.value_and_credit(Negated)(network, None, batch)[0] > 0
+    with pytest.raises(UserError, match=r"the rule Noisy cannot be built without options .*: build it, as in Noisy\("):
+        verify(Noisy, network, batch)
+    assert rules.made(int) is int
+    ours, theirs = (tiny.trained(rule) for rule in (Negated, Negated()))
+    assert ours.rule == theirs.rule == "Negated"
+    np.testing.assert_array_equal(ours.curves["train_loss"], theirs.curves["train_loss"])
 
 
 def test_verify_takes_a_name():

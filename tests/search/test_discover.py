@@ -12,7 +12,7 @@ from ascribe.discovery import _searched
 from ascribe.errors import UserError
 from ascribe.rules import BFunction, MetaNetwork
 from ascribe.search import Evaluations, Objective, Space
-from ascribe.search.discover import chance_loss, random_points
+from ascribe.search.discover import best_few, chance_loss, random_points
 from ascribe.store import Store
 from ascribe.training.keeping import About, Kept
 
@@ -51,6 +51,33 @@ def test_a_space_is_a_box_of_omega_around_zero():
     assert Space("relu1", hidden=3).dimensions == 10
     rule = SPACE.rule(points[2])
     np.testing.assert_allclose(rule.derivative["tanh1"].omega, 2.0)
+
+
+def test_a_point_at_a_side_of_the_box_touches_it():
+    assert SPACE.touched(np.array([0.5, 0.995, 0.2, 0.0])) == ("c", "d")
+    assert SPACE.touched(np.array([0.02, 0.5, 0.97, 0.5])) == ()
+    assert Space("relu1", hidden=2).touched(np.array([0.5, 1.0, 0.5, 0.5, 0.0, 0.5, 0.5])) == ("w2", "v1")
+
+
+def test_the_best_few_are_other_functions_and_not_other_numbers():
+    """ω = (w, c, v, d): what differs in c alone is one function where v = 0, and neighbors of an optimum are one too."""
+    points = np.full((6, 4), 0.5)
+    points[:3, 3] = (0.9, 0.92, 0.9)  # d = 1.6, 1.68, 1.6
+    points[2, 1] = 0.1
+    points[3, 3], points[4], points[5, 3] = 0.6, (0.9, 0.5, 0.9, 0.5), 0.2
+    tried = dataclasses.replace(bowl(points), areas=np.arange(12.0).reshape(6, 2))
+    assert best_few(SPACE, tried, 3) == (0, 3, 4)
+    assert best_few(SPACE, tried, 9) == (0, 3, 4, 5)
+    assert best_few(SPACE, tried.first(3), 3) == (0,)
+
+
+def test_a_candidate_may_be_a_learning_rate():
+    """The area of backpropagation at two rates, each that of a run by itself."""
+    rates = np.array([[0.02], [0.5]])
+    ours = objective(BFunction(), lambda point: (), dimensions=1, rate=lambda point: float(point[0]))
+    for rate, found in zip(rates, ours(rates).areas, strict=True):
+        alone = tiny.trained(BFunction(), seeds=SEEDS, learning_rate=float(rate[0]))
+        np.testing.assert_allclose(found, alone.train_loss.sum(axis=1), rtol=1e-6)
 
 
 def test_the_objective_is_the_area_under_the_training_loss_of_a_run_by_itself():

@@ -54,6 +54,10 @@ def test_a_record_comes_back_bit_for_bit(finished, saved):
         plain = ("rule", "loss", "seeds", "hyperparameters", "seconds", "compile_seconds", "optimizer", "notes")
         for field in plain:
             assert getattr(runs, field) == getattr(again, field), field
+        assert list(runs.class_maps) == list(again.class_maps) == [0, 1, 2]
+        for epoch, maps in runs.class_maps.items():
+            assert again.class_maps[epoch].dtype == np.uint8
+            np.testing.assert_array_equal(maps, again.class_maps[epoch])
         np.testing.assert_array_equal(runs.diverged_at, again.diverged_at)
         np.testing.assert_array_equal(runs.learning_rates, again.learning_rates)
 

@@ -1,5 +1,6 @@
 """The learned learning rate: its gradient is autodiff's, it finds the best rate of a bowl, and whole runs learn with it."""
 
+import dataclasses
 import doctest
 import sys
 from typing import Any, NamedTuple
@@ -24,6 +25,7 @@ INNER = {
     "adam": optax.adam,
     "rmsprop": optax.rmsprop,
     "lion": optax.lion,
+    "adadelta": optimizers.OPTIMIZERS["adadelta"],
 }
 RATE = 0.1
 
@@ -87,6 +89,28 @@ def test_the_hypergradient_is_that_of_autodiff_through_the_last_update(problem, 
         np.testing.assert_allclose(flat(used.weights), flat(before.weights) + rate * flat(direction), rtol=1e-13)
         wanted = slope(rate, before.weights, direction)
         np.testing.assert_allclose((rate - moved.state.learning_rate) / step, wanted, rtol=1e-11)
+
+
+def test_under_adadelta_it_is_the_central_difference_of_the_loss_after_the_step(problem):
+    """The direction written out in NumPy from the gradients alone, and the loss at two rates beside the one that was used."""
+    loss, network = problem
+    step, rho, epsilon, h = 0.25, 0.9, 1e-6, 1e-5
+    made = dataclasses.replace(optimizers.OPTIMIZERS["hypergradient-adadelta"], step=step, normalized=False)
+    found = moments(made, loss, network, 5)
+    squares, moved = 0.0, 0.0
+    for update in range(4):
+        g = flat(at(update, found.gradient))
+        squares = rho * squares + (1 - rho) * g**2
+        u = -g * np.sqrt(moved + epsilon) / np.sqrt(squares + epsilon)
+        moved = rho * moved + (1 - rho) * u**2
+        np.testing.assert_allclose(flat(at(update + 1, found.state.direction)), u, rtol=1e-9, atol=1e-14)
+        rate = found.state.learning_rate[update + 1]  # the one that this update used
+        weights, direction = at(update, found.weights), at(update + 1, found.state.direction)
+        after = lambda rate, weights=weights, u=direction: loss(jax.tree.map(lambda w, u: w + rate * u, weights, u))
+        slope = (after(rate + h) - after(rate - h)) / (2 * h)
+        assert slope < 0  # a larger step would have been better
+        if update < 3:
+            np.testing.assert_allclose((rate - found.state.learning_rate[update + 2]) / step, slope, rtol=1e-6)
 
 
 def test_for_sgd_it_is_the_derivative_of_the_loss_after_the_step(problem):

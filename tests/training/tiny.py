@@ -90,8 +90,8 @@ class Watched(training.Experiment):
     """Remembers the whole state after the last epoch, which the library lets go."""
 
     def _train_shard(self, *shard):
-        self.states, spent = super()._train_shard(*shard)
-        return self.states, spent
+        self.states, *others = super()._train_shard(*shard)
+        return self.states, *others
 
 
 def final_states(trained):

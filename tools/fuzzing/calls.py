@@ -23,7 +23,7 @@ BUILDING_BLOCKS = {
     *("rules.backward_sweep", "rules.final_preactivation", "rules.hidden_activations", "rules.activation_of"),
     *("rules.random_feedback", "rules.network_of", "rules.hyperparameter", "rules.implicit_rates", "networks.record"),
     *("networks.convolve", "networks.check_input", "statistics.finished", "statistics.interval", "statistics.optional"),
-    *("statistics.paired_runs", "datasets.whole_number"),
+    *("statistics.paired_runs", "statistics.resampled", "statistics.corrected_interval", "datasets.whole_number"),
 }
 """What rules and pages are built of, inside of compiled functions: a wrong kind is answered by JAX or NumPy."""
 JUNK: tuple[Any, ...] = (
@@ -115,7 +115,8 @@ def valid() -> dict[str, Callable[[], Any]]:
         ),
         **dict.fromkeys(("sizes", "widths", "shape", "input_shape"), lambda: [2, 2, 1]),
         **dict.fromkeys(
-            ("learning_rate", "rate", "level", "size", "target", "probability", "dt", "duration"), lambda: 0.5
+            ("learning_rate", "rate", "level", "size", "target", "probability", "dt", "duration", "test_to_train"),
+            lambda: 0.5,
         ),
         **dict.fromkeys(("activation",), lambda: "tanh"),
         **dict.fromkeys(("loss",), lambda: "squared-error"),

@@ -1,6 +1,8 @@
 """The command line: one file a command. Commands import the library late, so that `--help` is instant."""
 
+import errno
 import importlib
+import os
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -86,8 +88,8 @@ def arguments_given() -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, or 1 where a check of `reproduce` fails or another process of a run has
-    ended, or 2 for bad input (one sentence on standard error), or 130 for an interruption."""
+    """Runs one command and returns its exit code: 0, or 1 where `reproduce` did not reproduce something or another process of
+    a run has ended, or 2 for bad input (one sentence on standard error), or 130 for an interruption."""
     speak_plainly()
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
     _whole.clear()
@@ -106,10 +108,17 @@ def _answer() -> int:
     try:
         _check_text(tokens)
         result = (_kept(tokens) or _typed)(tokens)
+        sys.stdout.flush()
     except UserError as error:
         return _refuse(str(error))
     except CycloptsError as error:
         return _refuse(sentence(error))
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        # What is left in the buffer would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+        return _refuse(f"standard output could not be written ({error.strerror}): send it elsewhere.")
     except Interrupted as error:
         print(f"\nascribe: {error}.", file=sys.stderr)
         return 130

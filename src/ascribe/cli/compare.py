@@ -15,7 +15,7 @@ from ascribe.errors import UserError, shown
 
 from . import given, known_as
 from .clusters import cluster
-from .console import show
+from .console import aside, show
 from .data import data_options, tell
 from .dry_run import tell_plan
 from .keeping import PASSING, asked_to_go_on, begun_with, kept_in, together
@@ -42,6 +42,7 @@ def compare(
     rules: str | None = None,
     network: str | None = None,
     activation: str = "relu",
+    folds: Whole | None = None,
     seeds: Whole = 10,
     epochs: Whole = 50,
     batch_size: Whole = 32,
@@ -96,15 +97,19 @@ def compare(
         Run the command of this record again: a folder that compare wrote, or its record.json. Options that are given too, and
         DATA, take the place of the recorded ones; --out, --store, loggers and a scheduler are not taken over.
     rules
-        Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own, with numbers as in
-        fa:scale=0.5,fa:scale=2; default: all that can do the task.
+        Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own, with options as in
+        fa:scale=0.5,forward-pass:inactive=all,natural=no; default: all that can do the task, without the documents' own
+        forms of rules, ...-as-published.
     network
         Hidden layers as 64x64, or linear, lenet, simplenet or simplenet/8, or a network or a factory of your own in a file, as
         ./my_network.py:make. Default: 64x64.
     activation
         Of the hidden layers: relu, tanh, logistic, arctan, leaky-relu, leaky-relu:slope=0.2, softplus, ...
+    folds
+        K-fold cross-validation: divide all examples into so many parts, and tune and train every rule so many times, to test
+        each part once. Not for data that come with a test part.
     seeds
-        Fresh seeds of the final runs.
+        Fresh seeds of the final runs, in every fold the same.
     epochs
         Passes over the training examples.
     batch_size
@@ -114,7 +119,8 @@ def compare(
     tune_seeds
         Seeds per candidate.
     optimizer
-        sgd, momentum, adam, adamw, rmsprop, rprop, adagrad, adadelta, lion, hypergradient-sgd or hypergradient-adam.
+        sgd, momentum, adam, adamw, rmsprop, rprop, adagrad, adadelta, lion, hypergradient-sgd, hypergradient-adam or
+        hypergradient-adadelta.
     learning_rate
         The rate of every rule, without tuning.
     rates
@@ -224,17 +230,21 @@ def compare(
         raise UserError(
             "--rates and --search steer tuning, which is off (--tune 0 or --learning-rate): leave them out."
         )
+    if folds is not None and landscape is not None:
+        raise UserError("--landscape is drawn of one division of the data, and --folds make several: give one of them.")
     ranges = _ranges(rates, search or [])
     if out is not None and number == 0:
         check_folder(out, overwrite=overwrite, resume=resume)
 
     from ascribe import datasets, training  # noqa: PLC0415
+    from ascribe import rules as library  # noqa: PLC0415
 
     dataset = datasets.load(data, seed=data_seed, **of_data)
     training.use_all_cores()
     settings = {
-        "rules": None if rules is None else [name.strip() for name in rules.split(",") if name.strip()],
+        "rules": None if rules is None else library.split_names(rules),
         "network": network or "64x64",
+        "folds": folds,
         "activation": activation,
         "seeds": seeds,
         "epochs": epochs,
@@ -258,7 +268,8 @@ def compare(
             dataset, settings, out, elsewhere=scheduler is not None or workers is not None, as_json=json_output
         )
     loggers = tensorboard, mlflow
-    with cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure) as settings["cluster"]:
+    workforce = cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure)
+    with aside(json_output), workforce as settings["cluster"]:
         begin = {"resume": resume, "overwrite": overwrite, "quiet": quiet}
         comparison, page = _run(dataset, settings, loggers, out, store, begin)
     _print(comparison, page, json_output)
@@ -375,7 +386,7 @@ def _run(
 
     name = dataset.name
     with kept_in(out, place, name=name, experiment=name, **begin) as (where, kept, lines):
-        tell(lines, dataset)
+        tell(lines, dataset, settings["folds"])
         with heard_by(lines, name, *loggers) as listener:
             comparison = run(dataset, **settings, listener=listener, command=command_line(), store=shared(lambda: kept))
         lines.say("drawing the page")

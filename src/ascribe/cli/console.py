@@ -8,6 +8,7 @@ goes on below, with its first column again.
 """
 
 import codecs
+import contextlib
 import copy
 import dataclasses
 import re
@@ -104,6 +105,12 @@ def speak_plainly() -> None:
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) in ("strict", "backslashreplace") and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=PLAIN)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def aside(json_alone: bool) -> contextlib.AbstractContextManager[Any]:
+    """Within it, where standard output is for JSON alone, goes what else is printed, by a rule's file say, to standard
+    error."""
+    return contextlib.redirect_stdout(sys.stderr) if json_alone else contextlib.nullcontext()
 
 
 def show(*things: Any, **how: Any) -> None:

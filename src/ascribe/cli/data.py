@@ -16,8 +16,9 @@ FLAGS = {
     "classes": "--classes",
     "transforms": "--transform",
     "seed": "--data-seed",
+    "folds": "--folds",
 }
-"""The options of `datasets.load` that have one of their own; the others are a --data-option."""
+"""The options about data that have one of their own; the others are a --data-option."""
 TEXTS = ("target", "ignore", "separator", "decimal", "thousands", "encoding", "missing_words", "comment", "sheet")
 """Options whose value stays as it is written, also where it looks like a number or a yes."""
 YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
@@ -50,9 +51,21 @@ def data_options(*, classes: str | None, further: Sequence[str] | None, **flags:
     return given
 
 
-def tell(lines: Any, data: Any) -> None:
-    """Says what was understood of a table of the user's own, when training begins: not before a refusal."""
-    lines.begin_with([] if data.understood is None else data.understood.sentences())
+def tell(lines: Any, data: Any, folds: int | None = None) -> None:
+    """Says what was understood of a table of the user's own, and what folds there are, when training begins: not before a
+    refusal."""
+    examples = sum(len(split) for _, split in data.splits)
+    lines.begin_with(
+        [
+            *([] if data.understood is None else data.understood.sentences()),
+            *([] if folds is None else [f"folds: {folds_told(folds, examples)}"]),
+        ]
+    )
+
+
+def folds_told(folds: int, examples: int) -> str:
+    """How cross-validation uses the examples."""
+    return f"{folds}; each of the {examples:,} examples is tested in one, and every rule is tuned and trained in all"
 
 
 def _classes(text: str | None) -> int | str | None:

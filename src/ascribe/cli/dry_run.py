@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from .console import duration, show
+from .console import aside, duration, show
+from .data import folds_told
 from .keeping import DEFAULT_FOLDER
 
 APART = "drawing the page and what a store has already are not counted"
@@ -18,14 +19,18 @@ def tell_plan(dataset: Any, settings: dict[str, Any], out: Path | None, *, elsew
     from ascribe.comparison import preview  # noqa: PLC0415 - late, so that --help is instant
     from ascribe.store import free_folder  # noqa: PLC0415
 
-    plan = preview(dataset, **settings)
+    with aside(as_json):
+        plan = preview(dataset, **settings)
     if elsewhere:
         plan["time"] = None
     place = out or free_folder(DEFAULT_FOLDER, dataset.name)
+    data = about_data(dataset)
+    if plan["folds"]:
+        data["examples"] = plan["folds"][0]
     if as_json:
-        print(json.dumps({"dry_run": True, "data": about_data(dataset), **plan, "out": str(place)}, allow_nan=False))
+        print(json.dumps({"dry_run": True, "data": data, **plan, "out": str(place)}, allow_nan=False))
         return 0
-    lines = {**_data_lines(about_data(dataset)), **_plan_lines(plan), "would be written to": str(place)}
+    lines = {**_data_lines(data), **_plan_lines(plan), "would be written to": str(place)}
     for name, text in lines.items():
         show(f"{name}: {text}", soft_wrap=True, highlight=False, markup=False)
     return 0
@@ -51,11 +56,12 @@ def about_data(dataset: Any) -> dict[str, Any]:
 def _data_lines(data: dict[str, Any]) -> dict[str, str]:
     sizes = ", ".join(f"{count} {name}" for name, count in data["examples"].items())
     shape = " x ".join(map(str, data["input_shape"]))
+    numbers = "number" if shape == "1" else "numbers"
     target = f"{data['target']} ({data['target_chosen']})" if data["target"] else "the data set's own"
     named, more = data["features"][:NAMED], "" if len(data["features"]) <= NAMED else ", ..."
     classes = f"; classes {', '.join(data['classes'])}" if data["classes"] else ""
     return {
-        "data": f"{data['name']}, {sizes} examples of {shape} numbers",
+        "data": f"{data['name']}, {sizes} examples of {shape} {numbers}",
         **({"inputs": f"{', '.join(named)}{more}"} if named else {}),
         "target": f"{target}{classes}",
         "task": f"{data['task']} ({data['task_chosen']})" if data["task_chosen"] else data["task"],
@@ -73,7 +79,12 @@ def _plan_lines(plan: dict[str, Any]) -> dict[str, str]:
         lines |= {f"{name}, which differs": "; ".join(rule["notes"])} if rule["notes"] else {}
     lines |= {f"left out, {name}": why for name, why in plan["left_out"].items()}
     tuning, training = (sum(rule[phase] for rule in plan["rules"].values()) for phase in ("tuning", "training"))
-    lines["runs"] = f"{plan['runs']} of {plan['epochs']} epochs: {tuning} to tune, {training} with fresh seeds"
+    if plan["folds"]:
+        lines["folds"] = folds_told(len(plan["folds"]), sum(plan["folds"][0].values()))
+    everywhere = f" in {len(plan['folds'])} folds" if plan["folds"] else ""
+    lines["runs"] = (
+        f"{plan['runs']} of {plan['epochs']} epochs{everywhere}: {tuning} to tune, {training} with fresh seeds"
+    )
     lines["memory"] = f"about {_bytes(plan['memory'])}, of the runs that train at a time and the data"
     lines["time"] = _time(plan["time"], len(plan["rules"]))
     return lines
@@ -84,11 +95,16 @@ def _time(time: dict[str, Any] | None, rules: int) -> str:
         return "not told: other processes would train, and only this one can be measured"
     others = ", as if the other rules were as fast" if rules > 1 else ""
     measured = (
-        f"measured on {time['measured_on']}, which took {time['its_compilation']:.2g} s to compile and "
-        f"{time['its_epoch']:.2g} s for an epoch of {time['runs_in_its_epoch']} runs"
+        f"measured on {time['measured_on']}, which took {_seconds(time['its_compilation'])} to compile and "
+        f"{_seconds(time['its_epoch'])} for an epoch of {time['runs_in_its_epoch']} runs"
     )
     parts = f"{duration(time['compiling'])} to compile and {duration(time['training'])} to train"
     return f"about {duration(time['seconds'])}, {parts}; {measured}{others}; {APART}"
+
+
+def _seconds(seconds: float) -> str:
+    """A measured time, a short one with its first digits: `0.013 s`."""
+    return f"{seconds:.2g} s" if seconds < 9.5 else duration(seconds)
 
 
 def _bytes(size: int) -> str:

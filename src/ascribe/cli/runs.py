@@ -131,12 +131,14 @@ def _list(places: list[str], json_output: bool) -> int:
 def _show(chosen: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     print(f"{chosen['id']}: {chosen['name']}, {chosen['status']}, begun {chosen['created'][:19]} UTC")
     print(chosen["command"] or "")
+    folds = any("fold" in row for row in rows)
     _table(
-        ["rule", "phase", "seed", "rate", "epochs", "status", "test score"],
+        ["rule", "phase", *(["fold"] if folds else []), "seed", "rate", "epochs", "status", "test score"],
         [
             [
                 row["rule"],
                 row["phase"],
+                *([row.get("fold", "")] if folds else []),
                 row["seed"],
                 f"{row['learning_rate']:.3g}",
                 row["epochs"],

@@ -27,6 +27,7 @@ from .encryption import ENCRYPTED, address_in, security
 from .local import Local
 
 if TYPE_CHECKING:
+    from ascribe.datasets import Dataset
     from ascribe.training import Experiment, Specification
     from ascribe.training.keeping import Kept
 
@@ -242,7 +243,7 @@ class Cluster:
         data = key_of([demands.data.checksum, demands.data.task, fingerprint(demands.data.target_scale)])
         recipe = key_of([experiment.context, experiment.name, experiment.settings.epochs, experiment.width])
         if data not in self._contents:
-            self._contents[data] = self._passed_on(pickle.dumps(demands.data), data)
+            self._contents[data] = self._passed_on(pickle.dumps(_alone(demands.data)), data)
         if recipe not in self._contents:
             content = work.Content(
                 {name: value for name, value in vars(demands).items() if name != "data"},
@@ -260,6 +261,7 @@ class Cluster:
             tuple(specifications),
             phase,
             networks,
+            experiment.mapped,
             self._store(experiment.keeper),
             self._orders,
             self._channel,
@@ -410,6 +412,12 @@ class Cluster:
 
         curves = {name: Curve.of(np.stack([one.curves[name] for one in found])) for name in found[0].curves}
         experiment.tell_epochs(specifications, phase, 0, experiment.settings.epochs, curves)
+
+
+def _alone(data: "Dataset") -> "Dataset":
+    """The data set without what only divides it anew, which has all examples once more."""
+    original = None if data.original is None else _alone(data.original)
+    return dataclasses.replace(data, division=None, original=original)
 
 
 @dataclasses.dataclass

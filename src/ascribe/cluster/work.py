@@ -59,7 +59,7 @@ class Place(NamedTuple):
 
 class Order(NamedTuple):
     """One shard: of which experiment on which data, which runs, and in which store their state is kept on the way (None: in
-    none). `orders`: those that are stopped together; `channel`:
+    none); `mapped`: as in `Experiment`. `orders`: those that are stopped together; `channel`:
     what the sender listens on; `key`: the shard's name there. JAX's settings belong to a thread, so they come along."""
 
     recipe: str
@@ -67,6 +67,7 @@ class Order(NamedTuple):
     specifications: Sequence[Any]
     phase: str
     networks: bool
+    mapped: bool
     store: Place | None
     orders: str
     channel: str
@@ -111,7 +112,7 @@ def train(recipe: bytes, data: bytes, order: bytes) -> list[Any] | str:
 
     with _one_at_a_time, jax.enable_x64(wanted.double), jax.numpy_dtype_promotion(wanted.promotion):
         experiment = _experiment(wanted, recipe, data)
-        experiment.keeper, experiment.listener = _keeper(wanted, worker), told
+        experiment.keeper, experiment.listener, experiment.mapped = _keeper(wanted, worker), told, wanted.mapped
         try:
             shards = experiment.shards(wanted.specifications, wanted.phase, networks=wanted.networks)
             return [one for _, found in shards for one in found]

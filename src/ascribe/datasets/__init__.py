@@ -16,6 +16,7 @@ from ascribe.errors import UserError, shown
 from .base import Card as Card
 from .base import Dataset as Dataset
 from .base import Split as Split
+from .cross_validation import folds as folds
 from .options import Option, whole_number
 from .transforms import TRANSFORMS as TRANSFORMS
 from .transforms import Transform as Transform

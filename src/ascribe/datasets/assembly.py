@@ -1,9 +1,11 @@
 """From arrays in memory to a `Dataset`: cut, fill gaps, standardize with statistics of the training rows."""
 
+from functools import partial
+
 import numpy as np
 
 from .base import Card, Dataset, Split, Task
-from .splits import Indices, split_indices, standardization
+from .splits import Division, Indices, split_indices, standardization
 
 
 def assemble(
@@ -31,10 +33,27 @@ def assemble(
 
     - `inputs`: shape `(examples, *input_shape)`, float64.
     - `targets`: shape `(examples,)` of integer labels, or `(examples, outputs)` of float64.
-    - `rows`: the cut; by default 70 % train, 15 % validation, 15 % test, stratified for classification.
+    - `rows`: the cut; by default 70 % train, 15 % validation, 15 % test, stratified for classification, and the data set
+      has a `division`.
     """
+    division = None
     if rows is None:
-        rows = split_indices(len(inputs), seed=seed, labels=None if task == "regression" else targets)
+        labels = None if task == "regression" else targets
+        rows = split_indices(len(inputs), seed=seed, labels=labels)
+        again = partial(
+            assemble,
+            name,
+            task,
+            inputs,
+            targets,
+            seed=seed,
+            card=card,
+            class_names=class_names,
+            feature_names=feature_names,
+            standardize=standardize,
+            standardize_targets=standardize_targets,
+        )
+        division = Division(again, len(inputs), labels, rows, seed)
     inputs = np.asarray(inputs, dtype=np.float64)
     # One column per feature for tables; a single column for images.
     columns = inputs if inputs.ndim == 2 else inputs.reshape(-1, 1)
@@ -72,4 +91,5 @@ def assemble(
         target_scale=target_scale,
         input_mean=input_mean,
         input_scale=input_scale,
+        division=division,
     )

@@ -13,6 +13,7 @@ from ascribe.arguments import real_numbers
 from ascribe.errors import UserError, shown
 
 from .options import Option
+from .splits import Division
 from .transforms import AUGMENTATIONS, CONSTANT_ONE, UNIT_INTERVAL, Transform, fit, transform_names
 
 Task = Literal["binary", "classification", "regression"]
@@ -104,6 +105,8 @@ class Dataset:
     - `original`: the data set before its transforms; None where there are none.
     - `augmentations`: names of transforms (`random-crop`, `random-flip`) that training applies to its batches, in that
       order. The splits are without them.
+    - `division`: how all examples were divided, as a `Division`, where that is not decided by the data's source.
+    - `fold`: of a data set that is one of K folds, its number from 1 and K.
     - `understood`: of a table of the user's own, what was understood of it, as an `Understood`: its target, columns, rows;
       None for others.
 
@@ -127,6 +130,8 @@ class Dataset:
     transforms: tuple[Transform, ...] = ()
     original: "Dataset | None" = None
     augmentations: tuple[str, ...] = ()
+    division: Division | None = None
+    fold: tuple[int, int] | None = None
     understood: Any = (
         None  # an `Understood`, which is not imported: its words decide nothing of a run, whose key knows imports
     )
@@ -188,6 +193,7 @@ class Dataset:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(split)} {name}" for name, split in self.splits)
         after = f" after {', '.join(transform.name for transform in self.transforms)}" if self.transforms else ""
+        after += f", fold {self.fold[0]} of {self.fold[1]}" if self.fold else ""
         after += f", in training with {', '.join(self.augmentations)}" if self.augmentations else ""
         return f"<data set {self.name}: {self.task}, inputs of shape {self.input_shape}{after}, {sizes}>"
 
@@ -315,14 +321,16 @@ class Dataset:
         """Raw inputs, in the units of the file or of the images, as the inputs that a network was trained on.
 
         `(inputs - input_mean) / input_scale`, or the inputs themselves where there is no mean; then the `transforms`,
-        one after the other. The columns are those of `feature_names` before the transforms: a text is one-hot encoded
-        already. A gap (NaN) stays one; `missing="mean"` fills it with `input_mean`.
+        one after the other. A gap (NaN) stays one, unless the data set was loaded with `missing="mean"` and has that mean.
 
         **Arguments:**
 
-        - `inputs`: numbers of shape `(rows, *input_shape)`, with the `input_shape` of `original` where there is one.
+        - `inputs`: a data frame with the columns that the table had, in any order, texts as they were written there (others
+          are left out); or numbers of shape `(rows, *input_shape)`, with the `input_shape` of `original` where there is one,
+          whose columns are those of its `feature_names`: a text is one-hot encoded already.
 
-        Returns float32 of shape `(rows, *input_shape)`. Raises `UserError` if the inputs have another shape.
+        Returns float32 of shape `(rows, *input_shape)`. Raises `UserError` if the inputs have another shape, or a frame lacks
+        a column or has a text that was not there in training.
         """
         if self.original is not None:
             rows = self.original.prepare(inputs)
@@ -330,11 +338,11 @@ class Dataset:
                 rows = transform(rows)
             return rows.reshape(len(rows), *self.input_shape)
         wanted = f"({', '.join(map(str, ('rows', *self.input_shape)))})"
-        rows = real_numbers(inputs)
+        rows = real_numbers(self._by_name(inputs))
         if rows is None:
             raise UserError(
                 f"The data set {self.name} wants inputs of the shape {wanted}, but these are no array of numbers (complex ones "
-                f"are none); encode texts as in its feature_names."
+                f"are none); give a data frame, as pandas.read_csv makes one, or encode texts as in its feature_names."
             )
         if rows.ndim == 0 or rows.shape[1:] != self.input_shape:
             raise UserError(
@@ -342,9 +350,23 @@ class Dataset:
                 f"give one row per example, without the target."
             )
         if self.input_mean is not None and self.input_scale is not None:
+            if self.request.get("missing") == "mean":
+                rows = np.where(np.isnan(rows), self.input_mean, rows)
             rows = (rows - self.input_mean) / self.input_scale
         with np.errstate(over="ignore"):  # what is too large for 32-bit numbers becomes infinite
             return rows.astype(np.float32)
+
+    def _by_name(self, inputs: Any) -> Any:
+        """The columns of a data frame in the order of `feature_names`; anything else as it is."""
+        from .frames import is_frame  # noqa: PLC0415 - what reads tables makes data sets
+        from .new_rows import rows_of_frame  # noqa: PLC0415
+
+        if not is_frame(inputs):
+            return inputs
+        read = () if self.understood is None else self.understood.columns
+        columns = [column.name for column in read if column.role == "feature"]
+        names = self.feature_names if len(self.input_shape) == 1 else ()
+        return rows_of_frame(inputs, self.name, columns or names, names)
 
     def summary(self) -> dict[str, Any]:
         """Name, task, sizes, shape, card and checksum as plain values that JSON can hold.
@@ -368,6 +390,7 @@ class Dataset:
             "input_mean": _listed(self.input_mean),
             "input_scale": _listed(self.input_scale),
             "request": dict(self.request),
+            "fold": None if self.fold is None else list(self.fold),
             "transforms": [short_settings(transform) for transform in self.transforms],
             "augmentations": list(self.augmentations),
             "original": None

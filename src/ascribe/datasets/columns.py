@@ -24,6 +24,9 @@ _TEXT_COPIES = 3
 GAPS = frozenset({"", "na", "n/a", "nan", "?", "null", "none", "."})
 """The usual ways to write a missing value, in lower case."""
 _WHOLE = re.compile(r"[+-]?[0-9]+")
+_THOUSANDS = re.compile(r"[+-]?(0|[1-9][0-9]{0,2}(\.[0-9]{3})?)")
+_SIGNS = "$€£¥% "
+_AS_TEXT = re.compile(rf"[{_SIGNS}]*[+-]?([0-9]{{1,3}}([.,][0-9]{{3}})+|[0-9]*)([.,][0-9]*)?[{_SIGNS}]*")
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{2}|\d{4})")
 
 
@@ -91,6 +94,7 @@ class Column:
     - `lines`: the line of the file that each row stands on; None where rows are counted from 1.
     - `index`: whether the file itself says that the column numbers or names its rows.
     - `nameless`: whether the file has no name for it.
+    - `grouped`: a cell such as 1.011 where every cell would be a whole number if the point stood between thousands.
     """
 
     name: str
@@ -101,6 +105,7 @@ class Column:
     lines: np.ndarray | None = None
     index: bool = False
     nameless: bool = False
+    grouped: str = ""
 
     @property
     def values(self) -> np.ndarray:
@@ -152,12 +157,17 @@ def column_from_cells(
         written = None
         if np.abs(numbers[~missing]).max() >= LARGEST_CLASS or any(_has_leading_zero(cell) for cell in cells):
             written = _whole_numbers(name, cells, missing)
-        return Column(name, missing, numbers=numbers, written=written, lines=places, nameless=nameless)
+        grouped = (
+            _grouped([cell for cell, gap in zip(cells, missing, strict=True) if not gap])
+            if writing.decimal == "."
+            else ""
+        )
+        return Column(name, missing, numbers=numbers, written=written, lines=places, nameless=nameless, grouped=grouped)
     if len({value for value in values if value is not None}) > MIXED_NUMBERS:
         names = f"give {option('header', True)} if that line holds names, "
         raise UserError(
             f"Column {name!r} mixes numbers with text: line {lines[texts[0]]} says {cells[texts[0]][:40]!r}; "
-            f"{names if texts == [0] else ''}{_number_advice(cells[texts[0]])}, leave the cell empty, or leave the column out "
+            f"{names if texts == [0] else ''}{number_advice(cells[texts[0]])}, leave the cell empty, or leave the column out "
             f"with {option('ignore', name)}."
         )
     filled = ["" if gap else cell for cell, gap in zip(cells, missing, strict=True)]
@@ -166,7 +176,7 @@ def column_from_cells(
 
 def column_from_values(name: str, values: Sequence[Any], *, index: bool = False) -> Column:
     """A column of Python values: numbers, texts or dates, with None and NaN for gaps; a `UserError` for anything else."""
-    missing = np.array([_is_missing(value) for value in values], dtype=bool)
+    missing = np.array([is_missing(value) for value in values], dtype=bool)
     if missing.all():
         raise _empty(name)
     present = [value for value, gap in zip(values, missing, strict=True) if not gap]
@@ -205,7 +215,7 @@ def _empty(name: str) -> UserError:
     )
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """None, NaN, and what else is not equal to itself; what will not say, as pandas.NA, is missing too."""
     try:
         return value is None or bool(value != value)  # noqa: PLR0124 - which NaN and NaT are
@@ -241,8 +251,42 @@ def _whole_numbers(name: str, cells: Sequence[str], missing: np.ndarray) -> np.n
     return text_array(name, filled)
 
 
-def _number_advice(cell: str) -> str:
+def _grouped(cells: Sequence[str]) -> str:
+    """The first cell with a point, where some have none and, with the point between thousands, all are whole numbers."""
+    dotted = next((cell for cell in cells if "." in cell), "")
+    if not dotted or all("." in cell for cell in cells):
+        return ""
+    return dotted if all(_THOUSANDS.fullmatch(cell) for cell in cells) else ""
+
+
+def doubt(column: Column) -> str:
+    """What may have been meant otherwise in a column: texts that are dates or would be numbers in another writing, or a point
+    between thousands; empty where nothing is."""
+    if column.grouped:
+        return (
+            f"{column.name} is read as numbers with decimals, such as {column.grouped}; give {option('decimal', ',')} and "
+            f"{option('thousands', '.')} if the point stands between thousands"
+        )
+    if are_dates(column):
+        return f"{column.name} holds dates, which are taken as texts; write what matters of them as numbers, such as the month"
+    cell = _number_as_text(column)
+    return (
+        f"{column.name} is read as texts, such as {cell!r}; if it holds numbers, {number_advice(cell)}" if cell else ""
+    )
+
+
+def _number_as_text(column: Column) -> str:
+    """One of a column's texts that all are numbers in another writing (1,5 or 1,200 or 20 % or $3); empty where not all are."""
+    texts = [] if column.texts is None else [str(text) for text in column.distinct]
+    odd = [text for text in texts if PLAIN.number(text) is None]
+    return odd[0] if odd and all(_AS_TEXT.fullmatch(text) and re.search("[0-9]", text) for text in texts) else ""
+
+
+def number_advice(cell: str) -> str:
     """What to do about a cell that is nearly a number."""
+    bare = cell.strip(_SIGNS)
+    if bare != cell and PLAIN.number(bare.replace(",", "")) is not None:
+        return f"write them without the sign {cell.replace(bare, '').strip()}"
     if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", cell):
         decimals = (
             "" if "." in cell or cell.count(",") > 1 else f", or {option('decimal', ',')} if it is the decimal comma"
@@ -295,8 +339,8 @@ def encode_feature(column: Column) -> tuple[np.ndarray, list[str]]:
                 f"of them as numbers, such as the month or the days since the first, or leave it out with "
                 f"{option('ignore', column.name)}."
             )
-        has_marks = re.fullmatch(r"[+-]?[\d.,]*[.,][\d.,]*", example) is not None
-        advice = _number_advice(example) if has_marks else f"leave it out with {option('ignore', column.name)}"
+        cell = _number_as_text(column) or (example if re.fullmatch(r"[+-]?[\d.,]*[.,][\d.,]*", example) else "")
+        advice = number_advice(cell) if cell else f"leave it out with {option('ignore', column.name)}"
         raise UserError(
             f"Column {column.name!r} holds {len(values)} different texts (such as {example!r}), more than "
             f"the {CATEGORIES} that are one-hot encoded; {advice}."
@@ -366,12 +410,14 @@ def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.nda
             f"The target {column.name!r} has the one value {str(only)!r} everywhere, so there is nothing to learn; "
             f"name another column as {option('target')}."
         )
+    cell = _number_as_text(column)
     if task == "regression":
         column.check_size()
         if column.numbers is None:
             raise UserError(
                 f"Regression wants numbers in the target {column.name!r}, but it holds texts such as {str(distinct[0])!r}; "
-                f"leave {option('task')} out or name another column as {option('target')}."
+                f"{number_advice(cell) if cell else 'leave ' + option('task') + ' out'} or name another column as "
+                f"{option('target')}."
             )
         return column.numbers[:, None], ()
     labels, names, counts = class_labels(column)
@@ -386,6 +432,8 @@ def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.nda
         advice = "merge it with another"
         if are_dates(column):
             advice = f"these are dates, so name another column as {option('target')}"
+        elif cell:
+            advice = f"if it holds numbers, {number_advice(cell)}"
         elif len(large) > 1:
             advice = (
                 f"keep the others with {option('classes', (*large[:5], '...') if len(large) > 5 else tuple(large))}"

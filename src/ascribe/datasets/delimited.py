@@ -27,6 +27,8 @@ PACKED = b"\x1f\x8b"
 SMALLER = "choose fewer rows or columns of it, or save it as NPZ"
 _SNIFFED = 50  # lines that decide on the delimiter
 _MANY = 8  # numbers in the first row that count the columns by no chance
+_FEW = 10  # rows from which on it is no chance that no whole number stands below whole numbers
+_WHOLE = re.compile(r"[+-]?[0-9]+")
 _PIECE = 2**20  # bytes that are unpacked at a time
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -54,6 +56,7 @@ class Table(NamedTuple):
     names: list[str]
     columns: list[Column]
     without_header: bool = False
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -198,25 +201,26 @@ def _delimiter(lines: list[str], writing: Writing) -> str | None:
     return sniff(lines, others) or sniff(lines)
 
 
-def check_widths(rows: list[Row], path: Path, *, unit: str = "line") -> list[Row]:
-    """The rows, each with the same number of cells, at least two; else a `UserError`."""
+def check_widths(rows: list[Row], path: Path, *, unit: str = "line", advice: str = "") -> list[Row]:
+    """The rows, each with the same number of cells, at least two; else a `UserError`, with `advice` where they are one
+    column."""
     width = Counter(len(cells) for _, cells in rows).most_common(1)[0][0]
     first = rows[0][1]
     below = [cells[0] for _, cells in rows[1:]]
     no_number = not any(PLAIN.number(cell) is not None for cell in first)
     if len(first) == width - 1 and no_number and len({*below}) == len(below):
         rows = [(rows[0][0], ["", *first]), *rows[1:]]
+    before = next(number for number, cells in rows if len(cells) == width)
     for number, cells in rows:
         if len(cells) != width:
+            skipped = f"{option('skip', number)} or " if number < before else ""
             raise UserError(
                 f"{path} wants {width} cells on every {unit}, but {unit} {number} has {len(cells)}; correct that {unit}, or "
-                f"leave {unit}s out that are no part of the table with {option('skip', number)} or {option('comment', '#')}."
+                f"leave {unit}s out that are no part of the table with {skipped}{option('comment', '#')}, which begins them."
             )
     if width < 2:
-        raise UserError(
-            f"{path} wants at least two columns, a feature and a target, but has one; separate the cells by commas, or name "
-            f"what separates them with {option('separator')}."
-        )
+        other = f"separate the cells by commas, or name what separates them with {option('separator', '|')}"
+        raise UserError(f"{path} wants at least two columns, a feature and a target, but has one; {advice or other}.")
     return rows
 
 
@@ -237,8 +241,9 @@ def has_header(rows: list[Row], writing: Writing = PLAIN) -> bool:
 
 
 def _has_numbers_as_names(first: list[str], below: Sequence[Sequence[str]], writing: Writing) -> bool:
-    """True where whole numbers name columns: a text beside them stands over nothing but numbers, or they count the columns
-    (0, 1, 2, ... or from 1) and either there are many or what stands below is written with decimals or as texts."""
+    """True where whole numbers name columns: a text beside them stands over nothing but numbers; they count the columns
+    (0, 1, 2, ... or from 1) and either there are many or what stands below is written with decimals or as texts; or, as
+    with years, in a few rows or more no whole number stands below any of them."""
     counted = [cell for cell in first if re.fullmatch(r"[0-9]{1,9}", cell)]
     texts = [at for at, cell in enumerate(first) if not writing.is_gap(cell) and writing.number(cell) is None]
     if len({*first}) < len(first) or len(counted) + len(texts) + first.count("") < len(first):
@@ -246,10 +251,15 @@ def _has_numbers_as_names(first: list[str], below: Sequence[Sequence[str]], writ
     columns = [[cells[at] for cells in below if not writing.is_gap(cells[at])] for at in range(len(first))]
     if any(columns[at] and all(writing.number(cell) is not None for cell in columns[at]) for at in texts):
         return True
-    start = int(counted[0]) if counted else -1
-    if len(counted) < 2 or start not in (0, 1) or [*map(int, counted)] != [*range(start, start + len(counted))]:
+    if len(counted) < 2:
         return False
-    whole = [re.fullmatch(r"[+-]?[0-9]+", column[0]) is not None for column in columns if column]
+    start = int(counted[0])
+    if start not in (0, 1) or [*map(int, counted)] != [*range(start, start + len(counted))]:
+        under = [columns[at] for at, cell in enumerate(first) if cell in counted]
+        return (
+            len(below) >= _FEW and all(under) and not any(_WHOLE.fullmatch(cell) for cells in under for cell in cells)
+        )
+    whole = [_WHOLE.fullmatch(column[0]) is not None for column in columns if column]
     return len(counted) >= _MANY or not all(whole)
 
 

@@ -49,6 +49,16 @@ def _names(value: Any) -> list[Any] | None:
     return None
 
 
+def column_names(frame: Any) -> list[str]:
+    """The names of a frame's columns, as texts."""
+    return [str(key) for key in _names(frame) or []]
+
+
+def values_of(frame: Any, name: str) -> list[Any]:
+    """The values in the column of that name, as Python's."""
+    return _values(next(frame[key] for key in _names(frame) or [] if str(key) == name))
+
+
 def read_frame(frame: Any, *, ignore: tuple[str, ...] = (), least: int = 2) -> Table:
     """The columns of a data frame; its index, which labels the rows, is none of them.
 

@@ -6,7 +6,9 @@ taken while they are bytes, so that a small experiment does not pay for the whol
 
 import numbers
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +16,7 @@ from ascribe.errors import UserError, option, shown
 
 from .base import Card, Dataset, Split
 from .options import MINIMUM_EXAMPLES, Option, whole_number, yes_or_no
-from .splits import split_indices, stratified_subset
+from .splits import Division, Indices, split_indices, stratified_subset
 
 VALIDATION_FRACTION = 0.1
 _TEST_STREAM = 1  # the test subset is drawn with another stream than the training subset
@@ -26,6 +28,10 @@ class Images(NamedTuple):
 
     images: np.ndarray
     labels: np.ndarray
+
+    def at(self, rows: np.ndarray) -> "Images":
+        """Those of these rows."""
+        return Images(self.images[rows], self.labels[rows])
 
 
 def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | None:
@@ -125,6 +131,7 @@ def image_dataset(
     card: Card,
     maximum: int = 255,
     validation: float = VALIDATION_FRACTION,
+    published: bool = True,
 ) -> Dataset:
     """Build an image data set from its training and test images.
 
@@ -136,6 +143,7 @@ def image_dataset(
     - `standardize`: subtract the mean and divide by the standard deviation of the training pixels, one number
       per channel; False leaves pixels in [0, 1].
     - `validation`: the fraction of the training examples that becomes the validation split.
+    - `published`: whether the test images are those of the set's source; else all images may be divided anew.
 
     Raises `UserError` on a bad option.
     """
@@ -150,18 +158,43 @@ def image_dataset(
     test = select(test, labels, test_samples, "test_samples", seed + _TEST_STREAM)
 
     rows = split_indices(len(train.labels), seed=seed, labels=train.labels, validation=validation, test=0.0)
-    train_images = train.images[rows.train]
+    about = {"standardize": standardize, "class_names": kept, "card": card, "maximum": maximum}
+    if published:
+        parts = train.at(rows.train), train.at(rows.validation), test
+        return _assembled(name, *parts, **about)
+    every = Images(np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels]))
+    cut = Indices(rows.train, rows.validation, np.arange(len(train.labels), len(every.labels)))
+    again = partial(_divided, name, every, **about)
+    return replace(again(rows=cut), division=Division(again, len(every.labels), every.labels, cut, seed))
+
+
+def _divided(name: str, every: Images, *, rows: Indices, **about: Any) -> Dataset:
+    """The data set of one cut of all images."""
+    return _assembled(name, *map(every.at, rows), **about)
+
+
+def _assembled(
+    name: str,
+    train: Images,
+    validation: Images,
+    test: Images,
+    *,
+    standardize: bool,
+    class_names: tuple[str, ...],
+    card: Card,
+    maximum: int,
+) -> Dataset:
+    """The data set of these parts, its mean and scale those of the training images."""
     if standardize:
-        mean, scale = pixel_statistics(train_images, maximum)
+        mean, scale = pixel_statistics(train.images, maximum)
     else:
         mean, scale = np.zeros(1), np.ones(1)
+    parts = (Split(scaled(part.images, maximum, mean, scale), part.labels) for part in (train, validation, test))
     return Dataset(
-        name=name,
-        task="binary" if len(kept) == 2 else "classification",
-        train=Split(scaled(train_images, maximum, mean, scale), train.labels[rows.train]),
-        validation=Split(scaled(train.images[rows.validation], maximum, mean, scale), train.labels[rows.validation]),
-        test=Split(scaled(test.images, maximum, mean, scale), test.labels),
-        class_names=kept,
+        name,
+        "binary" if len(class_names) == 2 else "classification",
+        *parts,
+        class_names=class_names,
         card=card,
         # In units of the bytes, which are what a user has at hand.
         input_mean=mean * maximum,

@@ -4,7 +4,8 @@ Every cut is decided by the data seed alone, never by the values of the inputs. 
 each class keeps its share in each split.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,7 @@ TEST_FRACTION = 0.15
 # Separate streams of random numbers for one seed: drawing more points must not change how they are cut.
 _SPLIT_STREAM = 1
 _SUBSET_STREAM = 2
+_FOLD_STREAM = 3
 
 
 class Indices(NamedTuple):
@@ -24,6 +26,20 @@ class Indices(NamedTuple):
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+
+
+class Division(NamedTuple):
+    """How all examples of a data set were divided, and how they are divided otherwise.
+
+    `divided(rows=...)` is the data set of another cut, with every statistic from its own training rows; there are so many
+    `examples`, with `labels` (None for regression), and `rows` is this cut, which was made with `seed`.
+    """
+
+    divided: Callable[..., Any]
+    examples: int
+    labels: np.ndarray | None
+    rows: Indices
+    seed: int
 
 
 def _shares(sizes: list[int], fraction: float) -> list[int]:
@@ -75,6 +91,42 @@ def split_indices(
     # Shuffled again, so that the classes do not lie one after the other.
     train_rows, validation_rows, test_rows = (generator.permutation(np.concatenate(part)) for part in parts)
     return Indices(train_rows, validation_rows, test_rows)
+
+
+def fold_indices(count: int, folds: int, *, seed: int, labels: np.ndarray | None = None) -> list[Indices]:
+    """The cuts of `folds`-fold cross-validation: each of `count` rows is in the test part of one fold.
+
+    The rows are shuffled within each class and dealt to the folds in turn, one class after the other, so that neither the
+    rows of a class nor all rows differ by more than one between the test parts of two folds. The rest of each fold is cut
+    into train and validation in the proportion that `split_indices` has by default.
+
+    Raises `UserError` if a class has too few members to be in the test part of every fold and in both others.
+    """
+    generator = np.random.default_rng((seed, _FOLD_STREAM))
+    groups = [np.arange(count)] if labels is None else [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    size = min(len(group) for group in groups)
+    allowed = [many for many in range(2, size + 1) if size - -(-size // many) >= 2]
+    if folds not in allowed:
+        owner = "the data" if labels is None else "the smallest class"
+        several = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 1 else "3"  # which leave two of three
+        wanted = f"{several} folds" if allowed else "no folds, so leave them out or add examples"
+        raise UserError(
+            f"{option('folds')} wants an example of {owner} to test on in every fold, and two more to train and validate on; "
+            f"the {size} there are make {wanted}, not {folds}."
+        )
+    dealt = np.concatenate([generator.permutation(group) for group in groups])
+    cuts = []
+    for fold in range(folds):
+        rest = np.sort(np.delete(dealt, np.s_[fold::folds]))
+        inner = split_indices(
+            len(rest),
+            seed=seed,
+            labels=None if labels is None else labels[rest],
+            validation=VALIDATION_FRACTION / (1.0 - TEST_FRACTION),
+            test=0.0,
+        )
+        cuts.append(Indices(rest[inner.train], rest[inner.validation], generator.permutation(dealt[fold::folds])))
+    return cuts
 
 
 def stratified_subset(labels: np.ndarray, count: int, *, seed: int) -> np.ndarray:

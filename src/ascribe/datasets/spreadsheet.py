@@ -3,6 +3,7 @@
 import datetime
 import io
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def read_spreadsheet(
     content = read_bytes(path)
     try:
         book = openpyxl.load_workbook(_bounded(content, path), read_only=True, data_only=True, keep_links=False)
-        chosen = _chosen(book, sheet, path)
+        chosen, names = _chosen(book, sheet, path), [one.title for one in book.worksheets]
         rows: list[Row] = []
         count = 0
         for number, values in enumerate(book[chosen].iter_rows(values_only=True), 1):
@@ -58,7 +59,17 @@ def read_spreadsheet(
         raise UserError(
             f"{path} wants a table but the sheet {chosen!r} is empty; choose another with {option('sheet')}."
         )
-    return table_of_rows(check_widths(_without_margins(rows), path, unit="row"), path, layout, ignore)
+    others = [name for name in names if name != chosen]
+    advice = (
+        f"choose another sheet with {option('sheet', others[0])}"
+        if others
+        else "write each cell into a column of its own"
+    )
+    table = table_of_rows(check_widths(_without_margins(rows), path, unit="row", advice=advice), path, layout, ignore)
+    if others and sheet is None:
+        note = f"the sheet {chosen} is read, the first of {len(names)}; {option('sheet', others[0])} reads another"
+        return replace(table, notes=(note,))
+    return table
 
 
 def _bounded(content: bytes, path: Path) -> io.BytesIO:

@@ -22,6 +22,7 @@ from .columns import (
     are_dates,
     chosen_rows,
     class_name,
+    doubt,
     encode_feature,
     encode_target,
     infer_task,
@@ -383,6 +384,11 @@ def _label(frame: Any, target: Option) -> Option:
         named = not isinstance(target, str) and target is not None and target in list(frame.columns)
     except (TypeError, ValueError):
         return target
+    if not named and isinstance(target, str) and target in list(getattr(getattr(frame, "index", None), "names", ())):
+        raise UserError(
+            f"The target {shown(target)} is the index of the data frame, which labels its rows; make it a column with "
+            f"frame.reset_index()."
+        )
     return str(target) if named else target
 
 
@@ -429,12 +435,14 @@ def _of_columns(table: Table, what: str, target: Option, classes: tuple[str, ...
     roles |= {other: ("left out", reason) for other, reason in labels.items()}
     roles |= {column.name: ("feature", _holds(column)) for column in features} | {name: ("target", _holds(chosen))}
     gaps = {column.name: int(column.missing.sum()) for column in (*features, chosen)}
-    notes = [f"{other} is left out ({reason}); to use it, give it another name" for other, reason in labels.items()]
+    notes = [*table.notes]
+    notes += [f"{other} is left out ({reason}); to use it, give it another name" for other, reason in labels.items()]
     notes += [
         f"{column.name} counts the rows; if it is no measurement, leave it out with {option('ignore', column.name)}"
         for column in features
         if counts_rows(column)
     ]
+    notes += filter(None, map(doubt, (*features, chosen)))
     hint = ""
     if table.without_header:
         hint = f", or try {option('header', True)} if the first line holds names"
@@ -538,11 +546,11 @@ def _dataset(
                 f"the targets look like one-hot classes and are trained as {chosen.shape[1]} numbers; "
                 f"{option('task', 'binary' if chosen.shape[1] == 2 else 'classification')} makes classes of them"
             )
-    labels = None if kind == "regression" else targets
-    rows = split_indices(int(keep.sum()), seed=seed, labels=labels)
+    rows = None
     kept = contents.kept.copy()
     kept[contents.kept] = keep
     if contents.sizes is not None:
+        labels = None if kind == "regression" else targets
         rows = given_rows(contents.sizes, kept, labels, seed)
         if min(len(part) for part in rows) == 0:
             raise UserError(f"{what} wants examples in every split, but one is empty; write its arrays anew.")

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ascribe.arguments import whole
+from ascribe.arguments import flag, whole
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
@@ -98,7 +98,7 @@ class Conv2d(AbstractLayer):
         self.initializer = initializers.check(initializer)
         key = initializers.own_key(key)
         self.weight = initializers.draw(initializer, key, (kernel, kernel, channels, fan_out), in_axis=2, out_axis=3)
-        self.bias = jnp.zeros(fan_out) if bias else None
+        self.bias = jnp.zeros(fan_out) if flag("bias", bias) else None
 
     def __call__(
         self,

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
+from ascribe.arguments import flag
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
@@ -32,7 +33,7 @@ class Linear(AbstractLayer):
         self.initializer = initializers.check(initializer)
         key = initializers.own_key(key)
         self.weight = initializers.draw(initializer, key, (fan_out, fan_in), in_axis=1, out_axis=0)
-        self.bias = jnp.zeros(fan_out) if bias else None
+        self.bias = jnp.zeros(fan_out) if flag("bias", bias) else None
 
     def __call__(
         self, x: Float[Array, "batch fan_in"], state: PyTree = None, *, key: Key | None = None, training: bool = False

@@ -10,7 +10,9 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.random as jr
+import numpy as np
 
+from ascribe.diagram import Diagram, diagram
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Key, PyTree
 
@@ -36,10 +38,13 @@ class Network(eqx.Module):
     def __init__(self, layers: Iterable[AbstractLayer]):
         layers = tuple(layers) if isinstance(layers, Iterable) else (layers,)
         if not all(isinstance(layer, AbstractLayer) for layer in layers):
+            other = next(layer for layer in layers if not isinstance(layer, AbstractLayer))
             raise UserError(
                 f"a network is made of a list of layers, as in Network([Linear(2, 3), Activation('relu'), Linear(3, 1)]); got "
-                f"{shown(layers)}: a layer of your own derives from ascribe.networks.AbstractLayer."
+                f"{shown(other)} among them: a layer of your own derives from ascribe.networks.AbstractLayer."
             )
+        for layer in layers:
+            _check_leaves(layer)
         if not any(layer.synaptic for layer in layers):
             raise UserError("a network needs at least one layer with weights (Linear or Conv2d); got none.")
         counts: Counter[str] = Counter()
@@ -179,6 +184,22 @@ class Network(eqx.Module):
 
         return [plain(layer) for layer in self.templates]
 
+    def diagram(self) -> Diagram:
+        """A picture of it, which a notebook shows: `network.diagram().save("network.svg")`. Small networks of dense layers are
+        drawn unit by unit, every weight with its sign and size; others layer by layer."""
+        drawn = diagram(self.config(), names=self.names)
+        small = drawn.by_units and all(layer.weight.ndim == 2 for layer in self.layers if layer.synaptic)  # pyright: ignore
+        return diagram(self.config(), names=self.names, weights=self._matrices()) if small else drawn
+
+    def _matrices(self) -> list[tuple[Any, Any]] | None:
+        """W and bias of every layer with weights, as NumPy arrays; None where they are no numbers (yet)."""
+        layers: list[Any] = [self[name] for name in self.synaptic]
+        leaves = [leaf for layer in layers for leaf in jax.tree.leaves(layer)]
+        if any(isinstance(leaf, jax.core.Tracer) or not hasattr(leaf, "__array__") for leaf in leaves):
+            return None
+        array = lambda leaf: None if leaf is None else np.asarray(leaf, np.float64)
+        return [(array(layer.weight), array(layer.bias)) for layer in layers]
+
     def __str__(self) -> str:
         def text(name: str, layer: Any) -> str:
             return f"{name} {'×'.join(map(str, layer.weight.shape))}" if layer.synaptic else name
@@ -213,6 +234,7 @@ class Network(eqx.Module):
         return notebook.shown(
             f"Network of {len(self.names)} layers",
             notebook.table(("Layer", "Kind", "Arrays", "Parameters"), rows, words=3, total=total),
+            self.diagram().svg(),
         )
 
 
@@ -220,6 +242,17 @@ def _through(layers: tuple[AbstractLayer, ...], x: Array) -> Array:
     for layer in layers:
         x, _ = layer(x, training=False)
     return x
+
+
+def _check_leaves(layer: AbstractLayer) -> None:
+    """A `UserError` where a layer has something else than arrays in its fields, which would be taken for a weight."""
+    for path, leaf in jax.tree_util.tree_leaves_with_path(layer):
+        if not eqx.is_array_like(leaf) or isinstance(leaf, bool | int | float | complex):
+            field = jax.tree_util.keystr(path).lstrip(".")
+            raise UserError(
+                f"the layer {type(layer).__name__} has {shown(leaf)} as its {field}, where weights are looked for: declare "
+                f"what is no weight as `{field}: {type(leaf).__name__} = eqx.field(static=True)`, or make an array of it."
+            )
 
 
 def listed(names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.arguments import at_least, real, whole
+from ascribe.arguments import at_least, flag, real, whole
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.types import Array
@@ -156,6 +156,7 @@ def random_connection(
     pre, post, probability = check_populations(pre, post, probability)
     if (number := whole(seed)) is None or number < 0:
         raise UserError(f"`seed` is a whole number from 0; got {shown(seed)}: try 0.")
+    own = flag("own", own)
     each = numbers("the weight", weight, "what a spike is worth")
     if each.shape not in ((), (pre,)):
         raise UserError(f"`weight` is one number, or one for each of the {pre} senders; got the shape {each.shape}.")

@@ -78,7 +78,7 @@ def _small_multiples(comparison: Comparison, prefix: str, axis_title: str, *titl
     for name in names:
         part = one_curve(columns, name)
         panel = band_panel(data, part, axis, colors, selection, width=min(440, 960 // across - 65), height=220)
-        panels.append(alt.layer(_right_angle(axis), panel).properties(title=_panel_title(name)))
+        panels.append(alt.layer(_right_angle(axis), panel, title=_panel_title(name)))
     return themed(joined(panels, selection, columns=across), *title)
 
 

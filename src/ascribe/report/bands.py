@@ -129,4 +129,5 @@ def band_panel(
         .encode(y=axis.encode("mean"), tooltip=tips)
         .transform_filter(f"datum.row % {stride} == 0"),
         data=data,
-    ).properties(**size)
+        **size,
+    )

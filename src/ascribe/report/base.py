@@ -127,6 +127,11 @@ class Comparison(statistics.Comparison, Protocol):
     @property
     def landscape(self) -> LossLandscape | None: ...
     @property
+    def folds(self) -> "Sequence[Comparison]":
+        """Of cross-validation, that on every fold."""
+        ...
+
+    @property
     def descriptions(self) -> Mapping[str, str]:
         """One line on what each rule is; empty where nothing is known."""
         ...

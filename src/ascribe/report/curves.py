@@ -31,5 +31,5 @@ def learning_curves(comparison: Comparison) -> Any:
     return themed(
         joined(panels, selection, columns=2),
         "Learning curves",
-        "Mean over the seeds that finished, with its 95 % interval.",
+        f"Mean over {'folds' if comparison.folds else 'the seeds that finished'}, with its 95 % interval.",
     )

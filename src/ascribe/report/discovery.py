@@ -20,7 +20,6 @@ from .theme import GRAY, INK, many_colors, themed
 COLUMNS = ("setting", "rule", "rate", "loss area", "difference", "test score", "difference", "diverged")
 Z = np.linspace(-4.0, 4.0, 161, dtype=np.float32)
 SHOWN = 120
-BEST = 3
 BASELINE = "backpropagation"
 
 
@@ -56,7 +55,9 @@ def findings(discovery: Any) -> list[str]:
         (BASELINE, "Against backpropagation at the same rate"),
         ("c·σ', tuned c", f"Against a larger scale alone (c = {discovery.factor:.3g}), so what the shape adds"),
         ("noise of g's size", "Against backpropagation with noise of the same size"),
-        ("backpropagation, tuned rate", "Against backpropagation at its own tuned rate"),
+        ("found g, 0 where σ' = 0", "Against the same g without its credit where σ' = 0"),
+        ("backpropagation, rate tuned for area", "Against backpropagation at a rate tuned for the same area"),
+        ("backpropagation, tuned rate", "Against backpropagation at a rate tuned by validation"),
         ("backpropagation, learned rate", "Against backpropagation with a learned rate (hypergradient)"),
     )
     for name, question in questions:
@@ -66,12 +67,19 @@ def findings(discovery: Any) -> list[str]:
             sentences.append(
                 f"{question}, the found g's area differs by {_difference(float(mean), float(half))}: {verdict}."
             )
-    tuned = areas.get("found g, tuned rate"), areas.get("backpropagation, tuned rate")
-    if tuned[0] is not None and tuned[1] is not None:
-        mean, half = interval(tuned[0] - tuned[1])
-        verdict = "no difference is shown" if not abs(mean) > half else "faster" if mean < 0 else "slower"
+    both = (("rate tuned for area", "rates tuned for the area"), ("tuned rate", "rates tuned by validation"))
+    for name, words in both:
+        tuned = areas.get(f"found g, {name}"), areas.get(f"{BASELINE}, {name}")
+        if tuned[0] is not None and tuned[1] is not None:
+            mean, half = interval(tuned[0] - tuned[1])
+            verdict = "no difference is shown" if not abs(mean) > half else "faster" if mean < 0 else "slower"
+            sentences.append(
+                f"Both at their own {words}, the difference is {_difference(float(mean), float(half))}: {verdict}."
+            )
+    if discovery.touched:
         sentences.append(
-            f"Both at their own tuned rates, the difference is {_difference(float(mean), float(half))}: {verdict}."
+            f"The best ω lies at the end of what was searched (|{'|, |'.join(discovery.touched)}| = "
+            f"{discovery.space.bound:g}): a larger bound may find a better g."
         )
     return sentences
 
@@ -87,21 +95,6 @@ def figures(discovery: Any) -> dict[str, Any]:
     }
 
 
-def best_few(discovery: Any, count: int = BEST) -> list[int]:
-    """The numbers of the best candidates whose functions are apart from each other: somewhere by a tenth of the best one's
-    size. (Different ω can be one function.)"""
-    evaluations = discovery.evaluations
-    chosen: dict[int, np.ndarray] = {}
-    for number in np.argsort(evaluations.values, kind="stable"):
-        g = discovery.space.g(evaluations.points[number], Z)
-        apart = 0.1 * max((float(np.abs(other).max()) for other in chosen.values()), default=0.0)
-        if all(np.abs(g - other).max() > apart for other in chosen.values()):
-            chosen[int(number)] = g
-        if len(chosen) == count:
-            break
-    return list(chosen)
-
-
 def tried(discovery: Any) -> Any:
     """Every g that was tried, the better the darker; the best few thick, and what they replace dashed (figure 2a)."""
     evaluations, space = discovery.evaluations, discovery.space
@@ -110,8 +103,8 @@ def tried(discovery: Any) -> Any:
     rank = lambda place: {"number": int(ranked[place]), "rank": place / max(len(ranked) - 1, 1)}
     g = lambda number: space.g(evaluations.points[number], Z)
     faint = _columns([(g(ranked[place]), rank(place)) for place in places], slice(None, None, 4))  # the best drawn last
-    few = best_few(discovery)
-    names = [f"{letter}: area {evaluations.values[number]:.4g}" for letter, number in zip("ABC", few, strict=False)]
+    few, letters = discovery.best, ("A, the found g", *"BC")
+    names = [f"{letter}: area {evaluations.values[number]:.4g}" for letter, number in zip(letters, few, strict=False)]
     exact = f"σ' of {discovery.replaced}, which they replace"
     lines = [(g(number), {"which": name}) for name, number in zip(names, few, strict=True)]
     thick = _columns([*lines, (discovery.exact(Z), {"which": exact})])

@@ -38,12 +38,19 @@ def render(template: str, **values: Any) -> str:
 
 
 def figure(
-    name: str, drawing: Drawing, rules: Sequence[str], numbers: Sequence[int], prefix: str = ""
+    name: str,
+    drawing: Drawing,
+    rules: Sequence[str],
+    numbers: Sequence[int],
+    prefix: str = "",
+    earlier: Mapping[int, Mapping[str, str]] | None = None,
 ) -> dict[str, Any]:
     """What the templates' macro `figure` shows of a drawing. `rules` and `numbers` are as in `embedded`.
 
-    `prefix` keeps its name apart from the same figure's of another comparison.
+    `prefix` keeps its name apart from the same figure's of another comparison. `earlier`: the addresses of the rules'
+    pictures after earlier epochs, `{epoch: {rule: address}}`.
     """
+    earlier = earlier or {}
     heading = drawing.specification["title"]
     tables = {title: text for title, text in drawing.specification["datasets"].items() if not _is_unnamed(title)}
     known = dict(zip(rules, numbers, strict=True))
@@ -56,13 +63,17 @@ def figure(
         ]
         kind = "rows" if panel.narrow else "fixed" if panel.fixed else ""
         number = None if panel.rule is None else numbers[panel.rule]
-        panels.append({"title": panel.title, "number": number, "kind": kind, "pictures": pictures})
+        before = [] if panel.rule is None else [maps[rules[panel.rule]] for maps in earlier.values()]
+        panels.append(
+            {"title": panel.title, "number": number, "kind": kind, "pictures": pictures, "earlier": " ".join(before)}
+        )
     return {
         "name": prefix + name,
         "title": heading["text"],
         "subtitle": " ".join(heading.get("subtitle", [])),
         "panels": panels,
         "kind": _kind(drawing, panels),
+        "epochs": list(earlier),
         "legend": [
             {
                 "name": entry.name,
@@ -78,9 +89,12 @@ def figure(
 
 
 def _kind(drawing: Drawing, panels: Sequence[Any]) -> str:
-    """How many panels have room beside each other: small pictures as many as fit, two or four by twos, others by threes."""
+    """How many panels have room beside each other: small pictures up to four, of more as many as fit; others two or four by
+    twos, else by threes."""
     small = len(panels) > 1 and all(width_of(panel.svg) < SMALL for panel in drawing.panels)
-    return "maps" if small else "few" if len(panels) in (2, 4) else "many"
+    if small:
+        return f"maps of{len(panels)}" if len(panels) <= 4 else "maps"
+    return "few" if len(panels) in (2, 4) else "many"
 
 
 def rule_filter(colors: Mapping[str, str | None]) -> list[dict[str, Any]]:

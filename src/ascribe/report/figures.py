@@ -22,6 +22,7 @@ from .landscapes import landscapes
 from .layout import Entry, Panel, legend_of, panels_of
 from .loss_surface import loss_surface
 from .own_metrics import own_metrics
+from .raster import png_of
 from .scores import final_scores
 from .sensitivity import learning_rate_sensitivity
 
@@ -56,7 +57,7 @@ def figures(comparison: Comparison) -> dict[str, Any]:
 def specification(chart: Any) -> dict[str, Any]:
     """The Vega-Lite specification of `chart`, whatever theme or data transformer the session has switched on."""
     with alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None):
-        result = chart.to_dict()
+        result = chart.to_dict(validate=False)  # against a schema of 30,000 lines; tests do
     result, tables = _printable(result), {}
     _share_tables(result, tables)
     return {**result, "datasets": {name: text for text, name in tables.items()} | result.get("datasets", {})}
@@ -133,5 +134,5 @@ def write_figure(stem: str | os.PathLike[str], drawing: dict[str, Any] | str) ->
     png, svg = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.svg")
     picture = drawing if isinstance(drawing, str) else vl_convert.vegalite_to_svg(drawing, vl_version=VEGA_LITE)
     write_whole(svg, picture.encode("utf-8"), parents=True)
-    write_whole(png, vl_convert.svg_to_png(picture, scale=2))  # without laying the figure out again
+    write_whole(png, png_of(picture))  # without laying the figure out again
     return png, svg

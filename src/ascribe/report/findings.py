@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ascribe.measures import measure_of, title_of
-from ascribe.statistics import interval, paired_runs
+from ascribe.statistics import corrected_interval, paired_runs
 from ascribe.statistics.means import DASH, LEVEL, decimals_of
 
 from .base import Comparison
@@ -15,13 +15,20 @@ from .table import Row, format_score, rows
 NAMED = 4
 """So many rules are named one by one in a sentence; of more, the ends."""
 
-CLAIMS = (
-    "The sentences at the top count a rule as better than a constant answer where its 95 % Student-t interval over seeds is, "
-    "and as different from the reference where the interval of its differences, seed by seed, leaves out 0; that one is "
-    "widened by Bonferroni's correction, so that all of them hold at once. With few seeds little can be shown, which is not "
-    "to say that rules are equal."
-)
-"""How `findings` decides."""
+
+def claims(comparison: Comparison) -> str:
+    """How `findings` decides."""
+    one, several, kind = (
+        ("fold", "folds", "corrected interval over folds")
+        if comparison.folds
+        else ("seed", "seeds", "Student-t interval over seeds")
+    )
+    return (
+        f"The sentences at the top count a rule as better than a constant answer where its 95 % {kind} is, "
+        f"and as different from the reference where the interval of its differences, {one} by {one}, leaves out 0; that one is "
+        f"widened by Bonferroni's correction, so that all of them hold at once. With few {several} little can be shown, which "
+        "is not to say that rules are equal."
+    )
 
 
 def findings(comparison: Comparison) -> list[str]:
@@ -38,6 +45,13 @@ def findings(comparison: Comparison) -> list[str]:
 
 
 def constant_score(comparison: Comparison) -> tuple[str, float] | None:
+    """As `_constant_score`, on average over folds where there are any."""
+    found = [_constant_score(one) for one in comparison.folds or [comparison]]
+    known = [one for one in found if one is not None]
+    return (known[0][0], float(np.mean([score for _, score in known]))) if known else None
+
+
+def _constant_score(comparison: Comparison) -> tuple[str, float] | None:
     """What is reached without looking at the inputs, in words and as a score: by always answering with the training split's
     most common class, or its mean. Of data whose examples were not kept, by guessing one class of all; None for numbers."""
     data = comparison.data
@@ -57,15 +71,14 @@ def _best(table: Sequence[Row]) -> str:
     best, unit = table[0], _unit(table[0].score)
     title = title_of(best.score)
     title, score = f"{title[0].lower()}{title[1:]}", format_score(best)[0].removesuffix(f" ± {DASH}")
-    seeds = f"{best.seeds} {'seed' if best.seeds == 1 else 'seeds'}"
     if len(table) == 1:
-        return f"{best.rule} reaches a mean {title} of {score}{unit} over {seeds}."
+        return f"{best.rule} reaches a mean {title} of {score}{unit} over {best.runs}."
     level = [row.rule for row in table if row.mean == best.mean and row.diverged == best.diverged]
     which = "highest" if measure_of(best.score).higher_is_better else "lowest"
     if len(level) > NAMED:
-        return f"{len(level)} rules share the {which} mean {title}, {score}{unit} over {seeds}."
+        return f"{len(level)} rules share the {which} mean {title}, {score}{unit} over {best.runs}."
     verb = "has" if len(level) == 1 else "have"
-    return f"{listed(level)} {verb} the {which} mean {title}: {score}{unit} over {seeds}."
+    return f"{listed(level)} {verb} the {which} mean {title}: {score}{unit} over {best.runs}."
 
 
 def _above_constant(comparison: Comparison, table: Sequence[Row]) -> str:
@@ -97,7 +110,7 @@ def _against_reference(comparison: Comparison, table: Sequence[Row]) -> str:
     better, worse, alike = [], [], []
     for row in others:
         pairs = paired_runs(comparison.runs[row.rule], base, score)
-        mean, half_width = interval(pairs.differences, level=level)
+        mean, half_width = corrected_interval(pairs.differences, pairs.test_to_train, level=level)
         if not abs(mean) > max(half_width, pairs.rounding):
             alike.append(row.rule)
             continue
@@ -112,7 +125,8 @@ def _against_reference(comparison: Comparison, table: Sequence[Row]) -> str:
     if alike:
         which = listed(alike) if len(alike) <= NAMED else f"{len(alike)} rules"
         parts.append(f"for {which} no difference is shown" if parts else f"no difference is shown for {which}")
-    return f"Against {reference}, seed by seed: {'; '.join(parts)}."
+    one = "fold" if comparison.folds else "seed"
+    return f"Against {reference}, {one} by {one}: {'; '.join(parts)}."
 
 
 def _lost(table: Sequence[Row]) -> str:

@@ -5,21 +5,12 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.datasets.region import padded_range, transformed, untransformed
 from ascribe.statistics import finished, interval
 
 from .base import Comparison, Runs, with_networks
 from .inline import ROW_LABEL, inline, numbered
-from .panels import (
-    axes_of,
-    has_examples,
-    layout,
-    padded_range,
-    panel_name,
-    panel_title,
-    sample,
-    transformed,
-    untransformed,
-)
+from .panels import axes_of, has_examples, layout, panel_name, panel_title, sample
 from .table import format_score, rows
 from .theme import rule_colors, themed
 
@@ -28,8 +19,10 @@ def fits(comparison: Comparison) -> Any:
     """Fitted curves with their 95 % band over the seeds that finished, one panel a rule, for regression on one feature.
 
     None for other data, or none. A rule whose runs all diverged has no curve, and its panel says so. Data that was
-    transformed is drawn as it was before.
+    transformed is drawn as it was before. Of cross-validation the first fold is shown.
     """
+    where = " in the first fold" if comparison.folds else ""
+    comparison = comparison.folds[0] if comparison.folds else comparison
     data = untransformed(comparison.data)
     known = with_networks(comparison)
     if data.task != "regression" or int(np.prod(data.input_shape)) != 1 or not (has_examples(data) and known):
@@ -70,7 +63,7 @@ def fits(comparison: Comparison) -> Any:
         panels.append(panel.properties(width=size, height=int(0.75 * size), title=title, name=panel_name(places[rule])))
     chart = alt.concat(*panels, columns=across, spacing=16)
     subtitle = "Mean prediction and its 95 % interval over the seeds that finished; dots: test data."
-    return themed(chart, "What each rule learned", subtitle)
+    return themed(chart, f"What each rule learned{where}", subtitle)
 
 
 def _first_output(runs: Runs, inputs: np.ndarray) -> np.ndarray:

@@ -6,28 +6,21 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.datasets.region import has_class_map, padded_range, plane, transformed, untransformed
 from ascribe.statistics import finished, interval
 
 from .base import Comparison, with_networks
 from .inline import inline, to_csv
-from .panels import (
-    axes_of,
-    axis_titles,
-    has_examples,
-    layout,
-    padded_range,
-    panel_name,
-    panel_title,
-    sample,
-    transformed,
-    untransformed,
-)
+from .panels import axes_of, axis_titles, has_examples, layout, panel_name, panel_title, sample
 from .png import data_uri
 from .table import format_score, rows, score_title
 from .theme import diverging, many_colors, rgb, themed
 
 _STRIDE = 3
 """Every third point of the grid is in the table, in every third row."""
+
+SHADES = 200
+"""Shades of a picture, which all fit into a palette (`png.py`)."""
 
 # Two classes take the dark ends of the diverging palette, so that a point tells its class on its own side's color.
 _TWO_CLASSES = ("#0f3f78", "#8a4200")
@@ -38,19 +31,19 @@ def landscapes(comparison: Comparison) -> Any:
 
     Two classes show the mean predicted probability of the second over the seeds that finished; more classes show the
     most probable one, paler where it is less certain. The test points lie on top. Gray: every run diverged. Data that was
-    transformed is drawn as it was before.
+    transformed is drawn as it was before. Of cross-validation the first fold is shown.
     """
+    where = " in the first fold" if comparison.folds else ""
+    comparison = comparison.folds[0] if comparison.folds else comparison
     data = untransformed(comparison.data)
     known = with_networks(comparison)
-    if data.task == "regression" or tuple(data.input_shape) != (2,) or not (has_examples(data) and known):
+    if not (has_class_map(data) and has_examples(data) and known):
         return None
     across, size = layout(len(known))
     grid_size = 96 if size >= 150 else 64
     low, high = padded_range(data, 2)
-    columns, lines = (np.linspace(low[axis], high[axis], grid_size) for axis in (0, 1))
-    # The first row of a picture is its top, so the second feature runs downwards.
-    grid = np.stack(np.meshgrid(columns, lines[::-1]), axis=-1).reshape(-1, 2).astype(np.float32)
-    inputs = transformed(comparison.data, grid)
+    grid = plane(data, grid_size)
+    inputs = transformed(comparison.data, grid.reshape(-1, 2))
     points, domain, colors = _test_points(data)
     labels = {row.rule: format_score(row)[0] for row in rows(comparison) if row.rule in known}
     panels, maps = [], {}
@@ -73,9 +66,7 @@ def landscapes(comparison: Comparison) -> Any:
             strokeWidth=alt.value(0.8),
         )
         title = panel_title(rule, labels[rule], size)
-        panels.append(
-            alt.layer(image, dots).properties(width=size, height=size, title=title, name=panel_name(places[rule]))
-        )
+        panels.append(alt.layer(image, dots, width=size, height=size, title=title, name=panel_name(places[rule])))
     subtitle = (
         f"How probable the class “{domain[1]}” is: not at all where blue, certain where orange, one half on the line between."
         if len(domain) == 2
@@ -83,14 +74,14 @@ def landscapes(comparison: Comparison) -> Any:
     )
     if any(np.all(runs.diverged) for runs in known.values()):
         subtitle += " Gray: every run diverged."
-    table = _table(grid.reshape(grid_size, grid_size, 2), maps, domain)
+    table = _table(grid, maps, domain)
     chart = alt.concat(*panels, columns=across, spacing=16, datasets={"class map": table})
     (left, bottom), (right, top), (across_by, up_by) = low, high, axis_titles(data)
     below = (
         f"Mean over the seeds that finished; below each rule: its {score_title(comparison)}. Across: {across_by}, "
         f"{left:.2g} to {right:.2g}; up: {up_by}, {bottom:.2g} to {top:.2g}. Dots: test points."
     )
-    return themed(chart, "What each rule learned", subtitle, below)
+    return themed(chart, f"What each rule learned{where}", subtitle, below)
 
 
 def _table(grid: np.ndarray, maps: Mapping[str, np.ndarray], names: Sequence[str]) -> str:
@@ -114,9 +105,14 @@ def _test_points(data: Any) -> tuple[alt.Data, list[str], list[str]]:
     names = [str(name) for name in data.class_names]
     chosen = sample(len(data.test.inputs))
     inputs, labels = np.asarray(data.test.inputs)[chosen], np.asarray(data.test.targets).reshape(-1)[chosen].astype(int)
-    colors: list[str] = [*_TWO_CLASSES] if len(names) == 2 else many_colors(len(names))
     columns = {"first": inputs[:, 0], "second": inputs[:, 1], "label": [names[label] for label in labels]}
-    return inline(columns, "test points"), names, colors
+    return inline(columns, "test points"), names, class_colors(data)
+
+
+def class_colors(data: Any) -> list[str]:
+    """The color of each class."""
+    count = len(data.class_names)
+    return [*_TWO_CLASSES] if count == 2 else many_colors(count)
 
 
 def doubled(field: np.ndarray) -> np.ndarray:
@@ -132,13 +128,16 @@ def doubled(field: np.ndarray) -> np.ndarray:
     return field
 
 
-def picture(probabilities: np.ndarray, colors: Sequence[str]) -> np.ndarray:
-    """Class probabilities (height, width, classes) as RGB (height, width, 3) uint8; gray where every seed diverged."""
+def picture(probabilities: np.ndarray, colors: Sequence[str], shades: int = SHADES) -> np.ndarray:
+    """Class probabilities (height, width, classes) as RGB (height, width, 3) uint8; gray where every seed diverged.
+
+    `shades` are how many there are, about, of all classes together: so few that they fit into a palette make a small file.
+    """
     known = np.isfinite(probabilities).all(axis=-1, keepdims=True)
     probabilities = np.where(known, probabilities, 0.0)
     likely = probabilities.argmax(axis=-1)
     if probabilities.shape[-1] == 2:
-        field = diverging(probabilities[..., 1])
+        field = diverging(np.round(probabilities[..., 1] * shades) / shades)
         # A thin line on the decision boundary: the pixels whose right or lower neighbor falls to the other class.
         edge = np.zeros(likely.shape, dtype=bool)
         edge[:, :-1] |= likely[:, :-1] != likely[:, 1:]
@@ -148,5 +147,7 @@ def picture(probabilities: np.ndarray, colors: Sequence[str]) -> np.ndarray:
         palette = np.stack([rgb(color) for color in colors])
         chance = 1.0 / probabilities.shape[-1]
         certainty = np.clip((probabilities.max(axis=-1, keepdims=True) - chance) / (1.0 - chance), 0.0, 1.0)
+        each = max(1, shades // probabilities.shape[-1])
+        certainty = np.round(certainty * each) / each
         field = 255.0 + (0.12 + 0.55 * certainty) * (palette[likely] - 255.0)
     return np.where(known, np.round(field), 225.0).astype(np.uint8)

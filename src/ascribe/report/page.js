@@ -148,6 +148,46 @@ function offer(figure, title, make) {
   });
 }
 
+// Class maps during training: a slider shows those of an earlier epoch in the places of the last ones.
+const FRAME = 900;
+
+for (const control of all(".epochs")) {
+  const [button, slider, output] = ["button", "input", "output"].map((tag) => control.querySelector(tag));
+  const epochs = control.dataset.epochs.split(" ").map(Number);
+  const maps = all("[data-earlier]", control.parentElement).map((panel) => {
+    const image = panel.querySelector("image");
+    return [image, [...panel.dataset.earlier.split(" "), image.getAttribute("href")]];
+  });
+  let playing = null;
+  const show = () => {
+    const place = Number(slider.value), epoch = epochs[place];
+    for (const [image, addresses] of maps) image.setAttribute("href", addresses[place]);
+    output.value = epoch === undefined ? "after training" : epoch === 0 ? "before it" : `after epoch ${epoch}`;
+    slider.setAttribute("aria-valuetext", output.value);
+  };
+  const stop = () => {
+    clearInterval(playing);
+    playing = null;
+    button.textContent = "Play";
+  };
+  const step = () => {
+    slider.value = Number(slider.value) + 1;
+    show();
+    if (Number(slider.value) === epochs.length) stop();
+  };
+  button.addEventListener("click", () => {
+    if (playing) return stop();
+    slider.value = Number(slider.value) === epochs.length ? 0 : slider.value;
+    show();
+    playing = setInterval(step, FRAME);
+    button.textContent = "Pause";
+  });
+  slider.addEventListener("input", () => { stop(); show(); });
+  button.hidden = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  control.hidden = false;
+  show();
+}
+
 // Tables of values: read from the downloads, made when they are opened.
 const MOST_ROWS = 2000;
 

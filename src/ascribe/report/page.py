@@ -9,14 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.diagram import diagram
 from ascribe.errors import UserError
 from ascribe.files import write_whole
+from ascribe.measures import measure_of
 from ascribe.statistics import ranks_over
+from ascribe.statistics.means import DASH
 
 from .base import Comparison
 from .document import figure, render, rule_filter
+from .earlier_maps import earlier_maps
 from .figures import Drawing, drawings
-from .findings import CLAIMS, findings
+from .findings import claims, findings
 from .statement import facts, statement, summary, title
 from .statistics_table import (
     Cell,
@@ -26,7 +30,7 @@ from .statistics_table import (
     statistics_lines,
     statistics_titles,
 )
-from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles
+from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles, too_few_to_tell
 from .theme import rule_colors
 from .understood import understood
 
@@ -82,6 +86,7 @@ def _part(
     own = [numbers[rule] for rule in comparison.runs]
     prefix = "" if number is None else f"data{number + 1}-"
     setting, protocol = statement(comparison)
+    earlier = earlier_maps(comparison) if "landscapes" in drawn else None
     return {
         "number": number,
         "prefix": prefix,
@@ -89,19 +94,31 @@ def _part(
         "title": title(comparison),
         "findings": findings(comparison),
         "setting": setting,
-        "protocol": [protocol, *([CLAIMS] if len(comparison.runs) > 1 else [])],
+        "protocol": [protocol, *([claims(comparison)] if len(comparison.runs) > 1 else [])],
+        "diagram": _diagram(comparison),
         "rules": _rules(comparison, numbers),
         "caption": _caption(comparison, table),
         "columns": _columns(table),
         "lines": _lines(comparison, table, numbers),
+        "folds": _folds(comparison, table, numbers),
         "statistics": _statistics(comparison, table, numbers),
         "left_out": list((comparison.configuration.get("left_out") or {}).items()),
-        "figures": [figure(name, drawing, list(comparison.runs), own, prefix) for name, drawing in drawn.items()],
+        "figures": [
+            figure(name, drawing, list(comparison.runs), own, prefix, earlier if name == "landscapes" else None)
+            for name, drawing in drawn.items()
+        ],
         "card": {"title": card.title, "description": card.description, "url": _safe_address(card.url)},
         "facts": facts(comparison),
         "understood": understood(summary(comparison)),
         "configuration": json.dumps(_plain(comparison.configuration), indent=2, ensure_ascii=False, allow_nan=False),
     }
+
+
+def _diagram(comparison: Comparison) -> str:
+    """The picture of the network that the reference trained, as SVG; empty where nothing is known of its layers."""
+    runs = comparison.runs.get(comparison.reference or "")
+    network = getattr(runs, "network", None)
+    return "" if network is None else diagram(network.config()).svg()
 
 
 def _shared_colors(parts: Sequence[Comparison], numbers: Mapping[str, int]) -> dict[str, str | None]:
@@ -140,9 +157,16 @@ def _ranks(parts: Sequence[Comparison], numbers: Mapping[str, int]) -> dict[str,
 
 
 def _caption(comparison: Comparison, table: list[Row]) -> str:
-    words = "Best first. ± is the half width of the 95 % Student-t interval over the seeds that finished."
+    words = "Best first. ± is the half width of the 95 % "
+    words += (
+        "interval over folds, corrected for the training examples that they share."
+        if comparison.folds
+        else "Student-t interval over the seeds that finished."
+    )
+    words += f" {few}" if (few := too_few_to_tell(table)) else ""
     if comparison.reference in comparison.runs:
-        words += f" Differences are to {comparison.reference}, seed by seed."
+        one = "fold" if comparison.folds else "seed"
+        words += f" Differences are to {comparison.reference}, {one} by {one}."
     words += " Loss area: the area under the training-loss curve, in loss times epochs; less is faster."
     words += " Seconds: wall time of the final runs including validation and diagnostics, without compiling and tuning."
     if any(row.diverged for row in table):
@@ -174,6 +198,25 @@ def _lines(comparison: Comparison, table: list[Row], numbers: Mapping[str, int])
         ]
         lines.append({"row": row, "number": numbers[row.rule], "color": colors[row.rule], "cells": cells})
     return lines
+
+
+def _folds(comparison: Comparison, table: list[Row], numbers: Mapping[str, int]) -> dict[str, Any] | None:
+    """The table of every fold's scores; None where there are no folds."""
+    if not comparison.folds:
+        return None
+    colors, measure = rule_colors(comparison.runs), measure_of(table[0].score)
+    sizes = [len(fold.data.test.targets) or summary(fold)["sizes"]["test"] for fold in comparison.folds]
+    lines = []
+    for row in table:
+        cells = [
+            Cell(DASH if mean is None else f"{100 * mean:.2f}" if measure.percent else format_number(mean), mean)
+            for mean in row.folds
+        ]
+        lines.append({"rule": row.rule, "number": numbers[row.rule], "color": colors[row.rule], "cells": cells})
+    words = f"{score_titles(table)[0]} of every fold, the mean over its seeds. Every example is tested in one fold: "
+    words += f"{min(sizes):,} in each." if min(sizes) == max(sizes) else f"{min(sizes):,} or {max(sizes):,} in each."
+    titles = ["Rule", *(f"Fold {number}" for number in range(1, len(comparison.folds) + 1))]
+    return {"caption": words, "titles": titles, "lines": lines}
 
 
 def _rules(comparison: Comparison, numbers: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -21,30 +21,9 @@ def layout(count: int) -> tuple[int, int]:
     return across, (250, 250, 250, 200, 158)[across - 1]
 
 
-def untransformed(data: Any) -> Any:
-    """The data before its transforms: what people know, and the coordinates that pictures of it have."""
-    return data if data.original is None else data.original
-
-
-def transformed(data: Any, inputs: np.ndarray) -> np.ndarray:
-    """Inputs in the coordinates of `untransformed(data)`, as the networks take them."""
-    for transform in data.transforms:
-        inputs = transform(inputs)
-    return inputs
-
-
 def has_examples(data: Any) -> bool:
     """Whether there are test points to show: large data is not kept, and a record of it comes back with empty splits."""
     return len(data.test.inputs) > 0
-
-
-def padded_range(data: Any, features: int) -> tuple[np.ndarray, np.ndarray]:
-    """The corners of the data, padded by a tenth, (features,) each."""
-    parts = [np.asarray(split.inputs).reshape(-1, features) for split in (data.train, data.validation, data.test)]
-    inputs = np.concatenate(parts)
-    low, high = inputs.min(axis=0).astype(np.float64), inputs.max(axis=0).astype(np.float64)
-    margin = 0.1 * np.where(high > low, high - low, 1.0)
-    return low - margin, high + margin
 
 
 def sample(count: int) -> np.ndarray:

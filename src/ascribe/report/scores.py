@@ -7,11 +7,12 @@ import numpy as np
 
 from ascribe.measures import measure_of, title_of
 from ascribe.statistics import finished
+from ascribe.statistics.means import FEWEST
 
 from .bands import log_worthy
 from .base import Comparison
 from .inline import ROW_LABEL, RULE_LABEL, inline, numbered
-from .table import rows
+from .table import DASH, rows, too_few_to_tell
 from .theme import INK, rule_color, rule_colors, themed
 
 
@@ -23,7 +24,8 @@ def final_scores(comparison: Comparison) -> Any:
     measure, title = measure_of(table[0].score), title_of(table[0].score)
     percent, title = measure.percent, f"{title} ({measure.unit})" if measure.unit else title
     order = [row.rule for row in table]
-    columns: dict[str, list] = {"rule": [], "kind": [], "seed": [], "score": [], "low": [], "high": []}
+    one = "fold" if comparison.folds else "seed"
+    columns: dict[str, list] = {"rule": [], "kind": [], one: [], "score": [], "low": [], "high": []}
 
     def add(*values: Any) -> None:
         for column, value in zip(columns.values(), values, strict=True):
@@ -31,10 +33,14 @@ def final_scores(comparison: Comparison) -> Any:
 
     for row in table:
         runs = comparison.runs[row.rule]
-        for seed, value in zip(runs.seeds, finished(runs.scores[row.score], runs.diverged), strict=True):
-            if np.isfinite(value):
-                add(row.rule, "seed", seed, float(value), None, None)
-        mean, half_width = row.mean or 0.0, row.half_width or 0.0
+        # A dot is what the interval counts: a seed, or the mean of a fold.
+        dots = [*enumerate(row.folds, 1)] or zip(
+            runs.seeds, finished(runs.scores[row.score], runs.diverged), strict=True
+        )
+        for place, value in dots:
+            if value is not None and np.isfinite(value):
+                add(row.rule, one, place, float(value), None, None)
+        mean, half_width = row.mean or 0.0, (row.half_width or 0.0) if row.count >= FEWEST else 0.0
         add(row.rule, "mean", None, mean, mean - half_width, mean + half_width)
     log = not percent and log_worthy([*columns["score"], *(low for low in columns["low"] if low is not None)])
     scale = alt.Scale(type="log", nice=False) if log else alt.Scale(zero=False, padding=9, nice=False)
@@ -51,24 +57,26 @@ def final_scores(comparison: Comparison) -> Any:
     color = rule_color(rule_colors(comparison.runs), legend=False)
     number = ".2%" if percent else ".4~g"
     tips = [alt.Tooltip("rule:N", title="Rule")]
-    of_seed = [alt.Tooltip("seed:Q", title="Seed"), alt.Tooltip("score:Q", title=title, format=number)]
+    of_one = [alt.Tooltip(f"{one}:Q", title=one.title()), alt.Tooltip("score:Q", title=title, format=number)]
     of_mean = [
         alt.Tooltip(f"{field}:Q", title=text, format=number)
         for field, text in (("score", f"Mean {title.lower()}"), ("low", "95 % interval from"), ("high", "to"))
     ]
     base = alt.Chart(inline(numbered(columns), "scores")).encode(y=y, color=color)
-    seeds = base.transform_filter("datum.kind == 'seed'").encode(tooltip=tips + of_seed)
+    dots = base.transform_filter(f"datum.kind == '{one}'").encode(tooltip=tips + of_one)
     means = base.transform_filter("datum.kind == 'mean'").encode(tooltip=tips + of_mean)
     dot: dict[str, Any] = {"filled": True, "size": 120, "opacity": 1.0, "stroke": "white", "strokeWidth": 1.5}
     chart = alt.layer(
         means.mark_rule(strokeWidth=3, description=RULE_LABEL)
         .encode(x=x("from"), x2="to:Q")
         .transform_calculate(**{"from": _within("datum.low", *ends), "to": _within("datum.high", *ends)}),
-        seeds.mark_point(filled=True, size=26, opacity=0.5, yOffset=7, description=ROW_LABEL).encode(x=x("score")),
+        dots.mark_point(filled=True, size=26, opacity=0.5, yOffset=7, description=ROW_LABEL).encode(x=x("score")),
         means.mark_point(**dot, description=ROW_LABEL).encode(x=x("score")),
         _reference_line(comparison, table, x),
     ).properties(width=720, height=alt.Step(26 if len(table) <= 20 else 22))
-    subtitle = "Small dots: seeds. Large dot and bar: mean over seeds and its 95 % interval."
+    subtitle = f"Small dots: {one}s. Large dot and bar: mean over {one}s and its 95 % interval."
+    if few := too_few_to_tell(table):
+        subtitle += f" {few}".replace(f"± {DASH}", "No bar")
     if any(row.diverged for row in table):
         subtitle += " Rules with diverged runs come last."
     if comparison.reference in order:

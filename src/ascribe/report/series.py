@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.statistics import finished, interval
+from ascribe.statistics import corrected_interval, finished, resampled
 
 from .base import Comparison, Runs
 from .inline import numbered
@@ -29,7 +29,7 @@ def over_seeds(runs: Runs, name: str) -> np.ndarray:
 def series(comparison: Comparison, names: Sequence[str], points: int = POINTS) -> dict[str, Any]:
     """Columns `rule, curve, epoch, mean, low, high, row` of the curves in `names`, for the rules that have them.
 
-    `epoch` counts from 1; `low` and `high` bound the 95 % interval over seeds (the mean itself for one seed). The rows of a
+    `epoch` counts from 1; `low` and `high` bound the 95 % interval over seeds or folds (the mean itself for one). The rows of a
     rule's curve follow each other.
     """
     columns: dict[str, list] = {name: [] for name in ("rule", "curve", "epoch", "mean", "low", "high")}
@@ -37,7 +37,7 @@ def series(comparison: Comparison, names: Sequence[str], points: int = POINTS) -
     for rule, name in drawn:
         curve = over_seeds(comparison.runs[rule], name)
         shown = epochs_shown(curve.shape[1], len(drawn), points)
-        mean, half_width = interval(curve[:, shown])
+        mean, half_width = corrected_interval(*resampled(comparison.runs[rule], curve[:, shown]))
         half_width = np.where(np.isfinite(half_width), half_width, 0.0)
         for place in np.flatnonzero(np.isfinite(mean)):
             columns["rule"].append(rule)

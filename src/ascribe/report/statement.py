@@ -14,7 +14,8 @@ from .base import Comparison
 def title(comparison: Comparison) -> str:
     """The headline: how many rules, on which data."""
     count = len(comparison.runs)
-    return f"{count} learning {'rule' if count == 1 else 'rules'} on {comparison.data.name}"
+    where = f"{comparison.data.name}, in {len(comparison.folds)} folds" if comparison.folds else comparison.data.name
+    return f"{count} learning {'rule' if count == 1 else 'rules'} on {where}"
 
 
 def statement(comparison: Comparison) -> list[str]:
@@ -32,6 +33,7 @@ def _setting(comparison: Comparison) -> str:
     details += f" with {_words(configuration['optimizer'])}" if configuration.get("optimizer") else ""
     details += f", its layer {configuration['only']} alone" if configuration.get("only") else ""
     understood = summary(comparison).get("understood")
+    details += f", in each of {len(comparison.folds)} folds" if comparison.folds else ""
     target = f" Its target is {understood['target']} ({understood['target_chosen']})." if understood else ""
     return (
         f"Compared: {f'{len(names)} learning rules' if len(names) > 8 else listed(names)}. Each trained "
@@ -41,16 +43,16 @@ def _setting(comparison: Comparison) -> str:
 
 
 def _protocol(comparison: Comparison) -> str:
-    sets = {tuple(runs.seeds) for runs in comparison.runs.values()}
+    sets = {tuple(dict.fromkeys(runs.seeds)) for runs in comparison.runs.values()}
     seeds = next(iter(sets), ())
     paired = len(sets) == 1
     words = [
         f"Every rule ran with the same {_count(len(seeds), 'seed')}, and one seed gives every rule the same initial "
-        "weights and batches, so differences are taken seed by seed."
+        "weights and batches, so differences are taken seed by seed" + (" in every fold." if comparison.folds else ".")
         if paired
         else "The rules ran with different sets of seeds; differences are taken over the seeds that two rules share."
     ]
-    tuning = comparison.tuning or {}
+    tuning = (comparison.folds[0] if comparison.folds else comparison).tuning or {}
     budgets = {np.shape(tuned.scores)[:2] for tuned in tuning.values()}
     if tuning and len(budgets) == 1 and set(tuning) >= set(comparison.runs):
         candidates, tuning_seeds = next(iter(budgets))
@@ -70,7 +72,13 @@ def _protocol(comparison: Comparison) -> str:
     notes = [note for runs in comparison.runs.values() for note in runs.notes]
     if any(word in note for note in notes for word in ("forced", "changed by the rule", "encoded by the rule")):
         words.append("Where the notes say so, a rule ran with a network, inputs or settings of its own instead.")
-    words.append("The test split was used once, for the scores on this page.")
+    if comparison.folds:
+        words.insert(
+            0,
+            f"All examples were divided into {len(comparison.folds)} parts, and each part was the test split of one fold. In "
+            "every fold everything was done anew with the other parts alone: means and scales, tuning, training.",
+        )
+    words.append(f"{'Every' if comparison.folds else 'The'} test split was used once, for the scores on this page.")
     return " ".join(words)
 
 
@@ -108,6 +116,8 @@ def facts(comparison: Comparison) -> list[tuple[str, str]]:
     known = [(name, getattr(card, name, None)) for name in ("source", "license")]
     elsewhere = ("understood", "title", "description", "source", "license", "url", "checksum")
     recorded = {**recorded, "transforms": [transform["name"] for transform in recorded.get("transforms") or ()]}
+    if recorded.get("fold"):
+        recorded["fold"] = " of ".join(map(str, recorded["fold"]))
     known += [(str(name).replace("_", " "), value) for name, value in recorded.items() if name not in elsewhere]
     known.append(("checksum", recorded.get("checksum") or comparison.data.checksum))
     return [(name, _fact(value)) for name, value in known if value is not None and _fact(value)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ascribe.measures import measure_of
 from ascribe.statistics import GridSummary, RuleStatistics, smallest_p_value, summarize
-from ascribe.statistics.means import decimals_of
+from ascribe.statistics.means import FEWEST, decimals_of
 
 from .base import Comparison
 from .table import DASH, format_number
@@ -32,8 +32,9 @@ def statistics_titles(rows: Sequence[RuleStatistics]) -> list[str]:
     """Titles of the columns, the rule's first, with units and what was stated."""
     row = rows[0]
     unit = " (points)" if _percent(row) else ""
+    if row.folds:
+        return ["Rule", "Folds", f"Difference{unit}", "p (Holm)", "P(better)", "Curve area", _epochs_title(row)]
     stated = "a difference" if row.stated_difference is None else _amount(row.stated_difference, row)
-    target = "target" if row.target is None else _score(row.target, row)
     return [
         "Rule",
         "Pairs",
@@ -44,31 +45,43 @@ def statistics_titles(rows: Sequence[RuleStatistics]) -> list[str]:
         f"Seeds for {stated}",
         "Tuned grid",
         "Curve area",
-        f"Epochs to {target}",
+        _epochs_title(row),
     ]
+
+
+def _epochs_title(row: RuleStatistics) -> str:
+    return f"Epochs to {'target' if row.target is None else _score(row.target, row)}"
 
 
 def statistics_cells(row: RuleStatistics) -> list[Cell]:
     """The cells of one rule after its name."""
-    return [
-        Cell(f"{row.pairs}" + (f", {row.lost} lost" if row.lost else ""), row.pairs),
+    difference = [
+        Cell(f"{row.pairs}" + (f", {row.lost} {'runs ' if row.folds else ''}lost" if row.lost else ""), row.pairs),
         Cell("reference", None, "soft") if row.rule == row.reference else Cell(_interval(row), row.difference),
         Cell(format_p_value(row.adjusted_p_value), row.adjusted_p_value),
+    ]
+    better = Cell(DASH if row.superiority is None else f"{row.superiority:.2f}", row.superiority)
+    learning = [Cell(format_number(row.area), row.area), Cell(_epochs(row), row.epochs_to_target)]
+    if row.folds:
+        return [*difference, better, *learning]
+    return [
+        *difference,
         Cell(_effect(row), row.cohens_d),
-        Cell(DASH if row.superiority is None else f"{row.superiority:.2f}", row.superiority),
+        better,
         Cell(DASH if row.seeds_needed is None else f"{row.seeds_needed:,}", row.seeds_needed),
         Cell(_grid(row.grid), None if row.grid is None else row.grid.mean),
-        Cell(format_number(row.area), row.area),
-        Cell(_epochs(row), row.epochs_to_target),
+        *learning,
     ]
 
 
 def statistics_caption(rows: Sequence[RuleStatistics]) -> str:
     """How the numbers came about, in sentences that hold for these rows."""
     row = rows[0]
+    if row.folds:
+        return _of_folds(row) + _of_learning("runs")
     pairs = max((other.pairs for other in rows if other.difference is not None), default=0)
     words = f"Each rule against {row.reference} over the seeds that both finished. Difference: its mean, with the "
-    words += f"{row.level:.0%} BCa bootstrap interval. ".replace("%", "\u00a0%")
+    words += f"{row.level:.0%} BCa bootstrap interval (none over fewer than {FEWEST} pairs). ".replace("%", "\u00a0%")
     words += "p: sign-flip permutation test, two-sided, after Holm's correction over the rules"
     if pairs and smallest_p_value(pairs) > 0.001:
         words += (
@@ -84,13 +97,24 @@ def statistics_caption(rows: Sequence[RuleStatistics]) -> str:
             "Tuned grid: mean score of all tuned candidates as a share of the rule's best; in brackets, how many are "
         )
         words += "within 5 % of it. "
-    words += (
+    return words + _of_learning("seeds")
+
+
+def _of_folds(row: RuleStatistics) -> str:
+    """The sentences that hold for folds alone."""
+    return (
+        f"Each rule against {row.reference} over the {row.folds} folds, each with the mean over the seeds that both finished. "
+        f"Folds share training examples. So the {100 * row.level:.0f}\u00a0% interval of the difference and p, two-sided, are "
+        "those of Nadeau and Bengio's corrected resampled t-test, p after Holm's correction over the rules. P(better): share "
+        "of folds in which the rule beats the reference, ties half. "
+    )
+
+
+def _of_learning(runs: str) -> str:
+    return (
         "Curve area: under the validation curve, in score times epochs. Epochs: median until validation reaches the "
+        f"target, within 5 % of where the reference ends; in brackets, how many {runs} reach it (– where half do not)."
     )
-    words += (
-        "target, within 5 % of where the reference ends; in brackets, how many seeds reach it (– where half do not)."
-    )
-    return words
 
 
 def format_p_value(value: float | None) -> str:
@@ -115,7 +139,7 @@ def _amount(value: float, row: RuleStatistics) -> str:
 def _interval(row: RuleStatistics) -> str:
     if row.difference is None:
         return DASH
-    ends = [value for value in (row.low, row.high) if value is not None]
+    ends = [value for value in (row.low, row.high) if value is not None and row.pairs >= FEWEST]
     # As in the first table: points have two decimals, errors as many as the interval deserves.
     width = (ends[1] - ends[0]) / 2.0 if ends else 0.0
     scale, decimals = (100.0, 2) if _percent(row) else (1.0, decimals_of(width or abs(row.difference) / 100.0))

@@ -8,8 +8,16 @@ import numpy as np
 
 from ascribe import notebook
 from ascribe.measures import AREA, measure_of, title_of, words_of
-from ascribe.statistics import finished, interval, main_score, optional, paired_runs
-from ascribe.statistics.means import DASH, plus_minus
+from ascribe.statistics import (
+    corrected_interval,
+    finished,
+    interval,
+    main_score,
+    optional,
+    paired_runs,
+    resampled,
+)
+from ascribe.statistics.means import DASH, plus_minus, too_few
 
 from .base import Comparison, Runs
 from .statement import title
@@ -24,9 +32,10 @@ class Row:
     """What one rule achieved. Scores are fractions (accuracy and its like) or the targets' unit (root mean squared error).
 
     `mean` and `half_width` run over the seeds that finished; `difference` (this rule minus the reference) and its
-    half width over the seeds where both did; `area` is the mean area under the training-loss curve, in loss times epochs
-    (how fast the rule learns: less is faster). None where there is nothing to say: no seed left, an interval from one
-    seed, the reference's difference to itself.
+    half width over the `pairs` of seeds where both did; `area` is the mean area under the training-loss curve, in loss
+    times epochs (how fast the rule learns: less is faster); `seeds` counts the runs. Of cross-validation, `folds` has the mean
+    score of each, `mean` is that of these, pairs are folds, and the half widths are those of `statistics.corrected_interval`.
+    None where there is nothing to say: no seed left, an interval from one seed, the reference's difference to itself.
     """
 
     rule: str
@@ -35,6 +44,7 @@ class Row:
     half_width: float | None
     difference: float | None
     difference_half_width: float | None
+    pairs: int
     area: float | None
     learning_rate: float | None
     hyperparameters: Mapping[str, float]
@@ -42,6 +52,20 @@ class Row:
     diverged: int
     seeds: int
     notes: tuple[str, ...]
+    folds: tuple[float | None, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many values the mean is over: folds, or seeds that finished."""
+        return sum(value is not None for value in self.folds) if self.folds else self.seeds - self.diverged
+
+    @property
+    def runs(self) -> str:
+        """How many runs the mean is over, in words."""
+        each = len(self.folds)
+        seeds = self.seeds // each if each else self.seeds
+        words = f"{seeds} {'seed' if seeds == 1 else 'seeds'}"
+        return f"{each} folds with {words} each" if each else words
 
 
 def rows(comparison: Comparison) -> list[Row]:
@@ -58,11 +82,15 @@ def rows(comparison: Comparison) -> list[Row]:
 
 def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
     values = finished(runs.scores[score], runs.diverged)
-    mean, half_width = interval(values)
-    difference, difference_half_width = np.nan, np.nan
+    each, test_to_train = resampled(runs, values)
+    mean, half_width = corrected_interval(each, test_to_train)
+    difference, difference_half_width, differences = np.nan, np.nan, np.zeros(0)
     if reference is not None and reference is not runs:
-        difference, difference_half_width = interval(paired_runs(runs, reference, score).differences)
-    area, _ = interval(finished(runs.scores.get(AREA, np.full(len(runs.seeds), np.nan)), runs.diverged))
+        pairs = paired_runs(runs, reference, score)
+        differences = pairs.differences
+        difference, difference_half_width = corrected_interval(differences, pairs.test_to_train)
+    areas = finished(runs.scores.get(AREA, np.full(len(runs.seeds), np.nan)), runs.diverged)
+    area, _ = interval(resampled(runs, areas)[0])
     rates = np.asarray(runs.learning_rates, dtype=np.float64)
     rates = rates[np.isfinite(rates)]
     return Row(
@@ -72,6 +100,7 @@ def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
         half_width=optional(half_width),
         difference=optional(difference),
         difference_half_width=optional(difference_half_width),
+        pairs=len(differences),
         area=optional(area),
         learning_rate=float(np.median(rates)) if rates.size else None,
         hyperparameters={name: float(value) for name, value in runs.hyperparameters.items()},
@@ -79,6 +108,7 @@ def _row(rule: str, runs: Runs, reference: Runs | None, score: str) -> Row:
         diverged=int(np.count_nonzero(~np.isfinite(values))),
         seeds=len(runs.seeds),
         notes=tuple(str(note) for note in runs.notes),
+        folds=tuple(map(optional, each)) if test_to_train else (),
     )
 
 
@@ -86,9 +116,15 @@ def format_score(row: Row) -> tuple[str, str]:
     """`(score ± half width, difference ± half width)` as text: per cent and percentage points, or the unit itself."""
     percent = measure_of(row.score).percent
     return (
-        plus_minus(row.mean, row.half_width, percent=percent),
-        plus_minus(row.difference, row.difference_half_width, percent=percent, signed=True),
+        plus_minus(row.mean, row.half_width, row.count, percent=percent),
+        plus_minus(row.difference, row.difference_half_width, row.pairs, percent=percent, signed=True),
     )
+
+
+def too_few_to_tell(table: Sequence[Row]) -> str:
+    """A sentence where some interval in the table is over too few seeds, or folds, to be told; else empty."""
+    one = "fold" if any(row.folds for row in table) else "seed"
+    return too_few((count for row in table for count in (row.count, row.pairs)), one)
 
 
 def score_titles(table: Sequence[Row]) -> tuple[str, str]:
@@ -163,7 +199,10 @@ def _cells(table: Sequence[Row]) -> list[list[str]]:
 
 def _captions(table: Sequence[Row], reference: str | None) -> list[str]:
     """What stands below the table: how to read it, then each rule's notes."""
-    caption = "" if reference is None else f"± 95 % over seeds; differences to {reference}. "
+    folds = any(row.folds for row in table)
+    over = f"{len(table[0].folds)} folds (corrected resampled t)" if folds else "seeds"
+    caption = "" if reference is None else f"± 95 % over {over}; differences to {reference}. "
+    caption += f"{few} " if (few := too_few_to_tell(table)) else ""
     caption += "Loss area: area under the training-loss curve, less is faster."
     lost = any(row.diverged for row in table)
     caption += " Lost runs diverged; rules with any come last." if lost else " No run diverged."
@@ -192,6 +231,6 @@ def to_records(table: Sequence[Row]) -> list[dict[str, Any]]:
     for row in table:
         record = asdict(row)
         record["hyperparameters"] = {name: optional(float(value)) for name, value in row.hyperparameters.items()}
-        record["notes"] = list(row.notes)
+        record |= {"notes": list(row.notes), "folds": list(row.folds)}
         records.append(record)
     return records

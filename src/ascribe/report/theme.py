@@ -150,4 +150,6 @@ def joined(panels: Sequence[Any], selection: alt.Parameter, *, columns: int) -> 
 def themed(chart: Any, title: str, *subtitle: str) -> Any:
     """`chart` with its title, optional lines below it, and the look that all charts share."""
     heading = alt.TitleParams(text=title, subtitle=list(subtitle)) if subtitle else alt.TitleParams(text=title)
-    return chart.properties(title=heading).configure(**CONFIG)
+    # Altair's own methods would copy the whole chart, with all its panels, each time.
+    chart.title, chart.config = heading, alt.Config(**CONFIG)
+    return chart

@@ -5,6 +5,7 @@ from . import rule_files as rule_files
 from .b_function import BFunction as BFunction
 from .b_function import implicit_rates as implicit_rates
 from .b_functions import B_FUNCTIONS as B_FUNCTIONS
+from .b_functions import WhereSlope as WhereSlope
 from .backpropagation import Backpropagation as Backpropagation
 from .base import AbstractRule as AbstractRule
 from .base import Batch as Batch
@@ -29,12 +30,15 @@ from .perceptron import PerceptronResult as PerceptronResult
 from .perceptron import mistake_bound as mistake_bound
 from .perceptron import perceptron_algorithm as perceptron_algorithm
 from .registry import about as about
+from .registry import default_names as default_names
 from .registry import describe as describe
 from .registry import full_name as full_name
 from .registry import get as get
+from .registry import made as made
 from .registry import name_of as name_of
 from .registry import names as names
 from .registry import settings as settings
+from .registry import split_names as split_names
 from .relaxed_identity import RelaxedIdentity as RelaxedIdentity
 from .sign_symmetry import SignSymmetry as SignSymmetry
 from .terms import Terms as Terms

@@ -67,6 +67,24 @@ class Constant(eqx.Module):
         return jnp.broadcast_to(self.value.astype(z.dtype), z.shape)
 
 
+class WhereSlope(eqx.Module):
+    """g(z) where σ'(z) ≠ 0, and 0 where σ'(z) = 0: so a zero gradient stays one, which the source calls ideal (text after
+    equation 4). Where σ' is 0 nowhere, as tanh's is, it is g.
+
+    **Arguments:** `g`: a b-function; `activation`: σ, by its name.
+    """
+
+    g: Any
+    activation: str = eqx.field(static=True)
+
+    def __init__(self, g: Any, activation: str):
+        self.g, self.activation = b_function(g), activations.get(activation).name
+
+    def __call__(self, z: Array) -> Array:
+        slope = activations.get(self.activation).derivative
+        return jnp.where(slope(z) != 0, evaluate(self.g, z, exact=slope), jnp.zeros_like(z))
+
+
 def b_function(given: Any) -> Any:
     """A b-function from what a user may give: a name of `B_FUNCTIONS` or `"exact"`, a number, or any callable of z, modules
     with array parameters among them.

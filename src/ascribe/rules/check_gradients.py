@@ -135,7 +135,7 @@ class GradientCheck:
 
 
 def check_gradients(
-    checked: AbstractRule | str | Callable[[Any], Any],
+    checked: AbstractRule | type[AbstractRule] | str | Callable[[Any], Any],
     parameters: Any,
     batch: Any = None,
     *,
@@ -166,7 +166,7 @@ def check_gradients(
 
     **Raises:** `UserError` for what is neither rule nor function, gradients of another tree, and numbers that are not finite.
     """
-    checked = registry.get(checked) if isinstance(checked, str) else checked
+    checked = registry.made(checked)
     options = {
         "step": plain(step),
         "tolerance": plain(tolerance),

@@ -8,6 +8,7 @@ that is not finite is no mistake: the run diverged.
 import dataclasses
 import dis
 import inspect
+import itertools
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,13 +22,15 @@ from ascribe.arguments import real, whole
 from ascribe.errors import Interrupted, UserError
 from ascribe.measures import MEASURED
 from ascribe.networks import Network
+from ascribe.networks.network import listed
 from ascribe.types import Array, Key, PyTree
 
 from .base import AbstractRule, Batch, Credit, Trainables, network_of
 
 HINTS: dict[type[BaseException], str] = {
-    dataclasses.FrozenInstanceError: "a rule is not changed after it is built: declare its numbers as fields of the class, as "
-    "in `momentum: Scalar = hyperparameter(0.9)`, and keep what changes from step to step in its state (`init`)",
+    dataclasses.FrozenInstanceError: "rules and networks are not changed after they are built: declare a rule's numbers as "
+    "fields of the class, as in `momentum: Scalar = hyperparameter(0.9)`, keep what changes from step to step in its state "
+    "(`init`), and make other gradients with jax.tree.map or equinox.tree_at",
     jax.errors.TracerBoolConversionError: "the numbers are not known yet while JAX traces the rule: choose with jnp.where or "
     "jax.lax.cond in place of a Python `if`, `while`, `and` or `or`",
     jax.errors.TracerArrayConversionError: "NumPy cannot compute what JAX traces: use jax.numpy",
@@ -35,6 +38,19 @@ HINTS: dict[type[BaseException], str] = {
     "`float`, `int`, `range` or `.item()`",
 }
 """What to try where the habits of other libraries meet JAX's tracing."""
+WORDS = (
+    (
+        "integer scalar arrays can be converted to a scalar index",
+        "the numbers of a rule are arrays, so that a new value compiles nothing: declare one that decides a shape or a Python "
+        "loop as `steps: int = eqx.field(static=True, default=5)`",
+    ),
+    (
+        "has no attribute backward",
+        "JAX differentiates functions: jax.grad of a function of the network gives the gradients in the network's own tree",
+    ),
+    ("has no attribute detach", "in JAX that is jax.lax.stop_gradient(x)"),
+)
+"""The same, where only the error's text tells."""
 
 TASKS = AbstractRule.tasks
 """What a rule may say that it does."""
@@ -247,7 +263,10 @@ def reason(error: BaseException) -> str:
 
 def hint(error: BaseException) -> str:
     """What to try, as the end of a sentence; empty where nobody can tell."""
-    return next((f"; {hint}" for kind, hint in HINTS.items() if isinstance(error, kind)), "")
+    by_kind = (hint for kind, hint in HINTS.items() if isinstance(error, kind))
+    by_words = (hint for words, hint in WORDS if words in reason(error).replace("'", ""))
+    found = next(itertools.chain(by_words, by_kind), None)
+    return "" if found is None else f"; {found}"
 
 
 def _call(rule: AbstractRule, hook: str, *given: Any, **named: Any) -> Any:
@@ -277,13 +296,19 @@ def _raised_by_a_statement(file: str, error: BaseException) -> bool:
 
 
 def _check_gradients(name: str, gradients: PyTree, trainables: PyTree) -> None:
-    if jax.tree.structure(gradients) != jax.tree.structure(trainables):
-        raise UserError(
-            f"the gradients of {name} have another structure than what it trains: return one number for each."
-        )
     ours, theirs = (jax.tree_util.tree_leaves_with_path(tree) for tree in (gradients, trainables))
+    if jax.tree.structure(gradients) != jax.tree.structure(trainables):
+        got = {path for path, _ in ours}
+        lacking = [where_in(trainables, path) for path, _ in theirs if path not in got]
+        which = (
+            f"nothing for {listed(lacking)}" if type(gradients) is type(trainables) and lacking else _told(gradients)
+        )
+        raise UserError(
+            f"the gradients of {name} have another structure than what it trains ({_told(trainables)}); got {which}: return "
+            f"one number for each of its numbers, as jax.grad and jax.tree.map do."
+        )
     for (path, leaf), (_, wanted) in zip(ours, theirs, strict=True):
-        where = jax.tree_util.keystr(path)
+        where = where_in(trainables, path)
         if np.shape(leaf) != wanted.shape:
             raise UserError(
                 f"the gradient {where} of {name} has the shape {np.shape(leaf)}; its weight has {wanted.shape}."
@@ -293,6 +318,17 @@ def _check_gradients(name: str, gradients: PyTree, trainables: PyTree) -> None:
                 f"the gradient {where} of {name} is {_told(leaf)}; its weight is of the type {wanted.dtype}: return an array "
                 f"of that type."
             )
+
+
+def where_in(trainables: PyTree, path: tuple[Any, ...]) -> str:
+    """A place in the trainables, by the name of its layer: `linear1.weight`."""
+    keys = list(path)
+    if isinstance(trainables, Trainables) and keys and str(keys[0]) == ".network":
+        keys = keys[1:]
+    if len(keys) > 2 and str(keys[0]) == ".parts":
+        network = network_of(trainables)
+        return network.names[network.starts[keys[1].idx]] + jax.tree_util.keystr(tuple(keys[2:]))
+    return jax.tree_util.keystr(path)
 
 
 def _pair(rule: AbstractRule, hook: str, found: Any, trainables: Any, state: PyTree) -> tuple[Any, PyTree]:

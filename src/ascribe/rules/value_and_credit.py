@@ -64,7 +64,7 @@ def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None
 
 
 def value_and_credit(
-    rule: AbstractRule | str, loss: str | losses.Loss | None = None
+    rule: AbstractRule | type[AbstractRule] | str, loss: str | losses.Loss | None = None
 ) -> Callable[..., tuple[Scalar, Credit]]:
     """A rule, or the one of that name, as `jax.value_and_grad` of a loss, for any training loop.
 
@@ -76,19 +76,19 @@ def value_and_credit(
 
     **Raises:** `UserError` where the rule trains more than the bare network that was given.
     """
-    rule = registry.get(rule) if isinstance(rule, str) else rule
+    made = registry.made(rule)
 
     def credited(trainables: Any, state: PyTree, batch: Any, *, key: Any = None) -> tuple[Scalar, Credit]:
         network = network_of(trainables)
         batch = as_batch(network, batch, loss)
         if isinstance(trainables, Network):
-            own = eqx.filter_eval_shape(lambda n: rule.trainables(n, batch, key=jr.key(0)), network)
+            own = eqx.filter_eval_shape(lambda n: made.trainables(n, batch, key=jr.key(0)), network)
             if isinstance(own, Trainables):
                 raise UserError(
-                    f"{type(rule).__name__} trains more than the network: "
+                    f"{type(made).__name__} trains more than the network: "
                     f"pass rule.trainables(network, data, key=key) in its place."
                 )
-        credit = rule(trainables, state, batch, key=key)
+        credit = made(trainables, state, batch, key=key)
         return credit.loss, credit
 
     return credited

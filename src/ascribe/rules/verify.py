@@ -62,7 +62,7 @@ class Verification:
 
 
 def verify(
-    rule: AbstractRule | str,
+    rule: AbstractRule | type[AbstractRule] | str,
     network: Network,
     batch: Any,
     *,
@@ -75,13 +75,13 @@ def verify(
     Two gradients count as the same when they agree to 1e-5 relative to the layer's largest entry (1e-10 in float64). The
     lowest layers of a rule that only changes the way back differ; its last layer never does.
     """
-    rule, batch = registry.get(rule) if isinstance(rule, str) else rule, as_batch(network, batch, loss)
-    with hooks.blamed(registry.name_of(rule), rule):
-        ours, theirs, alignment = _gradients(rule, network, batch, jr.key(0) if key is None else key)
+    made, batch = registry.made(rule), as_batch(network, batch, loss)
+    with hooks.blamed(registry.name_of(made), made):
+        ours, theirs, alignment = _gradients(made, network, batch, jr.key(0) if key is None else key)
     found = {name: float(value) for name, value in alignment.items()}
     names = {"total": "", **{name: f"/{name}" for name in network.synaptic}}
     return Verification(
-        type(rule).__name__,
+        type(made).__name__,
         {name: found[f"gradient_angle{suffix}"] for name, suffix in names.items()},
         {name: found[f"gradient_norm_ratio{suffix}"] for name, suffix in names.items()},
         tuple(name for name in network.names if not _same(ours[name], theirs[name])),
@@ -111,29 +111,45 @@ def notes(
     layers = [name for name, layer in zip(network.names, network.templates, strict=True) if jax.tree.leaves(layer)]
     trained = layers if only is None else [only]
     try:
-        equal, inside = map(set, _traced(rule, network, batch, jr.key(0) if key is None else key))
+        found = _traced(rule, network, batch, jr.key(0) if key is None else key)
     except Exception:  # a rule that wants all examples at once, say: a note must never cost the numbers
-        equal, inside = set(), set()
+        found = Traced()
+    equal, inside = set(found.equal), set(found.inside)
+    told = (
+        []
+        if found.steady
+        else [
+            "it draws numbers while it is traced, once for all steps and other ones in the next process: draw from `key`"
+        ]
+    )
     equal |= {name for name in network.synaptic if _measured_equal(curves, f"/{name}")}
     if equal.issuperset(trained) or (only is None and _measured_equal(curves, "")):
-        return ("backpropagation's own gradients in every layer",)
-    found = []
+        return (*told, "backpropagation's own gradients in every layer")
     exact = [name for name in trained if name in equal]
     if any(name != layers[-1] for name in exact):
-        found.append(f"backpropagation's own gradients in {listed(exact)}")
+        told.append(f"backpropagation's own gradients in {listed(exact)}")
     within = [name for name in layers if name in inside and name not in exact]
     if within:
-        found.append(f"the error goes back as in backpropagation inside {listed(within)}")
+        told.append(f"the error goes back as in backpropagation inside {listed(within)}")
     angles = _finite(curves, "gradient_angle")
     if only is None and len(angles) and angles.min() > 90:
         mean = float(angles.mean())
-        found.append(f"its gradient points away from backpropagation's ({mean:.0f} degrees): is the sign wrong?")
-    return tuple(found)
+        told.append(f"its gradient points away from backpropagation's ({mean:.0f} degrees): is the sign wrong?")
+    return tuple(told)
 
 
-def _traced(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> tuple[set[str], set[str]]:
-    """The layers whose gradient is computed as backpropagation's is, and those that the error passes through inside. Numbers
-    change nothing of it: what differs in them alone is traced once."""
+@dataclasses.dataclass(frozen=True)
+class Traced:
+    """What a trace shows: the layers whose gradient is computed as backpropagation's is (`equal`), those that the error passes
+    through `inside`, and whether a second trace computes the same (`steady`)."""
+
+    equal: frozenset[str] = frozenset()
+    inside: frozenset[str] = frozenset()
+    steady: bool = True
+
+
+def _traced(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> Traced:
+    """What a trace shows. Numbers change nothing of it: what differs in them alone is traced once."""
     leaves, structure = jax.tree.flatten((rule, network, batch))
     asked = (
         structure,
@@ -150,22 +166,27 @@ def _traced(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> tup
     return found
 
 
-def _trace(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> tuple[set[str], set[str]]:
+def _trace(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> Traced:
     (arrays, given), fixed = eqx.partition((rule, batch), lambda leaf: eqx.is_array(leaf) or hasattr(leaf, "dtype"))
 
-    def gradients(arrays: Any, given: Any, network: Network) -> tuple[Network, Network]:
-        return _both(*eqx.combine((arrays, given), fixed), key=key, network=network)
+    own = not type(rule).__module__.startswith(f"{__package__}.")
 
-    (ours, theirs), scopes = numbered(gradients, arrays, given, network)
+    def gradients(arrays: Any, given: Any, network: Network) -> tuple[Network, Network, Network | None]:
+        rule, batch = eqx.combine((arrays, given), fixed)
+        ours, theirs = _both(rule, batch, key=key, network=network)
+        return ours, theirs, _ours(rule, batch, key=key, network=network)[0] if own else None
+
+    (ours, theirs, again), scopes = numbered(gradients, arrays, given, network)
     equal: set[str] = set()
     for part, other, first, after in zip(
         ours.parts, theirs.parts, network.starts, (*network.starts[1:], len(network.names)), strict=True
     ):
         if jax.tree.leaves(part) == jax.tree.leaves(other):
             equal.update(network.names[first:after])
-    own = [scope.split("/") for scope in scopes]
-    own = {part for parts in own if REFERENCE not in parts for part in parts}
-    return equal, {part.removeprefix(INSIDE) for part in own if part.startswith(INSIDE)}
+    paths = [scope.split("/") for scope in scopes]
+    parts = {part for path in paths if REFERENCE not in path for part in path}
+    inside = frozenset(part.removeprefix(INSIDE) for part in parts if part.startswith(INSIDE))
+    return Traced(frozenset(equal), inside, again is None or jax.tree.leaves(again) == jax.tree.leaves(ours))
 
 
 def _finite(curves: Mapping[str, np.ndarray], name: str) -> np.ndarray:
@@ -179,7 +200,7 @@ def _measured_equal(curves: Mapping[str, np.ndarray], suffix: str) -> bool:
     return bool(len(angles) and np.all(angles < SAME_ANGLE) and np.all(np.abs(ratios - 1) < SAME_RATIO))
 
 
-_answers: dict[Any, tuple[set[str], set[str]]] = {}
+_answers: dict[Any, Traced] = {}
 
 
 @eqx.filter_jit
@@ -193,15 +214,21 @@ def _gradients(
 
 def _both(rule: AbstractRule, batch: Batch, *, key: Key, network: Network) -> tuple[Network, Network]:
     """The two gradients, backpropagation's traced in a scope of its own."""
+    ours, start, batch = _ours(rule, batch, key=key, network=network)
+    with jax.named_scope(REFERENCE):
+        theirs = Backpropagation()(start, None, batch, key=jr.split(key)[1]).gradients
+    return ours, theirs
+
+
+def _ours(rule: AbstractRule, batch: Batch, *, key: Key, network: Network) -> tuple[Network, Network, Batch]:
+    """The rule's gradient, the network that it begins with, and the batch with the network's state."""
     if batch.network_state is None:
         batch = dataclasses.replace(batch, network_state=network.initial_state())
     init_key, step_key = jr.split(key)
     trainables = hooks.trainables(rule, network, batch, key=init_key)
     state = hooks.init(rule, network, batch, key=init_key)
-    ours = network_of(hooks.credit(rule, trainables, state, batch, key=step_key).gradients)
-    with jax.named_scope(REFERENCE):
-        theirs = Backpropagation()(network_of(trainables), None, batch, key=step_key).gradients
-    return ours, theirs
+    gradients = hooks.credit(rule, trainables, state, batch, key=step_key).gradients
+    return network_of(gradients), network_of(trainables), batch
 
 
 def _same(ours: Any, theirs: Any) -> bool:

@@ -5,6 +5,8 @@ from .discover import RANDOM as RANDOM
 from .discover import Evaluations as Evaluations
 from .discover import Objective as Objective
 from .discover import Space as Space
+from .discover import Z as Z
+from .discover import best_few as best_few
 from .discover import learned_curve as learned_curve
 from .discover import left_out as left_out
 from .discover import search as search

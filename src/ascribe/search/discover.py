@@ -43,6 +43,14 @@ RANDOM_STREAM = 2016
 MOST_DIMENSIONS = 21201
 """How many numbers a search may be over: the dimensions of scipy's Sobol sequences."""
 
+EDGE = 0.01
+"""How near to the side of the unit cube a point touches it."""
+
+Z = np.linspace(-4.0, 4.0, 161, dtype=np.float32)
+"""Where b-functions are looked at, and told apart."""
+APART = 0.25
+"""Two b-functions are two where their mean distance on `Z` is more than this share of the best one's mean size."""
+
 PENALTY = 2.0
 """A diverged epoch counts as this many times the loss of a network that knows nothing."""
 
@@ -83,6 +91,13 @@ class Space:
     def omega(self, points: np.ndarray) -> np.ndarray:
         """ω of points in the unit cube, `(…, dimensions)` both."""
         return self.bound * (2.0 * np.asarray(points, np.float64) - 1.0)
+
+    def touched(self, point: np.ndarray) -> tuple[str, ...]:
+        """The numbers of ω, by their names in `MetaNetwork`, that lie at the end of the box, within `EDGE` of its side: with
+        a larger `bound` there may be a better one."""
+        names = [f"{kind}{k + 1}" for kind in "wcv" for k in range(self.hidden)] if self.hidden > 1 else [*"wcv"]
+        inside = np.minimum(point, 1.0 - np.asarray(point, np.float64))
+        return tuple(name for name, distance in zip([*names, "d"], inside, strict=True) if distance <= EDGE)
 
     def meta_network(self, point: np.ndarray) -> MetaNetwork:
         """g_ω of one point."""
@@ -143,6 +158,20 @@ class Evaluations:
         return Evaluations(*(np.concatenate(pair) for pair in pairs))
 
 
+def best_few(space: Space, evaluations: Evaluations, count: int) -> tuple[int, ...]:
+    """The numbers of the best candidates that are functions of their own, the best first, `count` of them at most. (Different ω
+    can be one function, and the candidates around an optimum nearly are.)"""
+    chosen: dict[int, np.ndarray] = {}
+    for number in np.argsort(evaluations.values, kind="stable"):
+        g = space.g(evaluations.points[number], Z)
+        apart = APART * np.abs(next(iter(chosen.values()), g)).mean()
+        if all(np.abs(g - other).mean() > apart for other in chosen.values()):
+            chosen[int(number)] = g
+        if len(chosen) == count:
+            break
+    return tuple(chosen)
+
+
 class Objective:
     """Candidates → training curves of the target network → AULC, averaged over seeds.
 
@@ -151,6 +180,8 @@ class Objective:
     training loss; an epoch that is not finite, or worse than `penalty`, counts as `penalty`: twice the loss of a network
     that knows nothing (the logarithm of the number of classes; of numbers, half their variance). So a candidate that diverges
     is a finite, bad value, the worse the earlier it does.
+
+    `place(point)`: what a candidate sets in the rule; `rate(point)`: its learning rate, by default `learning_rate` for all.
     """
 
     def __init__(
@@ -161,6 +192,7 @@ class Objective:
         place: Callable[[np.ndarray], tuple[tuple[str, Any], ...]],
         *,
         dimensions: int,
+        rate: Callable[[np.ndarray], float] | None = None,
         seeds: tuple[int, ...],
         batch: int,
         optimizer: Any,
@@ -179,6 +211,7 @@ class Objective:
         )
         settings = make_settings(demands, epochs=epochs, select="last", loss=loss, diagnostics=False)
         self.seeds, self.batch, self.dimensions, self._place = seeds, batch, dimensions, place
+        self._rate = (lambda point: demands.learning_rate) if rate is None else rate
         width = -(-batch * len(seeds) // (1 if engine is None else engine.workers))
         self.experiment = Experiment(
             demands,
@@ -228,8 +261,7 @@ class Objective:
         return 0 if one.keeper is None else len(one.keeper.outdated(one.name, one.settings.epochs, one.about))
 
     def _specifications(self, points: np.ndarray) -> list[Specification]:
-        rate = self.experiment.demands.learning_rate
-        return [Specification(seed, rate, self._place(point)) for point in points for seed in self.seeds]
+        return [Specification(seed, self._rate(point), self._place(point)) for point in points for seed in self.seeds]
 
 
 def chance_loss(data: Dataset, loss: losses.Loss) -> float:

@@ -4,6 +4,9 @@ from .base import Comparison as Comparison
 from .base import Runs as Runs
 from .base import Tuning as Tuning
 from .bootstrap import bootstrap_interval as bootstrap_interval
+from .corrected_resampled import corrected_interval as corrected_interval
+from .corrected_resampled import corrected_t_test as corrected_t_test
+from .corrected_resampled import resampled as resampled
 from .curves import area_under_curve as area_under_curve
 from .curves import epochs_to_target as epochs_to_target
 from .curves import median_epochs as median_epochs

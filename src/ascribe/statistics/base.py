@@ -23,6 +23,11 @@ class Runs(Protocol):
     @property
     def seeds(self) -> Sequence[int]: ...
     @property
+    def folds(self) -> Sequence[int]:
+        """Of cross-validation, the fold of every run; none where the data were divided once."""
+        ...
+
+    @property
     def diverged(self) -> np.ndarray: ...
 
 

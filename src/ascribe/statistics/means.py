@@ -1,5 +1,7 @@
 """Means and Student-t intervals over seeds that know how to leave out the runs that diverged."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from scipy.special import stdtrit
 
@@ -7,6 +9,8 @@ from ._checks import exponent
 
 LEVEL = 0.95
 DASH = "–"
+FEWEST = 3
+"""Seeds that an interval is told of at least: over two it is right, and so wide that it says nothing."""
 
 
 def interval(values: np.ndarray, axis: int = 0, level: float = LEVEL) -> tuple[np.ndarray, np.ndarray]:
@@ -44,16 +48,25 @@ def optional(value: float | np.ndarray) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def plus_minus(mean: float | None, half_width: float | None, *, percent: bool = False, signed: bool = False) -> str:
-    """A mean with the half width of its interval as text, `97.50 ± 0.31`, in per cent or in the unit itself; None is a dash."""
+def plus_minus(
+    mean: float | None, half_width: float | None, count: int, *, percent: bool = False, signed: bool = False
+) -> str:
+    """A mean of `count` values with the half width of its interval as text, `97.50 ± 0.31`, in per cent or in the unit itself;
+    None is a dash, and so is a half width over fewer than `FEWEST` values."""
     if mean is None:
         return DASH
+    half_width = half_width if count >= FEWEST else None
     # As many decimals as the interval deserves: two digits of it, and at least one decimal in per cent.
     scale = 100.0 if percent else 1.0
     width = scale * half_width if half_width else 0.0
     decimals = 2 if percent else decimals_of(width if width > 0.0 else abs(scale * mean) / 100.0)
     text = f"{scale * mean:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
     return f"{text} ± {DASH if half_width is None else f'{width:.{decimals}f}'}"
+
+
+def too_few(counts: Iterable[int], one: str = "seed") -> str:
+    """A sentence on intervals over so many seeds, or folds, each, where some are too few; else empty."""
+    return f"± {DASH}: too few {one}s, fewer than {FEWEST}." if any(0 < count < FEWEST for count in counts) else ""
 
 
 def decimals_of(size: float) -> int:

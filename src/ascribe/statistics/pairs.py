@@ -8,6 +8,7 @@ from ascribe.errors import UserError
 
 from ._checks import Numbers, array
 from .base import Runs
+from .corrected_resampled import ratio
 from .means import finished
 
 SINGLE = float(np.finfo(np.float32).eps)
@@ -17,11 +18,13 @@ SINGLE = float(np.finfo(np.float32).eps)
 @dataclass(frozen=True, eq=False)
 class Pairs:
     """`differences`: (pairs,), one score minus the other, finite; `lost`: how many pairs had no difference; `rounding`: how
-    much of a difference may be that of scores measured in single precision."""
+    much of a difference may be that of scores measured in single precision. Of cross-validation, `differences` are the means
+    over the pairs of each fold, and `test_to_train` is n_test / n_train, as `corrected_t_test` takes it; 0 otherwise."""
 
     differences: np.ndarray
     lost: int
     rounding: float
+    test_to_train: float = 0.0
 
 
 def paired(own: Numbers, reference: Numbers) -> Pairs:
@@ -43,11 +46,22 @@ def paired(own: Numbers, reference: Numbers) -> Pairs:
 
 
 def paired_runs(runs: Runs, reference: Runs, score: str) -> Pairs:
-    """`runs` minus `reference` for each seed that both have; a seed that only one has is no pair."""
+    """`runs` minus `reference` for each seed that both have, in each fold; a seed that only one has is no pair."""
     own, other = (finished(one.scores[score], one.diverged) for one in (runs, reference))
-    place = {seed: index for index, seed in enumerate(reference.seeds)}
-    common = [(index, place[seed]) for index, seed in enumerate(runs.seeds) if seed in place]
+    place = {key: index for index, key in enumerate(_keys(reference))}
+    common = [(index, place[key]) for index, key in enumerate(_keys(runs)) if key in place]
     if not common:
         return Pairs(np.empty(0), 0, 0.0)
     mine, others = (list(indices) for indices in zip(*common, strict=True))
-    return paired(own[mine], other[others])
+    pairs = paired(own[mine], other[others])
+    if not len(runs.folds):
+        return pairs
+    folds = np.asarray(runs.folds)[mine]
+    folds = folds[np.isfinite(own[mine]) & np.isfinite(other[others])]
+    means = [pairs.differences[folds == fold].mean() for fold in np.unique(folds)]
+    return Pairs(np.asarray(means), pairs.lost, pairs.rounding, ratio(len(set(runs.folds))))
+
+
+def _keys(runs: Runs) -> list[tuple[int, int]]:
+    """What a run has in common with that of another rule: its fold, if there are any, and its seed."""
+    return [*zip(runs.folds if len(runs.folds) else [0] * len(runs.seeds), runs.seeds, strict=True)]

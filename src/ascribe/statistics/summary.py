@@ -1,4 +1,4 @@
-"""All statistics of a comparison: one row a rule, each against the reference, seed by seed."""
+"""All statistics of a comparison: one row a rule, each against the reference, seed by seed, or fold by fold."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,12 @@ from ascribe.measures import measure_of
 from ._checks import positive, share
 from .base import Comparison, Runs, Tuning
 from .bootstrap import bootstrap_interval
+from .corrected_resampled import corrected_interval, corrected_t_test, resampled
 from .curves import area_under_curve, epochs_to_target, median_epochs
 from .effect_size import cohens_d, hedges_g, superiority
 from .holm import holm
 from .means import finished, interval, optional
-from .pairs import paired_runs
+from .pairs import Pairs, paired_runs
 from .permutation import sign_flip_test
 from .power import seeds_needed
 from .scores import score_of, validation_curve
@@ -44,6 +45,10 @@ class RuleStatistics:
     - `area`: mean over finished seeds of the area under the validation curve, in the score's unit times epochs;
     - `epochs_to_target`: median over `seeds`, a seed that diverged or never came to `target` later than all others;
       `reached`: how many came.
+
+    Of cross-validation the `folds` are the pairs, each with its mean over seeds, and `lost` still counts pairs of runs. They
+    share training examples, so `low`, `high` and `p_value` are those of the corrected resampled t-test, and there is no
+    `cohens_d`, `hedges_g` nor `seeds_needed`, which are for independent differences. `seeds` counts all runs.
     """
 
     rule: str
@@ -68,6 +73,7 @@ class RuleStatistics:
     epochs_to_target: float | None
     reached: int
     seeds: int
+    folds: int = 0
 
 
 @explained
@@ -111,17 +117,16 @@ def summarize(
     rules = [reference, *(rule for rule in comparison.runs if rule != reference)]
     pairs = {rule: paired_runs(comparison.runs[rule], base, score) for rule in rules}
     others = [rule for rule in rules[1:] if pairs[rule].differences.size]
-    p_values = {
-        rule: sign_flip_test(pairs[rule].differences, seed=seed, rounding=pairs[rule].rounding) for rule in others
-    }
-    adjusted = dict(zip(others, holm(list(p_values.values())).tolist(), strict=True)) if others else {}
+    p_values = {rule: _p_value(pairs[rule], seed) for rule in others}
+    p_values = {rule: value for rule, value in p_values.items() if value is not None}
+    adjusted = dict(zip(p_values, holm(list(p_values.values())).tolist(), strict=True)) if p_values else {}
     rows = []
     for rule in rules:
         runs, differences, rounding = comparison.runs[rule], pairs[rule].differences, pairs[rule].rounding
         own = differences if rule in others else np.empty(0)
-        several = len(own) > 1
-        low, high = bootstrap_interval(own, level=level, seed=seed, rounding=rounding) if several else (None, None)
-        wanted = difference if several else None
+        several, independent = len(own) > 1, not pairs[rule].test_to_train
+        low, high = _interval(pairs[rule], level, seed) if several else (None, None)
+        wanted = difference if several and independent else None
         better = measure_of(score).worth(own)
         rows.append(
             RuleStatistics(
@@ -136,16 +141,34 @@ def summarize(
                 high=high,
                 p_value=p_values.get(rule),
                 adjusted_p_value=adjusted.get(rule),
-                cohens_d=optional(cohens_d(own, rounding=rounding)) if own.size else None,
-                hedges_g=optional(hedges_g(own, rounding=rounding)) if own.size else None,
+                cohens_d=optional(cohens_d(own, rounding=rounding)) if own.size and independent else None,
+                hedges_g=optional(hedges_g(own, rounding=rounding)) if own.size and independent else None,
                 superiority=superiority(better) if own.size else None,
                 stated_difference=difference,
                 seeds_needed=None if wanted is None else seeds_needed(wanted, float(own.std(ddof=1)), level=level),
                 grid=_grid(comparison.tuning, rule),
+                folds=len(set(runs.folds)),
                 **_learning(runs, score, target),
             )
         )
     return rows
+
+
+def _p_value(pairs: Pairs, seed: int) -> float | None:
+    """That of the test which fits the pairs; None for a single fold, of which no test is made."""
+    if not pairs.test_to_train:
+        return sign_flip_test(pairs.differences, seed=seed, rounding=pairs.rounding)
+    if len(pairs.differences) < 2:
+        return None
+    return corrected_t_test(pairs.differences, test_to_train=pairs.test_to_train, rounding=pairs.rounding)
+
+
+def _interval(pairs: Pairs, level: float, seed: int) -> tuple[float, float]:
+    """The ends of the interval of the mean difference."""
+    if not pairs.test_to_train:
+        return bootstrap_interval(pairs.differences, level=level, seed=seed, rounding=pairs.rounding)
+    mean, half_width = corrected_interval(pairs.differences, pairs.test_to_train, level=level)
+    return float(mean - half_width), float(mean + half_width)
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -155,7 +178,10 @@ def _mean(values: np.ndarray) -> float | None:
 def _difference(reference: Runs, score: str) -> float | None:
     if measure_of(score).percent:
         return POINT
-    return CLOSE * abs(_mean(finished(reference.scores[score], reference.diverged)) or 0.0) or None
+    return (
+        CLOSE * abs(_mean(resampled(reference, finished(reference.scores[score], reference.diverged))[0]) or 0.0)
+        or None
+    )
 
 
 def _target(reference: Runs, score: str) -> float | None:
@@ -174,7 +200,7 @@ def _learning(runs: Runs, score: str, target: float | None) -> dict:
     curve = validation_curve(runs, score)
     area, epochs, median = None, [], None
     if curve is not None and curve.shape[1] > 1:
-        area = _mean(area_under_curve(curve))
+        area = _mean(resampled(runs, area_under_curve(curve))[0])
     if curve is not None and target is not None:
         epochs = epochs_to_target(curve, target, higher_is_better=measure_of(score).higher_is_better)
         median = median_epochs(epochs)

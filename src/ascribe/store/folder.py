@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ascribe.arguments import flag
 from ascribe.errors import UserError, shown
 
 from .lock import FolderLock
@@ -23,6 +24,8 @@ DISCOVERY = "discovery.json"
 """The record of a discovery, in its folder."""
 DATABASE = "ascribe.sqlite"
 """The store of runs, in its folder."""
+FOLDS = "folds"
+"""The folder in that of a record of cross-validation where every fold has its own."""
 REPLACEMENT = "replacement"
 """The folder in that of a record where `--overwrite` works until what it makes is finished and takes the record's place."""
 FILES = {
@@ -30,6 +33,7 @@ FILES = {
         "runs.csv",
         "curves",
         "parameters",
+        FOLDS,
         "data.npz",
         "statistics.npz",
         "landscape.npz",
@@ -123,7 +127,7 @@ def whole_folder(
     stays in any case.
     """
     folder = _behind(folder)
-    check_folder(folder, overwrite=overwrite, record=record, resume=replacing is not None)
+    check_folder(folder, overwrite=flag("overwrite", overwrite), record=record, resume=replacing is not None)
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=_prefix(folder, "new")))
     try:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sql
 
+from ascribe.arguments import flag
 from ascribe.errors import UserError, how_to_install
 from ascribe.files import csv_text, path_of, short, write_whole
 from ascribe.training import LossLandscape
@@ -80,6 +81,7 @@ class Store(Database):
                         None if networks is None else _listed(networks[0]),
                         None if row["scores"] is None else _numbers(json.loads(row["scores"])),
                         row["seconds"],
+                        None if networks is None else _maps(networks[0]),
                     )
         return found
 
@@ -113,7 +115,7 @@ class Store(Database):
                     self.write(connection, key, "curves", kept.curves)
                 self._join(connection, about.rule, key)
                 if kept.networks is not None and (new or self.read(connection, key, "networks") is None):
-                    self.write(connection, key, "networks", _named(kept.networks))
+                    self.write(connection, key, "networks", _named(kept.networks, kept.class_maps))
             self._touch(connection)
 
     def _next(self, connection: sql.Connection, table: sql.Table) -> int:
@@ -147,15 +149,16 @@ class Store(Database):
         """
         with self.reading() as connection:
             found = self._owned(connection, key, "state")
-        return (
-            None if found is None else Checkpoint(int(found[1]["epoch"]), _listed(found[0]), float(found[1]["seconds"]))
-        )
+        if found is None:
+            return None
+        arrays, head = found
+        return Checkpoint(int(head["epoch"]), _listed(arrays), float(head["seconds"]), _maps(arrays))
 
     def save(self, key: str, checkpoint: Checkpoint) -> None:
         """Keeps the state of these runs instead of an earlier one, in one transaction."""
         with self.writing() as connection:
             head = {"epoch": checkpoint.epoch, "seconds": checkpoint.seconds}
-            self.write(connection, key, "state", _named(checkpoint.leaves), head)
+            self.write(connection, key, "state", _named(checkpoint.leaves, checkpoint.class_maps), head)
             self._own(connection, key, checkpoint.epoch)
 
     def landscape(self, key: str) -> LossLandscape | None:
@@ -297,7 +300,7 @@ class Store(Database):
 
     def runs(self, experiment: str | None = None) -> list[dict[str, Any]]:
         """One row a run, of one experiment in the order of its table, or of all: key, rule, phase, data, network, seed, rate,
-        hyper-parameters, epochs, status, scores, seconds, versions, when it finished."""
+        hyper-parameters, epochs, status, scores, seconds, versions, when it finished; of cross-validation the fold, from 1."""
         with self.reading() as connection:
             if experiment is None:
                 found = connection.execute(sql.select(runs).order_by(runs.c.number, runs.c.key))
@@ -310,6 +313,8 @@ class Store(Database):
             row["scores"] = None if found is None else {name: one for name, one in found.items() if "/" not in name}
             for name in ("hyperparameters", "context", "versions"):
                 row[name] = json.loads(row[name])
+            if "fold" in row["context"]["data"]:
+                row["fold"] = row["context"]["data"]["fold"][0]
         return rows
 
     def _of(self, connection: sql.Connection, experiment: str) -> list[dict[str, Any]]:
@@ -355,14 +360,17 @@ class Store(Database):
         `key`, `rule`, `phase`, `data`, `network`, `seed`, `learning_rate`; what tuning set of the rule's other numbers, as
         `hyperparameter:NAME`, by name; `epochs` (of the run), `status`, `diverged_at` (the epoch, from 0; -1 for a run that
         finished), `seconds`; the test scores, by name; with `curves` then `epoch` (from 0) and the curves, by name. None where
-        a run has no such number.
+        a run has no such number. With runs of cross-validation there is a column `fold` after `data`, from 1.
         """
         runs = self.runs(experiment)
+        first = [*FIRST]
+        if any("fold" in run for run in runs):
+            first.insert(first.index("data") + 1, "fold")
         leaves = sorted({name for run in runs for name in run["hyperparameters"]})
         scores = sorted({name for run in runs for name in run["scores"] or ()})
         rows = [
             {
-                **{name: run[name] for name in FIRST},
+                **{name: run.get(name) for name in first},
                 **{HYPERPARAMETER + name: short(run["hyperparameters"].get(name)) for name in leaves},
                 **{name: run[name] for name in LATER},
                 **{name: (run["scores"] or {}).get(name) for name in scores},
@@ -404,7 +412,7 @@ class Store(Database):
             raise UserError(f"an export is a .parquet, .csv or .json file; got {path.name!r}.")
         if path.is_dir():
             raise UserError(f"an export is a file, but {str(path)!r} is a folder: name a file in it.")
-        if path.exists() and not overwrite:
+        if path.exists() and not flag("overwrite", overwrite):
             raise UserError(
                 f"there is a file {str(path)!r} already: choose another name, or replace it with `overwrite=True`."
             )
@@ -485,12 +493,22 @@ def _without_source(context: str) -> tuple[dict[str, Any], list[Any]]:
     return told, [told.pop("source", None), rule.pop("source", None) if isinstance(rule, dict) else None]
 
 
-def _named(leaves: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
-    return {f"{number:06d}": leaf for number, leaf in enumerate(leaves)}
+_MAP = "class map "
+"""How the names of class maps begin, which are kept beside leaves."""
+
+
+def _named(leaves: Sequence[np.ndarray], maps: Mapping[int, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+    named = {f"{number:06d}": leaf for number, leaf in enumerate(leaves)}
+    return named | {f"{_MAP}{epoch}": one for epoch, one in (maps or {}).items()}
 
 
 def _listed(arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    return [arrays[name] for name in sorted(arrays)]
+    return [arrays[name] for name in sorted(arrays) if not name.startswith(_MAP)]
+
+
+def _maps(arrays: Mapping[str, np.ndarray]) -> dict[int, np.ndarray] | None:
+    found = {int(name.removeprefix(_MAP)): one for name, one in arrays.items() if name.startswith(_MAP)}
+    return dict(sorted(found.items())) or None
 
 
 def _or_none(value: Any) -> Any:

@@ -83,6 +83,11 @@ class Model:
 
         **Raises:** `UserError` where there is no such seed, or its run diverged.
         """
+        if runs.folds:
+            raise UserError(
+                f"a model is of one run, and every fold has one of seed {seed!r}: take those of a fold, as in "
+                f"comparison.folds[0].runs[{runs.rule!r}]."
+            )
         if seed not in runs.seeds:
             raise UserError(f"these runs have no seed {seed!r}: choose from {', '.join(map(str, runs.seeds))}.")
         row = runs.seeds.index(seed)

@@ -3,11 +3,12 @@
 record.json               configuration, versions, rules, chosen rates, status, scores, confusion matrices; checksums of the
                           files and of itself
 runs.csv                  one row a run: rule, seed, rate, whether it was tuned, hyper-parameters, epochs, status, scores
-curves/RULE.npz           every curve, (seeds, epochs), and what tuning tried
+curves/RULE.npz           every curve, (seeds, epochs), class maps of some epochs, and what tuning tried
 parameters/RULE.safetensors   the trained networks of all seeds
 data.npz                  the data before its transforms, where it is small
 statistics.npz            what was fitted to the inputs, where that is too long for record.json
 landscape.npz             the loss landscape, where one was asked for
+folds/1, folds/2, ...     of cross-validation: the record of every fold, without a page, in place of curves, parameters and data
 index.html, figures/      the page, and its pictures as PNG and SVG
 """
 
@@ -33,12 +34,12 @@ from ascribe.networks.registry import sources
 from ascribe.search import Tuning
 from ascribe.training import Runs
 
-from .folder import RECORD, whole_folder
+from .folder import FOLDS, RECORD, whole_folder
 from .keeper import HYPERPARAMETER
 from .landscape import load_landscape, save_landscape
 from .parameters import load_parameters, save_parameters
+from .shape import FOLDED, misfit
 from .shape import RECORD as SHAPE
-from .shape import misfit
 
 FORMAT = 1
 SMALL_DATA = 8 * 2**20
@@ -52,53 +53,74 @@ def save(comparison: Any, folder: Path, *, overwrite: bool = False, replacing: P
     """
     undrawn: Exception | None = None
     with whole_folder(folder, overwrite=overwrite, replacing=replacing) as temporary:
-        (temporary / "curves").mkdir()
-        (temporary / "parameters").mkdir()
-        slugs = _slugs(comparison.runs)
-        for name, runs in comparison.runs.items():
-            arrays = {f"curve:{key}": runs.curves[key] for key in sorted(runs.curves)}
-            arrays |= {f"score:{key}": value for key, value in runs.scores.items()}
-            arrays |= {"learning_rates": runs.learning_rates, "diverged_at": runs.diverged_at}
-            tuning = comparison.tuning.get(name)
-            if tuning is not None:
-                arrays |= {
-                    "tuning:learning_rates": tuning.learning_rates,
-                    "tuning:scores": tuning.scores,
-                    "tuning:losses": tuning.losses,
-                    **{f"tuning:leaf:{key}": tuning.hyperparameters[key] for key in sorted(tuning.hyperparameters)},
-                }
-            np.savez_compressed(temporary / "curves" / f"{slugs[name]}.npz", allow_pickle=False, **arrays)
-            path = temporary / "parameters" / f"{slugs[name]}.safetensors"
-            save_parameters(path, runs.networks, runs.states, runs.network)
-        _save_data(comparison.data, temporary)
-        _save_statistics(comparison, slugs, temporary)
-        _save_table(comparison, temporary / "runs.csv")
-        landscape = None if comparison.landscape is None else save_landscape(comparison.landscape, temporary)
+        content = _in_folds(comparison, temporary) if comparison.folds else _numbers(comparison, temporary)
         try:
             drawn = report.drawings(comparison)
             report.save_figures(comparison, temporary / "figures", drawn)
             report.write_page(comparison, temporary / "index.html", drawn)
         except Exception as error:  # a picture must never cost the numbers
             undrawn = error
-        content = {
-            "format": FORMAT,
-            "configuration": comparison.configuration,
-            "data": comparison.data.summary(),
-            "rules": {name: _about(comparison, name, slugs[name]) for name in comparison.runs},
-            "landscape": landscape,
-            "files": {
-                str(path.relative_to(temporary)): _checksum(path)
-                for path in sorted(temporary.rglob("*"))
-                if path.is_file()
-            },
-        }
-        (temporary / RECORD).write_text(json.dumps(sealed(content), indent=1, allow_nan=False), encoding="utf-8")
+        _seal(comparison, temporary, content)
     if undrawn is not None:
         raise UserError(
             f"the results are in {str(folder)!r}, but their page could not be drawn ({type(undrawn).__name__}: {undrawn}): "
             f"try `ascribe report {folder}`."
         ) from undrawn
     return folder / "index.html"
+
+
+def _numbers(comparison: Any, folder: Path) -> dict[str, Any]:
+    """Writes everything but the page, and returns what the record says of it."""
+    (folder / "curves").mkdir()
+    (folder / "parameters").mkdir()
+    slugs = _slugs(comparison.runs)
+    for name, runs in comparison.runs.items():
+        arrays = {f"curve:{key}": runs.curves[key] for key in sorted(runs.curves)}
+        arrays |= {f"score:{key}": value for key, value in runs.scores.items()}
+        arrays |= {f"class_map:{epoch}": maps for epoch, maps in runs.class_maps.items()}
+        arrays |= {"learning_rates": runs.learning_rates, "diverged_at": runs.diverged_at}
+        tuning = comparison.tuning.get(name)
+        if tuning is not None:
+            arrays |= {
+                "tuning:learning_rates": tuning.learning_rates,
+                "tuning:scores": tuning.scores,
+                "tuning:losses": tuning.losses,
+                **{f"tuning:leaf:{key}": tuning.hyperparameters[key] for key in sorted(tuning.hyperparameters)},
+            }
+        np.savez_compressed(folder / "curves" / f"{slugs[name]}.npz", allow_pickle=False, **arrays)
+        path = folder / "parameters" / f"{slugs[name]}.safetensors"
+        save_parameters(path, runs.networks, runs.states, runs.network)
+    _save_data(comparison.data, folder)
+    _save_statistics(comparison, slugs, folder)
+    _save_table(comparison, folder / "runs.csv")
+    return {
+        "rules": {name: _about(comparison, name, slugs[name]) for name in comparison.runs},
+        "landscape": None if comparison.landscape is None else save_landscape(comparison.landscape, folder),
+    }
+
+
+def _in_folds(comparison: Any, folder: Path) -> dict[str, Any]:
+    """The same of cross-validation: every fold has a record of its own."""
+    for number, fold in enumerate(comparison.folds, 1):
+        own = folder / FOLDS / str(number)
+        own.mkdir(parents=True)
+        _seal(fold, own, _numbers(fold, own))
+    _save_table(comparison, folder / "runs.csv")
+    return {"folds": len(comparison.folds), "rules": {name: _scores(runs) for name, runs in comparison.runs.items()}}
+
+
+def _seal(comparison: Any, folder: Path, content: dict[str, Any]) -> None:
+    """Writes the record itself, when everything else is there."""
+    whole = {
+        "format": FORMAT,
+        "configuration": comparison.configuration,
+        "data": comparison.data.summary(),
+        **content,
+        "files": {
+            path.relative_to(folder).as_posix(): _checksum(path) for path in sorted(folder.rglob("*")) if path.is_file()
+        },
+    }
+    (folder / RECORD).write_text(json.dumps(sealed(whole), indent=1, allow_nan=False), encoding="utf-8")
 
 
 def configuration(place: Path) -> dict[str, Any]:
@@ -130,7 +152,7 @@ def _content(path: Path) -> dict[str, Any]:
         raise UserError(f"the record {str(path)!r} has the format {version!r}; this version of ascribe reads {FORMAT}.")
     if not whole:
         raise UserError(f"the record {str(path)!r} is damaged: it is not what was written; put back a copy of it.")
-    wrong = misfit(content, SHAPE)
+    wrong = misfit(content, FOLDED if content.get("folds") is not None else SHAPE)
     if wrong is not None or not content["rules"]:
         raise UserError(
             f"the record {str(path)!r} is damaged: no such thing can be its {wrong or 'rules'}; put back a copy."
@@ -139,15 +161,23 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """The fields of the `Comparison` that `save` wrote.
+    """The fields of the `Comparison` that `save` wrote; of cross-validation `folds`, with those of every fold, and the
+    `configuration`.
 
     **Raises:** `UserError` where there is no record, a newer one, or a file that is missing or damaged.
     """
     content = _content(folder / RECORD)
     try:
+        count = content.get("folds")
+        own = (".npz", ".safetensors") if count is None else (f"/{RECORD}",)  # those of folds are asked below
         for name, expected in content["files"].items():
-            if name.endswith((".npz", ".safetensors")) and _checksum(folder / name) != expected:
+            if name.endswith(own) and _checksum(folder / name) != expected:
                 raise UserError(f"the file {str(folder / name)!r} is not the one that was recorded: it is damaged.")
+        if count is not None:
+            if count < 2:
+                raise ValueError(f"folds are at least 2, got {count}")
+            folds = [load(folder / FOLDS / str(number)) for number in range(1, count + 1)]
+            return {"folds": folds, "configuration": content["configuration"]}
         statistics = folder / "statistics.npz"
         long = _load_arrays(statistics) if statistics.is_file() else {}
         data = load_data(content["data"], folder, long)
@@ -203,6 +233,18 @@ def _about(comparison: Any, name: str, slug: str) -> dict[str, Any]:
     }
 
 
+def _scores(runs: Any) -> dict[str, Any]:
+    """What the record of cross-validation says of a rule's runs, whose fold has all of them."""
+    return {
+        "folds": list(runs.folds),
+        "seeds": list(runs.seeds),
+        "learning_rates": [float(rate) for rate in runs.learning_rates],
+        "status": ["diverged" if diverged else "finished" for diverged in runs.diverged],
+        "scores": {key: [_number(value) for value in values] for key, values in runs.scores.items()},
+        "notes": list(runs.notes),
+    }
+
+
 def _load_rule(
     name: str, about: dict[str, Any], data: Dataset, folder: Path, long: dict[str, np.ndarray]
 ) -> tuple[Runs, Tuning | None]:
@@ -235,6 +277,7 @@ def _load_rule(
         encoding=load_transforms(about.get("encoding", []), f"encoding:{about['file']}", long),
         score=about.get("score"),
         confusion=_confusion(about.get("confusion"), data, about["seeds"]),
+        class_maps={int(epoch): maps for epoch, maps in pick("class_map:").items()},
     )
     if about["tuning"] is None:
         return runs, None
@@ -325,6 +368,7 @@ def load_data(summary: dict[str, Any], folder: Path, long: dict[str, np.ndarray]
         input_mean=long.get("input_mean", broadcast(summary["input_mean"])),
         input_scale=long.get("input_scale", broadcast(summary["input_scale"])),
         request={name: value for name, value in request.items() if name != "transforms"},
+        fold=tuple(summary["fold"]) if summary.get("fold") else None,
         understood=None if understood is None else Understood.from_settings(understood),
     )
     # Between and after its transforms, the data may have been made flat.
@@ -341,25 +385,29 @@ def _load_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def run_rows(comparison: Any) -> list[dict[str, Any]]:
-    """One row a run, every row with the same columns: rule, seed, learning_rate, tuned (whether tuning chose the rate and what
-    was searched with it), the numbers of the rules by their names, epochs, status, diverged_at (the epoch, from 0; -1 for a
-    run that finished), and the scores. None where a rule has no such number or score."""
-    numbers = {name: _numbers_of(runs) for name, runs in comparison.runs.items()}
-    leaves = sorted({leaf for own in numbers.values() for leaf in own})
-    scores = sorted({score for runs in comparison.runs.values() for score in runs.scores})
+    """One row a run, every row with the same columns: rule, of cross-validation the fold (from 1), seed, learning_rate, tuned
+    (whether tuning chose the rate and what was searched with it), the numbers of the rules by their names, epochs, status,
+    diverged_at (the epoch, from 0; -1 for a run that finished), and the scores. None where a rule has no such number or
+    score."""
+    parts = comparison.folds or (comparison,)
+    every = [(name, fold, part) for name in comparison.runs for fold, part in enumerate(parts, 1)]
+    leaves = sorted({leaf for name, _, part in every for leaf in _numbers_of(part.runs[name])})
+    scores = sorted({score for name, _, part in every for score in part.runs[name].scores})
     return [
         {
             "rule": name,
+            **({"fold": fold} if comparison.folds else {}),
             "seed": seed,
             "learning_rate": float(runs.learning_rates[row]),
-            "tuned": name in comparison.tuning,
-            **{HYPERPARAMETER + leaf: numbers[name].get(leaf) for leaf in leaves},
+            "tuned": name in part.tuning,
+            **{HYPERPARAMETER + leaf: numbers.get(leaf) for leaf in leaves},
             "epochs": next((curve.shape[1] for curve in runs.curves.values()), 0),
             "status": "diverged" if runs.diverged[row] else "finished",
             "diverged_at": int(runs.diverged_at[row]),
             **{score: float(runs.scores[score][row]) if score in runs.scores else None for score in scores},
         }
-        for name, runs in comparison.runs.items()
+        for name, fold, part in every
+        for runs, numbers in [(part.runs[name], _numbers_of(part.runs[name]))]
         for row, seed in enumerate(runs.seeds)
     ]
 

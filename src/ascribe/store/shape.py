@@ -20,6 +20,7 @@ SUMMARY = {
     "augmentations?": [str],
     "checksum?": str,
     "url?": str,
+    "fold?": [int],
     "understood?": UNDERSTOOD,
 }
 RULE = {
@@ -40,6 +41,7 @@ RECORD = {
     "rules": {ANY: RULE},
     "files": {ANY: str},
 }
+FOLDED = RECORD | {"folds": int, "rules": {ANY: {"folds": [int], "seeds": [int]}}}
 """What is made use of without being asked again; a name with ? may be missing, or its value null."""
 
 

@@ -19,9 +19,11 @@ from .progress import Listener as Listener
 from .progress import Listeners as Listeners
 from .progress import OneLine as OneLine
 from .progress import Progress as Progress
+from .progress import Renamed as Renamed
 from .progress import silent as silent
 from .progress import tell as tell
 from .runs import Runs as Runs
+from .runs import of_folds as of_folds
 from .seeds import check_runs as check_runs
 from .seeds import check_seeds as check_seeds
 from .train import SEARCHING as SEARCHING
@@ -33,6 +35,7 @@ from .train import check_data as check_data
 from .train import check_rule as check_rule
 from .train import leaf as leaf
 from .train import make_settings as make_settings
+from .train import named_rule as named_rule
 from .train import named_rules as named_rules
 from .train import positive as positive
 from .train import train as train

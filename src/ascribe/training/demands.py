@@ -139,6 +139,11 @@ def made(source: Network | Callable[..., Network]) -> Network:
     except Exception as error:
         if package is not None:
             raise UserError(_foreign(package, source)) from error
+        if isinstance(source, NetworkOfFile) and not isinstance(error, UserError | TypeError):
+            file = sys.modules[source.module].__file__ or ""
+            line = hooks.line_in(file, error)
+            at = "" if line is None else f" in {file}, line {line}"
+            raise UserError(f"the network factory {source.name} failed{at}: {hooks.reason(error)}.") from error
         if not isinstance(error, TypeError | KindError):
             raise
         raise UserError(

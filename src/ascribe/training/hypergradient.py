@@ -4,8 +4,9 @@ The step `θ_t = θ_{t-1} + α u_{t-1}` makes the rate α a weight of the next l
 
     ∂L(θ_t)/∂α = g_t · u_{t-1},    g_t = ∇L(θ_t)
 
-`u` is the direction of any optimizer that is linear in its rate, its own at rate 1 (SGD: `u = -g`); what it remembers
-(momentum, moments) counts as constant. Every update moves first α by its gradient, then the weights by `α u_t`:
+`u` is the direction of any optimizer that is linear in its rate, its own at rate 1 (SGD: `u = -g`; Adadelta, whose averages
+E[g²] and E[u²] know nothing of the rate: `u = -g √(E[u²] + ε) / √(E[g²] + ε)`); what it remembers (momentum, moments)
+counts as constant. Every update moves first α by its gradient, then the weights by `α u_t`:
 
 - `normalized=True`:  α ← α · exp(-step · cos(g_t, u_{t-1})).   Gradient descent on ln α, with the gradient divided by
   `α ‖g‖ ‖u‖`: no scale of loss or weights matters, and α stays positive. To first order in `step` this is the

@@ -29,22 +29,25 @@ FOUNDATIONS = {"equinox", "jaxtyping", *sys.stdlib_module_names}
 
 class Kept(NamedTuple):
     """A finished run. `curves`: `(epochs,)` each; `networks`: the leaves of what prediction uses, None where only the curves
-    were wanted; `scores`: those on the test split, None where it was not looked at."""
+    were wanted; `scores`: those on the test split, None where it was not looked at; `class_maps`: those of some epochs
+    (`class_maps.py`), None where none were wanted."""
 
     curves: dict[str, np.ndarray]
     diverged_at: int
     networks: list[np.ndarray] | None
     scores: dict[str, float] | None
     seconds: float
+    class_maps: dict[int, np.ndarray] | None = None
 
 
 class Checkpoint(NamedTuple):
     """Runs under way, side by side: how many epochs they have been through, the leaves of their state, the seconds they
-    took."""
+    took, and their class maps so far."""
 
     epoch: int
     leaves: list[np.ndarray]
     seconds: float = 0.0
+    class_maps: dict[int, np.ndarray] | None = None
 
 
 class About(NamedTuple):

@@ -64,6 +64,7 @@ OPTIMIZERS: dict[str, Factory] = {
     "lion": optax.lion,
     "hypergradient-sgd": hypergradient(optax.sgd),
     "hypergradient-adam": hypergradient(optax.adam),
+    "hypergradient-adadelta": hypergradient(_adadelta),
 }
 
 SEARCH_RANGE = {

@@ -289,13 +289,16 @@ class Shared:
             if found is None:
                 return b""
             arrays = {f"{place:06d}": np.ascontiguousarray(leaf) for place, leaf in enumerate(found.leaves)}
-            return _with_head(arrays, [found.epoch, found.seconds])
+            maps = found.class_maps or {}
+            arrays |= {f"map {epoch}": np.ascontiguousarray(one) for epoch, one in maps.items()}
+            return _with_head(arrays, [found.epoch, found.seconds, list(maps)])
 
         answer = self._answer(ask)
         if not answer:
             return None
-        arrays, (epoch, seconds) = _and_head(answer)
-        return Checkpoint(epoch, [arrays[name] for name in sorted(arrays)], seconds)
+        arrays, (epoch, seconds, mapped) = _and_head(answer)
+        maps = {epoch: arrays.pop(f"map {epoch}") for epoch in mapped}
+        return Checkpoint(epoch, [arrays[name] for name in sorted(arrays)], seconds, maps or None)
 
     def save(self, key: str, checkpoint: Checkpoint) -> None:
         self._answer(lambda keeper: keeper.save(key, checkpoint))
@@ -345,19 +348,21 @@ def _packed(found: Mapping[str, Kept]) -> bytes:
         leaves = enumerate(kept.networks or ())
         arrays |= {f"{row}/networks/{place}": np.ascontiguousarray(leaf) for place, leaf in leaves}
         scores = None if kept.scores is None else {name: float(value).hex() for name, value in kept.scores.items()}
-        count = None if kept.networks is None else len(kept.networks)
-        head.append([key, list(kept.curves), kept.diverged_at, count, scores, kept.seconds])
+        count, maps = None if kept.networks is None else len(kept.networks), kept.class_maps or {}
+        arrays |= {f"{row}/maps/{epoch}": np.ascontiguousarray(one) for epoch, one in maps.items()}
+        head.append([key, list(kept.curves), kept.diverged_at, count, scores, kept.seconds, list(maps)])
     return _with_head(arrays, head)
 
 
 def _unpacked(data: bytes) -> dict[str, Kept]:
     arrays, head = _and_head(data)
     found = {}
-    for row, (key, names, diverged_at, count, scores, seconds) in enumerate(head):
+    for row, (key, names, diverged_at, count, scores, seconds, mapped) in enumerate(head):
         curves = {name: arrays[f"{row}/curves/{name}"] for name in names}
         networks = None if count is None else [arrays[f"{row}/networks/{place}"] for place in range(count)]
         numbers = None if scores is None else {name: float.fromhex(value) for name, value in scores.items()}
-        found[key] = Kept(curves, diverged_at, networks, numbers, seconds)
+        maps = {epoch: arrays[f"{row}/maps/{epoch}"] for epoch in mapped} or None
+        found[key] = Kept(curves, diverged_at, networks, numbers, seconds, maps)
     return found
 
 

@@ -96,6 +96,22 @@ class Listeners:
             tell(listener, "finished", runs)
 
 
+class Renamed:
+    """Tells a listener everything, with an addition to the names of the rules: `Renamed(print, ", fold 2")`."""
+
+    def __init__(self, listener: Listener, addition: str):
+        self.listener, self.addition = listener, addition
+
+    def __call__(self, progress: Progress) -> None:
+        self.listener(progress._replace(rule=progress.rule + self.addition))
+
+    def epochs(self, epochs: Epochs) -> None:
+        tell(self.listener, "epochs", dataclasses.replace(epochs, rule=epochs.rule + self.addition))
+
+    def finished(self, runs: Any) -> None:
+        tell(self.listener, "finished", dataclasses.replace(runs, rule=runs.rule + self.addition))
+
+
 def silent(progress: Progress) -> None:
     """Tells nobody."""
 
@@ -154,7 +170,7 @@ def _takes_one(function: Any) -> bool:
 def or_one_line(listener: Listener | None) -> Listener:
     """The listener; where it is None, one line in a notebook, which everything in one cell shares, and `silent` elsewhere."""
     if listener is not None:
-        if not callable(listener) or not _takes_one(listener):
+        if not callable(listener) or isinstance(listener, type) or not _takes_one(listener):
             raise UserError(
                 f"`listener` is called with a Progress, as a function or a logger of ascribe.loggers is; got {shown(listener)}."
             )

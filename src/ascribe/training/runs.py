@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,11 +16,16 @@ from ascribe.measures import AREA, main_score, measure_of, score_name, title_of
 from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
 from ascribe.networks import Network, Unbuilt
 from ascribe.networks.network import listed
-from ascribe.statistics.means import finished, interval, optional, plus_minus
+from ascribe.statistics import corrected_interval, finished, interval, optional, resampled
+from ascribe.statistics.means import plus_minus, too_few
 from ascribe.types import PyTree
 
 from .devices import outputs_of_runs
 from .evaluate import CONFUSION, boundary, link
+
+PIECE = 1024
+"""Inputs that are asked about at a time: the points of the pictures of class maps are multiples of it, so that they need one
+program."""
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -43,6 +49,11 @@ class Runs:
     - `score`: the measure that chose, and that is shown first (`accuracy`, `auc`, …); None for the task's main one;
     - `confusion`: `(seeds, classes, classes)`, how many test examples of each class (rows) were taken for each class (columns),
       by a run that diverged too; None for numbers, and for more than 20 classes;
+    - `folds`: of cross-validation, `(runs,)`, the fold of each run, from 1: `seeds` repeat then, `data` is that of the first
+      fold, and the networks are in the runs of one fold (`comparison.folds`), which know how its inputs were prepared;
+    - `class_maps[epoch]`: of a comparison on classes of two features, the networks' probabilities of all classes but the first
+      after 0, 1, 2, 5, 10, … epochs, `(seeds, side, side, classes - 1)`, uint8 in 255ths: over the range of the data with a
+      tenth more on each side, the first row at the top; empty for others;
     - `encoding`: the transforms that the rule needs beyond the data's own; `data` is without them, and `outputs`,
       `predict` and `probabilities` apply them to their inputs.
     """
@@ -67,23 +78,31 @@ class Runs:
     encoding: tuple[Transform, ...] = ()
     score: str | None = None
     confusion: np.ndarray | None = None
+    folds: tuple[int, ...] = ()
+    class_maps: dict[int, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __repr__(self) -> str:
         name = self._main("test")
-        finished = self.scores[name][~self.diverged]
-        score = f"{name} {finished.mean():.4g}" if len(finished) else "no run finished"
+        mean = interval(resampled(self, finished(self.scores[name], self.diverged))[0])[0]
+        score = f"{name} {mean:.4g}" if np.isfinite(mean) else "no run finished"
         return (
-            f"<runs of {self.rule} on {self.data.name}: {len(self.seeds)} seeds, {score} on average, "
+            f"<runs of {self.rule} on {self.data.name}: {self._count}, {score} on average, "
             f"{int(self.diverged.sum())} diverged>"
         )
 
     def _repr_html_(self) -> str:
         score = self._main("test")
         title, percent = title_of(score), measure_of(score).percent
-        mean, half_width = map(optional, interval(finished(self.scores[score], self.diverged)))
+        each, test_to_train = resampled(self, finished(self.scores[score], self.diverged))
+        mean, half_width = map(optional, corrected_interval(each, test_to_train))
+        count = int(np.isfinite(each).sum())
+        one = "fold" if self.folds else "seed"
         rows = [
-            (f"{title} (%)" if percent else title, plus_minus(mean, half_width, percent=percent)),
-            ("Seeds", f"{len(self.seeds)}: {listed([str(seed) for seed in self.seeds])}"),
+            (f"{title} (%)" if percent else title, plus_minus(mean, half_width, count, percent=percent)),
+            (
+                "Seeds",
+                f"{self._count.removesuffix(' seeds')}: {listed([str(seed) for seed in dict.fromkeys(self.seeds)])}",
+            ),
             ("Runs lost", f"{int(self.diverged.sum())} of {len(self.seeds)} diverged"),
             ("Learning rate", listed([f"{rate:.3g}" for rate in np.unique(self.learning_rates)])),
             *((name, f"{float(value):.3g}") for name, value in self.hyperparameters.items()),
@@ -91,9 +110,19 @@ class Runs:
         return notebook.shown(
             f"{self.rule} on {self.data.name}",
             notebook.table((), rows, words=2),
-            notebook.sentences(["± 95 % over the seeds that finished.", *self.notes]),
+            notebook.sentences(
+                [
+                    too_few([count], one) or f"± 95 % over {'folds' if self.folds else 'the seeds that finished'}.",
+                    *self.notes,
+                ]
+            ),
             notebook.curves({self.rule: self}, {self.rule: "currentColor"}, self._main("validation")),
         )
+
+    @property
+    def _count(self) -> str:
+        folds = len(set(self.folds))
+        return f"{len(self.seeds) // folds} seeds in each of {folds} folds" if folds else f"{len(self.seeds)} seeds"
 
     def _main(self, split: str) -> str:
         """The name of the score, or curve, that is shown first."""
@@ -130,6 +159,11 @@ class Runs:
     def outputs(self, inputs: Any) -> np.ndarray:
         """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are: with its
         transforms, without those of the `encoding`."""
+        if self.folds:
+            raise UserError(
+                f"the networks of {self.rule} belong to folds, each with inputs prepared in its own way: take those of one, as "
+                f"in comparison.folds[0].runs[{self.rule!r}]."
+            )
         expected = self.data.input_shape
         inputs = _numbers(inputs, expected)
         if inputs.shape[1:] != expected and inputs.size == len(inputs) * int(np.prod(expected)):
@@ -143,8 +177,8 @@ class Runs:
             inputs = inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
         dtype = jax.tree.leaves(self.networks)[0].dtype
         pieces = [
-            np.asarray(outputs_of_runs(self.networks, self.states, jnp.asarray(inputs[i : i + 4096], dtype)))
-            for i in range(0, max(len(inputs), 1), 4096)
+            np.asarray(outputs_of_runs(self.networks, self.states, jnp.asarray(inputs[i : i + PIECE], dtype)))
+            for i in range(0, max(len(inputs), 1), PIECE)
         ]
         return np.concatenate(pieces, axis=1)
 
@@ -164,8 +198,43 @@ class Runs:
         """Class probabilities, `(seeds, examples, classes)`; a `UserError` for regression."""
         if self.data.task == "regression":
             raise UserError("probabilities belong to classes: for regression use `predict`.")
+        outputs = self.outputs(inputs)
         last = link(self.check_built(), losses.get(self.loss))
-        return np.asarray(jax.vmap(lambda one: class_probabilities(one, link=last))(jnp.asarray(self.outputs(inputs))))
+        return np.asarray(jax.vmap(lambda one: class_probabilities(one, link=last))(jnp.asarray(outputs)))
+
+
+def of_folds(parts: Sequence[Runs]) -> Runs:
+    """The runs of one rule in every fold, as they come, as one: all but their networks, which stay in the parts."""
+    first, total = parts[0], len(parts)
+    join = lambda values: np.concatenate([np.asarray(value) for value in values])
+    tables = {
+        table: {
+            name: join(getattr(part, table)[name] for part in parts)
+            for name in getattr(first, table)
+            if all(name in getattr(part, table) for part in parts)
+        }
+        for table in ("curves", "scores")
+    }
+    noted: dict[str, list[int]] = {}
+    for fold, part in enumerate(parts, 1):
+        for note in (*part.notes, *(f"{name} = {value:.3g}" for name, value in part.hyperparameters.items())):
+            noted.setdefault(note, []).append(fold)
+    where = lambda folds: "" if len(folds) == total else f" (fold{'s' * (len(folds) > 1)} {', '.join(map(str, folds))})"
+    return dataclasses.replace(
+        first,
+        **tables,
+        seeds=tuple(seed for part in parts for seed in part.seeds),
+        folds=tuple(fold for fold, part in enumerate(parts, 1) for _ in part.seeds),
+        learning_rates=join(part.learning_rates for part in parts),
+        hyperparameters={},
+        diverged_at=join(part.diverged_at for part in parts),
+        confusion=None if any(part.confusion is None for part in parts) else join(part.confusion for part in parts),
+        networks=None,
+        states=None,
+        seconds=sum(part.seconds for part in parts),
+        compile_seconds=sum(part.compile_seconds for part in parts),
+        notes=tuple(f"{note}{where(folds)}" for note, folds in noted.items()),
+    )
 
 
 def _numbers(inputs: Any, expected: tuple[int, ...]) -> np.ndarray:

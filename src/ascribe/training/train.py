@@ -15,18 +15,18 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ascribe import losses, rules
-from ascribe.arguments import at_least, plain, real
+from ascribe.arguments import at_least, flag, plain, real
 from ascribe.datasets import DataLike, Dataset, as_dataset
 from ascribe.errors import Interrupted, UserError, shown
 from ascribe.files import short
 from ascribe.measures import Measure, before_finish, measure_for, measures_of, score_name
 from ascribe.networks import Network, check_input
 from ascribe.networks.registry import layer_classes
-from ascribe.rules import AbstractRule, hooks
+from ascribe.rules import AbstractRule, hooks, network_of
 from ascribe.rules.verify import notes as equality
 from ascribe.types import PyTree
 
-from . import devices, loop, optimizers, source
+from . import class_maps, devices, loop, optimizers, source
 from .demands import Demands, honor, made, network_for
 from .engine import Engine
 from .evaluate import CONFUSION, RANKED, Examples, judged
@@ -39,8 +39,10 @@ from .progress import Epochs, Listener, Progress, or_one_line, silent, tell
 from .runs import Runs, area_scores, flat_confusion, split_confusion
 from .seeds import LARGEST, check_runs, check_seeds
 
-Rules = Sequence[str | AbstractRule] | Mapping[str, str | AbstractRule]
-"""Several rules: names or rules, or a mapping that gives them names of their own."""
+RuleLike = str | AbstractRule | type[AbstractRule]
+"""A rule, its name, or its class where that needs no options."""
+Rules = Sequence[RuleLike] | Mapping[str, RuleLike]
+"""Several rules: names, rules or classes, or a mapping that gives them names of their own."""
 
 CHUNK_SECONDS = 0.25
 """How long the loop runs between two looks at it: often enough to watch, too seldom to cost."""
@@ -53,6 +55,9 @@ LARGEST_CHECKPOINT, LARGEST_REMAINDER = 2**30, 2**28
 
 MOST_CLASSES = 20
 """Classes up to which every one is ranked against the others, and a confusion matrix is kept, without being asked for."""
+
+FINAL = "training"
+"""The phase of the runs that are compared."""
 
 SEARCHING = "searching"
 """The phase of thousands of short runs: of those that are finished, no state is kept."""
@@ -86,7 +91,8 @@ class Experiment:
     up with repeats that are dropped again), so that tuning and final runs share the compilation. Experiments that are given
     the same dictionary `placed` share one copy of the data on the devices. With a `keeper`, runs that it has are not trained
     again, and those under way go on from their last state. With an `engine`, they are trained elsewhere. Where
-    `devices_per_run` is more than one, so many devices divide every batch (`mesh.py`).
+    `devices_per_run` is more than one, so many devices divide every batch (`mesh.py`). `mapped`: whether the class maps of some
+    epochs of the final runs are kept (`class_maps.py`).
     """
 
     def __init__(
@@ -102,10 +108,11 @@ class Experiment:
         keeper: Keeper | None = None,
         engine: Engine | None = None,
         devices_per_run: int = 1,
+        mapped: bool = False,
     ):
         devices.use_compilation_cache()
         self.name, self.rule, self.settings, self.listener = name, with_array_leaves(rule), settings, listener
-        self.demands, self.source = demands, demands.source
+        self.demands, self.source, self.mapped = demands, demands.source, mapped
         self.template = made(demands.source)
         self._fitted = fitted(self.template, demands.data)
         _check_division(settings, check_devices_per_run(devices_per_run))
@@ -232,8 +239,9 @@ class Experiment:
     def about(self) -> dict[str, Any]:
         """The context as people read it."""
         demands = self.demands
+        fold = {"fold": list(demands.data.fold)} if demands.data.fold else {}
         return {
-            "data": {"name": demands.data.name, "checksum": demands.data.checksum},
+            "data": {"name": demands.data.name, "checksum": demands.data.checksum, **fold},
             "network": str(self.template),
             "rule": rules.settings(self.rule),
             "optimizer": optimizers.describe(demands.optimizer),
@@ -302,7 +310,7 @@ class Experiment:
             shard = specifications[first : first + self.width]
             filled = [*shard, *[shard[-1]] * (self.width - len(shard))]
             runs = self.stack(filled)
-            states, seconds = self._train_shard(runs, shard, phase, done, total)
+            states, seconds, maps = self._train_shard(runs, shard, phase, done, total)
             done += self.width * self.settings.epochs
             with self.blamed():
                 concluded = self.programs.conclude(runs, states, self.device_data) if networks else None
@@ -312,7 +320,8 @@ class Experiment:
             for row in range(len(shard)):
                 one = {name: curve[row] for name, curve in curves.items()}
                 own = None if leaves is None else [leaf[row] for leaf in leaves]
-                found.append(Kept(one, int(diverged_at[row]), own, None, seconds / len(shard)))
+                mine = {epoch: each[row] for epoch, each in maps.items()} or None
+                found.append(Kept(one, int(diverged_at[row]), own, None, seconds / len(shard), mine))
             yield range(first, first + len(shard)), found
 
     def finished_key(self, specification: Specification) -> str:
@@ -325,17 +334,22 @@ class Experiment:
 
     def _train_shard(
         self, runs: loop.Run, shard: Sequence[Specification], phase: str, done: int, total: int
-    ) -> tuple[loop.RunState, float]:
+    ) -> tuple[loop.RunState, float, dict[int, np.ndarray]]:
         states = jax.block_until_ready(self.initialize(runs))
         key, start, spent = key_of([self.width, *map(self.key, shard)]), 0, 0.0
+        maps: dict[int, np.ndarray] = {}
         if self.keeper is not None:
-            start, states, spent = self._restored(key, states)
+            start, states, spent, maps = self._restored(key, states)
         if start > 0:  # a listener of today has not heard of them
             self.tell_epochs(shard, phase, 0, start, whole(states.curves))
         remainder = 0 if phase == SEARCHING else LARGEST_REMAINDER
         chunk, saved, cost = 1, time.monotonic(), 0.0
+        points = class_maps.points_of(self.demands.data) if self.mapped and phase == FINAL else None
+        mapped = [] if points is None else class_maps.mapped_epochs(self.settings.epochs)
         while start < self.settings.epochs:
-            stop = min(start + chunk, self.settings.epochs)
+            if start in mapped and points is not None:
+                maps[start] = self._class_maps(states, len(shard), points)
+            stop = min([start + chunk, self.settings.epochs, *(epoch for epoch in mapped if epoch > start)])
             began = time.perf_counter()
             states = jax.block_until_ready(self._advance(runs, states, start, stop))
             elapsed = time.perf_counter() - began
@@ -358,28 +372,42 @@ class Experiment:
             stopping, due = self.keeper.stopping, agreed(time.monotonic() - saved > wait)
             if finished or stopping or due:
                 began = time.monotonic()
-                self._save(key, stop, states, spent, remainder if finished else LARGEST_CHECKPOINT)
+                self._save(key, stop, states, spent, remainder if finished else LARGEST_CHECKPOINT, maps)
                 saved = time.monotonic()
                 cost = saved - began
             if stopping and not finished:
                 raise Interrupted(f"stopped at epoch {stop} of {self.settings.epochs} of {self.name} ({phase})")
-        return states, spent
+        return states, spent, maps
 
-    def _save(self, key: str, epoch: int, states: loop.RunState, seconds: float, largest: int) -> None:
+    def _class_maps(self, states: loop.RunState, count: int, points: np.ndarray) -> np.ndarray:
+        """The maps of the first `count` runs as they are now."""
+        networks = _first(count, whole((network_of(states.trainables), states.network_state)))
+        with self.blamed():
+            return class_maps.class_maps(self.template, self.settings.loss, *networks, points)
+
+    def _save(
+        self,
+        key: str,
+        epoch: int,
+        states: loop.RunState,
+        seconds: float,
+        largest: int,
+        maps: dict[int, np.ndarray] | None = None,
+    ) -> None:
         assert self.keeper is not None
         if self.width * self._size <= largest:
             leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(whole(_without_keys(states)))]
-            self.keeper.save(key, Checkpoint(epoch, leaves, seconds))
+            self.keeper.save(key, Checkpoint(epoch, leaves, seconds, maps))
         elif epoch == self.settings.epochs:
             self.keeper.forget(key)
 
-    def _restored(self, key: str, states: loop.RunState) -> tuple[int, loop.RunState, float]:
-        """How many epochs these runs have been through, their state, and the seconds they took; as they begin, where nothing is
-        kept of them. Of runs that were to be shorter, the curves go on."""
+    def _restored(self, key: str, states: loop.RunState) -> tuple[int, loop.RunState, float, dict[int, np.ndarray]]:
+        """How many epochs these runs have been through, their state, the seconds they took, and their class maps; as they
+        begin, where nothing is kept of them. Of runs that were to be shorter, the curves go on."""
         assert self.keeper is not None
         found = self.keeper.checkpoint(key)
         if found is None or found.epoch > self.settings.epochs:
-            return 0, states, 0.0
+            return 0, states, 0.0, {}
 
         def place(new: jax.Array, old: np.ndarray) -> jax.Array:
             if old.shape != new.shape and old.shape[:1] == new.shape[:1] and old.ndim == 2:  # a curve
@@ -398,7 +426,7 @@ class Experiment:
         if len(leaves) != len(found.leaves):
             raise UserError(f"the kept state of {self.name} does not fit its program: begin anew in another folder.")
         restored = jax.tree.unflatten(structure, list(map(place, leaves, found.leaves)))
-        return found.epoch, jax.tree.map(_as_key, restored, states), found.seconds
+        return found.epoch, jax.tree.map(_as_key, restored, states), found.seconds, dict(found.class_maps or {})
 
     def tell_epochs(
         self, shard: Sequence[Specification], phase: str, start: int, stop: int, curves: Mapping[str, loop.Curve]
@@ -471,6 +499,7 @@ class Trained:
         self.diverged_at: np.ndarray = np.asarray([part.diverged_at for part in parts], np.int32)
         """The epoch in which each run diverged, or -1."""
         self._kept_scores = [part.scores for part in parts]
+        self._class_maps = class_maps.side_by_side([part.class_maps or {} for part in parts])
         leaves = [part.networks for part in parts if part.networks is not None]
         self.networks: PyTree = None
         """The networks, their normalization statistics, and the networks before the rule's `finish` where it has its own; a
@@ -597,6 +626,7 @@ class Trained:
             encoding=demands.encoding,
             score=self.experiment.settings.score,
             confusion=confusion,
+            class_maps=self._class_maps,
         )
         tell(self.experiment.listener, "finished", runs)
         return runs
@@ -605,7 +635,7 @@ class Trained:
 def train(
     network: str | Network | Callable[..., Network],
     data: DataLike,
-    rule: AbstractRule | str,
+    rule: RuleLike,
     *,
     optimizer: str | optimizers.Factory | Mapping[str, Any] = "adam",
     learning_rate: float = 1e-3,
@@ -649,11 +679,10 @@ def train(
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
     data = check_data(data)
-    name = rules.full_name(rule) if isinstance(rule, str) else rules.name_of(rule)
-    rule = rules.get(rule) if isinstance(rule, str) else rule
-    check_rule(rule, name, data)
+    name, built = named_rule(rule)
+    check_rule(built, name, data)
     demands = honor(
-        rule,
+        built,
         name,
         network_for(network, data),
         data,
@@ -667,9 +696,9 @@ def train(
     chosen = [Specification(seed, demands.learning_rate) for seed in check_seeds(seeds)]
     listening = or_one_line(listener) if number() == 0 else silent
     size: Any = {"width": len(chosen), "devices_per_run": devices_per_run}
-    experiment = Experiment(demands, rule, settings, **size, name=name, listener=listening)
+    experiment = Experiment(demands, built, settings, **size, name=name, listener=listening)
     experiment.check_results(len(chosen))
-    trained = experiment.train(chosen, "training")
+    trained = experiment.train(chosen, FINAL)
     return trained.runs(chosen, data, () if only is None else (f"only {only} was trained",))
 
 
@@ -688,8 +717,7 @@ def make_settings(
     epochs, batch_size = at_least(1, "epochs", epochs), at_least(1, "batch_size", demands.batch_size)
     if epochs > LARGEST:
         raise UserError(f"`epochs` is {LARGEST} at most; got {shown(epochs)}: choose fewer.")
-    if not isinstance(diagnostics, bool):
-        raise UserError(f"`diagnostics` is True or False; got {shown(diagnostics)}.")
+    diagnostics = flag("diagnostics", diagnostics)
     if not isinstance(select, str) or select not in ("last", "best-validation"):
         raise UserError(f"`select` is last or best-validation; got {select!r}.")
     measure = measure_for(data.task, score)
@@ -763,6 +791,12 @@ def check_rule(rule: AbstractRule, name: str, data: Dataset) -> None:
         )
 
 
+def named_rule(given: Any) -> tuple[str, Any]:
+    """The name that results have, and the rule, of a name, a class or a rule."""
+    rule = rules.made(given)
+    return rules.full_name(given) if isinstance(given, str) else rules.name_of(rule), rule
+
+
 def named_rules(given: Rules, data: Dataset) -> dict[str, AbstractRule]:
     """The rules by the names that results have, each fit for the data's task; a `UserError` where one is named twice."""
     check_data(data)
@@ -773,8 +807,8 @@ def named_rules(given: Rules, data: Dataset) -> dict[str, AbstractRule]:
         )
     found: dict[str, AbstractRule] = {}
     for label, one in given.items() if isinstance(given, Mapping) else [(None, one) for one in given]:
-        rule = rules.get(one) if isinstance(one, str) else one
-        name = label or (rules.full_name(one) if isinstance(one, str) else rules.name_of(one))
+        name, rule = named_rule(one)
+        name = label or name
         if name in found:
             raise UserError(
                 f'the rule {name} is named twice: name each rule once, or give names of your own, {{"a name": rule}}.'
