@@ -29,10 +29,10 @@ PAIRS = {"both": (True, True), "neither": (False, False), "(8) alone": (True, Fa
 COLORS = ("#d55e00", "#0072b2", "#6b7280", "#b9bec6")
 DATA: dict[str, dict[str, Any]] = {"gaussians": {"samples": 2000}, "moons": {"samples": 2000}}
 SETTINGS: dict[str, Any] = {
-    "seeds": 8,
-    "epochs": 50,
-    "tune": 5,
-    "tune_seeds": 3,
+    "seeds": 6,
+    "epochs": 30,
+    "tune": 4,
+    "tune_seeds": 2,
     "search": {"learning_rate": (1e-4, 1e-1)},
     "diagnostics": False,
 }
@@ -447,7 +447,7 @@ def explosion(scaling: float = 0.2) -> list[dict[str, Any]]:
     for stabilized in (False, True):
         rule = _bare(scaling, natural=False, stabilized=stabilized)
         network = _of_one_sign([3, 8, 8, 1], 1)
-        network = stabilize(network) if stabilized else network
+        network = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), stabilize(network) if stabilized else network)
         batch = _one(x, [1], network)
 
         def step(network: networks.Network, _: None, rule: ForwardPass = rule, batch: Batch = batch) -> tuple[Any, Any]:
