@@ -17,7 +17,7 @@ from ascribe import autodiff, losses, networks, neurons, papers, rules
 from ascribe.autodiff import approximation, by_hand, several_inputs
 from ascribe.networks import ACTIVATIONS
 from ascribe.neurons import LIF, HodgkinHuxley, PostSynapticFilter
-from ascribe.papers import course_notes_neurons
+from ascribe.papers import b_functions_rates, course_notes_neurons
 
 Patch = pytest.MonkeyPatch
 
@@ -107,9 +107,87 @@ def waves(patch: Patch) -> None:
     patch.setattr(several_inputs, "_waves", twice)
 
 
+def longer_step(patch: Patch) -> None:
+    exact = rules.ForwardPass._coefficients
+    patch.setattr(rules.ForwardPass, "_coefficients", lambda *given: tuple(1.01 * c for c in exact(*given)))
+
+
+def leaking(patch: Patch) -> None:
+    exact = rules.RelaxedIdentity.objective
+
+    def objective(self, network, auxiliary, batch):
+        some = eqx.tree_at(lambda rule: rule.hidden_weight, self, jnp.maximum(self.hidden_weight, 1e-3))
+        return exact(some, network, auxiliary, batch)
+
+    patch.setattr(rules.RelaxedIdentity, "objective", objective)
+
+
 def next_class(self, targets, outputs, dtype):
     return jax.nn.one_hot((targets + 1) % outputs, outputs, dtype=dtype)
 
+
+FORWARD_PASS = (
+    Fault(
+        "forward-pass-options",
+        "weights below η keep their sign",
+        lambda patch: patch.setattr(
+            rules.ForwardPass, "after_update", lambda self, trainables, state: (trainables, state)
+        ),
+        "with (14): those that fell below η",
+        compiled=True,
+    ),
+    Fault(
+        "forward-pass-options",
+        "the offset of (11) is ten times as large",
+        lambda patch: patch.setattr(rules.forward_pass, "OFFSET", -0.01),
+        "(11): the output of a network",
+        compiled=True,
+    ),
+    Fault(
+        "forward-pass-options",
+        "the ceiling of (12) is twice as high",
+        lambda patch: patch.setattr(networks.activations, "CEILING", 20.0),
+        "with (11, 12): the same, in all steps",
+        compiled=True,
+    ),
+    Fault("forward-pass-natural", "steps by a hundredth longer", longer_step, "(13), one sign", compiled=True),
+)
+
+B_FUNCTIONS = (
+    Fault(
+        "b-functions-1a",
+        "arctan' by a hundredth larger",
+        lambda patch: patch.setitem(rules.B_FUNCTIONS, "arctan", lambda z: 1.01 / (1 + z * z)),
+        "arctan: largest difference to central differences",
+        compiled=True,
+    ),
+    Fault(
+        "implicit-rate",
+        "a rate by a thousandth larger",
+        scaled(b_functions_rates, "rate_of", 1.001),
+        "(5): B for W, one example at a time",
+        compiled=True,
+    ),
+    Fault(
+        "zero-slope-credit",
+        "no credit is taken out where the slope is 0",
+        lambda patch: patch.setattr(
+            rules.WhereSlope, "__call__", lambda self, z: rules.b_functions.evaluate(self.g, z)
+        ),
+        "functions that learn slower for their credit",
+        compiled=True,
+    ),
+)
+
+RELAXED_IDENTITY = (
+    Fault(
+        "relaxed-identity-output-alone",
+        "hidden losses never weigh nothing",
+        leaking,
+        "the output's loss alone: largest gradient below the last layer",
+        compiled=True,
+    ),
+)
 
 LECTURE = (
     Fault(
@@ -352,7 +430,7 @@ NOTES_4 = (
     ),
 )
 
-FAULTS = (*LECTURE, *NOTES_1, *NOTES_2, *NOTES_3, *NOTES_4)
+FAULTS = (*FORWARD_PASS, *B_FUNCTIONS, *RELAXED_IDENTITY, *LECTURE, *NOTES_1, *NOTES_2, *NOTES_3, *NOTES_4)
 
 
 @pytest.fixture
@@ -379,6 +457,7 @@ def test_a_fault_fails_its_entry(fault, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:overflow")  # what a fault does to numbers is no defect of the test
 @pytest.mark.parametrize("fault", [marked(fault) for fault in FAULTS if fault.compiled])
 def test_a_fault_in_a_compiled_program_fails_its_entry(fault, monkeypatch, without_compiled_programs):
     found = failing(fault, monkeypatch)
@@ -388,4 +467,4 @@ def test_a_fault_in_a_compiled_program_fails_its_entry(fault, monkeypatch, witho
 def test_every_entry_of_these_documents_has_a_fault():
     documents = (papers.LECTURE, papers.NOTES)
     entries = {name for name, entry in papers.TABLE.items() if entry.source.startswith(documents)}
-    assert {fault.entry for fault in FAULTS} == entries
+    assert entries <= {fault.entry for fault in FAULTS} <= set(papers.TABLE)
