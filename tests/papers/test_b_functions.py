@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ascribe import discovery, networks, report
-from ascribe.papers import b_functions, b_functions_rates
+from ascribe.papers import Result, b_functions, b_functions_rates
 from ascribe.rules import B_FUNCTIONS, BFunction, as_batch
 
 rule_file = sys.modules[BFunction.__module__]
@@ -214,7 +214,7 @@ def test_the_larger_sizes_are_for_whoever_asks():
     """Nothing is trained: what `discover` would be asked for."""
     asked = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(b_functions, "_figure_2", lambda search, listener: asked.append(search))
+        patch.setattr(b_functions, "_figure_2", lambda search, listener: asked.append(search) or Result(()))
         for full in (False, True):
             b_functions.figure_2_mnist(print, full=full)
             b_functions.figure_2_cifar10(print, full=full)

@@ -336,10 +336,10 @@ def _figure_2(search: Search, listener: Listener) -> Result:
     return result_of(found)
 
 
-def result_of(found: discovery.Discovery) -> Result:
-    """The checks, figures and table of a finished search. The document's claims: the function found converges earlier than
-    backpropagation at the same rate; to learn it is analogous to learning a rate; a rate can be learned by backpropagation.
-    And of ours, that its optimum lies inside of what was searched, and that searching was worth it."""
+def result_of(found: Any) -> Result:
+    """The checks, figures and table of a finished search (a `Discovery`). The document's claims: the function found converges
+    earlier than backpropagation at the same rate; to learn it is analogous to learning a rate; a rate can be learned by
+    backpropagation. And of ours, that its optimum lies inside of what was searched, and that searching was worth it."""
     rows = found.table()
     at = {row["rule"]: row for row in rows if row["setting"] == discovery.SEARCHED}
     checks = []

@@ -369,6 +369,7 @@ FOUND = (18.84, 15.26, 19.80, 21.81)
 DERIVATIVES = ("logistic", "tanh", "arctan", "leaky-relu", "softplus", "threshold", "identity")
 TUNING_SEEDS, FRESH_SEEDS, RATES = (100_000, 100_001, 100_002), tuple(range(16)), 16
 AT_ONCE = 48
+TICKS = (-10, -3, -1, -0.3, -0.1, 0, 0.1, 0.3, 1, 3, 10)
 
 
 def zero_slope_credit(listener: Listener) -> Result:
@@ -445,7 +446,9 @@ def credit_figure(rows: list[dict[str, Any]]) -> Any:
         "high": [row["difference"] + row["interval"] for row in rows],
     }
     title = "Loss area with the credit where σ' = 0, less that without"
-    x = lambda field: alt.X(f"{field}:Q", title=title)
+    # One seed of one function may diverge; the others are told apart all the same.
+    scale = alt.Scale(type="symlog", constant=0.1)
+    x = lambda field: alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(values=TICKS))
     base = alt.Chart(inline(columns, "credit")).encode(y=alt.Y("g:N", title=None, sort=columns["g"]))
     zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=INK, strokeDash=[5, 4]).encode(x="x:Q")
     chart = alt.layer(
