@@ -9,6 +9,7 @@ import itertools
 from typing import Any
 
 import altair as alt
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -439,6 +440,17 @@ def sign_checks(scaling: float = 0.2, threshold: float = 0.01) -> list[Check]:
     ]
 
 
+@eqx.filter_jit
+def _walk(rule: ForwardPass, network: networks.Network, batch: Batch) -> Any:
+    """The network after each of the steps at rate 1 on one batch, with a leading axis of steps."""
+
+    def step(network: networks.Network, _: None) -> tuple[Any, Any]:
+        moved = jax.tree.map(jnp.subtract, network, rule(network, None, batch).gradients)
+        return moved, moved
+
+    return jax.lax.scan(step, network, None, UP_STEPS)[1]
+
+
 def explosion(scaling: float = 0.2) -> list[dict[str, Any]]:
     """Label 1 again and again, SGD at rate 1, weights above 0, in float32: the largest hidden activation and the logit after
     every step, and the rounding error of the logit (float32 against float64, the same weights), with (11, 12) and without."""
@@ -449,12 +461,7 @@ def explosion(scaling: float = 0.2) -> list[dict[str, Any]]:
         network = _of_one_sign([3, 8, 8, 1], 1)
         network = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), stabilize(network) if stabilized else network)
         batch = _one(x, [1], network)
-
-        def step(network: networks.Network, _: None, rule: ForwardPass = rule, batch: Batch = batch) -> tuple[Any, Any]:
-            moved = jax.tree.map(jnp.subtract, network, rule(network, None, batch).gradients)
-            return moved, moved
-
-        _, path = jax.jit(lambda start, each=step: jax.lax.scan(each, start, None, UP_STEPS))(network)
+        path = _walk(rule, network, batch)
         hidden, logits = map(np.asarray, jax.jit(jax.vmap(_activity, (0, None)))(path, batch.inputs))
         with jax.enable_x64(True):
             wide = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf, np.float64)), path)
