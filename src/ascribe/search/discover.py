@@ -246,7 +246,8 @@ class Objective:
     def __call__(self, points: np.ndarray) -> Evaluations:
         """The candidates at these points of the unit cube, `(n, dimensions)`."""
         trained = self.experiment.train(self._specifications(points), SEARCHING, keep=False)
-        curves = trained.curves["train_loss"].astype(np.float32).reshape(len(points), len(self.seeds), -1)
+        with np.errstate(over="ignore"):  # what is too large for 32-bit numbers becomes infinite
+            curves = trained.curves["train_loss"].astype(np.float32).reshape(len(points), len(self.seeds), -1)
         counted = np.minimum(np.where(np.isfinite(curves), curves, np.inf).astype(np.float64), self.penalty)
         return Evaluations(np.asarray(points, np.float64), curves, area_under_curve(counted))
 
