@@ -33,6 +33,7 @@ def small(monkeypatch):
     return made, as_batch(made["tanh"], (x, np.array([0, 1, 2, 1])))
 
 
+@pytest.mark.slow
 def test_a_replaced_derivative_is_a_rate_where_the_equations_say_so(small):
     made, batch = small
     assert failed(b_functions_rates.constant_factor(made["tanh"], batch)) == []
@@ -41,6 +42,7 @@ def test_a_replaced_derivative_is_a_rate_where_the_equations_say_so(small):
     assert b_functions_rates.feedback_rates(made["tanh"], batch)[0][0].passed
 
 
+@pytest.mark.slow
 def test_a_derivative_that_is_a_thousandth_off_fails(small, monkeypatch):
     made, batch = small
     evaluate = rule_file.evaluate
@@ -54,6 +56,7 @@ def test_a_derivative_that_is_a_thousandth_off_fails(small, monkeypatch):
     ]
 
 
+@pytest.mark.slow
 def test_feedback_other_than_b_fails(small, monkeypatch):
     made, batch = small
     init = BFunction.init
@@ -65,6 +68,7 @@ def test_feedback_other_than_b_fails(small, monkeypatch):
     assert failed(b_functions_rates.feedback_rates(made["tanh"], batch)[0])[0].startswith("(5)")
 
 
+@pytest.mark.slow
 def test_of_a_batch_the_best_rates_explain_what_least_squares_says(small, monkeypatch):
     made, batch = small
     monkeypatch.setattr(b_functions_rates, "SIZES", (1, 4))
