@@ -430,7 +430,7 @@ def sign_checks(scaling: float = 0.2, threshold: float = 0.01) -> list[Check]:
             moved = jax.tree.map(jnp.subtract, network, rule(network, None, batch).gradients)
             return rule.after_update(moved, None)[0]
 
-        after = jax.jit(lambda network, step=step: jax.lax.fori_loop(0, 10, step, network))(network)
+        after = jax.jit(functools.partial(jax.lax.fori_loop, 0, 10, step))(network)
         found[eta] = int(jnp.sum(after["linear1"].weight < 0))
     below = int(np.sum(np.asarray(network["linear1"].weight) * (1 - scaling) ** 10 < threshold))
     return [
@@ -454,7 +454,7 @@ def explosion(scaling: float = 0.2) -> list[dict[str, Any]]:
             moved = jax.tree.map(jnp.subtract, network, rule(network, None, batch).gradients)
             return moved, moved
 
-        _, path = jax.jit(lambda network, step=step: jax.lax.scan(step, network, None, UP_STEPS))(network)
+        _, path = jax.jit(functools.partial(jax.lax.scan, step, length=UP_STEPS))(network)
         hidden, logits = map(np.asarray, jax.jit(jax.vmap(_activity, (0, None)))(path, batch.inputs))
         with jax.enable_x64(True):
             wide = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf, np.float64)), path)

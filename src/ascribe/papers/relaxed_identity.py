@@ -36,7 +36,7 @@ RATE = 0.1
 STEPS = {"shallow": 1000, "shallow, ours": 500, "deep": 600, "backpropagation": 250, "ours": 250, "few": 10, "one": 1}
 STEPS |= {"output alone": 300, "dimensions": 300}
 """Steps of each kind of row. The published runs have 10,000."""
-FULL = dict.fromkeys(("backpropagation", "RAI as published", "RAI, ours"), 10_000)
+FULL: dict[str, int] = dict.fromkeys(("backpropagation", "RAI as published", "RAI, ours"), 10_000)
 """Those of the deep network's main rows with --full."""
 DIMENSIONS = (2, 10)
 """Of the inputs whose seeds are compared: the two of the moons, and more that say nothing."""
