@@ -1,6 +1,7 @@
 """The parts of the entry `forward-pass` that judge and draw; what it trains takes minutes."""
 
 import itertools
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -124,11 +125,11 @@ def test_odds_that_leave_the_interval_are_told():
 
 def test_the_natural_rate_without_the_sign_of_its_divisor_is_noticed(monkeypatch):
     """A mutation of the rule, in memory: λ/|z| in place of λ/z."""
-    right, module_steps = ForwardPass._coefficients, module.natural_steps
+    right, compiled = ForwardPass._coefficients, cast("Any", module._after)
     monkeypatch.setattr(ForwardPass, "_coefficients", lambda self, z, *more: right(self, abs(z), *more))
-    module._after.clear_cache()
-    missed = [check.statement for check in module.natural_checks(module_steps()) if not check.passed]
-    module._after.clear_cache()
+    compiled.clear_cache()
+    missed = [check.statement for check in module.natural_checks(module.natural_steps()) if not check.passed]
+    compiled.clear_cache()
     assert missed and missed[0].startswith("(13), one sign")
 
 

@@ -9,7 +9,6 @@ import itertools
 from typing import Any
 
 import altair as alt
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -431,24 +430,13 @@ def sign_checks(scaling: float = 0.2, threshold: float = 0.01) -> list[Check]:
             moved = jax.tree.map(jnp.subtract, network, rule(network, None, batch).gradients)
             return rule.after_update(moved, None)[0]
 
-        after = jax.jit(lambda network, step=step: jax.lax.fori_loop(0, 10, step, network))(network)
+        after = jax.jit(functools.partial(jax.lax.fori_loop, 0, 10, step))(network)
         found[eta] = int(jnp.sum(after["linear1"].weight < 0))
     below = int(np.sum(np.asarray(network["linear1"].weight) * (1 - scaling) ** 10 < threshold))
     return [
         same("without (14): weights of 200 that changed their sign in ten steps down", 0, found[0.0]),
         same("with (14): those that fell below η meanwhile, and no others", below, found[threshold]),
     ]
-
-
-@eqx.filter_jit
-def _walk(rule: ForwardPass, network: networks.Network, batch: Batch) -> Any:
-    """The network after each of the steps at rate 1 on one batch, with a leading axis of steps."""
-
-    def step(network: networks.Network, _: None) -> tuple[Any, Any]:
-        moved = jax.tree.map(jnp.subtract, network, rule(network, None, batch).gradients)
-        return moved, moved
-
-    return jax.lax.scan(step, network, None, UP_STEPS)[1]
 
 
 def explosion(scaling: float = 0.2) -> list[dict[str, Any]]:
@@ -461,7 +449,12 @@ def explosion(scaling: float = 0.2) -> list[dict[str, Any]]:
         network = _of_one_sign([3, 8, 8, 1], 1)
         network = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), stabilize(network) if stabilized else network)
         batch = _one(x, [1], network)
-        path = _walk(rule, network, batch)
+
+        def step(network: networks.Network, _: None, rule: ForwardPass = rule, batch: Batch = batch) -> tuple[Any, Any]:
+            moved = jax.tree.map(jnp.subtract, network, rule(network, None, batch).gradients)
+            return moved, moved
+
+        _, path = jax.jit(functools.partial(jax.lax.scan, step, length=UP_STEPS))(network)
         hidden, logits = map(np.asarray, jax.jit(jax.vmap(_activity, (0, None)))(path, batch.inputs))
         with jax.enable_x64(True):
             wide = jax.tree.map(lambda leaf: jnp.asarray(np.asarray(leaf, np.float64)), path)
