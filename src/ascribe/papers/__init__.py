@@ -29,7 +29,7 @@ _ENTRIES = (
         f"{FORWARD_PASS}, rules 1–3, (8), (13)",
         "forward_pass",
         "forward_pass",
-        0.8,
+        1.5,
     ),
     Entry(
         "forward-pass-options",

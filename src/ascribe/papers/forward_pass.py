@@ -29,10 +29,10 @@ PAIRS = {"both": (True, True), "neither": (False, False), "(8) alone": (True, Fa
 COLORS = ("#d55e00", "#0072b2", "#6b7280", "#b9bec6")
 DATA: dict[str, dict[str, Any]] = {"gaussians": {"samples": 2000}, "moons": {"samples": 2000}}
 SETTINGS: dict[str, Any] = {
-    "seeds": 6,
-    "epochs": 30,
-    "tune": 4,
-    "tune_seeds": 2,
+    "seeds": 8,
+    "epochs": 50,
+    "tune": 5,
+    "tune_seeds": 3,
     "search": {"learning_rate": (1e-4, 1e-1)},
     "diagnostics": False,
 }
