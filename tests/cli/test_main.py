@@ -97,7 +97,7 @@ def test_what_a_rule_prints_is_no_part_of_the_json(here, capsys, monkeypatch):
 
 def test_rules_that_do_not_suit_the_network_are_listed_after_the_table(here, capsys, monkeypatch):
     picky = rules.FiniteDifferences(limit=10)
-    monkeypatch.setattr(rules, "names", lambda: ["backpropagation", "finite-differences"])
+    monkeypatch.setattr(rules, "default_names", lambda: ["backpropagation", "finite-differences"])
     monkeypatch.setattr(rules, "get", lambda name, get=rules.get: picky if name == "finite-differences" else get(name))
     arguments = command_line(rules=None)
     assert main(["compare", *arguments, "--out", "first"]) == 0

@@ -354,8 +354,8 @@ def test_what_makes_no_sense_is_refused(arguments, options, sentence):
     ("arguments", "sentence"),
     [
         (
-            lambda n, b: (rules.Backpropagation, n, b),
-            "takes a rule, .* or a function .*; got the class Backpropagation",
+            lambda n, b: (dict, n, b),
+            "takes a rule, .* or a function .*; got the class dict",
         ),
         (lambda n, b: ("nosuch", n, b), "unknown rule 'nosuch'"),
         (lambda n, b: ("backprop", n), "a rule is checked on a network and a batch"),

@@ -226,7 +226,7 @@ def test_a_random_key_in_a_state_is_kept_and_restored():
     experiment.keeper = Memory()
     states = {"key": jr.split(jr.key(3), 2), "number": jnp.arange(2.0)}
     experiment._save("one", 1, states, 0.0, 2**20)
-    _, restored, _ = experiment._restored("one", jax.tree.map(lambda leaf: leaf[::-1], states))
+    _, restored, *_ = experiment._restored("one", jax.tree.map(lambda leaf: leaf[::-1], states))
     assert restored["key"].dtype == states["key"].dtype
     np.testing.assert_array_equal(jr.key_data(restored["key"]), jr.key_data(states["key"]))
     np.testing.assert_array_equal(restored["number"], states["number"])

@@ -419,7 +419,7 @@ def run_rows(comparison: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _numbers_of(runs: Any) -> dict[str, float]:
+def _numbers_of(runs: Any) -> dict[str, int | float]:
     """The numbers that a rule's fields have, and those that its runs were given in their place."""
     number = lambda value: isinstance(value, int | float) and not isinstance(value, bool)
     own = {name: value for name, value in runs.rule_settings.items() if number(value)}
