@@ -88,34 +88,40 @@ def case(kind, loss):
 KINDS = {"mlp": small_mlp, "lenet": small_lenet, "noisy": noisy_mlp, "single layer": single_layer}
 REFUSED = {
     "forward-pass": ("lenet",),  # dense layers only
+    "forward-pass-as-published": ("lenet",),
     "forward-pass-one-versus-rest": ("lenet",),
     "relaxed-identity": ("noisy",),  # no normalization and no dropout
+    "relaxed-identity-as-published": ("noisy",),
     "relaxed-identity-transient": ("noisy",),
 }
 """The kinds of networks that a rule refuses."""
-TWO_CLASSES = ("forward-pass", "perceptron")
+TWO_CLASSES = ("forward-pass", "forward-pass-as-published", "perceptron")
 """The rules with one output, which refuse the categorical cross entropy."""
 SEVERAL_CLASSES = ("forward-pass-one-versus-rest",)
 """The rules that refuse a single output."""
-OWN_NETWORK = ("forward-pass", "forward-pass-one-versus-rest", "perceptron")
+OWN_NETWORK = ("forward-pass", "forward-pass-as-published", "forward-pass-one-versus-rest", "perceptron")
 """The rules that train a network of their own in place of the one that they meet."""
 EXACT = 1e-12
 LAST_LAYER = {
     "finite-differences": 1e-3,  # a quotient with a truncation error, in every layer
     "forward-pass": None,  # the label decides the sign of a step and the weight its size, in the last layer too
+    "forward-pass-as-published": None,  # the same
     "forward-pass-one-versus-rest": None,  # the same
     "gradient-noise": None,  # noise in every layer
     "perceptron": None,  # the gradient of another criterion than the loss
     "relaxed-identity": None,  # at the relaxed activations; exact at the forward ones (tests/limits)
+    "relaxed-identity-as-published": None,  # the weights have no gradient before the auxiliaries have moved
     "relaxed-identity-transient": None,  # the same
 }
 """The rules whose gradient of the last layer is not the loss's, to `EXACT`; None: another one altogether."""
 AT_THE_END = {
     "gradient-noise": ("gamma",),  # from the second step on (tests/limits)
+    "forward-pass-as-published": ("epsilon", "sign_threshold"),  # no output and no weight here is that close to 0
     "relaxed-identity": ("ridge",),
+    "relaxed-identity-as-published": ("ridge", "inner_rate", "hidden_weight"),
     "relaxed-identity-transient": ("ridge",),
 }
-"""Hyperparameters that no first step shows, because they act later, after the last epoch (tests/references) but for one."""
+"""Hyperparameters that no first step shows, because they act later or not here (tests/references)."""
 
 
 class Applied(NamedTuple):

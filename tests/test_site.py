@@ -75,7 +75,22 @@ def test_every_rule_has_a_page_with_its_equations_source_and_limit(name, made):
 def test_a_rules_numbers_have_their_defaults_and_ranges(made):
     assert "| `decay` | `0.001` | `[0, 1)` |" in made["rules/kolen-pollack.md"]
     assert "| `kind` | `'fixed-random'` |" in made["rules/sign-symmetry-fixed-random.md"]
-    assert "| `hidden_weight` | `100.0` | `(0, inf)` |" in made["rules/relaxed-identity.md"]
+    assert "| `hidden_weight` | `100.0` | `[0, inf)` |" in made["rules/relaxed-identity.md"]
+    assert "| `relax_output` | `True` |" in made["rules/relaxed-identity-as-published.md"]
+    for name in ("forward-pass", "relaxed-identity"):
+        assert "| Source | ours, after: " in made[f"rules/{name}.md"]
+        assert "ours" not in made[f"rules/{name}-as-published.md"].partition("| Source |")[2].partition("\n")[0]
+
+
+def test_every_document_and_its_entries_are_listed(made):
+    from ascribe import papers
+
+    index = made["documents/index.md"]
+    for path in (ROOT / "docs" / "documents").glob("*.md"):
+        assert f"]({path.name})" in index
+    for name, entry in papers.TABLE.items():
+        listed = any(entry.source.startswith(title) for title in re.findall(r"^\| \[(.*?)\]", index, re.MULTILINE))
+        assert (f"`{name}`" in index) == listed
 
 
 def test_a_rule_without_a_page_of_its_own_gets_one(pages, monkeypatch, tmp_path):

@@ -63,6 +63,8 @@ def rule_facts(name: str) -> str:
     made = "".join(f"{option}={value!r}, " for option, value in row.options.items()).rstrip(", ")
     told = inspect.getdoc(importlib.import_module(type(rule).__module__)) or ""
     source = " ".join(told.partition("Source: ")[2].split()) or row.source
+    if source != row.source and row.source.startswith("ours"):
+        source = f"ours, after: {source}"
     lines = [
         ("In Python", f"[`{row.attribute}({made})`](../api/rules.md#ascribe.rules.{row.attribute})"),
         ("On the command line", f"`--rules {name}`"),
@@ -90,8 +92,8 @@ def rule_fields(name: str) -> str:
     if numbers:
         first = numbers[0][0].strip("`")
         text += (
-            f"Numbers are array leaves: a new value compiles nothing, and `--search {name}.{first}=LOW:HIGH` tunes one.\n\n"
-            + _table(("number", "default", "range"), numbers)
+            f"Numbers are array leaves: a new value compiles nothing. `--rules {name}:{first}=VALUE` sets one, and "
+            f"`--search {name}.{first}=LOW:HIGH` tunes one.\n\n" + _table(("number", "default", "range"), numbers)
         )
     if others:
         text += "\n" + _table(("option", "default"), others)

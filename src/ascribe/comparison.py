@@ -754,7 +754,7 @@ def _chosen_rules(chosen: Rules | None, data: Dataset) -> dict[str, AbstractRule
     check_data(data)
     if chosen is None:
         known = {}
-        for name in rules.names():
+        for name in rules.default_names():
             try:
                 known[name] = rules.get(name)
             except UserError as error:  # a package's entry point: it must not keep the others from running

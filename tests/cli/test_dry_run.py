@@ -65,7 +65,7 @@ def test_time_is_that_of_one_rule_for_all(here, capsys, monkeypatch):
 
 def test_words_say_the_same_and_where_it_would_go(here, capsys, monkeypatch):
     picky = rules.FiniteDifferences(limit=10)
-    monkeypatch.setattr(rules, "names", lambda: ["backpropagation", "finite-differences"])
+    monkeypatch.setattr(rules, "default_names", lambda: ["backpropagation", "finite-differences"])
     monkeypatch.setattr(rules, "get", lambda name, get=rules.get: picky if name == "finite-differences" else get(name))
     assert main(["compare", *command_line(rules=None), "--out", "there", "--dry-run"]) == 0
     out, err = capsys.readouterr()

@@ -79,7 +79,7 @@ def test_json_is_one_object_on_standard_output_and_nothing_else(here, capsys):
 
 def test_rules_that_do_not_suit_the_network_are_listed_after_the_table(here, capsys, monkeypatch):
     picky = rules.FiniteDifferences(limit=10)
-    monkeypatch.setattr(rules, "names", lambda: ["backpropagation", "finite-differences"])
+    monkeypatch.setattr(rules, "default_names", lambda: ["backpropagation", "finite-differences"])
     monkeypatch.setattr(rules, "get", lambda name, get=rules.get: picky if name == "finite-differences" else get(name))
     arguments = command_line(rules=None)
     assert main(["compare", *arguments, "--out", "first"]) == 0

@@ -71,12 +71,12 @@ def test_the_entries_are_listed(here, capsys, arguments):
     assert not list(here.iterdir())
 
 
-def test_checks_that_pass_are_exit_code_0_and_everything_is_written(here, capsys):
+def test_what_is_reproduced_is_exit_code_0_and_everything_is_written(here, capsys):
     assert main(["reproduce", "good"]) == 0
     out, err = capsys.readouterr()
     folder = Path("ascribe-runs") / "reproduce-good-001"
     assert "a [statement] & more" in out
-    assert "pass" in out and "fail" not in out
+    assert "reproduced" in out and "not reproduced" not in out
     assert "0.30" in out
     assert f"page: {folder / 'index.html'}" in out
     assert "good: some seconds" in err
@@ -96,10 +96,10 @@ def test_checks_that_pass_are_exit_code_0_and_everything_is_written(here, capsys
         assert (here / folder / path).is_file()
 
 
-def test_a_check_that_fails_is_exit_code_1_and_everything_is_written(here, capsys):
+def test_what_is_not_reproduced_is_exit_code_1_and_everything_is_written(here, capsys):
     assert main(["reproduce", "good", "bad", "good"]) == 1
     out, _ = capsys.readouterr()
-    assert "fail" in out
+    assert out.count("not reproduced") == 2 and "\nnot reproduced: bad\n" in out
     folder = here / "ascribe-runs" / "reproduce-several-001"
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert not result["passed"]
@@ -108,8 +108,8 @@ def test_a_check_that_fails_is_exit_code_1_and_everything_is_written(here, capsy
     page = (folder / "index.html").read_text(encoding="utf-8")
     assert "does &lt;not&gt;" in page and "<not>" not in page
     assert "A &lt;figure&gt;" in page
-    assert page.count("<figure ") == 2 and page.count("<script") == 1 and 'class="bad">fail' in page
-    assert "2 of 3 checks pass." in page and "What fails: bad: does &lt;not&gt;." in page
+    assert page.count("<figure ") == 2 and page.count("<script") == 1 and 'class="bad">not reproduced<' in page
+    assert "2 of 3 checks are reproduced." in page and "Not reproduced: bad: does &lt;not&gt;." in page
     assert page.index("<figure ") < page.index("<table ")
     assert sorted(path.name for path in folder.iterdir()) == ["bad", "good", "index.html", "result.json"]
 

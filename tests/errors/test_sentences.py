@@ -91,7 +91,21 @@ RULES = {
     "class that is no rule": ("moons --rules ./rule.py:NotARule", ["rule.py:NotARule is no rule", "AbstractRule"]),
     "rule that needs an argument": ("moons --rules ./rule.py:Picky", ["Picky", "cannot be built", "strength"]),
     "option that a rule has not": ("moons --rules bp,dfa:size=2", ["dfa has no option 'size'", "it has scale"]),
-    "option out of range": ("moons --rules fa:scale=0", ["fa:scale=0", "(0, inf)", "got 0"]),
+    "option out of range": ("moons --rules fa:scale=0", ["option scale of the rule fa", "(0, inf)", "got 0"]),
+    "yes or no of a rule": ("moons --rules forward-pass:natural=perhaps", ["natural", "forward-pass", "yes or no"]),
+    "number of a rule in words": (
+        "moons --rules bp,forward-pass:inactive=all,epsilon=small",
+        ["option epsilon of the rule forward-pass", "(0, inf)", "'small'"],
+    ),
+    "word that an option has not": (
+        "moons --rules relaxed-identity-as-published:kind=kept",
+        ["`kind` is persistent or transient", "'kept'"],
+    ),
+    "inner steps without a weight": (
+        "moons --rules relaxed-identity:hidden_weight=0",
+        ["inner steps are divided by `hidden_weight`", "above 0"],
+    ),
+    "option without a rule": ("moons --rules inactive=all", ["unknown rule 'inactive=all'"]),
     "rule file without its path": ("moons --rules rule:Mine", ["unknown rule 'rule'", "./rule.py:Mine"]),
     "a variant twice": ("moons --rules fa:scale=1.0,fa:scale=1", ["feedback-alignment:scale=1 is named twice"]),
     "rule twice": ("moons --rules backprop,backpropagation", ["backpropagation is named twice"]),

@@ -73,6 +73,36 @@ def less(ours, theirs):
     return jax.tree.map(lambda a, b: np.asarray(a) - np.asarray(b), ours, theirs)
 
 
+# Layers that learn apart
+
+
+@pytest.mark.parametrize("relax_output", [False, True])
+def test_no_layer_waits_for_another_as_published(relax_output):
+    """A layer's credit follows from the auxiliaries at its two ends: whatever the other layers are, it is the same bits."""
+    network, batch = given("deep")
+    rule = RelaxedIdentity(relax_output=relax_output, consolidate="never")
+    trainables = begin(rule, network, batch, noise=0.3)
+    found = gradients_of(rule, trainables, batch)
+    changed = shake(network, jr.key(3), 0.5)
+    for name in (network.synaptic[0], network.synaptic[-1]):
+        others = [changed[one] if one != name else network[one] for one in network.names]
+        apart = Trainables(network.with_layers(others), trainables.auxiliary)
+        assert_identical(gradients_of(rule, apart, batch).network[name], found.network[name])
+    assert largest(found.network) > 1e-3
+
+
+def test_with_the_output_s_loss_alone_only_the_last_layer_and_what_it_reads_learn():
+    """β = 0, section 3: nothing holds the other layers to anything."""
+    network, batch = given("mlp")
+    rule = RelaxedIdentity(hidden_weight=0.0, consolidate="never")
+    trainables = begin(rule, network, batch, noise=0.3)
+    found = gradients_of(rule, trainables, batch)
+    *lower, last = network.synaptic
+    assert largest([found.network[name] for name in lower]) == 0.0 < largest(found.network[last])
+    *hidden, top = by_place(network, found.auxiliary)
+    assert largest(hidden) == 0.0 < np.abs(top).max()
+
+
 # At the forward activations
 
 
@@ -561,7 +591,11 @@ def test_stiff_residuals_replaced_from_above_are_backpropagation(kind):
             {"kind": "transient", "inner_steps": 1, "start": "random"},
             "leave `relax_output`, `period`, `start` and `consolidate`",
         ),
-        ({"hidden_weight": 0.0}, r"a number in \(0, inf\) is wanted; got 0"),
+        ({"hidden_weight": -1.0}, r"a number in \[0, inf\) is wanted; got -1"),
+        (
+            {"hidden_weight": 0.0, "inner_steps": 3},
+            "inner steps are divided by `hidden_weight`, .* set `inner_steps` to 0",
+        ),
         ({"weight_decay": -1.0}, r"a number in \[0, inf\) is wanted; got -1"),
         ({"inner_rate": 0.0}, r"a number in \(0, inf\) is wanted; got 0"),
         ({"ridge": 0.0}, r"a number in \(0, inf\) is wanted; got 0"),

@@ -1,4 +1,4 @@
-"""Every entry of the table runs, its checks pass, and its figures can be drawn."""
+"""Every entry of the table runs, its checks come out as they are known to, and its figures can be drawn."""
 
 import math
 
@@ -13,17 +13,21 @@ from ascribe.papers import Check, Entry, Result
 from ascribe.papers.base import at_most, close, printed, same
 from ascribe.report.figures import VEGA_LITE
 
-
-@pytest.fixture(params=[name for name, entry in papers.TABLE.items() if entry.minutes < 0.5])
-def found(request):
-    return papers.reproduce(request.param)
+NOT_REPRODUCED: dict[str, list[str]] = {
+    "forward-pass-natural": ["the trust region of (13) for the same weights"],
+    "zero-slope-credit": ["functions that learn faster for it"],
+}
+"""By the entry's name, how the statements begin that a document makes and that do not come out here."""
 
 
 @pytest.mark.slow
-def test_an_entry_s_checks_pass_and_its_figures_are_drawn(found):
+@pytest.mark.parametrize("name", [name for name, entry in papers.TABLE.items() if entry.minutes < 0.5])
+def test_an_entry_s_checks_come_out_as_known_and_its_figures_are_drawn(name):
+    found, known = papers.reproduce(name), NOT_REPRODUCED.get(name, [])
     assert found.checks
-    assert [check for check in found.checks if not check.passed] == []
-    assert found.passed
+    missed = [check.statement for check in found.checks if not check.passed]
+    assert len(missed) == len(known), missed
+    assert all(statement.startswith(one) for statement, one in zip(missed, known, strict=True)), missed
     assert found.figures or found.drawings
     for chart in found.figures.values():
         drawing = report.specification(chart)
@@ -82,7 +86,8 @@ def test_checks_that_are_not_met_fail():
 def test_one_failing_check_fails_the_result():
     result = Result((same("", 1, 1), same("", 1, 2)))
     assert not result.passed
-    assert repr(result) == "<1 of 2 checks pass; figures: none>"
+    assert [check.outcome for check in result.checks] == ["reproduced", "not reproduced"]
+    assert repr(result) == "<1 of 2 checks reproduced; figures: none>"
 
 
 def test_an_entry_finds_its_function_late(monkeypatch):

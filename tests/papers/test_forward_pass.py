@@ -1,6 +1,7 @@
 """The parts of the entry `forward-pass` that judge and draw; what it trains takes minutes."""
 
 import itertools
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import vl_convert
 from ascribe import report
 from ascribe.papers import forward_pass as module
 from ascribe.report.figures import VEGA_LITE
+from ascribe.rules import ForwardPass
 
 LEARNED = {"both": 0.93, "neither": 0.92, "(8) alone": 0.5, "(13) alone": 0.6}
 
@@ -64,6 +66,93 @@ def test_the_measured_share_is_that_of_the_ratios_inside(monkeypatch):
     assert row["inside"] == pytest.approx(0.301, abs=1e-3)
     assert (row["p05"], row["p50"], row["p95"]) == pytest.approx((0.1, 1.0, 1.9))
     assert picture(module.trust_region(list(found.values()))).count("<path") > 30
+
+
+def whole(**changed):
+    accuracies = {"as published": 0.9, "as published, (10)": 0.9} | changed
+    return [{"data": data, "pair": pair, "accuracy": one} for data in module.DATA for pair, one in accuracies.items()]
+
+
+def test_the_published_rule_has_to_learn_what_a_line_separates():
+    assert all(check.passed for check in module.published_checks(whole()))
+    for pair in ("as published", "as published, (10)"):
+        missed = [check.statement for check in module.published_checks(whole(**{pair: 0.8})) if not check.passed]
+        assert len(missed) == 1 and missed[0].startswith("gaussians: ")
+
+
+def steps(**changed):
+    """Of the natural rate: one step of each kind, with a second-order rest of λ/2."""
+    found = []
+    for natural, scaling, label in itertools.product((True, False), (1e-5, 1e-4), (0, 1)):
+        step = (1 + scaling / 2) * (2 * label - 1) * (1.0 if natural else 3.0)
+        key = f"{'on' if natural else 'off'}_{scaling:g}"
+        row = {"natural": natural, "scaling": scaling, "label": label, "output": 3.0}
+        found.append(row | {"step": changed.get(key, step)})
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changed", "statement"),
+    [
+        ({"on_1e-05": 1.0}, "(13), one sign"),
+        ({"on_1e-05": 3.0}, "(13), one sign"),
+        ({"on_0.0001": 1.0001}, "the same, order in λ"),
+        ({"off_1e-05": 1.0}, "without (13)"),
+        ({"on_1e-05": np.nan}, "(13), one sign"),
+    ],
+)
+def test_another_step_of_the_output_fails(changed, statement):
+    assert all(check.passed for check in module.natural_checks(steps()))
+    missed = [check.statement for check in module.natural_checks(steps(**changed)) if not check.passed]
+    assert any(found.startswith(statement) for found in missed)
+
+
+def odds(scaling, least, largest, **more):
+    low, high = (1 - scaling) ** 3, (1 + scaling) ** 3
+    row = {"scaling": scaling, "least": least or low, "largest": largest or high, "low": low, "high": high}
+    return row | {"towards": 1.0, "inside": 1.0, "median_step": 1.0} | more
+
+
+def test_odds_that_leave_the_interval_are_told():
+    good = [odds(scaling, None, None) for scaling in module.SCALINGS]
+    assert all(check.passed for check in module.odds_checks(good, good))
+    assert not module.odds_checks([odds(0.02, 0.93, None), *good[1:]], good)[0].passed
+    assert not module.odds_checks([odds(0.02, None, 1.08), *good[1:]], good)[0].passed
+    for more in ({"towards": 0.9}, {"inside": 0.5}):
+        missed = [check for check in module.odds_checks(good, [odds(0.02, None, None, **more)]) if not check.passed]
+        assert len(missed) == 1
+
+
+def test_the_natural_rate_without_the_sign_of_its_divisor_is_noticed(monkeypatch):
+    """A mutation of the rule, in memory: λ/|z| in place of λ/z."""
+    right, compiled = ForwardPass._coefficients, cast("Any", module._after)
+    monkeypatch.setattr(ForwardPass, "_coefficients", lambda self, z, *more: right(self, abs(z), *more))
+    compiled.clear_cache()
+    missed = [check.statement for check in module.natural_checks(module.natural_steps()) if not check.passed]
+    compiled.clear_cache()
+    assert missed and missed[0].startswith("(13), one sign")
+
+
+def test_without_the_sign_change_no_weight_crosses_and_it_is_noticed(monkeypatch):
+    assert [check.passed for check in module.sign_checks()] == [True, True]
+    monkeypatch.setattr(ForwardPass, "after_update", lambda self, trainables, state: (trainables, state))
+    assert [check.passed for check in module.sign_checks()] == [True, False]
+
+
+def test_what_stops_an_explosion_is_noticed_where_it_does_not():
+    def growth(hidden, rounding):
+        return [
+            {"stabilized": kind, "hidden": hidden[kind], "rounding": rounding[kind], "step": 1, "logit": 1.0}
+            for kind in (False, True)
+        ]
+
+    good = {False: 1e9, True: 10.0}, {False: 100.0, True: 1e-3}
+    assert all(check.passed for check in module.explosion_checks(growth(*good)))
+    for i, (hidden, rounding) in enumerate(
+        [({False: 10.0, True: 10.0}, good[1]), ({False: 1e9, True: 11.0}, good[1]), (good[0], {False: 1.0, True: 1.0})]
+    ):
+        assert [check.passed for check in module.explosion_checks(growth(hidden, rounding))].index(False) == i
+    assert picture(module.growth_figure(growth(*good))).count("<path") > 8
 
 
 def test_every_combination_is_drawn():

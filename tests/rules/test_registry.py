@@ -1,5 +1,6 @@
 """Rules by name, by the beginning of a name, from files and from installed packages."""
 
+import dataclasses
 import pickle
 from importlib.metadata import EntryPoint
 
@@ -244,6 +245,111 @@ def test_options_follow_after_a_colon_and_are_part_of_the_name(tmp_path, monkeyp
     variants = named_rules(["bp", "fa:scale=0.5", "fa:scale=2"], tiny.data())
     assert list(variants) == ["backpropagation", "feedback-alignment:scale=0.5", "feedback-alignment:scale=2"]
     assert [float(one.scale) for one in list(variants.values())[1:]] == [0.5, 2.0]
+
+
+RELAXED = {
+    "relaxes": ("activation", "activation"),
+    "layers": ("linear1+linear2", ("linear1", "linear2")),
+    "relax_output": ("yes", True),
+    "hidden_loss": ("relative", "relative"),
+    "layer_weights": ("1+0.5", (1.0, 0.5)),
+    "kind": ("persistent", "persistent"),
+    "coordinates": ("residual", "residual"),
+    "inner_steps": ("depth", "depth"),
+    "start": ("label", "label"),
+    "period": ("5", 5),
+    "consolidate": ("10", 10),
+    "hidden_weight": ("3", 3.0),
+    "weight_decay": ("1e-3", 1e-3),
+    "inner_rate": ("0.5", 0.5),
+    "ridge": (".01", 0.01),
+}
+FORWARD = {
+    "input_activation": ("always", "always"),
+    "inactive": ("all", "all"),
+    "flip_label": ("no", False),
+    "adaptive_rate": ("true", True),
+    "error_scaled": ("False", False),
+    "stabilized": ("Yes", True),
+    "natural": ("NO", False),
+    "transforms": ("split-signs+constant-one", ("split-signs", "constant-one")),
+    "scaling": ("0.5", 0.5),
+    "epsilon": ("1e-3", 1e-3),
+    "sign_threshold": ("0", 0.0),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("relaxed-identity", RELAXED),
+        ("relaxed-identity-as-published", RELAXED),
+        ("forward-pass", FORWARD),
+        ("forward-pass-as-published", FORWARD),
+        ("forward-pass-one-versus-rest", FORWARD),
+    ],
+)
+@pytest.mark.parametrize("between", [";", ",", " , "])
+def test_every_option_of_a_rule_can_follow_after_the_colon(name, options, between):
+    """Words, yes and no, numbers and lists; one command line of all of them, and beside other rules."""
+    text = f"{name}:{between.join(f'{option}={written}' for option, (written, _) in options.items())}"
+    assert rules.split_names(f"bp, {text},fa:scale=2") == ["bp", text, "fa:scale=2"]
+    rule = rules.get(text)
+    assert {field.name for field in dataclasses.fields(rule)} == set(options)
+    for option, (_, value) in options.items():
+        assert getattr(rule, option) == value
+    assert rules.full_name(text).count(";") == len(options) - 1
+
+
+def test_a_list_may_be_empty_and_a_hint_may_be_a_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "late.py").write_text("from __future__ import annotations\n" + WITH_NUMBERS)
+    assert rules.get("forward-pass:transforms=none").transforms == ()
+    assert rules.get("./late.py:twice=yes").twice is True
+    assert rules.get("./late.py:kind=yes").kind == "yes"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("forward-pass:natural=maybe", "the option natural of the rule forward-pass is yes or no; got 'maybe'."),
+        ("forward-pass:natural=1", "the option natural of the rule forward-pass is yes or no; got '1'."),
+        ("forward-pass:inactive=some", "cannot be built: `inactive` is all or positive or none; got 'some'."),
+        (
+            "forward-pass:scaling=0.5,epsilon=0",
+            "for the option epsilon of the rule forward-pass, a number in (0, inf) is wanted; got 0.",
+        ),
+        ("fa:scale=yes", "for the option scale of the rule fa, a number in (0, inf) is wanted; got 'yes'."),
+        ("forward-pass:natural=no,inactive", "natural of the rule forward-pass is yes or no; got 'no,inactive'."),
+        ("forward-pass:natural", "are written as forward-pass:NAME=VALUE,NAME=VALUE; got 'natural'."),
+        ("forward-pass:transforms=split-sign", "There is no transform 'split-sign'; did you mean 'split-signs'"),
+        ("relaxed-identity:kind=some", "cannot be built: `kind` is persistent or transient; got 'some'."),
+        ("relaxed-identity:period=2.5", "`period` is a number of epochs, 0 or more; got 2.5."),
+        ("relaxed-identity:consolidate=yes", "`consolidate` is end, never or a number of epochs; got 'yes'."),
+        ("relaxed-identity:layer_weights=1+-2", "`layer_weights` are positive numbers, from the input upwards; got"),
+        ("relaxed-identity:hidden_weight=0", "inner steps are divided by `hidden_weight`"),
+    ],
+)
+def test_a_wrong_option_after_the_colon_is_named(text, sentence):
+    with pytest.raises(UserError) as caught:
+        rules.get(text)
+    assert sentence in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_comparison_that_names_no_rule_leaves_the_documents_own_forms_out():
+    assert set(rules.names()) - set(rules.default_names()) == {
+        "forward-pass-as-published",
+        "relaxed-identity-as-published",
+    }
+    for name in ("forward-pass", "relaxed-identity"):
+        assert rules.describe(name).source.startswith("ours, after")
+        assert not rules.describe(f"{name}-as-published").source.startswith("ours")
+
+
+def test_a_truth_value_is_no_number_of_a_rule():
+    for value in (True, np.bool_(False)):
+        with pytest.raises(UserError, match=r"a number in \(0, inf\) is wanted; got "):
+            rules.get("fa", scale=value)
 
 
 def test_a_file_whose_path_was_forgotten_is_found(tmp_path, monkeypatch):

@@ -30,7 +30,7 @@ def test_a_run_that_does_not_fit_is_refused_and_a_comparison_of_all_rules_leaves
     rules, options = {"plain": Backpropagation(), "relaxed": RelaxedIdentity()}, tiny.WORLD | {"network": network}
     with pytest.raises(UserError, match="one run of relaxed takes"):
         ascribe.compare(dataset, rules=rules, **options)
-    monkeypatch.setattr(ascribe.rules, "names", lambda: ["backpropagation", "relaxed-identity"])
+    monkeypatch.setattr(ascribe.rules, "default_names", lambda: ["backpropagation", "relaxed-identity"])
     comparison = ascribe.compare(dataset, **options)
     assert list(comparison.runs) == ["backpropagation"]
     assert "relaxed-identity takes" in comparison.configuration["left_out"]["relaxed-identity"]

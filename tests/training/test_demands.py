@@ -227,7 +227,7 @@ def test_a_rule_that_the_network_does_not_suit_is_refused_with_the_reason(networ
 
 
 def test_where_no_rules_were_named_it_is_left_out_and_it_is_said_why(monkeypatch):
-    monkeypatch.setattr(rules, "names", lambda: ["backpropagation", "finite-differences"])
+    monkeypatch.setattr(rules, "default_names", lambda: ["backpropagation", "finite-differences"])
     comparison = compare(tiny.data(), network=networks.mlp([2, 250, 1]), **SHORT)
     assert list(comparison.configuration["left_out"]) == ["finite-differences"]
     assert "the limit is 1,000" in comparison.configuration["left_out"]["finite-differences"]
@@ -235,7 +235,7 @@ def test_where_no_rules_were_named_it_is_left_out_and_it_is_said_why(monkeypatch
 
 
 def test_a_rule_whose_own_network_does_not_suit_the_loss_is_left_out(monkeypatch):
-    monkeypatch.setattr(rules, "names", lambda: ["backpropagation", "perceptron"])
+    monkeypatch.setattr(rules, "default_names", lambda: ["backpropagation", "perceptron"])
     options = {"network": tiny.mlp(2), "loss": "categorical-cross-entropy", **SHORT}
     comparison = compare(tiny.data(), **options)
     assert list(comparison.runs) == ["backpropagation"]

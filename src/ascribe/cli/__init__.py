@@ -86,8 +86,8 @@ def arguments_given() -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, or 1 where a check of `reproduce` fails or another process of a run has
-    ended, or 2 for bad input (one sentence on standard error), or 130 for an interruption."""
+    """Runs one command and returns its exit code: 0, or 1 where `reproduce` did not reproduce something or another process of
+    a run has ended, or 2 for bad input (one sentence on standard error), or 130 for an interruption."""
     speak_plainly()
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
     _whole.clear()

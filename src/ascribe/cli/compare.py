@@ -96,8 +96,9 @@ def compare(
         Run the command of this record again: a folder that compare wrote, or its record.json. Options that are given too, and
         DATA, take the place of the recorded ones; --out, --store, loggers and a scheduler are not taken over.
     rules
-        Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own, with numbers as in
-        fa:scale=0.5,fa:scale=2; default: all that can do the task.
+        Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own, with options as in
+        fa:scale=0.5,forward-pass:inactive=all,natural=no; default: all that can do the task, without the documents' own
+        forms of rules, ...-as-published.
     network
         Hidden layers as 64x64, or linear, lenet, simplenet or simplenet/8, or a network or a factory of your own in a file, as
         ./my_network.py:make. Default: 64x64.
@@ -230,11 +231,12 @@ def compare(
         check_folder(out, overwrite=overwrite, resume=resume)
 
     from ascribe import datasets, training  # noqa: PLC0415
+    from ascribe import rules as library  # noqa: PLC0415
 
     dataset = datasets.load(data, seed=data_seed, **of_data)
     training.use_all_cores()
     settings = {
-        "rules": None if rules is None else [name.strip() for name in rules.split(",") if name.strip()],
+        "rules": None if rules is None else library.split_names(rules),
         "network": network or "64x64",
         "activation": activation,
         "seeds": seeds,

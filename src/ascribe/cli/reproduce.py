@@ -21,7 +21,7 @@ def reproduce(
     overwrite: Annotated[bool, Parameter(negative=())] = False,
     json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
 ) -> int:
-    """Redo the source documents' figures and numbers, each with its check. The exit code is 1 where a check fails.
+    """Redo the source documents' figures and numbers, each with its check. The exit code is 1 where one is not reproduced.
 
     Parameters
     ----------
@@ -116,6 +116,7 @@ def _print(found: dict[Any, Any], page: Path) -> None:
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    from ascribe.papers.base import NOT_REPRODUCED  # noqa: PLC0415
     from ascribe.papers.results import format_got, format_value  # noqa: PLC0415
 
     for entry, result in found.items():
@@ -124,11 +125,13 @@ def _print(found: dict[Any, Any], page: Path) -> None:
         for column in ("what is checked", "expected", "here", ""):
             table.add_column(column)
         for check in result.checks:
-            outcome = Text("pass", style="green") if check.passed else Text("fail", style="bold red")
+            outcome = Text(check.outcome, style="green" if check.passed else "bold red")
             # Text objects, since a plain string would have its [brackets] read as markup.
             cells = (check.statement, format_value(check.expected), format_got(check.expected, check.got))
             table.add_row(*(Text(cell) for cell in cells), outcome)
         show(table, "")
+    if missed := [entry.name for entry, result in found.items() if not result.passed]:
+        show(Text(f"{NOT_REPRODUCED}: {', '.join(missed)}", style="bold red"))
     show(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
 
 

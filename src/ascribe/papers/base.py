@@ -13,6 +13,9 @@ Value = str | int | float
 Listener = Callable[[Any], None]
 """Told how far an entry is, as a `training.Progress` (not named here, because the list of entries needs no JAX)."""
 
+NOT_REPRODUCED = "not reproduced"
+"""What is said everywhere of a check that does not agree."""
+
 
 def silent(progress: Any) -> None:
     """Tells nobody."""
@@ -26,6 +29,11 @@ class Check:
     expected: Value
     got: Value
     passed: bool
+
+    @property
+    def outcome(self) -> str:
+        """In words: `reproduced` or `not reproduced`."""
+        return "reproduced" if self.passed else NOT_REPRODUCED
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,7 +53,7 @@ class Result:
 
     def __repr__(self) -> str:
         good = sum(check.passed for check in self.checks)
-        return f"<{good} of {len(self.checks)} checks pass; figures: {', '.join(self.figures) or 'none'}>"
+        return f"<{good} of {len(self.checks)} checks reproduced; figures: {', '.join(self.figures) or 'none'}>"
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,9 @@ def save(
                     **check,
                     "expected": format_value(check["expected"]),
                     "got": format_got(check["expected"], check["got"]),
+                    "outcome": one.outcome,
                 }
-                for check in about["checks"]
+                for one, check in zip(result.checks, about["checks"], strict=True)
             ]
             shown.append({**about, "checks": checks, "figures": charts, "drawings": pictures})
         title = f"{len(shown)} results from papers and course notes, computed again"

@@ -10,11 +10,11 @@ COLUMNS = ("What is checked", "Expected", "Here", "Outcome")
 
 
 def sheet(title: str, entries: Sequence[dict[str, Any]]) -> str:
-    """The page: how many checks pass, then a section for each of `entries`, with its figures and its checks in a table.
+    """The page: how many checks are reproduced, then a section for each of `entries`, with figures and a table of its checks.
 
     An entry holds the texts `name`, `title` and `source`; `figures`, each a `Drawing` by its name; `drawings`, caption to SVG;
-    and `checks` (each `statement`, `expected`, `got` and `passed`). The drawings are embedded as images, so that their inner
-    names cannot meet, and the template escapes everything else.
+    and `checks` (each `statement`, `expected`, `got`, `passed`, and the `outcome` in words). The drawings are embedded as
+    images, so that their inner names cannot meet, and the template escapes everything else.
     """
     return render(
         "sheet.html.jinja",
@@ -50,5 +50,8 @@ def _findings(entries: Sequence[dict[str, Any]]) -> list[str]:
     checks = [(entry, check) for entry in entries for check in entry["checks"]]
     failed = [f"{entry['name']}: {check['statement']}" for entry, check in checks if not check["passed"]]
     if not failed:
-        return [f"{'The one check passes' if len(checks) == 1 else f'All {len(checks)} checks pass'}."]
-    return [f"{len(checks) - len(failed)} of {len(checks)} checks pass.", f"What fails: {'; '.join(failed)}."]
+        return ["The one check is reproduced." if len(checks) == 1 else f"All {len(checks)} checks are reproduced."]
+    return [
+        f"{len(checks) - len(failed)} of {len(checks)} checks are reproduced.",
+        f"Not reproduced: {'; '.join(failed)}.",
+    ]

@@ -30,12 +30,14 @@ from .perceptron import PerceptronResult as PerceptronResult
 from .perceptron import mistake_bound as mistake_bound
 from .perceptron import perceptron_algorithm as perceptron_algorithm
 from .registry import about as about
+from .registry import default_names as default_names
 from .registry import describe as describe
 from .registry import full_name as full_name
 from .registry import get as get
 from .registry import name_of as name_of
 from .registry import names as names
 from .registry import settings as settings
+from .registry import split_names as split_names
 from .relaxed_identity import RelaxedIdentity as RelaxedIdentity
 from .sign_symmetry import SignSymmetry as SignSymmetry
 from .terms import Terms as Terms

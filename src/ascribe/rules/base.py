@@ -29,6 +29,8 @@ def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
 
     def convert(value: Any) -> Array:
         try:
+            if isinstance(value, bool | np.bool_):
+                raise TypeError
             array = jnp.asarray(value, float)
         except (TypeError, ValueError, OverflowError) as error:
             raise UserError(f"a number in {interval} is wanted; got {shown(value)}.") from error

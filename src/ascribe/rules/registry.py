@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -39,16 +40,20 @@ SHORT = {
 YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 NUMBERS_OF_B_FUNCTIONS = ("scale",)
 """Options of b-functions and their noise that are no names of layers."""
+_BETWEEN_OPTIONS = re.compile(r"\s*(?:;|,(?=\s*\w+\s*=))\s*")
+_BETWEEN_RULES = re.compile(r",(?!\s*\w+\s*=)")
 
 
 class Entry(NamedTuple):
-    """One row of the table: where the class is, what it is built with, one line about it and its source."""
+    """One row of the table: where the class is, what it is built with, one line about it and its source (with "ours" where the
+    document has another form); `by_default`: whether a comparison without a list of rules has it."""
 
     module: str
     attribute: str
     description: str
     source: str
     options: dict[str, Any] = {}  # noqa: RUF012 - a constant
+    by_default: bool = True
 
 
 TABLE: dict[str, Entry] = {
@@ -117,7 +122,24 @@ TABLE: dict[str, Entry] = {
         "forward_pass",
         "ForwardPass",
         "no backward pass: which neurons activated, the label, and the size of the weights",
+        "ours, after Lerman (2021)",
+    ),
+    "forward-pass-as-published": Entry(
+        "forward_pass",
+        "ForwardPass",
+        "the forward-pass rule as its document states it: rules 1 to 3, (8), (11) to (14), every input activated",
         "Lerman (2021)",
+        {
+            "input_activation": "always",
+            "inactive": "all",
+            "flip_label": True,
+            "error_scaled": False,
+            "stabilized": True,
+            "natural": True,
+            "transforms": (),
+            "epsilon": 1e-3,
+        },
+        by_default=False,
     ),
     "forward-pass-one-versus-rest": Entry(
         "forward_pass",
@@ -128,8 +150,8 @@ TABLE: dict[str, Entry] = {
     "relaxed-identity": Entry(
         "relaxed_identity",
         "RelaxedIdentity",
-        "an auxiliary activation for every example and layer, so that layers learn apart",
-        "Mertens Velasquez, Relaxed Activation Identity",
+        "an auxiliary activation for every example and layer, relaxed from the output down before each step",
+        "ours, after Mertens Velasquez",
         {
             "kind": "persistent",
             "coordinates": "residual",
@@ -139,6 +161,14 @@ TABLE: dict[str, Entry] = {
             "inner_rate": 1.0,
             "consolidate": "never",
         },
+    ),
+    "relaxed-identity-as-published": Entry(
+        "relaxed_identity",
+        "RelaxedIdentity",
+        "an auxiliary activation for every example and layer, trained like a weight, so that layers learn apart",
+        "Mertens Velasquez, Relaxed Activation Identity",
+        {"relax_output": True, "consolidate": "never"},
+        by_default=False,
     ),
     "relaxed-identity-transient": Entry(
         "relaxed_identity",
@@ -165,6 +195,17 @@ TABLE: dict[str, Entry] = {
 def names() -> list[str]:
     """Every registered rule, ours first, then those of installed packages."""
     return [*TABLE, *(point.name for point in _entry_points() if point.name not in TABLE)]
+
+
+def default_names() -> list[str]:
+    """The rules of a comparison that names none: all but those that are others again with the options of their document, which
+    would cost every comparison a tuning more."""
+    return [name for name in names() if name not in TABLE or TABLE[name].by_default]
+
+
+def split_names(text: str) -> list[str]:
+    """Names of rules with commas between; a comma before `NAME=` belongs to the options of the rule before it."""
+    return [name.strip() for name in _BETWEEN_RULES.split(text) if name.strip()]
 
 
 def describe(name: str) -> Entry:
@@ -197,7 +238,8 @@ def get(name: str, **options: Any) -> AbstractRule:
 
     `name` is a registered name, a beginning that only one of them has (`backprop`), a short name (`bp`, `fa`, `dfa`, `kp`), or
     `PATH.py:Class` for a rule of your own (`PATH.py` alone if the file defines one rule). A Python file is run. Options follow
-    after a colon, with semicolons between: `fa:scale=0.5`, `./my_rule.py:MyRule:gain=2;kind=slow`.
+    after a colon, with commas or semicolons between: `fa:scale=0.5`, `forward-pass:inactive=all,natural=no`,
+    `./my_rule.py:MyRule:gain=2`; of a list, the parts with + between, `relaxed-identity:layers=linear1+linear2`, or `none`.
 
     `PATH.json` is a b-function that `ascribe discover` found; `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what
     is put where, and `gradient-noise-matched:tanh` is the noise of that size.
@@ -207,9 +249,8 @@ def get(name: str, **options: Any) -> AbstractRule:
     if place.endswith(".py"):
         rule_class, row = _class_of_file(Path(place), attribute), None
     elif place.endswith(".json"):
-        return _build(
-            name, lambda **more: rule_files.load(Path(place), **more), _options(name, BFunction, inline) | options
-        )
+        own = _options(name, BFunction, inline)
+        return _build(name, lambda **more: rule_files.load(Path(place), **more), own | options, options)
     else:
         place = _complete(place, name)
         row = TABLE.get(place)
@@ -217,8 +258,8 @@ def get(name: str, **options: Any) -> AbstractRule:
             rule_class = _load_class(place)
         else:
             rule_class = getattr(importlib.import_module(f"{__package__}.{row.module}"), row.attribute)
-    given = _options(name, rule_class, inline)
-    return _build(name, rule_class, {**(row.options if row else {}), **given, **options})
+    own = _options(name, rule_class, inline)
+    return _build(name, rule_class, {**(row.options if row else {}), **own, **options}, options)
 
 
 def full_name(name: str) -> str:
@@ -229,7 +270,7 @@ def full_name(name: str) -> str:
         full = Path(place).stem + (f":{attribute}" if attribute else "")
     else:
         full = _complete(place, name)
-    pairs = [part.partition("=") for part in inline.split(";") if part.strip()]
+    pairs = [part.partition("=") for part in _BETWEEN_OPTIONS.split(inline) if part.strip()]
     told = ";".join(f"{one.strip()}{equals}{_value_text(value)}" for one, equals, value in pairs)
     return f"{full}:{told}" if told else full
 
@@ -308,42 +349,65 @@ def _parts(name: str) -> tuple[str, str, str]:
 
 
 def _options(name: str, rule_class: type[AbstractRule], text: str) -> dict[str, Any]:
-    """The options in `scale=0.5;kind=uniform`: numbers, yes and no, else texts. What belongs to the layers of a b-function is
-    left to `_inline`."""
+    """The options in `scale=0.5;kind=uniform`, each of the kind that its field wants. What belongs to the layers of a
+    b-function is left to `_inline`."""
     place = _parts(name)[0]
     function = rule_class in (BFunction, MatchedNoise) and not place.endswith(".json")
-    known = [field.name for field in dataclasses.fields(rule_class) if field.init]
+    known = {field.name: field for field in dataclasses.fields(rule_class) if field.init}
     found, left = {}, []
-    for part in filter(str.strip, text.split(";")):
+    for part in filter(None, _BETWEEN_OPTIONS.split(text.strip())):
         option, equals, value = (one.strip() for one in part.partition("="))
         if function and option not in NUMBERS_OF_B_FUNCTIONS:
             left.append(part)
             continue
         if not (equals and value):
-            raise UserError(f"options of a rule are written as {place}:NAME=VALUE;NAME=VALUE; got {shown(text)}.")
+            raise UserError(f"options of a rule are written as {place}:NAME=VALUE,NAME=VALUE; got {shown(text)}.")
         if option not in known:
             has = f"it has {', '.join(known)}" if known else "it has none"
             raise UserError(f"the rule {place} has no option {option!r}: {has}.")
         if option in found:
             raise UserError(f"the option {option} of the rule {place} is given twice: give it once.")
-        found[option] = _value(value)
+        found[option] = _of_kind(place, known[option], value)
     return found | (_inline(_complete(place, name), ";".join(left)) if left else {})
 
 
+def _of_kind(place: str, field: dataclasses.Field, text: str) -> Any:
+    """The value of an option as its field wants it: yes or no, several parts, a number or a text. A number outside its
+    interval is refused with its name."""
+    kinds = re.findall(r"\w+", str(field.type))
+    if "bool" in kinds and text.lower() in YES_OR_NO:
+        return YES_OR_NO[text.lower()]
+    if "bool" in kinds and not {"str", "int", "float"} & set(kinds):
+        raise UserError(f"the option {field.name} of the rule {place} is yes or no; got {text!r}.")
+    if "tuple" in kinds:
+        parts = [] if text == "none" else [_value(part.strip()) for part in text.split("+")]
+        whole = lambda one: isinstance(one, int) and "int" not in kinds
+        return tuple(float(one) if whole(one) else one for one in parts)
+    value = _value(text)
+    if "interval" in field.metadata:
+        try:
+            field.metadata["converter"](value)
+        except UserError as error:
+            raise UserError(f"for the option {field.name} of the rule {place}, {error}") from error
+    return value
+
+
 def _value(text: str) -> Any:
-    """A number, True or False, or a text."""
+    """A number or a text."""
     for kind in (int, float):
         try:
             return kind(text)
         except ValueError:
             pass
-    return YES_OR_NO.get(text.lower(), text)
+    return text
 
 
 def _value_text(text: str) -> str:
-    """A value as names of results tell it: 0.50 and 5e-1 are one."""
+    """A value as names of results tell it: 0.50 and 5e-1 are one, and so are true and yes."""
     value = _value(text.strip())
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    return str(YES_OR_NO.get(str(value).lower(), value))
 
 
 def _inline(name: str, text: str) -> dict[str, Any]:
@@ -364,8 +428,9 @@ def _inline(name: str, text: str) -> dict[str, Any]:
 
 
 def name_of(rule: AbstractRule) -> str:
-    """The registered name of a rule that was built elsewhere; the name of its class where there is none."""
-    for name, row in TABLE.items():
+    """The registered name of a rule that was built elsewhere, of several the one with most options; the name of its class where
+    there is none."""
+    for name, row in sorted(TABLE.items(), key=lambda item: -len(item[1].options)):
         same = _place(row) == (type(rule).__module__, type(rule).__name__)
         if same and all(getattr(rule, option) == getattr(get(name), option) for option in row.options):
             return name
@@ -377,9 +442,13 @@ def _place(row: Entry) -> tuple[str, str]:
     return f"{__package__}.{row.module}", row.attribute
 
 
-def _build(name: str, rule_class: Callable[..., AbstractRule], options: dict[str, Any]) -> AbstractRule:
+def _build(
+    name: str, rule_class: Callable[..., AbstractRule], options: dict[str, Any], given: dict[str, Any]
+) -> AbstractRule:
+    """The rule, built with `options`; `given` are those of them that the name does not say."""
     short = name if len(name) <= 80 else f"{name[:60]}…"
-    what = f"the rule {short} cannot be built with {shown(options, 120) if options else 'no options'}"
+    own = f" with {shown(given, 120)}" if given else "" if ":" in name and options else " with no options"
+    what = f"the rule {short} cannot be built{own}"
     try:
         return rule_class(**options)
     except (TypeError, ValueError) as error:

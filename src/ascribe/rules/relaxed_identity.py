@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from ascribe.arguments import plain
 from ascribe.errors import UserError, shown
@@ -55,7 +56,8 @@ class RelaxedIdentity(AbstractRule):
     - `hidden_loss`: L_h, the mean of (z - ẑ)² over examples and units (`"mean"`, as published); half their sum over units,
       mean over examples (`"sum"`, equation 4); or the mean over the variance of z over the examples of the batch
       (`"relative"`; no gradient goes through the variance), so that layers whose signal is small count as much as others;
-    - `hidden_weight`: β; `layer_weights`: w_t, one number for each relaxed place (1 by default); `weight_decay`: λ.
+    - `hidden_weight`: β, 0 for the output's loss alone, from which only the last layer learns (without inner steps, which are
+      divided by β); `layer_weights`: w_t, one number for each relaxed place (1 by default); `weight_decay`: λ.
 
     **How the auxiliaries move**
 
@@ -98,7 +100,7 @@ class RelaxedIdentity(AbstractRule):
     start: str | Callable[[Array, Array, Key], Array] = eqx.field(static=True, default="forward")
     period: int = eqx.field(static=True, default=0, converter=plain)
     consolidate: str | int = eqx.field(static=True, default="end", converter=plain)
-    hidden_weight: Scalar = hyperparameter(1.0, "(0, inf)")
+    hidden_weight: Scalar = hyperparameter(1.0, "[0, inf)")
     weight_decay: Scalar = hyperparameter(0.0, "[0, inf)")
     inner_rate: Scalar = hyperparameter(0.1, "(0, inf)")
     ridge: Scalar = hyperparameter(1e-4, "(0, inf)")
@@ -138,6 +140,11 @@ class RelaxedIdentity(AbstractRule):
             raise UserError(
                 "transient auxiliaries begin at the forward pass of every batch and take at least one inner step: "
                 "set `inner_steps`, and leave `relax_output`, `period`, `start` and `consolidate` out."
+            )
+        weight = self.hidden_weight
+        if self.inner_steps and not isinstance(weight, Tracer) and not np.all(np.asarray(weight) > 0):
+            raise UserError(
+                "inner steps are divided by `hidden_weight`, which is above 0 with them; got 0: set `inner_steps` to 0."
             )
 
     @property
