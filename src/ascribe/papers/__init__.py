@@ -61,7 +61,7 @@ _ENTRIES = (
         f"{B_FUNCTIONS}, text after (4)",
         "b_functions_rates",
         "zero_slope_credit",
-        0.4,
+        0.3,
     ),
     Entry(
         "b-functions-1a",
