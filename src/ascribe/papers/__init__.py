@@ -128,7 +128,7 @@ _ENTRIES = (
         f"{RELAXED_IDENTITY}, section 3",
         "relaxed_identity",
         "output_alone",
-        0.2,
+        0.1,
     ),
     Entry(
         "relaxed-identity-dimensions",
