@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import jax.random as jr
 import numpy as np
+from jax.core import Tracer
 
 from ascribe.diagram import Diagram, diagram
 from ascribe.errors import UserError, shown
@@ -192,7 +193,7 @@ class Network(eqx.Module):
         """W and bias of every layer with weights, as NumPy arrays; None where they are no numbers (yet)."""
         layers: list[Any] = [self[name] for name in self.synaptic]
         leaves = [leaf for layer in layers for leaf in jax.tree.leaves(layer)]
-        if any(isinstance(leaf, jax.core.Tracer) or not hasattr(leaf, "__array__") for leaf in leaves):
+        if any(isinstance(leaf, Tracer) or not hasattr(leaf, "__array__") for leaf in leaves):
             return None
         array = lambda leaf: None if leaf is None else np.asarray(leaf, np.float64)
         return [(array(layer.weight), array(layer.bias)) for layer in layers]
