@@ -98,6 +98,12 @@ def test_both_axes_have_one_scale_and_the_legend_is_clickable():
     assert any(parameter["name"] == "chosen_rules" and parameter["bind"] == "legend" for parameter in drawing["params"])
 
 
+def test_every_rule_stands_in_the_legend_once():
+    """Its color and its dashes are one entry."""
+    svg = Drawing(specification(surface_chart(make_landscape()))).svg
+    assert [svg.count(f">{rule}<") for rule in RULES] == [1] * len(RULES)
+
+
 def test_paths_have_their_ends_and_backpropagation_is_dark_and_on_top():
     landscape = make_landscape(left_out={"perceptron": "it needs a network of its own"})
     cut, gone = RULES[1], RULES[2]

@@ -59,7 +59,9 @@ def surface_chart(landscape: LossLandscape, colors: Mapping[str, str] | None = N
     layers = [image, _lines(landscape, surface, steps[1:-1], x, y), _scale(corners, (bottom, top), log, x, y)]
     selection = legend_selection()
     paths = _paths(landscape, colors, selection, x, y)
-    chart = alt.layer(*layers, alt.layer(*paths).add_params(selection)).resolve_scale(color="independent")
+    chart = alt.layer(*layers, alt.layer(*paths).add_params(selection)).resolve_scale(
+        color="independent", strokeDash="independent"
+    )
     chart = chart.properties(
         width=round(sides[0]), height=round(sides[1]), datasets={"surface": _table(landscape, surface)}
     )
