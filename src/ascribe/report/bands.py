@@ -109,7 +109,7 @@ def band_panel(
         "epoch:Q",
         title="Epoch",
         scale=alt.Scale(nice=False, zero=False),
-        axis=alt.Axis(values=epoch_ticks(part["epoch"])),
+        axis=alt.Axis(values=epoch_ticks(part["epoch"]), format=",d"),
     )
     color = rule_color(colors)
     tips = [alt.Tooltip("rule:N", title="Rule"), alt.Tooltip("epoch:Q", title="Epoch")]
