@@ -77,7 +77,7 @@ _ENTRIES = (
         f"{B_FUNCTIONS}, figure 1b",
         "b_functions",
         "figure_1b",
-        1.0,
+        0.8,
     ),
     Entry(
         "b-functions-2-digits",
@@ -85,7 +85,7 @@ _ENTRIES = (
         f"{B_FUNCTIONS}, figure 2, small",
         "b_functions",
         "figure_2_digits",
-        1.5,
+        0.6,
     ),
     Entry(
         "b-functions-2-mnist",
@@ -93,7 +93,7 @@ _ENTRIES = (
         f"{B_FUNCTIONS}, figure 2, small",
         "b_functions",
         "figure_2_mnist",
-        1.2,
+        1.0,
         full=True,
     ),
     Entry(
