@@ -275,7 +275,7 @@ def batch_rows(**changed):
 
 
 def bias_rows(**changed):
-    return {"across": 0.3, "backpropagation": 0.1, "RAI": 0.2, "majorities": 0.1} | changed
+    return {"across": 0.17, "backpropagation": 0.1, "RAI": 0.2, "majorities": 0.1} | changed
 
 
 def changed_rows(rows, changed):
@@ -306,8 +306,9 @@ def changed_rows(rows, changed):
         ("deep_checks", deep_rows, {"RAI, ours, 10 steps/test": float("nan")}, "controls"),
         ("deep_checks", deep_rows, {"RAI, ours, ReLU/finite": 0.999}, "open, ReLU"),
         ("shallow_checks", shallow_rows, {"RAI, ours/disagreement": 0.31}, "section 5, regularization"),
-        ("bias_checks", bias_rows, {"across": 0.15}, "section 5, other inductive biases"),
+        ("bias_checks", bias_rows, {"across": 0.25}, "the same, beside seeds"),
         ("bias_checks", bias_rows, {"majorities": 0.3}, "section 5, slightly"),
+        ("bias_checks", bias_rows, {"majorities": 0.0}, "section 5, slightly"),
         ("output_checks", output_rows, {"norm/1": 1e-9}, "the output's loss alone: largest gradient"),
         ("output_checks", output_rows, {"norm/2": 0.0}, "the output's loss alone: least gradient"),
         (
@@ -402,6 +403,15 @@ def test_vanishing_gradients_are_told_from_others():
     assert all(check.passed for check in module.gradient_checks(gradient_rows(0.01)))
     assert [check.passed for check in module.gradient_checks(gradient_rows(1e-8))] == [True, True, False, False]
     assert not any(check.passed for check in module.gradient_checks(gradient_rows(float("nan")))[2:])
+
+
+def test_a_last_layer_without_a_gradient_is_no_error():
+    """Where every output is certain to rounding; the lowest layer's counts, if there is one."""
+    for rai, passed in ((0.01, True), (0.0, False)):
+        rows = [
+            row | {"norm": 0.0} if row["layer"] == 2 and row["rule"] == "RAI" else row for row in gradient_rows(rai)
+        ]
+        assert [check.passed for check in module.gradient_checks(rows)] == [True, True, passed, passed]
 
 
 def test_a_landscape_that_is_not_finite_is_gray(monkeypatch):
