@@ -349,10 +349,11 @@ def result_of(found: Any) -> Result:
             checks.append(_earlier(f"loss area of {what}, less that of backpropagation at the same rate", at[name]))
     gain = lambda name: at[discovery.SAME]["area"] - at[name]["area"]
     share = gain(discovery.FOR_AREA) / gain(discovery.FOUND) if gain(discovery.FOUND) > 0 else float("nan")
+    told = f"{share:.0%}" if gain(discovery.FOUND) > 0 else "the found g gains nothing"
     what = (
         "what a rate learned for the same area gains over backpropagation at the same rate, of what the found g gains"
     )
-    checks.append(Check(what, f"{ANALOGOUS:.0%} or more", f"{share:.0%}", bool(share >= ANALOGOUS)))
+    checks.append(Check(what, f"{ANALOGOUS:.0%} or more", told, bool(share >= ANALOGOUS)))
     if discovery.LEARNED in at:
         what = (
             "loss area with a rate learned by backpropagation (hypergradient), less that with the rate where it starts"
