@@ -268,7 +268,8 @@ def compare(
     experiments = first.experiments(listener, keeper, cluster)
     if keeper is not None and keeper.experiment is None:
         keeper.begin(data.name, command=command)
-    drawn, found, keys = None, [], {name: [] for name in first.plans}
+    drawn, found = None, []
+    keys: dict[str, list[str]] = {}
     with ended(keeper):
         for one in asked:
             if one is not first:
