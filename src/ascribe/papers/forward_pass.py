@@ -282,7 +282,7 @@ def odds_of(*, one_sign: bool) -> list[dict[str, Any]]:
         towards = (2 * labels - 1) * moved
         row = {"scaling": scaling, "median_step": float(np.median(np.abs(moved)) / (3 * scaling))}
         rows.append(
-            {**row, "towards": float(np.mean(towards > 0)), **_spread_of(np.exp(moved.astype(np.float64)), scaling)}
+            {**row, "towards": float(np.mean(towards > 0)), **_spread_of(np.exp(np.clip(moved, -600.0, 600.0, dtype=np.float64)), scaling)}
         )
     return rows
 
