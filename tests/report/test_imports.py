@@ -5,6 +5,7 @@ import ascribe.report
 
 NEEDED = (
     "ascribe.datasets.understood",
+    "ascribe.diagram",
     "ascribe.errors",
     "ascribe.files",
     "ascribe.measures",
