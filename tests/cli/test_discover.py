@@ -24,7 +24,7 @@ from .case import signaled_at
 # Four rounds by each kind of search; what the fourth tries, the Gaussian process says.
 TINY = [
     *("--network", "4", "--samples", "60", "--evaluations", "16", "--batch", "4", "--seeds", "2", "--epochs", "3"),
-    *("--fresh-seeds", "2", "--tune", "1", "--transfer", "none"),
+    *("--fresh-seeds", "2", "--tune", "2", "--transfer", "none"),
 ]
 
 
