@@ -281,7 +281,9 @@ def odds_of(*, one_sign: bool) -> list[dict[str, Any]]:
         moved = _outputs(_bare(scaling, natural=True, epsilon=EPSILONS[0]), network, _inputs(), labels) - old
         towards = (2 * labels - 1) * moved
         row = {"scaling": scaling, "median_step": float(np.median(np.abs(moved)) / (3 * scaling))}
-        rows.append({**row, "towards": float(np.mean(towards > 0)), **_spread_of(np.exp(moved), scaling)})
+        rows.append(
+            {**row, "towards": float(np.mean(towards > 0)), **_spread_of(np.exp(np.clip(moved, -50.0, 50.0)), scaling)}
+        )
     return rows
 
 
