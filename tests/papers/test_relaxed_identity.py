@@ -406,7 +406,7 @@ def test_vanishing_gradients_are_told_from_others():
 
 
 def test_a_last_layer_without_a_gradient_is_no_error():
-    """Where every output is certain to rounding; the lowest layer's counts, if there is one."""
+    """Where every output is certain to rounding; a network whose layers all have none fails."""
     for rai, passed in ((0.01, True), (0.0, False)):
         rows = [
             row | {"norm": 0.0} if row["layer"] == 2 and row["rule"] == "RAI" else row for row in gradient_rows(rai)

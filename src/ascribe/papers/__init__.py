@@ -119,7 +119,7 @@ _ENTRIES = (
         f"{RELAXED_IDENTITY}, figures 4, 5",
         "relaxed_identity",
         "deep",
-        1.5,
+        2.0,
         full=True,
     ),
     Entry(

@@ -654,7 +654,6 @@ def weight_norms(gradients: Network) -> list[Array]:
 def gradient_checks(rows: list[dict[str, Any]]) -> list[Check]:
     """Sections 1 and 2: gradients are destroyed on their way down; RAI's, which do not travel, are not."""
     latest = max(row["steps"] for row in rows)
-    top = max(row["layer"] for row in rows)
 
     def ratio(rule: str, initializer: str) -> float:
         steps = 0 if rule == "backpropagation" else latest
@@ -663,10 +662,9 @@ def gradient_checks(rows: list[dict[str, Any]]) -> list[Check]:
             for row in rows
             if (row["rule"], row["steps"], row["initializer"]) == (rule, steps, initializer)
         }
-        with np.errstate(divide="ignore", invalid="ignore"):  # the last layer's may be 0 where every output is certain
-            return float(np.float64(chosen[1]) / chosen[top])
+        return chosen[1] / largest if (largest := max(chosen.values())) else 0.0
 
-    what, checks = "gradient of the first layer to that of the last", []
+    what, checks = "gradient of the first layer to the largest of all layers", []
     for initializer in (PUBLISHED, GAIN_4):
         statement = f"backpropagation, {initializer}: {what} (vanishes)"
         checks.append(at_most(statement, 1e-10, ratio("backpropagation", initializer)))
