@@ -302,3 +302,11 @@ def test_rprop_does_not_take_nan_for_no_gradient():
     optimizer = optimizers.OPTIMIZERS["rprop"](jnp.asarray(0.1))
     step, _ = optimizer.update(jnp.asarray([jnp.nan, 1.0]), optimizer.init(jnp.zeros(2)))
     np.testing.assert_array_equal(step, [np.nan, -0.1])
+
+
+def test_epochs_to_come_are_gaps_in_every_curve():
+    settings, run, data = tiny.looped(tiny.mlp(), tiny.data(), Backpropagation())
+    curves = jax.jit(lambda: loop.initialize(settings, tiny.mlp(), run, data).curves)()
+    assert {"train_loss", "validation_loss"} <= set(curves)
+    for name, curve in curves.items():
+        np.testing.assert_array_equal(curve.numbers(), np.full(settings.epochs, np.nan), err_msg=name)
