@@ -76,6 +76,7 @@ def made_up() -> ascribe.Comparison:
             scores={key: np.clip(values * noise(SEEDS), 0.0, None) for key, values in one.scores.items()},
             diverged_at=np.full(SEEDS, -1),
             networks=jax.tree.map(lambda array: np.repeat(np.asarray(array), SEEDS, axis=0), one.networks),
+            class_maps={epoch: np.repeat(maps, SEEDS, axis=0) for epoch, maps in one.class_maps.items()},
             confusion=None if one.confusion is None else np.repeat(one.confusion, SEEDS, axis=0),
             states=jax.tree.map(lambda array: np.repeat(np.asarray(array), SEEDS, axis=0), one.states),
         )

@@ -203,6 +203,7 @@ def default_names() -> list[str]:
     return [name for name in names() if name not in TABLE or TABLE[name].by_default]
 
 
+@explained
 def split_names(text: str) -> list[str]:
     """Names of rules with commas between; a comma before `NAME=` belongs to the options of the rule before it."""
     return [name.strip() for name in _BETWEEN_RULES.split(text) if name.strip()]
