@@ -84,7 +84,8 @@ def delimited(maker: Maker) -> Input:
         data = spoiled(chance, data) if chance.random() < 0.3 else data
     path = maker.write("input" + chance.choice((".csv", ".csv", ".tsv", ".txt", ".csv.gz")), data)
     if chance.random() < 0.03:
-        return Input(f"{path.name} on the command line", ["compare", path.name, *COMPARE[6:], "--rules", "bp,fa", "--out", "out"])
+        command = ["compare", path.name, *COMPARE[4:], "--rules", "bp,fa", "--out", "out"]
+        return Input(f"{path.name} on the command line", command)
     return loaded(maker, path, path.suffix)
 
 
