@@ -18,7 +18,8 @@ import time  # noqa: E402
 import numpy as np  # noqa: E402
 
 from ascribe import networks, report, search  # noqa: E402
-from ascribe.comparison import TUNING_SEEDS, versions  # noqa: E402
+from ascribe.experiments.plan import TUNING_SEEDS  # noqa: E402
+from ascribe.experiments.stores import versions  # noqa: E402
 from ascribe.search import Objective, Space  # noqa: E402
 
 QUICK = "--quick" in sys.argv

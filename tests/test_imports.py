@@ -31,19 +31,18 @@ ORDER = (
     "loggers",
     "estimators",
     "search",
+    "charts",
     "report",
     "neurons",
     "store",
     "cluster",
-    "comparison",
-    "merging",
-    "discovery",
+    "experiments",
     "papers",
     "cli",
 )
 FREE = ("__init__", "__main__")  # the lazy face of the package, and the way into the command line
 MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in sorted(SOURCE.rglob("*.py"))}
-WITHOUT_JAX = (*ORDER[: ORDER.index("autodiff") + 1], "datasets", "report")
+WITHOUT_JAX = (*ORDER[: ORDER.index("autodiff") + 1], "datasets", "charts", "report")
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
 
 
@@ -96,7 +95,7 @@ def test_single_modules_are_files():
         "diagram",
         "types",
     )
-    for folder in (*leaves, "losses", "estimators", "comparison", "merging", "discovery"):
+    for folder in (*leaves, "losses", "estimators"):
         assert (SOURCE / f"{folder}.py").is_file()
 
 

@@ -49,8 +49,8 @@ GROUPS = {
 IMPORTED = (
     *(
         "ascribe.cli",
-        "ascribe.comparison",
-        "ascribe.discovery",
+        "ascribe.experiments.comparison",
+        "ascribe.experiments.discovery",
         "ascribe.store",
         "ascribe.report",
         "ascribe.estimators",
@@ -61,7 +61,7 @@ IMPORTED = (
         "ascribe.statistics",
         "ascribe.search",
         "ascribe.papers",
-        "ascribe.merging",
+        "ascribe.experiments.merging",
     ),
     *("ascribe.loggers", "ascribe.metrics", "ascribe.losses", "ascribe.cluster", "ascribe.neurons.pictures"),
     *(

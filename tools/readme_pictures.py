@@ -9,8 +9,8 @@ from pathlib import Path
 
 import ascribe
 from ascribe.networks import mlp
+from ascribe.report.class_maps import class_maps
 from ascribe.report.figures import specification, write_figure
-from ascribe.report.landscapes import landscapes
 from ascribe.rules import Backpropagation, RelaxedIdentity
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +35,7 @@ def hundred_layers() -> None:
     )
     for row in comparison.table():
         print(row.rule, row.mean, comparison.runs[row.rule].test_accuracy.min())
-    write_figure(IMAGES / "hundred_layers", specification(landscapes(comparison)))
+    write_figure(IMAGES / "hundred_layers", specification(class_maps(comparison)))
     (IMAGES / "hundred_layers.svg").unlink()
 
 

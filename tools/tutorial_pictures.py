@@ -20,10 +20,10 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.charts.png import data_uri
+from ascribe.charts.theme import GRAY, INK, diverging, themed
 from ascribe.files import write_whole
 from ascribe.report.figures import Drawing, specification
-from ascribe.report.png import data_uri
-from ascribe.report.theme import GRAY, INK, diverging, themed
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PAGE = DOCS / "tutorial.md"
@@ -367,7 +367,7 @@ def drawn_steps(count: int) -> np.ndarray:
 
 def compared(names: dict[str, Any], rule: str, run: str) -> Any:
     """Backpropagation and another rule of the tutorial, as the report takes them."""
-    from ascribe.comparison import Comparison  # noqa: PLC0415 - JAX, which the first pictures go without
+    from ascribe.experiments.comparison import Comparison  # noqa: PLC0415 - JAX, which the first pictures go without
 
     return Comparison(names["data"], {"backpropagation": names["backpropagation"], rule: names[run]}, {}, {})
 
@@ -384,7 +384,7 @@ def learning_curves(names: dict[str, Any]) -> Any:
 
 def landscapes(names: dict[str, Any]) -> Any:
     """The report's class maps."""
-    from ascribe.report.landscapes import landscapes as drawn  # noqa: PLC0415
+    from ascribe.report.class_maps import class_maps as drawn  # noqa: PLC0415
 
     chart = drawn(compared(names, "forward-pass", "forward"))
     del chart.datasets["class map"]  # the table that a page offers for download
@@ -400,7 +400,7 @@ def scores(names: dict[str, Any]) -> Any:
 
 def paths(names: dict[str, Any]) -> Any:
     """The report's picture of a loss landscape."""
-    from ascribe.report.loss_surface import surface_chart  # noqa: PLC0415
+    from ascribe.report.landscape import surface_chart  # noqa: PLC0415
 
     return surface_chart(names["surface"]).properties(width=430)
 

@@ -12,19 +12,19 @@ _WHERE = {
     "train": "ascribe.training",
     "use_all_cores": "ascribe.training",
     "join_processes": "ascribe.training",
-    "landscape": "ascribe.training",
+    "landscape": "ascribe.experiments.landscape",
     "LossLandscape": "ascribe.training",
     "CreditClassifier": "ascribe.estimators",
     "CreditRegressor": "ascribe.estimators",
-    "compare": "ascribe.comparison",
-    "Comparison": "ascribe.comparison",
-    "load": "ascribe.comparison",
-    "merge": "ascribe.merging",
+    "compare": "ascribe.experiments.compare",
+    "Comparison": "ascribe.experiments.comparison",
+    "load": "ascribe.experiments.comparison",
+    "merge": "ascribe.experiments.merging",
     "Model": "ascribe.store.model",
     "load_model": "ascribe.store.model",
     "Cluster": "ascribe.cluster",
-    "discover": "ascribe.discovery",
-    "Discovery": "ascribe.discovery",
+    "discover": "ascribe.experiments.discovery",
+    "Discovery": "ascribe.experiments.discovery",
     "value_and_credit": "ascribe.rules",
     "verify": "ascribe.rules",
     "check_gradients": "ascribe.rules",
@@ -44,6 +44,7 @@ _MODULES = (
     "training",
     "loggers",
     "estimators",
+    "experiments",
     "search",
     "store",
     "statistics",
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from ascribe import cluster as cluster
     from ascribe import datasets as datasets
     from ascribe import estimators as estimators
+    from ascribe import experiments as experiments
     from ascribe import loggers as loggers
     from ascribe import losses as losses
     from ascribe import metrics as metrics
@@ -69,15 +71,16 @@ if TYPE_CHECKING:
     from ascribe import store as store
     from ascribe import training as training
     from ascribe.cluster import Cluster as Cluster
-    from ascribe.comparison import Comparison as Comparison
-    from ascribe.comparison import compare as compare
-    from ascribe.comparison import load as load
-    from ascribe.discovery import Discovery as Discovery
-    from ascribe.discovery import discover as discover
     from ascribe.errors import UserError as UserError
     from ascribe.estimators import CreditClassifier as CreditClassifier
     from ascribe.estimators import CreditRegressor as CreditRegressor
-    from ascribe.merging import merge as merge
+    from ascribe.experiments.compare import compare as compare
+    from ascribe.experiments.comparison import Comparison as Comparison
+    from ascribe.experiments.comparison import load as load
+    from ascribe.experiments.discovery import Discovery as Discovery
+    from ascribe.experiments.discovery import discover as discover
+    from ascribe.experiments.landscape import landscape as landscape
+    from ascribe.experiments.merging import merge as merge
     from ascribe.rules import Batch as Batch
     from ascribe.rules import Credit as Credit
     from ascribe.rules import check_gradients as check_gradients
@@ -87,7 +90,6 @@ if TYPE_CHECKING:
     from ascribe.store.model import load_model as load_model
     from ascribe.training import LossLandscape as LossLandscape
     from ascribe.training import join_processes as join_processes
-    from ascribe.training import landscape as landscape
     from ascribe.training import train as train
     from ascribe.training import use_all_cores as use_all_cores
 

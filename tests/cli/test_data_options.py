@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from ascribe import comparison as module
 from ascribe.cli import main
 from ascribe.datasets import digits
 from ascribe.errors import UserError
+from ascribe.experiments import compare as module
 
 ENOUGH = "nothing is trained here."
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "number nine")

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from ascribe import comparison as module
 from ascribe import load, rules
 from ascribe.cli import main
 from ascribe.cli.dry_run import _bytes, _time, about_data
+from ascribe.experiments import compare as module
 from ascribe.store import Store
 
 from ..store.case import COMMAND_LINE, RULES, command_line, data, plain

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import ascribe
-from ascribe import comparison as module
 from ascribe import datasets, rules
 from ascribe.cli import COMMANDS, main
 from ascribe.errors import DISTRIBUTION, UserError
+from ascribe.experiments import compare as module
 from ascribe.training import seeds
 
 from ..store.case import COMMAND_LINE, RULES, command_line, comparison, plain, snapshot

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from ascribe import papers
+from ascribe.charts.theme import themed
 from ascribe.cli import main
 from ascribe.papers import Check, Entry, Result
 from ascribe.papers import base as module
 from ascribe.papers.results import format_got
-from ascribe.report.theme import themed
 
 from ..later import Later
 from ..store.case import snapshot

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from ascribe import comparison as module
 from ascribe.cli import main
+from ascribe.experiments import compare as module
 
 from ..store.case import comparison, plain, snapshot
 
@@ -366,7 +366,7 @@ def inside(workplace, monkeypatch):
 
     monkeypatch.chdir(workplace)
     for name in ("tuned", "carried_out"):
-        monkeypatch.setattr(module._Plan, name, trained)
+        monkeypatch.setattr(module.Plan, name, trained)
     monkeypatch.setattr(sys.modules["ascribe.report.page"], "drawings", lambda comparison: {})
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # importing a rule file leaves no __pycache__ beside it
 

@@ -9,7 +9,8 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from ascribe import discovery, networks, report
+from ascribe import networks, report
+from ascribe.experiments import discovery
 from ascribe.papers import Result, b_functions, b_functions_rates
 from ascribe.rules import B_FUNCTIONS, BFunction, as_batch
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from ascribe.report import page
+from ascribe.report.class_maps import class_colors, picture
 from ascribe.report.earlier_maps import SHADES, earlier_maps
-from ascribe.report.landscapes import class_colors, picture
 
 from .stand_in import RULES, diverge, make_comparison
 from .test_png import decode_png

@@ -9,13 +9,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ascribe.charts.bands import epoch_ticks, log_worthy
+from ascribe.charts.theme import INK, dash_of, many_colors, rgb, rule_colors
 from ascribe.datasets.transforms import fit
 from ascribe.report import figures, rows, save_figures
-from ascribe.report.bands import epoch_ticks, log_worthy
+from ascribe.report.class_maps import picture as drawn
 from ascribe.report.figures import _FIGURES, specification
-from ascribe.report.landscapes import picture as drawn
 from ascribe.report.series import epochs_shown, series
-from ascribe.report.theme import INK, dash_of, many_colors, rgb, rule_colors
 
 from ..later import Later
 from .stand_in import RULES, diverge, make_comparison

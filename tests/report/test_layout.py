@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 
+from ascribe.charts.theme import dash_of, rule_colors, themed
 from ascribe.report import Drawing
 from ascribe.report.figures import _FIGURES, specification
 from ascribe.report.layout import MAP, WIDTH
-from ascribe.report.theme import dash_of, rule_colors, themed
 from ascribe.report.vector import width_of
 
 from ..later import Later

@@ -8,9 +8,9 @@ import re
 import numpy as np
 import pytest
 
+from ascribe.charts.contours import contours
+from ascribe.charts.theme import INK
 from ascribe.report import Drawing, figures, page, specification, surface_chart, write_figure
-from ascribe.report.contours import contours
-from ascribe.report.theme import INK
 
 from .stand_in import RULES, make_comparison, make_landscape
 

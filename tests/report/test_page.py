@@ -13,12 +13,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from ascribe.charts.theme import rgb, rule_colors
 from ascribe.errors import UserError
 from ascribe.files import guarded
 from ascribe.report import figures, interval, page, rows, write_page
 from ascribe.report.findings import findings
 from ascribe.report.statement import facts, statement
-from ascribe.report.theme import rgb, rule_colors
 
 from .stand_in import RULES, diverge, make_comparison
 

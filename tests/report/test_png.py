@@ -4,8 +4,8 @@ import zlib
 import numpy as np
 import pytest
 
+from ascribe.charts.png import encode_png
 from ascribe.errors import UserError
-from ascribe.report.png import encode_png
 
 
 def decode_png(data):

@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 
 from ascribe.report import page, rows, to_records, to_text
+from ascribe.report.class_maps import class_maps
 from ascribe.report.curves import learning_curves
 from ascribe.report.figures import specification
-from ascribe.report.landscapes import landscapes
 from ascribe.report.statement import statement
 from ascribe.report.statistics_table import statistics_cells, statistics_lines
 from ascribe.report.table import DASH, Row, format_score, to_html
@@ -214,7 +214,7 @@ def test_the_comparison_s_own_score_is_in_the_table_the_curves_the_maps_and_the_
     assert {row.score for row in table} == {"test_log_loss"}
     assert [row.rule for row in table] == [row.rule for row in plain][::-1]
     assert "validation_log_loss" in specification(learning_curves(comparison))["datasets"]["curves"]
-    assert "its test log loss." in specification(landscapes(comparison))["title"]["subtitle"][1]
+    assert "its test log loss." in specification(class_maps(comparison))["title"]["subtitle"][1]
     assert "Validation log loss" in to_html(comparison)
     assert "chosen by validation log loss." in statement(comparison)[1]
     comparison.configuration["score"] = None  # as where several were merged

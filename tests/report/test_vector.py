@@ -5,9 +5,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ascribe.charts.inline import ROW_LABEL, inline, numbered
+from ascribe.charts.theme import themed
 from ascribe.report import Drawing, specification
-from ascribe.report.inline import ROW_LABEL, inline, numbered
-from ascribe.report.theme import themed
 from ascribe.report.vector import embedded, width_of
 
 from ..later import Later

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ascribe import compare, datasets, load
-from ascribe.comparison import preview
 from ascribe.errors import UserError
-from ascribe.merging import merge
+from ascribe.experiments.compare import preview
+from ascribe.experiments.merging import merge
 from ascribe.statistics import corrected_interval, corrected_t_test, holm
 from ascribe.store import Store
 from ascribe.store.model import Model

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from ascribe import search
-from ascribe.discovery import _searched
 from ascribe.errors import UserError
+from ascribe.experiments.discovery import _searched
 from ascribe.rules import BFunction, MetaNetwork
 from ascribe.search import Evaluations, Objective, Space
 from ascribe.search.discover import best_few, chance_loss, random_points

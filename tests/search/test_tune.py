@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from ascribe import compare
-from ascribe.comparison import _tuning_seeds
 from ascribe.datasets import Split
 from ascribe.errors import UserError
+from ascribe.experiments.plan import _tuning_seeds
 from ascribe.rules import AbstractRule, Backpropagation, FeedbackAlignment
 from ascribe.search import tune
 from ascribe.search.tune import candidates

@@ -571,7 +571,7 @@ def test_a_landscape_is_drawn_once(data, tmp_path, monkeypatch):
     def draws(*_, **__):
         raise UserError(next(names))
 
-    monkeypatch.setattr("ascribe.comparison.draw", draws)
+    monkeypatch.setattr("ascribe.experiments.compare.draw", draws)
     again = compare(data, **options, store=tmp_path).landscape
     for field in dataclasses.fields(first):
         np.testing.assert_equal(getattr(again, field.name), getattr(first, field.name), err_msg=field.name)

@@ -351,7 +351,7 @@ def _joined(coordinator: str | None, processes: int | None, process: int | None)
 
 def _take_part(dataset: Any, settings: dict[str, Any]) -> int:
     """What every process but process 0 does: the same comparison, of which it writes and says nothing."""
-    from ascribe.comparison import compare as run  # noqa: PLC0415
+    from ascribe.experiments.compare import compare as run  # noqa: PLC0415
     from ascribe.training.processes import Shared  # noqa: PLC0415
 
     from .interruption import answering  # noqa: PLC0415
@@ -377,8 +377,8 @@ def _run(
     begin: dict[str, bool],
 ) -> tuple[Any, Path]:
     """The comparison, kept as it goes, and its page."""
-    from ascribe import store  # noqa: PLC0415
-    from ascribe.comparison import compare as run  # noqa: PLC0415
+    from ascribe.experiments.compare import compare as run  # noqa: PLC0415
+    from ascribe.experiments.comparison import save  # noqa: PLC0415
     from ascribe.training.processes import shared  # noqa: PLC0415
 
     from . import command_line  # noqa: PLC0415
@@ -390,7 +390,7 @@ def _run(
         with heard_by(lines, name, *loggers) as listener:
             comparison = run(dataset, **settings, listener=listener, command=command_line(), store=shared(lambda: kept))
         lines.say("drawing the page")
-        return comparison, store.save(comparison, **where)
+        return comparison, save(comparison, **where)
 
 
 def _print(comparison: Any, page: Path, as_json: bool) -> None:

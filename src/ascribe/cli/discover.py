@@ -154,14 +154,14 @@ def discover(
     json_output
         Print one JSON object on standard output and nothing else there.
     """
-    from ascribe.store import DISCOVERY, check_folder, save_discovery  # noqa: PLC0415 - late, so that --help is instant
+    from ascribe.store import DISCOVERY, check_folder  # noqa: PLC0415 - late, so that --help is instant
 
     if out is not None:
         check_folder(out, overwrite=overwrite, resume=resume, record=DISCOVERY)
 
     from ascribe import datasets, training  # noqa: PLC0415
-    from ascribe.discovery import discover as run  # noqa: PLC0415
-    from ascribe.discovery import experiment_of  # noqa: PLC0415
+    from ascribe.experiments.discovery import discover as run  # noqa: PLC0415
+    from ascribe.experiments.discovery import experiment_of, save  # noqa: PLC0415
 
     from . import command_line  # noqa: PLC0415
 
@@ -219,7 +219,7 @@ def discover(
             cluster=workers_there,
         )
         lines.say("drawing the page")
-        page = save_discovery(found, **where)
+        page = save(found, **where)
     _print(found, page, json_output)
     return 0
 

@@ -16,7 +16,7 @@ NAMED = 20
 
 def tell_plan(dataset: Any, settings: dict[str, Any], out: Path | None, *, elsewhere: bool, as_json: bool) -> int:
     """Prints the plan; `elsewhere`: whether other processes would train, whose time cannot be told from here."""
-    from ascribe.comparison import preview  # noqa: PLC0415 - late, so that --help is instant
+    from ascribe.experiments.compare import preview  # noqa: PLC0415 - late, so that --help is instant
     from ascribe.store import free_folder  # noqa: PLC0415
 
     with aside(as_json):

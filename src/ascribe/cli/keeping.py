@@ -28,7 +28,7 @@ def kept_in(
 
     `out`: the folder; by default `ascribe-runs/NAME-001`, `-002`, ...; `place`: the store, by default in that folder.
     """
-    from ascribe.comparison import ended, versions  # noqa: PLC0415 - late, so that --help is instant
+    from ascribe.experiments.stores import recorded_end, versions  # noqa: PLC0415 - late, so that --help is instant
     from ascribe.store import DATABASE, RECORDS, Store, fresh_folder, give_back, working_folder  # noqa: PLC0415
 
     from . import arguments_given, command_line  # noqa: PLC0415
@@ -47,7 +47,7 @@ def kept_in(
         again = resume and not drawn and _was_for(folder, kept, experiment)  # its page was not finished
         given = {"command": command_line(), "options": [arguments_given()]}
         kept.begin(experiment, **given, resume=resume, again=again)
-        with Lines(quiet=quiet) as lines, ended(kept), stopping_at_a_signal(kept, lines, options):
+        with Lines(quiet=quiet) as lines, recorded_end(kept), stopping_at_a_signal(kept, lines, options):
             # Whether the folder may be written to was asked before.
             yield {"folder": folder, "overwrite": True, "replacing": apart}, kept, lines
     finally:

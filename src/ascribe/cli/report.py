@@ -28,9 +28,9 @@ def report(
         never brings code that is run.
     """
     from ascribe import report as library  # noqa: PLC0415 - late, so that --help is instant
-    from ascribe.comparison import Comparison, load  # noqa: PLC0415
     from ascribe.errors import UserError  # noqa: PLC0415
-    from ascribe.merging import merge  # noqa: PLC0415
+    from ascribe.experiments.comparison import Comparison, load  # noqa: PLC0415
+    from ascribe.experiments.merging import merge  # noqa: PLC0415
     from ascribe.rules.registry import layers_of_file  # noqa: PLC0415
 
     if not folders:

@@ -7,10 +7,10 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.charts.inline import inline
+from ascribe.charts.theme import GRAY, INK, many_colors, themed
 from ascribe.errors import UserError
 from ascribe.files import path_of, write_whole
-from ascribe.report.inline import inline
-from ascribe.report.theme import GRAY, INK, many_colors, themed
 
 from .connection import Connection
 from .filters import PostSynapticFilter

@@ -15,10 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe import datasets, discovery, networks, report, training
+from ascribe import datasets, networks, report, training
+from ascribe.charts.inline import inline
+from ascribe.charts.theme import INK, many_colors, themed
+from ascribe.experiments import discovery
+from ascribe.experiments.landscape import landscape
 from ascribe.networks import ACTIVATIONS, Network
-from ascribe.report.inline import inline
-from ascribe.report.theme import INK, many_colors, themed
 from ascribe.rules import B_FUNCTIONS, Batch, BFunction, as_batch
 from ascribe.rules.b_functions import b_function, evaluate
 from ascribe.rules.terms import output_loss
@@ -105,9 +107,7 @@ def figure_1b(listener: Listener) -> Result:
     data = datasets.load("gaussians")
     rows = [row for width in WIDTHS for row in rows_of_width(data, width, listener)]
     rules = {BASELINE if name == "relu" else name: substituted(name) for name in DERIVATIVES}
-    surface = training.landscape(
-        network_of(data, HIDDEN), data, rules, layer=LAYER, seed=0, listener=listener, **SETTINGS
-    )
+    surface = landscape(network_of(data, HIDDEN), data, rules, layer=LAYER, seed=0, listener=listener, **SETTINGS)
     return Result(
         tuple(check for width in WIDTHS for check in width_checks(rows, width)),
         {"trajectories": report.surface_chart(surface)},

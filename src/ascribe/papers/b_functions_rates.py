@@ -15,11 +15,11 @@ import numpy as np
 import optax
 
 from ascribe import datasets, networks, report
+from ascribe.charts.inline import inline
+from ascribe.charts.theme import GRAY, INK, many_colors, themed
 from ascribe.metrics import implicit_rate as rate_of
 from ascribe.metrics import zero_slope_share
 from ascribe.networks import Network, activations, record
-from ascribe.report.inline import inline
-from ascribe.report.theme import GRAY, INK, many_colors, themed
 from ascribe.rules import (
     B_FUNCTIONS,
     AbstractRule,

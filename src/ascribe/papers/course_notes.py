@@ -21,10 +21,10 @@ import numpy as np
 
 from ascribe import autodiff as ad
 from ascribe import losses, networks
+from ascribe.charts.contours import contours
+from ascribe.charts.inline import inline
+from ascribe.charts.theme import GRAY, INK, themed
 from ascribe.networks import Network
-from ascribe.report.contours import contours
-from ascribe.report.inline import inline
-from ascribe.report.theme import GRAY, INK, themed
 from ascribe.rules import Batch, FiniteDifferences
 
 from .base import Check, Listener, Result, at_most, close, printed, same

@@ -16,8 +16,8 @@ import numpy as np
 
 from ascribe import autodiff as ad
 from ascribe import losses, networks
-from ascribe.report.inline import inline
-from ascribe.report.theme import GRAY, INK, themed
+from ascribe.charts.inline import inline
+from ascribe.charts.theme import GRAY, INK, themed
 from ascribe.rules import Backpropagation, Batch
 
 from .base import Check, Listener, Result, at_most, close, same

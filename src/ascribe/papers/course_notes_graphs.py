@@ -12,8 +12,8 @@ import altair as alt
 import numpy as np
 
 from ascribe import autodiff as ad
-from ascribe.report.inline import inline
-from ascribe.report.theme import INK, many_colors, themed
+from ascribe.charts.inline import inline
+from ascribe.charts.theme import INK, many_colors, themed
 
 from .base import Check, Listener, Result, at_most, close, printed, same
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from ascribe import autodiff as ad
 from ascribe import losses
-from ascribe.report.inline import inline
-from ascribe.report.theme import GRAY, INK, diverging, many_colors, themed
+from ascribe.charts.inline import inline
+from ascribe.charts.theme import GRAY, INK, diverging, many_colors, themed
 
 from .base import Check, Listener, Result, at_most, close, same
 
@@ -383,7 +383,7 @@ def _approximation(f: Any) -> Any:
 
 def _two_inputs(fine: Any) -> Any:
     """f and two networks over the square."""
-    from ascribe.report.png import data_uri  # noqa: PLC0415 - beside the one use
+    from ascribe.charts.png import data_uri  # noqa: PLC0415 - beside the one use
 
     places = (np.arange(120) + 0.5) / 120
     grid = np.stack(np.meshgrid(places, places[::-1]), axis=-1)

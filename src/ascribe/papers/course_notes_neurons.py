@@ -18,6 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import neurons
+from ascribe.charts.inline import inline
+from ascribe.charts.theme import GRAY, INK, themed
 from ascribe.networks import activations as table
 from ascribe.networks.activations import LEAK
 from ascribe.neurons import (
@@ -31,8 +33,6 @@ from ascribe.neurons import (
     pictures,
 )
 from ascribe.neurons.hodgkin_huxley import State
-from ascribe.report.inline import inline
-from ascribe.report.theme import GRAY, INK, themed
 
 from .base import Check, Listener, Result, at_most, close, same
 

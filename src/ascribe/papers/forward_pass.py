@@ -15,9 +15,10 @@ import jax.random as jr
 import numpy as np
 
 from ascribe import datasets, losses, networks
-from ascribe.comparison import Comparison, compare
-from ascribe.report.inline import inline
-from ascribe.report.theme import GRAY, INK, themed
+from ascribe.charts.inline import inline
+from ascribe.charts.theme import GRAY, INK, themed
+from ascribe.experiments.compare import compare
+from ascribe.experiments.comparison import Comparison
 from ascribe.rules import AbstractRule, Batch, ForwardPass, get
 from ascribe.rules.forward_pass import stabilize
 from ascribe.statistics import finished, interval

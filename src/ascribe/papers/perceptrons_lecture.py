@@ -18,10 +18,10 @@ from sklearn.linear_model import Perceptron
 
 from ascribe import losses, networks, rules
 from ascribe.autodiff import by_hand
+from ascribe.charts.inline import inline
+from ascribe.charts.png import data_uri
+from ascribe.charts.theme import GRAY, INK, diverging, themed
 from ascribe.networks import Network
-from ascribe.report.inline import inline
-from ascribe.report.png import data_uri
-from ascribe.report.theme import GRAY, INK, diverging, themed
 from ascribe.rules import Backpropagation, Batch, Credit
 
 from .base import Check, Listener, Result, at_most, same

@@ -19,12 +19,12 @@ import numpy as np
 from scipy.special import expit
 
 from ascribe import datasets, losses, networks, rules, training
+from ascribe.charts.inline import inline
+from ascribe.charts.maps import doubled, picture
+from ascribe.charts.png import data_uri
+from ascribe.charts.theme import GRAY, rgb, themed
 from ascribe.datasets import Dataset, Split
 from ascribe.networks import Network
-from ascribe.report.inline import inline
-from ascribe.report.landscapes import doubled, picture
-from ascribe.report.png import data_uri
-from ascribe.report.theme import GRAY, rgb, themed
 from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, RelaxedIdentity
 from ascribe.types import Array, Key, PyTree, Scalar
 

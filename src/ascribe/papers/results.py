@@ -15,7 +15,7 @@ from typing import Any
 
 from ascribe import report, store
 from ascribe.checksums import sealed
-from ascribe.comparison import versions
+from ascribe.experiments.stores import versions
 from ascribe.files import csv_text
 
 from .base import Check, Entry, Result, Value, decimals

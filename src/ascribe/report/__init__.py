@@ -9,7 +9,8 @@ from .figures import figures as figures
 from .figures import save_figures as save_figures
 from .figures import specification as specification
 from .figures import write_figure as write_figure
-from .loss_surface import surface_chart as surface_chart
+from .landscape import surface_chart as surface_chart
+from .page import draw as draw
 from .page import page as page
 from .page import write_page as write_page
 from .sheet import capitalized as capitalized

@@ -6,11 +6,12 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from .bands import ValueAxis, band_panel, log_worthy, one_curve
+from ascribe.charts.bands import ValueAxis, band_panel, log_worthy, one_curve
+from ascribe.charts.inline import inline
+from ascribe.charts.theme import GRAY, joined, legend_selection, rule_colors, themed
+
 from .base import Comparison
-from .inline import inline
 from .series import curve_names, series
-from .theme import GRAY, joined, legend_selection, rule_colors, themed
 
 PANELS = 12
 

@@ -6,11 +6,12 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.charts.inline import ROW_LABEL, inline, numbered
+from ascribe.charts.theme import themed
+
 from .base import Comparison, Runs
-from .inline import ROW_LABEL, inline, numbered
 from .panels import layout, panel_name, panel_title
 from .table import format_score, rows, score_title
-from .theme import themed
 
 UNEVEN = 1.5
 """Two classes are uneven where one has so many times the test examples of the other."""

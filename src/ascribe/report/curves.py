@@ -2,14 +2,14 @@
 
 from typing import Any
 
+from ascribe.charts.bands import ValueAxis, accuracy_floor, band_panel, least_of, log_worthy, one_curve
+from ascribe.charts.inline import inline
+from ascribe.charts.theme import joined, legend_selection, rule_colors, themed
 from ascribe.measures import measure_of, title_of
 from ascribe.statistics import main_score
 
-from .bands import ValueAxis, accuracy_floor, band_panel, least_of, log_worthy, one_curve
 from .base import Comparison
-from .inline import inline
 from .series import series
-from .theme import joined, legend_selection, rule_colors, themed
 
 
 def learning_curves(comparison: Comparison) -> Any:

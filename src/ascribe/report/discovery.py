@@ -2,20 +2,22 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import altair as alt
 import numpy as np
 
+from ascribe.charts.bands import RATIO_FOR_LOG, SHORT, ValueAxis, band_panel, least_of, log_worthy, one_curve
+from ascribe.charts.inline import ROW_LABEL, RULE_LABEL, inline, numbered
+from ascribe.charts.theme import GRAY, INK, many_colors, themed
+from ascribe.files import write_whole
 from ascribe.measures import AREA, measure_of
 from ascribe.statistics import interval
 
-from .bands import RATIO_FOR_LOG, SHORT, ValueAxis, band_panel, least_of, log_worthy, one_curve
 from .document import figure, render, rule_filter
-from .figures import Drawing
-from .inline import ROW_LABEL, RULE_LABEL, inline, numbered
+from .figures import Drawing, specification, write_figure
 from .table import format_number
-from .theme import GRAY, INK, many_colors, themed
 
 COLUMNS = ("setting", "rule", "rate", "loss area", "difference", "test score", "difference", "diverged")
 Z = np.linspace(-4.0, 4.0, 161, dtype=np.float32)
@@ -350,6 +352,17 @@ def page(discovery: Any, drawn: Mapping[str, Drawing]) -> str:
         figures=[figure(name, drawing, rules, numbers) for name, drawing in drawn.items()],
         configuration=json.dumps(discovery.configuration, indent=2, ensure_ascii=False, allow_nan=False),
     )
+
+
+def draw(discovery: Any, folder: Path) -> None:
+    """The page as `index.html` and its figures in `figures/`, into `folder`.
+
+    **Raises:** `UserError` where they cannot be written.
+    """
+    drawn = {name: Drawing(specification(chart)) for name, chart in figures(discovery).items()}
+    for name, drawing in drawn.items():
+        write_figure(folder / "figures" / name, drawing.svg)
+    write_whole(folder / "index.html", page(discovery, drawn).encode("utf-8"))
 
 
 def _with_interval(value: float, half: float) -> str:

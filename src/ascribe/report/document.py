@@ -11,10 +11,10 @@ from typing import Any
 
 import jinja2
 
+from ascribe.charts.theme import dash_of
 from ascribe.files import csv_text
 
 from .figures import Drawing
-from .theme import dash_of
 from .vector import embedded, width_of
 
 SMALL = 260

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from ascribe.charts.maps import doubled, picture
+from ascribe.charts.png import data_uri
 from ascribe.datasets.region import untransformed
 from ascribe.statistics import finished
 
 from .base import Comparison, with_networks
-from .landscapes import class_colors, doubled, picture
-from .png import data_uri
+from .class_maps import class_colors
 
 SHADES = 60
 """Fewer than last maps have, since there are more pictures."""

@@ -15,12 +15,12 @@ from ascribe.files import write_whole
 
 from .angles import feedback_angles, gradient_angles, layer_angles
 from .base import Comparison
+from .class_maps import class_maps
 from .confusion import confusion
 from .curves import learning_curves
 from .fits import fits
-from .landscapes import landscapes
+from .landscape import loss_surface
 from .layout import Entry, Panel, legend_of, panels_of
-from .loss_surface import loss_surface
 from .own_metrics import own_metrics
 from .raster import png_of
 from .scores import final_scores
@@ -29,7 +29,7 @@ from .sensitivity import learning_rate_sensitivity
 # In the order in which a reader meets them.
 _FIGURES: dict[str, Callable[[Comparison], Any]] = {
     "final_scores": final_scores,
-    "landscapes": landscapes,
+    "landscapes": class_maps,
     "fits": fits,
     "learning_curves": learning_curves,
     "confusion": confusion,

@@ -5,14 +5,14 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.charts.inline import ROW_LABEL, inline, numbered
+from ascribe.charts.theme import rule_colors, themed
 from ascribe.datasets.region import padded_range, transformed, untransformed
 from ascribe.statistics import finished, interval
 
 from .base import Comparison, Runs, with_networks
-from .inline import ROW_LABEL, inline, numbered
 from .panels import axes_of, has_examples, layout, panel_name, panel_title, sample
 from .table import format_score, rows
-from .theme import rule_colors, themed
 
 
 def fits(comparison: Comparison) -> Any:

@@ -8,8 +8,9 @@ from typing import Any
 
 import vl_convert
 
+from ascribe.charts.theme import dash_of
+
 from .panels import PANEL_NAME
-from .theme import dash_of
 
 WIDTH = 300
 """Pixels of a panel's drawing area on a page, which scales it: so wide that its text is legible on a phone."""

@@ -6,13 +6,13 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.charts.bands import ValueAxis, band_panel, least_of, log_worthy, one_curve
+from ascribe.charts.inline import inline, numbered
+from ascribe.charts.theme import joined, legend_selection, rule_colors, themed
 from ascribe.measures import MEASURED
 
-from .bands import ValueAxis, band_panel, least_of, log_worthy, one_curve
 from .base import Comparison
-from .inline import inline, numbered
 from .series import series
-from .theme import joined, legend_selection, rule_colors, themed
 
 PANELS = 12
 # What the rules' own numbers are, for the axes.

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.charts.theme import rule_colors
 from ascribe.diagram import diagram
 from ascribe.errors import UserError
 from ascribe.files import write_whole
@@ -19,7 +20,7 @@ from ascribe.statistics.means import DASH
 from .base import Comparison
 from .document import figure, render, rule_filter
 from .earlier_maps import earlier_maps
-from .figures import Drawing, drawings
+from .figures import Drawing, drawings, save_figures
 from .findings import claims, findings
 from .statement import facts, statement, summary, title
 from .statistics_table import (
@@ -31,7 +32,6 @@ from .statistics_table import (
     statistics_titles,
 )
 from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles, too_few_to_tell
-from .theme import rule_colors
 from .understood import understood
 
 
@@ -76,6 +76,16 @@ def write_page(
     text = page(comparison, drawn)
     write_whole(path, text.encode("utf-8"), parents=True)
     return path
+
+
+def draw(comparison: Comparison, folder: Path) -> None:
+    """The page as `index.html` and its figures in `figures/`, into `folder`.
+
+    **Raises:** `UserError` where they cannot be written.
+    """
+    drawn = drawings(comparison)
+    save_figures(comparison, folder / "figures", drawn)
+    write_page(comparison, folder / "index.html", drawn)
 
 
 def _part(

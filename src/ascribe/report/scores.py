@@ -5,15 +5,15 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.charts.bands import log_worthy
+from ascribe.charts.inline import ROW_LABEL, RULE_LABEL, inline, numbered
+from ascribe.charts.theme import INK, rule_color, rule_colors, themed
 from ascribe.measures import measure_of, title_of
 from ascribe.statistics import finished
 from ascribe.statistics.means import FEWEST
 
-from .bands import log_worthy
 from .base import Comparison
-from .inline import ROW_LABEL, RULE_LABEL, inline, numbered
 from .table import DASH, rows, too_few_to_tell
-from .theme import INK, rule_color, rule_colors, themed
 
 
 def final_scores(comparison: Comparison) -> Any:

@@ -5,12 +5,12 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.charts.inline import ROW_LABEL, RULE_LABEL, inline, numbered
+from ascribe.charts.theme import legend_selection, rule_color, rule_colors, rule_dash, themed
 from ascribe.measures import measure_of, title_of
 from ascribe.statistics import interval, main_score
 
 from .base import Comparison
-from .inline import ROW_LABEL, RULE_LABEL, inline, numbered
-from .theme import legend_selection, rule_color, rule_colors, rule_dash, themed
 
 
 def learning_rate_sensitivity(comparison: Comparison) -> Any:

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.charts.inline import numbered
 from ascribe.statistics import corrected_interval, finished, resampled
 
 from .base import Comparison, Runs
-from .inline import numbered
 
 POINTS = 200
 TOTAL = 6000

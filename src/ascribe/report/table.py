@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ascribe import notebook
+from ascribe.charts.theme import INK, rule_colors
 from ascribe.measures import AREA, measure_of, title_of, words_of
 from ascribe.statistics import (
     corrected_interval,
@@ -21,7 +22,6 @@ from ascribe.statistics.means import DASH, plus_minus, too_few
 
 from .base import Comparison, Runs
 from .statement import title
-from .theme import INK, rule_colors
 
 if TYPE_CHECKING:
     import rich.table

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
-from .theme import FONT
+from ascribe.charts.theme import FONT
 
 _SVG, _LINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}href"
 _TAGS = ("g", "path", "line", "rect", "text", "tspan", "image", "defs", "clipPath", "linearGradient", "stop")

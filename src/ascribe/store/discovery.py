@@ -9,12 +9,12 @@ What was tried on the way is in the store, as runs.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ascribe import report
 from ascribe.checksums import sealed
 from ascribe.files import csv_text
 from ascribe.rules import rule_files
@@ -22,8 +22,16 @@ from ascribe.rules import rule_files
 from .folder import DISCOVERY, whole_folder
 
 
-def save_discovery(discovery: Any, folder: Path, *, overwrite: bool = False, replacing: Path | None = None) -> Path:
-    """Writes everything into `folder`, and returns the page's path. `replacing`: as in `whole_folder`.
+def save_discovery(
+    discovery: Any,
+    folder: Path,
+    *,
+    draw: Callable[[Path], object],
+    overwrite: bool = False,
+    replacing: Path | None = None,
+) -> Path:
+    """Writes everything into `folder`, and returns the page's path. `draw` writes the page and its figures into
+    the folder that it is given; `replacing`: as in `whole_folder`.
 
     **Raises:** `UserError` where the folder cannot be written.
     """
@@ -51,18 +59,13 @@ def save_discovery(discovery: Any, folder: Path, *, overwrite: bool = False, rep
         "table": _plain(rows),
         "found": content,
     }
-    charts = report.discovery.figures(discovery)
-    drawn = {name: report.Drawing(report.specification(chart)) for name, chart in charts.items()}
-    page = report.discovery.page(discovery, drawn)
     with whole_folder(folder, overwrite=overwrite, record=DISCOVERY, replacing=replacing) as temporary:
         (temporary / "found.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         (temporary / "table.csv").write_bytes(
             csv_text([list(rows[0]), *(list(row.values()) for row in rows)]).encode("utf-8")
         )
         np.savez_compressed(temporary / "curves.npz", allow_pickle=False, **curves)
-        for name, drawing in drawn.items():
-            report.write_figure(temporary / "figures" / name, drawing.svg)
-        (temporary / "index.html").write_text(page, encoding="utf-8")
+        draw(temporary)
         (temporary / DISCOVERY).write_text(json.dumps(sealed(record), indent=1, allow_nan=False), encoding="utf-8")
     return folder / "index.html"
 

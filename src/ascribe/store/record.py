@@ -16,13 +16,13 @@ import hashlib
 import json
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ascribe import report
 from ascribe.checksums import intact, sealed
 from ascribe.datasets import Card, Dataset, Split, Transform, Understood
 from ascribe.datasets.base import LISTED, short_settings
@@ -46,8 +46,16 @@ SMALL_DATA = 8 * 2**20
 """Bytes up to which the data is kept with the record."""
 
 
-def save(comparison: Any, folder: Path, *, overwrite: bool = False, replacing: Path | None = None) -> Path:
-    """Writes everything into `folder`, whole or not at all, and returns the page's path. `replacing`: as in `whole_folder`.
+def save(
+    comparison: Any,
+    folder: Path,
+    *,
+    draw: Callable[[Path], object],
+    overwrite: bool = False,
+    replacing: Path | None = None,
+) -> Path:
+    """Writes everything into `folder`, whole or not at all, and returns the page's path. `draw` writes the page and its figures
+    into the folder that it is given; `replacing`: as in `whole_folder`.
 
     **Raises:** `UserError` where the folder cannot be written. Where only the page cannot be drawn, the record stands.
     """
@@ -55,9 +63,7 @@ def save(comparison: Any, folder: Path, *, overwrite: bool = False, replacing: P
     with whole_folder(folder, overwrite=overwrite, replacing=replacing) as temporary:
         content = _in_folds(comparison, temporary) if comparison.folds else _numbers(comparison, temporary)
         try:
-            drawn = report.drawings(comparison)
-            report.save_figures(comparison, temporary / "figures", drawn)
-            report.write_page(comparison, temporary / "index.html", drawn)
+            draw(temporary)
         except Exception as error:  # a picture must never cost the numbers
             undrawn = error
         _seal(comparison, temporary, content)

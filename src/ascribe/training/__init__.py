@@ -12,7 +12,6 @@ from .devices import use_all_cores as use_all_cores
 from .engine import Engine as Engine
 from .hypergradient import hypergradient as hypergradient
 from .landscape import LossLandscape as LossLandscape
-from .landscape import landscape as landscape
 from .processes import join_processes as join_processes
 from .progress import Epochs as Epochs
 from .progress import Listener as Listener

@@ -9,6 +9,7 @@ width and on other data.
 
 import contextlib
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -19,7 +20,6 @@ import numpy as np
 
 from ascribe import datasets, networks, report, rules, search, store
 from ascribe.arguments import at_least, flag
-from ascribe.comparison import TUNING_SEEDS, Comparison, compare, ended, opened, say_outdated, versions
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, shown
 from ascribe.measures import AREA, main_score
@@ -44,6 +44,11 @@ from ascribe.training import (
 )
 from ascribe.training.keeping import Checkpoint, key_of
 from ascribe.training.progress import or_one_line
+
+from .compare import compare
+from .comparison import Comparison
+from .plan import TUNING_SEEDS
+from .stores import open_store, recorded_end, versions, warn_outdated
 
 SEARCHED = "as searched"
 SAME, FOUND, SCALED, NOISE = "backpropagation", "found g", "c·σ', tuned c", "noise of g's size"
@@ -116,7 +121,13 @@ class Discovery:
         **Raises:** `UserError` where the folder cannot be written, or holds something; `overwrite` replaces an earlier
         discovery.
         """
-        return store.save_discovery(self, Path(folder), overwrite=overwrite)
+        return save(self, Path(folder), overwrite=overwrite)
+
+
+def save(found: Discovery, folder: Path, *, overwrite: bool = False, replacing: Path | None = None) -> Path:
+    """As `Discovery.save`; `replacing`: as in `store.whole_folder`."""
+    draw = functools.partial(report.discovery.draw, found)
+    return store.save_discovery(found, folder, draw=draw, overwrite=overwrite, replacing=replacing)
 
 
 def discover(
@@ -202,7 +213,7 @@ def discover(
     _check_elsewhere(elsewhere, layer, training)
     placed: dict[Any, Any] = {}
     shared: dict[str, Any] = {**training, "seeds": search_seeds, "batch": batch, "placed": placed}
-    keeper = opened(store)
+    keeper = open_store(store)
     shared |= {"keeper": keeper, "engine": cluster, "listener": or_one_line(listener)}
     objective = Objective(data, source, rule, space.place, dimensions=space.dimensions, name="b-function", **shared)
     configuration = {
@@ -222,7 +233,7 @@ def discover(
     }
     if keeper is not None and keeper.experiment is None:
         keeper.begin(experiment_of(data), command=command)
-    with ended(keeper):
+    with recorded_end(keeper):
         kinds = [search.BAYESIAN, *([search.RANDOM] if random_search else [])]
         found = {kind: _searched(objective, space, kind, evaluations, seed, keeper, after_round) for kind in kinds}
         tried = found[search.BAYESIAN]
@@ -292,7 +303,7 @@ def _searched(
     key = key_of([objective.keys(objective.middle), dataclasses.asdict(space), objective.batch, kind, seed])
     kept = None if keeper is None else keeper.checkpoint(key)
     if kept is None and kind == search.BAYESIAN:
-        say_outdated(objective.outdated)
+        warn_outdated(objective.outdated)
     done = objective.empty if kept is None else objective(kept.leaves[0])
 
     def keep(tried: Evaluations) -> None:

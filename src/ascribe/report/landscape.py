@@ -7,13 +7,14 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.charts.contours import contours
+from ascribe.charts.inline import ROW_LABEL, RULE_LABEL, inline, numbered, to_csv
+from ascribe.charts.maps import doubled
+from ascribe.charts.png import data_uri
+from ascribe.charts.theme import INK, legend_selection, rgb, rule_color, rule_colors, rule_dash, themed
+
 from .base import Comparison, LossLandscape
-from .contours import contours
-from .inline import ROW_LABEL, RULE_LABEL, inline, numbered, to_csv
-from .landscapes import doubled
-from .png import data_uri
 from .statement import listed
-from .theme import INK, legend_selection, rgb, rule_color, rule_colors, rule_dash, themed
 
 # Low loss is nearly white, so that the paths, which end there, and near-black among them, stand out; high loss is a
 # blue-gray that is paler than every color of a rule.

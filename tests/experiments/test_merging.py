@@ -12,7 +12,7 @@ from ascribe.datasets.transforms import fit
 from ascribe.errors import UserError
 from ascribe.search import Tuning
 
-from .training import tiny
+from ..training import tiny
 
 RULES = ["backpropagation", "feedback-alignment"]
 OPTIONS = tiny.WORLD | {"network": lambda key: networks.mlp([2, 3, 1], activation="tanh", key=key)}

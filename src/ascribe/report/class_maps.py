@@ -6,27 +6,25 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+from ascribe.charts.inline import inline, to_csv
+from ascribe.charts.maps import doubled, picture
+from ascribe.charts.png import data_uri
+from ascribe.charts.theme import many_colors, themed
 from ascribe.datasets.region import has_class_map, padded_range, plane, transformed, untransformed
 from ascribe.statistics import finished, interval
 
 from .base import Comparison, with_networks
-from .inline import inline, to_csv
 from .panels import axes_of, axis_titles, has_examples, layout, panel_name, panel_title, sample
-from .png import data_uri
 from .table import format_score, rows, score_title
-from .theme import diverging, many_colors, rgb, themed
 
 _STRIDE = 3
 """Every third point of the grid is in the table, in every third row."""
-
-SHADES = 200
-"""Shades of a picture, which all fit into a palette (`png.py`)."""
 
 # Two classes take the dark ends of the diverging palette, so that a point tells its class on its own side's color.
 _TWO_CLASSES = ("#0f3f78", "#8a4200")
 
 
-def landscapes(comparison: Comparison) -> Any:
+def class_maps(comparison: Comparison) -> Any:
     """Class maps, one panel a rule, for classification of exactly two features; None for other data, or none.
 
     Two classes show the mean predicted probability of the second over the seeds that finished; more classes show the
@@ -113,41 +111,3 @@ def class_colors(data: Any) -> list[str]:
     """The color of each class."""
     count = len(data.class_names)
     return [*_TWO_CLASSES] if count == 2 else many_colors(count)
-
-
-def doubled(field: np.ndarray) -> np.ndarray:
-    """`field` (height, width, classes) with a midpoint between every two pixels: smooth at a quarter of the cost.
-
-    **Returns:** (2 height - 1, 2 width - 1, classes).
-    """
-    for axis in (0, 1):
-        field = np.moveaxis(field, axis, 0)
-        result = np.empty((2 * len(field) - 1, *field.shape[1:]))
-        result[::2], result[1::2] = field, (field[1:] + field[:-1]) / 2.0
-        field = np.moveaxis(result, 0, axis)
-    return field
-
-
-def picture(probabilities: np.ndarray, colors: Sequence[str], shades: int = SHADES) -> np.ndarray:
-    """Class probabilities (height, width, classes) as RGB (height, width, 3) uint8; gray where every seed diverged.
-
-    `shades` are how many there are, about, of all classes together: so few that they fit into a palette make a small file.
-    """
-    known = np.isfinite(probabilities).all(axis=-1, keepdims=True)
-    probabilities = np.where(known, probabilities, 0.0)
-    likely = probabilities.argmax(axis=-1)
-    if probabilities.shape[-1] == 2:
-        field = diverging(np.round(probabilities[..., 1] * shades) / shades)
-        # A thin line on the decision boundary: the pixels whose right or lower neighbor falls to the other class.
-        edge = np.zeros(likely.shape, dtype=bool)
-        edge[:, :-1] |= likely[:, :-1] != likely[:, 1:]
-        edge[:-1] |= likely[:-1] != likely[1:]
-        field[edge] = 70.0
-    else:
-        palette = np.stack([rgb(color) for color in colors])
-        chance = 1.0 / probabilities.shape[-1]
-        certainty = np.clip((probabilities.max(axis=-1, keepdims=True) - chance) / (1.0 - chance), 0.0, 1.0)
-        each = max(1, shades // probabilities.shape[-1])
-        certainty = np.round(certainty * each) / each
-        field = 255.0 + (0.12 + 0.55 * certainty) * (palette[likely] - 255.0)
-    return np.where(known, np.round(field), 225.0).astype(np.uint8)

@@ -8,11 +8,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from ascribe.comparison import Comparison
 from ascribe.errors import UserError
 from ascribe.measures import main_score
 from ascribe.search import Tuning
 from ascribe.training import Runs
+
+from .comparison import Comparison
 
 SHARED = ("epochs", "batch_size", "select", "score", "only", "optimizer", "network")
 """Settings of a comparison that decide what its runs become."""

@@ -12,12 +12,12 @@ import ascribe
 from ascribe import networks
 from ascribe.datasets import Split
 from ascribe.errors import UserError
+from ascribe.experiments import plane
+from ascribe.experiments.landscape import landscape
 from ascribe.rules import Backpropagation, FeedbackAlignment, RelaxedIdentity
-from ascribe.training import plane
-from ascribe.training.landscape import landscape
 from ascribe.training.seeds import streams
 
-from . import tiny
+from ..training import tiny
 
 OPTIONS = {"layer": "linear2", "seed": 3, "epochs": 6, "learning_rate": 0.05, "points": 9}
 RULES = ["backpropagation", "feedback-alignment"]
@@ -184,7 +184,7 @@ def test_rules_of_another_space_are_left_out_with_the_reason(network, data):
 
 
 def test_large_data_is_thinned_evenly_for_the_picture_and_not_for_training(network, data, monkeypatch):
-    monkeypatch.setattr(sys.modules["ascribe.training.landscape"], "MOST_EXAMPLES", 6)
+    monkeypatch.setattr(sys.modules["ascribe.experiments.landscape"], "MOST_EXAMPLES", 6)
     found = landscape(network, data, ["backpropagation"], **OPTIONS)
     assert (found.examples, found.training_examples, found.batch_size) == (6, 26, 26)
     few = dataclasses.replace(data, train=Split(data.train.inputs[::5], data.train.targets[::5]))  # 0, 5, …, 25

@@ -1,0 +1,1 @@
+"""What all figures are drawn with: colors and type, tables inside a specification, pictures, contours, bands."""
