@@ -11,7 +11,7 @@ import ascribe
 from ascribe.store import Store
 
 EARLIER = Path(__file__).parent / "earlier"
-"""Of moons (60 points, seed 0), two rules, network "4", two seeds, 3 epochs, tune 2, only linear2, best on validation, in float32;
+"""Of moons (60 points, seed 0), two rules, network "4", two seeds, 3 epochs, tune 2, only linear2, best on validation; float32;
 the record without its page and figures."""
 SCALED = "feedback-alignment:scale=0.5"
 LOSSES = [0.6803752183914185, 0.7643631100654602]
