@@ -134,7 +134,7 @@ def test_what_is_kept_in_a_store_is_not_mistaken_for_another_measure_s(tmp_path)
 
 
 def test_many_classes_have_no_confusion_matrix(found, monkeypatch):
-    monkeypatch.setattr(sys.modules["ascribe.training.train"], "MOST_CLASSES", 2)
+    monkeypatch.setattr(sys.modules["ascribe.training.results"], "MOST_CLASSES", 2)
     runs = tiny.trained(dataset=uneven(), network=tiny.mlp(3))
     assert runs.confusion is None
     comparison = dataclasses.replace(found, runs={RULES[0]: runs})

@@ -50,6 +50,8 @@ class Store(Database):
         self._placed = 0
         self._stopping = False
 
+    keeps = True
+
     @property
     def stopping(self) -> bool:
         """Whether `stop` was called."""
