@@ -64,9 +64,6 @@ STILL = (  # longer than that, or in a circle, until they are cut
     "papers/relaxed_identity.py",
     "rules: a circle",
     "rules/registry.py",
-    "store/database.py",
-    "store/keeper.py",
-    "store/record.py",
     "training/train.py",
 )
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
