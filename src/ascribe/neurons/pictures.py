@@ -9,7 +9,8 @@ import altair as alt
 import numpy as np
 
 from ascribe.charts.inline import inline
-from ascribe.charts.theme import GRAY, INK, many_colors, themed
+from ascribe.charts.lines import kind_color
+from ascribe.charts.theme import BLUE, GRAY, GREEN, INK, RED, many_colors, themed
 from ascribe.errors import UserError
 from ascribe.files import path_of, write_whole
 
@@ -24,7 +25,6 @@ WIDTH = 640
 POINTS = 3000
 """More samples than this are drawn as the least and the largest of each of half as many groups: no peak is lost."""
 
-BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#882255"
 ROWS = 200
 """Neurons that a raster shows, at most."""
 
@@ -228,9 +228,7 @@ def raster(spikes: SpikeTrain, bins: int = 100, connection: Connection | None = 
     if connection is not None:
         kinds = _kinds(connection, spikes.size)
         rows["kind"] = kinds[spikes.neurons[inside]]
-        there = [kind for kind in KINDS if kind in kinds[:shown]]
-        scale = alt.Scale(domain=there, range=[KINDS[kind] for kind in there])
-        color = {"color": alt.Color("kind:N", title=None, scale=scale, legend=alt.Legend(orient="bottom"))}
+        color = {"color": kind_color({kind: one for kind, one in KINDS.items() if kind in kinds[:shown]})}
     x, time = (_time(np.array([0.0, spikes.duration]), labels=labels) for labels in (False, True))
     marks = (
         alt.Chart(inline(rows))
@@ -360,9 +358,7 @@ def _several(
         part = _extremes(t, values) if band else {"t": at, "low": drawn}
         for key, cells in (part | {"kind": [name] * len(part["t"])}).items():
             rows.setdefault(key, []).extend(cells)
-    colors = [BLUE, RED, GREEN, *many_colors(12)[6:]][: len(columns)]
-    scale, legend = alt.Scale(domain=list(columns), range=colors), alt.Legend(orient="bottom")
-    color = alt.Color("kind:N", title=None, sort=None, scale=scale, legend=legend)
+    color = kind_color(dict(zip(columns, [BLUE, RED, GREEN, *many_colors(12)[6:]], strict=False)))
     y = alt.Y("low:Q", title=title, scale=alt.Scale(domain=domain) if domain else alt.Undefined)
     marks = alt.Chart(inline(rows))
     if band:
