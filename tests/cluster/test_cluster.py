@@ -18,7 +18,7 @@ from ascribe import Cluster, compare, datasets, discover
 from ascribe.cli import main
 from ascribe.errors import Interrupted, UserError
 from ascribe.store import Store
-from ascribe.store.database import states
+from ascribe.store.tables import states
 from ascribe.training import Listeners
 
 from ..later import Later, needs

@@ -17,7 +17,7 @@ from ascribe import Cluster, compare, datasets
 from ascribe.cluster import work
 from ascribe.cluster.encryption import address_in, security
 from ascribe.errors import UserError
-from ascribe.store import NotLetIn, Store, database
+from ascribe.store import NotLetIn, Store, tables
 
 from ..later import Later, needs
 
@@ -170,7 +170,7 @@ def test_a_password_is_in_no_order_and_local_workers_keep_states_all_the_same(gu
         options: dict[str, Any] = OPTIONS | {"epochs": 300}
         compare(data, **options, cluster=cluster, store=store)
         with store.reading() as connection:  # finished runs are written by this process, states by workers alone
-            assert connection.execute(sql.select(sql.func.count()).select_from(database.states)).scalar_one() > 0
+            assert connection.execute(sql.select(sql.func.count()).select_from(tables.states)).scalar_one() > 0
     orders = [pickle.loads(one) for one in sent if b"geheim" in one or b"Order" in one]
     assert orders and all(isinstance(order, work.Order) and order.store is not None for order in orders)
     assert all(order.store.told and "geheim" not in order.store.address for order in orders)

@@ -99,7 +99,7 @@ def test_a_confusion_matrix_is_summed_over_the_seeds_that_finished(found):
 
 
 def test_record_and_merge_keep_them(found, tmp_path, monkeypatch):
-    monkeypatch.setattr(ascribe.report, "drawings", lambda comparison: {})
+    monkeypatch.setattr(sys.modules["ascribe.report.page"], "drawings", lambda comparison: {})
     found.save(tmp_path / "record")
     loaded = ascribe.load(tmp_path / "record")
     assert loaded.configuration["score"] == "macro_f1"

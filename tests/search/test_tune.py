@@ -8,6 +8,7 @@ import pytest
 from ascribe import compare
 from ascribe.datasets import Split
 from ascribe.errors import UserError
+from ascribe.experiments.plan import Budget
 from ascribe.rules import AbstractRule, FeedbackAlignment
 from ascribe.search import tune
 from ascribe.search.tune import candidates

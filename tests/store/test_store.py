@@ -17,7 +17,7 @@ import pytest
 from ascribe import compare
 from ascribe.errors import Interrupted, UserError
 from ascribe.rules import BFunction
-from ascribe.store import DATABASE, Store, check_folder, database
+from ascribe.store import DATABASE, Store, check_folder, database, tables
 from ascribe.training import Specification, Trainer, source
 from ascribe.training.identity import fingerprint
 from ascribe.training.keeping import Checkpoint, Kept
@@ -104,7 +104,7 @@ def test_more_epochs_go_on_from_the_last_one(data, tmp_path):
     )  # two runs, the fourth epoch: the first three are not trained again
     store = Store(tmp_path)
     with store.reading() as connection:
-        epochs = set(connection.execute(sql.select(database.states.c.epoch)).scalars())
+        epochs = set(connection.execute(sql.select(tables.states.c.epoch)).scalars())
     assert epochs == {5}
 
 
@@ -214,8 +214,8 @@ def test_runs_of_other_code_are_told_apart(tmp_path):
     assert sorted(found) == [[seed, 0.1, {"scale": 0.5}] for seed in range(3)]
     assert Shared(store).outdated(wanted.rule, wanted.epochs, wanted.context) == found
     with store.writing() as connection:  # as it was once
-        (run,) = connection.execute(sql.select(database.runs).where(database.runs.c.key == "2"))
-        store.change(connection, database.runs, "2", {"context": run.context.replace(', "source": "2"', "")})
+        (run,) = connection.execute(sql.select(tables.runs).where(tables.runs.c.key == "2"))
+        store.change(connection, tables.runs, "2", {"context": run.context.replace(', "source": "2"', "")})
     assert store.outdated(wanted.rule, wanted.epochs, wanted.context) == found
 
 
@@ -249,7 +249,7 @@ def test_experiments_are_deleted_without_what_others_have(data, tmp_path):
     assert store.delete(earlier) == 6
     assert store.empty()
     with store.reading() as connection:
-        assert connection.execute(sql.select(sql.func.count()).select_from(database.payloads)).scalar_one() == 0
+        assert connection.execute(sql.select(sql.func.count()).select_from(tables.payloads)).scalar_one() == 0
     with pytest.raises(UserError, match="has no experiment 'nobody'"):
         store.delete("nobody")
 
@@ -369,7 +369,7 @@ def test_arrays_in_parts_are_whole_again(kept, monkeypatch):
     store, leaves = Store(kept), [np.arange(1000.0), np.ones((3, 4), np.float32), np.asarray(True)]
     store.save("a", Checkpoint(7, leaves))
     with store.reading() as connection:
-        rows = connection.execute(sql.select(database.payloads.c.part).where(database.payloads.c.owner == "a"))
+        rows = connection.execute(sql.select(tables.payloads.c.part).where(tables.payloads.c.owner == "a"))
         assert len(list(rows)) > 80
     found = store.checkpoint("a")
     assert found.epoch == 7
@@ -384,8 +384,8 @@ def test_a_state_that_is_too_large_to_stay_is_forgotten(data, tmp_path, monkeypa
     monkeypatch.setattr(sys.modules["ascribe.training.driver"], "CHUNK_SECONDS", 0.0)
     compare(data, **OPTIONS, store=tmp_path)
     with Store(tmp_path).reading() as connection:
-        assert connection.execute(sql.select(sql.func.count()).select_from(database.states)).scalar_one() == 0
-        kinds = set(connection.execute(sql.select(database.payloads.c.kind)).scalars())
+        assert connection.execute(sql.select(sql.func.count()).select_from(tables.states)).scalar_one() == 0
+        kinds = set(connection.execute(sql.select(tables.payloads.c.kind)).scalars())
     assert kinds == {"curves", "networks"}
 
 
@@ -584,7 +584,7 @@ def test_a_landscape_is_drawn_once(data, tmp_path, monkeypatch):
     for experiment in store.experiments():
         store.delete(experiment["id"])
     with store.reading() as connection:
-        assert connection.execute(sql.select(sql.func.count()).select_from(database.payloads)).scalar_one() == 0
+        assert connection.execute(sql.select(sql.func.count()).select_from(tables.payloads)).scalar_one() == 0
 
 
 def test_resuming_goes_on_with_what_has_not_ended_and_begins_anew_after_what_has(tmp_path):

@@ -81,12 +81,12 @@ def make(folder: Path) -> None:
 def _timeless() -> None:
     """In this process nothing takes time and nothing is random, so that the files are the same ones each time they are made,
     and so is what a seed makes of them."""
-    from ascribe.store import keeper  # noqa: PLC0415
+    from ascribe.store import book, keeper  # noqa: PLC0415
 
     numbers = itertools.count(1)
     moments = itertools.count()
-    keeper.now = lambda: f"2026-01-01T00:00:{next(moments) % 60:02d}.000+00:00"
-    keeper.secrets = SimpleNamespace(token_hex=lambda size: f"{next(numbers):0{2 * size}x}")
+    book.now = keeper.now = lambda: f"2026-01-01T00:00:{next(moments) % 60:02d}.000+00:00"
+    book.secrets = SimpleNamespace(token_hex=lambda size: f"{next(numbers):0{2 * size}x}")
     clock = itertools.count(0.0, 1e-3)
     timeless = SimpleNamespace(perf_counter=lambda: next(clock), monotonic=lambda: next(clock))
     for name in ("driver", "experiment"):
