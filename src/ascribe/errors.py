@@ -28,11 +28,11 @@ _spellings: list[Callable[..., str]] = []
 
 
 def option(name: str, *value: object) -> str:
-    """An option, alone or with a value, as the reader of the sentence writes it: `missing` and `missing='drop'` in Python,
-    `--missing` and `--missing drop` on the command line."""
+    """An option, alone or with a value, as the reader of the sentence writes it: `missing` and `missing='drop'` in Python, in
+    backticks, and --missing and --missing drop on the command line."""
     if _spellings:
         return _spellings[-1](name, *value)
-    return f"{name}={shown(value[0], 200)}" if value else name
+    return f"`{name}={shown(value[0], 200)}`" if value else f"`{name}`"
 
 
 @contextmanager

@@ -128,12 +128,12 @@ CASES = {
     ),
     "search of texts": (
         lambda: ascribe.search.suggest([["a", "b"]], [0.0], 1, seed=0),
-        "x is an array of points, (points, dimensions); got [['a', 'b']]",
+        "`x` is an array of points, (points, dimensions); got [['a', 'b']]",
     ),
-    "Gaussian process of texts": (lambda: ascribe.search.condition([[0.5]], ["a"], 0.3, 0.1), "y is one number for each of"),
+    "Gaussian process of texts": (lambda: ascribe.search.condition([[0.5]], ["a"], 0.3, 0.1), "`y` is one number for each of"),
     "Gaussian process, noise a text": (
         lambda: ascribe.search.condition([[0.5]], [1.0], 0.3, "0.1"),
-        "`length_scales` and `noise` are positive numbers; got 0.3 and '0.1'",
+        "`noise` is a positive number; got '0.1'",
     ),
     "rule a number": (train(rule=5), "a rule is a name or an ascribe.rules.AbstractRule; got int"),
     "rules a number": (compare(rules=5), "`rules` is a list of at least one rule or name; got 5"),
