@@ -1,6 +1,5 @@
 """Data sets: `load` one by name, from a file or from memory; `names` and `cards` say what there is."""
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import explained
+from ascribe.arguments import explained, unknown
 from ascribe.errors import UserError, shown
 
 from .base import Card as Card
@@ -101,12 +100,8 @@ def load(data: DataLike, /, *, seed: Option = 0, transforms: Option = None, **op
         _check_options(module.table, "a table", options)
         return replace(module.table(data, seed=seed, **options), request=_request(data, seed, options))
     if data not in REGISTRY:
-        close = difflib.get_close_matches(str(data).lower(), REGISTRY, n=1, cutoff=0.6)
-        guess = f"did you mean {close[0]!r}, or " if close else ""
-        raise UserError(
-            f"There is no data set {shown(str(data))}; {guess}list them with `ascribe datasets` "
-            f"(a file of your own wants its path)."
-        )
+        advice = "list them with `ascribe datasets`, or write the path of a file of your own"
+        raise unknown("data set", str(data), REGISTRY, advice)
     name = str(data)
     function: Callable[..., Dataset] = getattr(_module(name), REGISTRY[name].split(":")[1])
     _check_options(function, name, options)

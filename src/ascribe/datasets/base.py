@@ -5,18 +5,17 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
-from ascribe.arguments import real_numbers
-from ascribe.errors import UserError, shown
+from ascribe.arguments import one_of, real_numbers
+from ascribe.errors import UserError
 
-from .options import Option
+from .options import Option, Task
 from .splits import Division
 from .transforms import AUGMENTATIONS, CONSTANT_ONE, UNIT_INTERVAL, Transform, fit, transform_names
 
-Task = Literal["binary", "classification", "regression"]
 LISTED = 10_000  # a summary lists means and scales of at most so many inputs
 
 
@@ -137,8 +136,7 @@ class Dataset:
     )
 
     def __post_init__(self) -> None:
-        if not isinstance(self.task, str) or self.task not in get_args(Task):
-            raise UserError(f"The task of a data set is {', '.join(get_args(Task))}, not {shown(self.task)}.")
+        one_of("task", self.task, get_args(Task))
         for name, split in self.splits:
             if not isinstance(split, Split):
                 raise UserError(

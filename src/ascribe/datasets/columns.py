@@ -13,7 +13,7 @@ import numpy as np
 from ascribe.errors import UserError, option, shown
 from ascribe.memory import check_room
 
-from .base import Task
+from .options import Task
 
 CATEGORIES = 20  # at most so many distinct texts are one-hot encoded, so many distinct integers are classes
 MIXED_NUMBERS = 5  # a column of texts may hold so many distinct numbers ("2", "3", "5more"); more is a typing error

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from ascribe.arguments import explained, whole
-from ascribe.errors import UserError, option, shown
+from ascribe.arguments import explained
+from ascribe.errors import UserError, option
 
 from .base import Dataset
-from .options import Option
+from .options import Option, whole_number
 from .splits import Indices, fold_indices
 
 
@@ -22,11 +22,7 @@ def folds(data: Dataset, count: Option) -> list[Dataset]:
     Raises `UserError` for a `count` that is no whole number from 2 to the size of the smallest class, for data whose test part
     was decided elsewhere (published, given by the file or made by hand), and for data that were changed after they were loaded.
     """
-    number = whole(count)
-    if number is None or number < 2:
-        raise UserError(
-            f"{option('folds')} is a whole number of at least 2; got {shown(count)}: try {option('folds', 5)}."
-        )
+    number = whole_number("folds", count, minimum=2)
     division = data.division
     if division is None:
         raise UserError(

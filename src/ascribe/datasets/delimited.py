@@ -2,9 +2,7 @@
 
 import codecs
 import csv
-import difflib
 import io
-import numbers
 import re
 import zlib
 from collections import Counter
@@ -13,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ascribe.arguments import closest, whole
 from ascribe.errors import UserError, option, shown
 from ascribe.memory import check_room
 
@@ -318,11 +317,10 @@ def column_name(setting: str, wanted: object, names: Sequence[str], path: Path |
     """
     if isinstance(wanted, str) and wanted in names:
         return wanted
-    number = wanted
+    place = whole(wanted)
     if isinstance(wanted, str) and wanted.lstrip("-").isdecimal() and len(wanted) < 20:
-        number = int(wanted)
-    if isinstance(number, numbers.Integral) and not isinstance(number, bool):
-        place = int(number)
+        place = int(wanted)
+    if place is not None:
         if place == 0 or not -len(names) <= place <= len(names):
             raise UserError(
                 f"{path} has {len(names)} columns, counted from 1, so there is no {option(setting, wanted)}; "
@@ -339,7 +337,7 @@ def column_name(setting: str, wanted: object, names: Sequence[str], path: Path |
 
 def close_names(name: str, names: Sequence[str]) -> str:
     """What to try instead of an unknown column name: the closest ones, or all of a few."""
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = closest(name, names, 3)
     if close:
         return f"did you mean {' or '.join(repr(entry) for entry in close)}"
     listing = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

@@ -4,7 +4,6 @@ Images come in as unsigned bytes of shape `(examples, height, width, channels)` 
 taken while they are bytes, so that a small experiment does not pay for the whole set.
 """
 
-import numbers
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -12,10 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ascribe.arguments import flag, whole
 from ascribe.errors import UserError, option, shown
 
 from .base import Card, Dataset, Split
-from .options import MINIMUM_EXAMPLES, Option, whole_number, yes_or_no
+from .options import MINIMUM_EXAMPLES, Option, asked, whole_number
 from .splits import Division, Indices, split_indices, stratified_subset
 
 VALIDATION_FRACTION = 0.1
@@ -55,12 +55,12 @@ def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | N
         elif isinstance(entry, str) and entry.isdecimal() and len(entry) < 20:
             label = int(entry)
         else:
-            label = entry if isinstance(entry, numbers.Integral) and not isinstance(entry, bool) else -1
-        if not 0 <= int(label) < len(class_names):
+            label = whole(entry)
+        if label is None or not 0 <= label < len(class_names):
             raise UserError(
                 f"{option('classes')} wants some of {listing}, not {shown(entry)}; try {option('classes', (3, 8))}."
             )
-        labels.append(int(label))
+        labels.append(label)
     if len(set(labels)) < len(labels):
         raise UserError(
             f"{option('classes')} wants each class once, not {shown(tuple(classes))}; try {option('classes', (3, 8))}."
@@ -147,7 +147,7 @@ def image_dataset(
 
     Raises `UserError` on a bad option.
     """
-    standardize = yes_or_no("standardize", standardize)
+    standardize = asked(flag, "standardize", standardize, True)
     labels = chosen_classes(classes, class_names)
     kept = tuple(class_names) if labels is None else tuple(class_names[label] for label in labels)
     if samples is not None:

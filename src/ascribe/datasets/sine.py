@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from ascribe.arguments import flag, not_negative
+
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import Option, real_number, sample_count, yes_or_no
+from .options import Option, asked, sample_count
 
 CARD = Card(
     title="Noisy sine",
@@ -28,8 +30,8 @@ def sine(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standard
     option.
     """
     samples = sample_count(samples)
-    noise = real_number("noise", noise)
-    standardize = yes_or_no("standardize", standardize)
+    noise = asked(not_negative, "noise", noise, 0.1)
+    standardize = asked(flag, "standardize", standardize, True)
     generator = np.random.default_rng(seed)
     inputs = generator.uniform(-np.pi, np.pi, (samples, 1))
     targets = np.sin(inputs) + noise * generator.standard_normal((samples, 1))

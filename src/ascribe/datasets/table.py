@@ -1,20 +1,21 @@
 """A table of the user's own: CSV, TSV, white-space separated text, Excel, NPZ or Parquet, a data frame, or arrays."""
 
 import codecs
-import difflib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
+from ascribe.arguments import closest, flag, one_of, whole
 from ascribe.errors import UserError, option, shown
 from ascribe.memory import check_room
 
 from .assembly import assemble
-from .base import Card, Dataset, Task
+from .base import Card, Dataset
 from .columns import (
     GAPS,
     Column,
@@ -32,7 +33,7 @@ from .feather import read_feather
 from .frames import FRAME, PAIR, is_frame, read_frame, read_pair
 from .images import VALIDATION_FRACTION
 from .npz import Arrays, is_one_hot, read_npz
-from .options import COPIES, MINIMUM_EXAMPLES, Option, names_list, one_of, whole_number, yes_or_no
+from .options import COPIES, MINIMUM_EXAMPLES, Option, Task, asked, names_list, whole_number
 from .parquet import read_parquet
 from .row_labels import counts_rows, row_labels
 from .splits import Indices, split_indices
@@ -41,7 +42,6 @@ from .understood import CONSTANT, ColumnRead, Understood
 
 TARGET_NAMES = ("target", "label", "class", "y")
 MISSING = ("refuse", "drop", "mean")
-TASKS = ("binary", "classification", "regression")
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " ", "bar": "|"}
 """Words for what may stand between cells, where the character itself is hard to write."""
 
@@ -111,7 +111,7 @@ def check_file(path: Path) -> None:
     except PermissionError:
         raise UserError(f"The file {path} may not be read; give yourself the right to read it.") from None
     except (OSError, ValueError):
-        close = difflib.get_close_matches(path.name, neighbors(path), n=1)
+        close = closest(path.name, neighbors(path))
         advice = f"did you mean {close[0]!r}" if close else "check the path"
         raise UserError(f"There is no file {shown(str(path), 300)}; {advice}.") from None
     if is_folder:
@@ -270,11 +270,11 @@ def table(
 
     Raises `UserError`, one sentence, if it cannot be read as such a table.
     """
-    one_of("missing", missing, MISSING)
+    missing = asked(partial(one_of, choices=MISSING), "missing", missing, "drop")
     if task is not None:
-        one_of("task", task, TASKS)
-    standardize = yes_or_no("standardize", standardize)
-    header = None if header is None else yes_or_no("header", header)
+        task = asked(partial(one_of, choices=get_args(Task)), "task", task, "classification")
+    standardize = asked(flag, "standardize", standardize, True)
+    header = None if header is None else asked(flag, "header", header, True)
     wanted = None if classes is None else _class_names(classes)
     given = dict(target=target, ignore=ignore or None, header=header, separator=separator, decimal=decimal)
     given |= dict(thousands=thousands, encoding=encoding, missing_words=missing_words, skip=skip, comment=comment)
@@ -327,7 +327,7 @@ def _read(source: Any, kind: str, given: Mapping[str, Any], sheet: Option) -> Ta
 
 
 def _sheet(sheet: Option) -> str | int | None:
-    if sheet is not None and (isinstance(sheet, bool) or not isinstance(sheet, str | int)):
+    if sheet is not None and not isinstance(sheet, str) and whole(sheet) is None:
         raise UserError(f"{option('sheet')} wants the name or the number of a sheet, not {shown(sheet)}.")
     return sheet
 

@@ -4,7 +4,6 @@ A learning rule may presume inputs that are not negative; these encodings make s
 to know of the data is fitted on the training part only.
 """
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.arguments import unknown
 from ascribe.errors import UserError, option, shown
 
 from .options import Option
@@ -52,9 +52,7 @@ def _known(name: Option) -> str:
     """The name of a transform, or a `UserError` that lists them."""
     if isinstance(name, str) and name in TRANSFORMS:
         return name
-    close = difflib.get_close_matches(str(name).lower(), TRANSFORMS, n=1, cutoff=0.5)
-    guess = f"did you mean {close[0]!r}, or " if close else ""
-    raise UserError(f"There is no transform {shown(name)}; {guess}choose from {', '.join(TRANSFORMS)}.")
+    raise unknown("transform", name, TRANSFORMS)
 
 
 def _fitted(name: Option) -> str:

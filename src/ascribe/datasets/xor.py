@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from ascribe.arguments import flag, not_negative
+
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import Option, real_number, sample_count, yes_or_no
+from .options import Option, asked, sample_count
 
 CARD = Card(
     title="Noisy XOR",
@@ -33,8 +35,8 @@ def xor(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standardi
     Inputs have shape `(examples, 2)`. Raises `UserError` on a bad option.
     """
     samples = sample_count(samples)
-    noise = real_number("noise", noise)
-    standardize = yes_or_no("standardize", standardize)
+    noise = asked(not_negative, "noise", noise, 0.1)
+    standardize = asked(flag, "standardize", standardize, True)
     corner = np.arange(samples) % 4
     inputs = CORNERS[corner] + noise * np.random.default_rng(seed).standard_normal((samples, 2))
     return assemble(
