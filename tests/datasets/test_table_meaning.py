@@ -8,7 +8,7 @@ import pytest
 
 from ascribe import datasets
 from ascribe.datasets import Understood
-from ascribe.datasets.table import READING, TEXT
+from ascribe.datasets.sources import READING, TEXT
 from ascribe.errors import UserError
 
 GENERATOR = np.random.default_rng(5)

@@ -15,8 +15,9 @@ from ascribe.arguments import closest, whole
 from ascribe.errors import UserError, option, shown
 from ascribe.memory import check_room
 
-from .columns import PLAIN, Column, Writing, column_from_cells
+from .columns import Column, column_from_cells
 from .downloads import read_bytes, size_of
+from .writing import PLAIN, Writing, is_whole_number
 
 DELIMITERS = ("\t", ";", ",")
 EXPANSION = 30
@@ -27,7 +28,6 @@ SMALLER = "choose fewer rows or columns of it, or save it as NPZ"
 _SNIFFED = 50  # lines that decide on the delimiter
 _MANY = 8  # numbers in the first row that count the columns by no chance
 _FEW = 10  # rows from which on it is no chance that no whole number stands below whole numbers
-_WHOLE = re.compile(r"[+-]?[0-9]+")
 _PIECE = 2**20  # bytes that are unpacked at a time
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -255,10 +255,8 @@ def _has_numbers_as_names(first: list[str], below: Sequence[Sequence[str]], writ
     start = int(counted[0])
     if start not in (0, 1) or [*map(int, counted)] != [*range(start, start + len(counted))]:
         under = [columns[at] for at, cell in enumerate(first) if cell in counted]
-        return (
-            len(below) >= _FEW and all(under) and not any(_WHOLE.fullmatch(cell) for cells in under for cell in cells)
-        )
-    whole = [_WHOLE.fullmatch(column[0]) is not None for column in columns if column]
+        return len(below) >= _FEW and all(under) and not any(is_whole_number(cell) for cells in under for cell in cells)
+    whole = [is_whole_number(column[0]) for column in columns if column]
     return len(counted) >= _MANY or not all(whole)
 
 

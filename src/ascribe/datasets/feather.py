@@ -7,9 +7,10 @@ from typing import Any
 from ascribe.errors import UserError, how_to_install
 from ascribe.memory import check_room
 
+from .columns import CELL
 from .delimited import SMALLER, Table, column_name, header_names
 from .downloads import read_bytes, size_of
-from .parquet import CELL, check_kinds, made
+from .parquet import check_kinds, made
 
 MAGIC = b"ARROW1"
 _DICTIONARY, _BATCH = 2, 3  # the kinds of messages that hold data

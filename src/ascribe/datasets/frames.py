@@ -8,13 +8,11 @@ import numpy as np
 from ascribe.errors import UserError
 from ascribe.memory import check_room
 
-from .columns import column_from_values
+from .columns import CELL, column_from_values
 from .delimited import Table, column_name, header_names
 from .npz import Arrays, checked
 from .options import COPIES
 
-CELL = 140
-"""Bytes that a cell takes in memory, at most, as a value of Python and then as a number of the table."""
 FRAME, PAIR = "The data frame", "The pair (inputs, targets)"
 """What sentences call them."""
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from ascribe.errors import UserError, shown
 
-from .columns import Column, class_name, column_from_values, is_missing
+from .columns import Column, column_from_values, is_missing
+from .encoding import class_name
 from .frames import column_names, values_of
 
 

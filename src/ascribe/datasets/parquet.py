@@ -8,11 +8,9 @@ from typing import Any
 from ascribe.errors import UserError, how_to_install
 from ascribe.memory import check_room
 
-from .columns import check_texts, column_from_values, neither
+from .columns import CELL, check_texts, column_from_values, neither
 from .delimited import Table, column_name, header_names
 
-CELL = 140
-"""Bytes that a cell takes in memory, at most, as a value of Python and then as a number of the table."""
 TEXTS = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 ROWS = 2**16
 """Rows that are read at a time."""
