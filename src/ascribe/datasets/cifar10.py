@@ -9,11 +9,10 @@ import numpy as np
 
 from ascribe.errors import UserError
 
-from .base import Card, Dataset
+from .base import Card
 from .cifar_format import parse_binary_batch, parse_python_batch
 from .downloads import available, cache_folder, download, find, read_checked
-from .images import Images, image_dataset
-from .options import Option
+from .images import Images, ImageSet, loader
 
 CARD = Card(
     title="CIFAR-10",
@@ -115,34 +114,17 @@ def _archive() -> Path:
         raise
 
 
-def cifar10(
-    *,
-    seed: int = 0,
-    classes: Option = None,
-    samples: Option = None,
-    test_samples: Option = None,
-    standardize: Option = True,
-) -> Dataset:
+@loader
+def cifar10(_: int) -> ImageSet:
     """Inputs `(examples, 32, 32, 3)`: pixels in [0, 1], then standardized per channel on the training part.
 
     `classes=("cat", "dog")`, or their numbers, keeps two classes and makes the task binary; `samples` and
     `test_samples` keep a random part. Raises `UserError` on a bad option or if the files cannot be had.
     """
     if available(PYTHON_FOLDER, PYTHON_FILES):
-        train, test = read_batches(PYTHON_FOLDER, PYTHON_FILES, parse_python_batch)
+        images = read_batches(PYTHON_FOLDER, PYTHON_FILES, parse_python_batch)
     else:
         if not available(BINARY_FOLDER, BINARY_FILES):
             unpack(_archive(), cache_folder() / BINARY_FOLDER)
-        train, test = read_batches(BINARY_FOLDER, BINARY_FILES, parse_binary_batch)
-    return image_dataset(
-        "cifar10",
-        train,
-        test,
-        seed=seed,
-        classes=classes,
-        samples=samples,
-        test_samples=test_samples,
-        standardize=standardize,
-        class_names=CLASS_NAMES,
-        card=CARD,
-    )
+        images = read_batches(BINARY_FOLDER, BINARY_FILES, parse_binary_batch)
+    return ImageSet("cifar10", CARD, CLASS_NAMES, *images)

@@ -4,10 +4,10 @@ Images come in as unsigned bytes of shape `(examples, height, width, channels)` 
 taken while they are bytes, so that a small experiment does not pay for the whole set.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -117,86 +117,99 @@ def scaled(images: np.ndarray, maximum: int, mean: np.ndarray, scale: np.ndarray
     return values
 
 
-def image_dataset(
-    name: str,
-    train: Images,
-    test: Images,
-    *,
-    seed: int,
-    classes: Option,
-    samples: Option,
-    test_samples: Option,
-    standardize: Option,
-    class_names: Sequence[str],
-    card: Card,
-    maximum: int = 255,
-    validation: float = VALIDATION_FRACTION,
-    published: bool = True,
-) -> Dataset:
-    """Build an image data set from its training and test images.
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Training and test images of one source.
 
     **Arguments:**
+
+    - `maximum`: the brightest pixel.
+    - `validation`: the fraction of the training examples that becomes the validation split.
+    - `published`: whether the test images are those of the set's source; else all images may be divided anew.
+    """
+
+    name: str
+    card: Card
+    class_names: tuple[str, ...]
+    train: Images
+    test: Images
+    maximum: int = 255
+    validation: float = VALIDATION_FRACTION
+    published: bool = True
+
+    def chosen(self, seed: int, classes: Option, samples: Option, test_samples: Option) -> "ImageSet":
+        """Those of some classes, and so many of them."""
+        labels = chosen_classes(classes, self.class_names)
+        names = self.class_names if labels is None else tuple(self.class_names[label] for label in labels)
+        if samples is not None:
+            samples = whole_number("samples", samples, minimum=max(MINIMUM_EXAMPLES, 4 * len(names)))
+        if test_samples is not None:
+            test_samples = whole_number("test_samples", test_samples, minimum=len(names))
+        train = select(self.train, labels, samples, "samples", seed)
+        test = select(self.test, labels, test_samples, "test_samples", seed + _TEST_STREAM)
+        return replace(self, class_names=names, train=train, test=test)
+
+    def divided(self, seed: int, *, standardize: bool) -> Dataset:
+        """The data set, some of the training images kept for validation."""
+        train, test = self.train, self.test
+        rows = split_indices(len(train.labels), seed=seed, labels=train.labels, validation=self.validation, test=0.0)
+        if self.published:
+            return self._assembled(train.at(rows.train), train.at(rows.validation), test, standardize=standardize)
+        every = Images(np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels]))
+        cut = Indices(rows.train, rows.validation, np.arange(len(train.labels), len(every.labels)))
+        again = partial(self._cut, every, standardize=standardize)
+        return replace(again(rows=cut), division=Division(again, len(every.labels), every.labels, cut, seed))
+
+    def _cut(self, every: Images, *, rows: Indices, standardize: bool) -> Dataset:
+        """The data set of one cut of all images."""
+        return self._assembled(*map(every.at, rows), standardize=standardize)
+
+    def _assembled(self, *parts: Images, standardize: bool) -> Dataset:
+        """The data set of three parts, its mean and scale those of the training images."""
+        mean, scale = np.zeros(1), np.ones(1)
+        if standardize:
+            mean, scale = pixel_statistics(parts[0].images, self.maximum)
+        return Dataset(
+            self.name,
+            "binary" if len(self.class_names) == 2 else "classification",
+            *(Split(scaled(part.images, self.maximum, mean, scale), part.labels) for part in parts),
+            class_names=self.class_names,
+            card=self.card,
+            # In units of the bytes, which are what a user has at hand.
+            input_mean=mean * self.maximum,
+            input_scale=scale * self.maximum,
+        )
+
+
+def loader(read: Callable[[int], ImageSet]) -> Callable[..., Dataset]:
+    """Makes of a function that reads all images, for a seed, the one that loads the data set: a decorator.
+
+    **Arguments of that:**
 
     - `classes`: two or more classes to keep, as numbers or names; two make a binary task. None keeps all.
     - `samples`: how many of the training examples to keep (training and validation together). None keeps all.
     - `test_samples`: how many of the test examples to keep. None keeps all.
     - `standardize`: subtract the mean and divide by the standard deviation of the training pixels, one number
       per channel; False leaves pixels in [0, 1].
-    - `validation`: the fraction of the training examples that becomes the validation split.
-    - `published`: whether the test images are those of the set's source; else all images may be divided anew.
 
-    Raises `UserError` on a bad option.
+    **Raises:** `UserError` for a bad option.
     """
-    standardize = asked(flag, "standardize", standardize, True)
-    labels = chosen_classes(classes, class_names)
-    kept = tuple(class_names) if labels is None else tuple(class_names[label] for label in labels)
-    if samples is not None:
-        samples = whole_number("samples", samples, minimum=max(MINIMUM_EXAMPLES, 4 * len(kept)))
-    if test_samples is not None:
-        test_samples = whole_number("test_samples", test_samples, minimum=len(kept))
-    train = select(train, labels, samples, "samples", seed)
-    test = select(test, labels, test_samples, "test_samples", seed + _TEST_STREAM)
 
-    rows = split_indices(len(train.labels), seed=seed, labels=train.labels, validation=validation, test=0.0)
-    about = {"standardize": standardize, "class_names": kept, "card": card, "maximum": maximum}
-    if published:
-        parts = train.at(rows.train), train.at(rows.validation), test
-        return _assembled(name, *parts, **about)
-    every = Images(np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels]))
-    cut = Indices(rows.train, rows.validation, np.arange(len(train.labels), len(every.labels)))
-    again = partial(_divided, name, every, **about)
-    return replace(again(rows=cut), division=Division(again, len(every.labels), every.labels, cut, seed))
+    def load(
+        *,
+        seed: int = 0,
+        classes: Option = None,
+        samples: Option = None,
+        test_samples: Option = None,
+        standardize: Option = True,
+    ) -> Dataset:
+        standardize = asked(flag, "standardize", standardize, True)
+        return read(seed).chosen(seed, classes, samples, test_samples).divided(seed, standardize=standardize)
 
-
-def _divided(name: str, every: Images, *, rows: Indices, **about: Any) -> Dataset:
-    """The data set of one cut of all images."""
-    return _assembled(name, *map(every.at, rows), **about)
-
-
-def _assembled(
-    name: str,
-    train: Images,
-    validation: Images,
-    test: Images,
-    *,
-    standardize: bool,
-    class_names: tuple[str, ...],
-    card: Card,
-    maximum: int,
-) -> Dataset:
-    """The data set of these parts, its mean and scale those of the training images."""
-    if standardize:
-        mean, scale = pixel_statistics(train.images, maximum)
-    else:
-        mean, scale = np.zeros(1), np.ones(1)
-    parts = (Split(scaled(part.images, maximum, mean, scale), part.labels) for part in (train, validation, test))
-    return Dataset(
-        name,
-        "binary" if len(class_names) == 2 else "classification",
-        *parts,
-        class_names=class_names,
-        card=card,
-        # In units of the bytes, which are what a user has at hand.
-        input_mean=mean * maximum,
-        input_scale=scale * maximum,
+    load.__module__, load.__name__, load.__qualname__, load.__doc__ = (
+        read.__module__,
+        read.__name__,
+        read.__qualname__,
+        read.__doc__,
     )
+    return load
