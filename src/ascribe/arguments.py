@@ -114,7 +114,7 @@ def at_least(least: int, name: str, value: Any, *, most: int | None = None, advi
     number = whole(value)
     if number is None or number < least:
         wanted = {0: "an integer that is not negative", 1: "a positive integer"}
-        raise refusal(name, wanted.get(least, f"an integer of at least {least}"), shown(value), advice)
+        raise refusal(name, wanted.get(least, f"an integer of at least {shown(least)}"), shown(value), advice)
     if most is not None and number > most:
         raise refusal(name, f"{most:,} at most", shown(value), advice)
     return number
@@ -127,7 +127,7 @@ def positive(name: str, value: Any, advice: str = "") -> float:
 
 def not_negative(name: str, value: Any, advice: str = "") -> float:
     """A finite number, 0 or above."""
-    return _real(name, value, "a number that is not negative", lambda number: number >= 0, advice)
+    return _real(name, value, "a finite number that is not negative", lambda number: number >= 0, advice)
 
 
 def finite(name: str, value: Any, advice: str = "") -> float:

@@ -63,10 +63,10 @@ def test_the_ends_by_hand():
     [
         (lambda: paired([1e308], [-1e308]), "`own` and `reference` differ by more than a float can hold"),
         (lambda: sign_flip_test([10**400]), "`differences` is a list of numbers; got"),
-        (lambda: sign_flip_test([1.0], rounding="x"), "`rounding` is a number that is not negative; got 'x'"),
+        (lambda: sign_flip_test([1.0], rounding="x"), "`rounding` is a finite number that is not negative; got 'x'"),
         (
             lambda: bootstrap_interval([1.0, 2.0], rounding=None),
-            "`rounding` is a number that is not negative; got None",
+            "`rounding` is a finite number that is not negative; got None",
         ),
         (lambda: power(10**400, 1.0, 5), "`difference` is a positive number; got 1000"),
         (lambda: power(1.0, 1.0, 10**400), "`pairs` is 9,223,372,036,854,775,807 at most; got 1000"),

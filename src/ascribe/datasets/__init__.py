@@ -43,6 +43,9 @@ REGISTRY: dict[str, str] = {
 FILE_EXTENSIONS = (".csv", ".tsv", ".txt", ".gz", ".npz", ".parquet", ".feather", ".xlsx")
 """The endings by which a text is known to be the path of a file."""
 
+DATA = "data are a name, a path, a data frame or a pair (inputs, targets)"
+"""What `load` takes, for sentences."""
+
 
 def names() -> list[str]:
     """The names of all registered data sets, in the order from small to large."""
@@ -118,18 +121,15 @@ def _check_in_memory(data: Option) -> None:
     from .frames import is_frame, is_pair  # noqa: PLC0415 - names of data sets need nothing of it
 
     if isinstance(data, Dataset):
-        raise UserError(f"{data.name} is a data set already, so there is nothing to load; use it as it is.")
+        raise UserError(f"{DATA}; got the data set {data.name}: use it as it is.")
     if isinstance(data, str | Path) or is_frame(data) or is_pair(data):
         return
     if hasattr(data, "shape"):
         shape = tuple(getattr(data, "shape", ()))
         raise UserError(
-            f"Data want inputs and targets, but this is one array of shape {shape}; give a pair (inputs, targets)."
+            f"data are inputs and targets; got one array of the shape {shape}: give a pair (inputs, targets)."
         )
-    raise UserError(
-        f"Data are a name, a path, a data frame or a pair (inputs, targets), not {shown(data)}; list the names with "
-        f"`ascribe datasets`."
-    )
+    raise UserError(f"{DATA}; got {shown(data)}: list the names with `ascribe datasets`.")
 
 
 def _request(data: Any, seed: int, options: dict[str, Any]) -> dict[str, Any]:
@@ -158,5 +158,5 @@ def _check_options(function: Callable[..., Dataset], name: str, options: dict[st
     allowed = [entry.name for entry in parameters if entry.kind is entry.KEYWORD_ONLY and entry.name != "seed"]
     for wanted in options:
         if wanted not in allowed:
-            whose = "A table" if name == "a table" else f"The data set {name}"
-            raise UserError(f"{whose} has no option {wanted!r}; its options are {', '.join(allowed)}.")
+            whose = name if name == "a table" else f"the data set {name}"
+            raise UserError(f"{whose} has no option {wanted!r}: it has {', '.join(allowed)}.")

@@ -72,7 +72,7 @@ def unpack(archive: Path, target: Path) -> None:
                 part.replace(target / name)
     except (OSError, EOFError, KeyError, zlib.error, tarfile.TarError) as error:
         raise UserError(
-            f"The archive {archive} could not be unpacked into {target} ({error}); delete it and try again."
+            f"the archive {archive} could not be unpacked into {target} ({error}): delete it and try again."
         ) from None
 
 
@@ -82,7 +82,7 @@ def read_batches(folder: str, files: dict[str, str], parse: Callable[[bytes, str
     for name, md5 in files.items():
         path = find(folder, name)
         if path is None:
-            raise UserError(f"The file {folder}/{name} of CIFAR-10 is missing; download the data set again.")
+            raise UserError(f"the file {folder}/{name} of CIFAR-10 is missing: download the data set again.")
         batches.append(parse(read_checked(path, md5), name))
     train = Images(
         np.concatenate([batch.images for batch in batches[:-1]]),
@@ -108,7 +108,7 @@ def _archive() -> Path:
             missing = [name for name in files if find(folder, name) is None]
             if 0 < len(missing) < len(files):
                 raise UserError(
-                    f"The folder {folder}/ of CIFAR-10 lacks {', '.join(missing)}, and the whole could not be downloaded; "
+                    f"the folder {folder}/ of CIFAR-10 lacks {', '.join(missing)}, and the whole could not be downloaded: "
                     f"put the missing there, or {ARCHIVE} into a folder archives/ beside it."
                 ) from error
         raise

@@ -82,7 +82,7 @@ class Column:
             return
         place = f"in row {row + 1}" if self.lines is None else f"on line {self.lines[row]}"
         raise UserError(
-            f"Column {self.name!r} holds {too_large(self.numbers[row])} {place}; write a smaller number or leave it out."
+            f"column {self.name!r} holds {too_large(self.numbers[row])} {place}: write a smaller number or leave it out."
         )
 
 
@@ -114,7 +114,7 @@ def column_from_cells(
     if len({value for value in values if value is not None}) > MIXED_NUMBERS:
         names = f"give {option('header', True)} if that line holds names, "
         raise UserError(
-            f"Column {name!r} mixes numbers with text: line {lines[texts[0]]} says {cells[texts[0]][:40]!r}; "
+            f"column {name!r} is all numbers or all texts; got numbers and {cells[texts[0]][:40]!r} on line {lines[texts[0]]}: "
             f"{names if texts == [0] else ''}{number_advice(cells[texts[0]])}, leave the cell empty, or leave the column out "
             f"with {option('ignore', name)}."
         )
@@ -143,8 +143,8 @@ def column_from_values(name: str, values: Sequence[Any], *, index: bool = False)
     if odd is None:
         text = next(value for value in present if isinstance(value, str | datetime.date))
         raise UserError(
-            f"Column {name!r} mixes numbers with text such as {shown(str(text))}; make it all numbers or all texts, or leave "
-            f"the column out with {option('ignore', name)}."
+            f"column {name!r} is all numbers or all texts; got numbers and {shown(str(text))}: make it so, or leave the column "
+            f"out with {option('ignore', name)}."
         )
     raise neither(name, type(odd).__name__)
 
@@ -152,14 +152,14 @@ def column_from_values(name: str, values: Sequence[Any], *, index: bool = False)
 def neither(name: str, kind: str) -> UserError:
     """What is said of a column that holds neither numbers nor texts."""
     return UserError(
-        f"Column {name!r} wants numbers or texts but holds values of type {kind[:40]}; leave it out with "
+        f"column {name!r} is all numbers or all texts; got values of type {kind[:40]}: leave it out with "
         f"{option('ignore', name)}."
     )
 
 
 def _empty(name: str) -> UserError:
     return UserError(
-        f"Column {name!r} holds no value at all; leave it out with {option('ignore', name)} or remove it from the table."
+        f"column {name!r} holds no value at all: leave it out with {option('ignore', name)} or remove it from the table."
     )
 
 

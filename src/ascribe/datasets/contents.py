@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.arguments import refusal
 from ascribe.errors import UserError, option, shown
 from ascribe.memory import check_room
 
@@ -13,7 +14,7 @@ from .columns import Column
 from .delimited import Table, column_name
 from .encoding import are_dates, chosen_rows, class_name, doubt, encode_feature
 from .npz import Arrays
-from .options import COPIES, Option
+from .options import COPIES, Option, tried
 from .row_labels import counts_rows, row_labels
 from .understood import CONSTANT, ColumnRead
 
@@ -48,7 +49,7 @@ def of_columns(table: Table, what: str, target: Option, classes: tuple[str, ...]
     name, how = target_column(target, [name for name in read if name not in labels], table.names, what)
     chosen, features = read[name], [read[other] for other in read if other != name and other not in labels]
     if not features:
-        raise UserError(f"{what} has no column left beside the target {name!r}; ignore fewer columns.")
+        raise UserError(f"{what} has no column left beside the target {name!r}: ignore fewer columns.")
     kept = np.ones(len(chosen.missing), dtype=bool)
     if classes is not None:
         kept = _rows_of(chosen, classes, what)
@@ -95,7 +96,7 @@ def of_arrays(arrays: Arrays, what: str, classes: tuple[str, ...] | None) -> Con
     if classes is not None:
         if not isinstance(target, Column):
             raise UserError(
-                f"{what} has targets of several columns and no classes to choose; leave {option('classes')} out."
+                f"{what} has targets of several columns and no classes to choose: leave {option('classes')} out."
             )
         kept = _rows_of(target, classes, what)
         inputs, target = inputs[kept], target.keep(kept)
@@ -119,12 +120,12 @@ def target_column(target: Option, names: Sequence[str], every: Sequence[str], wh
         if len(usual) == 1:
             return usual[0], f"guessed: it is called {usual[0]}"
         if not names:
-            raise UserError(f"{what} has no column left; ignore fewer columns.")
+            raise UserError(f"{what} has no column left: ignore fewer columns.")
         return names[-1], "guessed: the last column"
     name = column_name("target", target, every, what)
     if name not in names:
         raise UserError(
-            f"{what} has the target {name!r} among the columns to leave out; take it from {option('ignore')}."
+            f"{what} has the target {name!r} among the columns to leave out: take it from {option('ignore')}."
         )
     return name, "named"
 
@@ -137,7 +138,7 @@ def frame_target(frame: Any, target: Option) -> Option:
         return target
     if not named and isinstance(target, str) and target in list(getattr(getattr(frame, "index", None), "names", ())):
         raise UserError(
-            f"The target {shown(target)} is the index of the data frame, which labels its rows; make it a column with "
+            f"the target {shown(target)} is the index of the data frame, which labels its rows: make it a column with "
             f"frame.reset_index()."
         )
     return str(target) if named else target
@@ -147,13 +148,11 @@ def chosen_classes(classes: Option) -> tuple[str, ...]:
     """Names of classes, of which numbers may be some."""
     parts = [part.strip() for part in classes.split(",")] if isinstance(classes, str) else classes
     if not isinstance(parts, Sequence) or len(parts) < 2:
-        raise UserError(
-            f"{option('classes')} wants at least two classes of the target, not {shown(classes)}; try "
-            f"{option('classes', ('yes', 'no'))}."
-        )
+        advice = tried("classes", ("yes", "no"))
+        raise refusal(option("classes"), "a list of at least two classes of the target", shown(classes), advice)
     names = tuple(part if isinstance(part, str) else _number_name(part) for part in parts)
     if len({*names}) < len(names):
-        raise UserError(f"{option('classes')} wants each class once, not {shown(tuple(parts))}; leave one of them out.")
+        raise refusal(option("classes"), "a list with each class once", shown(tuple(parts)), "leave one of them out")
     return names
 
 

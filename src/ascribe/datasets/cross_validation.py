@@ -1,12 +1,13 @@
 """K-fold cross-validation: one data set as K, whose test parts together are all of its examples."""
 
 from dataclasses import replace
+from functools import partial
 
-from ascribe.arguments import explained
+from ascribe.arguments import at_least, explained
 from ascribe.errors import UserError, option
 
 from .base import Dataset
-from .options import Option, whole_number
+from .options import Option, asked
 from .splits import Indices, fold_indices
 
 
@@ -22,7 +23,7 @@ def folds(data: Dataset, count: Option) -> list[Dataset]:
     Raises `UserError` for a `count` that is no whole number from 2 to the size of the smallest class, for data whose test part
     was decided elsewhere (published, given by the file or made by hand), and for data that were changed after they were loaded.
     """
-    number = whole_number("folds", count, minimum=2)
+    number = asked(partial(at_least, 2), "folds", count, 5)
     division = data.division
     if division is None:
         raise UserError(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ascribe.arguments import refusal
 from ascribe.errors import UserError, option, shown
 
 from .columns import LARGEST_CLASS, Column
@@ -57,15 +58,15 @@ def encode_feature(column: Column) -> tuple[np.ndarray, list[str]]:
         example = str(values[0])[:40]
         if are_dates(column):
             raise UserError(
-                f"Column {column.name!r} holds dates (such as {example!r}), which are not read as numbers; write what matters "
+                f"column {column.name!r} holds dates (such as {example!r}), which are not read as numbers: write what matters "
                 f"of them as numbers, such as the month or the days since the first, or leave it out with "
                 f"{option('ignore', column.name)}."
             )
         cell = _number_as_text(column) or (example if re.fullmatch(r"[+-]?[\d.,]*[.,][\d.,]*", example) else "")
         advice = number_advice(cell) if cell else f"leave it out with {option('ignore', column.name)}"
         raise UserError(
-            f"Column {column.name!r} holds {len(values)} different texts (such as {example!r}), more than "
-            f"the {CATEGORIES} that are one-hot encoded; {advice}."
+            f"column {column.name!r} has at most {CATEGORIES} different texts, which are one-hot encoded; got {len(values)}, "
+            f"such as {example!r}: {advice}."
         )
     encoded = (column.values[:, None] == values).astype(np.float64)
     encoded[column.missing] = np.nan
@@ -109,8 +110,8 @@ def class_labels(column: Column) -> tuple[np.ndarray, tuple[str, ...], np.ndarra
     names = tuple(class_name(value) for value in distinct)
     if np.abs(distinct).max() >= LARGEST_CLASS:
         raise UserError(
-            f"Numbers with decimals that name classes are wanted below 2^53, from where on they are rounded, but the target "
-            f"{column.name!r} holds {names[int(np.abs(distinct).argmax())]}; write whole numbers or texts, or try "
+            f"numbers with decimals that name classes are below 2^53, from where on they are rounded; got "
+            f"{names[int(np.abs(distinct).argmax())]} in the target {column.name!r}: write whole numbers or texts, or try "
             f"{option('task', 'regression')}."
         )
     return labels.reshape(-1), names, counts
@@ -129,7 +130,7 @@ def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.nda
     if len(distinct) == 1:
         only = distinct[0] if column.numbers is None or column.written is not None else class_name(distinct[0])
         raise UserError(
-            f"The target {column.name!r} has the one value {str(only)!r} everywhere, so there is nothing to learn; "
+            f"the target {column.name!r} has several values; got {str(only)!r} everywhere, so there is nothing to learn: "
             f"name another column as {option('target')}."
         )
     cell = _number_as_text(column)
@@ -137,7 +138,7 @@ def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.nda
         column.check_size()
         if column.numbers is None:
             raise UserError(
-                f"Regression wants numbers in the target {column.name!r}, but it holds texts such as {str(distinct[0])!r}; "
+                f"the target {column.name!r} of regression is numbers; got texts such as {str(distinct[0])!r}: "
                 f"{number_advice(cell) if cell else 'leave ' + option('task') + ' out'} or name another column as "
                 f"{option('target')}."
             )
@@ -145,7 +146,7 @@ def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.nda
     labels, names, counts = class_labels(column)
     if task == "binary" and len(names) != 2:
         raise UserError(
-            f"A binary task wants two classes, but the target {column.name!r} has {len(names)}; "
+            f"the target {column.name!r} of a binary task has two classes; got {len(names)}: "
             f"try {option('task', 'classification')}."
         )
     smallest = int(np.argmin(counts))
@@ -164,8 +165,8 @@ def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.nda
             f", or try {option('task', 'regression')} if the target is a quantity" if column.texts is None else ""
         )
         raise UserError(
-            f"Every class wants at least {SMALLEST_CLASS} examples, one per split, but class {names[smallest]!r} of "
-            f"the target {column.name!r} has {counts[smallest]}{hint}; {advice}{quantity}."
+            f"every class has at least {SMALLEST_CLASS} examples, one per split; got {counts[smallest]} of class "
+            f"{names[smallest]!r} in the target {column.name!r}: {advice}{quantity}{hint}."
         )
     return labels, names
 
@@ -179,7 +180,6 @@ def chosen_rows(column: Column, classes: Sequence[str], what: str) -> np.ndarray
     for name in classes:
         if name not in names:
             listing = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
-            raise UserError(
-                f"{what} has no class {shown(name)} in the target {column.name!r}; {option('classes')} chooses among {listing}."
-            )
+            wanted = f"a choice of the classes of the target {column.name!r} of {what}"
+            raise refusal(option("classes"), wanted, shown(name), f"choose among {listing}")
     return np.isin(labels, [names.index(name) for name in classes])

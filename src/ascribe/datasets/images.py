@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ascribe.arguments import flag, whole
-from ascribe.errors import UserError, option, shown
+from ascribe.arguments import flag, refusal, whole
+from ascribe.errors import option, shown
 
 from .base import Card, Dataset, Split
-from .options import MINIMUM_EXAMPLES, Option, asked, whole_number
+from .options import MINIMUM_EXAMPLES, Option, asked, tried, whole_number
 from .splits import Division, Indices, split_indices, stratified_subset
 
 VALIDATION_FRACTION = 0.1
@@ -42,12 +42,11 @@ def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | N
     if classes is None:
         return None
     listing = ", ".join(f"{label} {name}" if str(label) != name else name for label, name in enumerate(class_names))
+    wanted, example = f"a list of at least two of {listing}", tried("classes", (3, 8))
     if isinstance(classes, str):
         classes = [part.strip() for part in classes.split(",")]
     if not isinstance(classes, Sequence) or len(classes) < 2:
-        raise UserError(
-            f"{option('classes')} wants at least two of {listing}, not {shown(classes)}; try {option('classes', (3, 8))}."
-        )
+        raise refusal(option("classes"), wanted, shown(classes), example)
     labels = []
     for entry in classes:
         if isinstance(entry, str) and entry in class_names:
@@ -57,14 +56,10 @@ def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | N
         else:
             label = whole(entry)
         if label is None or not 0 <= label < len(class_names):
-            raise UserError(
-                f"{option('classes')} wants some of {listing}, not {shown(entry)}; try {option('classes', (3, 8))}."
-            )
+            raise refusal(option("classes"), wanted, shown(entry), example)
         labels.append(label)
     if len(set(labels)) < len(labels):
-        raise UserError(
-            f"{option('classes')} wants each class once, not {shown(tuple(classes))}; try {option('classes', (3, 8))}."
-        )
+        raise refusal(option("classes"), "a list with each class once", shown(tuple(classes)), example)
     return labels
 
 
@@ -82,10 +77,8 @@ def select(data: Images, classes: list[int] | None, count: int | None, setting: 
         rows = np.flatnonzero(labels >= 0)
     if count is not None:
         if count > len(rows):
-            raise UserError(
-                f"{option(setting)} wants at most {len(rows)} examples, all that there are of these classes, not "
-                f"{shown(count)}; try {option(setting, len(rows))}."
-            )
+            wanted = f"at most {len(rows)}, all examples that there are of these classes"
+            raise refusal(option(setting), wanted, shown(count), tried(setting, len(rows)))
         rows = rows[stratified_subset(labels[rows], count, seed=seed)]
     return Images(data.images[rows] if len(rows) < len(data.labels) else data.images, labels[rows])
 

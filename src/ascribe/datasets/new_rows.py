@@ -31,7 +31,7 @@ def rows_of_frame(frame: Any, name: str, columns: Sequence[str], feature_names: 
     lacking = [column for column in columns if column not in there]
     if lacking:
         raise UserError(
-            f"The data set {name} was made of the columns {_listed(columns)}; the data frame lacks {_listed(lacking)}: give "
+            f"the data set {name} was made of the columns {_listed(columns)}; the data frame lacks {_listed(lacking)}: give "
             f"rows with all of them, under these names."
         )
     left, blocks = list(feature_names), []
@@ -54,8 +54,8 @@ def rows_of_frame(frame: Any, name: str, columns: Sequence[str], feature_names: 
 def _numbers(column: Column) -> np.ndarray:
     if column.numbers is None:
         raise UserError(
-            f"The column {column.name!r} held numbers in training, and now texts such as {shown(str(column.distinct[0]))}; "
-            f"write numbers."
+            f"column {column.name!r} holds numbers, as in training; got texts such as {shown(str(column.distinct[0]))}: write "
+            f"numbers."
         )
     column.check_size()
     return column.numbers[:, None]
@@ -68,7 +68,7 @@ def _one_hot(column: Column, texts: Sequence[str]) -> np.ndarray:
     for cell, gap in zip(cells, column.missing, strict=True):
         if not gap and cell not in known:
             raise UserError(
-                f"The column {column.name!r} has {shown(cell)}, which no row had in training: it had {_listed(texts)}; "
+                f"column {column.name!r} has one of the texts that it had in training, {_listed(texts)}; got {shown(cell)}: "
                 f"choose one of these, or leave the row out."
             )
     encoded = (np.array(cells)[:, None] == np.array(texts)).astype(np.float64)

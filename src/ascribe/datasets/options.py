@@ -38,7 +38,7 @@ def sample_count(value: Option, *, minimum: int = MINIMUM_EXAMPLES, features: in
     """The number of examples of a generated set: enough of them to fill train, validation and test, and few enough to fit
     into memory with so many features each."""
     if 0 < (whole(value) or 0) < minimum:
-        wanted = f"at least {minimum}, to be split into train, validation and test"
+        wanted = f"at least {shown(minimum)}, to be split into train, validation and test"
         raise refusal(option("samples"), wanted, shown(value), tried("samples", minimum))
     count = whole_number("samples", value, minimum=minimum)
     wanted = f"samples={shown(count)}" if features <= 2 else f"samples={shown(count)} of {shown(features)} features"

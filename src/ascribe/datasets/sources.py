@@ -5,14 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ascribe.arguments import closest, whole
+from ascribe.arguments import closest, refusal, whole
 from ascribe.errors import UserError, option, shown
 
-from .delimited import ARFF, JSON, Layout, Table, read_delimited
+from .delimited import ARFF, JSON, Layout, Table, nothing_in, read_delimited
 from .feather import read_feather
 from .frames import FRAME, PAIR, is_frame, read_frame, read_pair
 from .npz import Arrays, read_npz
-from .options import Option, names_list, whole_number
+from .options import Option, names_list, tried, whole_number
 from .parquet import read_parquet
 from .spreadsheet import read_spreadsheet
 from .writing import GAPS, Writing
@@ -21,8 +21,9 @@ SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "space": " ", "bar": 
 """Words for what may stand between cells, where the character itself is hard to write."""
 
 # Which kind of table an ending means, and which options are of every kind beside target, task, missing and so on.
-TEXT, SPREADSHEET, PARQUET, FEATHER, NPZ = "text table", "Excel file", "Parquet file", "Feather file", "NPZ file"
-FRAME_KIND, PAIR_KIND = "data frame", "pair of arrays"
+TEXT, SPREADSHEET, NPZ = "a text table", "an Excel file", "an NPZ file"
+PARQUET, FEATHER = "a Parquet file", "a Feather file"
+FRAME_KIND, PAIR_KIND = "a data frame", "a pair of arrays"
 KINDS = {".npz": NPZ, ".parquet": PARQUET, ".pq": PARQUET, ".feather": FEATHER, ".arrow": FEATHER}
 KINDS |= {".xlsx": SPREADSHEET, ".xlsm": SPREADSHEET}
 COLUMNS = ("target", "ignore")
@@ -38,13 +39,13 @@ READING = {
 UNREAD = {
     (".json", ".jsonl", ".ndjson"): JSON,
     (".arff",): ARFF,
-    (".npy",): "holds a single array, not the named ones of NPZ; write it with np.savez(path, x=inputs, y=targets)",
-    (".xls", ".ods"): "is a spreadsheet of another kind than .xlsx; save it as .xlsx or CSV",
+    (".npy",): "holds a single array, not the named ones of NPZ: write it with np.savez(path, x=inputs, y=targets)",
+    (".xls", ".ods"): "is a spreadsheet of another kind than .xlsx: save it as .xlsx or CSV",
     (
         ".pkl",
         ".pickle",
         ".joblib",
-    ): "is a pickle, which is not read because it could run code; save CSV, Parquet or NPZ",
+    ): "is a pickle, which is not read because it could run code: save CSV, Parquet or NPZ",
     (
         ".zip",
         ".tar",
@@ -53,7 +54,7 @@ UNREAD = {
         ".xz",
         ".zst",
         ".7z",
-    ): "is an archive; unpack it, or pack one table with gzip (.csv.gz)",
+    ): "is an archive: unpack it, or pack one table with gzip (.csv.gz)",
     (
         ".h5",
         ".hdf5",
@@ -65,7 +66,7 @@ UNREAD = {
         ".sas7bdat",
         ".db",
         ".sqlite",
-    ): "is of a format that is not read; save its table as CSV, Parquet or NPZ",
+    ): "is of a format that is not read: save its table as CSV, Parquet or NPZ",
 }
 """Endings of files that are known and not read, and what to do instead."""
 
@@ -84,15 +85,15 @@ def check_file(path: Path) -> None:
         size = path.stat().st_size
         is_folder = path.is_dir()
     except PermissionError:
-        raise UserError(f"The file {path} may not be read; give yourself the right to read it.") from None
+        raise UserError(f"the file {path} may not be read: give yourself the right to read it.") from None
     except (OSError, ValueError):
         close = closest(path.name, neighbors(path))
         advice = f"did you mean {close[0]!r}" if close else "check the path"
-        raise UserError(f"There is no file {shown(str(path), 300)}; {advice}.") from None
+        raise UserError(f"there is no file {shown(str(path), 300)}: {advice}.") from None
     if is_folder:
-        raise UserError(f"{path} is a folder, not a table; name a file in it.")
+        raise UserError(f"{path} is a folder, not a table: name a file in it.")
     if size == 0:
-        raise UserError(f"{path} wants a table but is empty; give a file with one example per line.")
+        raise nothing_in(path)
     for endings, sentence in UNREAD.items():
         if path.suffix.lower() in endings:
             raise UserError(f"{path} {sentence}.")
@@ -107,15 +108,12 @@ def kind_of(source: Any) -> tuple[str, str]:
     return KINDS.get(path.suffix.lower(), TEXT), str(path)
 
 
-def check_given(kind: str, what: str, given: Mapping[str, Any]) -> None:
+def check_given(kind: str, given: Mapping[str, Any]) -> None:
     """Refuse options of reading that do not apply to this kind of table."""
     wrong = [name for name, value in given.items() if value is not None and name not in READING[kind]]
-    if wrong and kind in (NPZ, PAIR_KIND):
-        names = ", ".join(option(name) for name in wrong)
-        raise UserError(f"{what} has arrays, not columns, so {names} cannot apply; leave it out.")
     if wrong:
-        whose = [other for other, names in READING.items() if wrong[0] in names]
-        raise UserError(f"{what} is a {kind}, and {option(wrong[0])} is for a {' or '.join(whose)}; leave it out.")
+        kinds = " or ".join(other for other, names in READING.items() if wrong[0] in names)
+        raise refusal(option(wrong[0]), f"for {kinds}", kind, "leave it out")
 
 
 def read(source: Any, kind: str, given: Mapping[str, Any], sheet: Option) -> Table | Arrays:
@@ -135,7 +133,7 @@ def read(source: Any, kind: str, given: Mapping[str, Any], sheet: Option) -> Tab
 
 def _sheet(sheet: Option) -> str | int | None:
     if sheet is not None and not isinstance(sheet, str) and whole(sheet) is None:
-        raise UserError(f"{option('sheet')} wants the name or the number of a sheet, not {shown(sheet)}.")
+        raise refusal(option("sheet"), "the name or the number of a sheet", shown(sheet), tried("sheet", 1))
     return sheet
 
 
@@ -151,25 +149,23 @@ def _layout(given: Mapping[str, Any]) -> Layout:
             and not (isinstance(value, str) and len(value) == 1 and value not in '"\r\n\0')
         ):
             words = f" or {', '.join(SEPARATORS)}" if name == "separator" else ""
-            raise UserError(f"{option(name)} wants one character{words}, not {shown(value)}; try {option(name, ',')}.")
+            raise refusal(option(name), f"one character{words}", shown(value), tried(name, ","))
     decimal, thousands = given["decimal"] or ".", given["thousands"] or ""
     if decimal == thousands or any(mark.isalnum() or mark in ("+", "-") for mark in (decimal, thousands)):
         raise UserError(
-            f"The decimal mark ({shown(decimal)}) and the thousands mark ({shown(thousands)}) are two different marks, and no "
-            f"digits, letters or signs; give both {option('decimal', ',')} and {option('thousands', '.')}, or others."
+            f"{option('decimal')} and {option('thousands')} are two different marks, and no digits, letters or signs; got "
+            f"{shown(decimal)} and {shown(thousands)}: give both {option('decimal', ',')} and {option('thousands', '.')}."
         )
     encoding, comment = given["encoding"], given["comment"]
     try:
         if encoding is not None:
             bytes(4).decode(codecs.lookup(encoding).name, "replace")
     except (LookupError, TypeError, ValueError):
-        raise UserError(
-            f"{option('encoding')} wants the name of an encoding of text, not {shown(encoding)}; try "
-            f"{option('encoding', 'cp1252')} or {option('encoding', 'latin-1')}."
-        ) from None
+        advice = f"{tried('encoding', 'cp1252')} or {option('encoding', 'latin-1')}"
+        raise refusal(option("encoding"), "the name of an encoding of text", shown(encoding), advice) from None
     if comment is not None and not (isinstance(comment, str) and comment.strip()):
-        raise UserError(
-            f"{option('comment')} wants how lines of comment begin, not {shown(comment)}; try {option('comment', '#')}."
+        raise refusal(
+            option("comment"), "the text that lines of comment begin with", shown(comment), tried("comment", "#")
         )
     words = given["missing_words"]
     words = () if words is None else words if isinstance(words, str | Sequence) else [words]

@@ -84,7 +84,7 @@ def table(
     given = dict(target=target, ignore=ignore or None, header=header, separator=separator, decimal=decimal)
     given |= dict(thousands=thousands, encoding=encoding, missing_words=missing_words, skip=skip, comment=comment)
     kind, what = kind_of(source)
-    check_given(kind, what, given | dict(sheet=sheet))
+    check_given(kind, given | dict(sheet=sheet))
     found = read(source, kind, given, sheet)
     if kind == FRAME_KIND:
         target = frame_target(source, target)
@@ -123,7 +123,7 @@ def _learned(
         kind, why = ("binary" if len(classes) == 2 else "classification"), "its classes are chosen"
     kind, why = (kind, f"guessed: {why}") if task is None else (task, "named")
     if classes is not None and kind == "regression":
-        raise UserError(f"{what} has no classes under regression; leave {option('classes')} or {option('task')} out.")
+        raise UserError(f"{what} has no classes under regression: leave {option('classes')} or {option('task')} out.")
     targets, names = encode_target(column, kind, hint=contents.hint)
     if classes is not None:
         targets, names = np.array([classes.index(one) for one in names])[targets], classes
@@ -144,7 +144,7 @@ def _of_several(targets: np.ndarray, task: Task | None, what: str) -> _Learned:
         why = "guessed: the targets have several columns" if task is None else "named"
         return _Learned("y", "regression", why, targets)
     if task != classes or not is_one_hot(targets):
-        raise UserError(f"{what} has targets of {count} columns, which is regression; leave {option('task')} out.")
+        raise UserError(f"{what} has targets of {count} columns, which is regression: leave {option('task')} out.")
     column = Column("y", np.zeros(len(targets), dtype=bool), numbers=targets.argmax(axis=1).astype(np.float64))
     return _Learned("y", task, "named", *encode_target(column, task))
 
@@ -160,7 +160,7 @@ def _dataset(
     if contents.sizes is not None:
         rows = given_rows(contents.sizes, kept, None if learned.task == "regression" else targets, seed)
         if min(len(part) for part in rows) == 0:
-            raise UserError(f"{what} wants examples in every split, but one is empty; write its arrays anew.")
+            raise UserError(f"{what} has examples in every split; got none in one: write its arrays anew.")
     name, card = _named(source, what, learned.task, len(inputs), math.prod(inputs.shape[1:]))
     data = assemble(
         name,
@@ -195,7 +195,7 @@ def _named(source: Any, what: str, task: Task, count: int, features: int) -> tup
     from_file = isinstance(source, str | Path)
     path = Path(source) if from_file else Path("data")
     card = Card(
-        title=path.name if from_file else what,
+        title=path.name if from_file else what[0].upper() + what[1:],
         description=f"{count} examples of {features} features, {'read from a file' if from_file else 'given in memory'}.",
         source=str(path) if from_file else "Given in memory",
         license=f"Not stated; that of the {'file' if from_file else 'data'}",
@@ -217,17 +217,17 @@ def rows_to_keep(contents: Contents, missing: str, what: str) -> np.ndarray:
     drop, mean = option("missing", "drop"), option("missing", "mean")
     if missing == "refuse" and count:
         raise UserError(
-            f"{what} has {count} missing values, {int(gaps[worst].sum())} of them in column {worst!r}; "
+            f"{what} has {count} missing values, {int(gaps[worst].sum())} of them in column {worst!r}: "
             f"try {drop} to leave those rows out or {mean} to fill them."
         )
     if missing == "mean" and target_gaps.any():
         raise UserError(
-            f"{what} has {int(target_gaps.sum())} rows without a target, which no mean can fill; try {drop}."
+            f"{what} has {int(target_gaps.sum())} rows without a target, which no mean can fill: try {drop}."
         )
     if missing == "drop":
         keep = ~np.any(np.stack(list(gaps.values())), axis=0)
         if count and not keep.any():
-            raise UserError(f"{what} has a missing value in every row, so {drop} leaves nothing; try {mean}.")
+            raise UserError(f"{what} has a missing value in every row, so {drop} leaves nothing: try {mean}.")
         return keep
     return np.ones(len(target_gaps), dtype=bool)
 
@@ -236,12 +236,11 @@ def check_rows(inputs: np.ndarray, what: str) -> None:
     """Refuse too few examples, and inputs in which nothing changes."""
     if len(inputs) < MINIMUM_EXAMPLES:
         raise UserError(
-            f"{what} wants at least {MINIMUM_EXAMPLES} examples to fill three splits, but has {len(inputs)}; "
-            f"add more rows."
+            f"{what} has at least {MINIMUM_EXAMPLES} examples to fill three splits; got {len(inputs)}: add more rows."
         )
     flat = inputs.reshape(len(inputs), -1)
     if np.all((flat == flat[0]) | np.isnan(flat)):
-        raise UserError(f"{what} has the same inputs in every row, so there is nothing to learn; add a feature.")
+        raise UserError(f"{what} has the same inputs in every row, so there is nothing to learn: add a feature.")
 
 
 def given_rows(sizes: tuple[int, int, int], keep: np.ndarray, labels: np.ndarray | None, seed: int) -> Indices:
