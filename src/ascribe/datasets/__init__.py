@@ -89,8 +89,8 @@ def load(data: DataLike, /, *, seed: Option = 0, transforms: Option = None, **op
     - `options`: those of the data set's function, such as `samples` or `noise`; for tables see
       `ascribe.datasets.table.table`.
 
-    Raises `UserError`, one sentence, for an unknown name of a data set or of a transform, an unknown or bad option, or a
-    table that cannot be used.
+    **Raises:** `UserError`, one sentence, for an unknown name of a data set or of a transform, an unknown or bad option,
+    or a table that cannot be used.
     """
     seed = whole_number("seed", seed, minimum=0)
     if transforms is not None:

@@ -30,7 +30,7 @@ class Split:
     - `inputs`: shape `(examples, *input_shape)`, float32.
     - `targets`: shape `(examples,)`, int32 labels `0..k-1`; or `(examples, outputs)`, float32, for regression.
 
-    Raises `UserError` if there is not exactly one target per input, or they are no real numbers.
+    **Raises:** `UserError` if there is not exactly one target per input, or they are no real numbers.
     """
 
     inputs: np.ndarray
@@ -109,8 +109,8 @@ class Dataset:
     - `understood`: of a table of the user's own, what was understood of it, as an `Understood`: its target, columns, rows;
       None for others.
 
-    Raises `UserError` for splits that do not fit together or have no examples (unless none has), numbers that are not finite,
-    and labels or names that do not belong to the task.
+    **Raises:** `UserError` for splits that do not fit together or have no examples (unless none has), numbers that are
+    not finite, and labels or names that do not belong to the task.
     """
 
     name: str
@@ -268,7 +268,7 @@ class Dataset:
 
         - `names`: of `datasets.TRANSFORMS`, or one list of them; or a `Transform`, which is applied as it was fitted.
 
-        Raises `UserError` for an unknown name, for training inputs that are not finite, for `unit-interval` after
+        **Raises:** `UserError` for an unknown name, for training inputs that are not finite, for `unit-interval` after
         `constant-one`, whose ones it would make zeros, and for an augmentation of inputs that are no images.
         """
         if len(names) == 1 and isinstance(names[0], list | tuple):
@@ -327,8 +327,10 @@ class Dataset:
           are left out); or numbers of shape `(rows, *input_shape)`, with the `input_shape` of `original` where there is one,
           whose columns are those of its `feature_names`: a text is one-hot encoded already.
 
-        Returns float32 of shape `(rows, *input_shape)`. Raises `UserError` if the inputs have another shape, or a frame lacks
-        a column or has a text that was not there in training.
+        **Returns:** float32 of shape `(rows, *input_shape)`.
+
+        **Raises:** `UserError` if the inputs have another shape, or a frame lacks a column or has a text that was not
+        there in training.
         """
         if self.original is not None:
             rows = self.original.prepare(inputs)

@@ -94,7 +94,7 @@ def read_batches(folder: str, files: dict[str, str], parse: Callable[[bytes, str
 def _archive() -> Path:
     """The archive of the binary version: from a data folder, checked, or else downloaded.
 
-    Raises `UserError`; where some batches are there and others are not, the sentence names those that are missing.
+    **Raises:** `UserError`; where some batches are there and others are not, the sentence names those that are missing.
     """
     for folder in ("archives", "."):
         path = find(folder, ARCHIVE)
@@ -118,8 +118,10 @@ def _archive() -> Path:
 def cifar10(_: int) -> ImageSet:
     """Inputs `(examples, 32, 32, 3)`: pixels in [0, 1], then standardized per channel on the training part.
 
-    `classes=("cat", "dog")`, or their numbers, keeps two classes and makes the task binary; `samples` and
-    `test_samples` keep a random part. Raises `UserError` on a bad option or if the files cannot be had.
+    `classes=("cat", "dog")`, or their numbers, keeps two classes and makes the task binary; `samples` and `test_samples`
+    keep a random part.
+
+    **Raises:** `UserError` on a bad option or if the files cannot be had.
     """
     if available(PYTHON_FOLDER, PYTHON_FILES):
         images = read_batches(PYTHON_FOLDER, PYTHON_FILES, parse_python_batch)

@@ -148,7 +148,7 @@ def _images(pixels: np.ndarray, labels: np.ndarray, name: str) -> Images:
 def parse_python_batch(content: bytes, name: str) -> Images:
     """The images `(examples, 32, 32, 3)` and labels of a batch of the Python version, nothing executed.
 
-    Raises `UserError` if the bytes are anything but the layout of the published batches.
+    **Raises:** `UserError` if the bytes are anything but the layout of the published batches.
     """
     try:
         with warnings.catch_warnings():
@@ -164,7 +164,7 @@ def parse_python_batch(content: bytes, name: str) -> Images:
 def parse_binary_batch(content: bytes, name: str) -> Images:
     """The images `(examples, 32, 32, 3)` and labels of a batch of the binary version: records of 3,073 bytes.
 
-    Raises `UserError` if the bytes are not whole records or a label is above 9.
+    **Raises:** `UserError` if the bytes are not whole records or a label is above 9.
     """
     if not content or len(content) % RECORD:
         raise UserError(f"{name} has whole records of {RECORD} bytes; got {len(content)} bytes: download it again.")

@@ -95,7 +95,7 @@ def column_from_cells(
 
     - `lines`: the line of the file that each cell stands on, for errors.
 
-    Raises `UserError` for a column without values, or texts among many numbers.
+    **Raises:** `UserError` for a column without values, or texts among many numbers.
     """
     missing = np.array([writing.is_gap(cell) for cell in cells], dtype=bool)
     values = [None if gap else writing.number(cell) for cell, gap in zip(cells, missing, strict=True)]

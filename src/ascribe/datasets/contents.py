@@ -113,7 +113,7 @@ def target_column(target: Option, names: Sequence[str], every: Sequence[str], wh
 
     - `names`: the columns that may be the target; `every`: all of the table, by which it is numbered.
 
-    Raises `UserError` if there is no such column.
+    **Raises:** `UserError` if there is no such column.
     """
     if target is None:
         usual = [name for name in names if name.casefold() in TARGET_NAMES]

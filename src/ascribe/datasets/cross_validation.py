@@ -20,8 +20,9 @@ def folds(data: Dataset, count: Option) -> list[Dataset]:
     folds. Sizes differ by one where `count` does not divide the number of examples. `sklearn.model_selection.StratifiedKFold`
     (for regression `KFold`) with `shuffle=True` deals out test parts of the same sizes.
 
-    Raises `UserError` for a `count` that is no whole number from 2 to the size of the smallest class, for data whose test part
-    was decided elsewhere (published, given by the file or made by hand), and for data that were changed after they were loaded.
+    **Raises:** `UserError` for a `count` that is no whole number from 2 to the size of the smallest class, for data whose
+    test part was decided elsewhere (published, given by the file or made by hand), and for data that were changed after
+    they were loaded.
     """
     number = asked(partial(at_least, 2), "folds", count, 5)
     division = data.division

@@ -272,7 +272,10 @@ def _has_numbers_as_names(first: list[str], below: Sequence[Sequence[str]], writ
 
 
 def header_names(cells: list[str], path: Path | str) -> list[str]:
-    """The column names of a header; a nameless column is called after its position. Raises on a name used twice."""
+    """The column names of a header; a nameless column is called after its position.
+
+    **Raises:** `UserError` on a name used twice.
+    """
     names = [cell or f"column{position}" for position, cell in enumerate(cells, 1)]
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
@@ -288,7 +291,7 @@ def read_delimited(path: Path, layout: Layout, *, ignore: tuple[str, ...] = ()) 
 
     - `ignore`: columns to leave out before anything in them can be an error.
 
-    Raises `UserError` if the file is not a rectangular text table.
+    **Raises:** `UserError` if the file is not a rectangular text table.
     """
     check_room(f"the table {path}", EXPANSION * size_of(path), SMALLER)
     content = unpacked(read_bytes(path), path)
@@ -320,7 +323,7 @@ def table_of_rows(rows: list[Row], path: Path, layout: Layout, ignore: tuple[str
 def column_name(setting: str, wanted: object, names: Sequence[str], path: Path | str) -> str:
     """The name of the column that an option means: by its name, or by its number, counted from 1, or from -1 at the end.
 
-    Raises `UserError` if there is no such column.
+    **Raises:** `UserError` if there is no such column.
     """
     if isinstance(wanted, str) and wanted in names:
         return wanted

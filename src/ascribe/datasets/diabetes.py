@@ -30,7 +30,9 @@ CARD = Card(
 def diabetes(*, seed: int = 0, standardize: Option = True) -> Dataset:
     """Inputs `(examples, 10)`, standardized per feature on the training rows; targets `(examples, 1)`, standardized.
 
-    `standardize=False` leaves the inputs in their measured units. Raises `UserError` on a bad option.
+    `standardize=False` leaves the inputs in their measured units.
+
+    **Raises:** `UserError` on a bad option.
     """
     standardize = asked(flag, "standardize", standardize, True)
     from sklearn.datasets import load_diabetes  # noqa: PLC0415  (imported here because it is slow)

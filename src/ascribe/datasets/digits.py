@@ -33,7 +33,8 @@ def digits(seed: int) -> ImageSet:
     """Inputs `(examples, 8, 8, 1)`: pixels in [0, 1], then standardized with one mean and scale of the training part.
 
     `classes=(3, 8)` keeps two digits and makes the task binary; `samples` and `test_samples` keep a random part.
-    Raises `UserError` on a bad option.
+
+    **Raises:** `UserError` on a bad option.
     """
     from sklearn.datasets import load_digits  # noqa: PLC0415  (imported here because it is slow)
 

@@ -27,7 +27,7 @@ def cache_folder() -> Path:
 def data_folders() -> list[Path]:
     """The folders that may hold data, the first to look in first.
 
-    Raises `UserError` if `ASCRIBE_DATA` is set to something that is not a folder.
+    **Raises:** `UserError` if `ASCRIBE_DATA` is set to something that is not a folder.
     """
     folders = []
     named = os.environ.get(VARIABLE, "")

@@ -47,8 +47,9 @@ def encode_feature(column: Column) -> tuple[np.ndarray, list[str]]:
     """A feature column as float64 of shape `(rows, k)` and the names of the `k` features.
 
     Numbers stay one column. Texts become one column per distinct text, 1 where it stands and 0 elsewhere, named
-    `column=text`; a gap is NaN in all of them. Raises `UserError` for more than 20 distinct texts, and numbers that are too
-    large.
+    `column=text`; a gap is NaN in all of them.
+
+    **Raises:** `UserError` for more than 20 distinct texts, and numbers that are too large.
     """
     if column.numbers is not None:
         column.check_size()
@@ -95,8 +96,9 @@ def class_name(value: float) -> str:
 def class_labels(column: Column) -> tuple[np.ndarray, tuple[str, ...], np.ndarray]:
     """Labels `(rows,)`, int64, of a column without gaps, the class names in ascending order, and how many rows each has.
 
-    Whole numbers that float64 does not tell apart are told apart by their texts. Raises `UserError` for such numbers where
-    they come as floats, rounded already.
+    Whole numbers that float64 does not tell apart are told apart by their texts.
+
+    **Raises:** `UserError` for such numbers where they come as floats, rounded already.
     """
     if column.written is not None:
         texts, labels, counts = np.unique(column.written, return_inverse=True, return_counts=True)
@@ -120,9 +122,11 @@ def class_labels(column: Column) -> tuple[np.ndarray, tuple[str, ...], np.ndarra
 def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.ndarray, tuple[str, ...]]:
     """The target column (without gaps) as arrays for the task.
 
-    Returns labels `(rows,)`, int64, with the class names in ascending order; or values `(rows, 1)`, float64, and
-    no names. Raises `UserError` for a constant target, text under regression, other than two classes under
-    binary, or a class with fewer than three examples, where `hint` says what else may help.
+    **Returns:** labels `(rows,)`, int64, with the class names in ascending order; or values `(rows, 1)`, float64, and no
+    names.
+
+    **Raises:** `UserError` for a constant target, text under regression, other than two classes under binary, or a class
+    with fewer than three examples, where `hint` says what else may help.
     """
     if column.written is None:
         column.check_size()
@@ -174,7 +178,7 @@ def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.nda
 def chosen_rows(column: Column, classes: Sequence[str], what: str) -> np.ndarray:
     """Which rows of a column without gaps are of the classes that are named, as a mask.
 
-    Raises `UserError` for a class that is not there.
+    **Raises:** `UserError` for a class that is not there.
     """
     labels, names, _ = class_labels(column)
     for name in classes:

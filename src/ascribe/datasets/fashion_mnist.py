@@ -50,6 +50,8 @@ def fashion_mnist(_: int) -> ImageSet:
     """Inputs `(examples, 28, 28, 1)`: pixels in [0, 1], then standardized with one mean and scale of the training part.
 
     `classes=("coat", "shirt")`, or their numbers, keeps two classes and makes the task binary; `samples` and
-    `test_samples` keep a random part. Raises `UserError` on a bad option or if the files cannot be had.
+    `test_samples` keep a random part.
+
+    **Raises:** `UserError` on a bad option or if the files cannot be had.
     """
     return ImageSet("fashion-mnist", CARD, CLASS_NAMES, *read_images((FOLDER, RAW), FILES, ADDRESS, {}))

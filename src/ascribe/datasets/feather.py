@@ -19,8 +19,9 @@ _DICTIONARY, _BATCH = 2, 3  # the kinds of messages that hold data
 def read_feather(path: Path, *, ignore: tuple[str, ...] = ()) -> Table:
     """The columns of a Feather file: numbers and booleans as numbers, texts and dates as texts.
 
-    What its packed buffers announce is compared with the memory there is before any is unpacked. Raises `UserError` if pyarrow
-    is missing, the file is damaged, or a column holds lists or other nested values.
+    What its packed buffers announce is compared with the memory there is before any is unpacked.
+
+    **Raises:** `UserError` if pyarrow is missing, the file is damaged, or a column holds lists or other nested values.
     """
     pyarrow = needed("pyarrow", "tables", "a Feather file")
     needed("pyarrow.ipc", "tables", "a Feather file")

@@ -60,8 +60,8 @@ def values_of(frame: Any, name: str) -> list[Any]:
 def read_frame(frame: Any, *, ignore: tuple[str, ...] = (), least: int = 2) -> Table:
     """The columns of a data frame; its index, which labels the rows, is none of them.
 
-    Raises `UserError` for names that are there twice, fewer than `least` columns, columns of other than numbers, texts and
-    dates, and too little memory.
+    **Raises:** `UserError` for names that are there twice, fewer than `least` columns, columns of other than numbers,
+    texts and dates, and too little memory.
     """
     keys = _names(frame) or []
     names = header_names([str(key) for key in keys], FRAME)
@@ -91,7 +91,7 @@ def _values(column: Any) -> list[Any]:
 def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
     """Inputs and targets as the columns of one table if the inputs are a data frame, else as arrays.
 
-    Raises `UserError` for anything but numbers, rows of one length, and as many targets as rows.
+    **Raises:** `UserError` for anything but numbers, rows of one length, and as many targets as rows.
     """
     if is_frame(targets) and len(_names(targets) or []) == 1:
         targets = targets[(_names(targets) or [])[0]]

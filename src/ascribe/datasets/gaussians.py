@@ -28,8 +28,10 @@ CARD = Card(
 def gaussians(*, seed: int = 0, samples: Option = 1000, dimensions: Option = 2, standardize: Option = False) -> Dataset:
     """Class 0 from N(+1, I), class 1 from N(-1, I), half of the `samples` each.
 
-    The best possible classifier is right with probability Phi(sqrt(dimensions)): 92.1 % in two dimensions.
-    Inputs have shape `(examples, dimensions)`. Raises `UserError` on a bad option.
+    The best possible classifier is right with probability Phi(sqrt(dimensions)): 92.1 % in two dimensions. Inputs have
+    shape `(examples, dimensions)`.
+
+    **Raises:** `UserError` on a bad option.
     """
     dimensions = whole_number("dimensions", dimensions, minimum=1)
     samples = sample_count(samples, features=dimensions)

@@ -27,7 +27,9 @@ def parse_idx(content: bytes, name: str, *, axes: int) -> np.ndarray:
     - `name`: what to call the file in an error.
     - `axes`: how many axes the array must have: 3 for images, 1 for labels.
 
-    Returns a uint8 array. Raises `UserError` if the bytes are anything but a complete file of that kind.
+    **Returns:** a uint8 array.
+
+    **Raises:** `UserError` if the bytes are anything but a complete file of that kind.
     """
     advice = "download it again"
     is_packed = content[:2] == b"\x1f\x8b"

@@ -37,7 +37,7 @@ class Images(NamedTuple):
 def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | None:
     """The labels of the classes a user names, by number or by name, in the order given; None for all of them.
 
-    Raises `UserError` for fewer than two classes, one named twice, or one that does not exist.
+    **Raises:** `UserError` for fewer than two classes, one named twice, or one that does not exist.
     """
     if classes is None:
         return None
@@ -66,7 +66,9 @@ def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | N
 def select(data: Images, classes: list[int] | None, count: int | None, setting: str, seed: int) -> Images:
     """The examples of the chosen classes, relabeled `0..k-1` in that order, or a random `count` of them.
 
-    The subset is stratified. Raises `UserError` if there are fewer than `count` such examples.
+    The subset is stratified.
+
+    **Raises:** `UserError` if there are fewer than `count` such examples.
     """
     rows = np.arange(len(data.labels))
     labels = data.labels.astype(np.int32)

@@ -51,8 +51,9 @@ def read_images(
     - `files`: the MD5 of each packed file: training images and labels, then test images and labels.
     - `unpacked`: that of unpacked ones, as far as it is known.
 
-    Returns images of shape `(examples, height, width, 1)`, uint8. Raises `UserError` if a file cannot be had or
-    is not the published one.
+    **Returns:** images of shape `(examples, height, width, 1)`, uint8.
+
+    **Raises:** `UserError` if a file cannot be had or is not the published one.
     """
     arrays = []
     for name, md5 in files.items():
@@ -80,6 +81,7 @@ def mnist(_: int) -> ImageSet:
     """Inputs `(examples, 28, 28, 1)`: pixels in [0, 1], then standardized with one mean and scale of the training part.
 
     `classes=(3, 8)` keeps two digits and makes the task binary; `samples` and `test_samples` keep a random part.
-    Raises `UserError` on a bad option or if the files cannot be had.
+
+    **Raises:** `UserError` on a bad option or if the files cannot be had.
     """
     return ImageSet("mnist", CARD, CLASS_NAMES, *read_images((FOLDER, RAW), FILES, ADDRESS, UNPACKED))

@@ -25,9 +25,10 @@ CARD = Card(
 def moons(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.2, standardize: Option = False) -> Dataset:
     """Class 0 on the upper moon, class 1 on the lower one, plus N(0, noise^2) on both coordinates.
 
-    Written out instead of calling scikit-learn, whose import takes longer than a small training run; without
-    noise the points are those of `make_moons`. Inputs have shape `(examples, 2)`. Raises `UserError` on a bad
-    option.
+    Written out instead of calling scikit-learn, whose import takes longer than a small training run; without noise the
+    points are those of `make_moons`. Inputs have shape `(examples, 2)`.
+
+    **Raises:** `UserError` on a bad option.
     """
     samples = sample_count(samples)
     noise = asked(not_negative, "noise", noise, 0.1)

@@ -22,8 +22,10 @@ def rows_of_frame(frame: Any, name: str, columns: Sequence[str], feature_names: 
       made of arrays, which have no names: then the frame's values as they stand;
     - `feature_names`: what became of these: a column of numbers keeps its name, a text is one-hot encoded as `column=text`.
 
-    Columns of other names, such as the target, are left out. Raises `UserError` for a column that is not there, texts where
-    numbers were, and texts that the table did not have.
+    Columns of other names, such as the target, are left out.
+
+    **Raises:** `UserError` for a column that is not there, texts where numbers were, and texts that the table did not
+    have.
     """
     there = column_names(frame)
     if not columns:

@@ -78,7 +78,10 @@ class _Entry(NamedTuple):
 
 
 def _entry(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entry | None:
-    """The announcement of one entry; None for what is no array. Raises `ValueError` where it contradicts the zip file."""
+    """The announcement of one entry; None for what is no array.
+
+    **Raises:** `ValueError` where it contradicts the zip file.
+    """
     # The packings that np.savez writes, and the only ones that unpack no more at a time than was asked for.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError("unknown packing")
@@ -145,8 +148,10 @@ def _pair(arrays: dict[str, np.ndarray], suffixes: tuple[str, ...], path: Path) 
 def read_npz(path: Path) -> Arrays:
     """The inputs and targets of an NPZ file: arrays `x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test`.
 
-    `x` may be called `X` or `inputs`, `y` also `targets` or `labels`; `x_validation` (or `x_val`) and its targets
-    may be there too. Raises `UserError` if they are not there or do not fit together.
+    `x` may be called `X` or `inputs`, `y` also `targets` or `labels`; `x_validation` (or `x_val`) and its targets may be
+    there too.
+
+    **Raises:** `UserError` if they are not there or do not fit together.
     """
     arrays = load_arrays(path, copies=COPIES)
     pairs = {split: _pair(arrays, suffixes, path) for split, suffixes in SPLIT_NAMES.items()}

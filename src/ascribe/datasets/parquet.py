@@ -19,7 +19,7 @@ ROWS = 2**16
 def read_parquet(path: Path, *, ignore: tuple[str, ...] = ()) -> Table:
     """The columns of a Parquet file: numbers and booleans as numbers, texts and dates as texts.
 
-    Raises `UserError` if pyarrow is missing, the file is damaged, or a column holds lists or other nested values.
+    **Raises:** `UserError` if pyarrow is missing, the file is damaged, or a column holds lists or other nested values.
     """
     parquet = needed("pyarrow.parquet", "tables", "a Parquet file")
     try:

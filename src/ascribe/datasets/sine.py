@@ -26,8 +26,9 @@ def sine(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standard
     """y = sin(x) + N(0, noise^2), x uniform on [-pi, pi].
 
     Inputs and targets have shape `(examples, 1)`. They are of order one already: unless `standardize` is True,
-    `target_mean` is 0 and `target_scale` is 1. The best possible RMSE is `noise`. Raises `UserError` on a bad
-    option.
+    `target_mean` is 0 and `target_scale` is 1. The best possible RMSE is `noise`.
+
+    **Raises:** `UserError` on a bad option.
     """
     samples = sample_count(samples)
     noise = asked(not_negative, "noise", noise, 0.1)

@@ -39,8 +39,9 @@ def spirals(
 ) -> Dataset:
     """`classes` spiral arms, `samples / classes` points on each, radius drawn uniformly from [0.1, 1].
 
-    Two classes make a binary task, more a classification. Inputs have shape `(examples, 2)`. Raises `UserError`
-    on a bad option.
+    Two classes make a binary task, more a classification. Inputs have shape `(examples, 2)`.
+
+    **Raises:** `UserError` on a bad option.
     """
     classes = whole_number("classes", classes, minimum=2)
     samples = sample_count(samples, minimum=max(MINIMUM_EXAMPLES, 3 * classes))

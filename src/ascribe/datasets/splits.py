@@ -72,7 +72,7 @@ def split_indices(
     `round(fraction * count)` rows go to validation and to test, of each class its share and never fewer than one;
     the rest is train. A fraction of 0 leaves that split empty.
 
-    Raises `UserError` if a class has too few members to be in every split.
+    **Raises:** `UserError` if a class has too few members to be in every split.
     """
     generator = np.random.default_rng((seed, _SPLIT_STREAM))
     groups = [np.arange(count)] if labels is None else [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -101,7 +101,7 @@ def fold_indices(count: int, folds: int, *, seed: int, labels: np.ndarray | None
     rows of a class nor all rows differ by more than one between the test parts of two folds. The rest of each fold is cut
     into train and validation in the proportion that `split_indices` has by default.
 
-    Raises `UserError` if a class has too few members to be in the test part of every fold and in both others.
+    **Raises:** `UserError` if a class has too few members to be in the test part of every fold and in both others.
     """
     generator = np.random.default_rng((seed, _FOLD_STREAM))
     groups = [np.arange(count)] if labels is None else [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -150,7 +150,7 @@ def standardization(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A constant column gets the scale 1, so that it becomes zero instead of a division by zero.
 
-    Raises `UserError` if a column has no value at all in the training rows.
+    **Raises:** `UserError` if a column has no value at all in the training rows.
     """
     values = np.asarray(train, dtype=np.float64)
     present = np.isfinite(values)

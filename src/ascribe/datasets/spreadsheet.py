@@ -25,8 +25,9 @@ def read_spreadsheet(
 ) -> Table:
     """The columns of one sheet, the first or that of a name or a number (from 1); dates are texts.
 
-    Nothing in the file is executed: neither formulas nor macros are looked at. Raises `UserError` if openpyxl is missing, the
-    file is damaged or larger than the memory, or has no such sheet.
+    Nothing in the file is executed: neither formulas nor macros are looked at.
+
+    **Raises:** `UserError` if openpyxl is missing, the file is damaged or larger than the memory, or has no such sheet.
     """
     openpyxl = needed("openpyxl", "tables", "an Excel file")
     check_room(f"the file {path}", size_of(path), SMALLER)

@@ -73,7 +73,7 @@ def table(
     - `comment`: how lines begin that are no part of it, as in `comment="#"`.
     - `sheet`: the sheet of an Excel file, by name or by number from 1; by default the first.
 
-    Raises `UserError`, one sentence, if it cannot be read as such a table.
+    **Raises:** `UserError`, one sentence, if it cannot be read as such a table.
     """
     missing = asked(partial(one_of, choices=MISSING), "missing", missing, "drop")
     if task is not None:

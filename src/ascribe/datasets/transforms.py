@@ -36,7 +36,7 @@ _CHUNK = 4096  # rows per step, for arithmetic in float64 without a copy of all 
 def transform_names(transforms: Option) -> tuple[str, ...]:
     """A name, several names separated by commas, or a sequence of names, as a tuple.
 
-    Raises `UserError` for anything else, and for a name that is not in `TRANSFORMS`.
+    **Raises:** `UserError` for anything else, and for a name that is not in `TRANSFORMS`.
     """
     parts = [part.strip() for part in transforms.split(",") if part.strip()] if isinstance(transforms, str) else None
     names = transforms if parts is None else parts
@@ -84,7 +84,7 @@ class Transform:
       `(channels,)` for images, `(1,)` for examples of two axes, which have no channels. A constant feature has the
       scale 1, so that it becomes zero instead of a division by zero.
 
-    Raises `UserError` if there is no transform of that name; `ValueError` if what is fitted does not belong to it.
+    **Raises:** `UserError` if there is no transform of that name; `ValueError` if what is fitted does not belong to it.
     """
 
     name: str
@@ -121,7 +121,9 @@ class Transform:
 
         - `inputs`: numbers of shape `(rows, *input_shape)`; images may come as vectors, and vectors as images.
 
-        Returns float32 of shape `(rows, *output_shape)`. Raises `UserError` for inputs of another shape.
+        **Returns:** float32 of shape `(rows, *output_shape)`.
+
+        **Raises:** `UserError` for inputs of another shape.
         """
         wanted = f"({', '.join(map(str, ('rows', *self.input_shape)))})"
         try:
@@ -182,7 +184,7 @@ def fit(name: str, inputs: np.ndarray) -> Transform:
 
     - `inputs`: shape `(examples, *input_shape)`.
 
-    Raises `UserError` for an unknown name, for inputs that are not finite, and for `unit-interval` of no examples.
+    **Raises:** `UserError` for an unknown name, for inputs that are not finite, and for `unit-interval` of no examples.
     """
     name, inputs = _fitted(name), np.asarray(inputs, dtype=np.float32)
     shape = tuple(inputs.shape[1:])

@@ -32,7 +32,9 @@ LABELS = np.array([0, 1, 1, 0])
 def xor(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standardize: Option = False) -> Dataset:
     """A quarter of the `samples` around each corner of (0/1)^2, plus N(0, noise^2) on both coordinates.
 
-    Inputs have shape `(examples, 2)`. Raises `UserError` on a bad option.
+    Inputs have shape `(examples, 2)`.
+
+    **Raises:** `UserError` on a bad option.
     """
     samples = sample_count(samples)
     noise = asked(not_negative, "noise", noise, 0.1)
