@@ -1,16 +1,21 @@
-"""Arguments of the wrong kind, told in a sentence: which one, what was wanted, and what came.
+"""Checks of arguments, one function for each kind: what is wanted, what came, and what to try, in a sentence.
+
+Each returns what it was given as Python's own value, or raises a `UserError`; a truth value is no number. `advice` is what the
+sentence ends with, as in "try 0.95".
 
 Functions are written for what they take, and most of what they do not take fails somewhere inside. Where a public function
-fails so, its arguments are held against its annotations, and the first that does not fit is named. A call that works is not
-looked at.
+fails so (`explained`), its arguments are held against its annotations, and the first that does not fit is named. A call that
+works is not looked at.
 """
 
 import collections.abc
+import difflib
 import functools
 import inspect
+import sys
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,22 +103,104 @@ def listed(value: Any) -> list[Any] | None:
     )
 
 
-def at_least(least: int, name: str, value: Any) -> int:
-    """The whole number that an option `name` was given; a `UserError` for what is none, or below `least`."""
+def refusal(name: str, wanted: str, got: str, advice: str = "") -> UserError:
+    """What is said of an argument, or of an option in its speller's own way (`errors.option`)."""
+    called = name if name.startswith(("`", "-")) else f"`{name}`"
+    return UserError(f"{called} is {wanted}; got {got}{advice and f': {advice}'}.")
+
+
+def at_least(least: int, name: str, value: Any, *, most: int | None = None, advice: str = "") -> int:
+    """A whole number from `least` up, or to `most`."""
     number = whole(value)
     if number is None or number < least:
-        wanted = {0: "an integer that is not negative", 1: "a positive integer"}.get(
-            least, f"an integer of at least {least}"
-        )
-        raise UserError(f"`{name}` is {wanted}; got {shown(value)}.")
+        wanted = {0: "an integer that is not negative", 1: "a positive integer"}
+        raise refusal(name, wanted.get(least, f"an integer of at least {shown(least)}"), shown(value), advice)
+    if most is not None and number > most:
+        raise refusal(name, f"{most:,} at most", shown(value), advice)
     return number
 
 
-def flag(name: str, value: Any) -> bool:
-    """The truth value that an option `name` was given; a `UserError` for what is none: `"no"` counts as true in Python."""
+def positive(name: str, value: Any, advice: str = "") -> float:
+    """A finite number above 0."""
+    return _real(name, value, "a positive number", lambda number: number > 0, advice)
+
+
+def not_negative(name: str, value: Any, advice: str = "") -> float:
+    """A finite number, 0 or above."""
+    return _real(name, value, "a finite number that is not negative", lambda number: number >= 0, advice)
+
+
+def finite(name: str, value: Any, advice: str = "") -> float:
+    """A finite number."""
+    return _real(name, value, "a finite number", lambda _: True, advice)
+
+
+def share(name: str, value: Any, advice: str = "", *, zero: bool = False, one: bool = False) -> float:
+    """A number between 0 and 1; `zero` and `one` say whether these count."""
+    wanted = {
+        (False, False): "a number between 0 and 1",
+        (True, False): "a number from 0 to below 1",
+        (False, True): "a number above 0 and at most 1",
+        (True, True): "a number from 0 to 1",
+    }[zero, one]
+    inside = lambda number: 0 < number < 1 or (zero and number == 0) or (one and number == 1)
+    return _real(name, value, wanted, inside, advice)
+
+
+def _real(name: str, value: Any, wanted: str, inside: Callable[[float], bool], advice: str) -> float:
+    number = real(value)
+    if number is None or not abs(number) <= sys.float_info.max or not inside(number):
+        raise refusal(name, wanted, shown(value), advice)
+    return float(number)
+
+
+def flag(name: str, value: Any, advice: str = "") -> bool:
+    """A truth value: `"no"` is none, which counts as true in Python."""
     if not isinstance(value, bool | np.bool_):
-        raise UserError(f"`{name}` is True or False; got {shown(value)}.")
+        raise refusal(name, "True or False", shown(value), advice)
     return bool(value)
+
+
+def one_of(name: str, value: Any, choices: Iterable[str], advice: str = "") -> str:
+    """One of a few texts."""
+    if not isinstance(value, str) or value not in choices:
+        raise refusal(name, f"one of {', '.join(choices)}", shown(value), advice)
+    return value
+
+
+def unknown(kind: str, name: Any, known: Iterable[str], advice: str = "") -> UserError:
+    """What is said of a name that a table does not have: the one it is close to, and the `advice`, by default all of them."""
+    known = list(known)
+    meant = "".join(f"did you mean {one!r}, or " for one in closest(name, known))
+    return UserError(f"unknown {kind} {shown(name)}: {meant}{advice or 'choose one of ' + ', '.join(known)}.")
+
+
+def closest(name: Any, known: Iterable[str], count: int = 1) -> list[str]:
+    """The names that a wrong one is close to, whatever their case, at most so many, the closest first."""
+    by_folded = {one.casefold(): one for one in known}
+    found = difflib.get_close_matches(name.casefold(), by_folded, count) if isinstance(name, str) else []
+    return [by_folded[one] for one in found]
+
+
+def array(
+    name: str,
+    value: Any,
+    wanted: str,
+    has_shape: Callable[[tuple[int, ...]], bool],
+    advice: str = "",
+    *,
+    gaps: bool = False,
+) -> np.ndarray:
+    """Finite real numbers (with `gaps`, also those that are not finite) of a shape, in float64."""
+    numbers = real_numbers(value)
+    if numbers is None:
+        raise refusal(name, wanted, shown(value), advice)
+    if not has_shape(numbers.shape):
+        raise refusal(name, wanted, f"the shape {numbers.shape}", advice)
+    lost = 0 if gaps else int(np.count_nonzero(~np.isfinite(numbers)))
+    if lost:
+        raise refusal(name, wanted, f"{lost} that are missing (NaN) or infinite", advice)
+    return numbers
 
 
 def real_numbers(value: Any) -> np.ndarray | None:

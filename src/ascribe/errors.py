@@ -1,7 +1,9 @@
 """The one error that a user's input can raise: a sentence that says what was wanted, what came and what to try."""
 
+import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 DISTRIBUTION = "ascribe-learning"
 """What package indexes and pip call ascribe, whose import and command are `ascribe`."""
@@ -28,11 +30,11 @@ _spellings: list[Callable[..., str]] = []
 
 
 def option(name: str, *value: object) -> str:
-    """An option, alone or with a value, as the reader of the sentence writes it: `missing` and `missing='drop'` in Python,
-    `--missing` and `--missing drop` on the command line."""
+    """An option, alone or with a value, as the reader of the sentence writes it: `missing` and `missing='drop'` in Python, in
+    backticks, and --missing and --missing drop on the command line."""
     if _spellings:
         return _spellings[-1](name, *value)
-    return f"{name}={shown(value[0], 200)}" if value else name
+    return f"`{name}={shown(value[0], 200)}`" if value else f"`{name}`"
 
 
 @contextmanager
@@ -52,3 +54,15 @@ def how_to_install(extra: str) -> str:
     and adds what the extra needs. Pages that install ascribe from a checkout say `pip install '.[EXTRA]'` themselves.
     """
     return f"pip install '{DISTRIBUTION}[{extra}]'"
+
+
+def needed(module: str, extra: str, whose: str) -> Any:
+    """The module of an extra, where it is installed; `whose` tells what needs it, as in "a cluster".
+
+    **Raises:** `UserError` with the command that installs it where it is missing.
+    """
+    try:
+        importlib.import_module(module.partition(".")[0])
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise UserError(f"{whose} needs {error.name or module}: {how_to_install(extra)}.") from error

@@ -10,12 +10,11 @@ network, is checked where these come together (`training/recipe.py`).
 """
 
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
-from .arguments import at_least, flag, plain, real
+from .arguments import at_least, flag, plain, positive
 from .errors import UserError, shown
 
 OPTIMIZERS = (
@@ -65,14 +64,6 @@ def means(**meaning: Any) -> dict[str, Setting]:
     return {"setting": Setting(**meaning)}
 
 
-def positive(name: str, value: Any) -> float:
-    """A positive finite number, or a `UserError`."""
-    number = real(value)
-    if number is None or not 0 < number <= sys.float_info.max:
-        raise UserError(f"`{name}` is a positive number; got {shown(value)}.")
-    return float(number)
-
-
 def _listed(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
@@ -112,7 +103,12 @@ class Setup:
 
     epochs: int = field(
         default=50,
-        metadata=means(check=_epochs, of_run=True, words=" for {} epochs", help="Passes over the training examples."),
+        metadata=means(
+            check=_epochs,
+            of_run=True,
+            words=" for {} epochs",
+            help="Passes over the training examples.",
+        ),
     )
     batch_size: int = field(
         default=32,
@@ -125,7 +121,10 @@ class Setup:
     loss: Any = field(default=None, metadata=means(help=f"{_listed(LOSSES)}."))
     select: str = field(
         default="last",
-        metadata=means(check=_selection, help="Test the network of the last epoch, or of the best on validation."),
+        metadata=means(
+            check=_selection,
+            help="Test the network of the last epoch, or of the best on validation.",
+        ),
     )
     score: str | None = field(default=None, metadata=means())
     only: str | None = field(

@@ -80,10 +80,10 @@ def test_a_transform_encodes_the_inputs(seen):
 REFUSED = {
     "unknown names": (
         ["digits", "--classes", "cat,dog"],
-        ["--classes wants some of", "not 'cat'", "3 three", "try --classes 3,8"],
+        ["--classes is a list of at least two of", "got 'cat'", "3 three", "try --classes 3,8"],
     ),
-    "names for a count": (["spirals", "--classes", "one,two"], ["--classes wants a whole number", "not 'one,two'"]),
-    "numbers for a count": (["spirals", "--classes", "3,8"], ["--classes wants a whole number", "not '3,8'"]),
+    "names for a count": (["spirals", "--classes", "one,two"], ["--classes is an integer", "got 'one,two'"]),
+    "numbers for a count": (["spirals", "--classes", "3,8"], ["--classes is an integer", "got '3,8'"]),
     "a gap between commas": (["digits", "--classes", "3,,8"], ["--classes", "3,8", "cat,dog", "got '3,,8'"]),
     "no equals sign": (["moons", "--data-option", "standardize"], ["--data-option", "NAME=VALUE", "'standardize'"]),
     "no value": (["moons", "--data-option", "standardize="], ["--data-option", "NAME=VALUE", "'standardize='"]),
@@ -96,12 +96,12 @@ REFUSED = {
     ),
     "a transform in a yes": (
         ["moons", "--data-option", "transforms=yes"],
-        ["--transform wants a name", "True", "--transform split-signs,constant-one"],
+        ["--transform is a name", "True", "--transform split-signs,constant-one"],
     ),
     "of another set": (["moons", "--data-option", "turns=2"], ["moons has no option 'turns'", "samples, noise"]),
     "not a data option": (["moons", "--data-option", "name_or_path=2"], ["no option 'name_or_path'"]),
-    "a number for yes": (["moons", "--data-option", "standardize=1"], ["standardize wants True or False", "1"]),
-    "a text for a number": (["spirals", "--data-option", "turns=many"], ["turns wants a finite number", "'many'"]),
+    "a number for yes": (["moons", "--data-option", "standardize=1"], ["standardize is True or False", "1"]),
+    "a text for a number": (["spirals", "--data-option", "turns=many"], ["turns is a positive number", "'many'"]),
 }
 
 

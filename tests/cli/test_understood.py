@@ -55,20 +55,20 @@ def test_it_is_told_printed_kept_and_shown(folder, capsys):
     ("arguments", "sentence"),
     [
         (["odd.csv"], "try --missing drop to leave those rows out or --missing mean to fill them"),
-        (["odd.csv", "--target", "0"], "so there is no --target 0; try --target -1, the last column"),
+        (["odd.csv", "--target", "0"], "by its number from 1 to 4; got '0': try --target -1, the last column"),
         (["odd.csv", "--target", "a"], "--missing drop"),
         (["odd.csv", "--data-option", "skip=few"], "try --data-option skip=0"),
-        (["odd.csv", "--missing", "drop", "--classes", "<b>,z"], "--classes chooses among <b>, [x]"),
+        (["odd.csv", "--missing", "drop", "--classes", "<b>,z"], "got 'z': choose among <b>, [x]"),
         (["odd.csv", "--missing", "drop", "--data-option", "header=no"], "--data-option header=yes"),
-        (["moons", "--samples", "3"], "try --samples 10 or more"),
-        (["moons", "--data-seed", "-3"], "--data-seed wants a whole number of at least 0, not -3; try --data-seed 0"),
-        (["moons", "--transform", "unit"], "There is no transform 'unit'"),
+        (["moons", "--samples", "3"], "got 3: try --samples 10"),
+        (["moons", "--data-seed", "-3"], "--data-seed is an integer that is not negative; got -3: try --data-seed 0"),
+        (["moons", "--transform", "unit"], "unknown transform 'unit'"),
     ],
 )
 def test_sentences_spell_options_as_the_command_line_has_them(folder, capsys, arguments, sentence):
     assert main(["compare", *arguments]) == 2
     assert sentence in capsys.readouterr().err
-    assert option("missing", "drop") == "missing='drop'"  # and afterwards Python's
+    assert option("missing", "drop") == "`missing='drop'`"  # and afterwards Python's
 
 
 def test_values_are_quoted_as_a_shell_wants_them():

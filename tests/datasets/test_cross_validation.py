@@ -118,17 +118,17 @@ def test_flat_data_have_flat_folds():
 
 @pytest.mark.parametrize("count", [0, 1, -3, True, 2.5, "5", None])
 def test_a_number_of_folds_is_a_whole_one_from_two(count):
-    with pytest.raises(UserError, match="folds is a whole number of at least 2"):
+    with pytest.raises(UserError, match="`folds` is an integer of at least 2"):
         folds(load("moons", samples=60), count)
 
 
 @pytest.mark.parametrize(
     ("sizes", "count", "said"),
     [
-        ((20, 5), 6, "2 to 5 folds, not 6"),
-        ((20, 3), 2, "make 3 folds, not 2"),
-        ((20, 3), 4, "make 3 folds, not 4"),
-        ((30,), 31, "2 to 30 folds, not 31"),
+        ((20, 5), 6, "from 2 to 5, .*; got 6 for 5 examples"),
+        ((20, 3), 2, "is 3, .*; got 2 for 3 examples"),
+        ((20, 3), 4, "is 3, .*; got 4 for 3 examples"),
+        ((30,), 31, "from 2 to 30, .*; got 31 for 30 examples"),
     ],
 )
 def test_more_folds_than_examples_of_a_class_are_refused(sizes, count, said):
@@ -137,7 +137,7 @@ def test_more_folds_than_examples_of_a_class_are_refused(sizes, count, said):
     data = load(pair, task="binary" if len(sizes) > 1 else "regression")
     with pytest.raises(UserError, match=said):
         folds(data, count)
-    most = int(said.partition(" folds")[0].split()[-1])
+    most = int(said.partition(",")[0].split()[-1])
     assert len(folds(data, most)) == most
 
 

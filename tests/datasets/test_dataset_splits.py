@@ -37,7 +37,7 @@ def test_a_class_of_three_is_in_every_split():
 
 
 def test_a_class_of_two_cannot_be():
-    with pytest.raises(UserError, match="at least 3 examples, one per split, but one has 2 of 42"):
+    with pytest.raises(UserError, match="at least 3 examples, one per split; got one class with 2 of 42"):
         split_indices(42, seed=0, labels=np.array([0] * 40 + [1] * 2))
 
 
@@ -64,7 +64,7 @@ def test_standardization_leaves_out_gaps_and_survives_constants_and_offsets():
 
 
 def test_standardization_wants_a_value_in_every_column():
-    with pytest.raises(UserError, match="column 2 has none"):
+    with pytest.raises(UserError, match="got none in column 2"):
         standardization(np.array([[1.0, np.nan], [2.0, np.nan]]))
 
 

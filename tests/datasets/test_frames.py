@@ -85,7 +85,7 @@ def test_the_numbers_that_name_columns_of_a_frame_are_names():
 def test_a_target_that_is_the_index_is_told():
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(INPUTS, columns=["a", "b"]).set_index(pandas.Index(LABELS, name="kind"))
-    with pytest.raises(UserError, match=r"'kind' is the index .*; make it a column with frame\.reset_index\(\)"):
+    with pytest.raises(UserError, match=r"'kind' is the index .*: make it a column with frame\.reset_index\(\)"):
         datasets.load(frame, target="kind")
     assert datasets.load(frame.reset_index(), target="kind").classes == 3
 
@@ -113,30 +113,30 @@ def test_images_and_gaps_of_a_pair():
     assert datasets.load((images, np.arange(30) % 2)).input_shape == (4, 4, 1)
     holes = np.where(2 * INPUTS.std() < INPUTS, np.nan, INPUTS)
     assert datasets.load((holes, LABELS), missing="mean").understood.filled == np.isnan(holes).sum()
-    with pytest.raises(UserError, match=r"The pair \(inputs, targets\) has \d+ missing values"):
+    with pytest.raises(UserError, match=r"the pair \(inputs, targets\) has \d+ missing values"):
         datasets.load((holes, LABELS))
 
 
 BIG = np.arange(3000.0).reshape(1000, 3)
 REFUSED = [
-    (BIG, {}, "this is one array of shape (1000, 3); give a pair (inputs, targets)"),
-    ((BIG, BIG, BIG), {}, "Data are a name, a path, a data frame or a pair"),
-    ((BIG, BIG[:-1, 0]), {}, "their shapes are (1000, 3) and (999,); match them"),
-    ((BIG + 1j, BIG[:, 0]), {}, "wants numbers as inputs, but their type is complex128"),
-    (([["a", "b"]] * 30, LABELS), {}, "wants numbers as inputs"),
-    ((INPUTS, [{}] * 30), {}, "wants numbers or texts but holds values of type dict"),
-    ((INPUTS, np.zeros((30, 2, 2))), {}, "on one axis or two, but they have the type float64 and the shape (30, 2, 2)"),
-    ((INPUTS, LABELS), {"target": "y"}, "arrays, not columns, so target cannot apply"),
+    (BIG, {}, "got one array of the shape (1000, 3): give a pair (inputs, targets)"),
+    ((BIG, BIG, BIG), {}, "data are a name, a path, a data frame or a pair"),
+    ((BIG, BIG[:-1, 0]), {}, "got the shapes (1000, 3) and (999,): match them"),
+    ((BIG + 1j, BIG[:, 0]), {}, "has numbers as inputs; got the type complex128"),
+    (([["a", "b"]] * 30, LABELS), {}, "has numbers as inputs"),
+    ((INPUTS, [{}] * 30), {}, "is all numbers or all texts; got values of type dict"),
+    ((INPUTS, np.zeros((30, 2, 2))), {}, "on one axis or two; got the type float64 and the shape (30, 2, 2)"),
+    ((INPUTS, LABELS), {"target": "y"}, "a Feather file or a data frame; got a pair of arrays: leave it out"),
     ((np.where(INPUTS > 1, np.inf, INPUTS), LABELS), {}, "an infinite value among its arrays"),
-    (Frame({"a": INPUTS[:, 0]}), {}, "wants at least two columns"),
+    (Frame({"a": INPUTS[:, 0]}), {}, "has at least two columns"),
     (Frame({"a": [], "b": []}), {}, "has columns but no rows"),
-    (Frame({"a": [[1, 2]] * 30, "b": LABELS}), {}, "'a' wants numbers or texts but holds values of type list"),
-    (Frame({"a": [1, "x"] * 15, "b": LABELS}), {}, "'a' mixes numbers with text such as 'x'"),
-    (Frame(COLUMNS), {"separator": ","}, "is a data frame, and separator is for a text table; leave it out"),
-    (Frame(COLUMNS), {"target": "kid"}, "The data frame has no column 'kid' for the target; did you mean 'kind'"),
-    ((Frame({"a": INPUTS[:, 0]}), LABELS[1:]), {}, "wants one target per row, but has 30 rows and 29 targets"),
-    ({"a": 1}, {}, "Data are a name, a path, a data frame or a pair"),
-    (datasets.load("xor"), {}, "xor is a data set already"),
+    (Frame({"a": [[1, 2]] * 30, "b": LABELS}), {}, "'a' is all numbers or all texts; got values of type list"),
+    (Frame({"a": [1, "x"] * 15, "b": LABELS}), {}, "'a' is all numbers or all texts; got numbers and 'x'"),
+    (Frame(COLUMNS), {"separator": ","}, "`separator` is for a text table; got a data frame: leave it out"),
+    (Frame(COLUMNS), {"target": "kid"}, "by its number from 1 to 4; got 'kid': did you mean 'kind'"),
+    ((Frame({"a": INPUTS[:, 0]}), LABELS[1:]), {}, "has one target per row; got 30 rows and 29 targets"),
+    ({"a": 1}, {}, "data are a name, a path, a data frame or a pair"),
+    (datasets.load("xor"), {}, "got the data set xor: use it as it is"),
 ]  # fmt: skip
 
 
@@ -186,7 +186,7 @@ def test_a_sheet_is_read_like_the_csv_of_the_same_table(tmp_path, plain):
     for wanted in (2, "2", "Sheet2"):
         assert datasets.load(path, missing="mean", sheet=wanted, skip=2).checksum == plain.checksum
     for wanted in (3, 0, "Sheet3"):
-        with pytest.raises(UserError, match=r"has no sheet .*; its sheets are Sheet, Sheet2, or a number from 1 to 2"):
+        with pytest.raises(UserError, match=r"by its number from 1 to 2; got .*: its sheets are Sheet, Sheet2"):
             datasets.load(path, sheet=wanted)
 
 
@@ -221,7 +221,7 @@ def test_sheets_that_are_damaged_or_too_large_are_refused(tmp_path, monkeypatch)
         datasets.load(path)
     path.write_bytes(whole)
     monkeypatch.setattr("ascribe.datasets.spreadsheet.CELLS", 20)
-    with pytest.raises(UserError, match="more than 20 cells"):
+    with pytest.raises(UserError, match="at most 20 cells"):
         datasets.load(path)
     assert CELLS > 10**6
     monkeypatch.setattr(memory, "SMALL", 0)
@@ -280,14 +280,14 @@ def test_feather_files_that_are_damaged_or_unpack_to_more_than_the_memory_are_re
 def test_a_missing_package_is_named_with_its_extra(tmp_path, monkeypatch, name, package):
     (tmp_path / name).write_bytes(b"PK")
     monkeypatch.setitem(__import__("sys").modules, package, None)
-    with pytest.raises(UserError, match=rf"wants the package {package}.*pip install 'ascribe-learning\[tables\]'"):
+    with pytest.raises(UserError, match=rf"needs {package}.*pip install 'ascribe-learning\[tables\]'"):
         datasets.load(tmp_path / name)
 
 
 def test_of_several_sheets_the_one_that_is_read_is_told(tmp_path, plain):
     path = sheet(tmp_path / "two.xlsx", ROWS, before=[ROWS])
     (note,) = datasets.load(path, missing="mean").understood.notes
-    assert note == "the sheet Sheet is read, the first of 2; sheet='Sheet2' reads another"
+    assert note == "the sheet Sheet is read, the first of 2; `sheet='Sheet2'` reads another"
     assert datasets.load(path, missing="mean", sheet=1).understood.notes == ()
-    with pytest.raises(UserError, match="but has one; choose another sheet with sheet='Sheet2'"):
+    with pytest.raises(UserError, match="got 1: choose another sheet with `sheet='Sheet2'`"):
         datasets.load(sheet(tmp_path / "info.xlsx", ROWS, before=[[["made"], ["by"], ["us"]]]))

@@ -41,8 +41,8 @@ def test_idx_returns_what_was_written(pack):
         (b"\0\0\x0d\x03" + idx(IMAGES)[4:], "type 13 on 3 axes"),
         (idx(IMAGES[0]), "type 8 on 2 axes"),
         (idx(IMAGES)[:9], "ends inside its header"),
-        (idx(IMAGES)[:-1], "announces 120 values of shape (6, 4, 5) but holds only 119"),
-        (idx(IMAGES) + b"\0", "but holds more"),
+        (idx(IMAGES)[:-1], "announces 120 values of the shape (6, 4, 5); got only 119"),
+        (idx(IMAGES) + b"\0", "got more"),
         (struct.pack(">HBB3I", 0, 8, 3, 2**31, 2**31, 2**31), "impossible shape"),
         (struct.pack(">HBB3I", 0, 8, 3, 0, 28, 28), "impossible shape"),
         (gzip.compress(idx(IMAGES), mtime=0)[:-20], "cut short or damaged"),
@@ -105,7 +105,7 @@ def test_hostile_pickle_is_refused_and_nothing_runs(tmp_path):
         python_batch(array_global=b"cposix\nsystem\n"),
         b"cos\nsystem\n(" + short(f"touch {marker}") + b"tR.",
     ):
-        with pytest.raises(UserError, match="wants the layout of the published CIFAR-10 batches"):
+        with pytest.raises(UserError, match="has the layout of the published CIFAR-10 batches; got another"):
             parse_python_batch(content, "batch")
     assert not marker.exists()
 
@@ -121,7 +121,7 @@ def test_hostile_pickle_is_refused_and_nothing_runs(tmp_path):
         (python_batch(labels=LABELS[:-1]), "299 labels"),
         (python_batch().replace(b"M\x2c\x01M", b"M\x2d\x01M"), "pixel bytes"),
         (python_batch().replace(b"batch_label", b"fetch_label"), "unknown key 'fetch_label'"),
-        (python_batch(labels=np.full(ROWS, 10)), "labels from 0 to 9, not 10"),
+        (python_batch(labels=np.full(ROWS, 10)), "labels from 0 to 9; got 10"),
         (b"\x80\x03}q\x01(u.", "PROTO"),
         (b"\x80\x02}(u.", "0 pixel bytes and 0 labels"),
     ],
@@ -144,9 +144,9 @@ def test_binary_batch_is_the_same_data():
 @pytest.mark.parametrize(
     ("content", "fragment"),
     [
-        (b"", "has 0 bytes"),
-        (binary_batch()[:-1], f"has {ROWS * 3073 - 1} bytes"),
-        (b"\x0b" + binary_batch()[1:], "labels from 0 to 9, not 11"),
+        (b"", "got 0 bytes"),
+        (binary_batch()[:-1], f"got {ROWS * 3073 - 1} bytes"),
+        (b"\x0b" + binary_batch()[1:], "labels from 0 to 9; got 11"),
     ],
 )
 def test_damaged_binary_batch_is_one_sentence(content, fragment):
@@ -255,7 +255,7 @@ def test_cache_is_used_and_failed_downloads_name_the_way_out(folders, monkeypatc
 
 def test_ascribe_data_must_be_a_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("ASCRIBE_DATA", str(tmp_path / "nowhere"))
-    with pytest.raises(UserError, match="ASCRIBE_DATA wants an existing folder"):
+    with pytest.raises(UserError, match="ASCRIBE_DATA is an existing folder"):
         downloads.data_folders()
 
 

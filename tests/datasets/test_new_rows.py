@@ -62,10 +62,10 @@ def test_a_frame_without_names_to_find_is_taken_as_it_stands():
     [
         (NEW.drop(columns="depth"), "made of the columns height, soil, depth; the data frame lacks depth: give rows"),
         (NEW.rename(columns={"soil": "Soil"}), "the data frame lacks soil"),
-        (NEW.assign(soil="peat"), "'soil' has 'peat', which no row had in training: it had 2, clay, sand; choose one"),
-        (NEW.assign(depth="deep"), "'depth' held numbers in training, and now texts such as 'deep'; write numbers"),
-        (NEW.assign(depth=np.inf), "Column 'depth' holds an infinite value in row 1"),
-        (NEW.to_numpy(), "no array of numbers .*; give a data frame, as pandas.read_csv makes one, or encode texts"),
+        (NEW.assign(soil="peat"), "that it had in training, 2, clay, sand; got 'peat': choose one"),
+        (NEW.assign(depth="deep"), "'depth' holds numbers, as in training; got texts such as 'deep': write numbers"),
+        (NEW.assign(depth=np.inf), "column 'depth' holds an infinite value in row 1"),
+        (NEW.to_numpy(), "no array of numbers .*: give a data frame, as pandas.read_csv makes one, or encode texts"),
         ("new.csv", "give a data frame, as pandas.read_csv makes one"),
     ],
 )

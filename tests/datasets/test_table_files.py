@@ -97,68 +97,68 @@ def announced(rows: int, size: int, *, lying: bool = False) -> bytes:
 # --- Refusals -----------------------------------------------------------------------------------------------------
 
 BAD = [
-    ("empty.csv", "", {}, "is empty"),
-    ("blank.csv", "\n  \n\n", {}, "is empty"),
+    ("empty.csv", "", {}, "got no lines"),
+    ("blank.csv", "\n  \n\n", {}, "got no lines"),
     ("header_only.csv", "a,b,label\n", {"header": True}, "header but no rows below it"),
-    ("garbage.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", {}, "holds binary data"),
-    ("utf16.csv", plain().encode("utf-16")[:-1], {}, "wants utf-16 text, but line 30 is in another encoding"),
-    ("latin.csv", "na\xefve,1\n".encode("latin-1") * 20, {}, "line 1 is in another encoding"),
-    ("ragged.csv", replaced(7, "1.0,2.0,0"), {}, "wants 4 cells on every line, but line 7 has 3"),
-    ("ragged.txt", plain(delimiter=" ") + "1 2 3 4 5\n", {}, "wants 4 cells on every line, but line 31 has 5"),
+    ("garbage.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", {}, "got binary data"),
+    ("utf16.csv", plain().encode("utf-16")[:-1], {}, "is utf-16 text; got another encoding on line 30"),
+    ("latin.csv", "na\xefve,1\n".encode("latin-1") * 20, {}, "got another encoding on line 1"),
+    ("ragged.csv", replaced(7, "1.0,2.0,0"), {}, "has 4 cells on every line; got 3 on line 7"),
+    ("ragged.txt", plain(delimiter=" ") + "1 2 3 4 5\n", {}, "has 4 cells on every line; got 5 on line 31"),
     ("open_quote.csv", replaced(7, '"1.0,2.0,3.0,0'), {}, "quotation mark left open"),
     ("one_column.csv", "1\n2\n3\n" * 10, {}, "at least two columns"),
-    ("twice.csv", plain(header=["a", "b", "a", "label"]), {}, "'a' is there twice"),
-    ("constant_target.csv", plain(target=[7] * 30), {}, "the one value '7' everywhere"),
-    ("one_class.csv", plain(target=["cat"] * 30), {}, "the one value 'cat' everywhere"),
-    ("tiny_class.csv", plain(target=["a"] * 28 + ["b"] * 2), {}, "class 'b' of the target 'column4' has 2"),
+    ("twice.csv", plain(header=["a", "b", "a", "label"]), {}, "got 'a' twice"),
+    ("constant_target.csv", plain(target=[7] * 30), {}, "got '7' everywhere"),
+    ("one_class.csv", plain(target=["cat"] * 30), {}, "got 'cat' everywhere"),
+    ("tiny_class.csv", plain(target=["a"] * 28 + ["b"] * 2), {}, "got 2 of class 'b' in the target 'column4'"),
     ("few.csv", lines(rows()[:9]), {}, "at least 10 examples"),
     ("no_target.csv", plain(header=["a", "b", "c", "label"]), {"target": "lable"}, "did you mean 'label'"),
     ("no_close.csv", plain(header=["a", "b", "c", "label"]), {"target": "zzz"}, "its columns are a, b, c, label"),
-    ("position.csv", plain(), {"target": 5}, "has 4 columns, counted from 1, so there is no target=5"),
-    ("zeroth.csv", plain(), {"target": "0"}, "try target=-1, the last column, or a number from 1 to 4"),
-    ("target_kind.csv", plain(), {"target": 1.5}, "name or the number of a column, not 1.5"),
+    ("position.csv", plain(), {"target": 5}, "by its number from 1 to 4; got 5"),
+    ("zeroth.csv", plain(), {"target": "0"}, "got '0': try `target=-1`, the last column"),
+    ("target_kind.csv", plain(), {"target": 1.5}, "by its name or by its number from 1 to 4; got 1.5"),
     ("infinite.csv", replaced(5, "1,inf,2,0"), {}, "'b' holds an infinite value on line 5"),
     ("huge.csv", replaced(5, "1,1e300,2,0"), {}, "the value 1e+300, too large for 32-bit numbers, on line 5"),
     ("gaps.csv", replaced(5, "1,,NA,0"), {}, "has 2 missing values, 1 of them in column 'b'"),
     ("gap_target.csv", replaced(5, "1,2,3,?"), {"missing": "mean"}, "1 rows without a target"),
     ("every_row.csv", lines([[i % 7, "", i % 2] if i % 3 else ["", i, i % 2] for i in range(30)]), {"missing": "drop"},
      "missing value in every row"),
-    ("all_nan.csv", lines([[i, "nan", i % 2] for i in range(30)]), {}, "Column 'column2' holds no value at all"),
+    ("all_nan.csv", lines([[i, "nan", i % 2] for i in range(30)]), {}, "column 'column2' holds no value at all"),
     ("nan_file.csv", "nan,nan\n" * 30, {}, "holds no value at all"),
     ("constant.csv", lines([[1, 2, i % 2] for i in range(30)]), {}, "the same inputs in every row"),
-    ("many_texts.csv", lines([[f"w{i}", i, i % 2] for i in range(30)]), {}, "30 different texts"),
-    ("typing_error.csv", replaced(9, "1.0,oops,2,0"), {}, "mixes numbers with text: line 9 says 'oops'"),
-    ("decimal_comma.csv", lines([[f"{i},5", i % 2, i % 2] for i in range(30)], ";"), {}, "give decimal=','"),
-    ("missing_kind.csv", plain(), {"missing": "zero"}, "missing wants one of refuse, drop, mean, not 'zero'"),
-    ("task_kind.csv", plain(), {"task": "ranking"}, "task wants one of binary"),
-    ("task_text.csv", plain(target=["u", "v"] * 15), {"task": "regression"}, "Regression wants numbers"),
-    ("task_binary.csv", plain(target=[0, 1, 2] * 10), {"task": "binary"}, "has 3; try task='classification'"),
-    ("ignored.csv", plain(), {"ignore": "column9"}, "no column 'column9' to ignore"),
+    ("many_texts.csv", lines([[f"w{i}", i, i % 2] for i in range(30)]), {}, "got 30, such as"),
+    ("typing_error.csv", replaced(9, "1.0,oops,2,0"), {}, "got numbers and 'oops' on line 9"),
+    ("decimal_comma.csv", lines([[f"{i},5", i % 2, i % 2] for i in range(30)], ";"), {}, "give `decimal=','`"),
+    ("missing_kind.csv", plain(), {"missing": "zero"}, "`missing` is one of refuse, drop, mean; got 'zero'"),
+    ("task_kind.csv", plain(), {"task": "ranking"}, "`task` is one of binary"),
+    ("task_text.csv", plain(target=["u", "v"] * 15), {"task": "regression"}, "of regression is numbers"),
+    ("task_binary.csv", plain(target=[0, 1, 2] * 10), {"task": "binary"}, "got 3: try `task='classification'`"),
+    ("ignored.csv", plain(), {"ignore": "column9"}, "got 'column9': did you mean 'column4'"),
     ("ignored_all.csv", plain(), {"ignore": ("column1", "column2", "column3")}, "no column left beside the target"),
-    ("ignored_kind.csv", plain(), {"ignore": 3}, "a name or a list of names, not 3"),
-    ("option.csv", plain(), {"samples": 20}, "A table has no option 'samples'; its options are target, task"),
-    ("header_kind.csv", plain(), {"header": "no"}, "header wants True or False"),
+    ("ignored_kind.csv", plain(), {"ignore": 3}, "a name or a list of names; got 3"),
+    ("option.csv", plain(), {"samples": 20}, "a table has no option 'samples': it has target, task"),
+    ("header_kind.csv", plain(), {"header": "no"}, "`header` is True or False"),
     ("text.npz", "not a zip file", {}, "is not a readable NPZ file"),
     ("cut.npz", npz(x=NUMBERS, y=LABELS)[:-200], {}, "is not a readable NPZ file"),
     ("flipped.npz", flipped(npz(x=NUMBERS, y=LABELS)), {}, "is not a readable NPZ file"),
     ("objects.npz", object_npz(), {}, "array of Python objects"),
-    ("names.npz", npz(a=NUMBERS, b=LABELS), {}, "wants arrays x and y, or x_train, y_train, x_test and y_test"),
-    ("half.npz", npz(x=NUMBERS), {}, "wants both x and y, but holds x"),
-    ("lengths.npz", npz(x=NUMBERS, y=LABELS[:-1]), {}, "their shapes are (30, 3) and (29,)"),
-    ("complex.npz", npz(x=NUMBERS + 1j, y=LABELS), {}, "wants numbers in x, but its type is complex128"),
+    ("names.npz", npz(a=NUMBERS, b=LABELS), {}, "has arrays x and y, or x_train, y_train, x_test and y_test"),
+    ("half.npz", npz(x=NUMBERS), {}, "has both x and y; got x"),
+    ("lengths.npz", npz(x=NUMBERS, y=LABELS[:-1]), {}, "got the shapes (30, 3) and (29,)"),
+    ("complex.npz", npz(x=NUMBERS + 1j, y=LABELS), {}, "has numbers in x; got the type complex128"),
     ("inf.npz", npz(x=np.where(NUMBERS > 1, np.inf, NUMBERS), y=LABELS), {}, "an infinite value among its arrays"),
     ("nan.npz", npz(x=np.where(NUMBERS > 1, np.nan, NUMBERS), y=LABELS), {}, "missing values"),
     ("no_test.npz", npz(x_train=NUMBERS, y_train=LABELS), {}, "holds x_train but no x_test"),
     ("shapes.npz", npz(x_train=NUMBERS, y_train=LABELS, x_test=NUMBERS[:, :2], y_test=LABELS), {}, "the same shape"),
-    ("target.npz", npz(x=NUMBERS, y=LABELS), {"target": "y"}, "arrays, not columns"),
+    ("target.npz", npz(x=NUMBERS, y=LABELS), {"target": "y"}, "`target` is for a text table"),
     ("labels.npz", npz(x=NUMBERS, y=np.eye(30) + 1), {"task": "classification"}, "which is regression"),
     ("no_header.npz", other_entries({"x.npy": b"1 2 3" * 9, "y.npy": b"0 1" * 9}), {}, "is not a readable NPZ file"),
-    ("texts.npz", other_entries({"x": b"1 2 3" * 9, "y": b"0 1" * 9}), {}, "but holds nothing"),
+    ("texts.npz", other_entries({"x": b"1 2 3" * 9, "y": b"0 1" * 9}), {}, "got nothing"),
     ("announced.npz", announced(10**13, 10**13), {}, "is not a readable NPZ file"),
     ("bomb.npz", announced(2**32 - 200, 2**32 - 200, lying=True), {}, "GiB are wanted and this machine has"),
-    ("commas.csv", ",,,\n" * 30, {}, "has empty cells alone"),
-    ("rounded.csv", plain(target=[f"{2**53 + i % 2}.0" for i in range(30)]), {}, "one value '9007199254740992'"),
-    ("rounded.npz", npz(x=NUMBERS, y=2.0**53 + 2 * (np.arange(30) % 2)), {}, "wanted below 2^53"),
+    ("commas.csv", ",,,\n" * 30, {}, "got empty cells alone"),
+    ("rounded.csv", plain(target=[f"{2**53 + i % 2}.0" for i in range(30)]), {}, "got '9007199254740992' everywhere"),
+    ("rounded.npz", npz(x=NUMBERS, y=2.0**53 + 2 * (np.arange(30) % 2)), {}, "name classes are below 2^53"),
     ("text.parquet", "not parquet", {}, "is not a readable Parquet file"),
 ]  # fmt: skip
 
@@ -247,19 +247,19 @@ def test_a_parquet_file_that_unpacks_to_more_than_the_memory_is_refused(tmp_path
 def test_more_lines_may_be_skipped_than_there_are(tmp_path):
     """Without a list of their numbers, which no memory holds."""
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="wants a table but is empty"):
+    with pytest.raises(UserError, match="got no lines"):
         datasets.load(tmp_path / "table.csv", skip=10**15)
 
 
 def test_missing_file_and_folder(tmp_path):
     (tmp_path / "measurements.csv").write_text(plain())
-    with pytest.raises(UserError, match=r"There is no file .*did you mean 'measurements\.csv'"):
+    with pytest.raises(UserError, match=r"there is no file .*did you mean 'measurements\.csv'"):
         datasets.load(str(tmp_path / "measurement.csv"))
-    with pytest.raises(UserError, match="There is no file"):
+    with pytest.raises(UserError, match="there is no file"):
         datasets.load("no/such/folder/x.csv")
-    with pytest.raises(UserError, match="There is no file"):
+    with pytest.raises(UserError, match="there is no file"):
         datasets.load("x\0.csv")
-    with pytest.raises(UserError, match="There is no file") as caught:
+    with pytest.raises(UserError, match="there is no file") as caught:
         datasets.load("x" * 5000 + ".csv")
     assert len(str(caught.value)) < 500
     with pytest.raises(UserError, match="is a folder"):

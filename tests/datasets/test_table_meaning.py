@@ -8,7 +8,7 @@ import pytest
 
 from ascribe import datasets
 from ascribe.datasets import Understood
-from ascribe.datasets.table import READING, TEXT
+from ascribe.datasets.sources import READING, TEXT
 from ascribe.errors import UserError
 
 GENERATOR = np.random.default_rng(5)
@@ -118,7 +118,7 @@ def test_what_may_be_a_measurement_stays(load, header, labels):
 def test_a_named_column_that_counts_the_rows_stays_and_is_told(load):
     data = load(trees("day", "height", "weight", "kind", first=(list(EVERY),)))
     assert data.features == 3
-    assert data.understood.notes == ("day counts the rows; if it is no measurement, leave it out with ignore='day'",)
+    assert data.understood.notes == ("day counts the rows; if it is no measurement, leave it out with `ignore='day'`",)
 
 
 def test_a_counting_column_stays_where_it_is_the_only_feature(load):
@@ -176,7 +176,7 @@ def test_a_header_of_numbers_is_one_where_it_can_be_told(load, header, rows, is_
 def test_the_hint_names_the_option(load):
     rows = [[f"a{i % 3}", f"b{i % 2}", KINDS[i]] for i in EVERY]
     with pytest.raises(
-        UserError, match=r"class 'kind' of the target 'column3' has 1, or try header=True if the first line"
+        UserError, match=r"got 1 of class 'kind' in the target 'column3': .*, or try `header=True` if the first line"
     ):
         load(table([["a1", "b", "kind"], *rows]))
     assert load(table([["a1", "b", "kind"], *rows]), header=True).classes == 3
@@ -229,7 +229,7 @@ def test_one_hot_targets_are_told_and_become_classes_when_asked(load):
     one_hot = datasets.load((inputs, np.eye(3)[labels]))
     assert (one_hot.task, one_hot.outputs) == ("regression", 3)
     assert one_hot.understood.notes == (
-        "the targets look like one-hot classes and are trained as 3 numbers; task='classification' makes classes of them",
+        "the targets look like one-hot classes and are trained as 3 numbers; `task='classification'` makes classes of them",
     )
     asked = datasets.load((inputs, np.eye(3)[labels]), task="classification")
     assert asked.checksum == datasets.load((inputs, labels)).checksum
@@ -241,7 +241,9 @@ def test_one_hot_targets_are_told_and_become_classes_when_asked(load):
 
 def test_classes_of_a_file_can_be_chosen(load):
     rare = trees("height", "weight", "kind") + "170.0,70.0,yew\n"
-    with pytest.raises(UserError, match=r"class 'yew' .* has 1; keep the others with classes=\('elm', 'fir', 'oak'\)"):
+    with pytest.raises(
+        UserError, match=r"got 1 of class 'yew' .*: keep the others with `classes=\('elm', 'fir', 'oak'\)`"
+    ):
         load(rare)
     data = load(rare, classes="oak,fir")
     assert (data.task, data.class_names, data.understood.dropped) == ("binary", ("oak", "fir"), 9)
@@ -255,10 +257,10 @@ def test_classes_of_a_file_can_be_chosen(load):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"classes": "oak,ash"}, "has no class 'ash' in the target 'kind'; classes chooses among elm, fir, oak"),
-        ({"classes": "oak"}, "classes wants at least two classes of the target"),
-        ({"classes": ("oak", "oak")}, "wants each class once"),
-        ({"classes": 5}, "wants at least two classes of the target, not 5"),
+        ({"classes": "oak,ash"}, "got 'ash': choose among elm, fir, oak"),
+        ({"classes": "oak"}, "at least two classes of the target"),
+        ({"classes": ("oak", "oak")}, "a list with each class once"),
+        ({"classes": 5}, "at least two classes of the target; got 5"),
         ({"classes": ("oak", "elm"), "task": "regression"}, "has no classes under regression"),
     ],
 )
@@ -303,13 +305,13 @@ DOSES = [(5, 10, 15)[i % 3] for i in EVERY]
 DOUBTS = {
     "decimal comma": (
         [f"{dose / 10:.1f}".replace(".", ",") for dose in DOSES],
-        "'0,5'; if it holds numbers, give decimal=','",
+        "'0,5'; if it holds numbers, give `decimal=','`",
     ),
     "percent": ([f"{dose} %" for dose in DOSES], "'10 %'; if it holds numbers, write them without the sign %"),
     "dollars": ([f"${dose},000" for dose in DOSES], "'$10,000'; if it holds numbers, write them without the sign $"),
     "thousands": (
         [f"{dose}.250" if dose > 5 else 700 for dose in DOSES],
-        "such as 10.250; give decimal=',' and thousands='.'",
+        "such as 10.250; give `decimal=','` and `thousands='.'`",
     ),
     "decimals": ([f"{dose}.25" if dose > 5 else 700 for dose in DOSES], None),
     "below one": ([f"0.{dose:02}0" if dose > 5 else 700 for dose in DOSES], None),
@@ -333,10 +335,12 @@ def test_what_may_be_a_number_in_another_writing_is_told(load, doses, words):
 
 def test_a_target_that_may_hold_numbers_in_another_writing_gets_that_advice(load):
     rows = [[HEIGHTS[i], f"{i},5"] for i in EVERY]
-    with pytest.raises(UserError, match="has 1; if it holds numbers, give decimal=',' for the decimal comma"):
+    with pytest.raises(
+        UserError, match=r"got 1 of class .*: if it holds numbers, give `decimal=','` for the decimal comma"
+    ):
         load(table(rows, "height", "dose", separator=";"))
     with pytest.raises(
-        UserError, match="texts such as '0,5'; give decimal=',' for the decimal comma or name another column"
+        UserError, match="texts such as '0,5': give `decimal=','` for the decimal comma or name another column"
     ):
         load(table(rows, "height", "dose", separator=";"), task="regression")
 
@@ -357,20 +361,20 @@ def test_words_for_missing_values_can_be_told(load):
 
 
 REFUSED = [
-    (written(lambda x: f'"{x:,.1f}"'), {}, r"give thousands=',' if the comma stands between thousands"),
-    (written(lambda x: f"{x:.1f}".replace(".", ","), ";"), {}, r"give decimal=',' for the decimal comma"),
-    (written(german, ";"), {}, r"give decimal=','"),
-    (PLAIN.replace("weight", "größe").encode("latin-1"), {}, r"try encoding='cp1252'"),
-    (PLAIN, {"separator": ";;"}, r"separator wants one character or comma, semicolon"),
+    (written(lambda x: f'"{x:,.1f}"'), {}, r"give `thousands=','` if the comma stands between thousands"),
+    (written(lambda x: f"{x:.1f}".replace(".", ","), ";"), {}, r"give `decimal=','` for the decimal comma"),
+    (written(german, ";"), {}, r"give `decimal=','`"),
+    (PLAIN.replace("weight", "größe").encode("latin-1"), {}, r"try `encoding='cp1252'`"),
+    (PLAIN, {"separator": ";;"}, r"`separator` is one character or comma, semicolon"),
     (PLAIN, {"decimal": ",", "thousands": ","}, r"are two different marks"),
     (PLAIN, {"decimal": "x"}, r"and no digits, letters or signs"),
-    (PLAIN, {"encoding": "zip"}, r"encoding wants the name of an encoding of text, not 'zip'"),
-    (PLAIN, {"encoding": "klingon"}, r"encoding wants the name of an encoding of text, not 'klingon'"),
-    (PLAIN, {"skip": -1}, r"skip wants a whole number of at least 0"),
-    (PLAIN, {"comment": ""}, r"comment wants how lines of comment begin"),
-    (PLAIN, {"sheet": 1}, r"is a text table, and sheet is for a Excel file; leave it out"),
-    (PLAIN, {"skip": 99}, r"wants a table but is empty"),
-    ("# a\n# b\n" + PLAIN, {}, r"line 1 has 1; correct that line, or leave lines out .* skip=1 or comment='#'"),
+    (PLAIN, {"encoding": "zip"}, r"the name of an encoding of text; got 'zip'"),
+    (PLAIN, {"encoding": "klingon"}, r"the name of an encoding of text; got 'klingon'"),
+    (PLAIN, {"skip": -1}, r"`skip` is an integer that is not negative"),
+    (PLAIN, {"comment": ""}, r"`comment` is the text that lines of comment begin with"),
+    (PLAIN, {"sheet": 1}, r"`sheet` is for an Excel file; got a text table: leave it out"),
+    (PLAIN, {"skip": 99}, r"got no lines"),
+    ("# a\n# b\n" + PLAIN, {}, r"got 1 on line 1: correct that line, or leave lines out .* `skip=1` or `comment='#'`"),
     (gzip.compress(PLAIN.encode())[:-9], {}, r"its gzip packing cannot be opened"),
 ]  # fmt: skip
 
@@ -410,7 +414,7 @@ def test_dates_are_told(load):
         load(text)
     assert load(text, ignore="day").features == 1
     with pytest.raises(
-        UserError, match=r"class '2024-01-01' .* has 1; these are dates, so name another column as target"
+        UserError, match=r"got 1 of class '2024-01-01' .*: these are dates, so name another column as `target`"
     ):
         load(text, target="day")
 

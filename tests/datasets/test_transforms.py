@@ -213,7 +213,7 @@ def test_prepare_leads_from_raw_rows_to_the_stored_ones(name, order, tmp_path):
         prepared = encoded.prepare(raw.reshape(len(raw), *encoded.original.input_shape))
         assert prepared.dtype == np.float32
         np.testing.assert_allclose(prepared, getattr(encoded, split).inputs, rtol=1e-6, atol=1e-6)
-    with pytest.raises(UserError, match="wants inputs of the shape") as caught:
+    with pytest.raises(UserError, match="are numbers of the shape") as caught:
         encoded.prepare(np.zeros((3, 7)))
     assert str(encoded.original.input_shape)[1:].rstrip(",)") in str(caught.value) and one_sentence(caught)
 
@@ -283,18 +283,18 @@ def test_a_file_can_be_encoded(tmp_path):
     [
         (
             "split-sings",
-            "There is no transform 'split-sings'; did you mean 'split-signs', or choose from unit-interval,",
+            "unknown transform 'split-sings': did you mean 'split-signs', or choose one of unit-interval,",
         ),
         ("SPLIT-SIGNS", "did you mean 'split-signs'"),
-        ("qqqqqq", "There is no transform 'qqqqqq'; choose from unit-interval, split-signs, constant-one, random-"),
+        ("qqqqqq", "unknown transform 'qqqqqq': choose one of unit-interval, split-signs, constant-one, random-"),
         ("split-signs,constant-on", "did you mean 'constant-one'"),
-        (["split-signs", 3], "There is no transform 3; choose from"),
-        (["split-signs,constant-one"], "There is no transform 'split-signs,constant-one'"),
-        ("", "transforms wants a name or a list of names, not ''; try transforms=('split-signs', 'constant-one')."),
-        (" , ", "not ' , '"),
-        (7, "not 7"),
-        (True, "not True"),
-        ({"split-signs"}, "not {'split-signs'}"),
+        (["split-signs", 3], "unknown transform 3: choose one of"),
+        (["split-signs,constant-one"], "unknown transform 'split-signs,constant-one'"),
+        ("", "`transforms` is a name or a list of names; got '': try `transforms=('split-signs', 'constant-one')`."),
+        (" , ", "got ' , '"),
+        (7, "got 7"),
+        (True, "got True"),
+        ({"split-signs"}, "got {'split-signs'}"),
     ],
 )
 def test_wrong_names_get_one_sentence(transforms, fragment):
@@ -302,7 +302,7 @@ def test_wrong_names_get_one_sentence(transforms, fragment):
         datasets.load("nosuch", transforms=transforms)  # the names are looked at first
     assert fragment in str(caught.value) and one_sentence(caught)
     if isinstance(transforms, list):
-        with pytest.raises(UserError, match="There is no transform"):
+        with pytest.raises(UserError, match="unknown transform"):
             made((4,)).encode(*transforms)
 
 
@@ -311,14 +311,14 @@ def test_wrong_names_get_one_sentence(transforms, fragment):
 def test_training_inputs_are_finite(name, value):
     inputs = made((4,)).train.inputs.copy()
     inputs[3, 1] = value
-    with pytest.raises(UserError, match=f"The transform {name} wants finite training inputs") as caught:
+    with pytest.raises(UserError, match=f"training inputs of the transform {name} are finite") as caught:
         fit(name, inputs)
     assert one_sentence(caught)
 
 
 def test_a_range_needs_examples():
     nothing = made((4,), counts=(0, 0, 0))
-    with pytest.raises(UserError, match="unit-interval wants training examples") as caught:
+    with pytest.raises(UserError, match="unit-interval has training examples") as caught:
         nothing.encode("unit-interval")
     assert one_sentence(caught)
     assert nothing.encode("split-signs", "constant-one").input_shape == (9,)
@@ -327,7 +327,7 @@ def test_a_range_needs_examples():
 @pytest.mark.parametrize("inputs", [np.zeros((3, 5)), np.zeros((3, 2, 4)), 1.0, [["a", "b"]], [[1.0], [1.0, 2.0]]])
 def test_rows_of_another_shape_are_refused(inputs):
     transform = fit("split-signs", made((3, 4, 2)).train.inputs)
-    with pytest.raises(UserError, match=r"wants inputs of the shape \(rows, 3, 4, 2\)") as caught:
+    with pytest.raises(UserError, match=r"are numbers of the shape \(rows, 3, 4, 2\)") as caught:
         transform(inputs)
     assert one_sentence(caught)
     assert transform(np.zeros((5, 24))).shape == (5, 3, 4, 4)
@@ -356,7 +356,7 @@ def test_settings_are_plain_and_come_back_bit_for_bit(shape):
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(settings):
-    with pytest.raises(ValueError, match=r"shape|axis|no transform"):
+    with pytest.raises(ValueError, match=r"shape|axis|unknown transform"):
         Transform.from_settings(settings)
 
 

@@ -70,13 +70,13 @@ def surrogate(currents, **options):
 
 
 CASES = {
-    "train of an unknown name": (train(data="moon"), "There is no data set 'moon'; did you mean 'moons'"),
-    "train of None": (train(data=None), "Data are a name, a path, a data frame or a pair (inputs, targets), not None"),
-    "compare of one array": (compare(np.zeros((900, 3))), "this is one array of shape (900, 3); give a pair"),
-    "compare of three arrays": (compare([[0.0] * 90] * 3), "a data frame or a pair (inputs, targets), not [[0.0, 0.0,"),
+    "train of an unknown name": (train(data="moon"), "unknown data set 'moon': did you mean 'moons'"),
+    "train of None": (train(data=None), "data are a name, a path, a data frame or a pair (inputs, targets); got None"),
+    "compare of one array": (compare(np.zeros((900, 3))), "got one array of the shape (900, 3): give a pair"),
+    "compare of three arrays": (compare([[0.0] * 90] * 3), "a data frame or a pair (inputs, targets); got [[0.0, 0.0,"),
     "compare of unequal arrays": (
         compare((np.zeros((900, 3)), np.zeros(899))),
-        "as many rows of inputs as targets, at least one, but their shapes are (900, 3) and (899,)",
+        "as many rows of inputs as targets, at least one; got the shapes (900, 3) and (899,)",
     ),
     "compare of ragged arrays": (compare(([[1.0], [1.0, 2.0]] * 9, [0, 1] * 9)), "inputs that are one array"),
     "network a number": (train(network=5), "a factory key -> Network; got 5: write \"5\" for hidden layer"),
@@ -126,12 +126,12 @@ CASES = {
     ),
     "search of texts": (
         lambda: ascribe.search.suggest([["a", "b"]], [0.0], 1, seed=0),
-        "x is an array of points, (points, dimensions); got [['a', 'b']]",
+        "`x` is an array of points, (points, dimensions); got [['a', 'b']]",
     ),
-    "Gaussian process of texts": (lambda: ascribe.search.condition([[0.5]], ["a"], 0.3, 0.1), "y is one number for each of"),
+    "Gaussian process of texts": (lambda: ascribe.search.condition([[0.5]], ["a"], 0.3, 0.1), "`y` is one number for each of"),
     "Gaussian process, noise a text": (
         lambda: ascribe.search.condition([[0.5]], [1.0], 0.3, "0.1"),
-        "`length_scales` and `noise` are positive numbers; got 0.3 and '0.1'",
+        "`noise` is a positive number; got '0.1'",
     ),
     "rule a number": (train(rule=5), "a rule is a name or an ascribe.rules.AbstractRule; got int"),
     "rules a number": (compare(rules=5), "`rules` is a list of at least one rule or name; got 5"),
@@ -207,7 +207,7 @@ CASES = {
     "rules.full_name": (lambda: rules.full_name(5), "a rule's name is a text, as in 'backpropagation'; got 5"),
     "rules.describe": (lambda: rules.describe([]), "a rule's name is a text, as in 'backpropagation'; got []"),
     "losses.get": (lambda: losses.get({}), "unknown loss {}"),
-    "prepare": (lambda: tiny.data().prepare([[HUGE, 1]]), "but these are no array of numbers"),
+    "prepare": (lambda: tiny.data().prepare([[HUGE, 1]]), "got no array of numbers"),
     "encode": (lambda: tiny.data().encode(5), "5"),
     "gradients of a number": (lambda: ad.gradients(5, [ad.Var(1.0)]), "derivatives are those of an expression of Vars; got 5"),
     "gradients by a number": (lambda: ad.gradients(ad.Var(1.0) * 2.0, 5), "`variables` is a list of Vars, as in [x, y]; got 5"),
@@ -327,7 +327,7 @@ CASES = {
     ),
     "no neurons": (simulate(current=[]), "parameters and current are for one neuron at least; got the shape (0,)"),
     "a neuron's constant": (lambda: neurons.LIF(tau_m=HUGE), "is a number or an array of numbers, in seconds; got 1000"),
-    "load's noise": (lambda: ascribe.datasets.load("moons", noise=HUGE), "noise wants a finite number"),
+    "load's noise": (lambda: ascribe.datasets.load("moons", noise=HUGE), "`noise` is a finite number"),
 }  # fmt: skip
 
 

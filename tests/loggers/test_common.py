@@ -7,7 +7,7 @@ import pytest
 
 from ascribe import loggers
 from ascribe.errors import UserError
-from ascribe.loggers.common import check_points, picked
+from ascribe.loggers.common import picked
 from ascribe.training import Epochs
 
 
@@ -28,9 +28,10 @@ def test_a_curve_has_at_most_so_many_points_and_ends_with_its_last_epoch(total, 
 
 
 @pytest.mark.parametrize("points", [0, -1, True])
-def test_points_are_a_positive_integer(points):
-    with pytest.raises(UserError, match="`points` is a positive integer; got"):
-        check_points(points)
+def test_points_are_a_positive_integer(points, tmp_path):
+    for make in (loggers.TensorBoardLogger, loggers.MLflowLogger):
+        with pytest.raises(UserError, match="`points` is a positive integer; got"):
+            make(str(tmp_path), points=points)
 
 
 @pytest.mark.parametrize(

@@ -322,7 +322,7 @@ def test_a_list_may_be_empty_and_a_hint_may_be_a_text(tmp_path, monkeypatch):
         ("fa:scale=yes", "for the option scale of the rule fa, a number in (0, inf) is wanted; got 'yes'."),
         ("forward-pass:natural=no,inactive", "natural of the rule forward-pass is yes or no; got 'no,inactive'."),
         ("forward-pass:natural", "are written as forward-pass:NAME=VALUE,NAME=VALUE; got 'natural'."),
-        ("forward-pass:transforms=split-sign", "There is no transform 'split-sign'; did you mean 'split-signs'"),
+        ("forward-pass:transforms=split-sign", "unknown transform 'split-sign': did you mean 'split-signs'"),
         ("relaxed-identity:kind=some", "cannot be built: `kind` is persistent or transient; got 'some'."),
         ("relaxed-identity:period=2.5", "`period` is a number of epochs, 0 or more; got 2.5."),
         ("relaxed-identity:consolidate=yes", "`consolidate` is end, never or a number of epochs; got 'yes'."),

@@ -221,8 +221,8 @@ def _of_rules(comparison, names):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"folds": 1}, "folds is a whole number of at least 2; got 1"),
-        ({"folds": 31}, "2 to 30 folds, not 31"),
+        ({"folds": 1}, "`folds` is an integer of at least 2; got 1"),
+        ({"folds": 31}, "from 2 to 30, .*; got 31"),
         ({"folds": 2, "landscape": "linear1"}, "`landscape` is drawn of one division"),
     ],
 )

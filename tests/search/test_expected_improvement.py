@@ -236,9 +236,9 @@ def test_the_size_of_a_penalty_does_not_matter():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"x": np.full((2, 2), 1.5)}, "outside of the unit cube"),
+        ({"x": np.full((2, 2), 1.5)}, "in the unit cube; got one outside"),
         ({"x": np.zeros(2)}, "an array of points"),
-        ({"y": [0.0, np.nan]}, "y holds a number that is not finite"),
+        ({"y": [0.0, np.nan]}, "`y` .* got 1 that are missing"),
         ({"y": [0.0]}, "one number for each of the 2 points"),
         ({"count": 0}, "`count` is a positive integer; got 0"),
         ({"seed": -1}, "`seed` is an integer that is not negative; got -1"),

@@ -163,8 +163,8 @@ def test_repeated_points_average():
         (np.zeros((3, 0)), np.zeros(3), "an array of points"),
         (np.zeros((0, 2)), np.zeros(0), "at least one observation"),
         (np.zeros((3, 2)), np.zeros(2), "one number for each of the 3 points"),
-        ([[np.nan]], [0.0], "x holds a number that is not finite"),
-        ([[0.1], [0.2]], [0.0, np.inf], "y holds a number that is not finite"),
+        ([[np.nan]], [0.0], "`x` .* got 1 that are missing"),
+        ([[0.1], [0.2]], [0.0, np.inf], "`y` .* got 1 that are missing"),
     ],
 )
 def test_bad_observations(x, y, sentence):
@@ -174,14 +174,14 @@ def test_bad_observations(x, y, sentence):
 
 @pytest.mark.parametrize(("length_scales", "noise"), [(0.0, 0.1), ([0.1, -1.0], 0.1), (0.1, 0.0), (np.nan, 0.1)])
 def test_bad_hyperparameters(length_scales, noise):
-    with pytest.raises(UserError, match="are positive numbers"):
+    with pytest.raises(UserError, match="positive number"):
         condition(*observations(5, 2), length_scales, noise)
 
 
 def test_other_bad_arguments():
-    with pytest.raises(UserError, match="one number or 2"):
+    with pytest.raises(UserError, match="one positive number or 2"):
         condition(*observations(5, 2), [1.0, 2.0, 3.0], 0.1)
-    with pytest.raises(UserError, match="3 columns, and the Gaussian process 2"):
+    with pytest.raises(UserError, match=r"\(points, 2\); got the shape \(1, 3\)"):
         condition(*observations(5, 2), 1.0, 0.1).predict(np.zeros((1, 3)))
 
 

@@ -62,8 +62,8 @@ def test_equal_differences_have_no_width():
         (dict(differences=[[0.1, 0.2]]), r"got the shape \(1, 2\)"),
         (dict(differences=["a", "b"]), "a list of numbers; got"),
         (dict(differences=[0.1, 0.2], level=95.0), "between 0 and 1; got 95.0: try 0.95"),
-        (dict(differences=[0.1, 0.2], resamples=0), "at least 1; got 0"),
-        (dict(differences=[0.1, 0.2], seed=-1), "at least 0; got -1"),
+        (dict(differences=[0.1, 0.2], resamples=0), "positive integer; got 0"),
+        (dict(differences=[0.1, 0.2], seed=-1), "not negative; got -1"),
     ],
 )
 def test_bad_input_meets_its_sentence(arguments, message):

@@ -68,7 +68,7 @@ def test_bands_are_taken_column_by_column_and_skip_what_is_missing():
 def test_fewer_than_two_numbers_are_refused(bad):
     with pytest.raises(UserError, match="`differences`"):
         corrected_t_test(bad, test_to_train=0.25)
-    with pytest.raises(UserError, match="`test_to_train` is a positive number"):
+    with pytest.raises(UserError, match="`test_to_train` is a finite number that is not negative"):
         corrected_t_test(DIFFERENCES, test_to_train=-0.25)
 
 

@@ -63,10 +63,13 @@ def test_the_ends_by_hand():
     [
         (lambda: paired([1e308], [-1e308]), "`own` and `reference` differ by more than a float can hold"),
         (lambda: sign_flip_test([10**400]), "`differences` is a list of numbers; got"),
-        (lambda: sign_flip_test([1.0], rounding="x"), "`rounding` is a positive number; got 'x'"),
-        (lambda: bootstrap_interval([1.0, 2.0], rounding=None), "`rounding` is a positive number; got None"),
+        (lambda: sign_flip_test([1.0], rounding="x"), "`rounding` is a finite number that is not negative; got 'x'"),
+        (
+            lambda: bootstrap_interval([1.0, 2.0], rounding=None),
+            "`rounding` is a finite number that is not negative; got None",
+        ),
         (lambda: power(10**400, 1.0, 5), "`difference` is a positive number; got 1000"),
-        (lambda: power(1.0, 1.0, 10**400), "`pairs` is an integer of at least 2 and of 64 bits; got 1000"),
+        (lambda: power(1.0, 1.0, 10**400), "`pairs` is 9,223,372,036,854,775,807 at most; got 1000"),
         (lambda: epochs_to_target([[1.0]], "x"), "`target` is a finite number; got 'x'"),
         (lambda: median_epochs("x"), "`epochs` holds one entry a run; got 'x'"),
         (lambda: median_epochs(5), "`epochs` holds one entry a run; got 5"),

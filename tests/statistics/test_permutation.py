@@ -88,5 +88,5 @@ def test_bad_input_meets_its_sentence():
         sign_flip_test([0.1, float("inf")])
     with pytest.raises(UserError, match="none empty"):
         sign_flip_test([])
-    with pytest.raises(UserError, match="`pairs` is an integer of at least 1; got 0"):
+    with pytest.raises(UserError, match="`pairs` is a positive integer; got 0"):
         smallest_p_value(0)

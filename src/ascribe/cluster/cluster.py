@@ -18,9 +18,9 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import ascribe
-from ascribe.arguments import at_least
+from ascribe.arguments import at_least, flag
 from ascribe.checksums import checksum
-from ascribe.errors import Interrupted, UserError, how_to_install, shown
+from ascribe.errors import Interrupted, UserError, needed, shown
 from ascribe.memory import check_room
 
 from . import work
@@ -88,15 +88,12 @@ class Cluster:
                 "a cluster is the address of a `scheduler` or a number of `workers` here: give one of them."
             )
         workers = None if workers is None else at_least(1, "workers", workers)
+        insecure = flag("insecure", insecure)
         check_room(f"{shown(workers)} workers", WORKER * (workers or 0), "choose fewer")
         certificates = {"ca": tls_ca, "cert": tls_cert, "key": tls_key}
         if workers is not None and (insecure or any(one is not None for one in certificates.values())):
             raise UserError("local workers make keys of their own: leave certificates and `insecure` out.")
-        try:
-            import distributed  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise UserError(f"a cluster needs Dask: {how_to_install('cluster')}.") from error
-        self._dask = distributed
+        self._dask = needed("distributed", "cluster", "a Dask cluster")
         self._channel = f"ascribe-{secrets.token_hex(8)}"
         self._orders = f"{self._channel}/0"
         self._contents: OrderedDict[str, Any] = OrderedDict()

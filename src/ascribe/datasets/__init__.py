@@ -1,6 +1,5 @@
 """Data sets: `load` one by name, from a file or from memory; `names` and `cards` say what there is."""
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import explained
+from ascribe.arguments import explained, unknown
 from ascribe.errors import UserError, shown
 
 from .base import Card as Card
@@ -43,6 +42,9 @@ REGISTRY: dict[str, str] = {
 
 FILE_EXTENSIONS = (".csv", ".tsv", ".txt", ".gz", ".npz", ".parquet", ".feather", ".xlsx")
 """The endings by which a text is known to be the path of a file."""
+
+DATA = "data are a name, a path, a data frame or a pair (inputs, targets)"
+"""What `load` takes, for sentences."""
 
 
 def names() -> list[str]:
@@ -87,8 +89,8 @@ def load(data: DataLike, /, *, seed: Option = 0, transforms: Option = None, **op
     - `options`: those of the data set's function, such as `samples` or `noise`; for tables see
       `ascribe.datasets.table.table`.
 
-    Raises `UserError`, one sentence, for an unknown name of a data set or of a transform, an unknown or bad option, or a
-    table that cannot be used.
+    **Raises:** `UserError`, one sentence, for an unknown name of a data set or of a transform, an unknown or bad option,
+    or a table that cannot be used.
     """
     seed = whole_number("seed", seed, minimum=0)
     if transforms is not None:
@@ -101,12 +103,8 @@ def load(data: DataLike, /, *, seed: Option = 0, transforms: Option = None, **op
         _check_options(module.table, "a table", options)
         return replace(module.table(data, seed=seed, **options), request=_request(data, seed, options))
     if data not in REGISTRY:
-        close = difflib.get_close_matches(str(data).lower(), REGISTRY, n=1, cutoff=0.6)
-        guess = f"did you mean {close[0]!r}, or " if close else ""
-        raise UserError(
-            f"There is no data set {shown(str(data))}; {guess}list them with `ascribe datasets` "
-            f"(a file of your own wants its path)."
-        )
+        advice = "list them with `ascribe datasets`, or write the path of a file of your own"
+        raise unknown("data set", str(data), REGISTRY, advice)
     name = str(data)
     function: Callable[..., Dataset] = getattr(_module(name), REGISTRY[name].split(":")[1])
     _check_options(function, name, options)
@@ -123,18 +121,15 @@ def _check_in_memory(data: Option) -> None:
     from .frames import is_frame, is_pair  # noqa: PLC0415 - names of data sets need nothing of it
 
     if isinstance(data, Dataset):
-        raise UserError(f"{data.name} is a data set already, so there is nothing to load; use it as it is.")
+        raise UserError(f"{DATA}; got the data set {data.name}: use it as it is.")
     if isinstance(data, str | Path) or is_frame(data) or is_pair(data):
         return
     if hasattr(data, "shape"):
         shape = tuple(getattr(data, "shape", ()))
         raise UserError(
-            f"Data want inputs and targets, but this is one array of shape {shape}; give a pair (inputs, targets)."
+            f"data are inputs and targets; got one array of the shape {shape}: give a pair (inputs, targets)."
         )
-    raise UserError(
-        f"Data are a name, a path, a data frame or a pair (inputs, targets), not {shown(data)}; list the names with "
-        f"`ascribe datasets`."
-    )
+    raise UserError(f"{DATA}; got {shown(data)}: list the names with `ascribe datasets`.")
 
 
 def _request(data: Any, seed: int, options: dict[str, Any]) -> dict[str, Any]:
@@ -163,5 +158,5 @@ def _check_options(function: Callable[..., Dataset], name: str, options: dict[st
     allowed = [entry.name for entry in parameters if entry.kind is entry.KEYWORD_ONLY and entry.name != "seed"]
     for wanted in options:
         if wanted not in allowed:
-            whose = "A table" if name == "a table" else f"The data set {name}"
-            raise UserError(f"{whose} has no option {wanted!r}; its options are {', '.join(allowed)}.")
+            whose = name if name == "a table" else f"the data set {name}"
+            raise UserError(f"{whose} has no option {wanted!r}: it has {', '.join(allowed)}.")

@@ -4,7 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from .base import Card, Dataset, Split, Task
+from .base import Card, Dataset, Split
+from .options import Task
 from .splits import Division, Indices, split_indices, standardization
 
 

@@ -5,18 +5,17 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
-from ascribe.arguments import real_numbers
-from ascribe.errors import UserError, shown
+from ascribe.arguments import one_of, real_numbers
+from ascribe.errors import UserError
 
-from .options import Option
+from .options import Option, Task
 from .splits import Division
 from .transforms import AUGMENTATIONS, CONSTANT_ONE, UNIT_INTERVAL, Transform, fit, transform_names
 
-Task = Literal["binary", "classification", "regression"]
 LISTED = 10_000  # a summary lists means and scales of at most so many inputs
 
 
@@ -31,7 +30,7 @@ class Split:
     - `inputs`: shape `(examples, *input_shape)`, float32.
     - `targets`: shape `(examples,)`, int32 labels `0..k-1`; or `(examples, outputs)`, float32, for regression.
 
-    Raises `UserError` if there is not exactly one target per input, or they are no real numbers.
+    **Raises:** `UserError` if there is not exactly one target per input, or they are no real numbers.
     """
 
     inputs: np.ndarray
@@ -42,13 +41,13 @@ class Split:
         inputs = inputs.astype(np.float32, copy=False)
         if inputs.ndim < 2 or targets.ndim < 1 or len(inputs) != len(targets):
             raise UserError(
-                f"A split wants inputs of shape (examples, features, ...) and one target per example, "
-                f"not shapes {inputs.shape} and {targets.shape}; give both the same number of rows."
+                f"a split has inputs of the shape (examples, features, ...) and one target per example; got the shapes "
+                f"{inputs.shape} and {targets.shape}: give both the same number of rows."
             )
         kind = np.float32 if targets.dtype.kind == "f" else np.int32
         if kind == np.int32 and len(targets) and not -(2**31) <= targets.min() <= targets.max() < 2**31:
             raise UserError(
-                f"A split wants labels that fit into 32 bits, not {targets.min()} to {targets.max()}; number the classes "
+                f"the labels of a split fit into 32 bits; got {targets.min()} to {targets.max()}: number the classes "
                 f"from 0, as in numpy.unique(labels, return_inverse=True)[1]."
             )
         # A frozen dataclass still lets its own __post_init__ normalize the fields.
@@ -110,8 +109,8 @@ class Dataset:
     - `understood`: of a table of the user's own, what was understood of it, as an `Understood`: its target, columns, rows;
       None for others.
 
-    Raises `UserError` for splits that do not fit together or have no examples (unless none has), numbers that are not finite,
-    and labels or names that do not belong to the task.
+    **Raises:** `UserError` for splits that do not fit together or have no examples (unless none has), numbers that are
+    not finite, and labels or names that do not belong to the task.
     """
 
     name: str
@@ -137,12 +136,11 @@ class Dataset:
     )
 
     def __post_init__(self) -> None:
-        if not isinstance(self.task, str) or self.task not in get_args(Task):
-            raise UserError(f"The task of a data set is {', '.join(get_args(Task))}, not {shown(self.task)}.")
+        one_of("task", self.task, get_args(Task))
         for name, split in self.splits:
             if not isinstance(split, Split):
                 raise UserError(
-                    f"The {name} part of {self.name} is a Split(inputs, targets), not {type(split).__name__}; make one of the "
+                    f"the {name} part of {self.name} is a Split(inputs, targets); got {type(split).__name__}: make one of the "
                     f"two arrays."
                 )
             self._check_split(name, split)
@@ -150,11 +148,11 @@ class Dataset:
             empty = [name for name, split in self.splits if not len(split)]
             if empty:
                 raise UserError(
-                    f"The data set {self.name} wants examples in all three splits, but {empty[0]} has none; move some there."
+                    f"the data set {self.name} has examples in all three splits; got none in {empty[0]}: move some there."
                 )
         if self.task == "binary" and len(self.class_names) != 2:
             raise UserError(
-                f"The data set {self.name} is binary and wants two class names, not {len(self.class_names)}; write "
+                f"the data set {self.name} is binary and has two class names; got {len(self.class_names)}: write "
                 f"class_names=('no', 'yes'), or the task classification for more classes."
             )
         if self.task != "regression":
@@ -165,13 +163,13 @@ class Dataset:
         wanted = self.train.targets.shape[1:] if self.task == "regression" else ()
         if shape != self.input_shape or targets != wanted or len(targets) > 1:
             raise UserError(
-                f"The data set {self.name} wants examples of one shape in all splits, inputs {self.input_shape} and targets "
-                f"{wanted}, but those of {name} are {shape} and {targets}; give labels one axis, numbers one or two."
+                f"the data set {self.name} has examples of one shape in all splits, inputs {self.input_shape} and targets "
+                f"{wanted}; got {shape} and {targets} in {name}: give labels one axis, numbers one or two."
             )
         if not (_finite(split.inputs) and _finite(split.targets)):
             raise UserError(
-                f"The data set {self.name} wants finite numbers, but {name} has some that are missing (NaN), infinite or too "
-                f"large for 32 bits; fill them in or leave these examples out."
+                f"the data set {self.name} has finite numbers; got some in {name} that are missing (NaN), infinite or too "
+                f"large for 32 bits: fill them in or leave these examples out."
             )
 
     def _check_labels(self) -> None:
@@ -186,7 +184,7 @@ class Dataset:
                 to = f" to {classes - 1}, one a class name" if classes else ""
                 few = ", ".join(f"{label:g}" for label in np.unique(labels)[:5])
                 raise UserError(
-                    f"The data set {self.name} wants labels that count from 0{to}, but {name} has {few}; make them so by "
+                    f"the data set {self.name} has labels that count from 0{to}; got {few} in {name}: make them so by "
                     f"numpy.unique(labels, return_inverse=True)[1]."
                 )
 
@@ -270,7 +268,7 @@ class Dataset:
 
         - `names`: of `datasets.TRANSFORMS`, or one list of them; or a `Transform`, which is applied as it was fitted.
 
-        Raises `UserError` for an unknown name, for training inputs that are not finite, for `unit-interval` after
+        **Raises:** `UserError` for an unknown name, for training inputs that are not finite, for `unit-interval` after
         `constant-one`, whose ones it would make zeros, and for an augmentation of inputs that are no images.
         """
         if len(names) == 1 and isinstance(names[0], list | tuple):
@@ -284,14 +282,14 @@ class Dataset:
             if name in AUGMENTATIONS:
                 if len(data.input_shape) != 3:
                     raise UserError(
-                        f"{name} needs images (height, width, channels), but the inputs of {data.name} have the shape "
-                        f"{data.input_shape}; leave it out."
+                        f"{name} is for images (height, width, channels); got inputs of the shape {data.input_shape} in "
+                        f"{data.name}: leave it out."
                     )
                 data = replace(data, augmentations=(*data.augmentations, str(name)))
                 continue
             if name == UNIT_INTERVAL and CONSTANT_ONE in done:
                 raise UserError(
-                    f"The transform {UNIT_INTERVAL} comes before {CONSTANT_ONE}, because it makes zeros of a constant; "
+                    f"the transform {UNIT_INTERVAL} comes before {CONSTANT_ONE}, because it makes zeros of a constant: "
                     f"write {UNIT_INTERVAL},{CONSTANT_ONE}."
                 )
             transform = name if isinstance(name, Transform) else fit(name, data.train.inputs)
@@ -329,8 +327,10 @@ class Dataset:
           are left out); or numbers of shape `(rows, *input_shape)`, with the `input_shape` of `original` where there is one,
           whose columns are those of its `feature_names`: a text is one-hot encoded already.
 
-        Returns float32 of shape `(rows, *input_shape)`. Raises `UserError` if the inputs have another shape, or a frame lacks
-        a column or has a text that was not there in training.
+        **Returns:** float32 of shape `(rows, *input_shape)`.
+
+        **Raises:** `UserError` if the inputs have another shape, or a frame lacks a column or has a text that was not
+        there in training.
         """
         if self.original is not None:
             rows = self.original.prepare(inputs)
@@ -341,12 +341,12 @@ class Dataset:
         rows = real_numbers(self._by_name(inputs))
         if rows is None:
             raise UserError(
-                f"The data set {self.name} wants inputs of the shape {wanted}, but these are no array of numbers (complex ones "
-                f"are none); give a data frame, as pandas.read_csv makes one, or encode texts as in its feature_names."
+                f"inputs of {self.name} are numbers of the shape {wanted}; got no array of numbers (complex ones are none): "
+                f"give a data frame, as pandas.read_csv makes one, or encode texts as in its feature_names."
             )
         if rows.ndim == 0 or rows.shape[1:] != self.input_shape:
             raise UserError(
-                f"The data set {self.name} wants inputs of the shape {wanted}, not {rows.shape}; "
+                f"inputs of {self.name} are numbers of the shape {wanted}; got the shape {rows.shape}: "
                 f"give one row per example, without the target."
             )
         if self.input_mean is not None and self.input_scale is not None:
@@ -415,9 +415,7 @@ def _real(name: str, values: Any) -> np.ndarray:
         array = np.asarray(None)
     if array.dtype.kind not in "biuf":
         kind = "complex numbers" if array.dtype.kind == "c" else "no array of numbers"
-        raise UserError(
-            f"A split wants {name} that are real numbers, rows of one length, but these are {kind}; encode them."
-        )
+        raise UserError(f"a split has {name} that are real numbers, rows of one length; got {kind}: encode them.")
     return array
 
 

@@ -9,11 +9,10 @@ import numpy as np
 
 from ascribe.errors import UserError
 
-from .base import Card, Dataset
+from .base import Card
 from .cifar_format import parse_binary_batch, parse_python_batch
 from .downloads import available, cache_folder, download, find, read_checked
-from .images import Images, image_dataset
-from .options import Option
+from .images import Images, ImageSet, loader
 
 CARD = Card(
     title="CIFAR-10",
@@ -73,7 +72,7 @@ def unpack(archive: Path, target: Path) -> None:
                 part.replace(target / name)
     except (OSError, EOFError, KeyError, zlib.error, tarfile.TarError) as error:
         raise UserError(
-            f"The archive {archive} could not be unpacked into {target} ({error}); delete it and try again."
+            f"the archive {archive} could not be unpacked into {target} ({error}): delete it and try again."
         ) from None
 
 
@@ -83,7 +82,7 @@ def read_batches(folder: str, files: dict[str, str], parse: Callable[[bytes, str
     for name, md5 in files.items():
         path = find(folder, name)
         if path is None:
-            raise UserError(f"The file {folder}/{name} of CIFAR-10 is missing; download the data set again.")
+            raise UserError(f"the file {folder}/{name} of CIFAR-10 is missing: download the data set again.")
         batches.append(parse(read_checked(path, md5), name))
     train = Images(
         np.concatenate([batch.images for batch in batches[:-1]]),
@@ -95,7 +94,7 @@ def read_batches(folder: str, files: dict[str, str], parse: Callable[[bytes, str
 def _archive() -> Path:
     """The archive of the binary version: from a data folder, checked, or else downloaded.
 
-    Raises `UserError`; where some batches are there and others are not, the sentence names those that are missing.
+    **Raises:** `UserError`; where some batches are there and others are not, the sentence names those that are missing.
     """
     for folder in ("archives", "."):
         path = find(folder, ARCHIVE)
@@ -109,40 +108,25 @@ def _archive() -> Path:
             missing = [name for name in files if find(folder, name) is None]
             if 0 < len(missing) < len(files):
                 raise UserError(
-                    f"The folder {folder}/ of CIFAR-10 lacks {', '.join(missing)}, and the whole could not be downloaded; "
+                    f"the folder {folder}/ of CIFAR-10 lacks {', '.join(missing)}, and the whole could not be downloaded: "
                     f"put the missing there, or {ARCHIVE} into a folder archives/ beside it."
                 ) from error
         raise
 
 
-def cifar10(
-    *,
-    seed: int = 0,
-    classes: Option = None,
-    samples: Option = None,
-    test_samples: Option = None,
-    standardize: Option = True,
-) -> Dataset:
+@loader
+def cifar10(_: int) -> ImageSet:
     """Inputs `(examples, 32, 32, 3)`: pixels in [0, 1], then standardized per channel on the training part.
 
-    `classes=("cat", "dog")`, or their numbers, keeps two classes and makes the task binary; `samples` and
-    `test_samples` keep a random part. Raises `UserError` on a bad option or if the files cannot be had.
+    `classes=("cat", "dog")`, or their numbers, keeps two classes and makes the task binary; `samples` and `test_samples`
+    keep a random part.
+
+    **Raises:** `UserError` on a bad option or if the files cannot be had.
     """
     if available(PYTHON_FOLDER, PYTHON_FILES):
-        train, test = read_batches(PYTHON_FOLDER, PYTHON_FILES, parse_python_batch)
+        images = read_batches(PYTHON_FOLDER, PYTHON_FILES, parse_python_batch)
     else:
         if not available(BINARY_FOLDER, BINARY_FILES):
             unpack(_archive(), cache_folder() / BINARY_FOLDER)
-        train, test = read_batches(BINARY_FOLDER, BINARY_FILES, parse_binary_batch)
-    return image_dataset(
-        "cifar10",
-        train,
-        test,
-        seed=seed,
-        classes=classes,
-        samples=samples,
-        test_samples=test_samples,
-        standardize=standardize,
-        class_names=CLASS_NAMES,
-        card=CARD,
-    )
+        images = read_batches(BINARY_FOLDER, BINARY_FILES, parse_binary_batch)
+    return ImageSet("cifar10", CARD, CLASS_NAMES, *images)

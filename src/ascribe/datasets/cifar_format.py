@@ -140,7 +140,7 @@ def _walk(content: bytes) -> tuple[bytes, list[int]]:
 def _images(pixels: np.ndarray, labels: np.ndarray, name: str) -> Images:
     """Channels moved last, labels checked."""
     if labels.max(initial=0) >= CLASSES:
-        raise UserError(f"{name} wants labels from 0 to {CLASSES - 1}, not {labels.max()}; download it again.")
+        raise UserError(f"{name} has labels from 0 to {CLASSES - 1}; got {labels.max()}: download it again.")
     planes = pixels.reshape(-1, CHANNELS, SIDE, SIDE)
     return Images(np.ascontiguousarray(planes.transpose(0, 2, 3, 1)), labels)
 
@@ -148,7 +148,7 @@ def _images(pixels: np.ndarray, labels: np.ndarray, name: str) -> Images:
 def parse_python_batch(content: bytes, name: str) -> Images:
     """The images `(examples, 32, 32, 3)` and labels of a batch of the Python version, nothing executed.
 
-    Raises `UserError` if the bytes are anything but the layout of the published batches.
+    **Raises:** `UserError` if the bytes are anything but the layout of the published batches.
     """
     try:
         with warnings.catch_warnings():
@@ -156,7 +156,7 @@ def parse_python_batch(content: bytes, name: str) -> Images:
             pixels, labels = _walk(content)
     except _LayoutError as problem:
         raise UserError(
-            f"{name} wants the layout of the published CIFAR-10 batches, but {problem}; download it again."
+            f"{name} has the layout of the published CIFAR-10 batches; got another ({problem}): download it again."
         ) from None
     return _images(np.frombuffer(pixels, dtype=np.uint8), np.array(labels, dtype=np.uint8), name)
 
@@ -164,11 +164,9 @@ def parse_python_batch(content: bytes, name: str) -> Images:
 def parse_binary_batch(content: bytes, name: str) -> Images:
     """The images `(examples, 32, 32, 3)` and labels of a batch of the binary version: records of 3,073 bytes.
 
-    Raises `UserError` if the bytes are not whole records or a label is above 9.
+    **Raises:** `UserError` if the bytes are not whole records or a label is above 9.
     """
     if not content or len(content) % RECORD:
-        raise UserError(
-            f"{name} wants whole records of {RECORD} bytes, but has {len(content)} bytes; download it again."
-        )
+        raise UserError(f"{name} has whole records of {RECORD} bytes; got {len(content)} bytes: download it again.")
     records = np.frombuffer(content, dtype=np.uint8).reshape(-1, RECORD)
     return _images(records[:, 1:], records[:, 0], name)

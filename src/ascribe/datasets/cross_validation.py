@@ -1,12 +1,13 @@
 """K-fold cross-validation: one data set as K, whose test parts together are all of its examples."""
 
 from dataclasses import replace
+from functools import partial
 
-from ascribe.arguments import explained, whole
-from ascribe.errors import UserError, option, shown
+from ascribe.arguments import at_least, explained
+from ascribe.errors import UserError, option
 
 from .base import Dataset
-from .options import Option
+from .options import Option, asked
 from .splits import Indices, fold_indices
 
 
@@ -19,14 +20,11 @@ def folds(data: Dataset, count: Option) -> list[Dataset]:
     folds. Sizes differ by one where `count` does not divide the number of examples. `sklearn.model_selection.StratifiedKFold`
     (for regression `KFold`) with `shuffle=True` deals out test parts of the same sizes.
 
-    Raises `UserError` for a `count` that is no whole number from 2 to the size of the smallest class, for data whose test part
-    was decided elsewhere (published, given by the file or made by hand), and for data that were changed after they were loaded.
+    **Raises:** `UserError` for a `count` that is no whole number from 2 to the size of the smallest class, for data whose
+    test part was decided elsewhere (published, given by the file or made by hand), and for data that were changed after
+    they were loaded.
     """
-    number = whole(count)
-    if number is None or number < 2:
-        raise UserError(
-            f"{option('folds')} is a whole number of at least 2; got {shown(count)}: try {option('folds', 5)}."
-        )
+    number = asked(partial(at_least, 2), "folds", count, 5)
     division = data.division
     if division is None:
         raise UserError(

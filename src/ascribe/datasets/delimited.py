@@ -2,9 +2,7 @@
 
 import codecs
 import csv
-import difflib
 import io
-import numbers
 import re
 import zlib
 from collections import Counter
@@ -13,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from ascribe.arguments import closest, refusal, whole
 from ascribe.errors import UserError, option, shown
 from ascribe.memory import check_room
 
-from .columns import PLAIN, Column, Writing, column_from_cells
+from .columns import Column, column_from_cells
 from .downloads import read_bytes, size_of
+from .options import tried
+from .writing import PLAIN, Writing, is_whole_number
 
 DELIMITERS = ("\t", ";", ",")
 EXPANSION = 30
@@ -28,7 +29,6 @@ SMALLER = "choose fewer rows or columns of it, or save it as NPZ"
 _SNIFFED = 50  # lines that decide on the delimiter
 _MANY = 8  # numbers in the first row that count the columns by no chance
 _FEW = 10  # rows from which on it is no chance that no whole number stands below whole numbers
-_WHOLE = re.compile(r"[+-]?[0-9]+")
 _PIECE = 2**20  # bytes that are unpacked at a time
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -40,8 +40,8 @@ _MARKS = {
 """The marks with which a text says its encoding. Those of UTF-32 begin with those of UTF-16."""
 _ANNOUNCED = re.compile(r"sep=(.)\r?\n", re.IGNORECASE)  # the first line of some spreadsheets' files
 
-JSON = "is a JSON file, which is not read; write its table as CSV, as pandas.read_json and to_csv do"
-ARFF = "is an ARFF file, which is not read; write its table as CSV, as with scipy.io.arff.loadarff"
+JSON = "is a JSON file, which is not read: write its table as CSV, as pandas.read_json and to_csv do"
+ARFF = "is an ARFF file, which is not read: write its table as CSV, as with scipy.io.arff.loadarff"
 """What is said of texts that are no tables."""
 
 Row = tuple[int, list[str]]  # the line of the file, and the cells
@@ -81,6 +81,16 @@ class Layout:
     writing: Writing = PLAIN
 
 
+def nothing_in(path: Path, found: str = "no lines") -> UserError:
+    """What is said of a file without examples."""
+    return UserError(f"{path} is a table with one example per line; got {found}: add examples.")
+
+
+def too_few_columns(what: Path | str, count: int, advice: str = "add them") -> UserError:
+    """What is said of a table without a feature or a target."""
+    return UserError(f"{what} has at least two columns, a feature and a target; got {count or 'none'}: {advice}.")
+
+
 def unpacked(content: bytes, path: Path) -> bytes:
     """The content of a file, unpacked if it was packed with gzip; no more of it than the memory holds."""
     parts, size = [], 0
@@ -97,7 +107,7 @@ def unpacked(content: bytes, path: Path) -> bytes:
                 raise zlib.error("cut short")
         except zlib.error:
             raise UserError(
-                f"{path} is cut short or damaged: its gzip packing cannot be opened; pack it anew."
+                f"{path} is cut short or damaged, and its gzip packing cannot be opened: pack it anew."
             ) from None
         content = packer.unused_data  # a file may be of several parts
     return b"".join(parts) if parts else content
@@ -107,7 +117,7 @@ def decode(content: bytes, path: Path, encoding: str | None = None) -> str:
     """The text of a file; bytes that are not text in that encoding are a `UserError`."""
     said = encoding or next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     if said is None and b"\0" in content:
-        raise UserError(f"{path} wants text but holds binary data; give a .csv, .tsv, .txt, .npz or .parquet file.")
+        raise UserError(f"{path} is text; got binary data: give a .csv, .tsv, .txt, .npz or .parquet file.")
     try:
         return content.decode(said or "utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -118,10 +128,10 @@ def decode(content: bytes, path: Path, encoding: str | None = None) -> str:
             else "save it as UTF-8"
         )
         raise UserError(
-            f"{path} wants {(said or 'UTF-8').removesuffix('-sig')} text, but line {line} is in another encoding; {advice}."
+            f"{path} is {(said or 'UTF-8').removesuffix('-sig')} text; got another encoding on line {line}: {advice}."
         ) from None
     except UnicodeError:  # UTF-16 without its mark
-        raise UserError(f"{path} wants {said} text, but is in another encoding; save it as UTF-8.") from None
+        raise UserError(f"{path} is {said} text; got another encoding: save it as UTF-8.") from None
 
 
 def sniff(lines: list[str], delimiters: Sequence[str] = DELIMITERS) -> str | None:
@@ -164,7 +174,7 @@ def read_rows(text: str, path: Path, layout: Layout) -> list[Row]:
     kept = [(at + 1, line) for at, line in enumerate(every) if at not in left_out]
     filled = [line for _, line in kept if line.strip()]
     if not filled:
-        raise UserError(f"{path} wants a table but is empty; give a file with one example per line.")
+        raise nothing_in(path)
     rows: list[Row] = []
     try:
         delimiter = _delimiter(filled[:_SNIFFED], layout.writing) if separator is None else separator
@@ -179,9 +189,9 @@ def read_rows(text: str, path: Path, layout: Layout) -> list[Row]:
                 if any(stripped):
                     rows.append((reader.line_num, stripped))
     except csv.Error as error:
-        raise UserError(f"{path} is not a readable table ({error}); look for a quotation mark left open.") from None
+        raise UserError(f"{path} is not a readable table ({error}): look for a quotation mark left open.") from None
     if not rows:
-        raise UserError(f"{path} wants a table but has empty cells alone; give a file with one example per line.")
+        raise nothing_in(path, "empty cells alone")
     return rows
 
 
@@ -215,12 +225,12 @@ def check_widths(rows: list[Row], path: Path, *, unit: str = "line", advice: str
         if len(cells) != width:
             skipped = f"{option('skip', number)} or " if number < before else ""
             raise UserError(
-                f"{path} wants {width} cells on every {unit}, but {unit} {number} has {len(cells)}; correct that {unit}, or "
+                f"{path} has {width} cells on every {unit}; got {len(cells)} on {unit} {number}: correct that {unit}, or "
                 f"leave {unit}s out that are no part of the table with {skipped}{option('comment', '#')}, which begins them."
             )
     if width < 2:
         other = f"separate the cells by commas, or name what separates them with {option('separator', '|')}"
-        raise UserError(f"{path} wants at least two columns, a feature and a target, but has one; {advice or other}.")
+        raise too_few_columns(path, 1, advice or other)
     return rows
 
 
@@ -256,21 +266,20 @@ def _has_numbers_as_names(first: list[str], below: Sequence[Sequence[str]], writ
     start = int(counted[0])
     if start not in (0, 1) or [*map(int, counted)] != [*range(start, start + len(counted))]:
         under = [columns[at] for at, cell in enumerate(first) if cell in counted]
-        return (
-            len(below) >= _FEW and all(under) and not any(_WHOLE.fullmatch(cell) for cells in under for cell in cells)
-        )
-    whole = [_WHOLE.fullmatch(column[0]) is not None for column in columns if column]
+        return len(below) >= _FEW and all(under) and not any(is_whole_number(cell) for cells in under for cell in cells)
+    whole = [is_whole_number(column[0]) for column in columns if column]
     return len(counted) >= _MANY or not all(whole)
 
 
 def header_names(cells: list[str], path: Path | str) -> list[str]:
-    """The column names of a header; a nameless column is called after its position. Raises on a name used twice."""
+    """The column names of a header; a nameless column is called after its position.
+
+    **Raises:** `UserError` on a name used twice.
+    """
     names = [cell or f"column{position}" for position, cell in enumerate(cells, 1)]
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise UserError(
-            f"{path} wants a different name for every column, but {repeated[0]!r} is there twice; rename it."
-        )
+        raise UserError(f"{path} has a different name for every column; got {repeated[0]!r} twice: rename it.")
     return names
 
 
@@ -282,7 +291,7 @@ def read_delimited(path: Path, layout: Layout, *, ignore: tuple[str, ...] = ()) 
 
     - `ignore`: columns to leave out before anything in them can be an error.
 
-    Raises `UserError` if the file is not a rectangular text table.
+    **Raises:** `UserError` if the file is not a rectangular text table.
     """
     check_room(f"the table {path}", EXPANSION * size_of(path), SMALLER)
     content = unpacked(read_bytes(path), path)
@@ -300,7 +309,7 @@ def table_of_rows(rows: list[Row], path: Path, layout: Layout, ignore: tuple[str
     else:
         names = [f"column{position}" for position in range(1, len(rows[0][1]) + 1)]
     if not rows:
-        raise UserError(f"{path} has a header but no rows below it; give a file with one example per line.")
+        raise UserError(f"{path} has a header but no rows below it: give a file with one example per line.")
     ignored = {column_name("ignore", name, names, path) for name in ignore}
     lines = [number for number, _ in rows]
     columns = [
@@ -314,32 +323,25 @@ def table_of_rows(rows: list[Row], path: Path, layout: Layout, ignore: tuple[str
 def column_name(setting: str, wanted: object, names: Sequence[str], path: Path | str) -> str:
     """The name of the column that an option means: by its name, or by its number, counted from 1, or from -1 at the end.
 
-    Raises `UserError` if there is no such column.
+    **Raises:** `UserError` if there is no such column.
     """
     if isinstance(wanted, str) and wanted in names:
         return wanted
-    number = wanted
+    wanted_kind = f"a column of {path}, by its name or by its number from 1 to {len(names)}"
+    place = whole(wanted)
     if isinstance(wanted, str) and wanted.lstrip("-").isdecimal() and len(wanted) < 20:
-        number = int(wanted)
-    if isinstance(number, numbers.Integral) and not isinstance(number, bool):
-        place = int(number)
+        place = int(wanted)
+    if place is not None:
         if place == 0 or not -len(names) <= place <= len(names):
-            raise UserError(
-                f"{path} has {len(names)} columns, counted from 1, so there is no {option(setting, wanted)}; "
-                f"try {option(setting, -1)}, the last column, or a number from 1 to {len(names)}."
-            )
+            raise refusal(option(setting), wanted_kind, shown(wanted), f"{tried(setting, -1)}, the last column")
         return names[place - 1 if place > 0 else place]
-    if isinstance(wanted, str):
-        role = "to ignore" if setting == "ignore" else f"for the {setting}"
-        raise UserError(f"{path} has no column {shown(wanted)} {role}; {close_names(wanted, names)}.")
-    raise UserError(
-        f"{option(setting)} wants the name or the number of a column, not {shown(wanted)}; try {option(setting, -1)}."
-    )
+    advice = close_names(wanted, names) if isinstance(wanted, str) else tried(setting, -1)
+    raise refusal(option(setting), wanted_kind, shown(wanted), advice)
 
 
 def close_names(name: str, names: Sequence[str]) -> str:
     """What to try instead of an unknown column name: the closest ones, or all of a few."""
-    close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    close = closest(name, names, 3)
     if close:
         return f"did you mean {' or '.join(repr(entry) for entry in close)}"
     listing = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

@@ -4,9 +4,11 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.arguments import flag
+
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import Option, yes_or_no
+from .options import Option, asked
 
 CARD = Card(
     title="Diabetes progression",
@@ -28,9 +30,11 @@ CARD = Card(
 def diabetes(*, seed: int = 0, standardize: Option = True) -> Dataset:
     """Inputs `(examples, 10)`, standardized per feature on the training rows; targets `(examples, 1)`, standardized.
 
-    `standardize=False` leaves the inputs in their measured units. Raises `UserError` on a bad option.
+    `standardize=False` leaves the inputs in their measured units.
+
+    **Raises:** `UserError` on a bad option.
     """
-    standardize = yes_or_no("standardize", standardize)
+    standardize = asked(flag, "standardize", standardize, True)
     from sklearn.datasets import load_diabetes  # noqa: PLC0415  (imported here because it is slow)
 
     # scaled=False: the scaled version was standardized over all rows, test rows included.

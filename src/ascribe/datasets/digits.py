@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from .base import Card, Dataset
-from .images import Images, image_dataset
-from .options import Option
+from .base import Card
+from .images import Images, ImageSet, loader
 from .splits import TEST_FRACTION, VALIDATION_FRACTION, split_indices
 
 CARD = Card(
@@ -29,18 +28,13 @@ CLASS_NAMES = tuple(str(digit) for digit in range(10))
 MAXIMUM = 16  # the brightest pixel: each counts the dark points in a block of 4 x 4
 
 
-def digits(
-    *,
-    seed: int = 0,
-    classes: Option = None,
-    samples: Option = None,
-    test_samples: Option = None,
-    standardize: Option = True,
-) -> Dataset:
+@loader
+def digits(seed: int) -> ImageSet:
     """Inputs `(examples, 8, 8, 1)`: pixels in [0, 1], then standardized with one mean and scale of the training part.
 
     `classes=(3, 8)` keeps two digits and makes the task binary; `samples` and `test_samples` keep a random part.
-    Raises `UserError` on a bad option.
+
+    **Raises:** `UserError` on a bad option.
     """
     from sklearn.datasets import load_digits  # noqa: PLC0415  (imported here because it is slow)
 
@@ -48,19 +42,6 @@ def digits(
     images = np.asarray(bunch["images"]).astype(np.uint8)[..., None]
     labels = np.asarray(bunch["target"]).astype(np.uint8)
     rows = split_indices(len(labels), seed=seed, labels=labels, validation=0.0, test=TEST_FRACTION)
-    return image_dataset(
-        "digits",
-        Images(images[rows.train], labels[rows.train]),
-        Images(images[rows.test], labels[rows.test]),
-        seed=seed,
-        classes=classes,
-        samples=samples,
-        test_samples=test_samples,
-        standardize=standardize,
-        class_names=CLASS_NAMES,
-        card=CARD,
-        maximum=MAXIMUM,
-        # The test part is gone already: 15 of the remaining 85 hundredths.
-        validation=VALIDATION_FRACTION / (1.0 - TEST_FRACTION),
-        published=False,
-    )
+    train, test = Images(images, labels).at(rows.train), Images(images, labels).at(rows.test)
+    validation = VALIDATION_FRACTION / (1.0 - TEST_FRACTION)  # of what the test part has left
+    return ImageSet("digits", CARD, CLASS_NAMES, train, test, MAXIMUM, validation, published=False)

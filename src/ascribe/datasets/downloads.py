@@ -27,13 +27,13 @@ def cache_folder() -> Path:
 def data_folders() -> list[Path]:
     """The folders that may hold data, the first to look in first.
 
-    Raises `UserError` if `ASCRIBE_DATA` is set to something that is not a folder.
+    **Raises:** `UserError` if `ASCRIBE_DATA` is set to something that is not a folder.
     """
     folders = []
     named = os.environ.get(VARIABLE, "")
     if named:
         if not Path(named).is_dir():
-            raise UserError(f"{VARIABLE} wants an existing folder, not {named!r}; correct it or unset it.")
+            raise UserError(f"{VARIABLE} is an existing folder; got {named!r}: correct it or unset it.")
         folders.append(Path(named))
     folders.append(cache_folder())
     return folders
@@ -63,11 +63,11 @@ def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
             return stream.read(-1 if limit is None else limit)
     except PermissionError:
         raise UserError(
-            f"The file {path} exists but may not be read; give yourself the right to read it and try again."
+            f"the file {path} exists but may not be read: give yourself the right to read it and try again."
         ) from None
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         reason = getattr(error, "strerror", None) or error
-        raise UserError(f"The file {shown(str(path))} could not be read ({reason}); try a copy of it.") from None
+        raise UserError(f"the file {shown(str(path))} could not be read ({reason}): try a copy of it.") from None
 
 
 def read_checked(path: Path, md5: str) -> bytes:
@@ -79,8 +79,7 @@ def read_checked(path: Path, md5: str) -> bytes:
     found = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if found != md5:
         raise UserError(
-            f"The file {path} is not the published one (MD5 {md5} wanted, {found} found); "
-            f"delete it and download it again."
+            f"the file {path} is not the published one; got the MD5 {found} in place of {md5}: delete it and download it again."
         )
     return content
 
@@ -104,7 +103,7 @@ def download(url: str, folder: str, name: str, md5: str) -> Path:
         # pooch raises a plain ValueError for a wrong checksum; what requests raises is an OSError.
         reason = type(error).__name__ if isinstance(error, OSError) else "what came has another checksum"
         raise UserError(
-            f"The file {name} could not be downloaded from {url} ({reason}); download it by hand into a folder "
+            f"the file {name} could not be downloaded from {url} ({reason}): download it by hand into a folder "
             f"{folder}/ and set {VARIABLE} to the folder around it."
         ) from None
     return Path(path)

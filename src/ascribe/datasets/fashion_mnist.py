@@ -1,9 +1,8 @@
 """Fashion-MNIST: 70,000 small images of clothes, in the files and shapes of MNIST."""
 
-from .base import Card, Dataset
-from .images import image_dataset
+from .base import Card
+from .images import ImageSet, loader
 from .mnist import read_images
-from .options import Option
 
 CARD = Card(
     title="Fashion-MNIST",
@@ -46,29 +45,13 @@ CLASS_NAMES = (
 )
 
 
-def fashion_mnist(
-    *,
-    seed: int = 0,
-    classes: Option = None,
-    samples: Option = None,
-    test_samples: Option = None,
-    standardize: Option = True,
-) -> Dataset:
+@loader
+def fashion_mnist(_: int) -> ImageSet:
     """Inputs `(examples, 28, 28, 1)`: pixels in [0, 1], then standardized with one mean and scale of the training part.
 
     `classes=("coat", "shirt")`, or their numbers, keeps two classes and makes the task binary; `samples` and
-    `test_samples` keep a random part. Raises `UserError` on a bad option or if the files cannot be had.
+    `test_samples` keep a random part.
+
+    **Raises:** `UserError` on a bad option or if the files cannot be had.
     """
-    train, test = read_images((FOLDER, RAW), FILES, ADDRESS, {})
-    return image_dataset(
-        "fashion-mnist",
-        train,
-        test,
-        seed=seed,
-        classes=classes,
-        samples=samples,
-        test_samples=test_samples,
-        standardize=standardize,
-        class_names=CLASS_NAMES,
-        card=CARD,
-    )
+    return ImageSet("fashion-mnist", CARD, CLASS_NAMES, *read_images((FOLDER, RAW), FILES, ADDRESS, {}))

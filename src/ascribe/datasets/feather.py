@@ -4,12 +4,13 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from ascribe.errors import UserError, how_to_install
+from ascribe.errors import UserError, needed
 from ascribe.memory import check_room
 
+from .columns import CELL
 from .delimited import SMALLER, Table, column_name, header_names
 from .downloads import read_bytes, size_of
-from .parquet import CELL, check_kinds, made
+from .parquet import check_kinds, made
 
 MAGIC = b"ARROW1"
 _DICTIONARY, _BATCH = 2, 3  # the kinds of messages that hold data
@@ -18,21 +19,16 @@ _DICTIONARY, _BATCH = 2, 3  # the kinds of messages that hold data
 def read_feather(path: Path, *, ignore: tuple[str, ...] = ()) -> Table:
     """The columns of a Feather file: numbers and booleans as numbers, texts and dates as texts.
 
-    What its packed buffers announce is compared with the memory there is before any is unpacked. Raises `UserError` if pyarrow
-    is missing, the file is damaged, or a column holds lists or other nested values.
+    What its packed buffers announce is compared with the memory there is before any is unpacked.
+
+    **Raises:** `UserError` if pyarrow is missing, the file is damaged, or a column holds lists or other nested values.
     """
-    try:
-        import pyarrow  # noqa: PLC0415  (an extra, and slow)
-        import pyarrow.ipc  # noqa: PLC0415
-    except ImportError:
-        raise UserError(
-            "A Feather file wants the package pyarrow, which is not installed; "
-            f"try {how_to_install('tables')} or save the table as CSV."
-        ) from None
+    pyarrow = needed("pyarrow", "tables", "a Feather file")
+    needed("pyarrow.ipc", "tables", "a Feather file")
     check_room(f"the table {path}", 2 * size_of(path), SMALLER)
     content = read_bytes(path)
     if content[: len(MAGIC)] != MAGIC:
-        raise UserError(f"{path} is not a Feather file of version 2; write it anew, or as CSV.")
+        raise UserError(f"{path} is not a Feather file of version 2: write it anew, or as CSV.")
     try:
         # After the magic bytes and their padding, the file is a stream of messages.
         check_room(f"the table {path}", _announced(pyarrow.py_buffer(content[8:])), SMALLER)
@@ -49,7 +45,7 @@ def read_feather(path: Path, *, ignore: tuple[str, ...] = ()) -> Table:
         raise
     except Exception as error:  # what pyarrow raises depends on where the damage is
         reason = " ".join(str(error).split()).split(". ")[0][:80]
-        raise UserError(f"{path} is not a readable Feather file ({reason}); write it anew or use CSV.") from None
+        raise UserError(f"{path} is not a readable Feather file ({reason}): write it anew or use CSV.") from None
     return made(path, names, [*kept], chosen, schema.metadata)
 
 

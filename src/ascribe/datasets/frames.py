@@ -8,14 +8,12 @@ import numpy as np
 from ascribe.errors import UserError
 from ascribe.memory import check_room
 
-from .columns import column_from_values
-from .delimited import Table, column_name, header_names
+from .columns import CELL, column_from_values
+from .delimited import Table, column_name, header_names, too_few_columns
 from .npz import Arrays, checked
 from .options import COPIES
 
-CELL = 140
-"""Bytes that a cell takes in memory, at most, as a value of Python and then as a number of the table."""
-FRAME, PAIR = "The data frame", "The pair (inputs, targets)"
+FRAME, PAIR = "the data frame", "the pair (inputs, targets)"
 """What sentences call them."""
 
 
@@ -62,17 +60,17 @@ def values_of(frame: Any, name: str) -> list[Any]:
 def read_frame(frame: Any, *, ignore: tuple[str, ...] = (), least: int = 2) -> Table:
     """The columns of a data frame; its index, which labels the rows, is none of them.
 
-    Raises `UserError` for names that are there twice, fewer than `least` columns, columns of other than numbers, texts and
-    dates, and too little memory.
+    **Raises:** `UserError` for names that are there twice, fewer than `least` columns, columns of other than numbers,
+    texts and dates, and too little memory.
     """
     keys = _names(frame) or []
     names = header_names([str(key) for key in keys], FRAME)
     if len(names) < least:
-        raise UserError(f"{FRAME} wants at least two columns, a feature and a target, but has {len(names)}; add them.")
+        raise too_few_columns(FRAME, len(names))
     columns = {name: frame[key] for name, key in zip(names, keys, strict=True)}
     rows = max(map(len, columns.values()))
     if rows == 0:
-        raise UserError(f"{FRAME} has columns but no rows; give one with one example per row.")
+        raise UserError(f"{FRAME} has columns but no rows: give one with one example per row.")
     check_room(
         f"a data frame of {rows} rows and {len(names)} columns", CELL * rows * len(names), "choose fewer of them"
     )
@@ -93,7 +91,7 @@ def _values(column: Any) -> list[Any]:
 def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
     """Inputs and targets as the columns of one table if the inputs are a data frame, else as arrays.
 
-    Raises `UserError` for anything but numbers, rows of one length, and as many targets as rows.
+    **Raises:** `UserError` for anything but numbers, rows of one length, and as many targets as rows.
     """
     if is_frame(targets) and len(_names(targets) or []) == 1:
         targets = targets[(_names(targets) or [])[0]]
@@ -102,9 +100,7 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
         rows = len(table.columns[0].missing) if table.columns else len(targets)
         values = _values(targets)
         if len(values) != rows:
-            raise UserError(
-                f"{PAIR} wants one target per row, but has {rows} rows and {len(values)} targets; match them."
-            )
+            raise UserError(f"{PAIR} has one target per row; got {rows} rows and {len(values)} targets: match them.")
         name = getattr(targets, "name", None)
         name = name if isinstance(name, str) and name else "target"
         while name in table.names:
@@ -114,13 +110,11 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
     rows = rows[:, None] if rows.ndim == 1 else rows
     if rows.ndim < 1 or answers.ndim < 1 or len(rows) != len(answers) or rows.size == 0:
         raise UserError(
-            f"{PAIR} wants as many rows of inputs as targets, at least one, but their shapes are {rows.shape} and "
-            f"{answers.shape}; match them."
+            f"{PAIR} has as many rows of inputs as targets, at least one; got the shapes {rows.shape} and {answers.shape}: "
+            f"match them."
         )
     if rows.dtype.kind not in "biuf":
-        raise UserError(
-            f"{PAIR} wants numbers as inputs, but their type is {rows.dtype}; encode texts or give a data frame."
-        )
+        raise UserError(f"{PAIR} has numbers as inputs; got the type {rows.dtype}: encode texts or give a data frame.")
     answers = answers[:, 0] if answers.ndim == 2 and answers.shape[1] == 1 else answers
     check_room("the arrays", 8 * COPIES * (rows.size + answers.size), "choose fewer rows or columns")
     if answers.dtype.kind == "O" and answers.ndim == 1:
@@ -128,8 +122,8 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
         return Arrays(check_inputs.inputs, column_from_values("y", _values(answers)), None)
     if answers.dtype.kind not in "biufU" or answers.ndim > 2:
         raise UserError(
-            f"{PAIR} wants numbers or texts as targets, on one axis or two, but they have the type {answers.dtype} and the "
-            f"shape {answers.shape}; write labels as whole numbers."
+            f"{PAIR} has numbers or texts as targets, on one axis or two; got the type {answers.dtype} and the "
+            f"shape {answers.shape}: write labels as whole numbers."
         )
     return checked(Arrays(rows.astype(np.float64), answers, None), PAIR)
 
@@ -141,5 +135,5 @@ def _array(name: str, values: Any) -> np.ndarray:
     except Exception as error:  # what an array of another library raises is its own
         reason = " ".join(str(error).split()).split(". ")[0][:80]
         raise UserError(
-            f"{PAIR} wants {name} that are one array, rows of one length ({reason}); reshape them."
+            f"{PAIR} has {name} that are one array, rows of one length; got none ({reason}): reshape them."
         ) from None

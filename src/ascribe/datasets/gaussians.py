@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from ascribe.arguments import flag
+
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import Option, sample_count, whole_number, yes_or_no
+from .options import Option, asked, sample_count, whole_number
 
 CARD = Card(
     title="Two Gaussians",
@@ -26,12 +28,14 @@ CARD = Card(
 def gaussians(*, seed: int = 0, samples: Option = 1000, dimensions: Option = 2, standardize: Option = False) -> Dataset:
     """Class 0 from N(+1, I), class 1 from N(-1, I), half of the `samples` each.
 
-    The best possible classifier is right with probability Phi(sqrt(dimensions)): 92.1 % in two dimensions.
-    Inputs have shape `(examples, dimensions)`. Raises `UserError` on a bad option.
+    The best possible classifier is right with probability Phi(sqrt(dimensions)): 92.1 % in two dimensions. Inputs have
+    shape `(examples, dimensions)`.
+
+    **Raises:** `UserError` on a bad option.
     """
     dimensions = whole_number("dimensions", dimensions, minimum=1)
     samples = sample_count(samples, features=dimensions)
-    standardize = yes_or_no("standardize", standardize)
+    standardize = asked(flag, "standardize", standardize, True)
     generator = np.random.default_rng(seed)
     labels = np.arange(samples) % 2
     means = np.where(labels == 0, 1.0, -1.0)[:, None]

@@ -27,7 +27,9 @@ def parse_idx(content: bytes, name: str, *, axes: int) -> np.ndarray:
     - `name`: what to call the file in an error.
     - `axes`: how many axes the array must have: 3 for images, 1 for labels.
 
-    Returns a uint8 array. Raises `UserError` if the bytes are anything but a complete file of that kind.
+    **Returns:** a uint8 array.
+
+    **Raises:** `UserError` if the bytes are anything but a complete file of that kind.
     """
     advice = "download it again"
     is_packed = content[:2] == b"\x1f\x8b"
@@ -35,24 +37,24 @@ def parse_idx(content: bytes, name: str, *, axes: int) -> np.ndarray:
     try:
         header = stream.read(4)
         if len(header) < 4 or header[:2] != b"\0\0":
-            raise UserError(f"{name} wants to begin with the magic number of an IDX file and does not; {advice}.")
+            raise UserError(f"{name} begins with the magic number of an IDX file; got none: {advice}.")
         if header[2] != UNSIGNED_BYTE or header[3] != axes:
             raise UserError(
-                f"{name} wants unsigned bytes (type 8) on {axes} axes, but its header says type {header[2]} on "
-                f"{header[3]} axes; {advice} or look whether images and labels are mixed up."
+                f"{name} holds unsigned bytes (type 8) on {axes} axes; got type {header[2]} on {header[3]} axes in its "
+                f"header: {advice} or look whether images and labels are mixed up."
             )
         lengths = stream.read(4 * axes)
         if len(lengths) < 4 * axes:
-            raise UserError(f"{name} ends inside its header; {advice}.")
+            raise UserError(f"{name} ends inside its header: {advice}.")
         shape = struct.unpack(f">{axes}I", lengths)
         size = math.prod(shape)
         if not 0 < size <= LARGEST:
-            raise UserError(f"{name} announces an array of the impossible shape {shape}; {advice}.")
+            raise UserError(f"{name} announces an array of the impossible shape {shape}: {advice}.")
         # One byte more than announced, to notice what should not be there.
         values = stream.read(size + 1)
     except (OSError, EOFError, zlib.error):
-        raise UserError(f"{name} is cut short or damaged: its gzip packing cannot be opened; {advice}.") from None
+        raise UserError(f"{name} is cut short or damaged, and its gzip packing cannot be opened: {advice}.") from None
     if len(values) != size:
         found = f"only {len(values)}" if len(values) < size else "more"
-        raise UserError(f"{name} announces {size} values of shape {shape} but holds {found}; {advice}.")
+        raise UserError(f"{name} announces {size} values of the shape {shape}; got {found}: {advice}.")
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)

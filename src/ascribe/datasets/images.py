@@ -4,18 +4,18 @@ Images come in as unsigned bytes of shape `(examples, height, width, channels)` 
 taken while they are bytes, so that a small experiment does not pay for the whole set.
 """
 
-import numbers
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ascribe.errors import UserError, option, shown
+from ascribe.arguments import flag, refusal, whole
+from ascribe.errors import option, shown
 
 from .base import Card, Dataset, Split
-from .options import MINIMUM_EXAMPLES, Option, whole_number, yes_or_no
+from .options import MINIMUM_EXAMPLES, Option, asked, tried, whole_number
 from .splits import Division, Indices, split_indices, stratified_subset
 
 VALIDATION_FRACTION = 0.1
@@ -37,17 +37,16 @@ class Images(NamedTuple):
 def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | None:
     """The labels of the classes a user names, by number or by name, in the order given; None for all of them.
 
-    Raises `UserError` for fewer than two classes, one named twice, or one that does not exist.
+    **Raises:** `UserError` for fewer than two classes, one named twice, or one that does not exist.
     """
     if classes is None:
         return None
     listing = ", ".join(f"{label} {name}" if str(label) != name else name for label, name in enumerate(class_names))
+    wanted, example = f"a list of at least two of {listing}", tried("classes", (3, 8))
     if isinstance(classes, str):
         classes = [part.strip() for part in classes.split(",")]
     if not isinstance(classes, Sequence) or len(classes) < 2:
-        raise UserError(
-            f"{option('classes')} wants at least two of {listing}, not {shown(classes)}; try {option('classes', (3, 8))}."
-        )
+        raise refusal(option("classes"), wanted, shown(classes), example)
     labels = []
     for entry in classes:
         if isinstance(entry, str) and entry in class_names:
@@ -55,23 +54,21 @@ def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | N
         elif isinstance(entry, str) and entry.isdecimal() and len(entry) < 20:
             label = int(entry)
         else:
-            label = entry if isinstance(entry, numbers.Integral) and not isinstance(entry, bool) else -1
-        if not 0 <= int(label) < len(class_names):
-            raise UserError(
-                f"{option('classes')} wants some of {listing}, not {shown(entry)}; try {option('classes', (3, 8))}."
-            )
-        labels.append(int(label))
+            label = whole(entry)
+        if label is None or not 0 <= label < len(class_names):
+            raise refusal(option("classes"), wanted, shown(entry), example)
+        labels.append(label)
     if len(set(labels)) < len(labels):
-        raise UserError(
-            f"{option('classes')} wants each class once, not {shown(tuple(classes))}; try {option('classes', (3, 8))}."
-        )
+        raise refusal(option("classes"), "a list with each class once", shown(tuple(classes)), example)
     return labels
 
 
 def select(data: Images, classes: list[int] | None, count: int | None, setting: str, seed: int) -> Images:
     """The examples of the chosen classes, relabeled `0..k-1` in that order, or a random `count` of them.
 
-    The subset is stratified. Raises `UserError` if there are fewer than `count` such examples.
+    The subset is stratified.
+
+    **Raises:** `UserError` if there are fewer than `count` such examples.
     """
     rows = np.arange(len(data.labels))
     labels = data.labels.astype(np.int32)
@@ -82,10 +79,8 @@ def select(data: Images, classes: list[int] | None, count: int | None, setting: 
         rows = np.flatnonzero(labels >= 0)
     if count is not None:
         if count > len(rows):
-            raise UserError(
-                f"{option(setting)} wants at most {len(rows)} examples, all that there are of these classes, not "
-                f"{shown(count)}; try {option(setting, len(rows))}."
-            )
+            wanted = f"at most {len(rows)}, all examples that there are of these classes"
+            raise refusal(option(setting), wanted, shown(count), tried(setting, len(rows)))
         rows = rows[stratified_subset(labels[rows], count, seed=seed)]
     return Images(data.images[rows] if len(rows) < len(data.labels) else data.images, labels[rows])
 
@@ -117,86 +112,99 @@ def scaled(images: np.ndarray, maximum: int, mean: np.ndarray, scale: np.ndarray
     return values
 
 
-def image_dataset(
-    name: str,
-    train: Images,
-    test: Images,
-    *,
-    seed: int,
-    classes: Option,
-    samples: Option,
-    test_samples: Option,
-    standardize: Option,
-    class_names: Sequence[str],
-    card: Card,
-    maximum: int = 255,
-    validation: float = VALIDATION_FRACTION,
-    published: bool = True,
-) -> Dataset:
-    """Build an image data set from its training and test images.
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Training and test images of one source.
 
     **Arguments:**
+
+    - `maximum`: the brightest pixel.
+    - `validation`: the fraction of the training examples that becomes the validation split.
+    - `published`: whether the test images are those of the set's source; else all images may be divided anew.
+    """
+
+    name: str
+    card: Card
+    class_names: tuple[str, ...]
+    train: Images
+    test: Images
+    maximum: int = 255
+    validation: float = VALIDATION_FRACTION
+    published: bool = True
+
+    def chosen(self, seed: int, classes: Option, samples: Option, test_samples: Option) -> "ImageSet":
+        """Those of some classes, and so many of them."""
+        labels = chosen_classes(classes, self.class_names)
+        names = self.class_names if labels is None else tuple(self.class_names[label] for label in labels)
+        if samples is not None:
+            samples = whole_number("samples", samples, minimum=max(MINIMUM_EXAMPLES, 4 * len(names)))
+        if test_samples is not None:
+            test_samples = whole_number("test_samples", test_samples, minimum=len(names))
+        train = select(self.train, labels, samples, "samples", seed)
+        test = select(self.test, labels, test_samples, "test_samples", seed + _TEST_STREAM)
+        return replace(self, class_names=names, train=train, test=test)
+
+    def divided(self, seed: int, *, standardize: bool) -> Dataset:
+        """The data set, some of the training images kept for validation."""
+        train, test = self.train, self.test
+        rows = split_indices(len(train.labels), seed=seed, labels=train.labels, validation=self.validation, test=0.0)
+        if self.published:
+            return self._assembled(train.at(rows.train), train.at(rows.validation), test, standardize=standardize)
+        every = Images(np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels]))
+        cut = Indices(rows.train, rows.validation, np.arange(len(train.labels), len(every.labels)))
+        again = partial(self._cut, every, standardize=standardize)
+        return replace(again(rows=cut), division=Division(again, len(every.labels), every.labels, cut, seed))
+
+    def _cut(self, every: Images, *, rows: Indices, standardize: bool) -> Dataset:
+        """The data set of one cut of all images."""
+        return self._assembled(*map(every.at, rows), standardize=standardize)
+
+    def _assembled(self, *parts: Images, standardize: bool) -> Dataset:
+        """The data set of three parts, its mean and scale those of the training images."""
+        mean, scale = np.zeros(1), np.ones(1)
+        if standardize:
+            mean, scale = pixel_statistics(parts[0].images, self.maximum)
+        return Dataset(
+            self.name,
+            "binary" if len(self.class_names) == 2 else "classification",
+            *(Split(scaled(part.images, self.maximum, mean, scale), part.labels) for part in parts),
+            class_names=self.class_names,
+            card=self.card,
+            # In units of the bytes, which are what a user has at hand.
+            input_mean=mean * self.maximum,
+            input_scale=scale * self.maximum,
+        )
+
+
+def loader(read: Callable[[int], ImageSet]) -> Callable[..., Dataset]:
+    """Makes of a function that reads all images, for a seed, the one that loads the data set: a decorator.
+
+    **Arguments of that:**
 
     - `classes`: two or more classes to keep, as numbers or names; two make a binary task. None keeps all.
     - `samples`: how many of the training examples to keep (training and validation together). None keeps all.
     - `test_samples`: how many of the test examples to keep. None keeps all.
     - `standardize`: subtract the mean and divide by the standard deviation of the training pixels, one number
       per channel; False leaves pixels in [0, 1].
-    - `validation`: the fraction of the training examples that becomes the validation split.
-    - `published`: whether the test images are those of the set's source; else all images may be divided anew.
 
-    Raises `UserError` on a bad option.
+    **Raises:** `UserError` for a bad option.
     """
-    standardize = yes_or_no("standardize", standardize)
-    labels = chosen_classes(classes, class_names)
-    kept = tuple(class_names) if labels is None else tuple(class_names[label] for label in labels)
-    if samples is not None:
-        samples = whole_number("samples", samples, minimum=max(MINIMUM_EXAMPLES, 4 * len(kept)))
-    if test_samples is not None:
-        test_samples = whole_number("test_samples", test_samples, minimum=len(kept))
-    train = select(train, labels, samples, "samples", seed)
-    test = select(test, labels, test_samples, "test_samples", seed + _TEST_STREAM)
 
-    rows = split_indices(len(train.labels), seed=seed, labels=train.labels, validation=validation, test=0.0)
-    about = {"standardize": standardize, "class_names": kept, "card": card, "maximum": maximum}
-    if published:
-        parts = train.at(rows.train), train.at(rows.validation), test
-        return _assembled(name, *parts, **about)
-    every = Images(np.concatenate([train.images, test.images]), np.concatenate([train.labels, test.labels]))
-    cut = Indices(rows.train, rows.validation, np.arange(len(train.labels), len(every.labels)))
-    again = partial(_divided, name, every, **about)
-    return replace(again(rows=cut), division=Division(again, len(every.labels), every.labels, cut, seed))
+    def load(
+        *,
+        seed: int = 0,
+        classes: Option = None,
+        samples: Option = None,
+        test_samples: Option = None,
+        standardize: Option = True,
+    ) -> Dataset:
+        standardize = asked(flag, "standardize", standardize, True)
+        return read(seed).chosen(seed, classes, samples, test_samples).divided(seed, standardize=standardize)
 
-
-def _divided(name: str, every: Images, *, rows: Indices, **about: Any) -> Dataset:
-    """The data set of one cut of all images."""
-    return _assembled(name, *map(every.at, rows), **about)
-
-
-def _assembled(
-    name: str,
-    train: Images,
-    validation: Images,
-    test: Images,
-    *,
-    standardize: bool,
-    class_names: tuple[str, ...],
-    card: Card,
-    maximum: int,
-) -> Dataset:
-    """The data set of these parts, its mean and scale those of the training images."""
-    if standardize:
-        mean, scale = pixel_statistics(train.images, maximum)
-    else:
-        mean, scale = np.zeros(1), np.ones(1)
-    parts = (Split(scaled(part.images, maximum, mean, scale), part.labels) for part in (train, validation, test))
-    return Dataset(
-        name,
-        "binary" if len(class_names) == 2 else "classification",
-        *parts,
-        class_names=class_names,
-        card=card,
-        # In units of the bytes, which are what a user has at hand.
-        input_mean=mean * maximum,
-        input_scale=scale * maximum,
+    load.__module__, load.__name__, load.__qualname__, load.__doc__ = (
+        read.__module__,
+        read.__name__,
+        read.__qualname__,
+        read.__doc__,
     )
+    return load

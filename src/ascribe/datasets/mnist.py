@@ -1,10 +1,9 @@
 """MNIST: 70,000 handwritten digits, read from the four original IDX files."""
 
-from .base import Card, Dataset
+from .base import Card
 from .downloads import fetch, find, read_bytes, read_checked
 from .idx_format import parse_idx
-from .images import Images, image_dataset
-from .options import Option
+from .images import Images, ImageSet, loader
 
 CARD = Card(
     title="MNIST handwritten digits",
@@ -52,8 +51,9 @@ def read_images(
     - `files`: the MD5 of each packed file: training images and labels, then test images and labels.
     - `unpacked`: that of unpacked ones, as far as it is known.
 
-    Returns images of shape `(examples, height, width, 1)`, uint8. Raises `UserError` if a file cannot be had or
-    is not the published one.
+    **Returns:** images of shape `(examples, height, width, 1)`, uint8.
+
+    **Raises:** `UserError` if a file cannot be had or is not the published one.
     """
     arrays = []
     for name, md5 in files.items():
@@ -76,29 +76,12 @@ def _read(folders: tuple[str, ...], name: str, md5: str, unpacked: dict[str, str
     return None
 
 
-def mnist(
-    *,
-    seed: int = 0,
-    classes: Option = None,
-    samples: Option = None,
-    test_samples: Option = None,
-    standardize: Option = True,
-) -> Dataset:
+@loader
+def mnist(_: int) -> ImageSet:
     """Inputs `(examples, 28, 28, 1)`: pixels in [0, 1], then standardized with one mean and scale of the training part.
 
     `classes=(3, 8)` keeps two digits and makes the task binary; `samples` and `test_samples` keep a random part.
-    Raises `UserError` on a bad option or if the files cannot be had.
+
+    **Raises:** `UserError` on a bad option or if the files cannot be had.
     """
-    train, test = read_images((FOLDER, RAW), FILES, ADDRESS, UNPACKED)
-    return image_dataset(
-        "mnist",
-        train,
-        test,
-        seed=seed,
-        classes=classes,
-        samples=samples,
-        test_samples=test_samples,
-        standardize=standardize,
-        class_names=CLASS_NAMES,
-        card=CARD,
-    )
+    return ImageSet("mnist", CARD, CLASS_NAMES, *read_images((FOLDER, RAW), FILES, ADDRESS, UNPACKED))

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from ascribe.arguments import flag, not_negative
+
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import Option, real_number, sample_count, yes_or_no
+from .options import Option, asked, sample_count
 
 CARD = Card(
     title="Two moons",
@@ -23,13 +25,14 @@ CARD = Card(
 def moons(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.2, standardize: Option = False) -> Dataset:
     """Class 0 on the upper moon, class 1 on the lower one, plus N(0, noise^2) on both coordinates.
 
-    Written out instead of calling scikit-learn, whose import takes longer than a small training run; without
-    noise the points are those of `make_moons`. Inputs have shape `(examples, 2)`. Raises `UserError` on a bad
-    option.
+    Written out instead of calling scikit-learn, whose import takes longer than a small training run; without noise the
+    points are those of `make_moons`. Inputs have shape `(examples, 2)`.
+
+    **Raises:** `UserError` on a bad option.
     """
     samples = sample_count(samples)
-    noise = real_number("noise", noise)
-    standardize = yes_or_no("standardize", standardize)
+    noise = asked(not_negative, "noise", noise, 0.1)
+    standardize = asked(flag, "standardize", standardize, True)
     upper = np.linspace(0.0, np.pi, samples // 2)
     lower = np.linspace(0.0, np.pi, samples - samples // 2)
     points = np.concatenate(

@@ -7,7 +7,8 @@ import numpy as np
 
 from ascribe.errors import UserError, shown
 
-from .columns import Column, class_name, column_from_values, is_missing
+from .columns import Column, column_from_values, is_missing
+from .encoding import class_name
 from .frames import column_names, values_of
 
 
@@ -21,8 +22,10 @@ def rows_of_frame(frame: Any, name: str, columns: Sequence[str], feature_names: 
       made of arrays, which have no names: then the frame's values as they stand;
     - `feature_names`: what became of these: a column of numbers keeps its name, a text is one-hot encoded as `column=text`.
 
-    Columns of other names, such as the target, are left out. Raises `UserError` for a column that is not there, texts where
-    numbers were, and texts that the table did not have.
+    Columns of other names, such as the target, are left out.
+
+    **Raises:** `UserError` for a column that is not there, texts where numbers were, and texts that the table did not
+    have.
     """
     there = column_names(frame)
     if not columns:
@@ -30,7 +33,7 @@ def rows_of_frame(frame: Any, name: str, columns: Sequence[str], feature_names: 
     lacking = [column for column in columns if column not in there]
     if lacking:
         raise UserError(
-            f"The data set {name} was made of the columns {_listed(columns)}; the data frame lacks {_listed(lacking)}: give "
+            f"the data set {name} was made of the columns {_listed(columns)}; the data frame lacks {_listed(lacking)}: give "
             f"rows with all of them, under these names."
         )
     left, blocks = list(feature_names), []
@@ -53,8 +56,8 @@ def rows_of_frame(frame: Any, name: str, columns: Sequence[str], feature_names: 
 def _numbers(column: Column) -> np.ndarray:
     if column.numbers is None:
         raise UserError(
-            f"The column {column.name!r} held numbers in training, and now texts such as {shown(str(column.distinct[0]))}; "
-            f"write numbers."
+            f"column {column.name!r} holds numbers, as in training; got texts such as {shown(str(column.distinct[0]))}: write "
+            f"numbers."
         )
     column.check_size()
     return column.numbers[:, None]
@@ -67,7 +70,7 @@ def _one_hot(column: Column, texts: Sequence[str]) -> np.ndarray:
     for cell, gap in zip(cells, column.missing, strict=True):
         if not gap and cell not in known:
             raise UserError(
-                f"The column {column.name!r} has {shown(cell)}, which no row had in training: it had {_listed(texts)}; "
+                f"column {column.name!r} has one of the texts that it had in training, {_listed(texts)}; got {shown(cell)}: "
                 f"choose one of these, or leave the row out."
             )
     encoded = (np.array(cells)[:, None] == np.array(texts)).astype(np.float64)

@@ -49,7 +49,7 @@ def load_arrays(path: Path, *, copies: int = 2) -> dict[str, np.ndarray]:
     # Read first: a damaged file would stay open.
     content = io.BytesIO(read_bytes(path))
     if content.getbuffer()[: len(MAGIC_PREFIX)] == MAGIC_PREFIX:
-        raise UserError(f"{path} holds a single array, not the named ones of NPZ; write it with np.savez.")
+        raise UserError(f"{path} holds a single array, not the named ones of NPZ: write it with np.savez.")
     try:
         with zipfile.ZipFile(content) as file:
             entries = [entry for entry in map(partial(_entry, file), file.infolist()) if entry is not None]
@@ -62,10 +62,10 @@ def load_arrays(path: Path, *, copies: int = 2) -> dict[str, np.ndarray]:
     except Exception as error:
         if "Object arrays" in str(error):
             raise UserError(
-                f"{path} holds an array of Python objects, which is not read because it could run code; "
+                f"{path} holds an array of Python objects, which is not read because it could run code: "
                 f"save arrays of numbers or of fixed-length texts."
             ) from None
-        raise UserError(f"{path} is not a readable NPZ file; write it anew with np.savez.") from None
+        raise UserError(f"{path} is not a readable NPZ file: write it anew with np.savez.") from None
 
 
 class _Entry(NamedTuple):
@@ -78,7 +78,10 @@ class _Entry(NamedTuple):
 
 
 def _entry(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Entry | None:
-    """The announcement of one entry; None for what is no array. Raises `ValueError` where it contradicts the zip file."""
+    """The announcement of one entry; None for what is no array.
+
+    **Raises:** `ValueError` where it contradicts the zip file.
+    """
     # The packings that np.savez writes, and the only ones that unpack no more at a time than was asked for.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError("unknown packing")
@@ -122,21 +125,21 @@ def _pair(arrays: dict[str, np.ndarray], suffixes: tuple[str, ...], path: Path) 
     ending = f"_{suffixes[0]}" if suffixes[0] else ""
     if inputs is None or targets is None:
         raise UserError(
-            f"{path} wants both x{ending} and y{ending}, but holds {', '.join(arrays)}; add the one that is missing."
+            f"{path} has both x{ending} and y{ending}; got {', '.join(arrays)}: add the one that is missing."
         )
     if inputs.ndim == 1:
         inputs = inputs[:, None]
     if inputs.ndim < 1 or targets.ndim < 1 or len(inputs) != len(targets) or inputs.size == 0:
         raise UserError(
-            f"{path} wants as many rows in x{ending} as in y{ending}, at least one, but their shapes are "
-            f"{inputs.shape} and {targets.shape}; write them anew."
+            f"{path} has as many rows in x{ending} as in y{ending}, at least one; got the shapes {inputs.shape} and "
+            f"{targets.shape}: write them anew."
         )
     if inputs.dtype.kind not in "biuf":
-        raise UserError(f"{path} wants numbers in x{ending}, but its type is {inputs.dtype}; convert it to float32.")
+        raise UserError(f"{path} has numbers in x{ending}; got the type {inputs.dtype}: convert it to float32.")
     if targets.dtype.kind not in "biufU" or targets.ndim > 2:
         raise UserError(
-            f"{path} wants y{ending} of numbers or texts on one axis (or two, for regression), but it has the type "
-            f"{targets.dtype} and the shape {targets.shape}; write labels as whole numbers."
+            f"{path} has y{ending} of numbers or texts on one axis (or two, for regression); got the type {targets.dtype} and "
+            f"the shape {targets.shape}: write labels as whole numbers."
         )
     # Labels are often kept as a column, and may be so in one split only.
     return inputs, targets[:, 0] if targets.ndim == 2 and targets.shape[1] == 1 else targets
@@ -145,17 +148,21 @@ def _pair(arrays: dict[str, np.ndarray], suffixes: tuple[str, ...], path: Path) 
 def read_npz(path: Path) -> Arrays:
     """The inputs and targets of an NPZ file: arrays `x` and `y`, or `x_train`, `y_train`, `x_test`, `y_test`.
 
-    `x` may be called `X` or `inputs`, `y` also `targets` or `labels`; `x_validation` (or `x_val`) and its targets
-    may be there too. Raises `UserError` if they are not there or do not fit together.
+    `x` may be called `X` or `inputs`, `y` also `targets` or `labels`; `x_validation` (or `x_val`) and its targets may be
+    there too.
+
+    **Raises:** `UserError` if they are not there or do not fit together.
     """
     arrays = load_arrays(path, copies=COPIES)
     pairs = {split: _pair(arrays, suffixes, path) for split, suffixes in SPLIT_NAMES.items()}
     if pairs["train"] is not None:
         if pairs["test"] is None:
-            raise UserError(f"{path} holds x_train but no x_test; add a test part, or save one pair x and y.")
+            raise UserError(f"{path} holds x_train but no x_test: add a test part, or save one pair x and y.")
         present = [pair for pair in pairs.values() if pair is not None]
         if len({(pair[0].shape[1:], pair[1].shape[1:]) for pair in present}) > 1:
-            raise UserError(f"{path} wants the same shape of examples in every split; write its arrays anew.")
+            raise UserError(
+                f"{path} has the same shape of examples in every split; got several: write its arrays anew."
+            )
         sizes = [0 if pair is None else len(pair[0]) for pair in pairs.values()]
         inputs = np.concatenate([pair[0] for pair in present]).astype(np.float64)
         targets, counted = np.concatenate([pair[1] for pair in present]), (sizes[0], sizes[1], sizes[2])
@@ -163,8 +170,8 @@ def read_npz(path: Path) -> Arrays:
         whole = _pair(arrays, ("",), path)
         if whole is None:
             raise UserError(
-                f"{path} wants arrays x and y, or x_train, y_train, x_test and y_test, but holds "
-                f"{', '.join(arrays) or 'nothing'}; rename its arrays."
+                f"{path} has arrays x and y, or x_train, y_train, x_test and y_test; got {', '.join(arrays) or 'nothing'}: "
+                f"rename its arrays."
             )
         inputs, targets, counted = whole[0].astype(np.float64), whole[1], None
     return checked(Arrays(inputs, targets, counted), str(path))
@@ -181,10 +188,12 @@ def checked(arrays: Arrays, what: str) -> Arrays:
         position = first_too_large(values.reshape(-1))
         if position is not None:
             number = too_large(values.reshape(-1)[position])
-            raise UserError(f"{what} holds {number} among its arrays; replace it by a smaller number or by NaN.")
+            raise UserError(f"{what} holds {number} among its arrays: replace it by a smaller number or by NaN.")
     if targets.ndim == 2:
         if is_text or np.isnan(targets.astype(np.float64)).any():
-            raise UserError(f"{what} wants numbers without gaps in targets of several columns; write y anew.")
+            raise UserError(
+                f"{what} has targets of several columns, which are numbers without gaps; got others: write y anew."
+            )
         return Arrays(inputs, targets.astype(np.float64), sizes)
     if is_text:
         return Arrays(inputs, Column("y", targets == "", texts=targets), sizes)

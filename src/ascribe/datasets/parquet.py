@@ -5,14 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ascribe.errors import UserError, how_to_install
+from ascribe.errors import UserError, needed
 from ascribe.memory import check_room
 
-from .columns import check_texts, column_from_values, neither
-from .delimited import Table, column_name, header_names
+from .columns import CELL, check_texts, column_from_values, neither
+from .delimited import Table, column_name, header_names, too_few_columns
 
-CELL = 140
-"""Bytes that a cell takes in memory, at most, as a value of Python and then as a number of the table."""
 TEXTS = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 ROWS = 2**16
 """Rows that are read at a time."""
@@ -21,22 +19,15 @@ ROWS = 2**16
 def read_parquet(path: Path, *, ignore: tuple[str, ...] = ()) -> Table:
     """The columns of a Parquet file: numbers and booleans as numbers, texts and dates as texts.
 
-    Raises `UserError` if pyarrow is missing, the file is damaged, or a column holds lists or other nested values.
+    **Raises:** `UserError` if pyarrow is missing, the file is damaged, or a column holds lists or other nested values.
     """
+    parquet = needed("pyarrow.parquet", "tables", "a Parquet file")
     try:
-        import pyarrow  # noqa: PLC0415  (an extra, and slow)
-        import pyarrow.parquet  # noqa: PLC0415
-    except ImportError:
-        raise UserError(
-            "A Parquet file wants the package pyarrow, which is not installed; "
-            f"try {how_to_install('tables')} or save the table as CSV."
-        ) from None
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        with parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
         # Texts stay a dictionary and numbers, as in the file: spelled out, one text may be there a million times.
         texts = [field.name for field in schema if str(field.type) in TEXTS]
-        with pyarrow.parquet.ParquetFile(path, read_dictionary=texts) as file:
+        with parquet.ParquetFile(path, read_dictionary=texts) as file:
             names = header_names([str(name) for name in schema.names], path)
             ignored = {column_name("ignore", name, names, path) for name in ignore}
             kept = {name: field for name, field in zip(names, schema, strict=True) if name not in ignored}
@@ -47,7 +38,7 @@ def read_parquet(path: Path, *, ignore: tuple[str, ...] = ()) -> Table:
         raise
     except Exception as error:  # what pyarrow raises depends on where the damage is
         reason = " ".join(str(error).split()).split(". ")[0][:80]
-        raise UserError(f"{path} is not a readable Parquet file ({reason}); write it anew or use CSV.") from None
+        raise UserError(f"{path} is not a readable Parquet file ({reason}): write it anew or use CSV.") from None
     return made(path, names, [*kept], table, schema.metadata)
 
 
@@ -63,16 +54,16 @@ def check_kinds(fields: Mapping[str, Any]) -> None:
 def made(path: Path, names: list[str], kept: list[str], table: Any, metadata: Any) -> Table:
     """The columns of a table of Arrow that are `kept`; `names` are those of all columns of the file."""
     if len(names) < 2:
-        raise UserError(f"{path} wants at least two columns, a feature and a target, but has {len(names)}; add them.")
+        raise too_few_columns(path, len(names))
     if not table.num_rows:
-        raise UserError(f"{path} has columns but no rows; give a file with one example per row.")
+        raise UserError(f"{path} has columns but no rows: give a file with one example per row.")
     for name, column in zip(kept, table.columns, strict=True):
         _check_longest(name, column)
     index = index_columns(metadata)
     try:
         cells = [[cell for chunk in column.chunks for cell in _cells(chunk)] for column in table.columns]
     except Exception as error:  # texts that are none
-        raise UserError(f"{path} holds damaged texts ({' '.join(str(error).split())[:80]}); write it anew.") from None
+        raise UserError(f"{path} holds damaged texts ({' '.join(str(error).split())[:80]}): write it anew.") from None
     return Table(
         names,
         [column_from_values(name, values, index=name in index) for name, values in zip(kept, cells, strict=True)],

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from ascribe.arguments import flag, not_negative
+
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import Option, real_number, sample_count, yes_or_no
+from .options import Option, asked, sample_count
 
 CARD = Card(
     title="Noisy sine",
@@ -24,12 +26,13 @@ def sine(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standard
     """y = sin(x) + N(0, noise^2), x uniform on [-pi, pi].
 
     Inputs and targets have shape `(examples, 1)`. They are of order one already: unless `standardize` is True,
-    `target_mean` is 0 and `target_scale` is 1. The best possible RMSE is `noise`. Raises `UserError` on a bad
-    option.
+    `target_mean` is 0 and `target_scale` is 1. The best possible RMSE is `noise`.
+
+    **Raises:** `UserError` on a bad option.
     """
     samples = sample_count(samples)
-    noise = real_number("noise", noise)
-    standardize = yes_or_no("standardize", standardize)
+    noise = asked(not_negative, "noise", noise, 0.1)
+    standardize = asked(flag, "standardize", standardize, True)
     generator = np.random.default_rng(seed)
     inputs = generator.uniform(-np.pi, np.pi, (samples, 1))
     targets = np.sin(inputs) + noise * generator.standard_normal((samples, 1))

@@ -2,11 +2,12 @@
 
 import numpy as np
 
-from ascribe.errors import UserError, option
+from ascribe.arguments import flag, not_negative, positive, refusal
+from ascribe.errors import option, shown
 
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import MINIMUM_EXAMPLES, Option, real_number, sample_count, whole_number, yes_or_no
+from .options import MINIMUM_EXAMPLES, Option, asked, sample_count, tried, whole_number
 
 CARD = Card(
     title="Interleaved spirals",
@@ -38,18 +39,17 @@ def spirals(
 ) -> Dataset:
     """`classes` spiral arms, `samples / classes` points on each, radius drawn uniformly from [0.1, 1].
 
-    Two classes make a binary task, more a classification. Inputs have shape `(examples, 2)`. Raises `UserError`
-    on a bad option.
+    Two classes make a binary task, more a classification. Inputs have shape `(examples, 2)`.
+
+    **Raises:** `UserError` on a bad option.
     """
     classes = whole_number("classes", classes, minimum=2)
     samples = sample_count(samples, minimum=max(MINIMUM_EXAMPLES, 3 * classes))
-    noise = real_number("noise", noise)
-    turns = real_number("turns", turns, above=True)
+    noise = asked(not_negative, "noise", noise, 0.1)
+    turns = asked(positive, "turns", turns, 2)
     if turns > 100:
-        raise UserError(
-            f"{option('turns')} wants at most 100 turns around the center, not {turns:g}; try {option('turns', 2)}."
-        )
-    standardize = yes_or_no("standardize", standardize)
+        raise refusal(option("turns"), "at most 100, turns around the center", shown(turns), tried("turns", 2))
+    standardize = asked(flag, "standardize", standardize, True)
     generator = np.random.default_rng(seed)
     labels = np.arange(samples) % classes
     radius = generator.uniform(INNER_RADIUS, 1.0, samples)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ascribe.arguments import refusal
 from ascribe.errors import UserError, option
 
 VALIDATION_FRACTION = 0.15
@@ -71,7 +72,7 @@ def split_indices(
     `round(fraction * count)` rows go to validation and to test, of each class its share and never fewer than one;
     the rest is train. A fraction of 0 leaves that split empty.
 
-    Raises `UserError` if a class has too few members to be in every split.
+    **Raises:** `UserError` if a class has too few members to be in every split.
     """
     generator = np.random.default_rng((seed, _SPLIT_STREAM))
     groups = [np.arange(count)] if labels is None else [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -81,7 +82,7 @@ def split_indices(
     for group, for_validation, for_test in zip(groups, _shares(sizes, validation), _shares(sizes, test), strict=True):
         if len(group) < wanted:
             raise UserError(
-                f"Every class wants at least {wanted} examples, one per split, but one has {len(group)} of {count}; "
+                f"every class has at least {wanted} examples, one per split; got one class with {len(group)} of {count}: "
                 f"add examples or ask for more of them with {option('samples')}."
             )
         shuffled = generator.permutation(group)
@@ -100,7 +101,7 @@ def fold_indices(count: int, folds: int, *, seed: int, labels: np.ndarray | None
     rows of a class nor all rows differ by more than one between the test parts of two folds. The rest of each fold is cut
     into train and validation in the proportion that `split_indices` has by default.
 
-    Raises `UserError` if a class has too few members to be in the test part of every fold and in both others.
+    **Raises:** `UserError` if a class has too few members to be in the test part of every fold and in both others.
     """
     generator = np.random.default_rng((seed, _FOLD_STREAM))
     groups = [np.arange(count)] if labels is None else [np.flatnonzero(labels == label) for label in np.unique(labels)]
@@ -108,12 +109,12 @@ def fold_indices(count: int, folds: int, *, seed: int, labels: np.ndarray | None
     allowed = [many for many in range(2, size + 1) if size - -(-size // many) >= 2]
     if folds not in allowed:
         owner = "the data" if labels is None else "the smallest class"
-        several = f"{allowed[0]} to {allowed[-1]}" if len(allowed) > 1 else "3"  # which leave two of three
-        wanted = f"{several} folds" if allowed else "no folds, so leave them out or add examples"
-        raise UserError(
-            f"{option('folds')} wants an example of {owner} to test on in every fold, and two more to train and validate on; "
-            f"the {size} there are make {wanted}, not {folds}."
+        several = f"a number from {allowed[0]} to {allowed[-1]}" if len(allowed) > 1 else "3"  # two of 3 remain
+        several, advice = (several, "") if allowed else ("for more examples", "leave it out or add examples")
+        wanted = (
+            f"{several}, so that every fold has an example of {owner} to test on, and two more to train and validate on"
         )
+        raise refusal(option("folds"), wanted, f"{folds} for {size} examples", advice)
     dealt = np.concatenate([generator.permutation(group) for group in groups])
     cuts = []
     for fold in range(folds):
@@ -149,7 +150,7 @@ def standardization(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     A constant column gets the scale 1, so that it becomes zero instead of a division by zero.
 
-    Raises `UserError` if a column has no value at all in the training rows.
+    **Raises:** `UserError` if a column has no value at all in the training rows.
     """
     values = np.asarray(train, dtype=np.float64)
     present = np.isfinite(values)
@@ -157,7 +158,7 @@ def standardization(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if np.any(counts == 0):
         column = int(np.argmin(counts)) + 1
         raise UserError(
-            f"Every column wants values in the training split, but column {column} has none there; "
+            f"every column has values in the training split; got none in column {column}: "
             f"leave that column out or try another seed."
         )
     # The mean is taken about the first present value: the plain sum of 1e9 + tiny would lose the tiny part,

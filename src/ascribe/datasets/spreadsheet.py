@@ -6,7 +6,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from ascribe.errors import UserError, how_to_install, option, shown
+from ascribe.arguments import refusal
+from ascribe.errors import UserError, needed, option, shown
 from ascribe.memory import check_room
 
 from .delimited import SMALLER, Layout, Row, Table, check_widths, table_of_rows
@@ -24,16 +25,11 @@ def read_spreadsheet(
 ) -> Table:
     """The columns of one sheet, the first or that of a name or a number (from 1); dates are texts.
 
-    Nothing in the file is executed: neither formulas nor macros are looked at. Raises `UserError` if openpyxl is missing, the
-    file is damaged or larger than the memory, or has no such sheet.
+    Nothing in the file is executed: neither formulas nor macros are looked at.
+
+    **Raises:** `UserError` if openpyxl is missing, the file is damaged or larger than the memory, or has no such sheet.
     """
-    try:
-        import openpyxl  # noqa: PLC0415  (an extra)
-    except ImportError:
-        raise UserError(
-            "An Excel file wants the package openpyxl, which is not installed; "
-            f"try {how_to_install('tables')} or save the sheet as CSV."
-        ) from None
+    openpyxl = needed("openpyxl", "tables", "an Excel file")
     check_room(f"the file {path}", size_of(path), SMALLER)
     content = read_bytes(path)
     try:
@@ -44,7 +40,7 @@ def read_spreadsheet(
         for number, values in enumerate(book[chosen].iter_rows(values_only=True), 1):
             count += len(values)
             if count > CELLS:
-                raise UserError(f"{path} has a sheet of more than {CELLS:,} cells; save it as CSV or NPZ.")
+                raise UserError(f"{path} has a sheet of at most {CELLS:,} cells; got more: save it as CSV or NPZ.")
             cells = [_text(value) for value in values]
             if number > layout.skip and any(cells):
                 rows.append((number, cells))
@@ -53,10 +49,10 @@ def read_spreadsheet(
         raise
     except Exception as error:  # what openpyxl raises depends on where the damage is
         reason = " ".join(str(error).split()).split(". ")[0][:80]
-        raise UserError(f"{path} is not a readable Excel file ({reason}); save it anew as .xlsx, or as CSV.") from None
+        raise UserError(f"{path} is not a readable Excel file ({reason}): save it anew as .xlsx, or as CSV.") from None
     if not rows:
         raise UserError(
-            f"{path} wants a table but the sheet {chosen!r} is empty; choose another with {option('sheet')}."
+            f"{path} is a table with one example per row; got the empty sheet {chosen!r}: choose one with {option('sheet')}."
         )
     others = [name for name in names if name != chosen]
     advice = (
@@ -97,9 +93,8 @@ def _chosen(book: Any, sheet: str | int | None, path: Path) -> str:
         return sheet
     number = 1 if sheet is None else int(sheet) if str(sheet).isdecimal() and len(str(sheet)) < 10 else 0
     if not 1 <= number <= len(names):
-        raise UserError(
-            f"{path} has no sheet {shown(sheet)}; its sheets are {', '.join(names[:10])}, or a number from 1 to {len(names)}."
-        )
+        wanted = f"a sheet of {path}, by its name or by its number from 1 to {len(names)}"
+        raise refusal(option("sheet"), wanted, shown(sheet), f"its sheets are {', '.join(names[:10])}")
     return names[number - 1]
 
 

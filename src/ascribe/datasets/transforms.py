@@ -4,7 +4,6 @@ A learning rule may presume inputs that are not negative; these encodings make s
 to know of the data is fitted on the training part only.
 """
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.arguments import refusal, unknown
 from ascribe.errors import UserError, option, shown
 
-from .options import Option
+from .options import Option, tried
 
 UNIT_INTERVAL, SPLIT_SIGNS, CONSTANT_ONE = "unit-interval", "split-signs", "constant-one"
 RANDOM_CROP, RANDOM_FLIP = "random-crop", "random-flip"
@@ -36,15 +36,13 @@ _CHUNK = 4096  # rows per step, for arithmetic in float64 without a copy of all 
 def transform_names(transforms: Option) -> tuple[str, ...]:
     """A name, several names separated by commas, or a sequence of names, as a tuple.
 
-    Raises `UserError` for anything else, and for a name that is not in `TRANSFORMS`.
+    **Raises:** `UserError` for anything else, and for a name that is not in `TRANSFORMS`.
     """
     parts = [part.strip() for part in transforms.split(",") if part.strip()] if isinstance(transforms, str) else None
     names = transforms if parts is None else parts
     if not isinstance(names, Sequence) or parts == []:
-        raise UserError(
-            f"{option('transforms')} wants a name or a list of names, not {shown(transforms)}; "
-            f"try {option('transforms', (SPLIT_SIGNS, CONSTANT_ONE))}."
-        )
+        example = tried("transforms", (SPLIT_SIGNS, CONSTANT_ONE))
+        raise refusal(option("transforms"), "a name or a list of names", shown(transforms), example)
     return tuple(_known(name) for name in names)
 
 
@@ -52,9 +50,7 @@ def _known(name: Option) -> str:
     """The name of a transform, or a `UserError` that lists them."""
     if isinstance(name, str) and name in TRANSFORMS:
         return name
-    close = difflib.get_close_matches(str(name).lower(), TRANSFORMS, n=1, cutoff=0.5)
-    guess = f"did you mean {close[0]!r}, or " if close else ""
-    raise UserError(f"There is no transform {shown(name)}; {guess}choose from {', '.join(TRANSFORMS)}.")
+    raise unknown("transform", name, TRANSFORMS)
 
 
 def _fitted(name: Option) -> str:
@@ -62,7 +58,7 @@ def _fitted(name: Option) -> str:
     name = _known(name)
     if name in AUGMENTATIONS:
         raise UserError(
-            f"{name} changes training batches and no stored row; ask for it with data.encode({name!r}) or --transform {name}."
+            f"{name} changes training batches and no stored row: ask for it with data.encode({name!r}) or --transform {name}."
         )
     return name
 
@@ -88,7 +84,7 @@ class Transform:
       `(channels,)` for images, `(1,)` for examples of two axes, which have no channels. A constant feature has the
       scale 1, so that it becomes zero instead of a division by zero.
 
-    Raises `UserError` if there is no transform of that name; `ValueError` if what is fitted does not belong to it.
+    **Raises:** `UserError` if there is no transform of that name; `ValueError` if what is fitted does not belong to it.
     """
 
     name: str
@@ -125,22 +121,24 @@ class Transform:
 
         - `inputs`: numbers of shape `(rows, *input_shape)`; images may come as vectors, and vectors as images.
 
-        Returns float32 of shape `(rows, *output_shape)`. Raises `UserError` for inputs of another shape.
+        **Returns:** float32 of shape `(rows, *output_shape)`.
+
+        **Raises:** `UserError` for inputs of another shape.
         """
         wanted = f"({', '.join(map(str, ('rows', *self.input_shape)))})"
         try:
             rows = np.asarray(inputs, dtype=np.float32)
         except (TypeError, ValueError):
             raise UserError(
-                f"The transform {self.name} wants inputs of the shape {wanted}, but these are no array of numbers; "
-                f"give one row per example."
+                f"inputs of the transform {self.name} are numbers of the shape {wanted}; got no array of numbers: give one row "
+                f"per example."
             ) from None
         shape = rows.shape[1:]
         reshaped = 1 in (len(shape), len(self.input_shape)) and math.prod(shape) == math.prod(self.input_shape)
         if rows.ndim == 0 or (shape != self.input_shape and not reshaped):
             raise UserError(
-                f"The transform {self.name} wants inputs of the shape {wanted}, not {rows.shape}; "
-                f"give rows as they were before it."
+                f"inputs of the transform {self.name} are numbers of the shape {wanted}; got the shape {rows.shape}: give rows "
+                f"as they were before it."
             )
         rows = rows.reshape(len(rows), *self.input_shape)
         result = np.empty((len(rows), *self.output_shape), np.float32)
@@ -186,20 +184,20 @@ def fit(name: str, inputs: np.ndarray) -> Transform:
 
     - `inputs`: shape `(examples, *input_shape)`.
 
-    Raises `UserError` for an unknown name, for inputs that are not finite, and for `unit-interval` of no examples.
+    **Raises:** `UserError` for an unknown name, for inputs that are not finite, and for `unit-interval` of no examples.
     """
     name, inputs = _fitted(name), np.asarray(inputs, dtype=np.float32)
     shape = tuple(inputs.shape[1:])
     if not np.isfinite(inputs).all():
         raise UserError(
-            f"The transform {name} wants finite training inputs, but some of these are missing (NaN) or infinite; "
+            f"training inputs of the transform {name} are finite; got some that are missing (NaN) or infinite: "
             f"fill them in first, as {option('missing', 'mean')} does for a table."
         )
     if name != UNIT_INTERVAL:
         return Transform(name, shape)
     if len(inputs) == 0:
         raise UserError(
-            f"The transform {name} wants training examples to be fitted on, but there are none; "
+            f"the transform {name} has training examples to be fitted on; got none: "
             f"load the data set anew (a record keeps only small ones)."
         )
     axes = tuple(range(inputs.ndim)) if len(shape) == 2 else tuple(range(inputs.ndim - 1))

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from ascribe.arguments import flag, not_negative
+
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import Option, real_number, sample_count, yes_or_no
+from .options import Option, asked, sample_count
 
 CARD = Card(
     title="Noisy XOR",
@@ -30,11 +32,13 @@ LABELS = np.array([0, 1, 1, 0])
 def xor(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standardize: Option = False) -> Dataset:
     """A quarter of the `samples` around each corner of (0/1)^2, plus N(0, noise^2) on both coordinates.
 
-    Inputs have shape `(examples, 2)`. Raises `UserError` on a bad option.
+    Inputs have shape `(examples, 2)`.
+
+    **Raises:** `UserError` on a bad option.
     """
     samples = sample_count(samples)
-    noise = real_number("noise", noise)
-    standardize = yes_or_no("standardize", standardize)
+    noise = asked(not_negative, "noise", noise, 0.1)
+    standardize = asked(flag, "standardize", standardize, True)
     corner = np.arange(samples) % 4
     inputs = CORNERS[corner] + noise * np.random.default_rng(seed).standard_normal((samples, 2))
     return assemble(

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import datasets, networks, rules, search
-from ascribe.arguments import at_least, flag
+from ascribe.arguments import at_least, flag, positive
 from ascribe.checksums import checksum
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, shown
@@ -25,7 +25,6 @@ from ascribe.memory import check_room
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, BFunction, MatchedNoise, WhereSlope
 from ascribe.search import Evaluations, Objective, Space
-from ascribe.setup import positive
 from ascribe.training import (
     Checkpoint,
     Engine,

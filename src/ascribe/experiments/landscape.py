@@ -18,12 +18,12 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ascribe import losses
-from ascribe.arguments import at_least, real
+from ascribe.arguments import at_least, positive, real
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import UserError, shown
 from ascribe.networks import BatchNorm, Conv2d, Network
 from ascribe.rules import AbstractRule, Trainables, network_of
-from ascribe.setup import described, positive
+from ascribe.setup import described
 from ascribe.training import (
     Driver,
     Experiment,

@@ -1,25 +1,8 @@
-"""What loggers share: the package that each needs, and which epochs get a point."""
+"""What loggers share: which epochs get a point."""
 
-import importlib
 import math
-from typing import Any
 
-from ascribe.arguments import at_least
-from ascribe.errors import UserError, how_to_install
 from ascribe.training import Epochs
-
-
-def needed(module: str, extra: str) -> Any:
-    """The module of an extra; a `UserError` with the command that installs it where it is missing."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise UserError(f"this logger needs {error.name or module}: {how_to_install(extra)}.") from error
-
-
-def check_points(points: int) -> int:
-    """A positive integer, or a `UserError`."""
-    return at_least(1, "points", points)
 
 
 def picked(epochs: Epochs, points: int) -> list[int]:

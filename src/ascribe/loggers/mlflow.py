@@ -14,10 +14,11 @@ import sqlalchemy.engine
 
 import ascribe
 from ascribe.addresses import SQLITE, sqlite_file
-from ascribe.errors import UserError
+from ascribe.arguments import at_least, flag
+from ascribe.errors import UserError, needed
 from ascribe.training import Epochs, Progress, Runs
 
-from .common import check_points, needed, picked
+from .common import picked
 
 BATCH = 1000
 """Metrics that MLflow takes at a time."""
@@ -69,11 +70,11 @@ class MLflowLogger:
         layers: bool = False,
         tuning: bool = False,
     ):
-        mlflow, self._entities = needed("mlflow", "mlflow"), needed("mlflow.entities", "mlflow")
-        needed(
-            "sqlalchemy", "mlflow"
-        )  # without it, MLflow knows no data base, and says so in words about something else
-        self.points, self.layers, self.tuning = check_points(points), layers, tuning
+        self.points = at_least(1, "points", points)
+        self.layers, self.tuning = flag("layers", layers), flag("tuning", tuning)
+        # Without SQLAlchemy, MLflow knows no data base, and says so in words about something else.
+        modules = ("mlflow", "mlflow.entities", "sqlalchemy")
+        mlflow, self._entities, _ = (needed(name, "mlflow", "this logger") for name in modules)
         try:
             self._client = mlflow.MlflowClient(tracking_uri=None if tracking_uri is None else _address(tracking_uri))
             found = self._client.get_experiment_by_name(experiment)

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ascribe.errors import UserError
+from ascribe.arguments import at_least, flag
+from ascribe.errors import UserError, needed
 from ascribe.files import path_of
 from ascribe.training import Epochs, Progress, Runs
 
-from .common import check_points, needed, picked
+from .common import picked
 from .records import framed
 
 FILE = "events.out.tfevents.ascribe"
@@ -38,14 +39,11 @@ class TensorBoardLogger:
     """
 
     def __init__(self, folder: str | Path, *, points: int = 1000, tuning: bool = False):
-        self._event = needed("tensorboard.compat.proto.event_pb2", "tensorboard").Event
-        self._summary = needed("tensorboard.compat.proto.summary_pb2", "tensorboard").Summary
-        self._hparams = needed("tensorboard.plugins.hparams.summary_v2", "tensorboard").hparams_pb
-        self.folder, self.points, self.tuning = (
-            path_of(folder, "a folder for TensorBoard"),
-            check_points(points),
-            tuning,
-        )
+        self.folder = path_of(folder, "a folder for TensorBoard")
+        self.points, self.tuning = at_least(1, "points", points), flag("tuning", tuning)
+        modules = ("compat.proto.event_pb2", "compat.proto.summary_pb2", "plugins.hparams.summary_v2")
+        event, summary, hparams = (needed(f"tensorboard.{name}", "tensorboard", "this logger") for name in modules)
+        self._event, self._summary, self._hparams = event.Event, summary.Summary, hparams.hparams_pb
         self._folders: dict[tuple[str, str], Path] = {}
         self._broken = False
         try:

@@ -11,8 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ascribe.arguments import at_least
-from ascribe.errors import UserError
+from ascribe.arguments import at_least, refusal
 
 from .gaussian_process import (
     bucket,
@@ -95,7 +94,7 @@ def suggest(
     size, dimensions = x.shape
     y = observations_of(x, y)[1] if size else np.zeros(0)
     if np.any((x < 0) | (x > 1)):
-        raise UserError("x holds a point outside of the unit cube.")
+        raise refusal("x", "an array of points in the unit cube", "one outside of it", "scale each number to [0, 1]")
     count, seed = at_least(1, "count", count), at_least(0, "seed", seed)
     initial = None if initial is None else at_least(0, "initial", initial)
     if size < max(2 * (dimensions + 1) if initial is None else initial, 1):

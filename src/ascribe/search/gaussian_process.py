@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ascribe.arguments import real, real_numbers
+from ascribe.arguments import array, positive, refusal
 from ascribe.errors import UserError, shown
 
 SMALLEST = 64  # observations of the smallest padded size; larger ones are its doubles
@@ -60,7 +60,7 @@ class GaussianProcess(eqx.Module):
         x = inputs_of(x)
         count, dimensions = self.inputs.shape
         if x.shape[1] != dimensions:
-            raise UserError(f"x has {x.shape[1]} columns, and the Gaussian process {dimensions}.")
+            raise refusal("x", f"an array of points, (points, {dimensions})", f"the shape {x.shape}")
         size = bucket(count)
         factor = np.eye(size)
         factor[:count, :count] = self.factor
@@ -101,15 +101,11 @@ def condition(x: Any, y: Any, length_scales: Any, noise: float) -> GaussianProce
     """
     x, y = observations_of(x, y)
     count, dimensions = x.shape
-    scales, variance = real_numbers(length_scales), real(noise)
-    if scales is None or scales.shape not in ((), (1,), (dimensions,)):
-        raise UserError(f"`length_scales` is one number or {dimensions}; got {shown(length_scales)}.")
+    noise, wanted = positive("noise", noise), f"one positive number or {dimensions}"
+    scales = array("length_scales", length_scales, wanted, lambda shape: shape in ((), (1,), (dimensions,)))
+    if not np.all(scales > 0):
+        raise refusal("length_scales", wanted, shown(scales.tolist()))
     length_scales = np.broadcast_to(scales, (dimensions,)).copy()
-    if variance is None or not (np.all(np.isfinite(scales)) and np.all(scales > 0) and 0 < variance < np.inf):
-        raise UserError(
-            f"`length_scales` and `noise` are positive numbers; got {shown(scales.tolist())} and {shown(noise)}."
-        )
-    noise = float(variance)
     center, scale = standardization(y)
     size = bucket(count)
     with double_precision():
@@ -165,31 +161,18 @@ def standardization(y: Float[np.ndarray, " observations"]) -> tuple[float, float
 
 def inputs_of(x: Any) -> Float[np.ndarray, "points dimensions"]:
     """Points as an array of float64, checked."""
-    points = real_numbers(x)
-    if points is None:
-        raise UserError(f"x is an array of points, (points, dimensions); got {shown(x)}.")
-    x = points
-    if x.ndim != 2 or x.shape[1] == 0:
-        raise UserError(f"x is an array of points, (points, dimensions); got the shape {x.shape}.")
-    if not np.all(np.isfinite(x)):
-        raise UserError("x holds a number that is not finite.")
-    return x
+    return array("x", x, "an array of points, (points, dimensions)", lambda shape: len(shape) == 2 and shape[1] > 0)
 
 
 def observations_of(
     x: Any, y: Any
 ) -> tuple[Float[np.ndarray, "observations dimensions"], Float[np.ndarray, " observations"]]:
     """Observations as arrays of float64, checked."""
-    x, values = inputs_of(x), real_numbers(y)
-    if values is None:
-        raise UserError(f"y is one number for each of the {len(x)} points of x; got {shown(y)}.")
-    y = values
-    if y.shape != (len(x),):
-        raise UserError(f"y is one number for each of the {len(x)} points of x; got the shape {y.shape}.")
+    x = inputs_of(x)
+    advice = "give each a finite number, a large one in place of NaN"
+    y = array("y", y, f"one number for each of the {len(x)} points of `x`", lambda shape: shape == (len(x),), advice)
     if len(x) == 0:
-        raise UserError("a Gaussian process needs at least one observation; x is empty.")
-    if not np.all(np.isfinite(y)):
-        raise UserError("y holds a number that is not finite: put a large number in place of NaN or infinity.")
+        raise UserError("a Gaussian process has at least one observation; got none.")
     return x, y
 
 

@@ -7,9 +7,10 @@ Source: Efron (1987), "Better bootstrap confidence intervals", doi:10.1080/01621
 import numpy as np
 from scipy.special import ndtr, ndtri
 
+from ascribe.arguments import at_least, not_negative, share
 from ascribe.memory import check_room
 
-from ._checks import Numbers, draws, exponent, sample, share, tolerance, whole
+from ._checks import Numbers, draws, exponent, sample
 
 MEANS = 32
 """Bytes that a resampled mean takes: the means themselves, joined, sorted, and what is asked of each."""
@@ -34,15 +35,15 @@ def bootstrap_interval(
     **Raises:** `UserError` for fewer than two differences, or any that is not finite.
     """
     values = sample("differences", differences, least=2)
-    level = share("level", level, 0.95)
-    resamples = draws("resamples", resamples, 9_999)
+    level = share("level", level, "try 0.95")
+    resamples = draws(resamples, 9_999)
     check_room(f"an interval from {resamples:,} resamples", MEANS * resamples, "choose fewer")
     count, shift = len(values), exponent(values)
-    values, rounding = np.ldexp(values, -shift), float(np.ldexp(tolerance("rounding", rounding), -shift))
+    values, rounding = np.ldexp(values, -shift), float(np.ldexp(not_negative("rounding", rounding), -shift))
     if np.ptp(values) <= rounding:
         mean = float(np.ldexp(values.mean(), shift))
         return mean, mean
-    random = np.random.default_rng(whole("seed", seed, 0, 0))
+    random = np.random.default_rng(at_least(0, "seed", seed))
     rows = max(BLOCK // count, 1)
     blocks = (min(rows, resamples - start) for start in range(0, resamples, rows))
     means = np.concatenate([values[random.integers(0, count, (size, count))].mean(axis=1) for size in blocks])

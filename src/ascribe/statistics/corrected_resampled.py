@@ -14,7 +14,9 @@ doi:10.1023/A:1024068626366; for repeated folds Bouckaert & Frank (2004), doi:10
 import numpy as np
 from scipy.special import stdtr
 
-from ._checks import Numbers, exponent, sample, tolerance
+from ascribe.arguments import not_negative
+
+from ._checks import Numbers, exponent, sample
 from .base import Runs
 from .means import LEVEL, interval
 
@@ -31,7 +33,7 @@ def corrected_interval(
     """
     mean, half_width = interval(values, axis, level)
     count = np.isfinite(values).sum(axis=axis)
-    return mean, np.asarray(half_width * np.sqrt(1.0 + count * tolerance("test_to_train", test_to_train)))
+    return mean, np.asarray(half_width * np.sqrt(1.0 + count * not_negative("test_to_train", test_to_train)))
 
 
 def corrected_t_test(differences: Numbers, *, test_to_train: float, rounding: float = 0.0) -> float:
@@ -44,13 +46,13 @@ def corrected_t_test(differences: Numbers, *, test_to_train: float, rounding: fl
     """
     values = sample("differences", differences, least=2)
     shift = exponent(values)
-    values, rounding = np.ldexp(values, -shift), float(np.ldexp(tolerance("rounding", rounding), -shift))
+    values, rounding = np.ldexp(values, -shift), float(np.ldexp(not_negative("rounding", rounding), -shift))
     mean, deviation = float(values.mean()), max(float(values.std(ddof=1)), rounding)
     if abs(mean) <= rounding:
         return 1.0
     if deviation == 0.0:
         return 0.0
-    error = deviation * np.sqrt(1.0 / len(values) + tolerance("test_to_train", test_to_train))
+    error = deviation * np.sqrt(1.0 / len(values) + not_negative("test_to_train", test_to_train))
     return float(2.0 * stdtr(len(values) - 1, -abs(mean) / error))
 
 

@@ -6,7 +6,7 @@ area of the table is another: the training loss is the mean over an epoch, a bar
 
 import numpy as np
 
-from ascribe.arguments import real, whole
+from ascribe.arguments import finite, whole
 from ascribe.errors import UserError, shown
 
 from ._checks import Numbers, array
@@ -27,9 +27,7 @@ def epochs_to_target(curves: Numbers, target: float, *, higher_is_better: bool =
     None for a run that never did: it is censored, and no number stands for it. NaN reaches no target.
     """
     curves = array("curves", curves, 2)
-    score = real(target)
-    if score is None or not np.isfinite(score):
-        raise UserError(f"`target` is a finite number; got {shown(target)}: give a score that a run may reach.")
+    score = finite("target", target, "give a score that a run may reach")
     reached = curves >= score if higher_is_better else curves <= score
     return [int(np.argmax(run)) + 1 if run.any() else None for run in reached]
 

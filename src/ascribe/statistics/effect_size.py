@@ -8,7 +8,9 @@ for learning algorithms, Bouthillier et al. (2021), arXiv:2103.03098 (the probab
 import numpy as np
 from scipy.special import gammaln
 
-from ._checks import Numbers, exponent, sample, tolerance
+from ascribe.arguments import not_negative
+
+from ._checks import Numbers, exponent, sample
 
 
 def cohens_d(differences: Numbers, *, rounding: float = 0.0) -> float:
@@ -21,7 +23,7 @@ def cohens_d(differences: Numbers, *, rounding: float = 0.0) -> float:
     if len(values) < 2:
         return np.nan
     shift = exponent(values)
-    values, rounding = np.ldexp(values, -shift), np.ldexp(tolerance("rounding", rounding), -shift)
+    values, rounding = np.ldexp(values, -shift), np.ldexp(not_negative("rounding", rounding), -shift)
     slack = rounding + 1e-12 * np.abs(values).max()
     if np.ptp(values) <= slack:
         return 0.0 if np.abs(values).max() <= slack else np.nan

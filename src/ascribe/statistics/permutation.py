@@ -6,7 +6,9 @@ Source: Fisher (1935), "The design of experiments", section 21; the p-value of s
 
 import numpy as np
 
-from ._checks import Numbers, draws, exponent, sample, tolerance, whole
+from ascribe.arguments import at_least, not_negative
+
+from ._checks import MOST, Numbers, draws, exponent, sample
 
 EXACT_PAIRS = 16
 """Up to so many pairs all 2^pairs patterns of signs are gone through; beyond, they are sampled."""
@@ -24,10 +26,10 @@ def sign_flip_test(differences: Numbers, *, resamples: int = 65_535, seed: int =
     **Raises:** `UserError` for no differences, or any that is not finite.
     """
     values = sample("differences", differences)
-    resamples, seed = draws("resamples", resamples, 65_535), whole("seed", seed, 0, 0)
+    resamples, seed = draws(resamples, 65_535), at_least(0, "seed", seed)
     # Scores such as accuracies are multiples of one number, so sums tie often: what rounding parts counts as a tie.
     shift = exponent(values)
-    values, rounding = np.ldexp(values, -shift), np.ldexp(tolerance("rounding", rounding), -shift)
+    values, rounding = np.ldexp(values, -shift), np.ldexp(not_negative("rounding", rounding), -shift)
     slack = len(values) * rounding + 1e-12 * np.abs(values).sum()
     bar = abs(values.sum()) - slack
     if len(values) <= EXACT_PAIRS:
@@ -45,4 +47,4 @@ def sign_flip_test(differences: Numbers, *, resamples: int = 65_535, seed: int =
 
 def smallest_p_value(pairs: int) -> float:
     """The least that the exact test can say of so many pairs: the pattern seen and its mirror image, 2 / 2^pairs."""
-    return 2.0 ** (1 - whole("pairs", pairs, 1, 10))
+    return 2.0 ** (1 - at_least(1, "pairs", pairs, most=MOST, advice="try 10"))

@@ -7,10 +7,13 @@ the noncentral t distribution, exact for normal differences.
 import numpy as np
 from scipy.special import nctdtr, stdtrit
 
-from ascribe.arguments import real
+from ascribe.arguments import at_least, positive, real, share
 from ascribe.errors import UserError
 
-from ._checks import positive, share, whole
+from ._checks import MOST
+
+SIZE = "try one of the size that matters to you"
+"""What to try in place of a difference or a deviation that is none."""
 
 
 def power(difference: float, deviation: float, pairs: int, *, level: float = 0.95) -> float:
@@ -22,8 +25,9 @@ def power(difference: float, deviation: float, pairs: int, *, level: float = 0.9
     With T noncentral t of n − 1 degrees of freedom and noncentrality √n difference/deviation, P(|T| > t) for the t
     that a central one passes with probability 1 − level.
     """
-    size = positive("difference", difference) / positive("deviation", deviation)
-    return float(_power(size, whole("pairs", pairs, 2, 10), share("level", level, 0.95)))
+    size = positive("difference", difference, SIZE) / positive("deviation", deviation, SIZE)
+    pairs = at_least(2, "pairs", pairs, most=MOST, advice="try 10")
+    return float(_power(size, pairs, share("level", level, "try 0.95")))
 
 
 def seeds_needed(difference: float, deviation: float, *, level: float = 0.95, power: float = 0.8) -> int:
@@ -32,14 +36,11 @@ def seeds_needed(difference: float, deviation: float, *, level: float = 0.95, po
     It is as good as `deviation` is: one that was estimated from few seeds is itself uncertain. A deviation of 0 needs 2,
     the fewest that a t test takes.
     """
-    difference, level, power = (
-        positive("difference", difference),
-        share("level", level, 0.95),
-        share("power", power, 0.8),
-    )
+    difference = positive("difference", difference, SIZE)
+    level, power = share("level", level, "try 0.95"), share("power", power, "try 0.8")
     if real(deviation) == 0.0:
         return 2
-    size = difference / positive("deviation", deviation)
+    size = difference / positive("deviation", deviation, SIZE)
     if size < 1e-6:
         raise UserError(
             f"`difference` is at least a millionth of `deviation`; got {difference:g} and {deviation:g}: no number of "

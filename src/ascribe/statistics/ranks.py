@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc
 
-from ascribe.arguments import explained
+from ascribe.arguments import at_least, explained, share
 from ascribe.errors import UserError
 from ascribe.measures import measure_of
 
-from ._checks import Numbers, array, share, whole
+from ._checks import MOST, Numbers, array
 from .base import Comparison, Runs
 from .means import finished
 from .scores import score_of
@@ -74,8 +74,9 @@ def critical_difference(rules: int, data_sets: int, *, level: float = 0.95) -> f
     """Nemenyi's: q √(k (k + 1) / (6 N)), with q the `level` quantile of the studentized range of k groups over √2."""
     from scipy.stats import studentized_range  # noqa: PLC0415 - importing it is slow
 
-    rules, data_sets = whole("rules", rules, 2, 5), whole("data_sets", data_sets, 1, 10)
-    quantile = studentized_range.ppf(share("level", level, 0.95), rules, np.inf) / np.sqrt(2.0)
+    rules = at_least(2, "rules", rules, most=MOST, advice="try 5")
+    data_sets = at_least(1, "data_sets", data_sets, most=MOST, advice="try 10")
+    quantile = studentized_range.ppf(share("level", level, "try 0.95"), rules, np.inf) / np.sqrt(2.0)
     return float(quantile * np.sqrt(rules * (rules + 1) / (6.0 * data_sets)))
 
 

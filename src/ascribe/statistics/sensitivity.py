@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ascribe.arguments import share
 from ascribe.errors import UserError
 
-from ._checks import Numbers, array, exponent, share
+from ._checks import Numbers, array, exponent
 
 NEAR = 0.05
 """A candidate within 5 % of the best counts as near it."""
@@ -41,7 +42,7 @@ def grid_summary(scores: Numbers, *, near: float = NEAR) -> GridSummary | None:
 
     **Raises:** `UserError` where scores have both signs, since shares of the best then mean nothing.
     """
-    scores, near = array("scores", scores, 2), share("near", near, NEAR)
+    scores, near = array("scores", scores, 2), share("near", near, f"try {NEAR}")
     scores = np.ldexp(scores, -exponent(scores))
     finite = np.isfinite(scores).all(axis=1)
     if not finite.any():

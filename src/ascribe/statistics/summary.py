@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ascribe.arguments import explained
+from ascribe.arguments import explained, finite, positive, share
 from ascribe.errors import UserError
 from ascribe.measures import measure_of
 
-from ._checks import positive, share
 from .base import Comparison, Runs, Tuning
 from .bootstrap import bootstrap_interval
 from .corrected_resampled import corrected_interval, corrected_t_test, resampled
@@ -19,7 +18,7 @@ from .holm import holm
 from .means import finished, interval, optional
 from .pairs import Pairs, paired_runs
 from .permutation import sign_flip_test
-from .power import seeds_needed
+from .power import SIZE, seeds_needed
 from .scores import score_of, validation_curve
 from .sensitivity import GridSummary, grid_summary
 
@@ -108,12 +107,12 @@ def summarize(
         raise UserError(
             f"`reference` is a rule of the comparison; got {reference!r}: take {', '.join(comparison.runs)}."
         )
-    score, level = score_of(comparison, score), share("level", level, 0.95)
+    score, level = score_of(comparison, score), share("level", level, "try 0.95")
     base = comparison.runs[reference]
-    difference = _difference(base, score) if difference is None else positive("difference", difference)
+    difference = _difference(base, score) if difference is None else positive("difference", difference, SIZE)
     if target is not None and validation_curve(base, score) is None:
         raise UserError(f"`target` is for a score with a validation curve; got {score!r}: leave the target out.")
-    target = _target(base, score) if target is None else float(target)
+    target = _target(base, score) if target is None else finite("target", target)
     rules = [reference, *(rule for rule in comparison.runs if rule != reference)]
     pairs = {rule: paired_runs(comparison.runs[rule], base, score) for rule in rules}
     others = [rule for rule in rules[1:] if pairs[rule].differences.size]

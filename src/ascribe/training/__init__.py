@@ -1,7 +1,7 @@
 """Training: one loop (`loop.py`), mapped over runs and devices (`devices.py`), driven in chunks of epochs (`driver.py`)."""
 
+from ascribe.arguments import positive as positive
 from ascribe.setup import Setup as Setup
-from ascribe.setup import positive as positive
 
 from . import devices as devices
 from . import mesh as mesh

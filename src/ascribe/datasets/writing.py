@@ -1,0 +1,103 @@
+"""How the cells of a text table are written: numbers, gaps and dates, and what may have been meant otherwise."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ascribe.errors import option
+
+GAPS = frozenset({"", "na", "n/a", "nan", "?", "null", "none", "."})
+"""The usual ways to write a missing value, in lower case."""
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_THOUSANDS = re.compile(r"[+-]?(0|[1-9][0-9]{0,2}(\.[0-9]{3})?)")
+_SIGNS = "$€£¥% "
+_AS_TEXT = re.compile(rf"[{_SIGNS}]*[+-]?([0-9]{{1,3}}([.,][0-9]{{3}})+|[0-9]*)([.,][0-9]*)?[{_SIGNS}]*")
+_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{2}|\d{4})")
+
+
+@dataclass(frozen=True)
+class Writing:
+    """How the cells of a text table are written.
+
+    **Arguments:**
+
+    - `decimal`: what stands before the decimals, a point or a comma.
+    - `thousands`: what stands between groups of three digits; nothing by default.
+    - `gaps`: the ways to write a missing value, in lower case.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    gaps: frozenset[str] = GAPS
+
+    def is_gap(self, cell: str) -> bool:
+        """True for a missing value."""
+        return cell.casefold() in self.gaps
+
+    def number(self, cell: str) -> float | None:
+        """The number a cell holds, or None. Python's `1_000` is no number in a data file."""
+        if self.thousands and self.thousands in cell:
+            groups = rf"[+-]?\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+({re.escape(self.decimal)}\d*)?"
+            if re.fullmatch(groups, cell) is None:
+                return None
+            cell = cell.replace(self.thousands, "")
+        if self.decimal != ".":
+            if "." in cell:
+                return None
+            cell = cell.replace(self.decimal, ".")
+        if "_" in cell:
+            return None
+        try:
+            return float(cell)
+        except ValueError:
+            return None
+
+
+PLAIN = Writing()
+
+
+def is_whole_number(cell: str) -> bool:
+    """Whether a cell is written as a whole number."""
+    return _WHOLE.fullmatch(cell) is not None
+
+
+def is_date(text: str) -> bool:
+    """Whether a text looks like a date: 2024-01-31, with a time or without, or 31.1.2024."""
+    return _DATE.fullmatch(text) is not None
+
+
+def has_leading_zero(cell: str) -> bool:
+    """Whether a number would lose zeros at its beginning."""
+    digits = cell.lstrip("+-")
+    return len(digits) > 1 and digits[0] == "0" and digits.isdecimal()
+
+
+def grouped(cells: Sequence[str]) -> str:
+    """The first cell with a point, where some have none and, with the point between thousands, all are whole numbers."""
+    dotted = next((cell for cell in cells if "." in cell), "")
+    if not dotted or all("." in cell for cell in cells):
+        return ""
+    return dotted if all(_THOUSANDS.fullmatch(cell) for cell in cells) else ""
+
+
+def number_as_text(texts: Sequence[str]) -> str:
+    """One of some texts that all are numbers in another writing (1,5 or 1,200 or 20 % or $3); empty where not all are."""
+    odd = [text for text in texts if PLAIN.number(text) is None]
+    return odd[0] if odd and all(_AS_TEXT.fullmatch(text) and re.search("[0-9]", text) for text in texts) else ""
+
+
+def number_advice(cell: str) -> str:
+    """What to do about a cell that is nearly a number."""
+    bare = cell.strip(_SIGNS)
+    if bare != cell and PLAIN.number(bare.replace(",", "")) is not None:
+        return f"write them without the sign {cell.replace(bare, '').strip()}"
+    if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", cell):
+        decimals = (
+            "" if "." in cell or cell.count(",") > 1 else f", or {option('decimal', ',')} if it is the decimal comma"
+        )
+        return f"give {option('thousands', ',')} if the comma stands between thousands{decimals}"
+    if re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?", cell) and ("," in cell or cell.count(".") > 1):
+        return f"give {option('decimal', ',')} and {option('thousands', '.')}"
+    if PLAIN.number(cell.replace(",", ".", 1)) is not None:
+        return f"give {option('decimal', ',')} for the decimal comma"
+    return f"write a number, give {option('missing_words', cell[:40])} if it stands for a missing value"
