@@ -117,7 +117,7 @@ class Setup:
         ),
     )
     optimizer: Any = field(default="adam", metadata=means(words=" with {}", help=f"{_listed(OPTIMIZERS)}."))
-    learning_rate: float = field(default=1e-3, metadata=means(check=positive, of_run=True, compiled=False))
+    learning_rate: int | float = field(default=1e-3, metadata=means(check=positive, of_run=True, compiled=False))
     loss: Any = field(default=None, metadata=means(help=f"{_listed(LOSSES)}."))
     select: str = field(
         default="last",

@@ -208,7 +208,7 @@ def test_every_rule_learns_in_a_plain_optax_loop(name):
 
     trainables, state, memory = begin(jr.key(1))
     rows = [np.asarray(part) for part in (everything.inputs, everything.targets)]
-    curve, size = [], recipe.batch_size
+    curve, size = [], setup.batch_size
     for key in jr.split(jr.key(3), 100):
         for start in range(0, 64, size):
             pair = tuple(part[start : start + size] for part in rows)

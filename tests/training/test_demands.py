@@ -276,7 +276,16 @@ def test_every_forced_setting_is_used_and_noted():
 def test_the_perceptron_is_its_algorithm_in_the_loop_s_order_whatever_it_was_given():
     """Every mistake adds its example to the weights, one example a step: the weights are sums of rows, and end separating."""
     data = tiny.data(features=6)
-    runs = train(networks.mlp([6, 4, 1]), data, "perceptron", seeds=SEEDS, **(GIVEN | {"epochs": 60}))
+    runs = train(
+        networks.mlp([6, 4, 1]),
+        data,
+        "perceptron",
+        seeds=SEEDS,
+        optimizer="adam",
+        learning_rate=0.1,
+        batch_size=tiny.BATCH,
+        epochs=60,
+    )
     # Its batch is one example; its probe is not, so that its angle says something, until there are no mistakes.
     assert np.all(np.isfinite(runs.gradient_angle[:, :2])) and np.all(runs.gradient_angle[:, :2] > 0)
     forced = ("optimizer forced to sgd", "learning_rate forced to 1.0", "batch_size forced to 1")

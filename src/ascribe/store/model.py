@@ -30,7 +30,7 @@ from ascribe.files import path_of, write_whole
 from ascribe.networks import Network, check_input
 from ascribe.networks.registry import sources
 from ascribe.training import Predictor, Runs
-from ascribe.training.predictor import predict, predict_probabilities, prepared_inputs
+from ascribe.training.predictor import check_classes, prepared_inputs
 from ascribe.types import PyTree
 
 from .parameters import filled, tensors_of, with_state
@@ -117,11 +117,12 @@ class Model:
         """Labels `(rows,)`, whose names are `data.class_names`; for regression values `(rows, outputs)` in the target's
         own unit. `rows` are raw, in the units of the file or of the images, as `Dataset.prepare` takes them; gaps (NaN) in
         them are a `UserError`."""
-        return predict(self._predictor, self.data, self.data.prepare(rows))[0]
+        return self._predictor.predictions(self.outputs(rows)[None], self.data)[0]
 
     def probabilities(self, rows: Any) -> np.ndarray:
         """Class probabilities, `(rows, classes)`, for raw rows; a `UserError` for regression."""
-        return predict_probabilities(self._predictor, self.data, self.data.prepare(rows))[0]
+        check_classes(self.data)
+        return self._predictor.probabilities(self.outputs(rows)[None])[0]
 
     def outputs(self, rows: Any) -> np.ndarray:
         """What the network itself answers to raw rows, `(rows, outputs)`."""

@@ -20,12 +20,12 @@ from .keeping import Checkpoint as Checkpoint
 from .keeping import Keeper as Keeper
 from .keeping import Kept as Kept
 from .landscape import LossLandscape as LossLandscape
+from .loop import NetworkSource as NetworkSource
 from .named_rules import Rules as Rules
 from .named_rules import check_data as check_data
 from .named_rules import check_rule as check_rule
 from .named_rules import named_rule as named_rule
 from .named_rules import named_rules as named_rules
-from .network_sources import NetworkSource as NetworkSource
 from .network_sources import network_for as network_for
 from .network_sources import template_of as template_of
 from .predictor import Predictor as Predictor

@@ -21,7 +21,6 @@ from ascribe.types import Array, PyTree
 from . import loop
 from .evaluate import CHUNK, Answers, answered
 from .mesh import EVERYWHERE, RUNS
-from .network_sources import NetworkSource
 from .processes import gathered, joined
 
 
@@ -155,7 +154,7 @@ class Programs(eqx.Module):
 
 
 @eqx.filter_jit
-def new_networks(source: NetworkSource, mesh: Mesh, seeds: jax.Array) -> Network:
+def new_networks(source: loop.NetworkSource, mesh: Mesh, seeds: jax.Array) -> Network:
     """The initial network of every run. Apart from `Programs`, because it is the same program for every rule."""
     return _over_runs(lambda seed: loop.new_network(source, seed), mesh, False, seeds)
 

@@ -5,7 +5,7 @@ nothing of runs side by side: `devices.py` maps them over the run axis.
 """
 
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 import equinox as eqx
@@ -28,9 +28,11 @@ from .batches import epoch_indices
 from .evaluate import Examples, evaluate
 from .freezing import one_layer, only_layer
 from .mesh import split
-from .network_sources import NetworkSource
 from .optimizers import examples_axis, factory, transformation
 from .seeds import streams
+
+NetworkSource = Network | Callable[..., Network]
+"""A template, which is initialized anew for every seed, or a factory `key -> Network`."""
 
 PROBE = 32
 """The least number of examples on which gradients are compared."""

@@ -3,7 +3,6 @@
 import dataclasses
 import inspect
 import sys
-from collections.abc import Callable
 from typing import Any
 
 import jax.random as jr
@@ -16,11 +15,10 @@ from ascribe.networks import Network
 from ascribe.rules import hooks, registry
 from ascribe.types import Key
 
+from .loop import NetworkSource
+
 FOREIGN = {"torch": "PyTorch", "flax": "Flax", "keras": "Keras", "haiku": "Haiku", "equinox": "Equinox"}
 """Packages whose modules are networks elsewhere."""
-
-NetworkSource = Network | Callable[..., Network]
-"""A template, which is initialized anew for every seed, or a factory `key -> Network`."""
 
 
 @dataclasses.dataclass(frozen=True)

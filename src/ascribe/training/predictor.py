@@ -56,31 +56,25 @@ class Predictor(eqx.Module):
         limit = boundary(self.network, self.loss)
         return np.asarray(jax.vmap(lambda one: predicted_labels(one, boundary=limit))(jnp.asarray(outputs)))
 
+    def predictions(self, outputs: np.ndarray, data: Dataset) -> np.ndarray:
+        """Labels `(networks, examples)`, or for regression values in the target's original unit `(networks, examples,
+        outputs)`, of raw outputs."""
+        if data.task != "regression":
+            return self.labels(outputs)
+        if data.target_scale is None or data.target_mean is None:
+            return outputs
+        return outputs * data.target_scale + data.target_mean
+
     def probabilities(self, outputs: np.ndarray) -> np.ndarray:
         """Class probabilities, `(networks, examples, classes)`, of raw outputs."""
         last = link(self.network, self.loss)
         return np.asarray(jax.vmap(lambda one: class_probabilities(one, link=last))(jnp.asarray(outputs)))
 
 
-def predict(predictor: Predictor, data: Dataset, inputs: Any) -> np.ndarray:
-    """Labels `(networks, examples)`, or for regression values in the target's original unit `(networks, examples, outputs)`, of
-    inputs prepared as the data set's own are.
-
-    **Raises:** `UserError` for gaps (NaN), numbers that are not finite, and another shape.
-    """
-    outputs = predictor.outputs(prepared_inputs(inputs, data.input_shape))
-    if data.task != "regression":
-        return predictor.labels(outputs)
-    if data.target_scale is None or data.target_mean is None:
-        return outputs
-    return outputs * data.target_scale + data.target_mean
-
-
-def predict_probabilities(predictor: Predictor, data: Dataset, inputs: Any) -> np.ndarray:
-    """Class probabilities, `(networks, examples, classes)`; a `UserError` for regression."""
+def check_classes(data: Dataset) -> None:
+    """A `UserError` for regression, which has no probabilities."""
     if data.task == "regression":
         raise UserError("probabilities belong to classes: for regression use `predict`.")
-    return predictor.probabilities(predictor.outputs(prepared_inputs(inputs, data.input_shape)))
 
 
 def prepared_inputs(inputs: Any, expected: tuple[int, ...]) -> np.ndarray:

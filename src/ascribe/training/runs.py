@@ -20,7 +20,7 @@ from ascribe.statistics.means import plus_minus, too_few
 from ascribe.types import PyTree
 
 from .evaluate import CONFUSION
-from .predictor import Predictor, predict, predict_probabilities, prepared_inputs
+from .predictor import Predictor, check_classes, prepared_inputs
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -167,17 +167,21 @@ class Runs:
     def outputs(self, inputs: Any) -> np.ndarray:
         """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are: with its
         transforms, without those of the `encoding`."""
-        return self.predictor.outputs(prepared_inputs(inputs, self.data.input_shape))
+        inputs = prepared_inputs(inputs, self.data.input_shape)
+        return self.predictor.outputs(inputs)
 
     def predict(self, inputs: Any) -> np.ndarray:
         """Labels `(seeds, examples)`, or for regression values in the target's original unit `(seeds, examples,
         outputs)`. Inputs are prepared as the data set's own are: raw rows of a file that was standardized go through
         `runs.data.prepare(rows)` first. Gaps (NaN) and numbers that are not finite are a `UserError`."""
-        return predict(self.predictor, self.data, inputs)
+        outputs = self.outputs(inputs)
+        return self.predictor.predictions(outputs, self.data)
 
     def probabilities(self, inputs: Any) -> np.ndarray:
         """Class probabilities, `(seeds, examples, classes)`; a `UserError` for regression."""
-        return predict_probabilities(self.predictor, self.data, inputs)
+        check_classes(self.data)
+        outputs = self.outputs(inputs)
+        return self.predictor.probabilities(outputs)
 
 
 def of_folds(parts: Sequence[Runs]) -> Runs:
