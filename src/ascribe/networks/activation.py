@@ -27,3 +27,7 @@ class Activation(AbstractLayer):
 
     def config(self) -> dict[str, Any]:
         return {"function": self.function}
+
+    @property
+    def repeats(self) -> bool:
+        return True

@@ -32,3 +32,7 @@ class Shift(AbstractLayer):
 
     def config(self) -> dict[str, Any]:
         return {"offset": self.offset}
+
+    @property
+    def repeats(self) -> bool:
+        return True

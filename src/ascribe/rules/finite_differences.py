@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from ascribe.arguments import plain
 from ascribe.errors import UserError
-from ascribe.networks import Conv2d, Network, record
+from ascribe.networks import Network, record
 from ascribe.types import Array, Key, PyTree, Scalar
 
 from .base import AbstractRule, Batch, Credit, hyperparameter
@@ -79,7 +79,7 @@ def loss_of(network: Network, batch: Batch, key: Key | None) -> tuple[Scalar, Py
 
 def _at_once(network: Network, batch: Batch, key: Key | None) -> int:
     """How many parameters are perturbed at once, so that their evaluations' activations fit into `MEMORY`: every layer's
-    input and output, a convolution's gathered views of the kernel, and the network itself, twice each."""
+    input and output, its workspace, and the network itself, twice each."""
 
     def outputs(network: Network, batch: Batch, key: Key | None) -> tuple[Array, ...]:
         tape, _ = record(network, batch.inputs, batch.network_state, key=key)
@@ -88,7 +88,6 @@ def _at_once(network: Network, batch: Batch, key: Key | None) -> int:
     values = eqx.filter_eval_shape(outputs, network, batch, key)
     numbers = network.parameters + sum(x.size for x in values)
     for layer, output in zip(network.layers, values[1:], strict=True):
-        if isinstance(layer, Conv2d):
-            numbers += 3 * output.size // layer.weight.shape[-1] * layer.weight[..., 0].size
+        numbers += layer.workspace(output.size)
     bytes_each = 2 * numbers * values[-1].dtype.itemsize
     return min(max(1, MEMORY // bytes_each), network.parameters)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ascribe.datasets.transforms import transform_names
 from ascribe.errors import UserError, shown
 from ascribe.losses import BERNOULLI_CROSS_ENTROPY
-from ascribe.networks import Activation, Linear, Network, Shift, Tape, record
+from ascribe.networks import AbstractSynapticLayer, Activation, Linear, Network, Shift, Tape, record
 from ascribe.types import Array, Key, PyTree, Scalar
 
 from .base import AbstractRule, Batch, Credit, hyperparameter
@@ -107,14 +107,12 @@ class ForwardPass(AbstractRule):
 
     def _adapted(self, network: Network, data: Any, times: int) -> Network:
         dense: list[Any] = [layer for layer in network.layers if layer.synaptic]
-        if any(not isinstance(layer, Linear) for layer in dense):
+        if not all(layer.dense for layer in dense):
             raise UserError(
                 "the forward-pass rule is defined for dense layers: give it hidden layers as 64x64, or leave it out."
             )
-        sizes = [data.features, *(times * layer.weight.shape[0] for layer in dense[:-1]), data.outputs]
-        kept = lambda i: (
-            sizes[i : i + 2] == [dense[i].weight.shape[1], dense[i].weight.shape[0]] and dense[i].bias is None
-        )
+        sizes = [data.features, *(times * layer.outputs for layer in dense[:-1]), data.outputs]
+        kept = lambda i: sizes[i : i + 2] == [dense[i].fan_in, dense[i].fan_out] and dense[i].bias is None
         layers: list[Any] = []
         for i, layer in enumerate(dense):
             own = {"initializer": layer.initializer, "bias": False}
@@ -147,13 +145,14 @@ class ForwardPass(AbstractRule):
 
     def _forward(self, network: Network, inputs: Array) -> tuple[Tape, tuple[str, ...]]:
         """The tape of the network, stabilized if that is wanted, and the names of its dense layers."""
+        layer: Any
         for name, layer in zip(network.names, network.layers, strict=True):
             unknown = isinstance(layer, Activation) and layer.function not in ("relu", "clipped-relu")
-            if unknown or not isinstance(layer, Linear | Activation | Shift):
+            if unknown or not (layer.dense or isinstance(layer, Activation | Shift)):
                 raise UserError(
                     f"the forward-pass rule knows dense layers with ReLU between them; got the layer {name}."
                 )
-            if isinstance(layer, Linear) and layer.bias is not None:
+            if isinstance(layer, AbstractSynapticLayer) and layer.bias is not None:
                 raise UserError(
                     f"the forward-pass rule knows no biases, and {name} has one: build the network with bias=False."
                 )

@@ -201,7 +201,7 @@ class Perceptron(AbstractRule):
 
 def _one_unit(network: Network) -> Network:
     layer = network.first
-    if len(network.parts) > 1 or layer.kind != "linear" or layer.weight.shape[0] != 1:
+    if len(network.parts) > 1 or not layer.dense or layer.outputs != 1:
         raise UserError(
             f"the perceptron trains one Linear layer with one output; got {network}: "
             f"use Perceptron().adapt(network, data), as ascribe.train does."

@@ -15,7 +15,7 @@ from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
 from .base import AbstractRule, Batch, Credit, hyperparameter
-from .feedback_matrices import fan_in, fan_out, random_feedback, transported
+from .feedback_matrices import random_feedback, transported
 from .terms import Terms, backward_sweep
 
 MAGNITUDES = 2**31 - 1
@@ -57,6 +57,6 @@ class SignSymmetry(AbstractRule):
         return {name: jnp.sign(trainables[name].weight) * magnitude for name, magnitude in state.items()}
 
     def _uniform(self, network: Network, name: str) -> Array:
-        weight, kind = network[name].weight, network[name].kind
-        size = jnp.sqrt(jnp.asarray(2 / (fan_in(weight, kind) + fan_out(weight, kind)), weight.dtype))
+        layer, weight = network[name], network[name].weight
+        size = jnp.sqrt(jnp.asarray(2 / (layer.fan_in + layer.fan_out), weight.dtype))
         return jnp.full(weight.shape, self.scale.astype(weight.dtype) * size)

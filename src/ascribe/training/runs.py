@@ -173,7 +173,7 @@ class Runs:
         network = self.check_built()
         for transform in self.encoding:
             inputs = transform(inputs)
-        if network.first.kind == "linear":
+        if network.first.wants_vectors:
             inputs = inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
         dtype = jax.tree.leaves(self.networks)[0].dtype
         pieces = [

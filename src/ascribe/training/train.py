@@ -832,7 +832,7 @@ def with_array_leaves(rule: AbstractRule) -> AbstractRule:
 
 def fitted(network: Network, data: Dataset) -> Dataset:
     """The data in the shape that the network takes: images become vectors for a network that begins with a dense layer."""
-    return data.flat() if network.first.kind == "linear" and len(data.input_shape) > 1 else data
+    return data.flat() if network.first.wants_vectors and len(data.input_shape) > 1 else data
 
 
 def examples(data: Dataset, split: str) -> Examples:
