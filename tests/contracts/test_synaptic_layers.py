@@ -81,7 +81,7 @@ def registered(monkeypatch):
 @pytest.mark.parametrize("name", [name for name in rules.names() if name not in (*DENSE_ONLY, *OWN)])
 def test_every_rule_gives_it_its_credit(name):
     rule, (network, batch) = rules.get(name), case()
-    assert rule.adapt(network, batch) is network
+    assert rule.adapt(network, tiny.data(features=4)) is network
     trainables, state, credit, after, feedback, _ = traced(rule, network, batch, jr.key(0))
     assert like(credit.gradients) == like(trainables)
     assert like(after) == like((trainables, state))

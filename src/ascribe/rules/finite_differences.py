@@ -3,14 +3,13 @@
 Source: "Neural networks" (course notes), section 3.1.2.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from ascribe.arguments import plain
+from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.networks import Network, record
 from ascribe.types import Array, Key, PyTree, Scalar
@@ -22,7 +21,7 @@ MEMORY = 2**24
 """Bytes that the activations of all evaluations at once may take; on a CPU more of them are no faster."""
 
 
-class FiniteDifferences(AbstractRule):
+class FiniteDifferences(AbstractRule[Network, None]):
     """∂E/∂θ_i ≈ (E(θ + Δ e_i) - E(θ - Δ e_i)) / 2Δ for every trainable number θ_i, all for one batch and one dropout mask.
 
     `step`: Δ. The truncation error Δ²/6 · ∂³E/∂θ_i³ falls with Δ², the rounding error ε E/Δ grows with 1/Δ; on numbers of
@@ -43,22 +42,26 @@ class FiniteDifferences(AbstractRule):
         if not isinstance(self.limit, int) or isinstance(self.limit, bool) or self.limit < 1:
             raise UserError(f"`limit` of FiniteDifferences is a positive integer; got {self.limit!r}.")
 
-    def adapt(self, network: Network, data: Any) -> Network:
+    def adapt(self, network: Network, data: Dataset) -> Network:
         """The network itself, if it is small enough."""
+        self._check_size(network)
+        return network
+
+    def _check_size(self, network: Network) -> None:
         count = network.parameters
         if count > self.limit:
             raise UserError(
                 f"finite differences evaluate the network twice per parameter: this one has {count:,} and the limit is "
                 f"{self.limit:,}; use a smaller network, or, in Python, FiniteDifferences(limit={-(-count // 1000) * 1000})."
             )
-        return network
 
-    def __call__(self, network: Network, state: PyTree, batch: Batch, *, key: Key | None = None) -> Credit:
-        return _credit(self.adapt(network, batch), state, batch, key, self.step)
+    def __call__(self, network: Network, state: None, batch: Batch, *, key: Key | None = None) -> Credit:
+        self._check_size(network)
+        return _credit(network, state, batch, key, self.step)
 
 
 @eqx.filter_jit
-def _credit(network: Network, state: PyTree, batch: Batch, key: Key | None, step: Scalar) -> Credit:
+def _credit(network: Network, state: None, batch: Batch, key: Key | None, step: Scalar) -> Credit:
     loss, network_state = loss_of(network, batch, key)
     theta, unravel = ravel_pytree(network)
     delta = step.astype(theta.dtype)

@@ -4,8 +4,6 @@ Source: Liao, Leibo & Poggio (2016), arXiv:1510.05067, section 3; the three kind
 Akrout 2021, arXiv:2108.13446), whose magnitudes |M| are a modification of theirs.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -24,7 +22,7 @@ MAGNITUDES = 2**31 - 1
 KINDS = ("uniform", "batch-random", "fixed-random")
 
 
-class SignSymmetry(AbstractRule):
+class SignSymmetry(AbstractRule[Network, dict[str, Array]]):
     """δ^l = (B^{l+1}ᵀ δ^{l+1}) ⊙ σ'(z^l) with B = sign(W) ⊙ |M|; with |M| = |W|, `Backpropagation`.
 
     **Arguments:** `kind`: where the magnitudes |M| come from: `"uniform"`, all equal to `scale`·√(2/(fan_in + fan_out))
@@ -39,7 +37,7 @@ class SignSymmetry(AbstractRule):
         if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise UserError(f"`kind` of SignSymmetry is one of {', '.join(KINDS)}; got {shown(self.kind)}.")
 
-    def init(self, network: Network, data: Any, *, key: Key) -> dict[str, Array]:
+    def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Array]:
         """The magnitudes |M|, by layer name; of the batch-random kind, those of the latest batch."""
         if self.kind == "uniform":
             return {name: self._uniform(network, name) for name in transported(network)}

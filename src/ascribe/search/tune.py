@@ -81,7 +81,7 @@ def specifications(
 
 def has_own_finish(experiment: Experiment) -> bool:
     """Whether candidates are judged by the networks after the rule's own `finish`, not by their curves."""
-    return type(experiment.rule).finish is not AbstractRule.finish
+    return experiment.rule.finishes
 
 
 def tune(

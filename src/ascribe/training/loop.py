@@ -176,9 +176,9 @@ def rehearse(settings: Settings, network: Network, run: Run, data: Data) -> RunS
         credit_of(run.rule, here, take(settings, data, indices, state.network_state), jr.key(0))
     if kind.after_update is not AbstractRule.after_update:
         hooks.after_update(run.rule, here.trainables, here.rule_state)
-    if kind.after_epoch is not AbstractRule.after_epoch:
+    if run.rule.acts_between_epochs:
         between_epochs(settings, run, state, data, jnp.asarray(0))
-    if kind.finish is not AbstractRule.finish:
+    if run.rule.finishes:
         conclude(settings, run, state, data)
     return state
 
@@ -192,7 +192,7 @@ def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Arr
     keys, before = streams(run.seed), state.trainables
     batches = epoch_indices(jr.fold_in(keys.batches, epoch), data.train.inputs.shape[0], settings.batch_size)
     state, loss = one_pass(settings, run, state, data, epoch, batches)
-    if type(run.rule).after_epoch is not AbstractRule.after_epoch:
+    if run.rule.acts_between_epochs:
         state = between_epochs(settings, run, state, data, epoch)
     measured = measure(settings, run, state, data, jr.fold_in(_epoch_key(run, epoch), len(batches)), before=before)
     found = {"train_loss": loss, **measured}
@@ -400,7 +400,7 @@ def conclude(settings: Settings, run: Run, state: RunState, data: Data) -> tuple
         trainables, network_state, rule_state = state.trainables, state.network_state, state.rule_state
     else:
         trainables, network_state, rule_state = state.best.trainables, state.best.network_state, state.best.rule_state
-    own = type(run.rule).finish is not AbstractRule.finish
+    own = run.rule.finishes
     network = network_of(trainables)
     finished = hooks.finish(run.rule, trainables, rule_state, all_examples(settings, data), network=network)
     if settings.only is not None and own:

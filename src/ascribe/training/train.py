@@ -232,7 +232,7 @@ class Experiment:
             "augmentations": [settings.augmentations, settings.black],
             "dtype": str(self._dtype),
             # Between epochs, but not after the last: such a rule's state after 50 epochs is not one of 100 at its 50th.
-            "epochs": settings.epochs if type(self.rule).after_epoch is not AbstractRule.after_epoch else None,
+            "epochs": settings.epochs if self.rule.acts_between_epochs else None,
         }
 
     @functools.cached_property
@@ -512,7 +512,7 @@ class Trained:
     @property
     def finished_apart(self) -> bool:
         """Whether the rule's `finish` is its own, so that curves end before it."""
-        return type(self.experiment.rule).finish is not AbstractRule.finish
+        return self.experiment.rule.finishes
 
     def tested(self) -> dict[str, np.ndarray]:
         """The test scores, `(runs,)`: the one look at the test split."""
