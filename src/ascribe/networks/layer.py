@@ -11,7 +11,7 @@ import jax.random as jr
 
 from ascribe.arguments import whole
 from ascribe.errors import UserError, shown
-from ascribe.types import Array, Key, PyTree
+from ascribe.types import Array, Float, Key, PyTree
 
 OWN = "own."
 """How the names of users' layers begin that are called like one of this package."""
@@ -45,8 +45,8 @@ class AbstractLayer(eqx.Module):
 
     @abstractmethod
     def __call__(
-        self, x: Array, state: PyTree = None, *, key: Key | None = None, training: bool = False
-    ) -> tuple[Array, PyTree]:
+        self, x: Float[Array, "batch ..."], state: PyTree = None, *, key: Key | None = None, training: bool = False
+    ) -> tuple[Float[Array, "batch ..."], PyTree]:
         """**Arguments:** `x`: `(batch, …)`; `state`: normalization statistics (None for most layers); `key`: randomness,
         used by dropout only; `training`: whether batch statistics and dropout are in force.
 

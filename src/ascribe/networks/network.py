@@ -15,7 +15,7 @@ from jax.core import Tracer
 
 from ascribe.diagram import Diagram, diagram
 from ascribe.errors import UserError, shown
-from ascribe.types import Array, Key, PyTree
+from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
 from .activation import Activation
@@ -63,7 +63,7 @@ class Network(eqx.Module):
         self.parts = stacked(layers)
         self.names = tuple(names)
 
-    def __call__(self, x: Array, state: PyTree = None) -> Array:
+    def __call__(self, x: Float[Array, "batch ..."], state: PyTree = None) -> Float[Array, "batch ..."]:
         """The output `(batch, outputs)` for inputs `(batch, …)`, with normalization statistics `state`."""
         states = self.initial_state() if state is None else state
         for part, first in zip(self.parts, self.starts, strict=True):

@@ -5,14 +5,14 @@ Source: Rumelhart, Hinton & Williams (1986), doi:10.1038/323533a0; "Solving Deep
 """
 
 from ascribe.networks import Network
-from ascribe.types import Key
+from ascribe.types import Key, PyTree
 
 from .base import AbstractRule, Batch, Credit
 from .terms import backward_sweep
 
 
-class Backpropagation(AbstractRule[Network, None]):
+class Backpropagation(AbstractRule[Network, PyTree]):
     """δ^L = ∇_a C ⊙ σ'(z^L), δ^l = (W^{l+1}ᵀ δ^{l+1}) ⊙ σ'(z^l), ∂C/∂W^l = δ^l (a^{l-1})ᵀ; equals `jax.grad`."""
 
-    def __call__(self, network: Network, state: None, batch: Batch, *, key: Key | None = None) -> Credit:
+    def __call__(self, network: Network, state: PyTree, batch: Batch, *, key: Key | None = None) -> Credit:
         return backward_sweep(network, state, batch, key=key)

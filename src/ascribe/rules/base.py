@@ -19,7 +19,7 @@ from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
 from ascribe.losses import Loss
 from ascribe.networks import Network
-from ascribe.types import Array, Key, PyTree, Scalar
+from ascribe.types import Array, Float, Int, Key, PyTree, Scalar, Shaped
 
 
 def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
@@ -54,10 +54,10 @@ class Batch(eqx.Module):
     forward pass starts from (None: the initial ones).
     """
 
-    inputs: Array
-    targets: Array
+    inputs: Float[Array, "batch ..."]
+    targets: Shaped[Array, "batch ..."]
     loss: Loss = eqx.field(static=True)
-    indices: Array | None = None
+    indices: Int[Array, " batch"] | None = None
     network_state: PyTree = None
 
 
@@ -149,11 +149,13 @@ class AbstractRule(eqx.Module, Generic[Trained, State]):
         """
         return trainables, state
 
-    def after_epoch(self, trainables: Trained, state: State, data: Batch, *, epoch: Array) -> tuple[Trained, State]:
+    def after_epoch(
+        self, trainables: Trained, state: State, data: Batch, *, epoch: Int[Array, ""]
+    ) -> tuple[Trained, State]:
         """What the rule does between two epochs, such as a refit; after the last one there is `finish`.
 
         **Arguments:** `trainables`, `state`: as the epoch left them; `data`: all training examples; `epoch`: the one that
-        ended, from 0, an integer `()`.
+        ended, from 0.
         """
         return trainables, state
 

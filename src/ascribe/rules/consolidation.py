@@ -15,8 +15,8 @@ from .segments import CHUNK, Segments, in_chunks, through
 def consolidated(
     network: Network,
     segments: Segments,
-    inputs: Array,
-    auxiliary: dict[str, Array],
+    inputs: Float[Array, "batch ..."],
+    auxiliary: dict[str, Float[Array, "places batch ..."]],
     ridge: Scalar,
 ) -> Network:
     """One pass from the input upwards. In every segment the last synaptic layer is refitted: with A the activations that
@@ -58,7 +58,9 @@ def _outputs(layers: tuple[Any, ...], x: Array) -> Array:
     return in_chunks(lambda x: through(layers, x), (x, 0), out=0) if layers else x
 
 
-def refitted(layer: AbstractSynapticLayer, x: Array, wanted: Array, ridge: Scalar) -> Any:
+def refitted(
+    layer: AbstractSynapticLayer, x: Float[Array, "batch ..."], wanted: Float[Array, "batch ..."], ridge: Scalar
+) -> AbstractSynapticLayer:
     """The layer with the smallest change of its weights and biases that brings its output at `x` to `wanted`."""
     missing = wanted - _outputs((layer,), x)
     ridge = ridge.astype(missing.dtype)

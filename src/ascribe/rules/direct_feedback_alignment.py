@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from ascribe.networks import Network, record
-from ascribe.types import Array, Key, Scalar
+from ascribe.types import Array, Float, Key, Scalar
 
 from .base import AbstractRule, Batch, Credit, hyperparameter
 from .feedback_matrices import transported
@@ -28,7 +28,7 @@ class DirectFeedbackAlignment(AbstractRule[Network, dict[str, Array]]):
 
     scale: Scalar = hyperparameter(1.0, "(0, inf)")
 
-    def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Array]:
+    def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Float[Array, "outputs ..."]]:
         shapes = input_shapes(network, data.inputs.shape[1:])
         keys = jr.split(key, max(len(shapes), 1))
         dtype = network.dtype

@@ -21,7 +21,7 @@ MEMORY = 2**24
 """Bytes that the activations of all evaluations at once may take; on a CPU more of them are no faster."""
 
 
-class FiniteDifferences(AbstractRule[Network, None]):
+class FiniteDifferences(AbstractRule[Network, PyTree]):
     """∂E/∂θ_i ≈ (E(θ + Δ e_i) - E(θ - Δ e_i)) / 2Δ for every trainable number θ_i, all for one batch and one dropout mask.
 
     `step`: Δ. The truncation error Δ²/6 · ∂³E/∂θ_i³ falls with Δ², the rounding error ε E/Δ grows with 1/Δ; on numbers of
@@ -55,13 +55,13 @@ class FiniteDifferences(AbstractRule[Network, None]):
                 f"{self.limit:,}; use a smaller network, or, in Python, FiniteDifferences(limit={-(-count // 1000) * 1000})."
             )
 
-    def __call__(self, network: Network, state: None, batch: Batch, *, key: Key | None = None) -> Credit:
+    def __call__(self, network: Network, state: PyTree, batch: Batch, *, key: Key | None = None) -> Credit:
         self._check_size(network)
         return _credit(network, state, batch, key, self.step)
 
 
 @eqx.filter_jit
-def _credit(network: Network, state: None, batch: Batch, key: Key | None, step: Scalar) -> Credit:
+def _credit(network: Network, state: PyTree, batch: Batch, key: Key | None, step: Scalar) -> Credit:
     loss, network_state = loss_of(network, batch, key)
     theta, unravel = ravel_pytree(network)
     delta = step.astype(theta.dtype)
