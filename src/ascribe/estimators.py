@@ -222,7 +222,7 @@ class AbstractCreditEstimator(BaseEstimator):
         if progress is not None:
             recipe = self._going_on(recipe, data, progress)
         recipe = complete(recipe)
-        if not _acts_between_epochs(rule):  # then the programs are the same for any number of epochs
+        if not rule.acts_between_epochs:  # then the programs are the same for any number of epochs
             recipe = dataclasses.replace(recipe, setup=dataclasses.replace(recipe.setup, epochs=1))
         processes.alone("an estimator's training")
         return Experiment(recipe)
@@ -433,14 +433,9 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (isinstance(one, str | tuple | dict) and one == other)
 
 
-def _acts_between_epochs(rule: AbstractRule) -> bool:
-    """Whether the rule has an `after_epoch` that does something. (Relaxed identity's does nothing to its transient kind.)"""
-    return type(rule).after_epoch is not AbstractRule.after_epoch and getattr(rule, "persistent", True)
-
-
 def _of_examples(rule: AbstractRule, states: loop.RunState) -> bool:
     """Whether a run keeps something of its training examples, or acts on all of them."""
-    return _acts_between_epochs(rule) or getattr(states.trainables, "auxiliary", None) is not None
+    return rule.acts_between_epochs or getattr(states.trainables, "auxiliary", None) is not None
 
 
 class _Passes:
@@ -478,7 +473,7 @@ class _Passes:
 
     def between(self, states: loop.RunState, epoch: int) -> loop.RunState:
         """The state after what the rule does between this epoch and the next."""
-        if not _acts_between_epochs(self.rule):
+        if not self.rule.acts_between_epochs:
             return states
         return self.programs.between_epochs(self.runs, states, self.data, jnp.asarray(epoch, jnp.int32))
 

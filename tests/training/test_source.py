@@ -14,6 +14,8 @@ from ascribe.training import optimizers, source
 from ascribe.training.identity import code_of, fingerprint
 
 RULE = "ascribe.rules.feedback_alignment"
+LAYERS = ("ascribe.networks.linear", "ascribe.networks.conv2d")
+"""Of a network's own layers a key has the source apart, so that a change of one leaves networks without it alone."""
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +90,7 @@ def test_code_whose_source_is_not_there_is_refused(copy):
     ],
 )
 def test_what_decides_a_run_makes_another_key(copy, path):
-    assert edited(copy, path, [RULE]) != common_and_own(copy, RULE)
+    assert edited(copy, path, [RULE, *LAYERS]) != common_and_own(copy, RULE, *LAYERS)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +105,7 @@ def test_what_decides_a_run_makes_another_key(copy, path):
         "rules/registry.py",
         "notebook.py",
         "networks/lenet.py",
+        "networks/conv2d.py",
         "datasets/digits.py",
         "datasets/understood.py",
         "datasets/table.py",

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe.arguments import whole
+from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.networks import Linear, Network
 from ascribe.types import Array, Key, PyTree
@@ -163,7 +164,7 @@ def mistake_bound(inputs: Any, labels: Any, separator: Any = None) -> float:
     return (radius / _margin(rows, w)) ** 2
 
 
-class Perceptron(AbstractRule):
+class Perceptron(AbstractRule[Network, PyTree]):
     """∂E/∂W = -Σ y x and ∂E/∂b = -Σ y over the mistakes of the batch, those with y z <= 0; z = Wx + b, y = 2t - 1.
 
     For one dense layer with one output. At batch size 1, SGD at rate 1 and from zeros (all of which it forces) it is
@@ -178,10 +179,10 @@ class Perceptron(AbstractRule):
     tasks: ClassVar[tuple[str, ...]] = ("binary",)
     forced: ClassVar[Mapping[str, Any]] = {"optimizer": "sgd", "learning_rate": 1.0, "batch_size": 1}
 
-    def adapt(self, network: Network, data: Any) -> Network:
+    def adapt(self, network: Network, data: Dataset) -> Network:
         return Network([Linear(data.features, 1, initializer="zeros")])
 
-    def init(self, network: Network, data: Any, *, key: Key | None = None) -> PyTree:
+    def init(self, network: Network, data: Batch, *, key: Key | None = None) -> PyTree:
         zero = jnp.asarray(0, jnp.int32)
         return {"pocket": _one_unit(network), "run": zero, "longest": zero}
 
@@ -201,7 +202,7 @@ class Perceptron(AbstractRule):
 
 def _one_unit(network: Network) -> Network:
     layer = network.first
-    if len(network.parts) > 1 or layer.kind != "linear" or layer.weight.shape[0] != 1:
+    if len(network.parts) > 1 or not layer.dense or layer.outputs != 1:
         raise UserError(
             f"the perceptron trains one Linear layer with one output; got {network}: "
             f"use Perceptron().adapt(network, data), as ascribe.train does."
