@@ -17,7 +17,10 @@ from ascribe.measures import measures_of
 from .data import data_options
 from .sentences import Whole, either
 
-HEADINGS = ("Comparison", "Search", "Target network", "Training", "Tuning", "Data", "Results", "Machines")
+HEADINGS = (
+    *("Comparison", "Search", "Target network", "Training", "Tuning", "Data", "Simulation", "Neuron", "Network"),
+    *("Results", "Machines"),
+)
 """The headings of `--help`, in their order there."""
 NETWORKS = ("linear", "lenet", "simplenet", "simplenet/8")
 ACTIVATIONS = (
