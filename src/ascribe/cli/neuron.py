@@ -65,7 +65,7 @@ class Picture:
     """Where the picture goes, and what is printed."""
 
     out: Path | None = option(None, "The picture, .png or .svg. Default: ascribe-runs/MODEL.png.")
-    json_output: Json = option(False, "Print one JSON object on standard output and nothing else there.")
+    json_output: Json = False
 
 
 def neuron(

@@ -54,7 +54,9 @@ TRAINING_HELP = {
 }
 """What `--help` says of how a network is trained."""
 
-Json = Annotated[bool, Parameter(name="--json")]
+Json = Annotated[
+    bool, Parameter(name="--json", help="Print one JSON object on standard output and nothing else there.")
+]
 
 
 def option(default: Any, told: str) -> Any:
@@ -145,7 +147,7 @@ class Keeping:
     )
     overwrite: bool = option(False, "Replace an earlier record in --out, when the new one is finished.")
     quiet: bool = option(False, "Say nothing of how far it is.")
-    json_output: Json = option(False, "Print one JSON object on standard output and nothing else there.")
+    json_output: Json = False
 
 
 @headed("Machines")

@@ -4,15 +4,14 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from cyclopts import Parameter
+from typing import Any, Literal
 
 from ascribe.errors import UserError
 from ascribe.files import path_of
 from ascribe.measures import main_among, score_name
 
 from .console import show
+from .options import Json
 
 DEFAULT = Path("ascribe-runs")
 
@@ -24,8 +23,8 @@ def runs(
     /,
     *,
     out: Path | None = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
-    json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    overwrite: bool = False,
+    json_output: Json = False,
 ) -> int:
     """List, show, export and delete what is kept in a store.
 
@@ -42,8 +41,6 @@ def runs(
         The file of an export: .csv, .json, or .parquet (extra `tables`).
     overwrite
         Replace an earlier file there.
-    json_output
-        Print one JSON object on standard output and nothing else there.
     """
     from ascribe.store import DATABASE, Store  # noqa: PLC0415 - late, so that --help is instant
 
