@@ -7,7 +7,7 @@ import pytest
 
 import ascribe
 from ascribe import datasets, losses, networks
-from ascribe.cli import app, compare, discover, given, main, options
+from ascribe.cli import app, compare, discover, given, main, options, written
 from ascribe.training import optimizers
 
 GROUPS = {
@@ -59,6 +59,7 @@ def test_what_is_given_is_what_was_typed_also_where_it_is_the_default():
     assert given(typed) == found
     assert given(["discover", "moons", "--no-random-search"]) == {"data": "moons", "random_search": False}
     assert given(["compare", "--help"]) == {}
+    assert written({"seeds": 3, "data": "-x.csv"}) == ["./-x.csv", "--seeds", "3"]
 
 
 def test_a_group_is_no_option_of_its_own(capsys):

@@ -33,8 +33,8 @@ OPTIMIZERS = (
 )
 LOSSES = ("squared-error", "bernoulli-cross-entropy", "categorical-cross-entropy")
 TRANSFORMS = ("unit-interval", "split-signs", "constant-one", "random-crop", "random-flip")
-"""These are the names in the library's tables (a test compares them), which need JAX or NumPy and so are too slow for
-`--help`."""
+"""What `networks.build` knows, and the names in the library's tables, which import JAX or NumPy and so are too slow for `--help`;
+a test compares them."""
 TRAINING_HELP = {
     "network": f"Hidden layers as 64x64, or {either(NETWORKS)}, or a network or a factory of your own in a file, as "
     "./my_network.py:make.",
