@@ -33,7 +33,7 @@ OPTIMIZERS = (
 )
 LOSSES = ("squared-error", "bernoulli-cross-entropy", "categorical-cross-entropy")
 TRANSFORMS = ("unit-interval", "split-signs", "constant-one", "random-crop", "random-flip")
-"""What `networks.build` knows, and the names in the library's tables, which import JAX or NumPy and so are too slow for `--help`;
+"""What `networks.build` knows, and the names in the library's tables, which need JAX or NumPy and so are too slow for `--help`:
 a test compares them."""
 TRAINING_HELP = {
     "network": f"Hidden layers as 64x64, or {either(NETWORKS)}, or a network or a factory of your own in a file, as "
