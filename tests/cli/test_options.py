@@ -10,6 +10,8 @@ from ascribe import datasets, losses, networks
 from ascribe.cli import app, compare, discover, given, main, options, written
 from ascribe.training import optimizers
 
+from .test_main import python
+
 GROUPS = {
     "compare": (compare.Comparison, compare.Training, compare.Tuning, options.Data, compare.Keeping, compare.Machines),
     "discover": (discover.TargetNetwork, discover.Search, options.Data, discover.Keeping, options.Machines),
@@ -66,3 +68,17 @@ def test_a_group_is_no_option_of_its_own(capsys):
     for option in ("--training", "--keeping.out", "--training.epochs", "--no-quiet", "--empty-search"):
         assert main(["compare", "moons", option, "3"]) == 2
         assert f"there is no option {option}" in capsys.readouterr().err
+
+
+HELP = """
+import sys
+from ascribe.cli import COMMANDS, main
+for command in COMMANDS:
+    assert main([command, "--help"]) == 0
+    assert not {"numpy", "jax"} & set(sys.modules), command
+"""
+
+
+def test_no_help_waits_for_numpy_or_jax(tmp_path):
+    done = python("-c", HELP, folder=tmp_path)
+    assert done.returncode == 0, done.stderr

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ascribe.errors import UserError
-from ascribe.files import path_of
 from ascribe.measures import main_among, score_name
 
 from .console import show
+from .keeping import DEFAULT_FOLDER
 from .options import Json
-
-DEFAULT = Path("ascribe-runs")
 
 
 def runs(
@@ -50,7 +48,7 @@ def runs(
             raise UserError(
                 f"{action} wants a store: the folder that compare or discover wrote, an SQLite file, or postgresql://HOST/NAME."
             )
-        places = [str(path.parent) for path in sorted(DEFAULT.glob(f"*/{DATABASE}"))]
+        places = [str(path.parent) for path in sorted(DEFAULT_FOLDER.glob(f"*/{DATABASE}"))]
     elif action == "list" and os.path.isdir(place) and not os.path.isfile(os.path.join(place, DATABASE)):
         places = [str(path.parent) for path in sorted(Path(place).glob(f"*/{DATABASE}"))]
         if not places:
@@ -89,6 +87,8 @@ def runs(
 
 
 def _check_file(out: Path | None, overwrite: bool, *, wanted: bool) -> None:
+    from ascribe.files import path_of  # noqa: PLC0415
+
     if (out is None) == wanted:
         raise UserError("export wants a file to write, --out FILE.parquet, .csv or .json; the others write none.")
     if overwrite and out is None:
