@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from cyclopts import CycloptsError
 
@@ -19,7 +19,7 @@ from .console import aside, show
 from .data import tell
 from .dry_run import tell_plan
 from .keeping import PASSING, asked_to_go_on, begun_with, kept_in, together
-from .options import TRAINING_HELP, Data, headed, names, option
+from .options import Data, headed, names, option
 from .sentences import Whole
 
 
@@ -50,13 +50,9 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True)
+@options.settings(*options.others())
 class Training(options.Training):
     """How every rule trains."""
-
-    select: Literal["last", "best-validation"] = option("last", TRAINING_HELP["select"])
-    score: str | None = option(None, TRAINING_HELP["score"])
-    only: str | None = option(None, TRAINING_HELP["only"])
-    devices_per_run: Whole = option(1, TRAINING_HELP["devices_per_run"])
 
 
 @headed("Tuning")

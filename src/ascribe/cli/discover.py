@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from ascribe.setup import meanings
+
 from . import options, run_as
 from .console import show
 from .data import tell
 from .keeping import asked_to_go_on, begun_with, kept_in, together
-from .options import ACTIVATIONS, NETWORKS, TRAINING_HELP, Data, Machines, Training, headed, option
+from .options import ACTIVATIONS, NETWORKS, Data, Machines, Training, headed, option
 from .sentences import Whole, either
 
 SPARKS = "▁▂▃▄▅▆▇█"
@@ -26,7 +28,7 @@ class TargetNetwork(Training):
     network: str = option("64x64", f"Hidden layers as 64x64, or {either(NETWORKS[1:])}.")
     seeds: Whole = option(8, "Seeds of every candidate.")
     epochs: Whole = option(10, "Passes over the training examples, for every candidate and in the comparison.")
-    optimizer: str = option("sgd", TRAINING_HELP["optimizer"])
+    optimizer: str = option("sgd", meanings()["optimizer"].help)
     learning_rate: float = option(0.01, "Of the target network; the search does not tune it.")
 
 

@@ -4,6 +4,7 @@ A command takes a group as one argument, and cyclopts shows its fields as option
 further options of a group, or other defaults, takes a subclass.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from ascribe.errors import UserError
-from ascribe.measures import measures_of
+from ascribe.setup import Setup, meanings
 
 from .data import data_options
 from .sentences import Whole, either
@@ -27,32 +28,11 @@ ACTIVATIONS = (
     *("identity", "logistic", "arctan", "tanh", "threshold", "sign", "relu", "clipped-relu", "leaky-relu", "softplus"),
     "lif-rate",
 )
-OPTIMIZERS = (
-    *("sgd", "momentum", "adam", "adamw", "rmsprop", "rprop", "adagrad", "adadelta", "lion"),
-    *("hypergradient-sgd", "hypergradient-adam", "hypergradient-adadelta"),
-)
-LOSSES = ("squared-error", "bernoulli-cross-entropy", "categorical-cross-entropy")
 TRANSFORMS = ("unit-interval", "split-signs", "constant-one", "random-crop", "random-flip")
 """What `networks.build` knows, and the names in the library's tables, which need JAX or NumPy and so are too slow for `--help`:
 a test compares them."""
-TRAINING_HELP = {
-    "network": f"Hidden layers as 64x64, or {either(NETWORKS)}, or a network or a factory of your own in a file, as "
-    "./my_network.py:make.",
-    "activation": f"Of the hidden layers: {', '.join(ACTIVATIONS)}, or leaky-relu:slope=0.2.",
-    "seeds": "Fresh seeds of the final runs, in every fold the same.",
-    "epochs": "Passes over the training examples.",
-    "batch_size": "Examples per step.",
-    "optimizer": f"{either(OPTIMIZERS)}.",
-    "learning_rate": "The rate of every rule, without tuning.",
-    "loss": f"{either(LOSSES)}.",
-    "select": "Test the network of the last epoch, or of the best on validation.",
-    "score": "What tuning chooses by on validation, and the table orders and compares the rules by on test: "
-    f"{either(measures_of('classification'))}; for regression {either(measures_of('regression'))}. Default: "
-    f"{measures_of('classification')[0]}, or {measures_of('regression')[0]}.",
-    "only": "Train this one layer, such as linear2, and leave all others as they began.",
-    "devices_per_run": "How many devices (of CPUs, processes) divide every batch of a run; the others train other runs.",
-}
-"""What `--help` says of how a network is trained."""
+SHARED = ("epochs", "batch_size", "optimizer", "loss")
+"""The settings of a `Setup` that `discover` takes, too."""
 
 Json = Annotated[
     bool, Parameter(name="--json", help="Print one JSON object on standard output and nothing else there.")
@@ -74,19 +54,39 @@ def names(group: type) -> tuple[str, ...]:
     return tuple(one.name for one in fields(group))
 
 
+def settings(*names: str, kind: type[Setup] = Setup) -> Callable[[type], type]:
+    """A decorator that gives a group of options these settings of a `Setup`, with its defaults: below `dataclass`."""
+    declared = {one.name: one for one in fields(kind)}
+
+    def add(group: type) -> type:
+        for name in names:
+            meaning, kept = meanings(kind)[name], declared[name]
+            group.__annotations__[name] = meaning.option or (Whole if kept.type is int else kept.type)
+            setattr(group, name, option(kept.default, meaning.help))
+        return group
+
+    return add
+
+
+def others(kind: type[Setup] = Setup) -> tuple[str, ...]:
+    """The settings with a text for `--help` that are none of `SHARED`."""
+    return tuple(name for name, one in meanings(kind).items() if one.help and name not in SHARED)
+
+
 @headed("Training")
 @dataclass(frozen=True, kw_only=True)
+@settings(*SHARED)
 class Training:
     """How networks are trained; the fields are arguments of `ascribe.compare` and `ascribe.discover`."""
 
-    network: str = option("64x64", TRAINING_HELP["network"])
-    activation: str = option("relu", TRAINING_HELP["activation"])
-    seeds: Whole = option(10, TRAINING_HELP["seeds"])
-    epochs: Whole = option(50, TRAINING_HELP["epochs"])
-    batch_size: Whole = option(32, TRAINING_HELP["batch_size"])
-    optimizer: str = option("adam", TRAINING_HELP["optimizer"])
-    learning_rate: float | None = option(None, TRAINING_HELP["learning_rate"])
-    loss: str | None = option(None, TRAINING_HELP["loss"])
+    network: str = option(
+        "64x64",
+        f"Hidden layers as 64x64, or {either(NETWORKS)}, or a network or a factory of your own in a file, as "
+        "./my_network.py:make.",
+    )
+    activation: str = option("relu", f"Of the hidden layers: {', '.join(ACTIVATIONS)}, or leaky-relu:slope=0.2.")
+    seeds: Whole = option(10, "Fresh seeds of the final runs, in every fold the same.")
+    learning_rate: float | None = option(None, "The rate of every rule, without tuning.")
 
 
 @headed("Data")
