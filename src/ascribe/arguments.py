@@ -204,7 +204,9 @@ def array(
 
 
 def real_numbers(value: Any) -> np.ndarray | None:
-    """The value as an array in float64; None where it is no number and no array of real ones."""
+    """The value as an array in float64; None where it is no number (a truth value alone is none) and no array of real ones."""
+    if isinstance(value, bool | np.bool_):
+        return None
     try:
         array = np.asarray(value)
         return array.astype(np.float64) if array.dtype.kind != "c" else None
