@@ -14,6 +14,7 @@ from ascribe import autodiff as ad
 from ascribe import datasets, networks, neurons
 from ascribe.errors import UserError
 
+from ..report.stand_in import make_comparison
 from ..training import tiny
 
 pytestmark = pytest.mark.usefixtures("as_installed")
@@ -40,18 +41,14 @@ INNER = (
     "datasets.whole_number",
     "datasets.shown",
     "networks.convolve",
-    "networks.build",
     "rules.hyperparameter",
     "statistics.interval",
     "statistics.corrected_interval",
     "statistics.optional",
-    "statistics.summarize",
-    "statistics.ranks_over",
     "search.Objective",
     "search.best_few",
     "search.learned_curve",
     "search.search",
-    "search.specifications",
     "search.tune",
     "autodiff.minimize",
     "autodiff.train",
@@ -74,6 +71,7 @@ def spiking():
 GIVEN = {
     "datasets.load": lambda: {"*": ("moons",)},
     "networks.Stack": lambda: {"layers": [networks.Linear(1, 1)]},
+    "networks.build": lambda: {"text": "4", "input_shape": (2,)},
     "rules.MetaNetwork": lambda: {"omega": [0.0] * 4},
     "rules.check_gradients": lambda: {"checked": jnp.sum, "parameters": np.ones(2)},
     "rules.perceptron_algorithm": lambda: {"inputs": [[1.0], [2.0]], "labels": [1, -1]},
@@ -100,9 +98,12 @@ GIVEN = {
     "statistics.grid_summary": lambda: {"scores": ONE},
     "statistics.hedges_g": lambda: {"differences": [1.0, 2.0, 4.0]},
     "statistics.sign_flip_test": lambda: {"differences": [1.0]},
+    "statistics.summarize": lambda: {"comparison": make_comparison(seeds=range(2))},
+    "statistics.ranks_over": lambda: {"comparisons": [make_comparison(seeds=range(2))] * 2},
     "search.Space": lambda: {"layer": "relu1"},
     "search.candidates": lambda: {"ranges": {"learning_rate": (0.1, 1.0)}},
     "search.condition": lambda: {"x": ONE, "y": [1.0], "length_scales": 1.0},
+    "search.specifications": lambda: {"ranges": {"learning_rate": (0.1, 1.0)}, "seeds": (0,)},
     "search.suggest": lambda: {"x": np.zeros((0, 1)), "y": []},
 }
 """What else these take in a call that works; `*`: what has no name."""
