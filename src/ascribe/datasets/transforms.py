@@ -185,6 +185,9 @@ def fit(name: str, inputs: np.ndarray) -> Transform:
     - `inputs`: shape `(examples, *input_shape)`.
 
     **Raises:** `UserError` for an unknown name, for inputs that are not finite, and for `unit-interval` of no examples.
+
+        >>> fit("unit-interval", np.array([[0.0], [4.0]]))([[1.0], [9.0]]).tolist()
+        [[0.25], [1.0]]
     """
     name, inputs = _fitted(name), np.asarray(inputs, dtype=np.float32)
     shape = tuple(inputs.shape[1:])

@@ -35,7 +35,11 @@ class Writing:
         return cell.casefold() in self.gaps
 
     def number(self, cell: str) -> float | None:
-        """The number a cell holds, or None. Python's `1_000` is no number in a data file."""
+        """The number a cell holds, or None. Python's `1_000` is no number in a data file.
+
+        >>> Writing(decimal=",", thousands=".").number("1.234,5")
+        1234.5
+        """
         if self.thousands and self.thousands in cell:
             groups = rf"[+-]?\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+({re.escape(self.decimal)}\d*)?"
             if re.fullmatch(groups, cell) is None:
