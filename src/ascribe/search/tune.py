@@ -149,10 +149,10 @@ def ranges_of(
                 raise UserError(f"the rule {rule_name} has no number {leaf!r} to tune.")
             found[leaf] = interval
     for name, interval in found.items():
-        ends = [real(end) for end in listed(interval) or ()]
-        if len(ends) != 2 or ends[0] is None or ends[1] is None:
+        ends = listed(interval) or []
+        low, high = map(real, ends) if len(ends) == 2 else (None, None)
+        if low is None or high is None:
             raise UserError(f"the range of {name} is two positive numbers, low and high; got {shown(interval)}.")
-        low, high = ends
         if not 0 < low < high <= sys.float_info.max:
             raise UserError(
                 f"the range of {name} is two positive numbers, the lower one first; got {shown(low)}:{shown(high)}."
