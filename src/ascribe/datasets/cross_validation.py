@@ -7,7 +7,7 @@ from ascribe.arguments import at_least, explained
 from ascribe.errors import UserError, option
 
 from .base import Dataset
-from .options import Option, asked
+from .options import Option, ask
 from .splits import Indices, fold_indices
 
 
@@ -28,7 +28,7 @@ def folds(data: Dataset, count: Option) -> list[Dataset]:
         >>> [(one.fold, len(one.test)) for one in folds(load("moons", samples=100), 3)]
         [((1, 3), 34), ((2, 3), 33), ((3, 3), 33)]
     """
-    number = asked(partial(at_least, 2), "folds", count, 5)
+    number = ask(partial(at_least, 2), "folds", count, 5)
     division = data.division
     if division is None:
         raise UserError(

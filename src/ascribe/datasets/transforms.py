@@ -14,7 +14,7 @@ import numpy as np
 from ascribe.arguments import refusal, unknown
 from ascribe.errors import UserError, option, shown
 
-from .options import Option, tried
+from .options import Option, suggest
 
 UNIT_INTERVAL, SPLIT_SIGNS, CONSTANT_ONE = "unit-interval", "split-signs", "constant-one"
 RANDOM_CROP, RANDOM_FLIP = "random-crop", "random-flip"
@@ -41,7 +41,7 @@ def transform_names(transforms: Option) -> tuple[str, ...]:
     parts = [part.strip() for part in transforms.split(",") if part.strip()] if isinstance(transforms, str) else None
     names = transforms if parts is None else parts
     if not isinstance(names, Sequence) or parts == []:
-        example = tried("transforms", (SPLIT_SIGNS, CONSTANT_ONE))
+        example = suggest("transforms", (SPLIT_SIGNS, CONSTANT_ONE))
         raise refusal(option("transforms"), "a name or a list of names", shown(transforms), example)
     return tuple(_known(name) for name in names)
 

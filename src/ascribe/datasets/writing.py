@@ -76,7 +76,7 @@ def has_leading_zero(cell: str) -> bool:
     return len(digits) > 1 and digits[0] == "0" and digits.isdecimal()
 
 
-def grouped(cells: Sequence[str]) -> str:
+def find_grouped(cells: Sequence[str]) -> str:
     """The first cell with a point, where some have none and, with the point between thousands, all are whole numbers."""
     dotted = next((cell for cell in cells if "." in cell), "")
     if not dotted or all("." in cell for cell in cells):
