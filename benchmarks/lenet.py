@@ -8,6 +8,7 @@ import ascribe
 
 ascribe.use_all_cores()
 
+import dataclasses  # noqa: E402
 import sys  # noqa: E402
 
 import jax  # noqa: E402
@@ -36,9 +37,9 @@ def epoch_of(seeds):
     few = Split(*images(8))
     data = Dataset("images", "classification", split, few, few, class_names=tuple("0123456789"))
     rule, name = rules.get("backpropagation"), "backpropagation"
-    demands = training.honor(rule, name, lenet(), data, optimizer="sgd", learning_rate=0.01, batch_size=BATCH)
-    settings = training.make_settings(demands, epochs=1, select="last", loss=None, diagnostics=False)
-    experiment = training.Experiment(demands, rule, settings, width=seeds, name=name)
+    setup = training.Setup(optimizer="sgd", epochs=1, batch_size=BATCH, diagnostics=False)
+    recipe = training.complete(training.honor(rule, name, lenet(), data, setup))
+    experiment = training.Experiment(dataclasses.replace(recipe, width=seeds))
     runs = experiment.stack([training.Specification(seed, 0.01) for seed in range(seeds)])
     states = experiment.initialize(runs)
     bounds = jnp.asarray(0, jnp.int32), jnp.asarray(1, jnp.int32)

@@ -6,7 +6,7 @@ import jax.random as jr
 from measure import floating_point_operations
 
 from ascribe import losses, rules
-from ascribe.training import loop, optimizers
+from ascribe.training import Setup, loop
 from ascribe.training.evaluate import Examples
 
 
@@ -27,7 +27,7 @@ def training(network, rule, inputs, targets, *, optimizer="sgd", batch_size, lea
     """`(state, run, data, train)`: `train(state, run, data, batches, key)` is the library's step scanned over batches."""
     task = "binary" if network.outputs == 1 else "classification"
     loss = losses.default_for(task, network.outputs)
-    settings = loop.Settings(optimizers.factory(optimizer), loss, 1, batch_size, diagnostics=False)
+    settings = Setup(optimizer=optimizer, loss=loss, epochs=1, batch_size=batch_size, diagnostics=False)
     examples = Examples(inputs, targets, jnp.ones(1))
     data = loop.Data(examples, Examples(inputs[:8], targets[:8], jnp.ones(1)))
     rule = rules.get(rule) if isinstance(rule, str) else rule

@@ -8,6 +8,7 @@ independent, so that on a GPU with room the time should hardly grow.
 Run: `python benchmarks/relaxed_identity.py` (PyTorch: extra `oracle`)
 """
 
+import dataclasses
 import itertools
 import sys
 
@@ -71,10 +72,9 @@ def one_run_a_core(depth, *, loss):
 def seeds_together(depth, seeds):
     split = Split(*points())
     data = Dataset("points", "binary", split, split, split, class_names=("a", "b"))
-    settings = {"optimizer": "rprop", "learning_rate": 0.1, "batch_size": EXAMPLES}
-    demands = training.honor(RULE, "relaxed-identity", network(depth), data, **settings)
-    made = training.make_settings(demands, epochs=STEPS, select="last", loss=None, diagnostics=False)
-    experiment = training.Experiment(demands, RULE, made, width=seeds, name="relaxed-identity")
+    setup = training.Setup(optimizer="rprop", epochs=STEPS, batch_size=EXAMPLES, diagnostics=False)
+    recipe = training.complete(training.honor(RULE, "relaxed-identity", network(depth), data, setup))
+    experiment = training.Experiment(dataclasses.replace(recipe, width=seeds))
     runs = experiment.stack([training.Specification(seed, 0.1) for seed in range(seeds)])
     states = experiment.initialize(runs)
     bounds = jnp.asarray(0, jnp.int32), jnp.asarray(STEPS, jnp.int32)

@@ -6,6 +6,7 @@ written by hand shuffles and trains, and evaluates the validation loss every epo
 Run: `python benchmarks/seeds.py` (PyTorch: extra `oracle`; skipped where it is missing)
 """
 
+import dataclasses
 import itertools
 import sys
 
@@ -31,9 +32,9 @@ SIZES, SAMPLES = ([2, 4, 4, 1], 50) if QUICK else ([2, 64, 64, 1], 1000)
 def ours(data):
     rule, name = rules.get("backpropagation"), "backpropagation"
     network = ascribe.networks.mlp(SIZES)
-    demands = training.honor(rule, name, network, data, optimizer="adam", learning_rate=1e-3, batch_size=BATCH)
-    settings = training.make_settings(demands, epochs=EPOCHS, select="last", loss=None, diagnostics=False)
-    experiment = training.Experiment(demands, rule, settings, width=SEEDS, name=name)
+    setup = training.Setup(epochs=EPOCHS, batch_size=BATCH, diagnostics=False)
+    recipe = training.complete(training.honor(rule, name, network, data, setup))
+    experiment = training.Experiment(dataclasses.replace(recipe, width=SEEDS))
     runs = experiment.stack([training.Specification(seed, 1e-3) for seed in range(SEEDS)])
     states = experiment.initialize(runs)
     bounds = jnp.asarray(0, jnp.int32), jnp.asarray(EPOCHS, jnp.int32)

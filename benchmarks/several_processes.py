@@ -70,9 +70,9 @@ def ours(data, processes):
     from ascribe import rules, training  # noqa: PLC0415
 
     rule, network = rules.get("backpropagation"), ascribe.networks.mlp(SIZES)
-    demands = training.honor(rule, "rule", network, data, optimizer="sgd", learning_rate=0.01, batch_size=BATCH)
-    settings = training.make_settings(demands, epochs=1, select="last", loss=None, diagnostics=False)
-    experiment = training.Experiment(demands, rule, settings, width=1, name="rule", devices_per_run=processes)
+    own = {"epochs": 1, "batch_size": BATCH, "diagnostics": False, "devices_per_run": processes}
+    setup = training.Setup(optimizer="sgd", **own)
+    experiment = training.Experiment(training.complete(training.honor(rule, "rule", network, data, setup)))
     runs = experiment.stack([training.Specification(0, 0.01)])
     states = experiment.initialize(runs)
     bounds = jnp.asarray(0, jnp.int32), jnp.asarray(1, jnp.int32)

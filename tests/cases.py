@@ -13,7 +13,7 @@ from ascribe import losses, networks, rules, training
 from ascribe.datasets import Dataset, Split
 from ascribe.networks import Activation, BatchNorm, Dropout, Linear, Network
 from ascribe.rules import AbstractRule, Batch
-from ascribe.training.train import fitted
+from ascribe.training.examples import flatten_for
 
 LOSSES = tuple(losses.LOSSES)
 IMAGE = (12, 12, 1)
@@ -142,11 +142,11 @@ def applied(name, kind, loss, task=None):
     task = task or next(one for one in tasks if one in rule.tasks)
     outputs = 1 if task == "binary" else OUTPUTS
     network = KINDS[kind](outputs=outputs)
-    own = {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": BATCH}
-    demands = training.honor(rule, name, network, _tiny(task, input_shape(network), outputs), **own)
-    training.make_settings(demands, epochs=1, select="last", loss=loss, diagnostics=False)
-    source, changed = demands.source, demands.source is not network
-    part = fitted(source, demands.data).train
+    setup = training.Setup(optimizer="sgd", learning_rate=0.1, batch_size=BATCH, epochs=1, loss=loss, diagnostics=False)
+    recipe = training.honor(rule, name, network, _tiny(task, input_shape(network), outputs), setup)
+    training.complete(recipe)
+    source, changed = recipe.source, recipe.source is not network
+    part = flatten_for(source, recipe.data).train
     targets = jnp.asarray(part.targets, float if task == "regression" else np.int32)
     batch = Batch(jnp.asarray(part.inputs, float), targets, losses.get(loss))
     return Applied(rule, shake(source, jr.key(101), 0.2) if changed else source, batch, changed)

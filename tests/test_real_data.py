@@ -1,6 +1,7 @@
 """Real data, as users meet it: MNIST in its original files (ASCRIBE_DATA), dense and convolutional."""
 
 import os
+import sys
 from pathlib import Path
 
 import jax
@@ -8,7 +9,6 @@ import numpy as np
 import pytest
 
 import ascribe
-from ascribe import report
 from ascribe.cli import main
 
 HERE = Path(os.environ.get("ASCRIBE_DATA", "/nowhere")) / "mnist"
@@ -33,7 +33,8 @@ def test_a_dense_network_reaches_97_percent_on_mnist_by_backpropagation():
 
 
 def test_lenet_learns_mnist_on_the_command_line_under_every_rule(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(report, "save_figures", lambda *_: [])  # PNG and SVG take long and have tests of their own
+    # PNG and SVG take long and have tests of their own.
+    monkeypatch.setattr(sys.modules["ascribe.report.page"], "save_figures", lambda *_: [])
     options = ["--samples", "600", "--data-option", "test_samples=500", "--seeds", "2", "--epochs", "3"]
     options += ["--batch-size", "25", "--learning-rate", "0.002"]
     rules = ["backpropagation", "sign-symmetry", "direct-feedback-alignment"]

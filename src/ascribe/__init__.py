@@ -23,7 +23,7 @@ _WHERE = {
     "Model": "ascribe.store.model",
     "load_model": "ascribe.store.model",
     "Cluster": "ascribe.cluster",
-    "discover": "ascribe.experiments.discovery",
+    "discover": "ascribe.experiments.discover",
     "Discovery": "ascribe.experiments.discovery",
     "value_and_credit": "ascribe.rules",
     "verify": "ascribe.rules",
@@ -77,8 +77,8 @@ if TYPE_CHECKING:
     from ascribe.experiments.compare import compare as compare
     from ascribe.experiments.comparison import Comparison as Comparison
     from ascribe.experiments.comparison import load as load
+    from ascribe.experiments.discover import discover as discover
     from ascribe.experiments.discovery import Discovery as Discovery
-    from ascribe.experiments.discovery import discover as discover
     from ascribe.experiments.landscape import landscape as landscape
     from ascribe.experiments.merging import merge as merge
     from ascribe.rules import Batch as Batch

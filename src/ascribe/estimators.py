@@ -22,27 +22,30 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 
 from ascribe import losses, rules
+from ascribe.arguments import positive
 from ascribe.datasets import Dataset, Split, Transform
 from ascribe.errors import UserError
 from ascribe.measures import measure_for
-from ascribe.metrics import class_probabilities, predicted_labels
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, network_of
 from ascribe.training import (
     Experiment,
+    Predictor,
+    Recipe,
+    Setup,
     Specification,
     check_rule,
+    complete,
     devices,
     honor,
     loop,
-    make_settings,
     named_rule,
     network_for,
-    positive,
     processes,
 )
 from ascribe.training.batches import epoch_indices
-from ascribe.training.evaluate import Examples, boundary, link
+from ascribe.training.driver import chunks
+from ascribe.training.evaluate import Examples
 from ascribe.training.mesh import replicate
 from ascribe.training.seeds import LARGEST, streams
 from ascribe.types import Array, PyTree
@@ -126,9 +129,8 @@ class AbstractCreditEstimator(BaseEstimator):
         experiment, main = self._experiment(data, epochs=epochs), measure_for(data.task)
         passes = _Passes(experiment, seed)
         states, best, curve, scores, diverged = passes.begin(), None, [], [], False
-        for epoch in range(epochs):
-            states, loss = passes.one(states, epoch)
-            states = passes.between(states, epoch)
+        for chunk in chunks(passes.advance, (states, 0.0), stop=epochs, most=1):
+            states, loss = chunk.states
             judged = None if held_out is None else _judge(experiment, states)
             if not np.isfinite([loss, loss if judged is None else judged["loss"]]).all():
                 diverged = True
@@ -160,9 +162,9 @@ class AbstractCreditEstimator(BaseEstimator):
         done, seed = (0, self._seed()) if progress is None else (self.n_iter_, progress.seed)
         passes = _Passes(experiment, seed)
         states = passes.begin() if progress is None else progress.states
-        if states is None or _of_examples(experiment.rule, states):
+        if states is None or _of_examples(experiment.recipe.rule, states):
             raise UserError(
-                f"the rule {experiment.name} keeps something of every training example, which partial_fit cannot go on "
+                f"the rule {experiment.recipe.name} keeps something of every training example, which partial_fit cannot go on "
                 f"with: use fit, or another rule."
             )
         states, loss = passes.one(states, done)
@@ -176,11 +178,11 @@ class AbstractCreditEstimator(BaseEstimator):
         self, experiment: Experiment, seed: int, states: loop.RunState, network: Network, network_state: PyTree
     ) -> None:
         """The fitted attributes, after everything has gone well."""
-        kept = None if _of_examples(experiment.rule, states) else jax.device_get(states)
-        encoding, loss = experiment.demands.encoding, experiment.settings.loss.name
+        kept = None if _of_examples(experiment.recipe.rule, states) else jax.device_get(states)
+        recipe = experiment.recipe
         began = {name: getattr(self, name) for name in FIXED}
-        self._progress = _Progress(seed, kept, network_state, encoding, loss, began)
-        self.network_, self.notes_ = network, experiment.demands.notes
+        self._progress = _Progress(seed, kept, network_state, recipe.encoding, recipe.loss.name, began)
+        self.network_, self.notes_ = network, recipe.notes
 
     def _seed(self) -> int:
         """`random_state` itself where it can be ascribe's seed, or a number drawn from it."""
@@ -209,51 +211,51 @@ class AbstractCreditEstimator(BaseEstimator):
         that these led to."""
         name, rule = named_rule(self.rule)
         check_rule(rule, name, data)
-        source = network_for(self.network, data, self.activation)
-        demands = honor(
-            rule,
-            name,
-            source,
-            data,
+        setup = Setup(
             optimizer=self.optimizer,
-            learning_rate=positive("learning_rate", self.learning_rate),
+            learning_rate=self.learning_rate,
+            epochs=_whole(epochs),
             batch_size=_whole(self.batch_size),
+            diagnostics=False,
         )
+        recipe = honor(rule, name, network_for(self.network, data, self.activation), data, setup)
         if progress is not None:
-            changed = [one for one in FIXED if not _same(getattr(self, one), progress.began[one])]
-            if changed:
-                raise UserError(f"partial_fit goes on with the `{changed[0]}` that it began with: begin anew with fit.")
-            known = [transform.name for transform in progress.transforms]
-            new = [transform.name for transform in demands.encoding if transform.name not in known]
-            if new:
-                raise UserError(
-                    f"the rule {name} encodes these rows by {new[0]}, and did not need that for the first ones: begin with "
-                    f"rows that show negative inputs too, or scale the inputs into [0, 1]."
-                )
-            encoded = data.encode(*progress.transforms)
-            demands = dataclasses.replace(
-                demands, source=self.network_, data=encoded, encoding=progress.transforms, notes=self.notes_
-            )
-        settings = make_settings(demands, epochs=_whole(epochs), select="last", loss=None, diagnostics=False)
+            recipe = self._going_on(recipe, data, progress)
+        recipe = complete(recipe)
         if not _acts_between_epochs(rule):  # then the programs are the same for any number of epochs
-            settings = dataclasses.replace(settings, epochs=1)
+            recipe = dataclasses.replace(recipe, setup=dataclasses.replace(recipe.setup, epochs=1))
         processes.alone("an estimator's training")
-        return Experiment(demands, rule, settings, width=1, name=name)
+        return Experiment(recipe)
+
+    def _going_on(self, recipe: Recipe, data: Dataset, progress: _Progress) -> Recipe:
+        """The recipe with the network and the encoding that the first rows led to."""
+        changed = [one for one in FIXED if not _same(getattr(self, one), progress.began[one])]
+        if changed:
+            raise UserError(f"partial_fit goes on with the `{changed[0]}` that it began with: begin anew with fit.")
+        known = [transform.name for transform in progress.transforms]
+        new = [transform.name for transform in recipe.encoding if transform.name not in known]
+        if new:
+            raise UserError(
+                f"the rule {recipe.name} encodes these rows by {new[0]}, and did not need that for the first ones: begin with "
+                f"rows that show negative inputs too, or scale the inputs into [0, 1]."
+            )
+        own = {"source": self.network_, "data": data.encode(*progress.transforms), "encoding": progress.transforms}
+        return dataclasses.replace(recipe, **own, notes=self.notes_)
+
+    @property
+    def _predictor(self) -> Predictor:
+        """The network with an axis of one run, as prediction has it. Its last rows are filled up to a block: one program
+        answers any number of rows, each for itself, so that it gets the same bits wherever it stands."""
+        check_is_fitted(self, "network_")
+        progress = self._progress
+        networks = jax.tree.map(lambda leaf: leaf[None], self.network_)
+        loss = losses.get(progress.loss)
+        return Predictor(self.network_, networks, progress.network_state, loss, progress.transforms, ROWS, filled=True)
 
     def _outputs(self, X: Any) -> np.ndarray:
-        """What the network answers, `(rows, outputs)`. The last rows are filled up to a block: one program answers any
-        number of rows, each for itself, so that it gets the same bits wherever it stands."""
-        check_is_fitted(self, "network_")
-        inputs = np.asarray(validate_data(self, X, dtype=np.float32, reset=False))
-        for transform in self._progress.transforms:
-            inputs = transform(inputs)
-        network = jax.tree.map(lambda leaf: leaf[None], self.network_)
-        pieces = []
-        for start in range(0, len(inputs), ROWS):
-            block = _filled(inputs[start : start + ROWS], ROWS).astype(self.network_.dtype)
-            answers = devices.outputs_of_runs(network, self._progress.network_state, jnp.asarray(block))
-            pieces.append(np.asarray(answers)[0])
-        return np.concatenate(pieces)[: len(inputs)]
+        """What the network answers, `(rows, outputs)`."""
+        predictor = self._predictor
+        return predictor.outputs(np.asarray(validate_data(self, X, dtype=np.float32, reset=False)))[0]
 
 
 class CreditClassifier(ClassifierMixin, AbstractCreditEstimator):
@@ -323,15 +325,13 @@ class CreditClassifier(ClassifierMixin, AbstractCreditEstimator):
 
     def predict(self, X):
         """The most probable class of every row, `(rows,)`."""
-        limit = boundary(self.network_, losses.get(self._progress.loss)) if self._begun else 0.0
-        labels = predicted_labels(jnp.asarray(self._outputs(X)), boundary=limit)
-        return self.classes_[np.asarray(labels)]
+        outputs = self._outputs(X)
+        return self.classes_[self._predictor.labels(outputs[None])[0]]
 
     def predict_proba(self, X):
         """The classes' probabilities, `(rows, classes)`, in the order of `classes_`."""
-        outputs = jnp.asarray(self._outputs(X))
-        last = link(self.network_, losses.get(self._progress.loss))
-        found = np.asarray(class_probabilities(outputs, link=last), np.float64)
+        outputs = self._outputs(X)
+        found = np.asarray(self._predictor.probabilities(outputs[None])[0], np.float64)
         return found / found.sum(axis=1, keepdims=True)
 
     def __sklearn_tags__(self):
@@ -448,11 +448,11 @@ class _Passes:
     power of two: examples and steps are filled up to it, and no step looks at what was filled in."""
 
     def __init__(self, experiment: Experiment, seed: int):
-        self.rule, self.initialize = experiment.rule, experiment.initialize
+        self.rule, self.initialize = experiment.recipe.rule, experiment.initialize
         self.programs, self.data = experiment.programs, experiment.device_data
-        self.runs = experiment.stack([Specification(seed, experiment.demands.learning_rate)])
+        self.runs = experiment.stack([Specification(seed, experiment.recipe.setup.learning_rate)])
         self.examples = self.data.train.inputs.shape[0]
-        self.batch_size = experiment.settings.batch_size
+        self.batch_size = experiment.recipe.setup.batch_size
         fill = lambda leaf: jnp.asarray(_filled(np.asarray(leaf), _power_of_two(self.examples)))
         inputs, targets = fill(self.data.train.inputs), fill(self.data.train.targets)
         train = Examples(inputs, targets, self.data.train.target_scale)
@@ -470,6 +470,11 @@ class _Passes:
         count = jnp.asarray(len(batches), jnp.int32)
         states, loss = self.programs.one_pass(self.runs, states, self.padded, which, jnp.asarray(padded), count)
         return states, float(loss[0])
+
+    def advance(self, both: tuple[loop.RunState, float], start: int, stop: int) -> tuple[loop.RunState, float]:
+        """The same from a state and a loss, with what the rule does between this epoch and the next."""
+        states, loss = self.one(both[0], start)
+        return self.between(states, start), loss
 
     def between(self, states: loop.RunState, epoch: int) -> loop.RunState:
         """The state after what the rule does between this epoch and the next."""
@@ -492,9 +497,8 @@ def _batches(seeds: Array, epoch: Array, examples: int, batch_size: int) -> Arra
 def _judge(experiment: Experiment, states: loop.RunState) -> dict[str, float]:
     """The scores on what was held out."""
     networks = (network_of(states.trainables), states.network_state)
-    settings, mesh = experiment.settings, experiment.mesh
-    validation = experiment.device_data.validation
-    found, _ = devices.evaluate_runs(settings.loss, mesh, experiment.in_turn, networks, validation)
+    validation, mesh = experiment.device_data.validation, experiment.mesh
+    found, _ = devices.evaluate_runs(experiment.recipe.loss, mesh, experiment.in_turn, networks, validation)
     return {name: float(value[0]) for name, value in found.items()}
 
 
@@ -513,6 +517,6 @@ def _finite(network: Network) -> bool:
 
 def _diverged(experiment: Experiment, when: str) -> str:
     return (
-        f"training by {experiment.name} diverged {when}: take a smaller `learning_rate` than "
-        f"{experiment.demands.learning_rate:g}, or scale the data, as by StandardScaler."
+        f"training by {experiment.recipe.name} diverged {when}: take a smaller `learning_rate` than "
+        f"{experiment.recipe.setup.learning_rate:g}, or scale the data, as by StandardScaler."
     )

@@ -7,8 +7,8 @@ import pytest
 import ascribe
 from ascribe.cli import main
 from ascribe.errors import UserError
-from ascribe.training.demands import made, network_for
-from ascribe.training.keeping import fingerprint
+from ascribe.training import network_for, template_of
+from ascribe.training.identity import fingerprint
 
 from ..training import tiny
 
@@ -93,4 +93,4 @@ def test_a_factory_that_fails_is_told_by_its_line(file):
     with pytest.raises(
         UserError, match=rf"the network factory fails failed in .*net.py, line {line}: KeyError: 'weights'\."
     ):
-        made(network_for("net.py:fails", tiny.data()))
+        template_of(network_for("net.py:fails", tiny.data()))

@@ -18,7 +18,7 @@ from ascribe import Cluster, compare, datasets, discover
 from ascribe.cli import main
 from ascribe.errors import Interrupted, UserError
 from ascribe.store import Store
-from ascribe.store.database import states
+from ascribe.store.tables import states
 from ascribe.training import Listeners
 
 from ..later import Later, needs
@@ -191,7 +191,7 @@ def test_discover_uses_the_same_workers(cluster, data, monkeypatch):
         comparisons.append(options["cluster"])
         raise Interrupted("the comparison is another test's")
 
-    monkeypatch.setattr("ascribe.experiments.discovery.compare", begun)
+    monkeypatch.setattr("ascribe.experiments.discover.compare", begun)
     options = {"network": "4", "evaluations": 4, "batch": 2, "seeds": 2, "epochs": 2, "fresh_seeds": 2, "tune": 1}
     options |= {"random_search": False, "widths": False, "transfer": None}
     for where, rounds in found.items():

@@ -13,10 +13,8 @@ import ascribe
 from ascribe import autodiff as ad
 from ascribe import losses, networks, neurons, rules, search, statistics
 from ascribe.errors import UserError
-from ascribe.training.demands import honor
 from ascribe.training.runs import Runs
 from ascribe.training.seeds import check_seeds
-from ascribe.training.train import make_settings
 
 from ..training import tiny
 
@@ -386,12 +384,7 @@ def numbers(kind):
 
 
 def tiny_settings(**given):
-    options = {"select": "last", "loss": None, "diagnostics": False}
-    batch_size = given.pop("batch_size")
-    demands = honor(
-        rules.Backpropagation(), "b", tiny.mlp(), tiny.data(), optimizer="sgd", learning_rate=0.1, batch_size=batch_size
-    )
-    made = make_settings(demands, **options, **given)
+    made = tiny.recipe(tiny.mlp(), tiny.data(), **given).setup
     return [(type(number), number) for number in (made.epochs, made.batch_size)]
 
 

@@ -368,7 +368,7 @@ def inside(workplace, monkeypatch):
         raise AssertionError("this was too late")
 
     monkeypatch.chdir(workplace)
-    for name in ("tuned", "carried_out"):
+    for name in ("tuned", "carry_out"):
         monkeypatch.setattr(module.Plan, name, trained)
     monkeypatch.setattr(sys.modules["ascribe.report.page"], "drawings", lambda comparison: {})
     monkeypatch.setattr(sys, "dont_write_bytecode", True)  # importing a rule file leaves no __pycache__ beside it

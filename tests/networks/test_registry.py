@@ -13,7 +13,7 @@ from ascribe import networks
 from ascribe.errors import UserError
 from ascribe.networks import AbstractLayer, Activation, Network, from_config, registry
 from ascribe.networks.layer import inner_layers
-from ascribe.training.keeping import fingerprint
+from ascribe.training.identity import fingerprint
 
 from ..cases import assert_identical
 

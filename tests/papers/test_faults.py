@@ -17,7 +17,7 @@ from ascribe import autodiff, losses, networks, neurons, papers, rules
 from ascribe.autodiff import approximation, by_hand, several_inputs
 from ascribe.networks import ACTIVATIONS
 from ascribe.neurons import LIF, HodgkinHuxley, PostSynapticFilter
-from ascribe.papers import b_functions_rates, course_notes_neurons
+from ascribe.papers import b_functions_rates, course_notes_lif, course_notes_network
 
 Patch = pytest.MonkeyPatch
 
@@ -244,7 +244,7 @@ NOTES_1 = (
         "lif-beside-spike",
         "a refractory time that is by a hundredth longer",
         lambda patch: patch.setattr(
-            course_notes_neurons, "LIF", lambda tau_m, tau_ref, **options: LIF(tau_m, 1.01 * tau_ref, **options)
+            course_notes_lif, "LIF", lambda tau_m, tau_ref, **options: LIF(tau_m, 1.01 * tau_ref, **options)
         ),
         "the LIF neuron between two spikes",
         slow=True,
@@ -252,7 +252,7 @@ NOTES_1 = (
     Fault(
         "tuning-curve",
         "a refractory time that is by a thousandth longer",
-        lambda patch: patch.setattr(course_notes_neurons, "LIF", lambda tau_m, tau_ref: LIF(tau_m, 1.001 * tau_ref)),
+        lambda patch: patch.setattr(course_notes_lif, "LIF", lambda tau_m, tau_ref: LIF(tau_m, 1.001 * tau_ref)),
         "simulated against G",
         slow=True,
     ),
@@ -287,7 +287,7 @@ NOTES_1 = (
         "two-neurons",
         "weights by a hundredth larger",
         lambda patch: patch.setattr(
-            course_notes_neurons, "Connection", lambda W, *b: neurons.Connection(1.01 * np.asarray(W), *b)
+            course_notes_network, "Connection", lambda W, *b: neurons.Connection(1.01 * np.asarray(W), *b)
         ),
         "s jumps at the first spike by w/τ_s",
         slow=True,

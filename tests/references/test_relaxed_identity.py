@@ -13,7 +13,7 @@ import pytest
 from ascribe import losses, networks
 from ascribe.networks import Activation, Conv2d, Flatten, Linear, Network, Stack
 from ascribe.rules import RelaxedIdentity, Trainables
-from ascribe.training import loop, optimizers
+from ascribe.training import Setup, loop
 from ascribe.training.evaluate import Examples
 
 from ..cases import examples, shake
@@ -33,8 +33,8 @@ def begun(rule, network, batch, optimizer="sgd", rate=0.1, size=None):
     """A run of the training loop before its first step: its state, and a function that takes one step."""
     split = Examples(batch.inputs, batch.targets.astype(jnp.int32), jnp.ones(network.outputs, network.dtype))
     data = loop.Data(split, split)
-    made, size = optimizers.factory(optimizer), size or len(batch.inputs)
-    settings = loop.Settings(made, batch.loss, epochs=1, batch_size=size, diagnostics=False)
+    size = size or len(batch.inputs)
+    settings = Setup(optimizer=optimizer, loss=batch.loss, epochs=1, batch_size=size, diagnostics=False)
     run = loop.Run(rule, jnp.asarray(rate, network.dtype), jnp.asarray(0, jnp.uint32))
     state = eqx.filter_jit(lambda network: loop.initialize(settings, network, run, data))(network)
     key = jr.key(0)

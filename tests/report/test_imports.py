@@ -12,6 +12,7 @@ NEEDED = (
     "ascribe.files",
     "ascribe.measures",
     "ascribe.notebook",
+    "ascribe.setup",
     "ascribe.statistics",
     "ascribe.statistics.means",
 )

@@ -16,7 +16,9 @@ import pytest
 from ascribe import networks, rules, training
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, Backpropagation, Credit, Terms, Trainables, backward_sweep, hooks
-from ascribe.training import loop
+from ascribe.training import Driver, Specification, loop
+from ascribe.training.driver import _State
+from ascribe.training.keeping import Nothing
 
 from ..training import tiny
 
@@ -211,8 +213,10 @@ def test_a_rule_is_looked_at_when_an_experiment_is_made():
         tiny.experiment(tiny.mlp(), tiny.data(), wrong(finish=None), 2)
 
 
-class Memory:
+class Memory(Nothing):
     """A keeper of one checkpoint."""
+
+    keeps = True
 
     def save(self, key, checkpoint):
         self.kept = checkpoint
@@ -223,10 +227,10 @@ class Memory:
 
 def test_a_random_key_in_a_state_is_kept_and_restored():
     experiment = tiny.experiment(tiny.mlp(), tiny.data(), Right(), 2)
-    experiment.keeper = Memory()
+    one = _State(Driver(experiment, keeper=Memory()), [Specification(0, 0.1), Specification(1, 0.1)], "training")
     states = {"key": jr.split(jr.key(3), 2), "number": jnp.arange(2.0)}
-    experiment._save("one", 1, states, 0.0, 2**20)
-    _, restored, *_ = experiment._restored("one", jax.tree.map(lambda leaf: leaf[::-1], states))
+    one.save(1, states, 0.0)
+    _, restored, *_ = one.restored(jax.tree.map(lambda leaf: leaf[::-1], states))
     assert restored["key"].dtype == states["key"].dtype
     np.testing.assert_array_equal(jr.key_data(restored["key"]), jr.key_data(states["key"]))
     np.testing.assert_array_equal(restored["number"], states["number"])

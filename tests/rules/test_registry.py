@@ -13,7 +13,7 @@ from ascribe.errors import UserError
 from ascribe.networks import mlp
 from ascribe.rules import registry
 from ascribe.training import named_rules
-from ascribe.training.keeping import fingerprint
+from ascribe.training.identity import fingerprint
 
 from ..training import tiny
 

@@ -9,7 +9,7 @@ from ascribe import rules
 from ascribe.errors import UserError
 from ascribe.networks import registry as layers
 from ascribe.rules import source_files
-from ascribe.training.keeping import fingerprint
+from ascribe.training.identity import fingerprint
 
 RULE = """
 import jax

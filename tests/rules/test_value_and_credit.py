@@ -181,17 +181,18 @@ def test_every_rule_learns_in_a_plain_optax_loop(name):
     task = "classification" if "classification" in rule.tasks else "binary"
     data = Dataset("line", task, split, split, split, class_names=("below", "above"))
     network = networks.mlp([4, 16, 16, data.outputs], activation="tanh")
-    demands = training.honor(rule, name, network, data, optimizer="sgd", learning_rate=0.5, batch_size=64)
-    optimizer = training.optimizers.transformation(
-        training.optimizers.factory(demands.optimizer), jnp.asarray(demands.learning_rate)
-    )
-    parts = demands.optimizer if isinstance(demands.optimizer, dict) else {"network": demands.optimizer}
+    asked = training.Setup(optimizer="sgd", learning_rate=0.5, batch_size=64)
+    recipe = training.honor(rule, name, network, data, asked)
+    setup = recipe.setup
+    factory = training.optimizers.factory(setup.optimizer)
+    optimizer = training.optimizers.transformation(factory, jnp.asarray(setup.learning_rate))
+    parts = setup.optimizer if isinstance(setup.optimizer, dict) else {"network": setup.optimizer}
     assert parts["network"] == "sgd"
-    everything = as_batch(demands.source, (demands.data.train.inputs, split.targets))
+    everything = as_batch(recipe.source, (recipe.data.train.inputs, split.targets))
 
     @jax.jit
     def begin(key):
-        network = demands.source.initialize(key)
+        network = recipe.source.initialize(key)
         trainables = rule.trainables(network, everything, key=key)
         return trainables, rule.init(network, everything, key=key), optimizer.init(trainables)
 
@@ -207,7 +208,7 @@ def test_every_rule_learns_in_a_plain_optax_loop(name):
 
     trainables, state, memory = begin(jr.key(1))
     rows = [np.asarray(part) for part in (everything.inputs, everything.targets)]
-    curve, size = [], demands.batch_size
+    curve, size = [], setup.batch_size
     for key in jr.split(jr.key(3), 100):
         for start in range(0, 64, size):
             pair = tuple(part[start : start + size] for part in rows)

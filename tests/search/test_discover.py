@@ -9,7 +9,7 @@ import pytest
 
 from ascribe import search
 from ascribe.errors import UserError
-from ascribe.experiments.discovery import _searched
+from ascribe.experiments.discover import _searched
 from ascribe.rules import BFunction, MetaNetwork
 from ascribe.search import Evaluations, Objective, Space
 from ascribe.search.discover import best_few, chance_loss, random_points
@@ -23,17 +23,11 @@ SPACE = Space("tanh1", bound=2.0)
 
 
 def objective(rule=None, place=None, dimensions=SPACE.dimensions, **options):
-    given = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": tiny.EPOCHS, "batch_size": tiny.BATCH, **options}
-    return Objective(
-        tiny.data(),
-        tiny.mlp(),
-        SPACE.rule() if rule is None else rule,
-        SPACE.place if place is None else place,
-        dimensions=dimensions,
-        seeds=SEEDS,
-        batch=2,
-        **given,
-    )
+    changes = {name: options.pop(name) for name in ("learning_rate", "epochs") if name in options}
+    rule = SPACE.rule() if rule is None else rule
+    recipe = tiny.recipe(tiny.mlp(), tiny.data(), rule, name="b-function", **changes)
+    place = SPACE.place if place is None else place
+    return Objective(recipe, tiny.data(), place, dimensions=dimensions, seeds=SEEDS, batch=2, **options)
 
 
 def bowl(points):
@@ -100,7 +94,7 @@ def test_a_candidate_that_diverges_is_a_finite_value_and_leaves_the_others_alone
     assert found.diverged[1].all()
     assert not found.diverged[0].any()
     assert np.isfinite(found.areas).all()
-    limit = 2 * chance_loss(tiny.data(), ours.experiment.settings.loss)
+    limit = 2 * chance_loss(tiny.data(), ours.trainer.recipe.loss)
     assert (found.areas[1] > 1.5 * limit).all()
     assert (found.areas <= 3 * limit + 1e-12).all()
     alone = objective(rule, place, dimensions=1, learning_rate=1.0)(np.array([[0.0], [0.0]]))
@@ -120,7 +114,7 @@ def test_new_candidates_compile_nothing():
 
 def test_chance_loss_is_that_of_even_odds_and_of_the_mean():
     data = tiny.data()
-    loss = objective().experiment.settings.loss
+    loss = objective().trainer.recipe.loss
     assert chance_loss(data, loss) == pytest.approx(math.log(2) if loss.link == "logistic" else math.log(data.classes))
 
 
@@ -183,7 +177,9 @@ def test_what_the_process_says_of_each_evaluation_from_the_others():
 def test_a_search_says_that_other_code_has_made_its_candidates(tmp_path):
     store = Store(tmp_path)
     ours = objective(keeper=store)
-    run = About(ours.experiment.name, "searching", 7, 0.1, {}, 3, {**ours.experiment.about, "source": "another"})
+    run = About(
+        ours.trainer.recipe.name, "searching", 7, 0.1, {}, 3, {**ours.trainer.identity.about, "source": "another"}
+    )
     store.finish({"a": (run, Kept({"train_loss": np.zeros(3)}, -1, None, None, 1.0))})
     go_on = lambda kind: _searched(ours, SPACE, kind, 0, 0, store, lambda *_: None)
     with pytest.warns(UserWarning, match="the store has 1 of these runs as other code made them"):

@@ -99,7 +99,7 @@ def test_a_confusion_matrix_is_summed_over_the_seeds_that_finished(found):
 
 
 def test_record_and_merge_keep_them(found, tmp_path, monkeypatch):
-    monkeypatch.setattr(ascribe.report, "drawings", lambda comparison: {})
+    monkeypatch.setattr(sys.modules["ascribe.report.page"], "drawings", lambda comparison: {})
     found.save(tmp_path / "record")
     loaded = ascribe.load(tmp_path / "record")
     assert loaded.configuration["score"] == "macro_f1"
@@ -134,7 +134,7 @@ def test_what_is_kept_in_a_store_is_not_mistaken_for_another_measure_s(tmp_path)
 
 
 def test_many_classes_have_no_confusion_matrix(found, monkeypatch):
-    monkeypatch.setattr(sys.modules["ascribe.training.train"], "MOST_CLASSES", 2)
+    monkeypatch.setattr(sys.modules["ascribe.training.results"], "MOST_CLASSES", 2)
     runs = tiny.trained(dataset=uneven(), network=tiny.mlp(3))
     assert runs.confusion is None
     comparison = dataclasses.replace(found, runs={RULES[0]: runs})

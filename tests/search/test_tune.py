@@ -1,7 +1,6 @@
 """Tuning chooses by validation alone, the same for every rule."""
 
 import dataclasses
-import types
 
 import numpy as np
 import pytest
@@ -9,37 +8,35 @@ import pytest
 from ascribe import compare
 from ascribe.datasets import Split
 from ascribe.errors import UserError
-from ascribe.experiments.plan import _tuning_seeds
-from ascribe.rules import AbstractRule, Backpropagation, FeedbackAlignment
+from ascribe.experiments.plan import Budget
+from ascribe.rules import AbstractRule, FeedbackAlignment
 from ascribe.search import tune
 from ascribe.search.tune import candidates
-from ascribe.training import Experiment, check_seeds
+from ascribe.training import Kept, Setup, Trainer, check_seeds
 
 from ..training import tiny
 
 INFINITY = float("inf")
 
 
-class Rehearsed(Experiment):
-    """An experiment whose curves are written down: the validation accuracy and loss of every run's last epoch."""
+class Rehearsed(Trainer):
+    """A trainer whose curves are written down: the validation accuracy and loss of every run's last epoch."""
 
     def __init__(self, accuracy, loss, diverged=None, name="accuracy", select="last", score=None):
         self.score, self.loss = np.asarray(accuracy, float), np.asarray(loss, float)
         self.broken = np.full(len(self.score), -1) if diverged is None else np.asarray(diverged)
-        self.named, self.settings, self.asked = name, types.SimpleNamespace(select=select, score=score), []
-        self.rule = Backpropagation()
+        self.recipe = dataclasses.replace(tiny.recipe(tiny.mlp(), tiny.data()), setup=Setup(select=select, score=score))
+        self.named, self.asked = name, []
 
     def train(self, specifications, phase, *, keep):
         assert not keep
         self.asked, self.phase = list(specifications), phase
         curves = {f"validation_{self.named}": self.score.reshape(len(specifications), -1)}
-        curves |= (
-            {"validation_accuracy": np.linspace(0.1, 0.9, self.score.size).reshape(-1, 1)}
-            if self.settings.score
-            else {}
-        )
+        if self.recipe.setup.score:
+            curves |= {"validation_accuracy": np.linspace(0.1, 0.9, self.score.size).reshape(-1, 1)}
         curves["validation_loss"] = self.loss.reshape(len(specifications), -1)
-        return types.SimpleNamespace(curves=curves, diverged_at=self.broken, seconds=1.5)
+        rows = ({name: curve[row] for name, curve in curves.items()} for row in range(len(specifications)))
+        return [Kept(row, int(broken), None, None, 0.5) for row, broken in zip(rows, self.broken, strict=True)]
 
 
 def chosen(experiment, count, seeds=(7,), ranges=None):
@@ -180,7 +177,7 @@ def test_tuning_seeds_are_none_of_the_final_ones(comparison):
 
 @pytest.mark.parametrize("seeds", [(0, 1), (7, 100_001), (100_000,), (2**31 - 1,), (0, 1, 2**31 - 2)])
 def test_tuning_seeds_are_none_of_the_final_ones_wherever_these_lie(seeds):
-    found = _tuning_seeds(seeds, 3)
+    found = Budget(1, 3, {}).seeds(seeds)
     assert len(set(found)) == 3 and not set(found) & set(seeds)
     assert check_seeds(found) == found
 

@@ -52,9 +52,8 @@ def plain(monkeypatch):
         path.write_text("<!doctype html>")
         return path
 
-    monkeypatch.setattr(report, "drawings", lambda comparison: ())
-    monkeypatch.setattr(report, "save_figures", lambda comparison, folder, *drawn: [])
     monkeypatch.setattr(report, "write_page", write_page)
+    monkeypatch.setattr(report, "draw", lambda comparison, folder: write_page(comparison, folder / "index.html"))
 
 
 def snapshot(folder):

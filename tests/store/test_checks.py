@@ -13,7 +13,7 @@ import pytest
 
 from ascribe.cli import main
 from ascribe.errors import UserError
-from ascribe.store import DATABASE, Store, database, keeper
+from ascribe.store import DATABASE, Store, book, database, keeper, tables
 from ascribe.training.keeping import Checkpoint, Kept
 
 from .case import about, snapshot
@@ -82,7 +82,7 @@ def flipped(value):
     return value[:-1] + chr(ord(value[-1]) ^ 1)
 
 
-COLUMNS = [(table.name, column.name) for table in database.SEALED for column in table.columns]
+COLUMNS = [(table.name, column.name) for table in tables.SEALED for column in table.columns]
 
 
 @pytest.mark.parametrize(("table", "column"), COLUMNS, ids=lambda name: name)
@@ -190,7 +190,8 @@ def test_the_command_line_tells_it_in_a_line(kept, capsys, arguments):
 def test_a_clock_that_goes_back_hides_nothing(tmp_path, monkeypatch):
     store = Store(tmp_path)
     for number, year in enumerate((2026, 2012)):
-        monkeypatch.setattr(keeper, "now", lambda year=year: datetime.datetime(year, 1, 1).isoformat())
+        for module in (book, keeper):
+            monkeypatch.setattr(module, "now", lambda year=year: datetime.datetime(year, 1, 1).isoformat())
         store.begin("moons", options=[["compare", "moons", f"--seeds={number}"]])
         store.finish({str(9 - number): run(number)})
         store.end("interrupted")

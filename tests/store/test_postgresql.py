@@ -11,7 +11,7 @@ import pytest
 
 from ascribe import compare
 from ascribe.errors import UserError
-from ascribe.store import Store, database
+from ascribe.store import Store, database, tables
 from ascribe.training.keeping import Checkpoint, Kept
 
 from ..later import Later, needs
@@ -153,7 +153,7 @@ def test_a_store_of_schema_1_is_brought_up_to_date(address):
     sealed = "select key, number, checksum from runs order by key"
     with engine.begin() as connection:
         rows = connection.exec_driver_sql(sealed).all()
-        for table in database.SEALED:
+        for table in tables.SEALED:
             connection.exec_driver_sql(f"alter table {table.name} drop column checksum")
         for name in ("experiments", "runs"):
             connection.exec_driver_sql(f"alter table {name} drop column number")

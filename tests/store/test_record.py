@@ -262,11 +262,11 @@ def test_a_foreign_folder_is_left_alone(finished, tmp_path, overwrite):
 
 
 def test_a_picture_that_cannot_be_drawn_does_not_cost_the_numbers(finished, tmp_path, monkeypatch):
-    def crash(comparison, path, *drawn):
+    def crash(comparison, folder):
         raise ValueError("no ink")
 
     with monkeypatch.context() as patch:
-        patch.setattr(report, "write_page", crash)
+        patch.setattr(report, "draw", crash)
         with pytest.raises(UserError, match=r"the results are in .*no ink.*ascribe report"):
             finished.save(tmp_path / "record")
     loaded = ascribe.load(tmp_path / "record")

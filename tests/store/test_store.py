@@ -16,10 +16,11 @@ import pytest
 
 from ascribe import compare
 from ascribe.errors import Interrupted, UserError
-from ascribe.rules import Backpropagation, BFunction
-from ascribe.store import DATABASE, Store, check_folder, database
-from ascribe.training import Experiment, Specification, source
-from ascribe.training.keeping import Checkpoint, Kept, fingerprint
+from ascribe.rules import BFunction
+from ascribe.store import DATABASE, Store, check_folder, database, tables
+from ascribe.training import Specification, Trainer, source
+from ascribe.training.identity import fingerprint
+from ascribe.training.keeping import Checkpoint, Kept
 from ascribe.training.processes import Shared
 
 from ..later import Later
@@ -103,7 +104,7 @@ def test_more_epochs_go_on_from_the_last_one(data, tmp_path):
     )  # two runs, the fourth epoch: the first three are not trained again
     store = Store(tmp_path)
     with store.reading() as connection:
-        epochs = set(connection.execute(sql.select(database.states.c.epoch)).scalars())
+        epochs = set(connection.execute(sql.select(tables.states.c.epoch)).scalars())
     assert epochs == {5}
 
 
@@ -132,19 +133,19 @@ def test_what_was_stopped_goes_on_to_the_same_bits(data, alone, tmp_path, chunks
 
 def test_a_run_of_tuning_that_is_a_final_one_too_gets_its_network_from_its_last_state(tmp_path):
     def trained(phase, **options):
-        demands, settings = tiny.demands(tiny.mlp(), tiny.data()), tiny.settings(tiny.mlp(), tiny.data())
-        heard, given = Phases(), {"width": 2, "name": "backpropagation", "keeper": Store(tmp_path)}
-        found = Experiment(demands, Backpropagation(), settings, listener=heard, **given).train(runs, phase, **options)
+        heard, recipe = Phases(), tiny.recipe(tiny.mlp(), tiny.data(), name="backpropagation", width=2)
+        found = Trainer(recipe, listener=heard, keeper=Store(tmp_path)).train(runs, phase, **options)
         return found, heard
 
     runs = [Specification(seed, 0.1) for seed in range(2)]
     tuned, _ = trained("tuning", keep=False)
     final, heard = trained("training")
-    assert tuned.networks is None and final.networks is not None
+    networks = lambda parts: [one.networks for one in parts]
+    assert networks(tuned) == [None, None] and None not in networks(final)
     assert heard.of("compiling") and not heard.of("training")
-    assert final.seconds == tuned.seconds > 0
+    assert [one.seconds for one in final] == [one.seconds for one in tuned] and final[0].seconds > 0
     again, heard = trained("training")
-    assert heard.seen == [] and eqx.tree_equal(again.networks, final.networks)
+    assert heard.seen == [] and eqx.tree_equal(networks(again), networks(final))
 
 
 def test_a_diverged_run_is_kept_as_one(data, tmp_path):
@@ -213,8 +214,8 @@ def test_runs_of_other_code_are_told_apart(tmp_path):
     assert sorted(found) == [[seed, 0.1, {"scale": 0.5}] for seed in range(3)]
     assert Shared(store).outdated(wanted.rule, wanted.epochs, wanted.context) == found
     with store.writing() as connection:  # as it was once
-        (run,) = connection.execute(sql.select(database.runs).where(database.runs.c.key == "2"))
-        store.change(connection, database.runs, "2", {"context": run.context.replace(', "source": "2"', "")})
+        (run,) = connection.execute(sql.select(tables.runs).where(tables.runs.c.key == "2"))
+        store.change(connection, tables.runs, "2", {"context": run.context.replace(', "source": "2"', "")})
     assert store.outdated(wanted.rule, wanted.epochs, wanted.context) == found
 
 
@@ -248,7 +249,7 @@ def test_experiments_are_deleted_without_what_others_have(data, tmp_path):
     assert store.delete(earlier) == 6
     assert store.empty()
     with store.reading() as connection:
-        assert connection.execute(sql.select(sql.func.count()).select_from(database.payloads)).scalar_one() == 0
+        assert connection.execute(sql.select(sql.func.count()).select_from(tables.payloads)).scalar_one() == 0
     with pytest.raises(UserError, match="has no experiment 'nobody'"):
         store.delete("nobody")
 
@@ -368,7 +369,7 @@ def test_arrays_in_parts_are_whole_again(kept, monkeypatch):
     store, leaves = Store(kept), [np.arange(1000.0), np.ones((3, 4), np.float32), np.asarray(True)]
     store.save("a", Checkpoint(7, leaves))
     with store.reading() as connection:
-        rows = connection.execute(sql.select(database.payloads.c.part).where(database.payloads.c.owner == "a"))
+        rows = connection.execute(sql.select(tables.payloads.c.part).where(tables.payloads.c.owner == "a"))
         assert len(list(rows)) > 80
     found = store.checkpoint("a")
     assert found.epoch == 7
@@ -378,13 +379,13 @@ def test_arrays_in_parts_are_whole_again(kept, monkeypatch):
 
 
 def test_a_state_that_is_too_large_to_stay_is_forgotten(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["ascribe.training.train"], "LARGEST_REMAINDER", 10)
-    monkeypatch.setattr(sys.modules["ascribe.training.train"], "CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(sys.modules["ascribe.training.train"], "CHUNK_SECONDS", 0.0)
+    monkeypatch.setattr(sys.modules["ascribe.training.driver"], "LARGEST_REMAINDER", 10)
+    monkeypatch.setattr(sys.modules["ascribe.training.driver"], "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(sys.modules["ascribe.training.driver"], "CHUNK_SECONDS", 0.0)
     compare(data, **OPTIONS, store=tmp_path)
     with Store(tmp_path).reading() as connection:
-        assert connection.execute(sql.select(sql.func.count()).select_from(database.states)).scalar_one() == 0
-        kinds = set(connection.execute(sql.select(database.payloads.c.kind)).scalars())
+        assert connection.execute(sql.select(sql.func.count()).select_from(tables.states)).scalar_one() == 0
+        kinds = set(connection.execute(sql.select(tables.payloads.c.kind)).scalars())
     assert kinds == {"curves", "networks"}
 
 
@@ -548,7 +549,7 @@ def test_keys_are_the_same_in_another_process(tmp_path):
 import json
 from ascribe import rules
 from ascribe.rules import BFunction, FeedbackAlignment
-from ascribe.training.keeping import fingerprint
+from ascribe.training.identity import fingerprint
 print(json.dumps([fingerprint(one) for one in (FeedbackAlignment(), BFunction(derivative="tanh"), lambda z: 2 * z,
     lambda z: z in {{"sparse", "dense", "none"}}, {{"a", "b", "c"}}, rules.get({f"{tmp_path}/own.py:Own"!r}))]))
 """
@@ -583,7 +584,7 @@ def test_a_landscape_is_drawn_once(data, tmp_path, monkeypatch):
     for experiment in store.experiments():
         store.delete(experiment["id"])
     with store.reading() as connection:
-        assert connection.execute(sql.select(sql.func.count()).select_from(database.payloads)).scalar_one() == 0
+        assert connection.execute(sql.select(sql.func.count()).select_from(tables.payloads)).scalar_one() == 0
 
 
 def test_resuming_goes_on_with_what_has_not_ended_and_begins_anew_after_what_has(tmp_path):

@@ -12,7 +12,7 @@ from ascribe import losses
 from ascribe.errors import UserError
 from ascribe.networks import mlp
 from ascribe.rules import Backpropagation, Batch, RelaxedIdentity, Trainables, hyperparameter, network_of
-from ascribe.training import Specification, devices, honor, optimizers
+from ascribe.training import Setup, Specification, devices, honor, optimizers
 
 from . import tiny
 
@@ -22,7 +22,7 @@ FULL = {"optimizer": "rprop", "batch_size": tiny.TRAIN, "diagnostics": True}
 def test_a_run_that_does_not_fit_is_refused_and_a_comparison_of_all_rules_leaves_it_out(monkeypatch):
     network, dataset = tiny.mlp(), tiny.data()
     one = lambda rule: tiny.experiment(network, dataset, rule, 1)
-    plain, relaxed = (one(rule)._state_bytes() for rule in (Backpropagation(), RelaxedIdentity()))
+    plain, relaxed = (one(rule).run_bytes for rule in (Backpropagation(), RelaxedIdentity()))
     assert relaxed - plain == 3 * 8 * tiny.TRAIN * 3  # one hidden layer of three units, float64, three times
     monkeypatch.setattr(devices, "available_memory", lambda: plain + relaxed)
     with pytest.raises(UserError, match=r"GiB for what it trains and keeps .* choose fewer training examples"):
@@ -154,14 +154,14 @@ def test_layers_of_a_stack_keep_their_axis_of_seeds():
 
 def test_the_rule_s_own_step_is_merged_into_the_optimizer_without_a_note():
     rule = ascribe.rules.get("relaxed-identity")
-    settings = {"learning_rate": 0.1, "batch_size": 8}
-    demands = honor(rule, "relaxed-identity", tiny.mlp(), tiny.data(), optimizer="adam", **settings)
-    assert (demands.optimizer, demands.forced, demands.notes) == (
+    setup = Setup(learning_rate=0.1, batch_size=8, optimizer="adam")
+    recipe = honor(rule, "relaxed-identity", tiny.mlp(), tiny.data(), setup)
+    assert (recipe.setup.optimizer, recipe.forced, recipe.notes) == (
         {"network": "adam", "auxiliary": ("sgd", 1.0)},
         (),
         (),
     )
-    made = dict(optimizers.factory(demands.optimizer))
+    made = dict(optimizers.factory(recipe.setup.optimizer))
     step, _ = made["auxiliary"](jnp.asarray(0.001)).update(jnp.asarray(3.0), made["auxiliary"](0.0).init(0.0))
     assert step == -3.0
 

@@ -15,7 +15,7 @@ from ascribe.datasets import Split
 from ascribe.errors import UserError
 from ascribe.measures import MEASURED
 from ascribe.rules import AbstractRule, Backpropagation, Batch
-from ascribe.training import honor, network_for
+from ascribe.training import Setup, honor, network_for
 from ascribe.training.batches import epoch_indices
 from ascribe.training.loop import PROBE
 from ascribe.training.seeds import streams
@@ -25,7 +25,7 @@ from ..store.case import plain
 from . import tiny
 
 SEEDS = (0, 5)
-GIVEN = {"optimizer": "adam", "learning_rate": 0.1, "batch_size": tiny.BATCH}
+GIVEN = Setup(optimizer="adam", learning_rate=0.1, batch_size=tiny.BATCH)
 SHORT = tiny.WORLD | {"seeds": SEEDS}
 ENCODED = "inputs encoded by the rule (split-signs, constant-one)"
 CHANGED = "network changed by the rule"
@@ -64,10 +64,10 @@ class Narrow(AbstractRule):
 
 def test_a_rule_that_asks_for_nothing_gets_the_experiment_as_it_is():
     network, data = tiny.mlp(), tiny.data()
-    demands = honor(Backpropagation(), "backpropagation", network, data, **GIVEN)
-    assert demands.source is network and demands.data is data
-    assert (demands.encoding, demands.forced, demands.notes) == ((), (), ())
-    assert (demands.optimizer, demands.learning_rate, demands.batch_size) == ("adam", 0.1, tiny.BATCH)
+    recipe = honor(Backpropagation(), "backpropagation", network, data, GIVEN)
+    assert recipe.source is network and recipe.data is data
+    assert (recipe.encoding, recipe.forced, recipe.notes) == ((), (), ())
+    assert (recipe.setup.optimizer, recipe.setup.learning_rate, recipe.setup.batch_size) == ("adam", 0.1, tiny.BATCH)
 
 
 def test_what_the_rule_asks_for_is_what_one_would_do_by_hand():
@@ -93,8 +93,8 @@ def test_what_the_rule_asks_for_is_what_one_would_do_by_hand():
 
 def test_images_are_encoded_as_vectors():
     data = tiny.data(shape=(1, 2, 1))
-    demands = honor(Narrow(), "narrow", tiny.mlp(), data, **GIVEN)
-    assert demands.data.input_shape == (3,)
+    recipe = honor(Narrow(), "narrow", tiny.mlp(), data, GIVEN)
+    assert recipe.data.input_shape == (3,)
     runs, images = train(tiny.mlp(), data, Narrow(), **SHORT), data.test.inputs
     np.testing.assert_array_equal(runs.predict(images), runs.predict(images.reshape(len(images), 2)))
 
@@ -111,13 +111,13 @@ def test_images_are_encoded_as_vectors():
     ids=["both signs", "not negative", "unit interval", "split before", "encoded before"],
 )
 def test_only_what_is_missing_is_encoded(data, added, features):
-    demands = honor(rules.get("forward-pass"), "forward-pass", tiny.mlp(), data, **GIVEN)
-    assert names(demands.encoding) == added
-    assert demands.data.input_shape == (features,)
-    assert bool((demands.data.train.inputs >= 0).all())
-    assert names(demands.data.transforms) == names(data.transforms) + added
+    recipe = honor(rules.get("forward-pass"), "forward-pass", tiny.mlp(), data, GIVEN)
+    assert names(recipe.encoding) == added
+    assert recipe.data.input_shape == (features,)
+    assert bool((recipe.data.train.inputs >= 0).all())
+    assert names(recipe.data.transforms) == names(data.transforms) + added
     note = f"inputs encoded by the rule ({', '.join(added)})"
-    assert heads(demands.notes) == ((note, CHANGED) if added else (CHANGED,))
+    assert heads(recipe.notes) == ((note, CHANGED) if added else (CHANGED,))
 
 
 def test_a_rule_with_an_encoding_and_one_without_are_compared_on_one_data_set():
@@ -161,7 +161,7 @@ def test_a_saved_and_loaded_run_predicts_the_same_from_raw_inputs(tmp_path, monk
 
 
 def test_an_adapted_template_is_drawn_anew_for_every_seed():
-    source = honor(rules.get("forward-pass"), "forward-pass", tiny.mlp(), tiny.data(), **GIVEN).source
+    source = honor(rules.get("forward-pass"), "forward-pass", tiny.mlp(), tiny.data(), GIVEN).source
     assert str(source) == "linear1 3×5 → relu1 → linear2 1×3"
     first, second = (source.initialize(jr.key(seed)) for seed in SEEDS)
     assert not np.array_equal(first["linear2"].weight, second["linear2"].weight)
@@ -171,8 +171,8 @@ def test_a_factory_whose_layers_are_all_replaced_is_the_template():
     """Its networks are drawn as the adapted template's are, seed by seed."""
     rule, data = rules.get("forward-pass"), tiny.data()
     factory = lambda key: networks.mlp([2, 3, 1], activation="tanh", key=key)
-    adapted = honor(rule, "forward-pass", factory, data, **GIVEN)
-    template = honor(rule, "forward-pass", tiny.mlp(), data, **GIVEN)
+    adapted = honor(rule, "forward-pass", factory, data, GIVEN)
+    template = honor(rule, "forward-pass", tiny.mlp(), data, GIVEN)
     assert heads(adapted.notes) == heads(template.notes) == (ENCODED, CHANGED)
     for seed in SEEDS:
         assert_identical(adapted.source(jr.key(seed)), template.source.initialize(jr.key(seed)))
@@ -190,7 +190,7 @@ def test_training_with_a_factory_is_training_with_the_template():
 def test_what_a_rule_leaves_of_a_factory_s_network_stays_as_it_was_drawn():
     """Only the layer that the encoding made wider is drawn anew."""
     factory = lambda key: jax.tree.map(lambda leaf: leaf + 10, networks.mlp([2, 3, 1], bias=False, key=key))
-    source = honor(rules.get("forward-pass"), "forward-pass", factory, tiny.data(), **GIVEN).source
+    source = honor(rules.get("forward-pass"), "forward-pass", factory, tiny.data(), GIVEN).source
     for seed in SEEDS:
         network = source(jr.key(seed))
         np.testing.assert_array_equal(network["linear2"].weight, factory(jr.key(seed))["linear2"].weight)
@@ -202,9 +202,9 @@ def test_what_a_rule_leaves_of_a_factory_s_network_stays_as_it_was_drawn():
 
 def test_a_factory_that_the_rule_leaves_alone_is_used_as_it_is():
     factory = lambda key: networks.mlp([2, 3, 1], key=key)
-    demands = honor(rules.get("finite-differences"), "finite-differences", factory, tiny.data(), **GIVEN)
-    assert demands.source is factory
-    assert demands.notes == ()
+    recipe = honor(rules.get("finite-differences"), "finite-differences", factory, tiny.data(), GIVEN)
+    assert recipe.source is factory
+    assert recipe.notes == ()
 
 
 # Who takes part
@@ -260,23 +260,32 @@ def test_what_belongs_to_the_comparison_cannot_be_forced(setting):
     with pytest.raises(
         UserError, match=f"the rule demanding forces '{setting}': it can force optimizer, learning_rate"
     ):
-        honor(rule, "demanding", tiny.mlp(), tiny.data(), **GIVEN)
+        honor(rule, "demanding", tiny.mlp(), tiny.data(), GIVEN)
 
 
 def test_every_forced_setting_is_used_and_noted():
     forced = {"optimizer": {"network": "sgd", "feedback": "adam"}, "learning_rate": 0.5, "batch_size": 3}
     rule = type("Demanding", (Backpropagation,), {"forced": forced})()
-    demands = honor(rule, "demanding", tiny.mlp(), tiny.data(), **GIVEN)
-    assert {name: getattr(demands, name) for name in forced} == forced
-    assert demands.forced == tuple(forced)
-    assert demands.notes[1:] == ("learning_rate forced to 0.5", "batch_size forced to 3")
-    assert demands.notes[0].startswith("optimizer forced to {'network': 'sgd'")
+    recipe = honor(rule, "demanding", tiny.mlp(), tiny.data(), GIVEN)
+    assert {name: getattr(recipe.setup, name) for name in forced} == forced
+    assert recipe.forced == tuple(forced)
+    assert recipe.notes[1:] == ("learning_rate forced to 0.5", "batch_size forced to 3")
+    assert recipe.notes[0].startswith("optimizer forced to {'network': 'sgd'")
 
 
 def test_the_perceptron_is_its_algorithm_in_the_loop_s_order_whatever_it_was_given():
     """Every mistake adds its example to the weights, one example a step: the weights are sums of rows, and end separating."""
     data = tiny.data(features=6)
-    runs = train(networks.mlp([6, 4, 1]), data, "perceptron", seeds=SEEDS, **(GIVEN | {"epochs": 60}))
+    runs = train(
+        networks.mlp([6, 4, 1]),
+        data,
+        "perceptron",
+        seeds=SEEDS,
+        optimizer="adam",
+        learning_rate=0.1,
+        batch_size=tiny.BATCH,
+        epochs=60,
+    )
     # Its batch is one example; its probe is not, so that its angle says something, until there are no mistakes.
     assert np.all(np.isfinite(runs.gradient_angle[:, :2])) and np.all(runs.gradient_angle[:, :2] > 0)
     forced = ("optimizer forced to sgd", "learning_rate forced to 1.0", "batch_size forced to 1")

@@ -10,10 +10,11 @@ from ascribe import losses
 from ascribe.errors import UserError
 from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, Network
 from ascribe.rules import AbstractRule, Credit
+from ascribe.setup import Setup
 from ascribe.training import devices
 from ascribe.training import evaluate as evaluation
 from ascribe.training.evaluate import Examples, evaluate
-from ascribe.training.loop import Best, RunState, Settings, _better, conclude
+from ascribe.training.loop import Best, RunState, _better, conclude
 from ascribe.training.seeds import streams
 
 from ..later import Later
@@ -227,7 +228,7 @@ def test_the_best_epoch_on_validation_is_the_one_that_is_tested():
 def test_the_best_epoch_has_the_best_score_and_among_equals_the_lowest_loss(score, measure, scores):
     """Epochs 1 and 2 have the highest score, or the lowest error, and epoch 2 the lower loss of the two; where another measure
     than the task's was chosen, the accuracy, which is best in epoch 3, says nothing."""
-    settings = Settings(None, losses.SQUARED_ERROR, epochs=4, batch_size=1, score=score)
+    settings = Setup(loss=losses.SQUARED_ERROR, epochs=4, batch_size=1, score=score)
     values = {"validation_accuracy": jnp.asarray([0.1, 0.2, 0.3, 1.0])} if score else {}
     values |= {f"validation_{measure}": jnp.asarray(scores), "validation_loss": jnp.asarray([1.0, 5.0, 4.0, 0.5])}
 

@@ -15,6 +15,7 @@ import pytest
 from ascribe import datasets, networks, train
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, Backpropagation, KolenPollack, RelaxedIdentity
+from ascribe.setup import described
 from ascribe.training import Specification, hypergradient, optimizers
 
 from . import tiny
@@ -340,8 +341,8 @@ def test_wrong_inputs_meet_their_sentence(call, sentence):
 
 
 def test_the_record_names_what_was_used():
-    assert optimizers.describe(hypergradient(optax.sgd, step=0.1)) == "hypergradient(sgd, step=0.1, normalized=True)"
-    assert optimizers.describe("hypergradient-adam") == "hypergradient-adam"
+    assert described(hypergradient(optax.sgd, step=0.1)) == "hypergradient(sgd, step=0.1, normalized=True)"
+    assert described("hypergradient-adam") == "hypergradient-adam"
 
 
 def test_the_example_in_the_documentation_is_true():

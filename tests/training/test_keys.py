@@ -8,30 +8,31 @@ import numpy as np
 import pytest
 
 from ascribe import losses, networks
+from ascribe.checksums import checksum
 from ascribe.rules import AbstractRule, Backpropagation
-from ascribe.training import Experiment, Specification, loop, optimizers, source
-from ascribe.training.keeping import fingerprint, key_of
+from ascribe.training import Identity, Setup, Specification, fingerprint, optimizers, source
 
 from . import tiny
 
 RUN = Specification(0, 0.1)
 
 
-def experiment(dataset=None, network=None, rule=None, optimizer="sgd", **settings):
-    """An experiment that differs from `experiment()` in what is given."""
-    dataset, network, rule = dataset or tiny.data(), network or tiny.mlp(), rule or Backpropagation()
-    chosen = dataclasses.replace(tiny.settings(network, dataset, rule, optimizer), **settings)
-    return Experiment(tiny.demands(network, dataset, rule, optimizer), rule, chosen, width=2, name="any name")
+def identity(dataset=None, network=None, rule=None, name="any name", width=2, **settings):
+    """The identity of a recipe that differs from that of `identity()` in what is given."""
+    recipe = tiny.recipe(
+        network or tiny.mlp(), dataset or tiny.data(), rule or Backpropagation(), name=name, width=width
+    )
+    return Identity(dataclasses.replace(recipe, setup=dataclasses.replace(recipe.setup, **settings)))
 
 
 def key(**changes):
     """What the run's state is kept under, whatever the number of epochs."""
-    return experiment(**changes).key(RUN)
+    return identity(**changes).key(RUN)
 
 
 @pytest.fixture(scope="module")
 def plain():
-    return experiment()
+    return identity()
 
 
 class Restless(AbstractRule):
@@ -54,9 +55,8 @@ class Quiet(AbstractRule):
 # A loss of the same name:
 ANOTHER_LOSS = dataclasses.replace(losses.BERNOULLI_CROSS_ENTROPY, cost_gradient=lambda y, t: 2 * (y - t))
 OTHER_SETTINGS = {
-    "optimizer": None,  # what the demands have decides
+    "optimizer": "momentum",
     "loss": ANOTHER_LOSS,
-    "epochs": None,  # see below
     "batch_size": 7,
     "select": "best-validation",
     "diagnostics": True,
@@ -70,9 +70,8 @@ OTHER_SETTINGS = {
 @pytest.mark.parametrize(
     "changes",
     [
-        {"optimizer": "momentum"},
         {"optimizer": {"network": "sgd", "feedback": "adam"}},
-        *({name: value} for name, value in OTHER_SETTINGS.items() if value is not None),
+        *({name: value} for name, value in OTHER_SETTINGS.items()),
         {"rule": Quiet()},
         {"dataset": tiny.data(seed=1)},
         {"network": tiny.mlp(activation="relu")},
@@ -104,8 +103,7 @@ def test_the_precision_is_in_the_key(plain):
 
 
 def test_the_name_and_the_number_of_runs_at_a_time_are_not(plain):
-    other = experiment()
-    other.name, other.width = "another name", 4
+    other = identity(name="another name", width=4)
     assert plain.key(RUN) == other.key(RUN)
 
 
@@ -126,22 +124,27 @@ def test_numbers_that_differ_in_the_last_bit_have_other_fingerprints():
 
 
 def test_a_key_does_not_depend_on_the_order_of_its_parts():
-    assert key_of({"rate": 1, "seed": 2}) == key_of({"seed": 2, "rate": 1}) != key_of({"seed": 1, "rate": 2})
+    assert checksum({"rate": 1, "seed": 2}) == checksum({"seed": 2, "rate": 1}) != checksum({"seed": 1, "rate": 2})
 
 
 def test_the_task_s_main_measure_is_the_same_by_its_name():
     """Asked for or not: nothing is trained twice for it."""
-    plain, named, dashed = (tiny.settings(tiny.mlp(), tiny.data(), score=one) for one in (None, "accuracy", "log-loss"))
+    plain, named, dashed = (
+        tiny.recipe(tiny.mlp(), tiny.data(), score=one).setup for one in (None, "accuracy", "log-loss")
+    )
     assert plain == named and dashed.score == "log_loss"
 
 
-def test_no_setting_of_a_program_is_forgotten_here():
-    assert {field.name for field in dataclasses.fields(loop.Settings)} == OTHER_SETTINGS.keys()
+def test_no_setting_is_forgotten_here():
+    """Seed, rate and epochs are in the key of every run; on how many devices it is trained changes nothing."""
+    apart = {"learning_rate", "epochs", "devices_per_run"}
+    assert {field.name for field in dataclasses.fields(Setup)} == OTHER_SETTINGS.keys() | apart
+    assert key(learning_rate=0.7) == key(devices_per_run=2) == key(epochs=9) == key()
 
 
 def test_the_source_is_in_the_key_and_told(plain, monkeypatch):
     monkeypatch.setattr(source, "common", lambda: "another")
-    other = experiment()
+    other = identity()
     assert other.key(RUN) != plain.key(RUN)
     assert len(plain.about["source"]) == 12
     assert other.about["source"] != plain.about["source"]
@@ -153,7 +156,7 @@ def test_the_version_of_what_computes_is_in_the_key_and_told(plain, package, mon
     versions = dict(source.packages())
     assert versions[package] == importlib.metadata.version(package)
     monkeypatch.setattr(source, "packages", lambda: tuple((versions | {package: "0.0"}).items()))
-    other = experiment()
+    other = identity()
     assert other.key(RUN) != plain.key(RUN)
     assert other.about["source"] != plain.about["source"]
 

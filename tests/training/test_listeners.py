@@ -64,8 +64,8 @@ def test_every_shard_of_a_comparison_is_told_with_what_sets_its_runs_apart():
 
 def test_repeats_that_fill_up_a_shard_are_not_told():
     experiment = tiny.experiment(tiny.mlp(), tiny.data(), Backpropagation(), 2)
-    experiment.listener = ears = Ears()
-    trained = experiment.train([Specification(seed, 0.1) for seed in (0, 1, 2)], "training")
+    ears = Ears()
+    trained = experiment.train([Specification(seed, 0.1) for seed in (0, 1, 2)], listener=ears)
     last = [one for one in ears.news if one.seeds == (2,)]
     np.testing.assert_array_equal(joined(last, "train_loss"), trained.curves["train_loss"][2:])
 

@@ -10,7 +10,7 @@ import pytest
 
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, Backpropagation, Batch, KolenPollack
-from ascribe.training import Specification, Trained, loop, optimizers
+from ascribe.training import Specification, loop, optimizers
 from ascribe.training.batches import epoch_indices
 from ascribe.training.keeping import Kept
 from ascribe.training.seeds import streams
@@ -136,7 +136,7 @@ def test_a_run_that_diverged_in_its_first_epoch_scores_nan_too():
     curves = {"train_loss": np.ones(tiny.EPOCHS)}
     parts = [Kept(curves, diverged_at, leaves, {"test_rmse": 0.5}, 1.0) for diverged_at in (0, -1)]
     specifications = [Specification(seed, 0.1) for seed in range(2)]
-    runs = Trained(experiment, specifications, parts).runs(specifications, data)
+    runs = experiment.runs(specifications, parts, data)
     assert runs.scores.keys() > {"test_rmse"}
     for name, score in runs.scores.items():
         np.testing.assert_array_equal(np.isnan(score), [True, False], err_msg=name)
@@ -225,7 +225,7 @@ def test_parts_have_the_optimizers_of_their_labels():
 
     keys = streams(seed_array(4))
     x, t = jnp.asarray(dataset.train.inputs, float), jnp.asarray(dataset.train.targets)
-    everything = Batch(x, t, experiment.settings.loss)
+    everything = Batch(x, t, experiment.recipe.loss)
     current = rule.trainables(network.initialize(keys.network), everything, key=jr.split(keys.rule, 3)[0])
     feedback, adam = np.asarray(current.feedback["linear2"]), NumpyAdam(rate)
     numbers = [np.asarray(leaf) for leaf in jax.tree.leaves(current.network)]

@@ -13,8 +13,8 @@ from ascribe.datasets.images import scaled
 from ascribe.networks import Flatten, Linear, Network
 from ascribe.training import pixels as module
 from ascribe.training.evaluate import CHUNK
+from ascribe.training.examples import examples_of
 from ascribe.training.pixels import Pixels, pixels
-from ascribe.training.train import examples
 
 from . import tiny
 
@@ -93,7 +93,7 @@ def test_training_is_the_same_as_with_floats(monkeypatch, rule):
     for least in (2**40, 0):
         monkeypatch.setattr(module, "LARGE", least)
         found.append(tiny.trained(rule, data, network))
-        assert isinstance(examples(data, "train").inputs, Pixels) == (least == 0)
+        assert isinstance(examples_of(data, "train").inputs, Pixels) == (least == 0)
     floats, bytes_ = found
     assert set(floats.curves) == set(bytes_.curves)
     for name in floats.curves:

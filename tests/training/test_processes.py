@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 import ascribe
-from ascribe import rules
 from ascribe.cli import main
 from ascribe.store import Store
 from ascribe.training import Experiment, Specification
@@ -149,8 +148,7 @@ def test_four_devices_of_one_process_have_the_numbers_of_one(alone, tmp_path):
 def test_a_step_sums_over_the_devices_once():
     """The loss and the whole gradient together. (Eleven validation examples do not divide, and every device takes all.)"""
     data, network = tiny.data(), tiny.mlp()
-    demands, settings = tiny.demands(network, data), tiny.settings(network, data)
-    made = Experiment(demands, rules.get("backpropagation"), settings, width=1, name="tiny", devices_per_run=2)
+    made = Experiment(tiny.recipe(network, data, devices_per_run=2))
     runs = made.stack([Specification(0, 0.1)])
     given = (runs, made.initialize(runs), made.device_data, jnp.asarray(0, jnp.int32), jnp.asarray(1, jnp.int32))
     program = type(made.programs).advance.lower(made.programs, *given).compile().compiled.as_text()

@@ -1,7 +1,5 @@
 """One compilation does for all learning rates, hyper-parameter values, chunks and shards of a rule, and for tuning."""
 
-import importlib
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,12 +8,11 @@ import pytest
 
 from ascribe import compare, networks, rules, train
 from ascribe.rules import AbstractRule, Backpropagation, Credit
-from ascribe.training import Specification, devices, mesh
+from ascribe.training import Specification, devices, driver, mesh
 
 from . import tiny
 
 TRACES = []
-TRAIN = importlib.import_module("ascribe.training.train")  # the module; the name is the function's
 
 
 class Counted(AbstractRule):
@@ -42,7 +39,7 @@ def watched():
         traces.append(len(TRACES))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TRAIN, "CHUNK_SECONDS", 1e9)  # so that chunks grow: 1, 2 and 3 epochs
+        patch.setattr(driver, "CHUNK_SECONDS", 1e9)  # so that chunks grow: 1, 2 and 3 epochs
         result = compare(
             tiny.data(),
             rules=[Counted()],
@@ -109,7 +106,7 @@ def test_chunks_of_epochs_grow_while_they_are_quick(watched):
 
 
 def test_chunks_do_not_change_what_is_trained(watched, monkeypatch):
-    monkeypatch.setattr(TRAIN, "CHUNK_SECONDS", 0.0)  # one epoch a chunk
+    monkeypatch.setattr(driver, "CHUNK_SECONDS", 0.0)  # one epoch a chunk
     heard = []
     rate = float(watched[0].runs["Counted"].learning_rates[0])
     strength = watched[0].runs["Counted"].hyperparameters["strength"]
@@ -160,7 +157,7 @@ def test_the_memory_estimate_covers_what_the_compiled_program_takes(monkeypatch)
     count = program.lower(stacked, states, experiment.device_data).compile().memory_analysis()
     taken = jax.device_count() * (count.temp_size_in_bytes + count.output_size_in_bytes)
     one = jax.tree.map(lambda leaf: leaf[0], stacked)
-    size = devices.state_bytes(experiment.settings, network, one, experiment.device_data)
+    size = devices.state_bytes(experiment.recipe.setup, network, one, experiment.device_data)
     monkeypatch.setattr(devices, "_memory", lambda: 2**40)
     estimate = runs * 2**40 / devices.runs_that_fit(network, size, (20,), tiny.BATCH, in_turn=False)
     assert taken < estimate < 50 * taken

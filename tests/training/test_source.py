@@ -11,7 +11,7 @@ from ascribe import losses, networks, rules
 from ascribe.cluster import work
 from ascribe.errors import UserError
 from ascribe.training import optimizers, source
-from ascribe.training.keeping import code_of, fingerprint
+from ascribe.training.identity import code_of, fingerprint
 
 RULE = "ascribe.rules.feedback_alignment"
 

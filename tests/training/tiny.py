@@ -1,5 +1,7 @@
 """Data sets, networks and rules so small that a program compiles in a second or two."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ from ascribe import networks, training
 from ascribe.datasets import Dataset, Split
 from ascribe.rules import AbstractRule, Backpropagation, Credit
 from ascribe.training import loop
-from ascribe.training.train import examples
+from ascribe.training.examples import examples_of
 
 TRAIN, VALIDATION, TEST = 26, 11, 13
 BATCH, STEPS, EPOCHS = 8, 3, 3  # 26 = 3 · 8 + 2: two examples sit out in every epoch
@@ -61,43 +63,61 @@ def trained(rule="backpropagation", dataset=None, network=None, **changes):
     return training.train(network or mlp(), dataset or data(), rule, **(WORLD | changes))
 
 
-def demands(network, dataset, rule=None, optimizer="sgd", batch_size=BATCH):
-    """What a rule asks of the experiment, as `train` honors it."""
-    own = {"optimizer": optimizer, "learning_rate": 0.1, "batch_size": batch_size}
-    return training.honor(rule or Backpropagation(), "tiny", network, dataset, **own)
+def recipe(network, dataset, rule=None, *, name="tiny", width=1, **changes):
+    """What a rule trains, as `train` has it, without diagnostics."""
+    chosen = {"optimizer": "sgd", "learning_rate": 0.1, "epochs": EPOCHS, "batch_size": BATCH, "diagnostics": False}
+    asked = training.honor(rule or Backpropagation(), name, network, dataset, training.Setup(**(chosen | changes)))
+    return dataclasses.replace(training.complete(asked), width=width)
 
 
-def settings(network, dataset, rule=None, optimizer="sgd", batch_size=BATCH, **changes):
-    """Checked settings as `train` makes them, without diagnostics."""
-    chosen = {"epochs": EPOCHS, "select": "last", "loss": None, "diagnostics": False} | changes
-    return training.make_settings(demands(network, dataset, rule, optimizer, batch_size), **chosen)
-
-
-def experiment(network, dataset, rule, width, optimizer="sgd", batch_size=BATCH, **changes):
-    chosen = settings(network, dataset, rule, optimizer, batch_size, **changes)
-    honored = demands(network, dataset, rule, optimizer, batch_size)
-    return Watched(honored, rule, chosen, width=width, name=type(rule).__name__)
+def experiment(network, dataset, rule, width, **changes):
+    return Watched(recipe(network, dataset, rule, name=type(rule).__name__, width=width, **changes))
 
 
 def looped(network, dataset, rule, seed=0, **changes):
-    """Settings, one run and the data, as the functions of the loop take them."""
+    """The setup, one run and the data, as the functions of the loop take them."""
     run = loop.Run(rule, jnp.asarray(0.1), jnp.asarray(seed, jnp.uint32))
-    both = loop.Data(examples(dataset, "train"), examples(dataset, "validation"))
-    return settings(network, dataset, rule, **changes), run, both
+    both = loop.Data(examples_of(dataset, "train"), examples_of(dataset, "validation"))
+    return recipe(network, dataset, rule, **changes).setup, run, both
 
 
 class Watched(training.Experiment):
+    """Trains runs in this process, as a `Trainer` does without store and engine."""
+
+    def train(self, specifications, phase="training", *, keep=True, listener=training.silent):
+        driver = Remembering(self, listener=listener)
+        parts = [one for _, found in driver.shards(specifications, phase, networks=keep) for one in found]
+        return Finished(self, parts, driver.states)
+
+    def runs(self, specifications, parts, data):
+        trainer = training.Trainer.__new__(training.Trainer)
+        vars(trainer).update(recipe=self.recipe, experiment=self, keeper=training.NOTHING, listener=training.silent)
+        return training.runs_of(trainer, specifications, parts, data)
+
+
+class Remembering(training.Driver):
     """Remembers the whole state after the last epoch, which the library lets go."""
 
-    def _train_shard(self, *shard):
-        self.states, *others = super()._train_shard(*shard)
+    def _train(self, *shard):
+        self.states, *others = super()._train(*shard)
         return self.states, *others
+
+
+class Finished:
+    """Finished runs side by side."""
+
+    def __init__(self, experiment, parts, states):
+        self.experiment, self.parts, self.states = experiment, parts, states
+        self.curves, self.diverged_at = training.curves_of(parts), training.diverged_at(parts)
+
+    def runs(self, specifications, data):
+        return self.experiment.runs(specifications, self.parts, data)
 
 
 def final_states(trained):
     """The states of all runs of one shard, after the last epoch."""
     count = len(trained.diverged_at)
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], trained.experiment.states)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], trained.states)
 
 
 class Recorder(AbstractRule):

@@ -81,15 +81,17 @@ def make(folder: Path) -> None:
 def _timeless() -> None:
     """In this process nothing takes time and nothing is random, so that the files are the same ones each time they are made,
     and so is what a seed makes of them."""
-    from ascribe.store import keeper  # noqa: PLC0415
+    from ascribe.store import book, keeper  # noqa: PLC0415
 
-    train: Any = importlib.import_module("ascribe.training.train")
     numbers = itertools.count(1)
     moments = itertools.count()
-    keeper.now = lambda: f"2026-01-01T00:00:{next(moments) % 60:02d}.000+00:00"
-    keeper.secrets = SimpleNamespace(token_hex=lambda size: f"{next(numbers):0{2 * size}x}")
+    book.now = keeper.now = lambda: f"2026-01-01T00:00:{next(moments) % 60:02d}.000+00:00"
+    book.secrets = SimpleNamespace(token_hex=lambda size: f"{next(numbers):0{2 * size}x}")
     clock = itertools.count(0.0, 1e-3)
-    train.time = SimpleNamespace(perf_counter=lambda: next(clock), monotonic=lambda: next(clock))
+    timeless = SimpleNamespace(perf_counter=lambda: next(clock), monotonic=lambda: next(clock))
+    for name in ("driver", "experiment"):
+        module: Any = importlib.import_module(f"ascribe.training.{name}")
+        module.time = timeless
 
 
 def _arrays(folder: Path) -> None:

@@ -43,7 +43,7 @@ from ascribe.arguments import real, real_numbers, whole
 from ascribe.errors import UserError, shown
 
 from .operators import logistic
-from .variable import Value
+from .values import Value
 
 STEEPNESS = 250.0  # w h / d
 REACH = 0.505  # how far, in h, the middle of a piece that matters may be from x

@@ -29,7 +29,7 @@ from ascribe.errors import UserError
 
 from .losses import logistic_cross_entropy, softmax_cross_entropy, squared_error
 from .operators import LEAK, logistic, softmax, softplus
-from .variable import describe
+from .values import describe
 
 ACTIVATIONS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "logistic": (logistic, lambda z: logistic(z) * logistic(-z)),  # a (1 − a), precise for large z too

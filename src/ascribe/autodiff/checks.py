@@ -11,7 +11,8 @@ from ascribe.errors import UserError, shown
 
 from .operators import sum
 from .traversal import gradients
-from .variable import Value, Var, describe, label, order
+from .values import Value, describe
+from .variable import Var, label, order
 
 STEP = 6e-6
 """Δ, in units of the inputs' size: about the cube root of float64's precision, where rounding and curvature weigh the same."""

@@ -18,7 +18,8 @@ from ascribe.memory import check_room
 
 from .operators import affine
 from .traversal import check_variables
-from .variable import Value, Var, label, order
+from .values import Value
+from .variable import Var, label, order
 
 
 def _is_floating(dtype: Any) -> bool:

@@ -14,7 +14,8 @@ from ascribe.errors import UserError
 
 from .derivatives import rows
 from .operators import sum, times_log
-from .variable import Operator, Value, Var, holds_variables, joined, shape_of
+from .values import Value
+from .variable import Operator, Var, holds_variables, joined, shape_of
 
 
 def _part(x: Value) -> float:

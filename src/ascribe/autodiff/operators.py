@@ -12,7 +12,8 @@ import numpy as np
 from ascribe.arguments import fits
 from ascribe.errors import UserError, shown
 
-from .variable import Operator, Value, shape_of
+from .values import Value
+from .variable import Operator, shape_of
 
 LEAK = 0.01
 """Slope of the leaky ReLU below zero."""

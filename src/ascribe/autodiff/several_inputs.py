@@ -41,7 +41,7 @@ from ascribe.arguments import real, whole
 from ascribe.errors import UserError, shown
 
 from .approximation import LARGEST, PRECISION, Approximation, Sigmoid, approximate, pieces_needed
-from .variable import Value
+from .values import Value
 
 SHARES = (0.5, 0.1, 0.389, 0.001)
 """Of ε: for the smoothing, the waves that are left out, building the others, and the constant; the rest is for rounding."""

@@ -1,4 +1,4 @@
-"""The walk back through the graph, written once: for numbers, and for derivatives that are graphs themselves.
+"""The walks through the graph: there, and back, which is written once for numbers and for derivatives that are graphs.
 
 The notes let every `Op` call `backward` of its arguments at once. Where a `Var` is used twice, everything below it is then
 walked twice, and twice again below the next such `Var`: 2^n calls for n doublings x ← x + x. Here a `Var` passes its
@@ -17,7 +17,9 @@ from ascribe.errors import UserError, shown
 
 from .derivatives import DERIVATIVES, rule
 from .operators import fit, sum
-from .variable import Value, Var, joined, label, number_or_array, order, shape_of
+from .scalars import program
+from .values import Value, number_or_array
+from .variable import WALKS, Var, joined, label, order, shape_of
 
 
 def arriving(
@@ -90,6 +92,43 @@ def seed(root: Var, s: Any, *, graph: bool) -> Any:
         return s if graph else s._value
     s = number_or_array(s).astype(root.dtype)
     return Var(s) if graph else s
+
+
+def evaluate(root: Var) -> Value:
+    """See `Var.evaluate`."""
+    path = order(root)
+    if path.program is None and not path.judged:
+        path.program = program(root)
+        path.judged = all(v.creator is not None or v._value is not None for v in path)
+    if path.program is not None and path.program.evaluate():
+        return root._value
+    for v in path:
+        if v.creator is not None:
+            v._value = v.creator.compute()
+            v._time = max(a._time for a in v.creator.args if a.__class__ is Var)
+        elif v._value is None:
+            raise UserError(f"{label(v)} has no value, and {label(root)} depends on it: give it one by `.value = …`.")
+    return root._value
+
+
+def backward(root: Var, s: Any = None) -> None:
+    """See `Var.backward`."""
+    numbers = None if root._order is None else root._order.program
+    if numbers is not None and numbers.current():
+        derivatives, arrived = numbers.derivatives(seed(root, s, graph=False))
+        for v, derivative, some in zip(numbers.path, list(derivatives), arrived.tolist(), strict=True):
+            if some:
+                v._grad = derivative if v._grad is None else v._grad + derivative
+        return
+    reached, derivatives = [], []  # two lists of what exists: a million new tuples would wake the garbage collector
+    for v, derivative in arriving(root, s):
+        reached.append(v)
+        derivatives.append(derivative)
+    for v, derivative in zip(reached, derivatives, strict=True):
+        v._grad = derivative if v._grad is None else v._grad + derivative
+
+
+WALKS.update(evaluate=evaluate, backward=backward)
 
 
 def check_variables(variables: Any) -> None:

@@ -15,15 +15,17 @@ import numpy as np
 from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
 
-Value = Any
-"""An array, or a number: NumPy's, except for constants that came as Python's."""
+from .values import REAL, Value, describe, frozen, number_or_array
 
-REAL = np.dtype(np.float64)
 SEQUENCES = (list, tuple)
 NUMPY = "use one of ascribe.autodiff, or a Var's `.value`"
 
 OPERATORS: dict[str, "Operator"] = {}
 """Every operator by its name."""
+
+WALKS: dict[str, Callable[..., Any]] = {}
+"""How a graph is walked, there (`evaluate`) and back (`backward`): `traversal` puts both here, since it knows the derivatives,
+which are made of operators, which are made of what stands here."""
 
 _now = 0
 """How many times a `Var` was given a value. It dates values, so that old ones are noticed."""
@@ -170,7 +172,7 @@ class Var:
 
     @value.setter
     def value(self, value: Any) -> None:
-        self.assign(number_or_array(value))
+        self.assign(number_or_array(_plain(value)))
 
     def assign(self, array: Value) -> None:
         """`value = array` for an array of floating-point numbers that nobody else writes into: it is not copied."""
@@ -200,28 +202,7 @@ class Var:
 
         **Raises:** `UserError` where a variable has none.
         """
-        program = self._program_of_numbers()
-        if program is not None and program.evaluate():
-            return self._value
-        for v in order(self):
-            if v.creator is not None:
-                v._value = v.creator.compute()
-                v._time = max(a._time for a in v.creator.args if a.__class__ is Var)
-            elif v._value is None:
-                raise UserError(
-                    f"{label(v)} has no value, and {label(self)} depends on it: give it one by `.value = …`."
-                )
-        return self._value
-
-    def _program_of_numbers(self) -> Any:
-        """See `scalars.py`; None for most graphs."""
-        path = order(self)
-        if path.program is None and not path.judged:
-            from .scalars import program  # noqa: PLC0415
-
-            path.program = program(self)
-            path.judged = all(v.creator is not None or v._value is not None for v in path)
-        return path.program
+        return WALKS["evaluate"](self)
 
     def backward(self, s: Any = None) -> None:
         """Adds s · ∂(this)/∂v to the `grad` of every `Var` v that this one depends on, its own included.
@@ -231,21 +212,7 @@ class Var:
         **Raises:** `UserError` where a value is older than one it depends on (call `evaluate` first), where an operator has no
         rule, or where s has another shape. Then no `grad` has changed.
         """
-        from .traversal import arriving, seed  # noqa: PLC0415
-
-        program = None if self._order is None else self._order.program
-        if program is not None and program.current():
-            derivatives, arrived = program.derivatives(seed(self, s, graph=False))
-            for v, derivative, some in zip(program.path, list(derivatives), arrived.tolist(), strict=True):
-                if some:
-                    v._grad = derivative if v._grad is None else v._grad + derivative
-            return
-        reached, derivatives = [], []  # two lists of what exists: a million new tuples would wake the garbage collector
-        for v, derivative in arriving(self, s):
-            reached.append(v)
-            derivatives.append(derivative)
-        for v, derivative in zip(reached, derivatives, strict=True):
-            v._grad = derivative if v._grad is None else v._grad + derivative
+        WALKS["backward"](self, s)
 
     def __getstate__(self) -> Any:
         """For pickle and copy: without what a walk or `order` can find again."""
@@ -460,29 +427,6 @@ def order(root: Var) -> Path:
     return found
 
 
-def number_or_array(value: Any) -> Value:
-    """The value of a `Var`: floating-point, a copy, not writable."""
-    try:
-        array = np.array(value._known if isinstance(value, Var) else value)
-    except UserError:
-        raise
-    except (ValueError, TypeError) as error:
-        raise UserError(f"a Var holds a number or an array of numbers, all rows of one length: {error}.") from None
-    if array.dtype.kind in "biu":
-        array = array.astype(np.float64)
-    if array.dtype.kind != "f":
-        raise UserError(f"a Var holds real numbers; got {array.dtype} (from {type(value).__name__}).")
-    return frozen(array)
-
-
-def frozen(value: np.ndarray) -> Value:
-    """The array, not writable; a NumPy number for an array of no axes."""
-    if value.ndim == 0:
-        return value[()]
-    value.flags.writeable = False
-    return value
-
-
 def shape_of(x: Any) -> tuple[int, ...]:
     """The shape of a `Var`, an array or a number."""
     if isinstance(x, Var):
@@ -493,13 +437,6 @@ def shape_of(x: Any) -> tuple[int, ...]:
         return np.shape(x)
     except ValueError as error:
         raise UserError(f"a Var holds a number or an array of numbers, all rows of one length: {error}.") from None
-
-
-def describe(value: Any) -> str:
-    """The kind of a value, in words: for error messages."""
-    if isinstance(value, np.ndarray) and value.ndim:
-        return f"an array of shape {value.shape}" + ("" if value.dtype.kind in "fiub" else f" and of {value.dtype}")
-    return f"the {type(value).__name__} {value}" if np.isscalar(value) else f"a {type(value).__name__}"
 
 
 def label(v: Var) -> str:

@@ -1,9 +1,12 @@
-"""Class probabilities over a plane as a picture."""
+"""Values over a plane as a picture: class probabilities in colors, and pictures in charts."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import altair as alt
 import numpy as np
 
+from .png import data_uri
 from .theme import diverging, rgb
 
 SHADES = 200
@@ -46,3 +49,10 @@ def picture(probabilities: np.ndarray, colors: Sequence[str], shades: int = SHAD
         certainty = np.round(certainty * each) / each
         field = 255.0 + (0.12 + 0.55 * certainty) * (palette[likely] - 255.0)
     return np.where(known, np.round(field), 225.0).astype(np.uint8)
+
+
+def square_picture(colored: np.ndarray, low: float, high: float, x: alt.X, y: alt.Y) -> Any:
+    """RGB (height, width, 3) over the square from `low` to `high`, as a layer of a chart; its fields are `x` and `y`."""
+    corners = {"x": low, "x2": high, "y": low, "y2": high, "url": data_uri(colored)}
+    image = alt.Chart(alt.Data(values=[corners])).mark_image(aspect=False)
+    return image.encode(x=x, x2="x2:Q", y=y, y2="y2:Q", url="url:N")

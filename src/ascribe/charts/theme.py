@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
+BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#882255"
 INK = "#1f2328"
 GRAY = "#6b7280"
 FONT = "Helvetica Neue, Helvetica, Arial, sans-serif"
@@ -14,8 +15,8 @@ FONT = "Helvetica Neue, Helvetica, Arial, sans-serif"
 # Okabe and Ito's colors without black and yellow, then Tol's muted set: color-blind-safe first. The light ones are darkened, so
 # that each stands out by 3 to 1 (WCAG 2.2, 1.4.11) from white, and from the dark page, where a page turns them around.
 _PALETTE = (
-    *("#d55e00", "#0072b2", "#009e73", "#c45c97", "#b98000", "#3d94cf"),
-    *("#882255", "#2f8f83", "#7f7f1a", "#a05a2c", "#6c5ce7", "#117733"),
+    *(RED, BLUE, GREEN, "#c45c97", "#b98000", "#3d94cf"),
+    *(PURPLE, "#2f8f83", "#7f7f1a", "#a05a2c", "#6c5ce7", "#117733"),
 )
 # Of lines beyond the first four, whose colors are near to another.
 _DASHES = ([7, 3], [2, 2], [8, 2, 2, 2])

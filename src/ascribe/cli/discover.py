@@ -160,8 +160,9 @@ def discover(
         check_folder(out, overwrite=overwrite, resume=resume, record=DISCOVERY)
 
     from ascribe import datasets, training  # noqa: PLC0415
-    from ascribe.experiments.discovery import discover as run  # noqa: PLC0415
-    from ascribe.experiments.discovery import experiment_of, save  # noqa: PLC0415
+    from ascribe.experiments.discover import discover as run  # noqa: PLC0415
+    from ascribe.experiments.discover import experiment_of  # noqa: PLC0415
+    from ascribe.experiments.discovery import save  # noqa: PLC0415
 
     from . import command_line  # noqa: PLC0415
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import ascribe
 from ascribe.arguments import at_least, flag
+from ascribe.checksums import checksum
 from ascribe.errors import Interrupted, UserError, needed, shown
 from ascribe.memory import check_room
 
@@ -28,7 +29,7 @@ from .local import Local
 
 if TYPE_CHECKING:
     from ascribe.datasets import Dataset
-    from ascribe.training import Experiment, Specification
+    from ascribe.training import Specification, Trainer
     from ascribe.training.keeping import Kept
 
 WORKER = 2**28
@@ -163,36 +164,36 @@ class Cluster:
         self._fetcher.shutdown()
 
     def begin(
-        self, experiment: "Experiment", specifications: "Sequence[Specification]", phase: str, *, networks: bool
+        self, trainer: "Trainer", specifications: "Sequence[Specification]", phase: str, *, networks: bool
     ) -> None:
         """Sends out these runs and waits for nothing."""
-        self._sent(experiment, specifications, phase, networks)
+        self._sent(trainer, specifications, phase, networks)
 
     def shards(
-        self, experiment: "Experiment", specifications: "Sequence[Specification]", phase: str, *, networks: bool
+        self, trainer: "Trainer", specifications: "Sequence[Specification]", phase: str, *, networks: bool
     ) -> "Iterator[tuple[range, list[Kept]]]":
         """What became of these runs, shard by shard as they come back.
 
         **Raises:** `UserError` as training does, and where the scheduler is lost or a shard kills every worker; `Interrupted`
-        where the experiment's keeper was told to stop.
+        where the trainer's keeper was told to stop.
         """
-        waiting = self._sent(experiment, specifications, phase, networks)
+        waiting = self._sent(trainer, specifications, phase, networks)
         shards, attempts, stopped = list(waiting), dict.fromkeys(waiting, 1), ""
         try:
             while waiting:
-                if experiment.keeper is not None and experiment.keeper.stopping and not stopped:
-                    stopped = f"stopped while {experiment.name} was on its way ({phase})"
+                if trainer.keeper.stopping and not stopped:
+                    stopped = f"stopped while {trainer.recipe.name} was on its way ({phase})"
                     self._stop()
                 for key in self._ended(waiting):
                     task, rows = self._tasks.pop(key), waiting.pop(key)
-                    found = self._result(experiment, task, attempts[key])
+                    found = self._result(trainer, task, attempts[key])
                     if found is not None:
-                        self._tell(experiment, [specifications[row] for row in rows], phase, found)
+                        self._tell(trainer, [specifications[row] for row in rows], phase, found)
                         yield rows, found
                     elif not stopped:  # its worker ended, or all that Dask tried were lost
                         attempts[key] += 1
                         some = [specifications[row] for row in rows]
-                        self._tasks[key] = self._submit(experiment, some, phase, networks, key, attempts[key])
+                        self._tasks[key] = self._submit(trainer, some, phase, networks, key, attempts[key])
                         waiting[key] = rows
             if stopped:
                 raise Interrupted(stopped)
@@ -203,27 +204,25 @@ class Cluster:
             del self._watched[key]
 
     def _sent(
-        self, experiment: "Experiment", specifications: "Sequence[Specification]", phase: str, networks: bool
+        self, trainer: "Trainer", specifications: "Sequence[Specification]", phase: str, networks: bool
     ) -> dict[str, range]:
         """The shards of these runs by their keys, with their rows in the list; each is under way once."""
-        from ascribe.training.keeping import key_of  # noqa: PLC0415 - this module is imported where there is no JAX
-
-        width, rows = experiment.width, {}
-        total = len(specifications) * experiment.settings.epochs
+        width, rows, epochs = trainer.experiment.width, {}, trainer.recipe.setup.epochs
+        total = len(specifications) * epochs
         for first in range(0, len(specifications), width):
             some = specifications[first : first + width]
-            key = f"ascribe-shard-{self._channel}-" + key_of(
-                [networks, phase, width, *map(experiment.finished_key, some)]
+            key = f"ascribe-shard-{self._channel}-" + checksum(
+                [networks, phase, width, *map(trainer.identity.finished_key, some)]
             )
             rows[key] = range(first, first + len(some))
             if key not in self._tasks:
-                self._watched[key] = _Watched(experiment, phase, len(some) * experiment.settings.epochs, total)
-                self._tasks[key] = self._submit(experiment, some, phase, networks, key, 1)
+                self._watched[key] = _Watched(trainer, phase, len(some) * epochs, total)
+                self._tasks[key] = self._submit(trainer, some, phase, networks, key, 1)
         return rows
 
     def _submit(
         self,
-        experiment: "Experiment",
+        trainer: "Trainer",
         specifications: "Sequence[Specification]",
         phase: str,
         networks: bool,
@@ -234,23 +233,17 @@ class Cluster:
         import jax  # noqa: PLC0415
 
         from ascribe.rules.source_files import files_run  # noqa: PLC0415
-        from ascribe.training.keeping import fingerprint, key_of  # noqa: PLC0415
+        from ascribe.training import fingerprint  # noqa: PLC0415
 
-        demands = experiment.demands
-        data = key_of([demands.data.checksum, demands.data.task, fingerprint(demands.data.target_scale)])
-        recipe = key_of([experiment.context, experiment.name, experiment.settings.epochs, experiment.width])
+        own = dataclasses.replace(trainer.recipe, width=trainer.experiment.width)
+        context = trainer.identity.context
+        data = checksum([own.data.checksum, own.data.task, fingerprint(own.data.target_scale)])
+        recipe = checksum([context, own.name, own.setup.epochs, own.width, own.mapped])
         if data not in self._contents:
-            self._contents[data] = self._passed_on(pickle.dumps(_alone(demands.data)), data)
+            self._contents[data] = self._passed_on(pickle.dumps(_alone(own.data)), data)
         if recipe not in self._contents:
-            content = work.Content(
-                {name: value for name, value in vars(demands).items() if name != "data"},
-                experiment.rule,
-                experiment.settings,
-                experiment.width,
-                experiment.name,
-                experiment.context,
-            )
-            whole = work.Recipe(ascribe.__version__, list(map(tuple, files_run())), cloudpickle.dumps(tuple(content)))
+            content = dataclasses.replace(own, data=None), context  # pyright: ignore[reportArgumentType] - the data go apart
+            whole = work.Sent(ascribe.__version__, list(map(tuple, files_run())), cloudpickle.dumps(content))
             self._contents[recipe] = self._passed_on(pickle.dumps(tuple(whole)), recipe)
         order = work.Order(
             recipe,
@@ -258,8 +251,7 @@ class Cluster:
             tuple(specifications),
             phase,
             networks,
-            experiment.mapped,
-            self._store(experiment.keeper),
+            self._store(trainer.keeper),
             self._orders,
             self._channel,
             key,
@@ -290,7 +282,7 @@ class Cluster:
         """The store for workers: one on a server, or on this machine where they are on it too. No password goes that way: local
         workers hear it from this process alone, others have it in their environment (`PGPASSWORD`, `PGPASSFILE`) or do
         without the store."""
-        if keeper is None or (keeper.in_file and self._local is None):
+        if not keeper.keeps or (keeper.in_file and self._local is None):
             return None
         public = keeper.address_without_password
         secret = self._local is not None and public != keeper.address
@@ -319,7 +311,7 @@ class Cluster:
                 f"the scheduler at {self.address} is gone: what was finished is kept where there is a store."
             )
 
-    def _result(self, experiment: "Experiment", task: Any, attempt: int) -> "list[Kept] | None":
+    def _result(self, trainer: "Trainer", task: Any, attempt: int) -> "list[Kept] | None":
         """What became of a shard's runs; None where it must be given out again."""
         if task.status in ("cancelled", "lost"):
             self._contents.clear()
@@ -329,12 +321,12 @@ class Cluster:
             return None
         if isinstance(error, self._dask.KilledWorker):
             raise UserError(
-                f"a shard of {experiment.width} runs of {experiment.name} has killed {ATTEMPTS} times as many workers as Dask "
-                f"allows, perhaps for want of memory: give each worker more of it, or choose fewer seeds."
+                f"a shard of {trainer.experiment.width} runs of {trainer.recipe.name} has killed {ATTEMPTS} times as many "
+                f"workers as Dask allows, perhaps for want of memory: give each worker more of it, or choose fewer seeds."
             )
         if isinstance(error, ModuleNotFoundError):
             raise UserError(f"a worker lacks a module ({error}): install there what is installed here.")
-        with experiment.blamed():
+        with trainer.experiment.blamed():
             found = self._fetched(task)
         return found if isinstance(found, list) else None
 
@@ -397,18 +389,19 @@ class Cluster:
             done, total = int(sum(one.done for one in mine)), watched.total
         from ascribe.training import Progress  # noqa: PLC0415
 
-        watched.experiment.listener(Progress(watched.experiment.name, news["phase"], done, total, news["loss"]))
+        watched.trainer.listener(Progress(watched.trainer.recipe.name, news["phase"], done, total, news["loss"]))
 
     def _tell(
-        self, experiment: "Experiment", specifications: "Sequence[Specification]", phase: str, found: "list[Kept]"
+        self, trainer: "Trainer", specifications: "Sequence[Specification]", phase: str, found: "list[Kept]"
     ) -> None:
         """A shard's curves, to a listener that wants numbers."""
         import numpy as np  # noqa: PLC0415
 
+        from ascribe.training.driver import tell_epochs  # noqa: PLC0415
         from ascribe.training.loop import Curve  # noqa: PLC0415
 
         curves = {name: Curve.of(np.stack([one.curves[name] for one in found])) for name in found[0].curves}
-        experiment.tell_epochs(specifications, phase, 0, experiment.settings.epochs, curves)
+        tell_epochs(trainer.listener, trainer.recipe, specifications, phase, 0, trainer.recipe.setup.epochs, curves)
 
 
 def _alone(data: "Dataset") -> "Dataset":
@@ -419,9 +412,9 @@ def _alone(data: "Dataset") -> "Dataset":
 
 @dataclasses.dataclass
 class _Watched:
-    """How far a shard is, in run-epochs: of `whole`, which are a part of its experiment's `total` in this phase."""
+    """How far a shard is, in run-epochs: of `whole`, which are a part of its trainer's `total` in this phase."""
 
-    experiment: "Experiment"
+    trainer: "Trainer"
     phase: str
     whole: int
     total: int
@@ -429,4 +422,4 @@ class _Watched:
     recipe: str = ""
 
     def of(self, other: "_Watched") -> bool:
-        return self.experiment is other.experiment and self.phase == other.phase
+        return self.trainer is other.trainer and self.phase == other.phase

@@ -4,6 +4,8 @@ Everything comes as bytes, so that the scheduler, which reads what passes it, ne
 next shard of the same one finds its programs compiled and its data in place.
 """
 
+import contextlib
+import dataclasses
 import pickle
 import threading
 import time
@@ -27,25 +29,14 @@ _one_at_a_time = threading.Lock()
 """A shard uses all devices of its process: a worker of several threads trains one after another."""
 
 
-class Recipe(NamedTuple):
+class Sent(NamedTuple):
     """An experiment, apart from its data. `files`: the fields of those of rules and layers that were run
-    (`rules.source_files`), which workers need not have; `content`: the pickled fields of `Content`, which needs them."""
+    (`rules.source_files`), which workers need not have; `content`: pickled, which needs them, the `training.Recipe` without its
+    data, and what runs are known by, whatever a worker would make of it."""
 
     version: str
     files: Sequence[tuple[Any, ...]]
     content: bytes
-
-
-class Content(NamedTuple):
-    """`demands`: the fields of a `Demands` but the data; `context`: what runs are known by, whatever a worker would make of
-    it."""
-
-    demands: Mapping[str, Any]
-    rule: Any
-    settings: Any
-    width: int
-    name: str
-    context: Mapping[str, Any]
 
 
 class Place(NamedTuple):
@@ -59,15 +50,14 @@ class Place(NamedTuple):
 
 class Order(NamedTuple):
     """One shard: of which experiment on which data, which runs, and in which store their state is kept on the way (None: in
-    none); `mapped`: as in `Experiment`. `orders`: those that are stopped together; `channel`:
-    what the sender listens on; `key`: the shard's name there. JAX's settings belong to a thread, so they come along."""
+    none). `orders`: those that are stopped together; `channel`: what the sender listens on; `key`: the shard's name there.
+    JAX's settings belong to a thread, so they come along."""
 
     recipe: str
     data: str
     specifications: Sequence[Any]
     phase: str
     networks: bool
-    mapped: bool
     store: Place | None
     orders: str
     channel: str
@@ -96,7 +86,7 @@ def train(recipe: bytes, data: bytes, order: bytes) -> list[Any] | str:
 
     from ascribe.errors import Interrupted  # noqa: PLC0415
     from ascribe.memory import limit_memory  # noqa: PLC0415
-    from ascribe.training import devices  # noqa: PLC0415
+    from ascribe.training import Driver, devices  # noqa: PLC0415
 
     wanted: Order = pickle.loads(order)
     if wanted.orders in _stopped:
@@ -112,14 +102,13 @@ def train(recipe: bytes, data: bytes, order: bytes) -> list[Any] | str:
 
     with _one_at_a_time, jax.enable_x64(wanted.double), jax.numpy_dtype_promotion(wanted.promotion):
         experiment = _experiment(wanted, recipe, data)
-        experiment.keeper, experiment.listener, experiment.mapped = _keeper(wanted, worker), told, wanted.mapped
-        try:
-            shards = experiment.shards(wanted.specifications, wanted.phase, networks=wanted.networks)
-            return [one for _, found in shards for one in found]
-        except Interrupted as error:  # an interruption of the worker itself, to Dask
-            return str(error)
-        finally:
-            experiment.keeper.close()
+        with contextlib.closing(_keeper(wanted, worker)) as keeper:
+            driver = Driver(experiment, keeper=keeper, listener=told)
+            try:
+                shards = driver.shards(wanted.specifications, wanted.phase, networks=wanted.networks)
+                return [one for _, found in shards for one in found]
+            except Interrupted as error:  # an interruption of the worker itself, to Dask
+                return str(error)
 
 
 def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
@@ -127,7 +116,7 @@ def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
     import ascribe  # noqa: PLC0415
     from ascribe.errors import UserError  # noqa: PLC0415
     from ascribe.rules import source_files  # noqa: PLC0415
-    from ascribe.training import Demands, Experiment  # noqa: PLC0415
+    from ascribe.training import Experiment, Identity  # noqa: PLC0415
 
     if wanted.recipe in _experiments:
         _experiments.move_to_end(wanted.recipe)
@@ -144,17 +133,12 @@ def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
             f"a worker has ascribe {ascribe.__version__} and the comparison {version}: install the same version."
         )
     source_files.run_sent([source_files.SourceFile(*file) for file in files])
-    made = Content(*pickle.loads(content))
-    demands = Demands(data=whole, **made.demands)
-    keeper = _keeper(wanted, None)
-    try:
-        experiment = Experiment(
-            demands, made.rule, made.settings, width=made.width, name=made.name, placed=placed, keeper=keeper
-        )
-    finally:
-        keeper.close()
-    _check_source(made.context, experiment.context)
-    experiment.context = dict(made.context)
+    recipe_alone, context = pickle.loads(content)
+    whole_recipe = dataclasses.replace(recipe_alone, data=whole)
+    _check_source(context, Identity(whole_recipe).context)
+    with contextlib.closing(_keeper(wanted, None)) as keeper:
+        known = Identity(whole_recipe, context)
+        experiment = Experiment(whole_recipe, placed=placed, keeper=keeper, identity=known)
     _experiments[wanted.recipe] = experiment
     while len(_experiments) > EXPERIMENTS:
         _experiments.popitem(last=False)
@@ -164,7 +148,7 @@ def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
 def _check_source(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     """A `UserError` where ascribe or JAX is another one here: what came out would be kept as the sender's."""
     from ascribe.errors import UserError  # noqa: PLC0415
-    from ascribe.training.keeping import code_of  # noqa: PLC0415
+    from ascribe.training.identity import code_of  # noqa: PLC0415
     from ascribe.training.source import PACKAGES, ours  # noqa: PLC0415
 
     here = dict(code_of(own))
@@ -186,6 +170,7 @@ def _keeper(wanted: Order, worker: Any) -> Any:
     from distributed import Status  # noqa: PLC0415
 
     from ascribe.store import NotLetIn, Store  # noqa: PLC0415
+    from ascribe.training.keeping import Nothing  # noqa: PLC0415
 
     ending = (Status.closing, Status.closing_gracefully, Status.closed, Status.failed)
 
@@ -197,25 +182,14 @@ def _keeper(wanted: Order, worker: Any) -> Any:
         def stopping(self) -> bool:
             return ends()
 
-    class Nowhere:
+    class Nowhere(Nothing):
+        """No state is kept, but the work ends where it should: between two chunks a driver asks."""
+
+        keeps = True
+
         @property
         def stopping(self) -> bool:
             return ends()
-
-        def checkpoint(self, key: str) -> None:
-            return None
-
-        def save(self, key: str, checkpoint: Any) -> None:
-            return None
-
-        def forget(self, key: str) -> None:
-            return None
-
-        def agreed(self, name: str, value: int) -> int:
-            return value
-
-        def close(self) -> None:
-            return None
 
     if wanted.store is None:
         return Nowhere()

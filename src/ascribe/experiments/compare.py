@@ -17,34 +17,32 @@ import jax
 import jax.numpy as jnp
 
 from ascribe import losses
+from ascribe.checksums import checksum
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError
 from ascribe.measures import measure_for
 from ascribe.search import Tuning
-from ascribe.store import Store
 from ascribe.training import (
+    NOTHING,
     Engine,
-    Experiment,
+    Keeper,
     Listener,
     LossLandscape,
     Rules,
     Runs,
+    Trainer,
     check_data,
     devices,
-    leaf,
-    optimizers,
+    find_leaf,
     processes,
     silent,
-    with_array_leaves,
 )
-from ascribe.training.keeping import Keeper, key_of
-from ascribe.training.processes import Shared
 from ascribe.training.progress import or_one_line
 from ascribe.training.source import digest
 
 from .comparison import Comparison
 from .landscape import landscape as draw
-from .plan import NetworkLike, Plan, asked_in_folds
+from .plan import Asked, NetworkLike, Plan, ask_in_folds
 from .stores import open_store, recorded_end, versions, warn_outdated
 
 
@@ -72,7 +70,7 @@ def compare(
     devices_per_run: int = 1,
     listener: Listener | None = None,
     command: str | None = None,
-    store: str | Path | Store | Shared | None = None,
+    store: str | Path | Keeper | None = None,
     cluster: Engine | None = None,
 ) -> Comparison:
     """Trains every rule with the same care and returns what came out.
@@ -109,81 +107,50 @@ def compare(
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
     data = check_data(data)
-    asked = asked_in_folds(
+    asked = ask_in_folds(
         data,
         folds,
         rules=rules,
         network=network,
+        activation=activation,
         seeds=seeds,
         tune=tune,
         tune_seeds=tune_seeds,
+        search=search,
+        landscape=landscape,
+        cluster=cluster,
         epochs=epochs,
         batch_size=batch_size,
         optimizer=optimizer,
         learning_rate=learning_rate,
-        search=search,
         select=select,
         score=score,
         loss=loss,
-        activation=activation,
         diagnostics=diagnostics,
         only=only,
-        landscape=landscape,
         devices_per_run=devices_per_run,
-        cluster=cluster,
     )
     first = asked[0]
     keeper, listener = open_store(store), or_one_line(listener) if processes.number() == 0 else silent
-    experiments = first.experiments(listener, keeper, cluster)
-    if keeper is not None and keeper.experiment is None:
+    trainers = first.trainers(listener, keeper, cluster)
+    if keeper.keeps and keeper.experiment is None:
         keeper.begin(data.name, command=command)
-    drawn, found = None, []
+    found: list[Comparison] = []
     keys: dict[str, list[str]] = {}
     with recorded_end(keeper):
         for one in asked:
             if one is not first:
-                experiments = one.experiments(listener, keeper, cluster)
-            runs, tunings = _trained(one.plans, experiments, one.data, one.seeds, one.tuning_seeds, keeper, cluster)
-            for name, some in ({} if keeper is None else _keys(one.plans, experiments, runs, one.tuning_seeds)).items():
-                keys.setdefault(name, []).extend(some)
+                trainers = one.trainers(listener, keeper, cluster)
+            runs, tunings = _train(one, trainers, engine=cluster)
+            for name, plan in one.plans.items() if keeper.keeps else ():
+                keys.setdefault(name, []).extend(plan.keys(trainers[name], runs[name], one.tuning_seeds))
             found.append(Comparison(one.data, runs, tunings, {}))
-        alone = {"optimizer": optimizer, "epochs": epochs, "batch_size": batch_size, "loss": loss, "listener": listener}
-        drawn = _landscape(
-            landscape, first.source, data, first.plans, found[0].runs, first.seeds[0], alone, keeper, keys
-        )
+        drawn = None if landscape is None else _draw(landscape, first, found[0].runs, listener, keeper, keys)
     ours = [name for name in found[0].runs if all(name in one.runs for one in found)]
-    left_out = {name: why for one in asked for name, why in one.left_out.items()}
-    configuration = {
-        "data": first.data.summary(),
-        "folds": None if folds is None else len(asked),
-        "rules": ours,
-        "left_out": left_out,
-        "network": str(first.template),
-        "parameters": first.template.parameters,
-        "loss": found[0].runs[ours[0]].loss,
-        "optimizer": optimizers.describe(optimizer),
-        "epochs": epochs,
-        "batch_size": min(batch_size, len(first.data.train)),
-        "seeds": list(first.seeds),
-        "tune": first.tune,
-        "tune_seeds": list(first.tuning_seeds) if first.tune else [],
-        "learning_rate": None if first.tune else first.learning_rate,
-        "ranges": {
-            name: {leaf: list(ends) for leaf, ends in plan.ranges.items()}
-            for name, plan in first.plans.items()
-            if plan.tune
-        },
-        "select": select,
-        "score": measure_for(data.task, score).name,
-        "only": only,
-        "landscape": landscape,
-        "versions": versions(),
-        "command": command,
-    }
-    if keeper is not None:
-        keeper.end("finished", configuration=configuration, keys={name: keys[name] for name in ours})
-        if keeper is not store:
-            keeper.close()
+    configuration = _configuration(asked, found[0].runs, ours) | {"landscape": landscape, "command": command}
+    keeper.end("finished", configuration=configuration, keys={name: keys[name] for name in ours if name in keys})
+    if keeper is not store:
+        keeper.close()
     if folds is None:
         return Comparison(data, found[0].runs, found[0].tuning, configuration, drawn)
     alone = [
@@ -193,90 +160,105 @@ def compare(
     return Comparison.of_folds(alone, configuration)
 
 
-def _landscape(
-    layer: str | None,
-    source: Any,
-    data: Dataset,
-    plans: Mapping[str, "Plan"],
+def _configuration(asked: Sequence[Asked], runs: Mapping[str, Runs], ours: Sequence[str]) -> dict[str, Any]:
+    """What the record says of a comparison, of the rules that are in all folds."""
+    first, budget = asked[0], asked[0].budget
+    setup = dataclasses.replace(first.setup, score=measure_for(first.data.task, first.setup.score).name)
+    return {
+        "data": first.data.summary(),
+        "folds": None if first.data.fold is None else len(asked),
+        "rules": list(ours),
+        "left_out": {name: why for one in asked for name, why in one.left_out.items()},
+        "network": str(first.template),
+        "parameters": first.template.parameters,
+        **setup.recorded(),
+        "loss": runs[ours[0]].loss,
+        "batch_size": min(setup.batch_size, len(first.data.train)),
+        "seeds": list(first.seeds),
+        "tune": budget.tune,
+        "tune_seeds": list(first.tuning_seeds) if budget.tune else [],
+        "learning_rate": None if budget.tune else setup.learning_rate,
+        "ranges": {
+            name: {leaf: list(ends) for leaf, ends in plan.ranges.items()}
+            for name, plan in first.plans.items()
+            if plan.tune
+        },
+        "versions": versions(),
+    }
+
+
+def _draw(
+    layer: str,
+    asked: Asked,
     runs: Mapping[str, Runs],
-    seed: int,
-    settings: Mapping[str, Any],
-    keeper: Store | Shared | None,
+    listener: Listener,
+    keeper: Keeper,
     keys: Mapping[str, Sequence[str]],
 ) -> LossLandscape | None:
-    """Every rule as it was chosen, with one layer free; None where no landscape is wanted."""
-    if layer is None:
-        return None
-    key = key_of([layer, digest("ascribe.experiments.landscape"), [[name, some[0]] for name, some in keys.items()]])
-    kept = keeper.landscape(key) if isinstance(keeper, Store) else None
+    """Every rule as it was chosen, with one layer free; None where it cannot be drawn."""
+    key = checksum([layer, digest("ascribe.experiments.landscape"), [[name, some[0]] for name, some in keys.items()]])
+    kept = keeper.landscape(key)
     if kept is not None:
         return kept
     chosen = {}
-    for name, plan in plans.items():
-        rule: Any = with_array_leaves(plan.rule)
+    for name, plan in asked.plans.items():
+        rule: Any = plan.recipe.rule
         for path, value in runs[name].hyperparameters.items():
-            where = leaf(path)
+            where = find_leaf(path)
             rule = eqx.tree_at(where, rule, jnp.asarray(value, where(rule).dtype))
         chosen[name] = rule
     rates = {name: float(one.learning_rates[0]) for name, one in runs.items()}
+    setup = asked.setup
+    settings: Any = {
+        "optimizer": setup.optimizer,
+        "epochs": setup.epochs,
+        "batch_size": setup.batch_size,
+        "loss": setup.loss,
+    }
+    settings |= {"seed": asked.seeds[0], "learning_rate": rates, "listener": listener}
     try:
-        drawn = draw(source, data, chosen, layer=layer, seed=seed, learning_rate=rates, **settings)
+        drawn = draw(asked.source, asked.data, chosen, layer=layer, **settings)
     except UserError as error:  # a picture must never cost the numbers
         warnings.warn(f"without the loss landscape: {error}", stacklevel=3)
         return None
-    if isinstance(keeper, Store):
-        keeper.keep_landscape(key, drawn)
+    keeper.keep_landscape(key, drawn)
     return drawn
 
 
-def _trained(
-    plans: "Mapping[str, Plan]",
-    experiments: Mapping[str, Experiment],
-    data: Dataset,
-    seeds: tuple[int, ...],
-    tuning_seeds: tuple[int, ...],
-    keeper: Store | Shared | None,
-    engine: Engine | None,
+def _train(
+    asked: Asked, trainers: Mapping[str, Trainer], *, engine: Engine | None
 ) -> tuple[dict[str, Runs], dict[str, Tuning]]:
     """All runs, and what tuning tried; only what is not kept yet is compiled and trained: rule by rule in this process, all
     rules at once where an engine has workers for them."""
-    warn_outdated(sum(plan.outdated(experiments[name], seeds, tuning_seeds) for name, plan in plans.items()))
+    plans, seeds, tuning_seeds = asked.plans, asked.seeds, asked.tuning_seeds
+    warn_outdated(sum(plan.outdated(trainers[name], seeds, tuning_seeds) for name, plan in plans.items()))
     if engine is None:
-        missing = {name: plan for name, plan in plans.items() if plan.missing(experiments[name], seeds, tuning_seeds)}
-        _compile_all(experiments, missing, keeper)
+        _compile_all(
+            {trainers[name]: plan for name, plan in plans.items() if plan.missing(trainers[name], seeds, tuning_seeds)}
+        )
     else:
         for name, plan in plans.items():
-            plan.begin_tuning(experiments[name], tuning_seeds)
+            plan.begin_tuning(trainers[name], tuning_seeds)
     runs: dict[str, Runs] = {}
     tunings: dict[str, Tuning | None] = {}
     for together in [[name] for name in plans] if engine is None else [list(plans)]:
         for name in together:
-            tunings[name] = plans[name].tuned(experiments[name], tuning_seeds)
-            plans[name].begin(experiments[name], seeds, tunings[name])
+            tunings[name] = plans[name].tuned(trainers[name], tuning_seeds)
+            plans[name].begin(trainers[name], seeds, tunings[name])
         for name in together:
-            runs[name] = plans[name].carried_out(experiments[name], data, seeds, tunings[name])
+            runs[name] = plans[name].carry_out(trainers[name], asked.data, seeds, tunings[name])
     return runs, {name: tuning for name, tuning in tunings.items() if tuning is not None}
 
 
-def _keys(
-    plans: Mapping[str, "Plan"],
-    experiments: Mapping[str, Experiment],
-    runs: Mapping[str, Runs],
-    tuning_seeds: tuple[int, ...],
-) -> dict[str, list[str]]:
-    """What every rule's runs are kept under."""
-    return {name: plan.keys(experiments[name], runs[name], tuning_seeds) for name, plan in plans.items()}
-
-
-def _compile_all(experiments: Mapping[str, Experiment], plans: Mapping[str, "Plan"], keeper: Keeper | None) -> None:
+def _compile_all(plans: Mapping[Trainer, Plan]) -> None:
     """Compiling keeps one core busy: several rules at a time. JAX's settings belong to a thread, so they go along."""
     double, promotion = jax.config.jax_enable_x64, jax.config.jax_numpy_dtype_promotion  # pyright: ignore
 
-    def compile_one(name: str) -> None:
-        if keeper is not None and keeper.stopping:
-            raise Interrupted(f"stopped before {name} was compiled")
+    def compile_one(trainer: Trainer) -> None:
+        if trainer.keeper.stopping:
+            raise Interrupted(f"stopped before {trainer.recipe.name} was compiled")
         with jax.enable_x64(double), jax.numpy_dtype_promotion(promotion):
-            experiments[name].compile(plans[name].example())
+            trainer.compile(plans[trainer].example())
 
     pool = ThreadPoolExecutor(1 if processes.joined() else devices.cores())  # in every process the same order
     try:
@@ -296,14 +278,15 @@ def preview(data: Dataset, *, folds: int | None = None, **asked: Any) -> dict[st
 
     **Raises:** `UserError`, as `compare`.
     """
-    every = asked_in_folds(data, folds, **asked)
+    every = ask_in_folds(data, folds, **asked)
     found, shapes = every[0], len({tuple(len(split) for _, split in one.data.splits) for one in every})
-    experiments = found.experiments(silent, None, None)
+    trainers = found.trainers(silent, NOTHING, None)
+    experiments = {name: one.experiment for name, one in trainers.items()}
     finals = len(found.seeds)
     counts = {
         name: {"tuning": plan.tune * len(found.tuning_seeds), "training": finals} for name, plan in found.plans.items()
     }
-    epochs = next(iter(found.plans.values())).settings.epochs
+    epochs = found.setup.epochs
     chunks = len(every) * sum(
         -(-count // experiments[name].width) for name, both in counts.items() for count in both.values()
     )
@@ -325,7 +308,7 @@ def preview(data: Dataset, *, folds: int | None = None, **asked: Any) -> dict[st
             name: {
                 **{phase: len(every) * count for phase, count in counts[name].items()},
                 "at_a_time": experiments[name].width,
-                "notes": list(plan.demands.notes),
+                "notes": list(plan.recipe.notes),
             }
             for name, plan in found.plans.items()
         },

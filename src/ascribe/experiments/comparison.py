@@ -14,8 +14,7 @@ from ascribe.errors import UserError, how_to_install
 from ascribe.files import path_of
 from ascribe.search import Tuning
 from ascribe.statistics import RuleStatistics, summarize
-from ascribe.training import LossLandscape, Runs, of_folds
-from ascribe.training.train import MOST_CLASSES
+from ascribe.training import MOST_CLASSES, LossLandscape, Runs, of_folds
 
 
 @dataclasses.dataclass(frozen=True, repr=False)

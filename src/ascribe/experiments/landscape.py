@@ -18,36 +18,38 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ascribe import losses
-from ascribe.arguments import at_least, plain, real
+from ascribe.arguments import at_least, positive, real
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import UserError, shown
 from ascribe.networks import BatchNorm, Conv2d, Network
 from ascribe.rules import AbstractRule, Trainables, network_of
+from ascribe.setup import described
 from ascribe.training import (
-    Demands,
+    Driver,
     Experiment,
     Listener,
     LossLandscape,
+    NetworkSource,
     Progress,
+    Recipe,
     Rules,
+    Setup,
     Specification,
     check_data,
     check_seeds,
+    complete,
     devices,
     honor,
-    made,
-    make_settings,
     named_rules,
     network_for,
-    optimizers,
-    positive,
+    template_of,
 )
 from ascribe.training.evaluate import CHUNK, Examples, evaluate
+from ascribe.training.examples import examples_of
 from ascribe.training.freezing import check_layer
 from ascribe.training.landscape import CLIMB
 from ascribe.training.processes import alone
 from ascribe.training.progress import or_one_line
-from ascribe.training.train import examples, fitted
 from ascribe.types import Array, PyTree
 
 from . import plane
@@ -106,30 +108,24 @@ def landscape(
     points, around = at_least(3, "points", points), real(margin)
     if around is None or not 0 <= around < float("inf"):
         raise UserError(f"`margin` is a number that is not negative; got {shown(margin)}.")
-    margin, epochs = around, plain(epochs)
-    batch_size = len(data.train) if batch_size is None else at_least(1, "batch_size", batch_size)
+    size = len(data.train) if batch_size is None else batch_size
+    setup = Setup(optimizer=optimizer, epochs=epochs, batch_size=size, loss=loss, diagnostics=False, only=layer)
     network = network_for(network, data)
-    template = made(network)
+    template = template_of(network)
     start, _ = ravel_pytree(template[check_layer("layer", template, layer)])
     if not isinstance(directions, str) or directions != "principal":
         directions = plane.chosen_directions(directions, start.size, template[layer].weight.shape)
-    shared = dict(optimizer=optimizer, batch_size=batch_size)
-    demands, left_out = _drawn(named, rates, network, data, **shared)
-    check_size(layer, template, len(demands), epochs)
-    settings = {
-        name: make_settings(one, epochs=epochs, select="last", loss=loss, diagnostics=False, only=layer)
-        for name, one in demands.items()
-    }
-
+    recipes, left_out = _drawn(named, rates, network, data, setup)
+    check_size(layer, template, len(recipes), setup.epochs)
+    recipes = {name: complete(one) for name, one in recipes.items()}
     listener = or_one_line(listener)
     placed: dict[Any, Any] = {}
     walks: dict[str, _Walk] = {}
     surface: _Surface | None = None
-    for name, one in demands.items():
-        rule, own = named[name], settings[name]
-        experiment = Experiment(one, rule, own, width=1, name=name, listener=listener, placed=placed)
-        surface = _Surface.make(experiment, seed, layer) if surface is None else surface
-        walk = surface.walk(experiment, Specification(seed, one.learning_rate))
+    for name, one in recipes.items():
+        driver = Driver(Experiment(one, placed=placed), listener=listener)
+        surface = _Surface.make(driver.experiment, seed, layer) if surface is None else surface
+        walk = surface.walk(driver, Specification(seed, one.setup.learning_rate))
         if isinstance(walk, str):
             left_out[name] = walk
         else:
@@ -145,29 +141,29 @@ def landscape(
         directions = directions * np.where(ends < 0, -1.0, 1.0)[:, None]  # paths run to the right and upwards
     else:
         kind, origin = "chosen", next(iter(walks.values())).weights[0]
-    axes = plane.axes((recorded - origin) @ directions.T, points, margin)
+    axes = plane.axes((recorded - origin) @ directions.T, points, around)
     title = f"loss surface of {layer}"
     listener(Progress(title, "computing", 0, points**2, float("nan")))
     values = surface.over(origin, directions, axes)
     listener(Progress(title, "computing", points**2, points**2, float("nan")))
-    first = next(iter(demands.values()))
+    first = next(iter(recipes.values())).setup
     return LossLandscape(
         layer=layer,
         seed=seed,
         loss=surface.loss.name,
-        optimizer=optimizers.describe(first.optimizer),
-        epochs=epochs,
-        batch_size=min(batch_size, len(data.train)),
+        optimizer=described(first.optimizer),
+        epochs=setup.epochs,
+        batch_size=min(setup.batch_size, len(data.train)),
         examples=surface.examples.inputs.shape[0],
         training_examples=len(data.train),
         kind=kind,
-        learning_rates={name: demands[name].learning_rate for name in walks},
+        learning_rates={name: recipes[name].setup.learning_rate for name in walks},
         trajectories={name: (walk.weights - origin) @ directions.T for name, walk in walks.items()},
         losses={name: walk.losses for name, walk in walks.items()},
         shown={name: int(np.flatnonzero(low[name])[-1]) + 1 for name in walks},
         diverged_at={name: walk.diverged_at for name, walk in walks.items() if walk.diverged_at is not None},
         left_out=left_out,
-        notes=tuple(f"{name}: {note}" for name in walks for note in demands[name].notes),
+        notes=tuple(f"{name}: {note}" for name in walks for note in recipes[name].notes),
         origin=origin,
         directions=directions,
         axes=axes,
@@ -201,20 +197,22 @@ class _Surface(eqx.Module):
 
     @classmethod
     def make(cls, experiment: Experiment, seed: int, layer: str) -> "_Surface":
-        network = _first(devices.new_networks(experiment.source, experiment.mesh, jnp.asarray([seed], jnp.uint32)))
-        data = examples(fitted(experiment.template, experiment.demands.data), "train")
+        network = _first(
+            devices.new_networks(experiment.recipe.source, experiment.mesh, jnp.asarray([seed], jnp.uint32))
+        )
+        data = examples_of(experiment.data, "train")
         most = CHUNK if _normalized(network.layers) else MOST_EXAMPLES
         count = data.inputs.shape[0]
         chosen = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
         index, layers = network.index(layer), network.layers
         reached = _reached(layers[:index], data.inputs[chosen])
         few = Examples(reached, data.targets[chosen], data.target_scale)
-        return cls(network, Network(layers[index:]), few, experiment.settings.loss, layer)
+        return cls(network, Network(layers[index:]), few, experiment.recipe.loss, layer)
 
-    def walk(self, experiment: Experiment, specification: Specification) -> _Walk | str:
+    def walk(self, driver: Driver, specification: Specification) -> _Walk | str:
         """The path of one rule; or in words, why it has none."""
         weights = []
-        for state in experiment.epochs(specification, "landscape"):
+        for state in driver.epochs(specification, "landscape"):
             if isinstance(state.trainables, Trainables) and jax.tree.leaves(state.trainables.auxiliary):
                 return "it trains activations beside the weights"
             network = network_of(_first(state.trainables))
@@ -312,28 +310,32 @@ def _rates(given: float | Mapping[str, float], named: Mapping[str, AbstractRule]
     return {name: positive("learning_rate", given[name]) for name in named}
 
 
-def outsider(demands: Demands, given: Any) -> str | None:
-    """Why a rule with these demands has no path in the weight space of the network `given`; None if it has one."""
-    if demands.encoding:
+def outsider(recipe: Recipe, given: NetworkSource) -> str | None:
+    """Why a rule with this recipe has no path in the weight space of the network `given`; None if it has one."""
+    if recipe.encoding:
         return "it needs inputs of its own"
-    return None if demands.source is given else "it needs a network of its own"
+    return None if recipe.source is given else "it needs a network of its own"
 
 
 def _drawn(
-    named: Mapping[str, AbstractRule], rates: Mapping[str, float], network: Any, data: Dataset, **shared: Any
-) -> tuple[dict[str, Demands], dict[str, str]]:
-    """What the rules that have a path ask for, and why the others have none."""
-    drawn: dict[str, Demands] = {}
+    named: Mapping[str, AbstractRule],
+    rates: Mapping[str, float],
+    network: NetworkSource,
+    data: Dataset,
+    setup: Setup,
+) -> tuple[dict[str, Recipe], dict[str, str]]:
+    """The recipes of the rules that have a path, and why the others have none."""
+    drawn: dict[str, Recipe] = {}
     left_out: dict[str, str] = {}
     for name, rule in named.items():
         try:
-            demands = honor(rule, name, network, data, learning_rate=rates[name], **shared)
+            recipe = honor(rule, name, network, data, dataclasses.replace(setup, learning_rate=rates[name]))
         except UserError as error:  # it refuses the network
             left_out[name] = str(error).rstrip(".")
             continue
-        why = outsider(demands, network)
+        why = outsider(recipe, network)
         if why is None:
-            drawn[name] = demands
+            drawn[name] = recipe
         else:
             left_out[name] = why
     if not drawn:
@@ -346,12 +348,12 @@ def _nobody(left_out: Mapping[str, str]) -> UserError:
     return UserError(f"no rule has a path in this network's weight space to be drawn ({reasons}).")
 
 
-def check_size(layer: str, network: Network, rules: int, epochs: Any) -> None:
+def check_size(layer: str, network: Network, rules: int, epochs: int) -> None:
     """A `UserError` where the layer is too small for a plane, or its recorded weights too large for the memory."""
     size = sum(leaf.size for leaf in jax.tree.leaves(network[layer]))
     if size < 2:
         raise UserError(f"the layer {layer} has one number and a plane needs two: choose a larger layer.")
-    needed = 4 * 8 * size * rules * (epochs + 1 if isinstance(epochs, int) else 1)  # recorded, centered, and on the way
+    needed = 4 * 8 * size * rules * (epochs + 1)  # recorded, centered, and on the way
     free = devices.available_memory()
     if jax.default_backend() == "cpu" and needed > free:
         raise UserError(

@@ -11,12 +11,10 @@ import numpy as np
 from ascribe.errors import UserError
 from ascribe.measures import main_score
 from ascribe.search import Tuning
+from ascribe.setup import deciding
 from ascribe.training import Runs
 
 from .comparison import Comparison
-
-SHARED = ("epochs", "batch_size", "select", "score", "only", "optimizer", "network")
-"""Settings of a comparison that decide what its runs become."""
 
 
 def merge(*comparisons: Comparison) -> Comparison:
@@ -58,7 +56,7 @@ def merge(*comparisons: Comparison) -> Comparison:
             if row in one.tuning:
                 tuning[name] = one.tuning[row]
     configuration = dict(first.configuration)
-    for name in SHARED:
+    for name in (*deciding(configuration), "network"):
         if any(one.configuration.get(name) != first.configuration.get(name) for one in comparisons):
             configuration[name] = None
     seeds = sorted({seed for its in runs.values() for seed in its.seeds})
@@ -101,7 +99,10 @@ def _way(runs: Runs, configuration: Mapping[str, Any]) -> str:
         runs.hyperparameters,
         sorted(runs.curves),
     )
-    shared = [configuration.get(name) for name in ("batch_size", "select", "only", "epochs")]
+    known = {
+        field.name for field in dataclasses.fields(runs)
+    }  # what a rule may have forced, and the score, which has a default
+    shared = [value for name, value in deciding(configuration).items() if name not in known]
     judged = main_score(runs.data.task, name=configuration.get("score"))
     return repr((own, shared, judged, float(runs.learning_rates[0]), [transform.name for transform in runs.encoding]))
 

@@ -5,41 +5,41 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ascribe import datasets, losses, rules, search
-from ascribe.arguments import at_least, plain
+from ascribe import datasets, rules, search
+from ascribe.arguments import at_least
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule
 from ascribe.search import Tuning
-from ascribe.store import Store
 from ascribe.training import (
-    Demands,
+    FINAL,
     Engine,
-    Experiment,
+    Keeper,
     Listener,
+    NetworkSource,
+    Recipe,
     Renamed,
     Rules,
     Runs,
+    Setup,
     Specification,
+    Trainer,
     check_data,
     check_runs,
     check_seeds,
+    complete,
     devices,
     honor,
-    made,
-    make_settings,
     named_rules,
     network_for,
     optimizers,
-    positive,
     processes,
+    runs_of,
+    template_of,
 )
 from ascribe.training.freezing import check_layer
-from ascribe.training.keeping import Keeper
 from ascribe.training.mesh import check_devices_per_run
-from ascribe.training.processes import Shared
-from ascribe.training.train import FINAL
 
 from .landscape import check_size, outsider
 
@@ -49,134 +49,151 @@ TUNING_SEEDS = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
+class Budget:
+    """What every rule may try: `tune` candidates on so many seeds each, in these ranges beside the optimizer's own; 0 for
+    none."""
+
+    tune: int
+    tune_seeds: int
+    search: Mapping[str, tuple[float, float]]
+
+    @classmethod
+    def of(cls, tune: int | None, tune_seeds: int, learning_rate: float | None, search: Any) -> "Budget":
+        """What was asked for.
+
+        **Raises:** `UserError` where it does not go together.
+        """
+        if learning_rate is not None and tune:
+            raise UserError("a `learning_rate` means no tuning and `tune` asks for some: give one of them.")
+        tune = (8 if learning_rate is None else 0) if tune is None else tune
+        tune, tune_seeds = at_least(0, "tune", tune), at_least(1, "tune_seeds", tune_seeds)
+        if search is not None and not isinstance(search, Mapping):
+            raise UserError(
+                f"`search` is a dict of ranges, as in {{'learning_rate': (1e-4, 1.0)}}; got {shown(search)}."
+            )
+        if search and not tune:
+            raise UserError(f"tuning is off, so there is nothing to search in {', '.join(search)}: leave `search` out.")
+        return cls(tune, tune_seeds, search or {})
+
+    def check_search(self, names: Mapping[str, Any]) -> None:
+        """A `UserError` where a range belongs to none of the rules of these names."""
+        for name in self.search:
+            owner = name.rpartition(".")[0]
+            if name != search.LEARNING_RATE and owner not in names:
+                raise UserError(
+                    f"the search range {name!r} belongs to no rule here: write learning_rate, or RULE.leaf with one of "
+                    f"{', '.join(names)}."
+                )
+
+    def seeds(self, finals: tuple[int, ...]) -> tuple[int, ...]:
+        """Seeds of tuning, which are none of the final ones."""
+        check_runs(self.tune_seeds * max(self.tune, 1))
+        first = max(TUNING_SEEDS, max(finals) + 1)
+        if first + self.tune_seeds < 2**31:
+            return tuple(range(first, first + self.tune_seeds))
+        return tuple(seed for seed in range(len(finals) + self.tune_seeds) if seed not in finals)[: self.tune_seeds]
+
+
+@dataclasses.dataclass(frozen=True)
 class Asked:
-    """A comparison that fits together: all is checked, nothing compiled."""
+    """A comparison that fits together: all is checked, nothing compiled. `setup`: as it was asked for, which a rule's own may
+    differ from; `width`: runs at a time that are wanted."""
 
     data: Dataset
     chosen: dict[str, AbstractRule]
-    source: Network | Callable[..., Network]
+    source: NetworkSource
     template: Network
+    setup: Setup
+    budget: Budget
     plans: "dict[str, Plan]"
     left_out: dict[str, str]
     seeds: tuple[int, ...]
     tuning_seeds: tuple[int, ...]
-    tune: int
-    learning_rate: float
     width: int
-    devices_per_run: int
     may_leave_out: bool
 
-    def experiments(
-        self, listener: Listener, keeper: Store | Shared | None, engine: Engine | None
-    ) -> dict[str, Experiment]:
-        """Every rule ready to train."""
+    def trainers(self, listener: Listener, keeper: Keeper, engine: Engine | None) -> dict[str, Trainer]:
+        """Every rule ready to train. One that cannot be, such as for want of memory, moves from `plans` to `left_out`."""
         if self.data.fold is not None:
             listener = Renamed(listener, f", fold {self.data.fold[0]}")
-        given = dict(devices_per_run=self.devices_per_run, listener=listener, keeper=keeper, engine=engine)
-        finals = len(self.seeds)
-        return _experiments(
-            self.plans, self.left_out, self.width, given, finals=finals, may_leave_out=self.may_leave_out
-        )
+        placed: dict[Any, Any] = {}
+        found: dict[str, Trainer] = {}
+        for name, plan in list(self.plans.items()):
+            recipe = dataclasses.replace(plan.recipe, width=self.width, mapped=True)
+            try:
+                one = Trainer(recipe, listener=listener, placed=placed, keeper=keeper, engine=engine)
+                one.experiment.check_results(len(self.seeds))
+                found[name] = one
+            except UserError as error:
+                if not self.may_leave_out or len(self.plans) == 1:
+                    raise
+                self.left_out[name] = str(error)
+                del self.plans[name]
+        return found
 
 
-def asked_in_folds(data: Dataset, folds: int | None, **asked: Any) -> list[Asked]:
+def ask_in_folds(data: Dataset, folds: int | None, **asked: Any) -> list[Asked]:
     """What `compare` is asked for, once or in every fold; folds of one shape share their compiled programs."""
     if folds is None:
-        return [_asked(data, **asked)]
+        return [ask(data, **asked)]
     if asked.get("landscape") is not None:
         raise UserError("`landscape` is drawn of one division of the data, and `folds` make several: give one of them.")
     first, *others = datasets.folds(data, folds)
-    found = [_asked(first, **asked)]
+    found = [ask(first, **asked)]
     check_runs((1 + len(others)) * len(found[0].seeds))
-    return found + [_asked(one, like=found[0], **asked) for one in others]
+    return found + [ask(one, like=found[0], **asked) for one in others]
 
 
-def _asked(
+def ask(
     data: Dataset,
     *,
     like: Asked | None = None,
     rules: Rules | None = None,
     network: NetworkLike = "64x64",
+    activation: str = "relu",
     seeds: int | Sequence[int] = 10,
     tune: int | None = None,
     tune_seeds: int = 3,
-    epochs: int = 50,
-    batch_size: int = 32,
-    optimizer: Any = "adam",
-    learning_rate: float | None = None,
     search: Mapping[str, tuple[float, float]] | None = None,
-    select: str = "last",
-    score: str | None = None,
-    loss: str | losses.Loss | None = None,
-    activation: str = "relu",
-    diagnostics: bool = True,
-    only: str | None = None,
     landscape: str | None = None,
-    devices_per_run: int = 1,
     cluster: Engine | None = None,
+    **training: Any,
 ) -> Asked:
-    """What `compare` is asked for; its errors are those of `compare`. `like`: the same on other data, whose rules and network
-    these are."""
+    """What `compare` is asked for; its errors are those of `compare`. `training`: the fields of a `Setup`; `like`: the same on
+    other data, whose rules and network these are."""
     chosen = _chosen_rules(rules, data) if like is None else like.chosen
-    seeds = check_seeds(seeds)
-    if learning_rate is not None and tune:
-        raise UserError("a `learning_rate` means no tuning and `tune` asks for some: give one of them.")
-    tune = (8 if learning_rate is None else 0) if tune is None else tune
-    learning_rate = positive("learning_rate", 1e-3 if learning_rate is None else learning_rate)
-    tune, tune_seeds = at_least(0, "tune", tune), at_least(1, "tune_seeds", tune_seeds)
-    epochs, batch_size = plain(epochs), plain(batch_size)
-    _check_tuned(search, tune)
-    source = _network(network, data, activation) if like is None else like.source
-    template = made(source)
-    _check_layers(template, only=only, landscape=landscape)
+    seeds, rate = check_seeds(seeds), training.pop("learning_rate", None)
+    budget = Budget.of(tune, tune_seeds, rate, search)
+    setup = Setup(**training) if rate is None else Setup(learning_rate=rate, **training)
+    source = network_for(network, check_data(data), activation) if like is None else like.source
+    template = template_of(source)
+    for setting, layer in (("only", setup.only), ("landscape", landscape)):
+        if layer is not None:
+            check_layer(setting, template, layer)
     plans: dict[str, Plan] = {}
     left_out: dict[str, str] = {}
     for name, rule in chosen.items():
-        shared = dict(optimizer=optimizer, batch_size=batch_size, learning_rate=learning_rate)
-        demands = None
+        recipe = None
         try:
-            demands = honor(rule, name, source, data, **shared)
-            settings = make_settings(
-                demands, epochs=epochs, select=select, score=score, loss=loss, diagnostics=diagnostics, only=only
-            )
+            recipe = honor(rule, name, source, data, setup)
+            recipe = complete(recipe)
         except UserError as error:
-            everybodys = demands is not None and demands.source is source  # what is wrong is not the rule's network
+            everybodys = recipe is not None and recipe.source is source  # what is wrong is not the rule's network
             if rules is not None or len(chosen) == 1 or everybodys:
                 raise
             left_out[name] = str(error)
             continue
-        plans[name] = Plan.make(name, rule, demands, settings, tune, search or {})
-    _check_search(search or {}, plans)
-    _check_landscape(landscape, template, source, plans, epochs)
-    tuning_seeds = _tuning_seeds(seeds, tune_seeds, tune)
-    _check_cluster(cluster, devices_per_run)
+        plans[name] = Plan.make(recipe, budget)
+    budget.check_search(plans)
+    _check_landscape(landscape, template, source, plans, setup.epochs)
+    tuning_seeds = budget.seeds(seeds)
+    per_run = check_devices_per_run(setup.devices_per_run)
+    _check_cluster(cluster, per_run)
     shares = 1 if cluster is None else -(-cluster.workers // len(plans))
-    side_by_side = devices.count() // check_devices_per_run(devices_per_run) if cluster is None else 1
-    width = max(_width(len(seeds), tune * tune_seeds, shares), side_by_side)
-    return Asked(
-        data,
-        chosen,
-        source,
-        template,
-        plans,
-        left_out,
-        seeds,
-        tuning_seeds,
-        tune,
-        learning_rate,
-        width,
-        devices_per_run,
-        may_leave_out=rules is None,
-    )
-
-
-def _tuning_seeds(seeds: tuple[int, ...], count: int, candidates: int = 1) -> tuple[int, ...]:
-    """Seeds that are none of the final ones, for so many candidates each."""
-    check_runs(count * max(candidates, 1))
-    first = max(TUNING_SEEDS, max(seeds) + 1)
-    if first + count < 2**31:
-        return tuple(range(first, first + count))
-    return tuple(seed for seed in range(len(seeds) + count) if seed not in seeds)[:count]
+    side_by_side = devices.count() // per_run if cluster is None else 1
+    width = max(_width(len(seeds), budget.tune * budget.tune_seeds, shares), side_by_side)
+    found = (plans, left_out, seeds, tuning_seeds, width)
+    return Asked(data, chosen, source, template, setup, budget, *found, may_leave_out=rules is None)
 
 
 def _check_cluster(cluster: Engine | None, devices_per_run: int) -> None:
@@ -187,49 +204,18 @@ def _check_cluster(cluster: Engine | None, devices_per_run: int) -> None:
         )
 
 
-def _check_layers(template: Network, **layers: str | None) -> None:
-    for setting, layer in layers.items():
-        if layer is not None:
-            check_layer(setting, template, layer)
-
-
 def _check_landscape(
-    layer: str | None, template: Network, source: Any, plans: Mapping[str, "Plan"], epochs: int
+    layer: str | None, template: Network, source: NetworkSource, plans: "Mapping[str, Plan]", epochs: int
 ) -> None:
     """A `UserError`, before anything is trained, where no rule would have a path or the paths do not fit into memory."""
     if layer is None:
         return
     processes.alone("a loss landscape")
-    reasons = {name: outsider(plan.demands, source) for name, plan in plans.items()}
+    reasons = {name: outsider(plan.recipe, source) for name, plan in plans.items()}
     if all(reasons.values()):
         words = "; ".join(f"{name}: {why}" for name, why in reasons.items())
         raise UserError(f"no rule here has a path in a loss landscape of {layer} ({words}): leave the landscape out.")
     check_size(layer, template, len(plans), epochs)
-
-
-def _experiments(
-    plans: "dict[str, Plan]",
-    left_out: dict[str, str],
-    width: int,
-    shared: Mapping[str, Any],
-    *,
-    finals: int,
-    may_leave_out: bool,
-) -> dict[str, Experiment]:
-    """Every rule ready to train. One that cannot be, such as for want of memory, moves from `plans` to `left_out`."""
-    placed: dict[Any, Any] = {}
-    found: dict[str, Experiment] = {}
-    for name in list(plans):
-        try:
-            one = plans[name].experiment(width, placed, **shared)
-            one.check_results(finals)
-            found[name] = one
-        except UserError as error:
-            if not may_leave_out or len(plans) == 1:
-                raise
-            left_out[name] = str(error)
-            del plans[name]
-    return found
 
 
 def _width(finals: int, candidates: int, shares: int) -> int:
@@ -242,148 +228,93 @@ def _width(finals: int, candidates: int, shares: int) -> int:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One rule's part of a comparison, with its forced settings applied."""
+    """One rule's part of a comparison: its recipe, how many candidates it tries, and in which ranges."""
 
-    name: str
-    rule: AbstractRule
-    demands: Demands
-    settings: Any
+    recipe: Recipe
     tune: int
     ranges: dict[str, tuple[float, float]]
 
     @classmethod
-    def make(
-        cls,
-        name: str,
-        rule: AbstractRule,
-        demands: Demands,
-        settings: Any,
-        tune: int,
-        search_ranges: Mapping[str, tuple[float, float]],
-    ) -> "Plan":
-        tune = 0 if "learning_rate" in demands.forced else tune
-        leaves = [leaf for leaf in search_ranges if leaf.rpartition(".")[0] == name]
+    def make(cls, recipe: Recipe, budget: Budget) -> "Plan":
+        """**Raises:** `UserError` where the rule cannot be tuned so."""
+        tune = 0 if "learning_rate" in recipe.forced else budget.tune
+        leaves = [leaf for leaf in budget.search if leaf.rpartition(".")[0] == recipe.name]
         if leaves and not tune:
             raise UserError(
-                f"the rule {name} forces its learning rate and is not tuned: leave {leaves[0]} out of the search."
+                f"the rule {recipe.name} forces its learning rate and is not tuned: leave {leaves[0]} out of the search."
             )
-        ranges = search.ranges_of(name, rule, optimizers.search_range(demands.optimizer), search_ranges)
-        return cls(name, rule, demands, settings, tune, ranges)
+        rates = optimizers.search_range(recipe.setup.optimizer)
+        return cls(recipe, tune, search.ranges_of(recipe.name, recipe.rule, rates, budget.search))
 
-    def experiment(
-        self,
-        width: int,
-        placed: dict[Any, Any],
-        *,
-        devices_per_run: int,
-        listener: Listener,
-        keeper: Keeper | None,
-        engine: Engine | None,
-    ) -> Experiment:
-        return Experiment(
-            self.demands,
-            self.rule,
-            self.settings,
-            width=width,
-            name=self.name,
-            listener=listener,
-            placed=placed,
-            keeper=keeper,
-            devices_per_run=devices_per_run,
-            engine=engine,
-            mapped=True,
-        )
-
-    def missing(self, experiment: Experiment, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]) -> bool:
-        """Whether any of its runs must be trained."""
-        tuning = None
-        if self.tune:
-            candidates = search.specifications(self.tune, self.ranges, tuning_seeds)
-            if None in experiment.kept(candidates, networks=search.has_own_finish(experiment)):
-                return True
-            tuning = self.tuned(experiment, tuning_seeds)
-        return None in experiment.kept(self.finals(seeds, tuning), networks=True)
-
-    def outdated(self, experiment: Experiment, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]) -> int:
-        """How many of its runs must be trained although they are kept, because they were made by other code; of the final ones
-        all that tuning may choose."""
-        if not self.tune:
-            return experiment.outdated(self.finals(seeds, None))
-        candidates = search.specifications(self.tune, self.ranges, tuning_seeds)
-        count = experiment.outdated(candidates)
-        finals = {dataclasses.replace(one, seed=seed): None for one in candidates for seed in seeds}
-        return count + experiment.outdated(list(finals)) if count else 0
+    def candidates(self, tuning_seeds: tuple[int, ...]) -> list[Specification]:
+        """The runs of tuning."""
+        return search.specifications(self.tune, self.ranges, tuning_seeds) if self.tune else []
 
     def finals(self, seeds: Sequence[int], tuning: Tuning | None) -> list[Specification]:
         """The final runs, at what tuning chose."""
         if tuning is None:
-            return [Specification(seed, self.demands.learning_rate) for seed in seeds]
+            return [Specification(seed, self.recipe.setup.learning_rate) for seed in seeds]
         return [Specification(seed, tuning.learning_rate, tuning.chosen_hyperparameters) for seed in seeds]
-
-    def keys(self, experiment: Experiment, runs: Runs, tuning_seeds: tuple[int, ...]) -> list[str]:
-        """What its runs are kept under: those of its row, then those of tuning."""
-        others = tuple(runs.hyperparameters.items())
-        final = [Specification(seed, float(runs.learning_rates[0]), others) for seed in runs.seeds]
-        candidates = search.specifications(self.tune, self.ranges, tuning_seeds) if self.tune else []
-        return [experiment.key(one, epochs=self.settings.epochs) for one in (*final, *candidates)]
 
     def example(self) -> Specification:
         """A run of the kind that will be trained: what tuned leaves it has decides what is compiled."""
         leaves = [name for name in self.ranges if name != search.LEARNING_RATE] if self.tune else []
-        return Specification(0, self.demands.learning_rate, tuple((name, self.ranges[name][0]) for name in leaves))
+        rate = self.recipe.setup.learning_rate
+        return Specification(0, rate, tuple((name, self.ranges[name][0]) for name in leaves))
 
-    def begin_tuning(self, experiment: Experiment, tuning_seeds: tuple[int, ...]) -> None:
-        """Sends what tuning trains to the experiment's engine."""
-        candidates = search.specifications(self.tune, self.ranges, tuning_seeds) if self.tune else []
-        experiment.begin(candidates, "tuning", keep=search.has_own_finish(experiment))
+    def missing(self, trainer: Trainer, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]) -> bool:
+        """Whether any of its runs must be trained."""
+        tuning = None
+        if self.tune:
+            candidates = self.candidates(tuning_seeds)
+            if None in trainer.kept(candidates, networks=search.has_own_finish(trainer)):
+                return True
+            tuning = self.tuned(trainer, tuning_seeds)
+        return None in trainer.kept(self.finals(seeds, tuning), networks=True)
 
-    def begin(self, experiment: Experiment, seeds: tuple[int, ...], tuning: Tuning | None) -> None:
+    def outdated(self, trainer: Trainer, seeds: tuple[int, ...], tuning_seeds: tuple[int, ...]) -> int:
+        """How many of its runs must be trained although they are kept, because they were made by other code; of the final ones
+        all that tuning may choose."""
+        if not self.tune:
+            return trainer.outdated(self.finals(seeds, None))
+        candidates = self.candidates(tuning_seeds)
+        count = trainer.outdated(candidates)
+        finals = {dataclasses.replace(one, seed=seed): None for one in candidates for seed in seeds}
+        return count + trainer.outdated(list(finals)) if count else 0
+
+    def keys(self, trainer: Trainer, runs: Runs, tuning_seeds: tuple[int, ...]) -> list[str]:
+        """What its runs are kept under: those of its row, then those of tuning."""
+        others = tuple(runs.hyperparameters.items())
+        final = [Specification(seed, float(runs.learning_rates[0]), others) for seed in runs.seeds]
+        return list(map(trainer.identity.finished_key, (*final, *self.candidates(tuning_seeds))))
+
+    def begin_tuning(self, trainer: Trainer, tuning_seeds: tuple[int, ...]) -> None:
+        """Sends what tuning trains to the trainer's engine."""
+        trainer.begin(self.candidates(tuning_seeds), "tuning", keep=search.has_own_finish(trainer))
+
+    def begin(self, trainer: Trainer, seeds: tuple[int, ...], tuning: Tuning | None) -> None:
         """Sends the final runs there."""
-        experiment.begin(self.finals(seeds, tuning), FINAL)
+        trainer.begin(self.finals(seeds, tuning), FINAL)
 
-    def tuned(self, experiment: Experiment, tuning_seeds: tuple[int, ...]) -> Tuning | None:
+    def tuned(self, trainer: Trainer, tuning_seeds: tuple[int, ...]) -> Tuning | None:
         """What tuning tried and chose; None without tuning."""
-        return search.tune(experiment, self.tune, self.ranges, tuning_seeds) if self.tune else None
+        return search.tune(trainer, self.tune, self.ranges, tuning_seeds) if self.tune else None
 
-    def carried_out(self, experiment: Experiment, data: Dataset, seeds: tuple[int, ...], tuning: Tuning | None) -> Runs:
+    def carry_out(self, trainer: Trainer, data: Dataset, seeds: tuple[int, ...], tuning: Tuning | None) -> Runs:
         """The final runs."""
         specifications = self.finals(seeds, tuning)
-        trained = experiment.train(specifications, FINAL)
         notes = ("tuned rate at the end of its range",) if tuning is not None and tuning.at_edge else ()
-        return trained.runs(specifications, data, notes)
+        return runs_of(trainer, specifications, trainer.train(specifications, FINAL), data, notes)
 
 
 def _chosen_rules(chosen: Rules | None, data: Dataset) -> dict[str, AbstractRule]:
     check_data(data)
-    if chosen is None:
-        known = {}
-        for name in rules.default_names():
-            try:
-                known[name] = rules.get(name)
-            except UserError as error:  # a package's entry point: it must not keep the others from running
-                warnings.warn(f"left out: {error}", stacklevel=3)
-        return {name: rule for name, rule in known.items() if data.task in rule.tasks}
-    return named_rules(chosen, data)
-
-
-def _check_tuned(search: Any, tune: int) -> None:
-    """A `UserError` where `search` is no dict of ranges, or nothing is tuned."""
-    if search is not None and not isinstance(search, Mapping):
-        raise UserError(f"`search` is a dict of ranges, as in {{'learning_rate': (1e-4, 1.0)}}; got {shown(search)}.")
-    if search and not tune:
-        raise UserError(f"tuning is off, so there is nothing to search in {', '.join(search)}: leave `search` out.")
-
-
-def _network(network: NetworkLike, data: Dataset, activation: str) -> Network | Callable[..., Network]:
-    check_data(data)
-    return network_for(network, data, activation)
-
-
-def _check_search(ranges: Mapping[str, tuple[float, float]], plans: Mapping[str, Plan]) -> None:
-    for name in ranges:
-        owner = name.rpartition(".")[0]
-        if name != "learning_rate" and owner not in plans:
-            raise UserError(
-                f"the search range {name!r} belongs to no rule here: write learning_rate, or RULE.leaf with one of "
-                f"{', '.join(plans)}."
-            )
+    if chosen is not None:
+        return named_rules(chosen, data)
+    known = {}
+    for name in rules.default_names():
+        try:
+            known[name] = rules.get(name)
+        except UserError as error:  # a package's entry point: it must not keep the others from running
+            warnings.warn(f"left out: {error}", stacklevel=3)
+    return {name: rule for name, rule in known.items() if data.task in rule.tasks}

@@ -12,35 +12,29 @@ import jax
 import ascribe
 from ascribe.errors import UserError
 from ascribe.store import Store
-from ascribe.training import (
-    devices,
-    processes,
-)
-from ascribe.training.processes import Shared, shared
+from ascribe.training import NOTHING, Keeper, devices, processes
+from ascribe.training.processes import shared
 
 
-def open_store(place: str | Path | Store | Shared | None) -> Store | Shared | None:
-    """The store of that place, where it is not open yet; None where nothing is kept."""
-    keeper = (
-        place
-        if place is None or isinstance(place, Store | Shared)
-        else shared(lambda: Store(place, versions=versions()))
-    )
+def open_store(place: str | Path | Keeper | None) -> Keeper:
+    """The store of that place, where it is not open yet; `NOTHING` where nothing is kept."""
+    if place is None:
+        return NOTHING
+    keeper = place if isinstance(place, Keeper) else shared(lambda: Store(place, versions=versions()))
     if isinstance(keeper, Store):
         keeper.versions = versions()
     return keeper
 
 
 @contextmanager
-def recorded_end(keeper: Store | Shared | None) -> Iterator[None]:
+def recorded_end(keeper: Keeper) -> Iterator[None]:
     """Where the work ends before its end, the store says so."""
     try:
         yield
     except BaseException as error:
-        if keeper is not None:
-            with suppress(UserError):  # such as: the disk is full, which the error says already
-                keeper.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
-                keeper.close()
+        with suppress(UserError):  # such as: the disk is full, which the error says already
+            keeper.end("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+            keeper.close()
         raise
 
 

@@ -1,14 +1,16 @@
 """The pictures of the wing, as Altair charts: traces, gates, tuning curves, filters, rasters."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import altair as alt
 import numpy as np
 
 from ascribe.charts.inline import inline
-from ascribe.charts.theme import GRAY, INK, many_colors, themed
+from ascribe.charts.lines import kind_color
+from ascribe.charts.theme import BLUE, GRAY, GREEN, INK, RED, many_colors, themed
 from ascribe.errors import UserError
 from ascribe.files import path_of, write_whole
 
@@ -17,15 +19,12 @@ from .filters import PostSynapticFilter
 from .hodgkin_huxley import HodgkinHuxley
 from .lif import LIF
 from .quantities import counted
-from .recording import Recording
 from .spikes import SpikeTrain
-from .tuning import TuningCurve
 
 WIDTH = 640
 POINTS = 3000
 """More samples than this are drawn as the least and the largest of each of half as many groups: no peak is lost."""
 
-BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#882255"
 ROWS = 200
 """Neurons that a raster shows, at most."""
 
@@ -38,7 +37,43 @@ BAND = 0.35
 KINDS = {"excites": BLUE, "inhibits": RED, "does neither, or both": GRAY}
 
 
-def traces(recording: Recording, neuron: int = 0) -> Any:
+@runtime_checkable
+class Recorded(Protocol):
+    """What is drawn of a `Recording`, which imports this module to draw itself."""
+
+    @property
+    def model(self) -> Any: ...
+    @property
+    def t(self) -> np.ndarray: ...
+    @property
+    def traces(self) -> Mapping[str, np.ndarray]: ...
+    @property
+    def current(self) -> np.ndarray: ...
+    @property
+    def spikes(self) -> SpikeTrain: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def duration(self) -> float: ...
+    def __getitem__(self, name: str, /) -> np.ndarray: ...
+    def rates(self) -> Any: ...
+
+
+@runtime_checkable
+class Tuned(Protocol):
+    """What is drawn of a `TuningCurve`, which does the same."""
+
+    @property
+    def model(self) -> Any: ...
+    @property
+    def currents(self) -> np.ndarray: ...
+    @property
+    def rates(self) -> np.ndarray: ...
+    @property
+    def analytic(self) -> np.ndarray | None: ...
+
+
+def traces(recording: Recorded, neuron: int = 0) -> Any:
     """V with a mark for each spike and the threshold of a LIF neuron, the gates or the synaptic current where they were
     recorded, and the input, over time. Where single spikes would run into each other, bands from the lowest to the highest
     value stand for the lines."""
@@ -49,7 +84,7 @@ def traces(recording: Recording, neuron: int = 0) -> Any:
     many = spikes > MANY
     legend: list[str] = []
     if "V" in recording.traces:
-        panels.append(_voltage(recording, one(recording.V), neuron, many))
+        panels.append(_voltage(recording, one(recording["V"]), neuron, many))
         legend += ["red: spikes"] if spikes > 0 and not many else []
         legend += [] if isinstance(model, HodgkinHuxley) else ["dashed: the threshold"]
     gates = [name for name in ("n", "m", "h") if name in recording.traces]
@@ -81,7 +116,7 @@ def traces(recording: Recording, neuron: int = 0) -> Any:
     return themed(chart, _title(model), *said)
 
 
-def phase_plane(recording: Recording, first: str = "n", second: str = "h", neuron: int = 0) -> Any:
+def phase_plane(recording: Recorded, first: str = "n", second: str = "h", neuron: int = 0) -> Any:
     """One trace against another: the path of a Hodgkin–Huxley neuron through its gates, colored by V."""
     neuron = recording.spikes.numbered(neuron)
     one = lambda name: _one(recording[name], recording.shape, neuron)
@@ -102,7 +137,7 @@ def phase_plane(recording: Recording, first: str = "n", second: str = "h", neuro
     )
 
 
-def tuning(curve: TuningCurve) -> Any:
+def tuning(curve: Tuned) -> Any:
     """The simulated rates as points, on the closed form where there is one."""
     rows = {"current": curve.currents, "rate": curve.rates}
     x = alt.X(
@@ -193,9 +228,7 @@ def raster(spikes: SpikeTrain, bins: int = 100, connection: Connection | None = 
     if connection is not None:
         kinds = _kinds(connection, spikes.size)
         rows["kind"] = kinds[spikes.neurons[inside]]
-        there = [kind for kind in KINDS if kind in kinds[:shown]]
-        scale = alt.Scale(domain=there, range=[KINDS[kind] for kind in there])
-        color = {"color": alt.Color("kind:N", title=None, scale=scale, legend=alt.Legend(orient="bottom"))}
+        color = {"color": kind_color({kind: one for kind, one in KINDS.items() if kind in kinds[:shown]})}
     x, time = (_time(np.array([0.0, spikes.duration]), labels=labels) for labels in (False, True))
     marks = (
         alt.Chart(inline(rows))
@@ -325,9 +358,7 @@ def _several(
         part = _extremes(t, values) if band else {"t": at, "low": drawn}
         for key, cells in (part | {"kind": [name] * len(part["t"])}).items():
             rows.setdefault(key, []).extend(cells)
-    colors = [BLUE, RED, GREEN, *many_colors(12)[6:]][: len(columns)]
-    scale, legend = alt.Scale(domain=list(columns), range=colors), alt.Legend(orient="bottom")
-    color = alt.Color("kind:N", title=None, sort=None, scale=scale, legend=legend)
+    color = kind_color(dict(zip(columns, [BLUE, RED, GREEN, *many_colors(12)[6:]], strict=False)))
     y = alt.Y("low:Q", title=title, scale=alt.Scale(domain=domain) if domain else alt.Undefined)
     marks = alt.Chart(inline(rows))
     if band:
@@ -354,7 +385,7 @@ def _extremes(t: np.ndarray, values: np.ndarray) -> dict[str, np.ndarray]:
     return {"t": np.append(t[starts], t[-1]), "low": np.append(low, low[-1]), "high": np.append(high, high[-1])}
 
 
-def _voltage(recording: Recording, V: np.ndarray, neuron: int, many: bool) -> Any:
+def _voltage(recording: Recorded, V: np.ndarray, neuron: int, many: bool) -> Any:
     model, times = recording.model, recording.spikes.of(neuron)
     x, layers = _time(recording.t, labels=False), []
     if isinstance(model, HodgkinHuxley):  # marks above the spikes

@@ -19,6 +19,7 @@ from ascribe import datasets, networks, report, training
 from ascribe.charts.inline import inline
 from ascribe.charts.theme import INK, many_colors, themed
 from ascribe.experiments import discovery
+from ascribe.experiments.discover import discover
 from ascribe.experiments.landscape import landscape
 from ascribe.networks import ACTIVATIONS, Network
 from ascribe.rules import B_FUNCTIONS, Batch, BFunction, as_batch
@@ -332,7 +333,7 @@ def _figure_2(search: Search, listener: Listener) -> Result:
     images = {"samples": search.samples, "test_samples": search.samples}
     asked = {} if search.samples is None else images
     data = datasets.load(search.data, seed=0, **asked)
-    found = discovery.discover(data, listener=listener, **search.options)
+    found = discover(data, listener=listener, **search.options)
     return result_of(found)
 
 

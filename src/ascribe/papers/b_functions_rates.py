@@ -32,7 +32,7 @@ from ascribe.rules import (
 )
 from ascribe.rules.terms import layer_errors, output_error
 from ascribe.search import Objective, candidates
-from ascribe.training import network_for
+from ascribe.training import Setup, complete, honor, network_for
 
 from .b_functions import one_of
 from .base import Check, Listener, Result, at_most, close
@@ -379,25 +379,16 @@ def zero_slope_credit(listener: Listener) -> Result:
     functions = {**{name: name for name in DERIVATIVES}, "found g": MetaNetwork(FOUND)}
     every = [one for g in functions.values() for one in (g, WhereSlope(g, "relu"))]
     rule = BFunction({LAYER: one_of(every, 0)})
-    shared: dict[str, Any] = {"optimizer": "sgd", "learning_rate": 0.01, "epochs": 10, "batch_size": 32, "placed": {}}
+    setup = Setup(optimizer="sgd", learning_rate=0.01, epochs=10, diagnostics=False)
+    name, placed = "credit where σ' = 0", {}
+    recipe = complete(honor(rule, name, network_for("64x64", data, "relu"), data, setup))
 
     def areas(points: np.ndarray, seeds: tuple[int, ...]) -> np.ndarray:
         """The loss areas of pairs (number of the function, rate), `(pairs, seeds)`."""
         place = lambda point: ((f"derivative.{LAYER}.choice", tuple(np.eye(len(every))[int(point[0])])),)
-        objective = Objective(
-            data,
-            network_for("64x64", data, "relu"),
-            rule,
-            place,
-            dimensions=2,
-            rate=lambda point: float(point[1]),
-            seeds=seeds,
-            batch=AT_ONCE // len(seeds),
-            name="credit where σ' = 0",
-            listener=listener,
-            **shared,
-        )
-        return objective(points).areas
+        rate = lambda point: float(point[1])
+        own: Any = {"dimensions": 2, "rate": rate, "seeds": seeds, "batch": AT_ONCE // len(seeds)}
+        return Objective(recipe, data, place, **own, listener=listener, placed=placed)(points).areas
 
     rates = candidates(RATES, {"learning_rate": (3e-3, 4.0)})["learning_rate"]
     grid = np.asarray([(number, rate) for number in range(len(every)) for rate in rates])

@@ -6,12 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from ascribe.errors import UserError
 
 Value = str | int | float
 """A number that a document states or that came out here, or what stands for it in a table."""
 Listener = Callable[[Any], None]
 """Told how far an entry is, as a `training.Progress` (not named here, because the list of entries needs no JAX)."""
+
+ROUNDING, FLOAT32 = 1e-12, 1e-6
+"""What float64, and float32, JAX's default, leave of a relative precision after a few operations."""
 
 NOT_REPRODUCED = "not reproduced"
 """What is said everywhere of a check that does not agree."""
@@ -106,6 +111,16 @@ def close(statement: str, expected: float, got: float, tolerance: float) -> Chec
     if abs(float(shown) - expected) > tolerance / 10:
         shown = f"{expected:.{decimals(tolerance)}f}"
     return Check(statement, f"{shown} ± {tolerance:g}", float(got), bool(abs(got - expected) <= tolerance))
+
+
+def largest(values: Any) -> float:
+    """The largest of an array's numbers."""
+    return float(np.max(values))
+
+
+def apart(one: Any, other: Any) -> float:
+    """The largest difference between two arrays."""
+    return largest(np.abs(np.asarray(one, np.float64) - np.asarray(other, np.float64)))
 
 
 def at_most(statement: str, limit: float, got: int | float) -> Check:

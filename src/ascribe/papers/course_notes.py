@@ -23,11 +23,12 @@ from ascribe import autodiff as ad
 from ascribe import losses, networks
 from ascribe.charts.contours import contours
 from ascribe.charts.inline import inline
-from ascribe.charts.theme import GRAY, INK, themed
+from ascribe.charts.lines import kind_color, panel_title
+from ascribe.charts.theme import BLUE, GRAY, INK, RED, themed
 from ascribe.networks import Network
 from ascribe.rules import Batch, FiniteDifferences
 
-from .base import Check, Listener, Result, at_most, close, printed, same
+from .base import ROUNDING, Check, Listener, Result, at_most, close, printed, same
 
 THETA, STEP = -0.509, 0.1
 SLIP = "0.300 (printed: 0.302, a slip)"
@@ -38,8 +39,6 @@ STEPS = np.geomspace(1e-7, 1.0, 43)
 SMOOTH = slice(24, 42)
 """Which steps have an error that is all truncation, those from 1e-3 to 0.7: below them rounding begins."""
 
-
-ROUNDING = 1e-12
 RATE = 0.02
 WAVE_STARTS = ((0.38, 0.25), (0.42, 0.82), (0.5, 0.3), (0.56, 0.75), (0.62, 0.22), (0.66, 0.6))
 HILL_STARTS = ((0.1, 0.2), (0.15, 0.85), (0.4, 0.15), (0.85, 0.85), (0.7, 0.2), (0.95, 0.65))
@@ -186,12 +185,7 @@ def _surface(surface: Surface, kinds: list[tuple[str, Any]]) -> Any:
             color=alt.condition("datum.level > 0", alt.value("#b07d00"), alt.value(GRAY)),
         )
     )
-    colors = alt.Color(
-        "kind:N",
-        title=None,
-        scale=alt.Scale(domain=[kind for kind, _ in kinds], range=["#d55e00", "#0072b2"]),
-        legend=alt.Legend(orient="bottom"),
-    )
+    colors = kind_color(dict(zip((kind for kind, _ in kinds), (RED, BLUE), strict=True)))
     paths = alt.Chart(inline(rows)).encode(x=x, y=y, color=colors, detail="path:N", order="step:Q")
     starts = alt.Chart(
         inline({key: [v for v, s in zip(column, rows["step"], strict=True) if s == 0] for key, column in rows.items()})
@@ -200,7 +194,7 @@ def _surface(surface: Surface, kinds: list[tuple[str, Any]]) -> Any:
         lines,
         paths.mark_line(strokeWidth=2),
         starts.mark_point(filled=True, color=INK, size=36, opacity=1.0).encode(x=x, y=y),
-    ).properties(width=340, height=340, title=alt.TitleParams(surface.title, anchor="middle", fontSize=13))
+    ).properties(width=340, height=340, title=panel_title(surface.title))
 
 
 def finite_differences(listener: Listener) -> Result:
@@ -306,10 +300,10 @@ def _figure(errors: np.ndarray, slope: float) -> Any:
     marked = alt.Chart(alt.Data(values=[{"step": STEP, "error": 1e-13, "text": "Δ of the notes"}]))
     chart = alt.layer(
         line.mark_line(color=GRAY, strokeDash=[6, 4], strokeWidth=2, clip=True).encode(x=x, y=y),
-        marked.mark_rule(color="#d55e00", strokeWidth=1.6).encode(x=x),
-        marked.mark_text(align="right", dx=-6, dy=-12, fontSize=13, color="#d55e00").encode(x=x, y=y, text="text:N"),
-        points.mark_line(color="#0072b2", strokeWidth=1.4, opacity=0.6),
-        points.mark_point(color="#0072b2", filled=True, size=38, opacity=1.0),
+        marked.mark_rule(color=RED, strokeWidth=1.6).encode(x=x),
+        marked.mark_text(align="right", dx=-6, dy=-12, fontSize=13, color=RED).encode(x=x, y=y, text="text:N"),
+        points.mark_line(color=BLUE, strokeWidth=1.4, opacity=0.6),
+        points.mark_point(color=BLUE, filled=True, size=38, opacity=1.0),
         alt.Chart(alt.Data(values=[note]))
         .mark_text(align="right", fontSize=13, color=INK)
         .encode(x=x, y=y, text="text:N"),

@@ -17,12 +17,11 @@ import numpy as np
 from ascribe import autodiff as ad
 from ascribe import losses, networks
 from ascribe.charts.inline import inline
-from ascribe.charts.theme import GRAY, INK, themed
+from ascribe.charts.theme import BLUE, GRAY, INK, RED, themed
 from ascribe.rules import Backpropagation, Batch
 
-from .base import Check, Listener, Result, at_most, close, same
+from .base import ROUNDING, Check, Listener, Result, apart, at_most, close, same
 
-ROUNDING = 1e-12
 WIDTH = 1e-5
 """Of central differences: their error is then about 1e-10."""
 SIZES = (3, 4, 2)
@@ -71,8 +70,8 @@ def error_backpropagation(listener: Listener) -> Result:
     ]
     by_hand = [found["W"], found["M"], found["alpha"], found["beta"]]
     for name, (weights, biases) in others.items():
-        apart = max(_apart(one, other) for one, other in zip(by_hand, [*weights, *biases], strict=True))
-        checks.append(at_most(f"all derivatives, unit by unit, and {name}: largest difference", ROUNDING, apart))
+        off = max(apart(one, other) for one, other in zip(by_hand, [*weights, *biases], strict=True))
+        checks.append(at_most(f"all derivatives, unit by unit, and {name}: largest difference", ROUNDING, off))
     checks += _any_depth()
     return Result(tuple(checks), {"network": _drawing(W, M, found)})
 
@@ -121,10 +120,10 @@ def _matrices(found: dict[str, Any], W: np.ndarray, a: np.ndarray, M: np.ndarray
     by_alpha = h * (1 - h) * (found["beta"] @ M.T)
     return [
         at_most(
-            "∇_α E = h' ⊙ (∇_β E Mᵀ): largest difference from unit by unit", ROUNDING, _apart(by_alpha, found["alpha"])
+            "∇_α E = h' ⊙ (∇_β E Mᵀ): largest difference from unit by unit", ROUNDING, apart(by_alpha, found["alpha"])
         ),
-        at_most("∂E/∂M = hᵀ ∇_β E, an outer product", ROUNDING, _apart(np.outer(h, found["beta"]), found["M"])),
-        at_most("∂E/∂W = xᵀ ∇_α E", ROUNDING, _apart(np.outer(x, by_alpha), found["W"])),
+        at_most("∂E/∂M = hᵀ ∇_β E, an outer product", ROUNDING, apart(np.outer(h, found["beta"]), found["M"])),
+        at_most("∂E/∂W = xᵀ ∇_α E", ROUNDING, apart(np.outer(x, by_alpha), found["W"])),
     ]
 
 
@@ -181,7 +180,7 @@ def _any_depth() -> list[Check]:
             error = h[layer] * (1 - h[layer]) * (error @ weights[layer].T)
     others = _others(weights, biases, x, t)
     worst = max(
-        _apart(one, other)
+        apart(one, other)
         for both in others.values()
         for ours, theirs in ((by_weights, both[0]), (by_biases, both[1]))
         for one, other in zip(ours, theirs, strict=True)
@@ -206,10 +205,6 @@ def _any_depth() -> list[Check]:
             ", ".join("×".join(map(str, found.shape)) for found in others["backpropagation by hand in rows"][0]),
         ),
     ]  # fmt: skip
-
-
-def _apart(one: np.ndarray, other: np.ndarray) -> float:
-    return float(np.max(np.abs(np.asarray(one) - np.asarray(other))))
 
 
 def _drawing(W: np.ndarray, M: np.ndarray, found: dict[str, Any]) -> Any:
@@ -251,7 +246,7 @@ def _drawing(W: np.ndarray, M: np.ndarray, found: dict[str, Any]) -> Any:
             y2="y2:Q",
             size=alt.Size("size:Q", legend=None, scale=alt.Scale(range=[0.5, 9])),
             color=alt.Color(
-                "sign:N", title=None, scale=alt.Scale(domain=["∂E/∂w > 0", "∂E/∂w < 0"], range=["#d55e00", "#0072b2"])
+                "sign:N", title=None, scale=alt.Scale(domain=["∂E/∂w > 0", "∂E/∂w < 0"], range=[RED, BLUE])
             ),
         )
     )

@@ -1,11 +1,10 @@
-"""What can be redone of "Neural networks" (course notes), section 1.5, softmax and one-hot, and chapter 4, with the
-expression graphs of `ascribe.autodiff`: it takes NumPy alone.
+"""What can be redone of "Neural networks" (course notes), chapter 4, with the expression graphs of
+`ascribe.autodiff`: it takes NumPy alone.
 
 How it is read, and where it slips: docs/documents/course-notes.md.
 """
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import altair as alt
@@ -13,52 +12,14 @@ import numpy as np
 
 from ascribe import autodiff as ad
 from ascribe.charts.inline import inline
-from ascribe.charts.theme import INK, many_colors, themed
+from ascribe.charts.lines import line_chart, stacked
+from ascribe.charts.theme import BLUE, INK, RED, themed
 
-from .base import Check, Listener, Result, at_most, close, printed, same
+from .base import ROUNDING, Check, Listener, Result, apart, at_most, close, same
 
-SCORES = (0.6, 3.4, -1.2, 0.05)
-PRINTED_SOFTMAX = (("0.055", "0.06"), ("0.9", "0.9"), ("0.009", "0.009"), ("0.032", "0.031"))
-"""softmax of these, rounded, and as the notes print it: the first and the last are slips."""
-ROUNDING = 1e-12
 XOR_INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 XOR_TARGETS = np.array([[0.0], [1.0], [1.0], [0.0]])
 XOR_RATE, XOR_EPOCHS = 1.0, 300
-
-
-def softmax_and_one_hot(listener: Listener) -> Result:
-    """The two examples of section 1.5: softmax by its formula, and beside the printed values, two of which are not rounded."""
-    x = ad.Var(SCORES)
-    y, hot = ad.softmax(x), ad.one_hot(x)
-    total = math.fsum(math.exp(score) for score in SCORES)
-    written = [math.exp(score) / total for score in SCORES]
-    checks = [
-        at_most(
-            f"softmax{SCORES} against e^z / Σ e^z: largest difference",
-            ROUNDING,
-            float(np.max(np.abs(y.value - written))),
-        )
-    ]
-    for number, ((rounded, shown), got) in enumerate(zip(PRINTED_SOFTMAX, y.value, strict=True), 1):
-        check = printed(f"entry {number}, rounded", rounded, float(got))
-        slip = f"{rounded} (printed: {shown}, a slip)"
-        checks.append(check if shown == rounded else replace(check, expected=slip))
-    checks.append(close("their sum", 1.0, float(ad.sum(y).value), ROUNDING))
-    checks.append(same("one-hot of the same", "[0, 1, 0, 0]", str([int(value) for value in hot.value])))
-    names = [f"{score:g}" for score in SCORES]
-    rows = {"x": names * 2, "value": [*y.value, *hot.value], "kind": ["softmax"] * 4 + ["one-hot"] * 4}
-    chart = (
-        alt.Chart(inline(rows))
-        .mark_bar()
-        .encode(
-            x=alt.X("x:N", sort=names, title="x", axis=alt.Axis(labelAngle=0)),
-            xOffset=alt.XOffset("kind:N", sort=["softmax", "one-hot"]),
-            y=alt.Y("value:Q", title="output"),
-            color=alt.Color("kind:N", title=None, scale=alt.Scale(range=["#0072b2", "#d55e00"])),
-        )
-        .properties(width=380, height=240)
-    )
-    return Result(tuple(checks), {"softmax": themed(chart, "Softmax and one-hot", "of the four numbers of the notes")})
 
 
 def expression_graph(listener: Listener) -> Result:
@@ -114,11 +75,10 @@ def chain_rule(listener: Listener) -> Result:
     points = ad.Var(at)
     curve = ad.exp(ad.sin(points * points))
     ad.sum(curve).backward()
-    rows = {"x": [*at, *at], "y": [*curve.value, *points.grad], "kind": ["f"] * len(at) + ["∂f/∂x"] * len(at)}
-    chart = _lines(
-        rows, "exp(sin(x²)) and its derivative", "both read off one graph, at 161 numbers at once", ["f", "∂f/∂x"]
-    )
-    return Result(tuple(checks), {"chain": chart})
+    rows = stacked(at, {"f": curve.value, "∂f/∂x": points.grad})
+    chart = line_chart(rows, {"f": INK, "∂f/∂x": RED}, "x", None).properties(width=520, height=300)
+    subtitle = "both read off one graph, at 161 numbers at once"
+    return Result(tuple(checks), {"chain": themed(chart, "exp(sin(x²)) and its derivative", subtitle)})
 
 
 def matrix_gradients(listener: Listener) -> Result:
@@ -194,7 +154,7 @@ def small_network(listener: Listener) -> Result:
     ad.GradientDescent(kappa).step([W])
     checks.append(_equal(f"W ← W − κ ∇_W E, κ = {kappa:g}", start - kappa * slope, np.asarray(W.value)))
     path = ad.minimize(E, [W], ad.GradientDescent(20.0), tolerance=1e-9)
-    away = float(np.max(np.abs(path[-1][0] - known)))
+    away = apart(path[-1][0], known)
     checks.append(at_most(f"algorithm 1, {len(path) - 1} steps: distance of W from the W of the targets", 1e-6, away))
     W.value = start
     E.evaluate()
@@ -213,37 +173,20 @@ def xor_by_graph(listener: Listener) -> Result:
         same(f"xor({int(u)}, {int(v)})", int(t), round(float(y)))
         for (u, v), (t,), y in zip(XOR_INPUTS, XOR_TARGETS, learned, strict=True)
     ]
-    apart = float(np.max(np.abs(np.array(costs) - written)))
     checks += [
-        at_most("the cost of every epoch against gradient descent written out: largest difference", 1e-9, apart),
+        at_most(
+            "the cost of every epoch against gradient descent written out: largest difference",
+            1e-9,
+            apart(costs, written),
+        ),
         at_most(f"cross entropy after {XOR_EPOCHS} epochs", 0.02, costs[-1]),
     ]
     names = [f"gradient descent, κ = {XOR_RATE:g}", "Adam, 0.05"]
-    rows = {
-        "epoch": [*range(1, len(costs) + 1)] * 2,
-        "cost": [*costs, *quicker],
-        "kind": [names[0]] * len(costs) + [names[1]] * len(quicker),
-    }
-    chart = (
-        alt.Chart(inline(rows))
-        .mark_line(strokeWidth=2)
-        .encode(
-            x=alt.X("epoch:Q", title="epoch"),
-            y=alt.Y(
-                "cost:Q",
-                title="cross entropy",
-                scale=alt.Scale(type="log"),
-                axis=alt.Axis(values=[1, 0.1, 0.01, 0.001, 0.0001]),
-            ),
-            color=alt.Color(
-                "kind:N",
-                title=None,
-                scale=alt.Scale(domain=names, range=["#0072b2", "#9aa3b0"]),
-                legend=alt.Legend(orient="bottom"),
-            ),
-        )
-        .properties(width=420, height=260)
-    )
+    rows = stacked(range(1, len(costs) + 1), dict(zip(names, (costs, quicker), strict=True)))
+    ticks = alt.Axis(values=[1, 0.1, 0.01, 0.001, 0.0001])
+    y = alt.Y("y:Q", title="cross entropy", scale=alt.Scale(type="log"), axis=ticks)
+    colors = dict(zip(names, (BLUE, "#9aa3b0"), strict=True))
+    chart = line_chart(rows, colors, "epoch", y).properties(width=420, height=260)
     return Result(tuple(checks), {"cost": themed(chart, "XOR, learned by the graph", "2-8-1, tanh, full batches")})
 
 
@@ -274,19 +217,4 @@ def _xor_written() -> np.ndarray:
 
 
 def _equal(statement: str, expected: np.ndarray, got: np.ndarray) -> Check:
-    return at_most(f"{statement}: largest difference", ROUNDING, float(np.max(np.abs(expected - got))))
-
-
-def _lines(rows: dict[str, Any], title: str, subtitle: str, names: list[str]) -> Any:
-    colors = alt.Scale(domain=names, range=[INK, *many_colors(len(names) - 1)])
-    chart = (
-        alt.Chart(inline(rows))
-        .mark_line(strokeWidth=2)
-        .encode(
-            x=alt.X("x:Q", title="x"),
-            y=alt.Y("y:Q", title=None),
-            color=alt.Color("kind:N", title=None, scale=colors, legend=alt.Legend(orient="bottom")),
-        )
-        .properties(width=520, height=300)
-    )
-    return themed(chart, title, subtitle)
+    return at_most(f"{statement}: largest difference", ROUNDING, apart(expected, got))

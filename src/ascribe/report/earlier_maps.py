@@ -19,9 +19,10 @@ SHADES = 60
 def earlier_maps(comparison: Comparison) -> dict[int, dict[str, str]]:
     """The class maps of every rule at the epochs at which all of them have one, as addresses of pictures.
 
-    **Returns:** `{epoch: {rule: address}}`, the mean over the seeds that finished, in the colors of `landscapes`; empty where
-    nothing was kept on the way.
+    **Returns:** `{epoch: {rule: address}}`, the mean over the seeds that finished, in the colors of `class_maps`; empty where
+    nothing was kept on the way. Of cross-validation those of the first fold.
     """
+    comparison = comparison.folds[0] if comparison.folds else comparison
     kept: dict[str, Mapping[int, np.ndarray]] = {
         rule: getattr(runs, "class_maps", {}) for rule, runs in with_networks(comparison).items()
     }

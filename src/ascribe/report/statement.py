@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ascribe.measures import words_of
+from ascribe.setup import in_words, told
 from ascribe.statistics import main_score
 
 from .base import Comparison
@@ -27,11 +28,8 @@ def _setting(comparison: Comparison) -> str:
     data, configuration, names = comparison.data, comparison.configuration, list(comparison.runs)
     sizes = list(summary(comparison)["sizes"].values())
     task = f"{data.task} of {len(data.class_names)} classes" if data.task == "classification" else data.task
-    network = _words(configuration.get("network"))
-    details = f" for {configuration['epochs']} epochs" if configuration.get("epochs") else ""
-    details += f" in batches of {configuration['batch_size']}" if configuration.get("batch_size") else ""
-    details += f" with {_words(configuration['optimizer'])}" if configuration.get("optimizer") else ""
-    details += f", its layer {configuration['only']} alone" if configuration.get("only") else ""
+    network = in_words(configuration.get("network"))
+    details = told(configuration)
     understood = summary(comparison).get("understood")
     details += f", in each of {len(comparison.folds)} folds" if comparison.folds else ""
     target = f" Its target is {understood['target']} ({understood['target_chosen']})." if understood else ""
@@ -96,13 +94,6 @@ def _count(number: int, noun: str) -> str:
 def listed(names: Sequence[str]) -> str:
     """Names with commas between, and an "and" before the last."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _words(value: Any) -> str:
-    """A setting as text: itself, or its name when it is a table with one, or its entries."""
-    if isinstance(value, Mapping):
-        return str(value["name"]) if "name" in value else ", ".join(f"{key} {entry}" for key, entry in value.items())
-    return "" if value is None else str(value)
 
 
 def summary(comparison: Comparison) -> Mapping[str, Any]:

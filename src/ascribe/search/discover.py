@@ -17,19 +17,8 @@ from ascribe.arguments import positive
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.metrics import area_under_curve
-from ascribe.networks import Network
-from ascribe.rules import AbstractRule, BFunction, MetaNetwork, meta_network
-from ascribe.training import (
-    SEARCHING,
-    Engine,
-    Experiment,
-    Listener,
-    Specification,
-    honor,
-    make_settings,
-    silent,
-)
-from ascribe.training.keeping import Keeper
+from ascribe.rules import BFunction, MetaNetwork, meta_network
+from ascribe.training import SEARCHING, Recipe, Specification, Trainer, curves_of
 
 from .expected_improvement import suggest
 from .gaussian_process import fit
@@ -183,55 +172,37 @@ class Objective:
     that knows nothing (the logarithm of the number of classes; of numbers, half their variance). So a candidate that diverges
     is a finite, bad value, the worse the earlier it does.
 
-    `place(point)`: what a candidate sets in the rule; `rate(point)`: its learning rate, by default `learning_rate` for all.
+    **Arguments:**
+
+    - `recipe`: a complete one, of the rule that candidates are set in; `data`: as users see them;
+    - `place(point)`: what a candidate sets in the rule; `rate(point)`: its learning rate, by default the recipe's for all;
+    - `dimensions`: of the unit cube; `seeds`, `batch`: of each candidate, and candidates at a time;
+    - `further`: of the `Trainer`.
     """
 
     def __init__(
         self,
+        recipe: Recipe,
         data: Dataset,
-        network: Network | Callable[..., Network],
-        rule: AbstractRule,
         place: Callable[[np.ndarray], tuple[tuple[str, Any], ...]],
         *,
         dimensions: int,
         rate: Callable[[np.ndarray], float] | None = None,
         seeds: tuple[int, ...],
         batch: int,
-        optimizer: Any,
-        learning_rate: float,
-        epochs: int,
-        batch_size: int,
-        loss: str | None = None,
-        name: str = "b-function",
-        listener: Listener = silent,
-        placed: dict[Any, Any] | None = None,
-        keeper: Keeper | None = None,
-        engine: Engine | None = None,
+        **further: Any,
     ):
-        demands = honor(
-            rule, name, network, data, optimizer=optimizer, learning_rate=learning_rate, batch_size=batch_size
-        )
-        settings = make_settings(demands, epochs=epochs, select="last", loss=loss, diagnostics=False)
         self.seeds, self.batch, self.dimensions, self._place = seeds, batch, dimensions, place
-        self._rate = (lambda point: demands.learning_rate) if rate is None else rate
+        self._rate = (lambda point: recipe.setup.learning_rate) if rate is None else rate
+        engine = further.get("engine")
         width = -(-batch * len(seeds) // (1 if engine is None else engine.workers))
-        self.experiment = Experiment(
-            demands,
-            rule,
-            settings,
-            width=width,
-            name=name,
-            listener=listener,
-            placed=placed,
-            keeper=keeper,
-            engine=engine,
-        )
-        self.penalty = PENALTY * chance_loss(data, settings.loss)
+        self.trainer = Trainer(dataclasses.replace(recipe, width=width), **further)
+        self.penalty = PENALTY * chance_loss(data, recipe.loss)
 
     @property
     def empty(self) -> Evaluations:
         """No evaluations yet."""
-        seeds, epochs = len(self.seeds), self.experiment.settings.epochs
+        seeds, epochs = len(self.seeds), self.trainer.recipe.setup.epochs
         return Evaluations(
             np.zeros((0, self.dimensions)), np.zeros((0, seeds, epochs), np.float32), np.zeros((0, seeds))
         )
@@ -243,25 +214,27 @@ class Objective:
 
     def compile(self) -> None:
         """Compiles the program, and trains nothing."""
-        self.experiment.compile(self._specifications(self.middle)[0])
+        self.trainer.compile(self._specifications(self.middle)[0])
 
     def __call__(self, points: np.ndarray) -> Evaluations:
         """The candidates at these points of the unit cube, `(n, dimensions)`."""
-        trained = self.experiment.train(self._specifications(points), SEARCHING, keep=False)
+        parts = self.trainer.train(self._specifications(points), SEARCHING, keep=False)
         with np.errstate(over="ignore"):  # what is too large for 32-bit numbers becomes infinite
-            curves = trained.curves["train_loss"].astype(np.float32).reshape(len(points), len(self.seeds), -1)
+            curves = curves_of(parts)["train_loss"].astype(np.float32).reshape(len(points), len(self.seeds), -1)
         counted = np.minimum(np.where(np.isfinite(curves), curves, np.inf).astype(np.float64), self.penalty)
         return Evaluations(np.asarray(points, np.float64), curves, area_under_curve(counted))
 
     def keys(self, points: np.ndarray) -> list[str]:
         """What the runs of these candidates are kept under."""
-        return [self.experiment.finished_key(one) for one in self._specifications(points)]
+        return [self.trainer.identity.finished_key(one) for one in self._specifications(points)]
 
     @property
     def outdated(self) -> int:
         """How many candidates' runs are kept that other code made."""
-        one = self.experiment
-        return 0 if one.keeper is None else len(one.keeper.outdated(one.name, one.settings.epochs, one.about))
+        one = self.trainer
+        if not one.keeper.keeps:
+            return 0
+        return len(one.keeper.outdated(one.recipe.name, one.recipe.setup.epochs, one.identity.about))
 
     def _specifications(self, points: np.ndarray) -> list[Specification]:
         return [Specification(seed, self._rate(point), self._place(point)) for point in points for seed in self.seeds]

@@ -12,7 +12,7 @@ from ascribe.arguments import at_least, listed, real
 from ascribe.errors import UserError, shown
 from ascribe.measures import score_name
 from ascribe.rules import AbstractRule
-from ascribe.training import Experiment, Specification
+from ascribe.training import Specification, Trainer, curves_of, diverged_at, validation_scores
 from ascribe.training.loop import deciding
 
 LEARNING_RATE = "learning_rate"
@@ -82,28 +82,26 @@ def specifications(
     ]
 
 
-def has_own_finish(experiment: Experiment) -> bool:
+def has_own_finish(trainer: Trainer) -> bool:
     """Whether candidates are judged by the networks after the rule's own `finish`, not by their curves."""
-    return type(experiment.rule).finish is not AbstractRule.finish
+    return type(trainer.recipe.rule).finish is not AbstractRule.finish
 
 
-def tune(
-    experiment: Experiment, count: int, ranges: Mapping[str, tuple[float, float]], seeds: tuple[int, ...]
-) -> Tuning:
+def tune(trainer: Trainer, count: int, ranges: Mapping[str, tuple[float, float]], seeds: tuple[int, ...]) -> Tuning:
     """Trains every candidate on every seed and chooses by the mean validation score over seeds (then by the mean
     validation loss). `ranges` holds `learning_rate` and any array leaves of the rule."""
     points = candidates(count, ranges)
     rates = points[LEARNING_RATE]
     others = {name: values for name, values in points.items() if name != LEARNING_RATE}
-    own_finish = has_own_finish(experiment)
-    trained = experiment.train(specifications(count, ranges, seeds), "tuning", keep=own_finish)
-    curves, diverged = trained.curves, trained.diverged_at >= 0
+    own_finish = has_own_finish(trainer)
+    parts = trainer.train(specifications(count, ranges, seeds), "tuning", keep=own_finish)
+    curves, diverged = curves_of(parts), diverged_at(parts) >= 0
     if own_finish:  # curves end before it; what is judged is what is tested
-        found = trained.validated()
+        found = validation_scores(trainer.experiment, parts)
         curves = {name: values[:, None] for name, values in found.items()}
         diverged = diverged | ~np.isfinite(found["validation_loss"])
-    settings = experiment.settings
-    score, loss = validation_score(curves, "last" if own_finish else settings.select, settings.score)
+    setup = trainer.recipe.setup
+    score, loss = validation_score(curves, "last" if own_finish else setup.select, setup.score)
     scores = np.where(diverged, -np.inf, score).reshape(count, len(seeds))
     losses = np.where(diverged, np.inf, loss).reshape(count, len(seeds))
     chosen = max(range(count), key=lambda i: (scores[i].mean(), -losses[i].mean(), -i))
@@ -111,7 +109,7 @@ def tune(
     steps = count - 1 if count > 2 else count + 1
     ratio = (high / low) ** (1 / (2 * steps))  # half a grid step
     at_edge = count > 1 and not low * ratio < rates[chosen] < high / ratio
-    return Tuning(rates, others, scores, losses, chosen, bool(at_edge), seeds, trained.seconds)
+    return Tuning(rates, others, scores, losses, chosen, bool(at_edge), seeds, sum(part.seconds for part in parts))
 
 
 def validation_score(

@@ -2,6 +2,7 @@
 
 from .database import NotLetIn as NotLetIn
 from .discovery import save_discovery as save_discovery
+from .export import run_rows as run_rows
 from .folder import DATABASE as DATABASE
 from .folder import DISCOVERY as DISCOVERY
 from .folder import RECORDS as RECORDS
@@ -15,5 +16,4 @@ from .folder import working_folder as working_folder
 from .keeper import Store as Store
 from .record import configuration as configuration
 from .record import load as load
-from .record import run_rows as run_rows
 from .record import save as save

@@ -1,15 +1,5 @@
 """The database of experiments: SQLite in a file of its own, or a server that SQLAlchemy knows, such as PostgreSQL.
 
-experiments   what was asked for: configuration, command, versions, status
-runs          one row a run, under its content key: rule, seed, rate, status, test scores, times
-members       which runs belong to which experiment, in the order of its table
-states        how far runs under way and searches are, which landscapes there are, and whose they are
-payloads      arrays as safetensors, in parts, each with its checksum: curves, networks, states, landscapes
-agreements    numbers that all who work on the same runs must share
-
-Every row has a checksum, which is compared when it is read: the SHA-256 of a payload's bytes, or of the JSON list of the row's
-values in the order of their columns. Experiments and runs are numbered as they come, whatever the clock says.
-
 Everything is written in transactions: a process that is killed leaves what was committed, and nothing else.
 """
 
@@ -19,7 +9,7 @@ import importlib.util
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +24,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError, OperationalError, SQLAlchemyError
 
 from ascribe.addresses import HIDDEN, SQLITE, passwords, secret, sqlite_file, told
-from ascribe.checksums import CHECKSUM, checksum
+from ascribe.checksums import CHECKSUM
 from ascribe.errors import UserError, how_to_install
 from ascribe.files import path_of
 
 from .folder import DATABASE
 from .lock import FolderLock
+from .migrations import MIGRATIONS, SCHEMA
+from .tables import KINDS, payloads, row_checksum, schema, sealed_row, tables
 
-SCHEMA = 2
 PART = 2**26
 """Bytes of one part of a payload: servers and SQLite have limits for a single value."""
 
@@ -52,156 +43,6 @@ WAIT = 60.0
 
 BEGINNING = 1.0
 """Seconds that a file may be empty: SQLite begins a new one so, for an instant."""
-
-tables = sql.MetaData()
-schema = sql.Table("ascribe_schema", tables, sql.Column("version", sql.Integer, primary_key=True))
-experiments = sql.Table(
-    "experiments",
-    tables,
-    sql.Column("id", sql.String(32), primary_key=True),
-    sql.Column("name", sql.Text, nullable=False),
-    sql.Column("status", sql.String(16), nullable=False),
-    sql.Column("created", sql.String(32), nullable=False),
-    sql.Column("updated", sql.String(32), nullable=False),
-    sql.Column("command", sql.Text),
-    sql.Column("options", sql.Text),
-    sql.Column("configuration", sql.Text),
-    sql.Column("versions", sql.Text, nullable=False),
-    sql.Column("number", sql.BigInteger, nullable=False, index=True),
-    sql.Column(CHECKSUM, sql.String(64), nullable=False),
-)
-runs = sql.Table(
-    "runs",
-    tables,
-    sql.Column("key", sql.String(64), primary_key=True),
-    sql.Column("rule", sql.Text, nullable=False),
-    sql.Column("phase", sql.String(16), nullable=False),
-    sql.Column("data", sql.Text, nullable=False),
-    sql.Column("network", sql.Text, nullable=False),
-    sql.Column("seed", sql.BigInteger, nullable=False),
-    sql.Column("learning_rate", sql.Double, nullable=False),
-    sql.Column("hyperparameters", sql.Text, nullable=False),
-    sql.Column("epochs", sql.Integer, nullable=False),
-    sql.Column("status", sql.String(16), nullable=False),
-    sql.Column("diverged_at", sql.Integer, nullable=False),
-    sql.Column("scores", sql.Text),
-    sql.Column("seconds", sql.Double, nullable=False),
-    sql.Column("context", sql.Text, nullable=False),
-    sql.Column("versions", sql.Text, nullable=False),
-    sql.Column("finished", sql.String(32), nullable=False),
-    sql.Column("number", sql.BigInteger, nullable=False, index=True),
-    sql.Column(CHECKSUM, sql.String(64), nullable=False),
-)
-members = sql.Table(
-    "members",
-    tables,
-    sql.Column("experiment", sql.String(32), primary_key=True),
-    sql.Column("run", sql.String(64), primary_key=True, index=True),
-    sql.Column("label", sql.Text, nullable=False),
-    sql.Column("place", sql.Integer, nullable=False),
-    sql.Column(CHECKSUM, sql.String(64), nullable=False),
-)
-payloads = sql.Table(
-    "payloads",
-    tables,
-    sql.Column("owner", sql.String(64), primary_key=True),
-    sql.Column("kind", sql.String(16), primary_key=True),
-    sql.Column("part", sql.Integer, primary_key=True),
-    sql.Column("parts", sql.Integer, nullable=False),
-    sql.Column(CHECKSUM, sql.String(64), nullable=False),
-    sql.Column("data", sql.LargeBinary, nullable=False),
-)
-states = sql.Table(
-    "states",
-    tables,
-    sql.Column("key", sql.String(64), primary_key=True),
-    sql.Column("experiment", sql.String(32), index=True),
-    sql.Column("epoch", sql.Integer, nullable=False),
-    sql.Column("updated", sql.String(32), nullable=False),
-    sql.Column(CHECKSUM, sql.String(64), nullable=False),
-)
-agreements = sql.Table(
-    "agreements",
-    tables,
-    sql.Column("name", sql.String(96), primary_key=True),
-    sql.Column("value", sql.BigInteger, nullable=False),
-    sql.Column(CHECKSUM, sql.String(64), nullable=False),
-)
-SEALED = (experiments, runs, members, states, agreements)
-"""The tables whose rows have a checksum of all their values."""
-KINDS = {table: {column.name: column.type.python_type for column in table.columns} for table in SEALED}
-"""What Python calls the values of their columns."""
-
-
-def sealed_row(table: sql.Table, values: Mapping[str, Any]) -> dict[str, Any]:
-    """A whole row, every value of its column's kind, with their checksum."""
-    given = ((name, kind, values.get(name)) for name, kind in KINDS[table].items())
-    row = {name: None if value is None else kind(value) for name, kind, value in given}
-    return {**row, CHECKSUM: _row_checksum(row)}
-
-
-def _row_checksum(row: Mapping[str, Any]) -> str:
-    return checksum([value for name, value in row.items() if name != CHECKSUM])
-
-
-def _numbered_and_sealed(store: "Database", connection: sql.Connection) -> None:
-    """Numbers and checksums for the rows of schema 1, which had none: all that can be asked of them is that they are of the
-    right kind."""
-    for table in SEALED:
-        order = [table.c[name] for name in ORDER.get(table.name, ())]
-        rows = [dict(row._mapping) for row in connection.execute(sql.select(table).order_by(*order))]
-        for row in rows:
-            if not _plausible(table, row):
-                raise store.damaged(table, row)
-        rows = [sealed_row(table, row | {"number": number}) for number, row in enumerate(rows, 1)]
-        new = {name: sql.bindparam(f"new_{name}") for name in ("number", CHECKSUM) if name in table.c}
-        which = [column == sql.bindparam(f"its_{column.name}") for column in table.primary_key]
-        values = [
-            {f"new_{name}": row[name] for name in new} | {f"its_{one.name}": row[one.name] for one in table.primary_key}
-            for row in rows
-        ]
-        if values:
-            connection.execute(table.update().where(*which).values(new), values)
-
-
-def _plausible(table: sql.Table, row: Mapping[str, Any]) -> bool:
-    """Whether every value is of its column's kind, and what should be JSON is."""
-    try:
-        for column in table.columns:
-            value = row[column.name]
-            if not (isinstance(value, KINDS[table][column.name]) or (value is None and column.nullable)):
-                return False
-            if column.name in JSON and value is not None and not isinstance(json.loads(value), JSON[column.name]):
-                return False
-        for score in json.loads(row.get("scores") or "{}").values():
-            float.fromhex(score)
-    except (ValueError, TypeError, RecursionError):
-        return False
-    return True
-
-
-JSON = {
-    "options": list,
-    "configuration": object,
-    "versions": dict,
-    "hyperparameters": dict,
-    "context": dict,
-    "scores": dict,
-}
-"""The columns that hold JSON, and of what kind."""
-
-ORDER = {"experiments": ("created", "id"), "runs": ("finished", "key")}
-"""What their order was in schema 1."""
-
-MIGRATIONS: dict[int, list[str | Callable[["Database", sql.Connection], None]]] = {
-    1: [
-        *(f"ALTER TABLE {table.name} ADD COLUMN {CHECKSUM} VARCHAR(64) DEFAULT '' NOT NULL" for table in SEALED),
-        *(f"ALTER TABLE {name} ADD COLUMN number BIGINT DEFAULT 0 NOT NULL" for name in ("experiments", "runs")),
-        *(f"CREATE INDEX ix_{name}_number ON {name} (number)" for name in ("experiments", "runs")),
-        _numbered_and_sealed,
-    ]
-}
-"""From the schema of that number to the next: statements, and functions of the store and a connection."""
 
 
 def address_of(place: str | Path) -> str:
@@ -323,7 +164,7 @@ class Database:
             for number in range(found[0], SCHEMA):
                 for step in MIGRATIONS[number]:
                     if callable(step):
-                        step(self, connection)
+                        step(self.damaged, connection)
                     else:
                         connection.execute(sql.text(step))
                 connection.execute(schema.update().values(version=number + 1))
@@ -361,7 +202,7 @@ class Database:
         **Raises:** `UserError` where they are not what was written.
         """
         row = {column.name: found._mapping[column] for column in table.columns}
-        if row.pop(CHECKSUM) != _row_checksum(row):
+        if row.pop(CHECKSUM) != row_checksum(row):
             raise self.damaged(table, row)
         return row
 

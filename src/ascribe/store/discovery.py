@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ascribe.checksums import sealed
-from ascribe.files import csv_text
 from ascribe.rules import rule_files
 
+from .export import csv_table
 from .folder import DISCOVERY, whole_folder
 
 
@@ -61,9 +61,7 @@ def save_discovery(
     }
     with whole_folder(folder, overwrite=overwrite, record=DISCOVERY, replacing=replacing) as temporary:
         (temporary / "found.json").write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        (temporary / "table.csv").write_bytes(
-            csv_text([list(rows[0]), *(list(row.values()) for row in rows)]).encode("utf-8")
-        )
+        (temporary / "table.csv").write_bytes(csv_table(rows))
         np.savez_compressed(temporary / "curves.npz", allow_pickle=False, **curves)
         draw(temporary)
         (temporary / DISCOVERY).write_text(json.dumps(sealed(record), indent=1, allow_nan=False), encoding="utf-8")

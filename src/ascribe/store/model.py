@@ -29,7 +29,8 @@ from ascribe.errors import UserError
 from ascribe.files import path_of, write_whole
 from ascribe.networks import Network, check_input
 from ascribe.networks.registry import sources
-from ascribe.training import Runs
+from ascribe.training import Predictor, Runs
+from ascribe.training.predictor import check_classes, prepared_inputs
 from ascribe.types import PyTree
 
 from .parameters import filled, tensors_of, with_state
@@ -116,15 +117,17 @@ class Model:
         """Labels `(rows,)`, whose names are `data.class_names`; for regression values `(rows, outputs)` in the target's
         own unit. `rows` are raw, in the units of the file or of the images, as `Dataset.prepare` takes them; gaps (NaN) in
         them are a `UserError`."""
-        return self._runs.predict(self.data.prepare(rows))[0]
+        return self._predictor.predictions(self.outputs(rows)[None], self.data)[0]
 
     def probabilities(self, rows: Any) -> np.ndarray:
         """Class probabilities, `(rows, classes)`, for raw rows; a `UserError` for regression."""
-        return self._runs.probabilities(self.data.prepare(rows))[0]
+        check_classes(self.data)
+        return self._predictor.probabilities(self.outputs(rows)[None])[0]
 
     def outputs(self, rows: Any) -> np.ndarray:
         """What the network itself answers to raw rows, `(rows, outputs)`."""
-        return self._runs.outputs(self.data.prepare(rows))[0]
+        inputs = prepared_inputs(self.data.prepare(rows), self.data.input_shape)
+        return self._predictor.outputs(inputs)[0]
 
     def save(self, path: str | Path) -> Path:
         """Writes the model into one file, whole or not at all, and returns its path. What is there is replaced.
@@ -166,28 +169,10 @@ class Model:
         }
 
     @functools.cached_property
-    def _runs(self) -> Runs:
-        """The model as runs of one seed, which know how to predict."""
+    def _predictor(self) -> Predictor:
         state = self.network.initial_state() if self.state is None else self.state
         networks, states = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], (self.network, state))
-        return Runs(
-            rule=self.about.get("rule", ""),
-            rule_settings={},
-            data=self.data,
-            loss=self.loss,
-            network=self.network,
-            seeds=(0,),
-            learning_rates=np.full(1, np.nan),
-            hyperparameters={},
-            curves={},
-            scores={},
-            diverged_at=np.full(1, -1),
-            networks=networks,
-            states=states,
-            seconds=0.0,
-            compile_seconds=0.0,
-            encoding=self.encoding,
-        )
+        return Predictor(self.network, networks, states, losses.get(self.loss), self.encoding)
 
 
 def load_model(path: str | Path) -> Model:

@@ -28,14 +28,14 @@ from ascribe.datasets import Card, Dataset, Split, Transform, Understood
 from ascribe.datasets.base import LISTED, short_settings
 from ascribe.datasets.npz import load_arrays
 from ascribe.errors import UserError
-from ascribe.files import csv_text, path_of, short
+from ascribe.files import path_of, short
 from ascribe.networks import Unbuilt
 from ascribe.networks.registry import sources
 from ascribe.search import Tuning
 from ascribe.training import Runs
 
+from .export import csv_table, run_rows
 from .folder import FOLDS, RECORD, whole_folder
-from .keeper import HYPERPARAMETER
 from .landscape import load_landscape, save_landscape
 from .parameters import load_parameters, save_parameters
 from .shape import FOLDED, misfit
@@ -185,7 +185,7 @@ def load(folder: Path) -> dict[str, Any]:
             folds = [load(folder / FOLDS / str(number)) for number in range(1, count + 1)]
             return {"folds": folds, "configuration": content["configuration"]}
         statistics = folder / "statistics.npz"
-        long = _load_arrays(statistics) if statistics.is_file() else {}
+        long = load_arrays(statistics) if statistics.is_file() else {}
         data = load_data(content["data"], folder, long)
         loaded = {name: _load_rule(name, about, data, folder, long) for name, about in content["rules"].items()}
         return {
@@ -254,7 +254,7 @@ def _scores(runs: Any) -> dict[str, Any]:
 def _load_rule(
     name: str, about: dict[str, Any], data: Dataset, folder: Path, long: dict[str, np.ndarray]
 ) -> tuple[Runs, Tuning | None]:
-    arrays = _load_arrays(folder / "curves" / f"{about['file']}.npz")
+    arrays = load_arrays(folder / "curves" / f"{about['file']}.npz")
     pick = lambda start: {key[len(start) :]: value for key, value in arrays.items() if key.startswith(start)}
     parameters = folder / "parameters" / f"{about['file']}.safetensors"
     template, stacked, states = load_parameters(parameters, about.get("network", ""), about.get("layers"))
@@ -357,7 +357,7 @@ def load_data(summary: dict[str, Any], folder: Path, long: dict[str, np.ndarray]
     """The recorded data; where it was too large to be kept, its description with no examples."""
     shape, before = summary["input_shape"], summary.get("original") or summary
     if (folder / "data.npz").is_file():
-        arrays = _load_arrays(folder / "data.npz")
+        arrays = load_arrays(folder / "data.npz")
         splits = {name: Split(arrays[f"{name}_inputs"], arrays[f"{name}_targets"]) for name in summary["sizes"]}
     else:
         regression = summary["task"] == "regression"
@@ -392,49 +392,8 @@ def load_data(summary: dict[str, Any], folder: Path, long: dict[str, np.ndarray]
     return replace(data, request=request, augmentations=tuple(summary.get("augmentations", ())))
 
 
-def _load_arrays(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an NPZ file of the record, within the memory there is."""
-    return load_arrays(path)
-
-
-def run_rows(comparison: Any) -> list[dict[str, Any]]:
-    """One row a run, every row with the same columns: rule, of cross-validation the fold (from 1), seed, learning_rate, tuned
-    (whether tuning chose the rate and what was searched with it), the numbers of the rules by their names, epochs, status,
-    diverged_at (the epoch, from 0; -1 for a run that finished), and the scores. None where a rule has no such number or
-    score."""
-    parts = comparison.folds or (comparison,)
-    every = [(name, fold, part) for name in comparison.runs for fold, part in enumerate(parts, 1)]
-    leaves = sorted({leaf for name, _, part in every for leaf in _numbers_of(part.runs[name])})
-    scores = sorted({score for name, _, part in every for score in part.runs[name].scores})
-    return [
-        {
-            "rule": name,
-            **({"fold": fold} if comparison.folds else {}),
-            "seed": seed,
-            "learning_rate": float(runs.learning_rates[row]),
-            "tuned": name in part.tuning,
-            **{HYPERPARAMETER + leaf: numbers.get(leaf) for leaf in leaves},
-            "epochs": next((curve.shape[1] for curve in runs.curves.values()), 0),
-            "status": "diverged" if runs.diverged[row] else "finished",
-            "diverged_at": int(runs.diverged_at[row]),
-            **{score: float(runs.scores[score][row]) if score in runs.scores else None for score in scores},
-        }
-        for name, fold, part in every
-        for runs, numbers in [(part.runs[name], _numbers_of(part.runs[name]))]
-        for row, seed in enumerate(runs.seeds)
-    ]
-
-
-def _numbers_of(runs: Any) -> dict[str, int | float]:
-    """The numbers that a rule's fields have, and those that its runs were given in their place."""
-    number = lambda value: isinstance(value, int | float) and not isinstance(value, bool)
-    own = {name: value for name, value in runs.rule_settings.items() if number(value)}
-    return short(own | {name: float(value) for name, value in runs.hyperparameters.items()})
-
-
 def _save_table(comparison: Any, path: Path) -> None:
-    rows = run_rows(comparison)
-    path.write_bytes(csv_text([list(rows[0]), *(row.values() for row in rows)]).encode("utf-8"))
+    path.write_bytes(csv_table(run_rows(comparison)))
 
 
 def _slugs(names: Any) -> dict[str, str]:

@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from ascribe.errors import UserError
 from ascribe.memory import free_memory, gibibytes
 from ascribe.networks import Conv2d, Network, record
+from ascribe.setup import Setup
 from ascribe.types import Array, PyTree
 
 from . import loop
@@ -103,7 +104,7 @@ def _over_runs(function: Callable, mesh: Mesh, in_turn: bool, batched: PyTree, *
 class Programs(eqx.Module):
     """The compiled functions of one rule and one shape of runs. `fixed` is the rule without its arrays."""
 
-    settings: loop.Settings = eqx.field(static=True)
+    setup: Setup = eqx.field(static=True)
     fixed: Any = eqx.field(static=True)
     mesh: Mesh = eqx.field(static=True)
     in_turn: bool = eqx.field(static=True)
@@ -113,7 +114,7 @@ class Programs(eqx.Module):
 
     @eqx.filter_jit
     def initialize(self, networks: Network, runs: loop.Run, data: loop.Data) -> loop.RunState:
-        function = lambda both, data: loop.initialize(self.settings, both[0], self._run(both[1]), data)
+        function = lambda both, data: loop.initialize(self.setup, both[0], self._run(both[1]), data)
         return _over_runs(function, self.mesh, self.in_turn, (networks, runs), data)
 
     @eqx.filter_jit
@@ -121,7 +122,7 @@ class Programs(eqx.Module):
         self, runs: loop.Run, states: loop.RunState, data: loop.Data, start: jax.Array, stop: jax.Array
     ) -> loop.RunState:
         function = lambda both, data, start, stop: loop.advance(
-            self.settings, self._run(both[0]), both[1], data, start, stop
+            self.setup, self._run(both[0]), both[1], data, start, stop
         )
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data, start, stop)
 
@@ -136,19 +137,19 @@ class Programs(eqx.Module):
         count: jax.Array,
     ) -> tuple[loop.RunState, jax.Array]:
         """One epoch's steps of runs that share their batches."""
-        function = lambda both, *given: loop.one_pass(self.settings, self._run(both[0]), both[1], *given)
+        function = lambda both, *given: loop.one_pass(self.setup, self._run(both[0]), both[1], *given)
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data, epoch, batches, count)
 
     @eqx.filter_jit
     def between_epochs(self, runs: loop.Run, states: loop.RunState, data: loop.Data, epoch: jax.Array) -> loop.RunState:
-        function = lambda both, *given: loop.between_epochs(self.settings, self._run(both[0]), both[1], *given)
+        function = lambda both, *given: loop.between_epochs(self.setup, self._run(both[0]), both[1], *given)
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data, epoch)
 
     @eqx.filter_jit
     def conclude(
         self, runs: loop.Run, states: loop.RunState, data: loop.Data
     ) -> tuple[Network, PyTree, Network | None]:
-        function = lambda both, data: loop.conclude(self.settings, self._run(both[0]), both[1], data)
+        function = lambda both, data: loop.conclude(self.setup, self._run(both[0]), both[1], data)
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data)
 
 
@@ -210,10 +211,10 @@ def _bytes(tree: PyTree) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def state_bytes(settings: loop.Settings, network: Network, run: loop.Run, data: loop.Data) -> int:
+def state_bytes(setup: Setup, network: Network, run: loop.Run, data: loop.Data) -> int:
     """The size of everything that changes in one run, the rule's own state and trainables included; auxiliaries three times,
     because whatever is done with all examples at the end has their size too."""
-    state = eqx.filter_eval_shape(lambda *given: loop.rehearse(settings, *given), network, run, data)
+    state = eqx.filter_eval_shape(lambda *given: loop.rehearse(setup, *given), network, run, data)
     return _bytes(state) + 2 * _bytes(getattr(state.trainables, "auxiliary", None))
 
 

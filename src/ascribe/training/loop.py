@@ -16,11 +16,11 @@ import numpy as np
 import optax
 
 from ascribe.errors import UserError
-from ascribe.losses import Loss
 from ascribe.measures import MEASURES, Measure, main_among, score_name
 from ascribe.metrics import feedback_alignment, gradient_alignment
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, Trainables, hooks, network_of
+from ascribe.setup import Setup
 from ascribe.types import Array, Key, PyTree
 
 from .augmentations import augment
@@ -28,36 +28,17 @@ from .batches import epoch_indices
 from .evaluate import Examples, evaluate
 from .freezing import one_layer, only_layer
 from .mesh import split
-from .optimizers import examples_axis, transformation
+from .optimizers import examples_axis, factory, transformation
 from .seeds import streams
 
-NetworkSource = Network | Callable[[Key], Network]
+NetworkSource = Network | Callable[..., Network]
+"""A template, which is initialized anew for every seed, or a factory `key -> Network`."""
+
 PROBE = 32
 """The least number of examples on which gradients are compared."""
 
 AUGMENTATION = 2**31
 """The number of the augmentations' stream among those of the batches; the others are numbers of epochs, all smaller."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-    """What is fixed while a program is compiled. `optimizer`: as `optimizers.factory` made it; `select`: `"last"` or
-    `"best-validation"`; `diagnostics`: whether gradient angles are measured after every epoch; `only`: the one synaptic layer
-    of the network that is trained, or None for all (what is trained beside the network is not concerned)."""
-
-    optimizer: Any
-    loss: Loss
-    epochs: int
-    batch_size: int
-    select: str = "last"
-    diagnostics: bool = True
-    only: str | None = None
-    augmentations: tuple[str, ...] = ()
-    """What is done to the images of the batches that are learned from, and to no others (`augmentations.py`)."""
-    black: tuple[float, ...] = ()
-    """The stored value of a black pixel, one a channel, for augmentations that pad."""
-    score: str | None = None
-    """The measure that says which epoch is the best, recorded on validation; None for the task's main one."""
 
 
 class Best(eqx.Module):
@@ -133,19 +114,19 @@ def new_network(source: NetworkSource, seed: Array) -> Network:
     return source.initialize(key) if isinstance(source, Network) else source(key)
 
 
-def initialize(settings: Settings, network: Network, run: Run, data: Data) -> RunState:
+def initialize(setup: Setup, network: Network, run: Run, data: Data) -> RunState:
     """The state before the first step."""
     keys = streams(run.seed)
-    everything = all_examples(settings, data)
+    everything = all_examples(setup, data)
     rule_keys = jr.split(keys.rule, 3)
     trainables: Any = hooks.trainables(run.rule, network, everything, key=rule_keys[0])
-    if settings.augmentations and getattr(trainables, "auxiliary", None) is not None:
+    if setup.augmentations and getattr(trainables, "auxiliary", None) is not None:
         raise UserError(
-            f"{type(run.rule).__name__} keeps activations of every training image, and {settings.augmentations[0]} makes "
+            f"{type(run.rule).__name__} keeps activations of every training image, and {setup.augmentations[0]} makes "
             f"another image of it in every step: leave out one of the two."
         )
     rule_state = hooks.init(run.rule, network, everything, key=rule_keys[1])
-    optimizer = transformation(settings.optimizer, run.learning_rate)
+    optimizer = transformation(factory(setup.optimizer), run.learning_rate)
     dtype = network.dtype
     state = RunState(
         trainables,
@@ -156,55 +137,53 @@ def initialize(settings: Settings, network: Network, run: Run, data: Data) -> Ru
         {},
         None,
     )
-    measured = eqx.filter_eval_shape(lambda: measure(settings, run, state, data, jr.key(0), before=trainables))
-    empty = Curve(jnp.zeros(settings.epochs, dtype), jnp.zeros(settings.epochs, bool))
+    measured = eqx.filter_eval_shape(lambda: measure(setup, run, state, data, jr.key(0), before=trainables))
+    empty = Curve(jnp.zeros(setup.epochs, dtype), jnp.zeros(setup.epochs, bool))
     curves = dict.fromkeys(("train_loss", *measured), empty)
     low = jnp.asarray(-jnp.inf, dtype)
-    best = (
-        Best(trainables, state.network_state, rule_state, low, -low) if settings.select == "best-validation" else None
-    )
+    best = Best(trainables, state.network_state, rule_state, low, -low) if setup.select == "best-validation" else None
     return dataclasses.replace(state, curves=curves, best=best)
 
 
-def rehearse(settings: Settings, network: Network, run: Run, data: Data) -> RunState:
+def rehearse(setup: Setup, network: Network, run: Run, data: Data) -> RunState:
     """The state before the first step, after a look at every hook that the rule has: for `jax.eval_shape`, before anything is
     compiled. (With diagnostics, `initialize` has called it for its credit already.)"""
-    state, kind = initialize(settings, network, run, data), type(run.rule)
-    indices = jnp.arange(settings.batch_size)
+    state, kind = initialize(setup, network, run, data), type(run.rule)
+    indices = jnp.arange(setup.batch_size)
     here = of_batch(state, data, indices)
-    if not settings.diagnostics:
-        credit_of(run.rule, here, take(settings, data, indices, state.network_state), jr.key(0))
+    if not setup.diagnostics:
+        credit_of(run.rule, here, take(setup, data, indices, state.network_state), jr.key(0))
     if kind.after_update is not AbstractRule.after_update:
         hooks.after_update(run.rule, here.trainables, here.rule_state)
     if kind.after_epoch is not AbstractRule.after_epoch:
-        between_epochs(settings, run, state, data, jnp.asarray(0))
+        between_epochs(setup, run, state, data, jnp.asarray(0))
     if kind.finish is not AbstractRule.finish:
-        conclude(settings, run, state, data)
+        conclude(setup, run, state, data)
     return state
 
 
-def advance(settings: Settings, run: Run, state: RunState, data: Data, start: Array, stop: Array) -> RunState:
+def advance(setup: Setup, run: Run, state: RunState, data: Data, start: Array, stop: Array) -> RunState:
     """The epochs from `start` up to but without `stop`. Both are data, so every chunk runs the same program."""
-    return jax.lax.fori_loop(start, stop, lambda epoch, s: _epoch(settings, run, s, data, epoch), state)
+    return jax.lax.fori_loop(start, stop, lambda epoch, s: _epoch(setup, run, s, data, epoch), state)
 
 
-def _epoch(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
+def _epoch(setup: Setup, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
     keys, before = streams(run.seed), state.trainables
-    batches = epoch_indices(jr.fold_in(keys.batches, epoch), data.train.inputs.shape[0], settings.batch_size)
-    state, loss = one_pass(settings, run, state, data, epoch, batches)
+    batches = epoch_indices(jr.fold_in(keys.batches, epoch), data.train.inputs.shape[0], setup.batch_size)
+    state, loss = one_pass(setup, run, state, data, epoch, batches)
     if type(run.rule).after_epoch is not AbstractRule.after_epoch:
-        state = between_epochs(settings, run, state, data, epoch)
-    measured = measure(settings, run, state, data, jr.fold_in(_epoch_key(run, epoch), len(batches)), before=before)
+        state = between_epochs(setup, run, state, data, epoch)
+    measured = measure(setup, run, state, data, jr.fold_in(_epoch_key(run, epoch), len(batches)), before=before)
     found = {"train_loss": loss, **measured}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(found["validation_loss"])
     diverged_at = jnp.where((state.diverged_at < 0) & ~finite, epoch.astype(jnp.int32), state.diverged_at)
     curves = {name: curve.at(epoch, found[name]) for name, curve in state.curves.items()}
     state = dataclasses.replace(state, diverged_at=diverged_at, curves=curves)
-    return state if state.best is None else dataclasses.replace(state, best=_better(settings, state, found))
+    return state if state.best is None else dataclasses.replace(state, best=_better(setup, state, found))
 
 
 def one_pass(
-    settings: Settings,
+    setup: Setup,
     run: Run,
     state: RunState,
     data: Data,
@@ -222,8 +201,8 @@ def one_pass(
 
     def one_step(state: RunState, item: tuple[Array, Array]) -> tuple[RunState, Array]:
         indices, number = item
-        changed = jr.fold_in(images_key, number) if settings.augmentations else None
-        return step(settings, run, state, data, indices, jr.fold_in(epoch_key, number), augmentation=changed)
+        changed = jr.fold_in(images_key, number) if setup.augmentations else None
+        return step(setup, run, state, data, indices, jr.fold_in(epoch_key, number), augmentation=changed)
 
     if len(batches) == 1:  # a loop of one step would only copy its state
         return one_step(state, (batches[0], jnp.asarray(0)))
@@ -245,20 +224,20 @@ def _epoch_key(run: Run, epoch: Array) -> Key:
     return jr.fold_in(jr.split(streams(run.seed).rule, 3)[2], epoch)
 
 
-def between_epochs(settings: Settings, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
+def between_epochs(setup: Setup, run: Run, state: RunState, data: Data, epoch: Array) -> RunState:
     """What the rule does before the next epoch; after the last one it has `finish`."""
 
     def act(both: tuple[Any, PyTree]) -> tuple[Any, PyTree]:
-        trainables, rule_state = hooks.after_epoch(run.rule, *both, all_examples(settings, data), epoch=epoch)
-        return only_layer(settings.only, trainables, both[0]), rule_state
+        trainables, rule_state = hooks.after_epoch(run.rule, *both, all_examples(setup, data), epoch=epoch)
+        return only_layer(setup.only, trainables, both[0]), rule_state
 
     both = (state.trainables, state.rule_state)
-    both = jax.lax.cond(epoch + 1 < settings.epochs, act, lambda same: same, both)
+    both = jax.lax.cond(epoch + 1 < setup.epochs, act, lambda same: same, both)
     return dataclasses.replace(state, trainables=both[0], rule_state=both[1])
 
 
 def step(
-    settings: Settings,
+    setup: Setup,
     run: Run,
     state: RunState,
     data: Data,
@@ -269,24 +248,24 @@ def step(
 ) -> tuple[RunState, Array]:
     """One mini-batch: the rule's credit, the optimizer's step, the rule's own after-update. Returns the loss before it.
     `augmentation`: the randomness of the batch's images; without it, they are as they are stored."""
-    batch = take(settings, data, indices, state.network_state)
+    batch = take(setup, data, indices, state.network_state)
     if augmentation is not None:
-        images = augment(settings.augmentations, batch.inputs, augmentation, black=settings.black)
+        images = augment(setup.augmentations, batch.inputs, augmentation, black=setup.black)
         batch = dataclasses.replace(batch, inputs=images)
     whole, state = state, of_batch(state, data, indices)
     credit = credit_of(run.rule, state, batch, key)
     # The optimizer sees no gradient of a frozen layer, so that what it sums over all of them is of the free one.
-    gradients = only_layer(settings.only, credit.gradients, jax.tree.map(jnp.zeros_like, credit.gradients))
-    optimizer = transformation(settings.optimizer, run.learning_rate)
+    gradients = only_layer(setup.only, credit.gradients, jax.tree.map(jnp.zeros_like, credit.gradients))
+    optimizer = transformation(factory(setup.optimizer), run.learning_rate)
     with jax.numpy_dtype_promotion("standard"):  # Optax raises floats to integer powers, which strict promotion forbids
         updates, optimizer_state = optimizer.update(
             gradients, state.optimizer_state, state.trainables, value=credit.loss
         )
     trainables = optax.apply_updates(state.trainables, updates)
     trainables, rule_state = hooks.after_update(
-        run.rule, only_layer(settings.only, trainables, state.trainables), credit.state
+        run.rule, only_layer(setup.only, trainables, state.trainables), credit.state
     )
-    trainables = only_layer(settings.only, trainables, state.trainables)  # no decay of the optimizer or of the rule
+    trainables = only_layer(setup.only, trainables, state.trainables)  # no decay of the optimizer or of the rule
     moved = dataclasses.replace(
         state,
         trainables=trainables,
@@ -337,29 +316,29 @@ def credit_of(rule: AbstractRule, state: RunState, batch: Batch, key: Key) -> Cr
     return hooks.credit(rule, state.trainables, state.rule_state, batch, key=key)
 
 
-def measure(settings: Settings, run: Run, state: RunState, data: Data, key: Key, *, before: Any) -> dict[str, Array]:
+def measure(setup: Setup, run: Run, state: RunState, data: Data, key: Key, *, before: Any) -> dict[str, Array]:
     """Validation scores and, on a fixed probe batch (the first training examples), how the rule's gradient lies to
     backpropagation's, and the rule's own metrics. Weights, gradients and feedback are all those of one moment: after the
     epoch's last step. `before`: the trainables when the epoch began."""
     network = network_of(state.trainables)
-    also = () if settings.score is None else (settings.score,)
-    scores = evaluate(network, state.network_state, data.validation, settings.loss, also=also)
+    also = () if setup.score is None else (setup.score,)
+    scores = evaluate(network, state.network_state, data.validation, setup.loss, also=also)
     found = {score_name("validation", name): value for name, value in scores.items()}
-    if settings.diagnostics:
-        count = _probe_size(settings, data)
+    if setup.diagnostics:
+        count = _probe_size(setup, data)
         indices = jnp.arange(count)
-        probe = take(settings, data, indices, state.network_state)
+        probe = take(setup, data, indices, state.network_state)
         ours = network_of(credit_of(run.rule, of_batch(state, data, indices), probe, key).gradients)
         theirs = Backpropagation()(network, None, probe, key=key).gradients
         found |= gradient_alignment(ours, theirs)
         found |= feedback_alignment(network, hooks.feedback(run.rule, network, state.trainables, state.rule_state))
-        found |= _own_metrics(settings, run, state, data, key, before)
+        found |= _own_metrics(setup, run, state, data, key, before)
     return found
 
 
-def _probe_size(settings: Settings, data: Data) -> int:
+def _probe_size(setup: Setup, data: Data) -> int:
     """As many examples as a batch has, and more where that is too few to tell a direction from."""
-    return min(max(settings.batch_size, PROBE), data.train.inputs.shape[0])
+    return min(max(setup.batch_size, PROBE), data.train.inputs.shape[0])
 
 
 def deciding(score: str | None, names: Collection[str]) -> Measure:
@@ -367,33 +346,33 @@ def deciding(score: str | None, names: Collection[str]) -> Measure:
     return main_among(names, "validation") if score is None else MEASURES[score]
 
 
-def _own_metrics(settings: Settings, run: Run, state: RunState, data: Data, key: Key, before: Any) -> dict[str, Array]:
+def _own_metrics(setup: Setup, run: Run, state: RunState, data: Data, key: Key, before: Any) -> dict[str, Array]:
     """What the rule measures of itself. The step on the probe batch is tried for it, and not taken."""
     if type(run.rule).metrics is AbstractRule.metrics:
         return {}
-    count = _probe_size(settings, data)
+    count = _probe_size(setup, data)
     indices = jnp.arange(count)
-    tried, _ = step(settings, run, state, data, indices, key)
-    probe = take(settings, data, indices, state.network_state)
+    tried, _ = step(setup, run, state, data, indices, key)
+    probe = take(setup, data, indices, state.network_state)
     rows = lambda one: of_batch(dataclasses.replace(state, trainables=one), data, indices).trainables
     moments = {"before": rows(before), "after": rows(tried.trainables)}
     return hooks.metrics(run.rule, rows(state.trainables), state.rule_state, probe, **moments)
 
 
-def take(settings: Settings, data: Data, indices: Array, network_state: PyTree) -> Batch:
+def take(setup: Setup, data: Data, indices: Array, network_state: PyTree) -> Batch:
     """The training examples of these indices, as a batch."""
     train = data.train
     inputs, targets = split((train.inputs[indices], train.targets[indices]))
-    return Batch(inputs, targets, settings.loss, indices, network_state)
+    return Batch(inputs, targets, setup.loss, indices, network_state)
 
 
-def all_examples(settings: Settings, data: Data) -> Batch:
+def all_examples(setup: Setup, data: Data) -> Batch:
     """The whole training set as one batch: what `rule.init` and `rule.finish` see."""
     train = data.train
-    return Batch(train.inputs[:], train.targets, settings.loss, jnp.arange(train.inputs.shape[0]))
+    return Batch(train.inputs[:], train.targets, setup.loss, jnp.arange(train.inputs.shape[0]))
 
 
-def conclude(settings: Settings, run: Run, state: RunState, data: Data) -> tuple[Network, PyTree, Network | None]:
+def conclude(setup: Setup, run: Run, state: RunState, data: Data) -> tuple[Network, PyTree, Network | None]:
     """The network that prediction uses, of the last or of the best epoch, after the rule's `finish`; its normalization
     statistics; and the network before `finish`, None for a rule that leaves that to `AbstractRule`."""
     if state.best is None:
@@ -402,15 +381,15 @@ def conclude(settings: Settings, run: Run, state: RunState, data: Data) -> tuple
         trainables, network_state, rule_state = state.best.trainables, state.best.network_state, state.best.rule_state
     own = type(run.rule).finish is not AbstractRule.finish
     network = network_of(trainables)
-    finished = hooks.finish(run.rule, trainables, rule_state, all_examples(settings, data), network=network)
-    if settings.only is not None and own:
-        finished = one_layer(settings.only, finished, network)
+    finished = hooks.finish(run.rule, trainables, rule_state, all_examples(setup, data), network=network)
+    if setup.only is not None and own:
+        finished = one_layer(setup.only, finished, network)
     return finished, network_state, network if own else None
 
 
-def _better(settings: Settings, state: RunState, found: dict[str, Array]) -> Best:
+def _better(setup: Setup, state: RunState, found: dict[str, Array]) -> Best:
     assert state.best is not None
-    measure = deciding(settings.score, found)
+    measure = deciding(setup.score, found)
     score = measure.worth(found[score_name("validation", measure.name)])
     loss = found["validation_loss"]
     better = (score > state.best.score) | ((score == state.best.score) & (loss < state.best.loss))

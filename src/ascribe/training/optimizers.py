@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ascribe.arguments import plain, real
+from ascribe.arguments import real
 from ascribe.errors import UserError, shown
 from ascribe.rules import Trainables
 from ascribe.types import Array
@@ -195,12 +195,3 @@ def transformation(
         return dataclasses.replace(moves, auxiliary=rows), (shared_state, examples_state)
 
     return optax.GradientTransformationExtraArgs(init, update)
-
-
-def describe(optimizer: Any) -> Any:
-    """The optimizer as a plain JSON value, for the record."""
-    if isinstance(optimizer, Mapping):
-        return {label: describe(one) for label, one in optimizer.items()}
-    if isinstance(optimizer, Sequence) and not isinstance(optimizer, str):
-        return [describe(optimizer[0]), plain(optimizer[1])]
-    return optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", repr(optimizer))

@@ -14,6 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NoReturn
 
 import jax
@@ -22,9 +23,11 @@ import safetensors.numpy
 from jax.experimental import multihost_utils
 
 from ascribe.arguments import at_least
+from ascribe.checksums import checksum
 from ascribe.errors import UserError
 
-from .keeping import About, Checkpoint, Keeper, Kept, key_of
+from .keeping import NOTHING, About, Checkpoint, Keeper, Kept
+from .landscape import LossLandscape
 
 HEARTBEAT_SECONDS = 30
 """After so long without a sign of life, a process counts as dead; one that was killed is noticed at once."""
@@ -225,7 +228,7 @@ def agreed(value: Any) -> Any:
 
 def check_same(name: str, value: Any) -> None:
     """A `UserError` in every process where the plain JSON values of all are not the same."""
-    keys = gathered(key_of(value))
+    keys = gathered(checksum(value))
     different = [place for place, key in enumerate(keys) if key != keys[0]]
     if different:
         raise UserError(
@@ -245,17 +248,19 @@ def told(content: bytes) -> bytes:
 
 
 class Shared:
-    """The one store of several processes. Process 0 has it (`keeper`, None elsewhere), reads for all and writes what is common
-    to all; what it refuses, all refuse. It is used by all of them at the same places."""
+    """The one store of several processes. Process 0 has it (`keeper`; it is `NOTHING` elsewhere), reads for all and writes what
+    is common to all; what it refuses, all refuse. It is used by all of them at the same places."""
 
-    def __init__(self, keeper: Any = None):
-        self.keeper: Any = keeper
+    keeps = True
+
+    def __init__(self, keeper: Keeper = NOTHING):
+        self.keeper = keeper
         self._stopping = False
 
-    def _answer(self, ask: Callable[[Any], bytes | None]) -> bytes:
+    def _answer(self, ask: Callable[[Keeper], bytes | None]) -> bytes:
         """What process 0's store answers, or the `UserError` that it raises, in every process."""
         answer = b""
-        if self.keeper is not None:
+        if self.keeper is not NOTHING:
             try:
                 answer = b"=" + (ask(self.keeper) or b"")
             except UserError as error:
@@ -272,7 +277,7 @@ class Shared:
     @property
     def stopping(self) -> bool:
         """Whether any process was told to stop."""
-        return any(gathered(self._stopping or (self.keeper is not None and self.keeper.stopping)))
+        return any(gathered(self._stopping or self.keeper.stopping))
 
     def finished(self, keys: Sequence[str]) -> dict[str, Kept]:
         return _unpacked(self._answer(lambda keeper: _packed(keeper.finished(keys))))
@@ -316,28 +321,34 @@ class Shared:
     # What a comparison does with its store beside that, it does on process 0 alone.
 
     @property
-    def experiment(self) -> Any:
+    def experiment(self) -> str | None:
         """The experiment that is under way; process 0 knows of it."""
-        return None if self.keeper is None else self.keeper.experiment
+        return self.keeper.experiment
 
-    def begin(self, *arguments: Any, **named: Any) -> None:
-        if self.keeper is not None:
-            self.keeper.begin(*arguments, **named)
+    def begin(self, name: str, *, command: str | None = None) -> None:
+        self.keeper.begin(name, command=command)
 
-    def end(self, *arguments: Any, **named: Any) -> None:
-        if self.keeper is not None:
-            self.keeper.end(*arguments, **named)
+    def end(self, status: str, *, configuration: Any = None, keys: Any = None) -> None:
+        self.keeper.end(status, configuration=configuration, keys=keys)
+
+    def part(self, name: str) -> AbstractContextManager[Any]:
+        return self.keeper.part(name)
+
+    def landscape(self, key: str) -> LossLandscape | None:
+        return self.keeper.landscape(key)
+
+    def keep_landscape(self, key: str, landscape: LossLandscape) -> None:
+        self.keeper.keep_landscape(key, landscape)
 
     def close(self) -> None:
-        if self.keeper is not None:
-            self.keeper.close()
+        self.keeper.close()
 
 
-def shared(make: Callable[[], Any]) -> Any:
+def shared(make: Callable[[], Keeper]) -> Keeper:
     """The store that `make` opens; one of several processes has it through `Shared`."""
     if not joined():
         return make()
-    return Shared(make() if number() == 0 else None)
+    return Shared(make() if number() == 0 else NOTHING)
 
 
 def _packed(found: Mapping[str, Kept]) -> bytes:

@@ -1,31 +1,26 @@
 """The result of training one rule: many runs, one a seed."""
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ascribe import losses, notebook
 from ascribe.datasets import Dataset, Transform
-from ascribe.errors import UserError, shown
+from ascribe.errors import UserError
 from ascribe.measures import AREA, main_score, measure_of, score_name, title_of
-from ascribe.metrics import area_under_curve, class_probabilities, predicted_labels
+from ascribe.metrics import area_under_curve
 from ascribe.networks import Network, Unbuilt
 from ascribe.networks.network import listed
 from ascribe.statistics import corrected_interval, finished, interval, optional, resampled
 from ascribe.statistics.means import plus_minus, too_few
 from ascribe.types import PyTree
 
-from .devices import outputs_of_runs
-from .evaluate import CONFUSION, boundary, link
-
-PIECE = 1024
-"""Inputs that are asked about at a time: the points of the pictures of class maps are multiples of it, so that they need one
-program."""
+from .evaluate import CONFUSION
+from .predictor import Predictor, check_classes, prepared_inputs
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -156,51 +151,37 @@ class Runs:
             raise UserError(f"the networks of {self.rule} could not be built from their record: {self.network.reason}")
         return self.network
 
-    def outputs(self, inputs: Any) -> np.ndarray:
-        """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are: with its
-        transforms, without those of the `encoding`."""
+    @functools.cached_property
+    def predictor(self) -> Predictor:
+        """The networks, ready to predict.
+
+        **Raises:** `UserError` where they could not be built, or belong to folds.
+        """
         if self.folds:
             raise UserError(
                 f"the networks of {self.rule} belong to folds, each with inputs prepared in its own way: take those of one, as "
                 f"in comparison.folds[0].runs[{self.rule!r}]."
             )
-        expected = self.data.input_shape
-        inputs = _numbers(inputs, expected)
-        if inputs.shape[1:] != expected and inputs.size == len(inputs) * int(np.prod(expected)):
-            inputs = inputs.reshape(len(inputs), *expected)
-        if inputs.shape[1:] != expected:
-            raise UserError(f"inputs have the shape (examples, {', '.join(map(str, expected))}); got {inputs.shape}.")
-        network = self.check_built()
-        for transform in self.encoding:
-            inputs = transform(inputs)
-        if network.first.kind == "linear":
-            inputs = inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
-        dtype = jax.tree.leaves(self.networks)[0].dtype
-        pieces = [
-            np.asarray(outputs_of_runs(self.networks, self.states, jnp.asarray(inputs[i : i + PIECE], dtype)))
-            for i in range(0, max(len(inputs), 1), PIECE)
-        ]
-        return np.concatenate(pieces, axis=1)
+        return Predictor(self.check_built(), self.networks, self.states, losses.get(self.loss), self.encoding)
+
+    def outputs(self, inputs: Any) -> np.ndarray:
+        """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are: with its
+        transforms, without those of the `encoding`."""
+        inputs = prepared_inputs(inputs, self.data.input_shape)
+        return self.predictor.outputs(inputs)
 
     def predict(self, inputs: Any) -> np.ndarray:
         """Labels `(seeds, examples)`, or for regression values in the target's original unit `(seeds, examples,
         outputs)`. Inputs are prepared as the data set's own are: raw rows of a file that was standardized go through
         `runs.data.prepare(rows)` first. Gaps (NaN) and numbers that are not finite are a `UserError`."""
         outputs = self.outputs(inputs)
-        if self.data.task != "regression":
-            limit = boundary(self.check_built(), losses.get(self.loss))
-            return np.asarray(jax.vmap(lambda one: predicted_labels(one, boundary=limit))(jnp.asarray(outputs)))
-        if self.data.target_scale is None or self.data.target_mean is None:
-            return outputs
-        return outputs * self.data.target_scale + self.data.target_mean
+        return self.predictor.predictions(outputs, self.data)
 
     def probabilities(self, inputs: Any) -> np.ndarray:
         """Class probabilities, `(seeds, examples, classes)`; a `UserError` for regression."""
-        if self.data.task == "regression":
-            raise UserError("probabilities belong to classes: for regression use `predict`.")
+        check_classes(self.data)
         outputs = self.outputs(inputs)
-        last = link(self.check_built(), losses.get(self.loss))
-        return np.asarray(jax.vmap(lambda one: class_probabilities(one, link=last))(jnp.asarray(outputs)))
+        return self.predictor.probabilities(outputs)
 
 
 def of_folds(parts: Sequence[Runs]) -> Runs:
@@ -235,25 +216,6 @@ def of_folds(parts: Sequence[Runs]) -> Runs:
         compile_seconds=sum(part.compile_seconds for part in parts),
         notes=tuple(f"{note}{where(folds)}" for note, folds in noted.items()),
     )
-
-
-def _numbers(inputs: Any, expected: tuple[int, ...]) -> np.ndarray:
-    """Inputs as an array with an axis of examples; a `UserError` for what is none, or has a gap, whose class nobody knows."""
-    wanted = f"inputs are finite numbers of the shape (examples, {', '.join(map(str, expected))})"
-    try:
-        array = np.asarray(inputs)
-    except ValueError as error:
-        raise UserError(f"{wanted}; got rows of several lengths.") from error
-    if array.dtype.kind not in "biuf" or array.ndim == 0:
-        raise UserError(f"{wanted}; got {shown(inputs)}: a split's are its `inputs`, as in runs.data.test.inputs.")
-    with np.errstate(over="ignore"):  # what is too large is infinite
-        array = array.astype(np.float32)
-    lost = int(np.count_nonzero(~np.isfinite(array)))
-    if lost:
-        raise UserError(
-            f"{wanted}; got {lost} that are missing (NaN) or infinite: fill them in or leave these examples out."
-        )
-    return array
 
 
 def area_scores(curves: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

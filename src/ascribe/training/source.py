@@ -18,9 +18,12 @@ from typing import Any, NamedTuple
 from ascribe.errors import UserError
 
 PACKAGE = Path(__file__).parents[1]
-PROGRAMS, DRIVER = "ascribe.training.devices", "ascribe.training.train"
-"""What runs of every rule go through: the compiled programs, with all that they import; and what puts data and runs into them
-and reads the scores, without its imports, which name every rule."""
+PROGRAMS = "ascribe.training.devices"
+"""What runs of every rule go through: the compiled programs, with all that they import."""
+DRIVERS = tuple(
+    f"ascribe.training.{name}" for name in ("recipe", "examples", "experiment", "driver", "trainer", "results")
+)
+"""What puts data and runs into them and reads the scores: by its files alone, for their imports name every rule."""
 
 
 PACKAGES = ("jax", "jaxlib", "equinox", "optax")
@@ -115,7 +118,7 @@ def digest(module: str, folder: Path = PACKAGE) -> str:
 @functools.cache
 def common(folder: Path = PACKAGE) -> str:
     """The hash of the source that runs of every rule go through."""
-    return _hash({DRIVER, *_reached(PROGRAMS, folder)}, folder)
+    return _hash({*DRIVERS, *_reached(PROGRAMS, folder)}, folder)
 
 
 @functools.cache
@@ -142,7 +145,7 @@ def used(code: CodeType, namespace: Mapping[str, Any]) -> list[str]:
             todo += [getattr(one, asked) for asked in names if hasattr(one, asked)]
         else:
             found.add(module)
-    return sorted(module for module in found if DRIVER not in _reached(module, PACKAGE))
+    return sorted(module for module in found if not set(DRIVERS) & set(_reached(module, PACKAGE)))
 
 
 def _names(code: CodeType) -> Iterator[str]:

@@ -1,0 +1,197 @@
+"""What a run is known by: the hash of everything that decides what becomes of it, its code included."""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import jax
+import numpy as np
+
+from ascribe import rules
+from ascribe.checksums import checksum
+from ascribe.networks import Network
+from ascribe.networks.registry import layer_classes
+from ascribe.rules import AbstractRule
+from ascribe.rules.source_files import files_of
+from ascribe.setup import meanings
+
+from . import source
+from .keeping import About
+from .network_sources import template_of
+from .recipe import Recipe, Specification
+
+FOUNDATIONS = {"equinox", "jaxtyping", *sys.stdlib_module_names}
+"""Packages whose classes only say what kind of class another one is."""
+
+
+class Identity:
+    """What the runs of a recipe are known by: everything that decides what they become, as plain JSON values.
+
+    `context`: what all of them have in common, beside a run's specification and its number of epochs; by default that of the
+    recipe here. A worker is given the sender's.
+    """
+
+    def __init__(self, recipe: Recipe, context: Mapping[str, Any] | None = None):
+        self.recipe = recipe
+        if context is not None:
+            self.context = dict(context)
+
+    @functools.cached_property
+    def context(self) -> dict[str, Any]:
+        recipe, template = self.recipe, template_of(self.recipe.source)
+        data, setup = recipe.data, recipe.setup
+        acts_between_epochs = type(recipe.rule).after_epoch is not AbstractRule.after_epoch
+        return {
+            "common": {"code": "ascribe.training", "source": source.common()},
+            "packages": [{"code": name, "source": version} for name, version in source.packages()],
+            "rule": fingerprint(recipe.rule),
+            "network": template.config(),
+            "layers": [fingerprint(kind) for kind in layer_classes(template)],
+            "factory": None if isinstance(recipe.source, Network) else fingerprint(recipe.source),
+            "data": [data.checksum, data.task, fingerprint(data.target_scale)],
+            "setup": {name: fingerprint(value) for name, value in setup.common().items()},
+            "dtype": str(template.dtype),
+            # Between epochs, but not after the last: such a rule's state after 50 epochs is not one of 100 at its 50th.
+            "epochs": setup.epochs if acts_between_epochs else None,
+        }
+
+    @functools.cached_property
+    def about(self) -> dict[str, Any]:
+        """The context as people read it."""
+        recipe = self.recipe
+        fold = {"fold": list(recipe.data.fold)} if recipe.data.fold else {}
+        of_runs = [name for name, one in meanings(type(recipe.setup)).items() if one.of_run]
+        return {
+            "data": {"name": recipe.data.name, "checksum": recipe.data.checksum, **fold},
+            "network": str(template_of(recipe.source)),
+            "rule": rules.settings(recipe.rule),
+            **{name: value for name, value in recipe.setup.recorded().items() if name not in of_runs},
+            "source": checksum(code_of(self.context))[:12],
+        }
+
+    def key(self, specification: Specification, *, epochs: int | None = None) -> str:
+        """What a run is kept under; `epochs`: None for the key of its state, which goes on to any number of them."""
+        return checksum([self._context_key, fingerprint(dataclasses.astuple(specification)), epochs])
+
+    def finished_key(self, specification: Specification) -> str:
+        """What the finished run is kept under."""
+        return self.key(specification, epochs=self.recipe.setup.epochs)
+
+    def about_run(self, specification: Specification, phase: str) -> About:
+        """What a store tells of a run."""
+        own = {name: np.asarray(value).tolist() for name, value in specification.hyperparameters}
+        seed, rate = specification.seed, specification.learning_rate
+        return About(self.recipe.name, phase, seed, rate, own, self.recipe.setup.epochs, self.about)
+
+    @functools.cached_property
+    def _context_key(self) -> str:
+        return checksum(self.context)
+
+
+def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
+    """An object as plain JSON values that are equal where it does the same: arrays by their bytes, functions by their code and
+    what they close over, objects by their class and fields. Classes and functions of this package are known by the source of
+    their module and of all that it imports; classes from outside by their file and those of their bases, and, as functions from
+    outside, by what they use of this package.
+
+    What cannot be told apart so (an object with no fields of its own) is known by its `repr`: where that names an address, it
+    is never taken for the same in another process.
+    """
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    if isinstance(value, float):
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {"mapping": [[fingerprint(key), fingerprint(one)] for key, one in value.items()]}
+    if isinstance(value, list | tuple):
+        return [fingerprint(one) for one in value]
+    if isinstance(value, set | frozenset):  # their order is another one in every process
+        return {"set": sorted(json.dumps(fingerprint(one)) for one in value)}
+    if isinstance(value, jax.Array | np.ndarray | np.generic):
+        array = np.asarray(value)
+        return [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
+    if isinstance(value, type):
+        return _class(value)
+    if isinstance(value, functools.partial):
+        return ["partial", *map(fingerprint, (value.func, value.args, value.keywords))]
+    if inspect.ismethod(value):
+        return ["method", fingerprint(value.__self__), value.__name__]
+    if callable(value) and not isinstance(value, type) and hasattr(value, "__wrapped__"):  # such as a compiled function
+        return fingerprint(inspect.unwrap(value))
+    if inspect.isfunction(value):
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        own = source.ours(value.__module__ or "")
+        digest = source.digest(value.__module__) if own else checksum(_code(value.__code__))
+        used = [] if own else source.used(value.__code__, value.__globals__)
+        held = [] if own and not cells else [value.__defaults__, value.__kwdefaults__, cells]
+        return [_told(_name(value), digest), *map(_module, used), *map(fingerprint, held)]
+    if dataclasses.is_dataclass(value):
+        fields = {field.name: fingerprint(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return [fingerprint(type(value)), fields]
+    return f"{type(value).__module__}.{type(value).__qualname__} {value!r}"
+
+
+def _name(value: Any) -> str:
+    return f"{value.__module__}.{value.__qualname__}"
+
+
+def _told(name: str, digest: str) -> dict[str, str]:
+    """Code by its name and the hash of its source: what `code_of` finds."""
+    return {"code": name, "source": digest}
+
+
+def _module(name: str) -> dict[str, str]:
+    return _told(name, source.digest(name))
+
+
+def _class(kind: type) -> list[Any]:
+    """A class by its name and the source of itself and its bases: those from outside this package by their file, or by their
+    methods where they have none."""
+    own: list[str] = []
+    used: set[str] = set()
+    for one in kind.__mro__:
+        if source.ours(one.__module__):
+            used.add(one.__module__)
+        elif one is kind or one.__module__.split(".")[0] not in FOUNDATIONS:
+            texts, codes = _sources(one.__module__), []
+            for name, text in texts.items():
+                own.append(hashlib.sha256(text).hexdigest())
+                with contextlib.suppress(SyntaxError):  # it was another one when it was loaded, or is no Python
+                    codes.append((compile(text, name, "exec"), name))
+            if not texts:
+                methods = [method.__code__ for _, method in sorted(vars(one).items()) if inspect.isfunction(method)]
+                own.append(checksum(list(map(_code, methods))))
+                codes = [(code, one.__module__) for code in methods]
+            for code, name in codes:
+                used.update(source.used(code, vars(sys.modules[name]) if name in sys.modules else {}))
+    return [_told(_name(kind), checksum(own)), *map(_module, sorted(used))]
+
+
+def _sources(module: str) -> dict[str, bytes]:
+    """The source of a module by its name, and of those beside it that it is made of: what a user's file was run from, or what
+    a module's file says now; empty where it has none."""
+    kept = {file.module: file.source for file in files_of(module)}
+    file = Path(getattr(sys.modules.get(module), "__file__", None) or "")
+    return kept or ({module: file.read_bytes()} if file.is_file() else {})
+
+
+def code_of(content: Any) -> list[tuple[str, str]]:
+    """The code that fingerprints name: the name and the hash of the source of each."""
+    if isinstance(content, Mapping):
+        if content.keys() == {"code", "source"}:
+            return [(content["code"], content["source"])]
+        content = list(content.values())
+    return [one for part in content for one in code_of(part)] if isinstance(content, list | tuple) else []
+
+
+def _code(code: CodeType) -> list[Any]:
+    constants = [_code(one) if isinstance(one, CodeType) else fingerprint(one) for one in code.co_consts]
+    return [code.co_code.hex(), constants, list(code.co_names), list(code.co_varnames)]
