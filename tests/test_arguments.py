@@ -8,8 +8,22 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from ascribe.arguments import explained, fits
-from ascribe.errors import UserError
+from ascribe.arguments import (
+    array,
+    at_least,
+    closest,
+    explained,
+    finite,
+    fits,
+    flag,
+    not_negative,
+    one_of,
+    positive,
+    real_numbers,
+    share,
+    unknown,
+)
+from ascribe.errors import UserError, option, spelled
 
 
 @explained
@@ -102,3 +116,72 @@ def test_other_errors_stay_what_they_are():
 )
 def test_kinds(value, hint, expected):
     assert fits(value, hint) is expected
+
+
+@pytest.mark.parametrize(
+    ("check", "taken", "refused", "wanted"),
+    [
+        (lambda value: at_least(0, "x", value), [0, np.int64(3)], [-1, 1.0, "1"], "an integer that is not negative"),
+        (lambda value: at_least(1, "x", value), [1, np.array(3)], [0, None], "a positive integer"),
+        (lambda value: at_least(2, "x", value, most=9), [2, 9], [1], "an integer of at least 2"),
+        (
+            lambda value: at_least(2, "x", value, most=9999),
+            [9999],
+            [10_000, 10**400],
+            "(9,999 at most|an integer of at least 2)",
+        ),
+        (
+            lambda value: positive("x", value),
+            [1, np.float32(0.5), 1e308],
+            [0, np.inf, np.nan, 10**400],
+            "a positive number",
+        ),
+        (lambda value: not_negative("x", value), [0, 0.5], [-0.1, np.inf, "0"], "a finite number that is not negative"),
+        (lambda value: finite("x", value), [-3, 0.0], [np.nan, -np.inf, None], "a finite number"),
+        (lambda value: share("x", value), [0.5], [0, 1, -0.1, np.nan], "a number between 0 and 1"),
+        (lambda value: share("x", value, zero=True), [0, 0.9], [1, -0.1], "a number from 0 to below 1"),
+        (lambda value: share("x", value, one=True), [1, 0.1], [0, 1.1], "a number above 0 and at most 1"),
+        (lambda value: share("x", value, zero=True, one=True), [0, 1], [1.1], "a number from 0 to 1"),
+        (lambda value: one_of("x", value, ("a", "b")), ["a", "b"], ["c", None, np.zeros(2)], "one of a, b"),
+    ],
+)
+def test_each_kind_is_asked_in_one_way(check, taken, refused, wanted):
+    assert [check(value) for value in taken] == taken
+    for value in [*refused, True]:
+        with pytest.raises(UserError, match=rf"^`x` is {wanted}; got [^:]*\.$"):
+            check(value)
+
+
+def test_a_truth_value_is_true_or_false():
+    assert flag("x", np.bool_(True)) is True
+    for value in (1, "no", None):
+        with pytest.raises(UserError, match=r"^`x` is True or False; got .*: try it\.$"):
+            flag("x", value, "try it")
+
+
+def test_arrays_have_a_shape_and_are_finite():
+    def ask(value, **gaps):
+        return array("x", value, "two numbers", lambda shape: shape == (2,), "give two", **gaps).tolist()
+
+    assert ask([1, 2]) == [1.0, 2.0] and np.isnan(ask([1, np.nan], gaps=True)[1])
+    cases = {"the shape \\(3,\\)": [1, 2, 3], "'a'": "a", "1 that are missing": [1, np.nan], "True": True}
+    for got, value in cases.items():
+        with pytest.raises(UserError, match=f"^`x` is two numbers; got {got}.*: give two\\.$"):
+            ask(value)
+    assert real_numbers(np.bool_(True)) is None
+
+
+def test_an_unknown_name_is_told_with_the_one_it_is_close_to():
+    table = ["adam", "SGD"]
+    assert str(unknown("optimizer", "sgdd", table)) == (
+        "unknown optimizer 'sgdd': did you mean 'SGD', or choose one of adam, SGD."
+    )
+    assert str(unknown("optimizer", [], table, "list them")) == "unknown optimizer []: list them."
+    assert closest("adm", table, 3) == ["adam"] and closest("x" * 10**6, table) == []
+
+
+def test_a_name_is_spelled_as_its_reader_spells_it():
+    with pytest.raises(UserError, match=r"^`x` is True or False"):
+        flag(option("x"), 1)
+    with spelled(lambda name, *value: f"--{name}"), pytest.raises(UserError, match=r"^--x is True or False"):
+        flag(option("x"), 1)

@@ -208,9 +208,11 @@ def array(
 
 
 def real_numbers(value: Any) -> "np.ndarray | None":
-    """The value as an array in float64; None where it is no number and no array of real ones."""
+    """The value as an array in float64; None where it is no number (a truth value alone is none) and no array of real ones."""
     import numpy as np  # noqa: PLC0415 - the command line asks without arrays
 
+    if isinstance(plain(value), bool):
+        return None
     try:
         array = np.asarray(value)
         return array.astype(np.float64) if array.dtype.kind != "c" else None

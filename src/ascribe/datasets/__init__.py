@@ -91,6 +91,9 @@ def load(data: DataLike, /, *, seed: Option = 0, transforms: Option = None, **op
 
     **Raises:** `UserError`, one sentence, for an unknown name of a data set or of a transform, an unknown or bad option,
     or a table that cannot be used.
+
+        >>> load("moons", samples=100)
+        <data set moons: binary, inputs of shape (2,), 70 train, 15 validation, 15 test>
     """
     seed = whole_number("seed", seed, minimum=0)
     if transforms is not None:

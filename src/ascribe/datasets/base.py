@@ -270,6 +270,10 @@ class Dataset:
 
         **Raises:** `UserError` for an unknown name, for training inputs that are not finite, for `unit-interval` after
         `constant-one`, whose ones it would make zeros, and for an augmentation of inputs that are no images.
+
+            >>> from ascribe.datasets import load
+            >>> load("moons", samples=100).encode("split-signs", "constant-one").feature_names
+            ('x1+', 'x2+', 'x1-', 'x2-', 'one')
         """
         if len(names) == 1 and isinstance(names[0], list | tuple):
             names = tuple(names[0])

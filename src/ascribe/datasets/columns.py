@@ -12,7 +12,7 @@ import numpy as np
 from ascribe.errors import UserError, option, shown
 from ascribe.memory import check_room
 
-from .writing import PLAIN, Writing, grouped, has_leading_zero, is_whole_number, number_advice
+from .writing import PLAIN, Writing, find_grouped, has_leading_zero, is_whole_number, number_advice
 
 MIXED_NUMBERS = 5  # a column of texts may hold so many distinct numbers ("2", "3", "5more"); more is a typing error
 LARGEST_CLASS = 2.0**53  # whole numbers from there on are rounded, so that two classes may become one
@@ -109,7 +109,7 @@ def column_from_cells(
         if np.abs(numbers[~missing]).max() >= LARGEST_CLASS or any(has_leading_zero(cell) for cell in cells):
             written = _whole_numbers(name, cells, missing)
         present = [cell for cell, gap in zip(cells, missing, strict=True) if not gap]
-        dotted = grouped(present) if writing.decimal == "." else ""
+        dotted = find_grouped(present) if writing.decimal == "." else ""
         return Column(name, missing, numbers=numbers, written=written, lines=places, nameless=nameless, grouped=dotted)
     if len({value for value in values if value is not None}) > MIXED_NUMBERS:
         names = f"give {option('header', True)} if that line holds names, "

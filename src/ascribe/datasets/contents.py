@@ -14,7 +14,7 @@ from .columns import Column
 from .delimited import Table, column_name
 from .encoding import are_dates, chosen_rows, class_name, doubt, encode_feature
 from .npz import Arrays
-from .options import COPIES, Option, tried
+from .options import COPIES, Option, suggest
 from .row_labels import counts_rows, row_labels
 from .understood import CONSTANT, ColumnRead
 
@@ -41,18 +41,18 @@ class Contents:
     hint: str = ""
 
 
-def of_columns(table: Table, what: str, target: Option, classes: tuple[str, ...] | None) -> Contents:
+def read_columns(table: Table, what: str, target: Option, classes: tuple[str, ...] | None) -> Contents:
     """The contents of a table of columns: which is the target, which label the rows, and how the others become numbers."""
     read = {column.name: column for column in table.columns}
     named = None if target is None else column_name("target", target, table.names, what)
     labels = row_labels(table, named)
-    name, how = target_column(target, [name for name in read if name not in labels], table.names, what)
+    name, how = find_target(target, [name for name in read if name not in labels], table.names, what)
     chosen, features = read[name], [read[other] for other in read if other != name and other not in labels]
     if not features:
         raise UserError(f"{what} has no column left beside the target {name!r}: ignore fewer columns.")
     kept = np.ones(len(chosen.missing), dtype=bool)
     if classes is not None:
-        kept = _rows_of(chosen, classes, what)
+        kept = _choose_rows(chosen, classes, what)
         chosen, features = chosen.keep(kept), [column.keep(kept) for column in features]
     blocks = []
     for column in features:
@@ -61,7 +61,9 @@ def of_columns(table: Table, what: str, target: Option, classes: tuple[str, ...]
         check_room(f"the one-hot encoded texts of the table {what}", size, "choose fewer rows, or ignore some columns")
     roles = {other: ("left out", "ignored") for other in table.names if other not in read}
     roles |= {other: ("left out", reason) for other, reason in labels.items()}
-    roles |= {column.name: ("feature", _holds(column)) for column in features} | {name: ("target", _holds(chosen))}
+    roles |= {column.name: ("feature", _describe(column)) for column in features} | {
+        name: ("target", _describe(chosen))
+    }
     gaps = {column.name: int(column.missing.sum()) for column in (*features, chosen)}
     notes = [*table.notes]
     notes += [f"{other} is left out ({reason}); to use it, give it another name" for other, reason in labels.items()]
@@ -89,7 +91,7 @@ def of_columns(table: Table, what: str, target: Option, classes: tuple[str, ...]
     )
 
 
-def of_arrays(arrays: Arrays, what: str, classes: tuple[str, ...] | None) -> Contents:
+def read_arrays(arrays: Arrays, what: str, classes: tuple[str, ...] | None) -> Contents:
     """The contents of arrays, whose columns have no names."""
     inputs, target, sizes = arrays
     kept = np.ones(len(inputs), dtype=bool)
@@ -98,13 +100,13 @@ def of_arrays(arrays: Arrays, what: str, classes: tuple[str, ...] | None) -> Con
             raise UserError(
                 f"{what} has targets of several columns and no classes to choose: leave {option('classes')} out."
             )
-        kept = _rows_of(target, classes, what)
+        kept = _choose_rows(target, classes, what)
         inputs, target = inputs[kept], target.keep(kept)
     gaps = np.isnan(inputs.reshape(len(inputs), -1))
     return Contents(inputs, target, {"x": np.asarray(gaps.any(axis=1))}, kept, "the array of targets", sizes=sizes)
 
 
-def target_column(target: Option, names: Sequence[str], every: Sequence[str], what: str) -> tuple[str, str]:
+def find_target(target: Option, names: Sequence[str], every: Sequence[str], what: str) -> tuple[str, str]:
     """The name of the target column, as named, as numbered, or by convention, and how it was chosen.
 
     Without a choice it is the one column called target, label, class or y; else the last one.
@@ -130,7 +132,7 @@ def target_column(target: Option, names: Sequence[str], every: Sequence[str], wh
     return name, "named"
 
 
-def frame_target(frame: Any, target: Option) -> Option:
+def find_frame_target(frame: Any, target: Option) -> Option:
     """The target of a data frame, whose columns may have numbers for names."""
     try:
         named = not isinstance(target, str) and target is not None and target in list(frame.columns)
@@ -144,11 +146,11 @@ def frame_target(frame: Any, target: Option) -> Option:
     return str(target) if named else target
 
 
-def chosen_classes(classes: Option) -> tuple[str, ...]:
+def parse_classes(classes: Option) -> tuple[str, ...]:
     """Names of classes, of which numbers may be some."""
     parts = [part.strip() for part in classes.split(",")] if isinstance(classes, str) else classes
     if not isinstance(parts, Sequence) or len(parts) < 2:
-        advice = tried("classes", ("yes", "no"))
+        advice = suggest("classes", ("yes", "no"))
         raise refusal(option("classes"), "a list of at least two classes of the target", shown(classes), advice)
     names = tuple(part if isinstance(part, str) else _number_name(part) for part in parts)
     if len({*names}) < len(names):
@@ -163,14 +165,14 @@ def _number_name(value: Any) -> str:
         return shown(value)
 
 
-def _rows_of(column: Column, classes: tuple[str, ...], what: str) -> np.ndarray:
+def _choose_rows(column: Column, classes: tuple[str, ...], what: str) -> np.ndarray:
     """Which rows are of these classes, as a mask; rows without a class are of none."""
     kept = ~column.missing
     kept[kept] = chosen_rows(column.keep(kept), classes, what)
     return kept
 
 
-def _holds(column: Column) -> str:
+def _describe(column: Column) -> str:
     """What a column holds, in words."""
     values = column.distinct
     if len(values) == 1 and not column.missing.any():

@@ -7,7 +7,7 @@ from ascribe.arguments import at_least, explained
 from ascribe.errors import UserError, option
 
 from .base import Dataset
-from .options import Option, asked
+from .options import Option, ask
 from .splits import Indices, fold_indices
 
 
@@ -23,8 +23,12 @@ def folds(data: Dataset, count: Option) -> list[Dataset]:
     **Raises:** `UserError` for a `count` that is no whole number from 2 to the size of the smallest class, for data whose
     test part was decided elsewhere (published, given by the file or made by hand), and for data that were changed after
     they were loaded.
+
+        >>> from ascribe.datasets import load
+        >>> [(one.fold, len(one.test)) for one in folds(load("moons", samples=100), 3)]
+        [((1, 3), 34), ((2, 3), 33), ((3, 3), 33)]
     """
-    number = asked(partial(at_least, 2), "folds", count, 5)
+    number = ask(partial(at_least, 2), "folds", count, 5)
     division = data.division
     if division is None:
         raise UserError(

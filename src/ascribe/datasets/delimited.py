@@ -17,7 +17,7 @@ from ascribe.memory import check_room
 
 from .columns import Column, column_from_cells
 from .downloads import read_bytes, size_of
-from .options import tried
+from .options import suggest
 from .writing import PLAIN, Writing, is_whole_number
 
 DELIMITERS = ("\t", ";", ",")
@@ -333,9 +333,9 @@ def column_name(setting: str, wanted: object, names: Sequence[str], path: Path |
         place = int(wanted)
     if place is not None:
         if place == 0 or not -len(names) <= place <= len(names):
-            raise refusal(option(setting), wanted_kind, shown(wanted), f"{tried(setting, -1)}, the last column")
+            raise refusal(option(setting), wanted_kind, shown(wanted), f"{suggest(setting, -1)}, the last column")
         return names[place - 1 if place > 0 else place]
-    advice = close_names(wanted, names) if isinstance(wanted, str) else tried(setting, -1)
+    advice = close_names(wanted, names) if isinstance(wanted, str) else suggest(setting, -1)
     raise refusal(option(setting), wanted_kind, shown(wanted), advice)
 
 

@@ -8,7 +8,7 @@ from ascribe.arguments import flag
 
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import Option, asked
+from .options import Option, ask
 
 CARD = Card(
     title="Diabetes progression",
@@ -34,7 +34,7 @@ def diabetes(*, seed: int = 0, standardize: Option = True) -> Dataset:
 
     **Raises:** `UserError` on a bad option.
     """
-    standardize = asked(flag, "standardize", standardize, True)
+    standardize = ask(flag, "standardize", standardize, True)
     from sklearn.datasets import load_diabetes  # noqa: PLC0415  (imported here because it is slow)
 
     # scaled=False: the scaled version was standardized over all rows, test rows included.

@@ -6,7 +6,7 @@ from ascribe.arguments import flag
 
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import Option, asked, sample_count, whole_number
+from .options import Option, ask, sample_count, whole_number
 
 CARD = Card(
     title="Two Gaussians",
@@ -35,7 +35,7 @@ def gaussians(*, seed: int = 0, samples: Option = 1000, dimensions: Option = 2, 
     """
     dimensions = whole_number("dimensions", dimensions, minimum=1)
     samples = sample_count(samples, features=dimensions)
-    standardize = asked(flag, "standardize", standardize, True)
+    standardize = ask(flag, "standardize", standardize, True)
     generator = np.random.default_rng(seed)
     labels = np.arange(samples) % 2
     means = np.where(labels == 0, 1.0, -1.0)[:, None]

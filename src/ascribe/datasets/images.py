@@ -15,7 +15,7 @@ from ascribe.arguments import flag, refusal, whole
 from ascribe.errors import option, shown
 
 from .base import Card, Dataset, Split
-from .options import MINIMUM_EXAMPLES, Option, asked, tried, whole_number
+from .options import MINIMUM_EXAMPLES, Option, ask, suggest, whole_number
 from .splits import Division, Indices, split_indices, stratified_subset
 
 VALIDATION_FRACTION = 0.1
@@ -42,7 +42,7 @@ def chosen_classes(classes: Option, class_names: Sequence[str]) -> list[int] | N
     if classes is None:
         return None
     listing = ", ".join(f"{label} {name}" if str(label) != name else name for label, name in enumerate(class_names))
-    wanted, example = f"a list of at least two of {listing}", tried("classes", (3, 8))
+    wanted, example = f"a list of at least two of {listing}", suggest("classes", (3, 8))
     if isinstance(classes, str):
         classes = [part.strip() for part in classes.split(",")]
     if not isinstance(classes, Sequence) or len(classes) < 2:
@@ -80,7 +80,7 @@ def select(data: Images, classes: list[int] | None, count: int | None, setting: 
     if count is not None:
         if count > len(rows):
             wanted = f"at most {len(rows)}, all examples that there are of these classes"
-            raise refusal(option(setting), wanted, shown(count), tried(setting, len(rows)))
+            raise refusal(option(setting), wanted, shown(count), suggest(setting, len(rows)))
         rows = rows[stratified_subset(labels[rows], count, seed=seed)]
     return Images(data.images[rows] if len(rows) < len(data.labels) else data.images, labels[rows])
 
@@ -198,13 +198,14 @@ def loader(read: Callable[[int], ImageSet]) -> Callable[..., Dataset]:
         test_samples: Option = None,
         standardize: Option = True,
     ) -> Dataset:
-        standardize = asked(flag, "standardize", standardize, True)
+        standardize = ask(flag, "standardize", standardize, True)
         return read(seed).chosen(seed, classes, samples, test_samples).divided(seed, standardize=standardize)
 
-    load.__module__, load.__name__, load.__qualname__, load.__doc__ = (
-        read.__module__,
-        read.__name__,
-        read.__qualname__,
-        read.__doc__,
-    )
+    for name in (
+        "__module__",
+        "__name__",
+        "__qualname__",
+        "__doc__",
+    ):  # not by `wraps`, which keeps the signature of `read`
+        setattr(load, name, getattr(read, name))
     return load

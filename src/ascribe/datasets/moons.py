@@ -6,7 +6,7 @@ from ascribe.arguments import flag, not_negative
 
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import Option, asked, sample_count
+from .options import Option, ask, sample_count
 
 CARD = Card(
     title="Two moons",
@@ -31,8 +31,8 @@ def moons(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.2, standar
     **Raises:** `UserError` on a bad option.
     """
     samples = sample_count(samples)
-    noise = asked(not_negative, "noise", noise, 0.1)
-    standardize = asked(flag, "standardize", standardize, True)
+    noise = ask(not_negative, "noise", noise, 0.1)
+    standardize = ask(flag, "standardize", standardize, True)
     upper = np.linspace(0.0, np.pi, samples // 2)
     lower = np.linspace(0.0, np.pi, samples - samples // 2)
     points = np.concatenate(

@@ -19,19 +19,19 @@ COPIES = 6
 MINIMUM_EXAMPLES = 10  # fewer cannot be cut into three splits that mean anything
 
 
-def asked(check: Callable[..., Value], name: str, value: Option, example: Any) -> Value:
+def ask(check: Callable[..., Value], name: str, value: Option, example: Any) -> Value:
     """What an option was given, by a check of `ascribe.arguments`; the sentence of a refusal ends with an example."""
-    return check(option(name), value, advice=tried(name, example))
+    return check(option(name), value, advice=suggest(name, example))
 
 
-def tried(name: str, value: Any) -> str:
+def suggest(name: str, value: Any) -> str:
     """The advice to give an option that value."""
     return f"try {option(name, value)}"
 
 
 def whole_number(name: str, value: Option, *, minimum: int) -> int:
     """A whole number from `minimum` up."""
-    return asked(partial(at_least, minimum), name, value, minimum)
+    return ask(partial(at_least, minimum), name, value, minimum)
 
 
 def sample_count(value: Option, *, minimum: int = MINIMUM_EXAMPLES, features: int = 2) -> int:
@@ -39,7 +39,7 @@ def sample_count(value: Option, *, minimum: int = MINIMUM_EXAMPLES, features: in
     into memory with so many features each."""
     if 0 < (whole(value) or 0) < minimum:
         wanted = f"at least {shown(minimum)}, to be split into train, validation and test"
-        raise refusal(option("samples"), wanted, shown(value), tried("samples", minimum))
+        raise refusal(option("samples"), wanted, shown(value), suggest("samples", minimum))
     count = whole_number("samples", value, minimum=minimum)
     wanted = f"samples={shown(count)}" if features <= 2 else f"samples={shown(count)} of {shown(features)} features"
     check_room(wanted, 8 * COPIES * count * (features + 1), "choose fewer")
@@ -52,4 +52,4 @@ def names_list(name: str, value: Option) -> tuple[str, ...]:
         return tuple(part.strip() for part in value.split(",") if part.strip())
     if isinstance(value, Sequence) and all(isinstance(part, str) or whole(part) is not None for part in value):
         return tuple(map(str, value))
-    raise refusal(option(name), "a name or a list of names", shown(value), tried(name, ("first", "second")))
+    raise refusal(option(name), "a name or a list of names", shown(value), suggest(name, ("first", "second")))

@@ -6,7 +6,7 @@ from ascribe.arguments import flag, not_negative
 
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import Option, asked, sample_count
+from .options import Option, ask, sample_count
 
 CARD = Card(
     title="Noisy sine",
@@ -31,8 +31,8 @@ def sine(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standard
     **Raises:** `UserError` on a bad option.
     """
     samples = sample_count(samples)
-    noise = asked(not_negative, "noise", noise, 0.1)
-    standardize = asked(flag, "standardize", standardize, True)
+    noise = ask(not_negative, "noise", noise, 0.1)
+    standardize = ask(flag, "standardize", standardize, True)
     generator = np.random.default_rng(seed)
     inputs = generator.uniform(-np.pi, np.pi, (samples, 1))
     targets = np.sin(inputs) + noise * generator.standard_normal((samples, 1))

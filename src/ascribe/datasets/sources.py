@@ -12,7 +12,7 @@ from .delimited import ARFF, JSON, Layout, Table, nothing_in, read_delimited
 from .feather import read_feather
 from .frames import FRAME, PAIR, is_frame, read_frame, read_pair
 from .npz import Arrays, read_npz
-from .options import Option, names_list, tried, whole_number
+from .options import Option, names_list, suggest, whole_number
 from .parquet import read_parquet
 from .spreadsheet import read_spreadsheet
 from .writing import GAPS, Writing
@@ -133,7 +133,7 @@ def read(source: Any, kind: str, given: Mapping[str, Any], sheet: Option) -> Tab
 
 def _sheet(sheet: Option) -> str | int | None:
     if sheet is not None and not isinstance(sheet, str) and whole(sheet) is None:
-        raise refusal(option("sheet"), "the name or the number of a sheet", shown(sheet), tried("sheet", 1))
+        raise refusal(option("sheet"), "the name or the number of a sheet", shown(sheet), suggest("sheet", 1))
     return sheet
 
 
@@ -149,7 +149,7 @@ def _layout(given: Mapping[str, Any]) -> Layout:
             and not (isinstance(value, str) and len(value) == 1 and value not in '"\r\n\0')
         ):
             words = f" or {', '.join(SEPARATORS)}" if name == "separator" else ""
-            raise refusal(option(name), f"one character{words}", shown(value), tried(name, ","))
+            raise refusal(option(name), f"one character{words}", shown(value), suggest(name, ","))
     decimal, thousands = given["decimal"] or ".", given["thousands"] or ""
     if decimal == thousands or any(mark.isalnum() or mark in ("+", "-") for mark in (decimal, thousands)):
         raise UserError(
@@ -161,11 +161,11 @@ def _layout(given: Mapping[str, Any]) -> Layout:
         if encoding is not None:
             bytes(4).decode(codecs.lookup(encoding).name, "replace")
     except (LookupError, TypeError, ValueError):
-        advice = f"{tried('encoding', 'cp1252')} or {option('encoding', 'latin-1')}"
+        advice = f"{suggest('encoding', 'cp1252')} or {option('encoding', 'latin-1')}"
         raise refusal(option("encoding"), "the name of an encoding of text", shown(encoding), advice) from None
     if comment is not None and not (isinstance(comment, str) and comment.strip()):
         raise refusal(
-            option("comment"), "the text that lines of comment begin with", shown(comment), tried("comment", "#")
+            option("comment"), "the text that lines of comment begin with", shown(comment), suggest("comment", "#")
         )
     words = given["missing_words"]
     words = () if words is None else words if isinstance(words, str | Sequence) else [words]

@@ -7,7 +7,7 @@ from ascribe.errors import option, shown
 
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import MINIMUM_EXAMPLES, Option, asked, sample_count, tried, whole_number
+from .options import MINIMUM_EXAMPLES, Option, ask, sample_count, suggest, whole_number
 
 CARD = Card(
     title="Interleaved spirals",
@@ -45,11 +45,11 @@ def spirals(
     """
     classes = whole_number("classes", classes, minimum=2)
     samples = sample_count(samples, minimum=max(MINIMUM_EXAMPLES, 3 * classes))
-    noise = asked(not_negative, "noise", noise, 0.1)
-    turns = asked(positive, "turns", turns, 2)
+    noise = ask(not_negative, "noise", noise, 0.1)
+    turns = ask(positive, "turns", turns, 2)
     if turns > 100:
-        raise refusal(option("turns"), "at most 100, turns around the center", shown(turns), tried("turns", 2))
-    standardize = asked(flag, "standardize", standardize, True)
+        raise refusal(option("turns"), "at most 100, turns around the center", shown(turns), suggest("turns", 2))
+    standardize = ask(flag, "standardize", standardize, True)
     generator = np.random.default_rng(seed)
     labels = np.arange(samples) % classes
     radius = generator.uniform(INNER_RADIUS, 1.0, samples)

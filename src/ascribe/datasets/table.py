@@ -14,12 +14,12 @@ from ascribe.errors import UserError, option
 from .assembly import assemble
 from .base import Card, Dataset
 from .columns import Column
-from .contents import Contents, chosen_classes, frame_target, of_arrays, of_columns
+from .contents import Contents, find_frame_target, parse_classes, read_arrays, read_columns
 from .delimited import Table
 from .encoding import encode_target, infer_task
 from .images import VALIDATION_FRACTION
 from .npz import is_one_hot
-from .options import MINIMUM_EXAMPLES, Option, Task, asked
+from .options import MINIMUM_EXAMPLES, Option, Task, ask
 from .sources import FRAME_KIND, PAIR_KIND, check_given, kind_of, read
 from .splits import Indices, split_indices
 from .understood import Understood
@@ -75,32 +75,34 @@ def table(
 
     **Raises:** `UserError`, one sentence, if it cannot be read as such a table.
     """
-    missing = asked(partial(one_of, choices=MISSING), "missing", missing, "drop")
+    missing = ask(partial(one_of, choices=MISSING), "missing", missing, "drop")
     if task is not None:
-        task = asked(partial(one_of, choices=get_args(Task)), "task", task, "classification")
-    standardize = asked(flag, "standardize", standardize, True)
-    header = None if header is None else asked(flag, "header", header, True)
-    wanted = None if classes is None else chosen_classes(classes)
+        task = ask(partial(one_of, choices=get_args(Task)), "task", task, "classification")
+    standardize = ask(flag, "standardize", standardize, True)
+    header = None if header is None else ask(flag, "header", header, True)
+    wanted = None if classes is None else parse_classes(classes)
     given = dict(target=target, ignore=ignore or None, header=header, separator=separator, decimal=decimal)
     given |= dict(thousands=thousands, encoding=encoding, missing_words=missing_words, skip=skip, comment=comment)
     kind, what = kind_of(source)
     check_given(kind, given | dict(sheet=sheet))
     found = read(source, kind, given, sheet)
     if kind == FRAME_KIND:
-        target = frame_target(source, target)
+        target = find_frame_target(source, target)
     elif isinstance(found, Table) and kind == PAIR_KIND:
         target = found.names[-1]
-    contents = of_columns(found, what, target, wanted) if isinstance(found, Table) else of_arrays(found, what, wanted)
+    contents = (
+        read_columns(found, what, target, wanted) if isinstance(found, Table) else read_arrays(found, what, wanted)
+    )
     if kind == PAIR_KIND:
         contents = replace(contents, target_chosen="the targets of the pair")
     keep = rows_to_keep(contents, missing, what)
     check_rows(contents.inputs[keep], what)
-    learned = _learned(contents, keep, task, wanted, what)
-    return _dataset(source, what, contents, keep, learned, seed=seed, standardize=standardize)
+    targets = _find_targets(contents, keep, task, wanted, what)
+    return _make_dataset(source, what, contents, keep, targets, seed=seed, standardize=standardize)
 
 
 @dataclass(frozen=True)
-class _Learned:
+class _Targets:
     """What is to be learned: the target's name, the task and why it is that, the targets, their classes, and notes."""
 
     name: str
@@ -111,12 +113,12 @@ class _Learned:
     notes: tuple[str, ...] = ()
 
 
-def _learned(
+def _find_targets(
     contents: Contents, keep: np.ndarray, task: Task | None, classes: tuple[str, ...] | None, what: str
-) -> _Learned:
+) -> _Targets:
     """The targets of the rows that stay, for the task that is named or that they mean."""
     if not isinstance(contents.target, Column):
-        return _of_several(contents.target[keep], task, what)
+        return _read_several(contents.target[keep], task, what)
     column = contents.target.keep(keep)
     kind, why = infer_task(column)
     if classes is not None:
@@ -127,10 +129,10 @@ def _learned(
     targets, names = encode_target(column, kind, hint=contents.hint)
     if classes is not None:
         targets, names = np.array([classes.index(one) for one in names])[targets], classes
-    return _Learned(column.name, kind, why, targets, names)
+    return _Targets(column.name, kind, why, targets, names)
 
 
-def _of_several(targets: np.ndarray, task: Task | None, what: str) -> _Learned:
+def _read_several(targets: np.ndarray, task: Task | None, what: str) -> _Targets:
     """Targets of several columns: numbers, or one-hot classes where the task says so."""
     count = targets.shape[1]
     classes = "binary" if count == 2 else "classification"
@@ -139,32 +141,32 @@ def _of_several(targets: np.ndarray, task: Task | None, what: str) -> _Learned:
             f"the targets look like one-hot classes and are trained as {count} numbers; {option('task', classes)} makes "
             f"classes of them"
         )
-        return _Learned("y", "regression", "guessed: the targets have several columns", targets, notes=(note,))
+        return _Targets("y", "regression", "guessed: the targets have several columns", targets, notes=(note,))
     if task is None or task == "regression":
         why = "guessed: the targets have several columns" if task is None else "named"
-        return _Learned("y", "regression", why, targets)
+        return _Targets("y", "regression", why, targets)
     if task != classes or not is_one_hot(targets):
         raise UserError(f"{what} has targets of {count} columns, which is regression: leave {option('task')} out.")
     column = Column("y", np.zeros(len(targets), dtype=bool), numbers=targets.argmax(axis=1).astype(np.float64))
-    return _Learned("y", task, "named", *encode_target(column, task))
+    return _Targets("y", task, "named", *encode_target(column, task))
 
 
-def _dataset(
-    source: Any, what: str, contents: Contents, keep: np.ndarray, learned: _Learned, *, seed: int, standardize: bool
+def _make_dataset(
+    source: Any, what: str, contents: Contents, keep: np.ndarray, found: _Targets, *, seed: int, standardize: bool
 ) -> Dataset:
     """The data set of the rows that stay, cut into its parts, with what was understood."""
-    inputs, targets, names = contents.inputs[keep], learned.targets, learned.class_names
+    inputs, targets, names = contents.inputs[keep], found.targets, found.class_names
     kept = contents.kept.copy()
     kept[contents.kept] = keep
     rows = None
     if contents.sizes is not None:
-        rows = given_rows(contents.sizes, kept, None if learned.task == "regression" else targets, seed)
+        rows = given_rows(contents.sizes, kept, None if found.task == "regression" else targets, seed)
         if min(len(part) for part in rows) == 0:
             raise UserError(f"{what} has examples in every split; got none in one: write its arrays anew.")
-    name, card = _named(source, what, learned.task, len(inputs), math.prod(inputs.shape[1:]))
+    name, card = _describe(source, what, found.task, len(inputs), math.prod(inputs.shape[1:]))
     data = assemble(
         name,
-        learned.task,
+        found.task,
         inputs,
         targets,
         seed=seed,
@@ -176,21 +178,21 @@ def _dataset(
     )
     counts = np.bincount(targets, minlength=len(names)).tolist() if names else []
     understood = Understood(
-        target=learned.name,
+        target=found.name,
         target_chosen=contents.target_chosen,
-        task=learned.task,
-        task_chosen=learned.why,
+        task=found.task,
+        task_chosen=found.why,
         rows=len(kept),
         dropped=len(kept) - len(inputs),
         filled=sum(int(gap[keep].sum()) for gap in contents.gaps.values()),
         columns=contents.columns,
         classes=dict(zip(names, counts, strict=True)),
-        notes=(*contents.notes, *learned.notes),
+        notes=(*contents.notes, *found.notes),
     )
     return replace(data, understood=understood)
 
 
-def _named(source: Any, what: str, task: Task, count: int, features: int) -> tuple[str, Card]:
+def _describe(source: Any, what: str, task: Task, count: int, features: int) -> tuple[str, Card]:
     """The name of the data set, and its card."""
     from_file = isinstance(source, str | Path)
     path = Path(source) if from_file else Path("data")

@@ -14,7 +14,7 @@ import numpy as np
 from ascribe.arguments import refusal, unknown
 from ascribe.errors import UserError, option, shown
 
-from .options import Option, tried
+from .options import Option, suggest
 
 UNIT_INTERVAL, SPLIT_SIGNS, CONSTANT_ONE = "unit-interval", "split-signs", "constant-one"
 RANDOM_CROP, RANDOM_FLIP = "random-crop", "random-flip"
@@ -41,7 +41,7 @@ def transform_names(transforms: Option) -> tuple[str, ...]:
     parts = [part.strip() for part in transforms.split(",") if part.strip()] if isinstance(transforms, str) else None
     names = transforms if parts is None else parts
     if not isinstance(names, Sequence) or parts == []:
-        example = tried("transforms", (SPLIT_SIGNS, CONSTANT_ONE))
+        example = suggest("transforms", (SPLIT_SIGNS, CONSTANT_ONE))
         raise refusal(option("transforms"), "a name or a list of names", shown(transforms), example)
     return tuple(_known(name) for name in names)
 
@@ -185,6 +185,9 @@ def fit(name: str, inputs: np.ndarray) -> Transform:
     - `inputs`: shape `(examples, *input_shape)`.
 
     **Raises:** `UserError` for an unknown name, for inputs that are not finite, and for `unit-interval` of no examples.
+
+        >>> fit("unit-interval", np.array([[0.0], [4.0]]))([[1.0], [9.0]]).tolist()
+        [[0.25], [1.0]]
     """
     name, inputs = _fitted(name), np.asarray(inputs, dtype=np.float32)
     shape = tuple(inputs.shape[1:])

@@ -35,7 +35,11 @@ class Writing:
         return cell.casefold() in self.gaps
 
     def number(self, cell: str) -> float | None:
-        """The number a cell holds, or None. Python's `1_000` is no number in a data file."""
+        """The number a cell holds, or None. Python's `1_000` is no number in a data file.
+
+        >>> Writing(decimal=",", thousands=".").number("1.234,5")
+        1234.5
+        """
         if self.thousands and self.thousands in cell:
             groups = rf"[+-]?\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+({re.escape(self.decimal)}\d*)?"
             if re.fullmatch(groups, cell) is None:
@@ -72,7 +76,7 @@ def has_leading_zero(cell: str) -> bool:
     return len(digits) > 1 and digits[0] == "0" and digits.isdecimal()
 
 
-def grouped(cells: Sequence[str]) -> str:
+def find_grouped(cells: Sequence[str]) -> str:
     """The first cell with a point, where some have none and, with the point between thousands, all are whole numbers."""
     dotted = next((cell for cell in cells if "." in cell), "")
     if not dotted or all("." in cell for cell in cells):

@@ -6,7 +6,7 @@ from ascribe.arguments import flag, not_negative
 
 from .assembly import assemble
 from .base import Card, Dataset
-from .options import Option, asked, sample_count
+from .options import Option, ask, sample_count
 
 CARD = Card(
     title="Noisy XOR",
@@ -37,8 +37,8 @@ def xor(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standardi
     **Raises:** `UserError` on a bad option.
     """
     samples = sample_count(samples)
-    noise = asked(not_negative, "noise", noise, 0.1)
-    standardize = asked(flag, "standardize", standardize, True)
+    noise = ask(not_negative, "noise", noise, 0.1)
+    standardize = ask(flag, "standardize", standardize, True)
     corner = np.arange(samples) % 4
     inputs = CORNERS[corner] + noise * np.random.default_rng(seed).standard_normal((samples, 2))
     return assemble(

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import losses
+from ascribe.arguments import positive
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.metrics import area_under_curve
@@ -56,6 +57,7 @@ class Space:
 
     def __post_init__(self) -> None:
         meta_network.check(self.hidden, self.activation)
+        positive("bound", self.bound)
         if self.dimensions > MOST_DIMENSIONS:
             raise UserError(
                 f"a search is over at most {MOST_DIMENSIONS} numbers, for which there are Sobol sequences; a meta-network of "

@@ -1,12 +1,14 @@
 """Tuning: every rule gets the same number of candidates, the same seeds, and is judged on validation alone."""
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
+from ascribe.arguments import at_least, listed, real
 from ascribe.errors import UserError, shown
 from ascribe.measures import score_name
 from ascribe.rules import AbstractRule
@@ -54,6 +56,7 @@ def candidates(count: int, ranges: Mapping[str, tuple[float, float]]) -> dict[st
 
     The number of points does not grow with the number of ranges: a rule that tunes more has no larger budget.
     """
+    count = at_least(1, "count", count)
     if len(ranges) == 1:
         ((name, (low, high)),) = ranges.items()
         return {name: np.geomspace(low, high, count) if count > 2 else np.geomspace(low, high, count + 2)[1:-1]}
@@ -144,15 +147,15 @@ def ranges_of(
                 raise UserError(f"the rule {rule_name} has no number {leaf!r} to tune.")
             found[leaf] = interval
     for name, interval in found.items():
-        try:
-            low, high = (float(end) for end in interval)
-        except (TypeError, ValueError, OverflowError) as error:
+        ends = listed(interval) or []
+        low, high = map(real, ends) if len(ends) == 2 else (None, None)
+        if low is None or high is None:
+            raise UserError(f"the range of {name} is two positive numbers, low and high; got {shown(interval)}.")
+        if not 0 < low < high <= sys.float_info.max:
             raise UserError(
-                f"the range of {name} is two positive numbers, low and high; got {shown(interval)}."
-            ) from error
-        if not 0 < low < high < float("inf"):
-            raise UserError(f"the range of {name} is two positive numbers, the lower one first; got {low}:{high}.")
-        found[name] = (low, high)
+                f"the range of {name} is two positive numbers, the lower one first; got {shown(low)}:{shown(high)}."
+            )
+        found[name] = low, high = float(low), float(high)
         if name != LEARNING_RATE:
             for end in (low, high):  # the field's own interval
                 dataclasses.replace(rule, **{name: end})

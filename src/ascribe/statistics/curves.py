@@ -25,6 +25,9 @@ def epochs_to_target(curves: Numbers, target: float, *, higher_is_better: bool =
     """The first epoch, counted from 1, after which each of `curves` (runs, epochs) has reached `target`: (runs,).
 
     None for a run that never did: it is censored, and no number stands for it. NaN reaches no target.
+
+        >>> epochs_to_target([[0.5, 0.8, 0.9], [0.4, 0.5, 0.6]], 0.8)
+        [2, None]
     """
     curves = array("curves", curves, 2)
     score = finite("target", target, "give a score that a run may reach")
@@ -34,7 +37,11 @@ def epochs_to_target(curves: Numbers, target: float, *, higher_is_better: bool =
 
 def median_epochs(epochs: list[int | None]) -> float | None:
     """The median of what `epochs_to_target` returns, those that never arrived later than all others; None where it falls
-    among them. All runs are censored at the same epoch, so this is the Kaplan–Meier median."""
+    among them. All runs are censored at the same epoch, so this is the Kaplan–Meier median.
+
+        >>> median_epochs([2, None, 4])
+        4.0
+    """
     if (
         not isinstance(epochs, list | tuple)
         or not epochs

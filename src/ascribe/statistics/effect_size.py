@@ -18,6 +18,9 @@ def cohens_d(differences: Numbers, *, rounding: float = 0.0) -> float:
 
     0 where all differences are 0; NaN for a single pair, or where all are equal and not 0 (it would be infinite). What
     differs by no more than `rounding` counts as equal (`Pairs.rounding`).
+
+        >>> cohens_d([1.0, 2.0, 3.0])
+        2.0
     """
     values = sample("differences", differences)
     if len(values) < 2:
@@ -44,6 +47,10 @@ def hedges_g(differences: Numbers, *, rounding: float = 0.0) -> float:
 
 def superiority(differences: Numbers) -> float:
     """The share of pairs whose difference is positive, ties half: an estimate of the probability that one run beats its
-    partner. 0.5 means no tendency. Where less is better, give it the differences with their signs turned."""
+    partner. 0.5 means no tendency. Where less is better, give it the differences with their signs turned.
+
+        >>> superiority([1.0, 2.0, -1.0, 0.0])
+        0.625
+    """
     values = sample("differences", differences)
     return float((np.mean(values > 0.0) + np.mean(values >= 0.0)) / 2.0)

@@ -12,7 +12,11 @@ from ._checks import Numbers, array
 
 def holm(p_values: Numbers) -> np.ndarray:
     """`p_values` (tests,) adjusted: the i-th smallest of m is multiplied by m − i + 1, is at least the one before it, and
-    at most 1. NaN stands for a test that could not be made: it stays NaN, and is none of the m."""
+    at most 1. NaN stands for a test that could not be made: it stays NaN, and is none of the m.
+
+        >>> holm([0.01, 0.04, 0.03]).tolist()
+        [0.03, 0.06, 0.06]
+    """
     values = array("p_values", p_values, 1)
     made = ~np.isnan(values)
     if not np.all((values[made] >= 0.0) & (values[made] <= 1.0)):

@@ -52,7 +52,11 @@ def plus_minus(
     mean: float | None, half_width: float | None, count: int, *, percent: bool = False, signed: bool = False
 ) -> str:
     """A mean of `count` values with the half width of its interval as text, `97.50 ± 0.31`, in per cent or in the unit itself;
-    None is a dash, and so is a half width over fewer than `FEWEST` values."""
+    None is a dash, and so is a half width over fewer than `FEWEST` values.
+
+        >>> plus_minus(0.975, 0.0031, 8, percent=True)
+        '97.50 ± 0.31'
+    """
     if mean is None:
         return DASH
     half_width = half_width if count >= FEWEST else None

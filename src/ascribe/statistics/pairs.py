@@ -29,7 +29,12 @@ class Pairs:
 
 def paired(own: Numbers, reference: Numbers) -> Pairs:
     """`own` minus `reference`, pair by pair. A pair in which either is not finite (a run that diverged) is left out and
-    counted in `lost`."""
+    counted in `lost`.
+
+        >>> pairs = paired([0.75, 0.5, float("nan")], [0.5, 0.5, 0.5])
+        >>> pairs.differences.tolist(), pairs.lost
+        ([0.25, 0.0], 1)
+    """
     own, reference = array("own", own, 1), array("reference", reference, 1)
     if len(own) != len(reference):
         raise UserError(

@@ -24,6 +24,9 @@ def sign_flip_test(differences: Numbers, *, resamples: int = 65_535, seed: int =
     `smallest_p_value(pairs)`.
 
     **Raises:** `UserError` for no differences, or any that is not finite.
+
+        >>> sign_flip_test([1.0, 2.0, 3.0])
+        0.25
     """
     values = sample("differences", differences)
     resamples, seed = draws(resamples, 65_535), at_least(0, "seed", seed)
@@ -46,5 +49,9 @@ def sign_flip_test(differences: Numbers, *, resamples: int = 65_535, seed: int =
 
 
 def smallest_p_value(pairs: int) -> float:
-    """The least that the exact test can say of so many pairs: the pattern seen and its mirror image, 2 / 2^pairs."""
+    """The least that the exact test can say of so many pairs: the pattern seen and its mirror image, 2 / 2^pairs.
+
+    >>> smallest_p_value(3)
+    0.25
+    """
     return 2.0 ** (1 - at_least(1, "pairs", pairs, most=MOST, advice="try 10"))

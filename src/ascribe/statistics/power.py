@@ -35,6 +35,9 @@ def seeds_needed(difference: float, deviation: float, *, level: float = 0.95, po
 
     It is as good as `deviation` is: one that was estimated from few seeds is itself uncertain. A deviation of 0 needs 2,
     the fewest that a t test takes.
+
+        >>> seeds_needed(0.5, 1.0)
+        34
     """
     difference = positive("difference", difference, SIZE)
     level, power = share("level", level, "try 0.95"), share("power", power, "try 0.8")

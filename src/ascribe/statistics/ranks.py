@@ -42,7 +42,11 @@ class RankSummary:
 
 def ranks(scores: Numbers, *, higher_is_better: bool = True) -> np.ndarray:
     """The ranks within each row of `scores` (data sets, rules): 1 for the best, ties the mean of their places. NaN (no score)
-    ranks below all scores."""
+    ranks below all scores.
+
+        >>> ranks([[0.9, 0.8, 0.8]]).tolist()
+        [[1.0, 2.5, 2.5]]
+    """
     scores = array("scores", scores, 2)
     worth = np.where(np.isnan(scores), -np.inf, scores if higher_is_better else -scores)
     better = (worth[:, None, :] > worth[:, :, None]).sum(axis=2)
