@@ -57,7 +57,6 @@ STILL = (  # longer than that, or in a circle, until they are cut
     "experiments/discovery.py: discover",
     "experiments/landscape.py: landscape",
     "papers/b_functions_rates.py",
-    "papers/relaxed_identity.py",
     "rules: a circle",
     "rules/registry.py",
     "training/train.py",

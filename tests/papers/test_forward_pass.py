@@ -9,7 +9,7 @@ import vl_convert
 
 from ascribe import report
 from ascribe.papers import forward_pass as module
-from ascribe.papers import forward_pass_natural as natural
+from ascribe.papers import forward_pass_natural as natural_rate
 from ascribe.papers import forward_pass_options, forward_pass_steps
 from ascribe.report.figures import VEGA_LITE
 from ascribe.rules import ForwardPass
@@ -104,8 +104,8 @@ def steps(**changed):
     ],
 )
 def test_another_step_of_the_output_fails(changed, statement):
-    assert all(check.passed for check in natural.natural_checks(steps()))
-    missed = [check.statement for check in natural.natural_checks(steps(**changed)) if not check.passed]
+    assert all(check.passed for check in natural_rate.natural_checks(steps()))
+    missed = [check.statement for check in natural_rate.natural_checks(steps(**changed)) if not check.passed]
     assert any(found.startswith(statement) for found in missed)
 
 
@@ -117,11 +117,13 @@ def odds(scaling, least, largest, **more):
 
 def test_odds_that_leave_the_interval_are_told():
     good = [odds(scaling, None, None) for scaling in forward_pass_steps.SCALINGS]
-    assert all(check.passed for check in natural.odds_checks(good, good))
-    assert not natural.odds_checks([odds(0.02, 0.93, None), *good[1:]], good)[0].passed
-    assert not natural.odds_checks([odds(0.02, None, 1.08), *good[1:]], good)[0].passed
+    assert all(check.passed for check in natural_rate.odds_checks(good, good))
+    assert not natural_rate.odds_checks([odds(0.02, 0.93, None), *good[1:]], good)[0].passed
+    assert not natural_rate.odds_checks([odds(0.02, None, 1.08), *good[1:]], good)[0].passed
     for more in ({"towards": 0.9}, {"inside": 0.5}):
-        missed = [check for check in natural.odds_checks(good, [odds(0.02, None, None, **more)]) if not check.passed]
+        missed = [
+            check for check in natural_rate.odds_checks(good, [odds(0.02, None, None, **more)]) if not check.passed
+        ]
         assert len(missed) == 1
 
 
@@ -130,7 +132,9 @@ def test_the_natural_rate_without_the_sign_of_its_divisor_is_noticed(monkeypatch
     right, compiled = ForwardPass._coefficients, cast("Any", forward_pass_steps._after)
     monkeypatch.setattr(ForwardPass, "_coefficients", lambda self, z, *more: right(self, abs(z), *more))
     compiled.clear_cache()
-    missed = [check.statement for check in natural.natural_checks(natural.natural_steps()) if not check.passed]
+    missed = [
+        check.statement for check in natural_rate.natural_checks(natural_rate.natural_steps()) if not check.passed
+    ]
     compiled.clear_cache()
     assert missed and missed[0].startswith("(13), one sign")
 

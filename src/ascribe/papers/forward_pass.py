@@ -21,7 +21,7 @@ from ascribe.experiments.comparison import Comparison
 from ascribe.rules import AbstractRule, ForwardPass, get
 from ascribe.statistics import finished, interval
 
-from .base import Check, Listener, Result
+from .base import Check, Listener, Result, at_least
 from .forward_pass_steps import SCALINGS, bare, ratios_of, regions
 
 RULE_2 = {"rule 2": "all", "rule 2.1": "positive", "rule 2.2": "none"}
@@ -110,7 +110,7 @@ def published_checks(rows: list[dict[str, Any]]) -> list[Check]:
 
 
 def _at_least(statement: str, limit: float, got: float) -> Check:
-    return Check(statement, f"at least {limit:g} (our reading)", f"{got:.3f}", bool(got >= limit))
+    return at_least(statement, "our reading", limit, got, 3)
 
 
 def exact_ratios() -> list[tuple[float, int, int, float]]:
