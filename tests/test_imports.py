@@ -56,7 +56,6 @@ STILL = (  # longer than that, or in a circle, until they are cut
     "experiments/discovery.py",
     "experiments/discovery.py: discover",
     "experiments/landscape.py: landscape",
-    "papers/b_functions_rates.py",
     "rules: a circle",
     "rules/registry.py",
     "training/train.py",

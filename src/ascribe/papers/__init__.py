@@ -59,7 +59,7 @@ _ENTRIES = (
         "zero-slope-credit",
         "credit where the exact derivative is 0: which functions learn slower for it, and which faster",
         f"{B_FUNCTIONS}, text after (4)",
-        "b_functions_rates",
+        "b_functions_zero_slope",
         "zero_slope_credit",
         0.3,
     ),
