@@ -66,7 +66,7 @@ def rule_facts(name: str) -> str:
     if source != row.source and row.source.startswith("ours"):
         source = f"ours, after: {source}"
     lines = [
-        ("In Python", f"[`{row.attribute}({made})`](../api/rules.md#ascribe.rules.{row.attribute})"),
+        ("In Python", f"[`{row.kind.__name__}({made})`](../api/rules.md#ascribe.rules.{row.kind.__name__})"),
         ("On the command line", f"`--rules {name}`"),
         ("Source", _cell(source)),
         ("Learns", ", ".join(TASKS[task] for task in rule.tasks)),

@@ -23,7 +23,7 @@ from ascribe.measures import Measure, before_finish, measure_for, measures_of, s
 from ascribe.networks import Network, check_input
 from ascribe.networks.registry import layer_classes
 from ascribe.rules import AbstractRule, hooks, network_of
-from ascribe.rules.verify import notes as equality
+from ascribe.rules.tools.verify import notes as equality
 from ascribe.types import PyTree
 
 from . import class_maps, devices, loop, optimizers, source
