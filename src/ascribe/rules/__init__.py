@@ -1,6 +1,7 @@
 """Learning rules: the contract (`base.py`), the shared backward sweep (`terms.py`), then one rule, one file."""
 
 from . import meta_network as meta_network
+from . import registry as registry
 from . import rule_files as rule_files
 from .b_function import BFunction as BFunction
 from .b_function import implicit_rates as implicit_rates
@@ -50,3 +51,11 @@ from .tools.value_and_credit import as_batch as as_batch
 from .tools.value_and_credit import value_and_credit as value_and_credit
 from .tools.verify import Verification as Verification
 from .tools.verify import verify as verify
+
+
+def __getattr__(name: str) -> type[AbstractRule]:
+    """The class of a registered rule that is not imported above."""
+    for row in registry.TABLE.values():
+        if row.kind.__name__ == name:
+            return row.kind
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
