@@ -1,4 +1,4 @@
-"""Who adds something is told all that is missing at once: whatever has a row in a table has its page, its limit and its case."""
+"""Who adds something is told all that is missing at once: what has a row in a table has its page, its limit and its case."""
 
 import ast
 import importlib
@@ -9,7 +9,7 @@ from pathlib import Path
 import ascribe
 from ascribe import datasets, losses, measures, networks, rules
 from ascribe.cli import COMMANDS
-from ascribe.networks import LAYERS, AbstractLayer
+from ascribe.networks import AbstractLayer
 from ascribe.report.figures import _FIGURES
 from ascribe.rules import Backpropagation, registry
 from ascribe.training import evaluate
@@ -62,7 +62,7 @@ def rules_missing():
 
 def layers_missing():
     for kind, file in classes_of("networks", AbstractLayer).items():
-        if kind.__name__ not in LAYERS:
+        if kind.__name__ not in networks.LAYERS:
             yield f"networks/__init__.py: the layer {kind.__name__} of {file} is not imported there"
         if kind.__name__ not in test_layers.CASES:
             yield f"tests/contracts/test_layers.py: CASES has no arguments and input shape for the layer {kind.__name__}"
@@ -120,14 +120,14 @@ def test_nothing_is_missing():
 
 
 def test_of_what_is_added_alone_all_that_is_missing_is_told_at_once(monkeypatch):
-    row = registry.TABLE["backpropagation"]
-    monkeypatch.setitem(registry.TABLE, "new", row._replace(kind=type("Unheard", (Backpropagation,), {"__doc__": "."})))
-    monkeypatch.delitem(registry.TABLE, "kolen-pollack")
-    monkeypatch.delitem(networks.LAYERS, "Shift")
-    monkeypatch.delitem(test_layers.CASES, "Shift")
-    monkeypatch.delitem(datasets.REGISTRY, "xor")
-    monkeypatch.delitem(losses.LOSSES, "squared-error")
-    monkeypatch.setitem(evaluate.OF_EACH, "brier", evaluate.log_loss)
+    without = lambda table, name: {key: value for key, value in table.items() if key != name}
+    unheard = registry.TABLE["backpropagation"]._replace(kind=type("Unheard", (Backpropagation,), {"__doc__": "."}))
+    monkeypatch.setattr(registry, "TABLE", without(registry.TABLE, "kolen-pollack") | {"new": unheard})
+    monkeypatch.setattr(networks, "LAYERS", without(networks.LAYERS, "Shift"))
+    monkeypatch.setattr(test_layers, "CASES", without(test_layers.CASES, "Shift"))
+    monkeypatch.setattr(datasets, "REGISTRY", without(datasets.REGISTRY, "xor"))
+    monkeypatch.setattr(losses, "LOSSES", without(losses.LOSSES, "squared-error"))
+    monkeypatch.setattr(evaluate, "OF_EACH", evaluate.OF_EACH | {"brier": min})
     assert missing() == [
         "rules/kolen_pollack.py: the rule KolenPollack has no row in the table of rules/registry.py",
         "docs/rules/new.md: the rule's page is missing; it begins with # `new`",
@@ -138,4 +138,4 @@ def test_of_what_is_added_alone_all_that_is_missing_is_told_at_once(monkeypatch)
         "losses.py: SQUARED_ERROR is not in LOSSES",
         "measures.py: brier is computed and has no place in CLASS_MEASURES",
     ]
-    assert rules.Unheard is registry.TABLE["new"].kind
+    assert rules.Unheard is unheard.kind
