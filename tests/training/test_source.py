@@ -142,7 +142,7 @@ def test_an_import_inside_a_function_counts(copy):
 
 
 def test_a_changed_rule_leaves_the_others_alone(copy):
-    modules = {name: f"ascribe.rules.{entry.module}" for name, entry in rules.registry.TABLE.items()}
+    modules = {name: entry.kind.__module__ for name, entry in rules.registry.TABLE.items()}
     before = common_and_own(copy, *modules.values())
     after = edited(copy, "rules/b_function.py", modules.values())
     assert after[0] == before[0]
@@ -192,7 +192,7 @@ def of_ours(value):
 
 def test_what_is_foreign_is_known_by_what_it_uses_of_ours():
     found = of_ours(Mine())
-    assert {RULE, "ascribe.rules.value_and_credit", "ascribe.rules.direct_feedback_alignment"} <= found
+    assert {RULE, "ascribe.rules.tools.value_and_credit", "ascribe.rules.direct_feedback_alignment"} <= found
     assert "ascribe.metrics.regression" in found
     assert of_ours(lambda key: networks.mlp([2, 1], key=key)) == {"ascribe.networks.mlp"}
     assert of_ours(lambda key: ascribe.networks.from_config([])) == {"ascribe.networks.registry"}

@@ -12,7 +12,7 @@ from ascribe.files import short
 from ascribe.measures import before_finish, measure_for, measures_of, score_name
 from ascribe.networks import Network
 from ascribe.rules import hooks
-from ascribe.rules.verify import notes as equality
+from ascribe.rules.tools.verify import notes as equality
 from ascribe.types import PyTree
 
 from . import class_maps, devices, loop

@@ -15,10 +15,9 @@ from ascribe.arguments import explained
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.networks import Network, check_input
+from ascribe.rules import registry
+from ascribe.rules.base import AbstractRule, Batch, Credit, Trainables, network_of
 from ascribe.types import PyTree, Scalar
-
-from . import registry
-from .base import AbstractRule, Batch, Credit, Trainables, network_of
 
 
 def _array(part: Any) -> Any:
