@@ -157,7 +157,7 @@ def test_the_memory_estimate_covers_what_the_compiled_program_takes(monkeypatch)
     count = program.lower(stacked, states, experiment.device_data).compile().memory_analysis()
     taken = jax.device_count() * (count.temp_size_in_bytes + count.output_size_in_bytes)
     one = jax.tree.map(lambda leaf: leaf[0], stacked)
-    size = devices.state_bytes(experiment.recipe.setup, network, one, experiment.device_data)
+    size = devices.state_bytes(devices.rehearse(experiment.recipe.setup, network, one, experiment.device_data))
     monkeypatch.setattr(devices, "_memory", lambda: 2**40)
     estimate = runs * 2**40 / devices.runs_that_fit(network, size, (20,), tiny.BATCH, in_turn=False)
     assert taken < estimate < 50 * taken

@@ -242,7 +242,7 @@ class Cluster:
         if data not in self._contents:
             self._contents[data] = self._passed_on(pickle.dumps(_alone(own.data)), data)
         if recipe not in self._contents:
-            content = dataclasses.replace(own, data=None), context  # pyright: ignore[reportArgumentType] - the data go apart
+            content = {name: value for name, value in vars(own).items() if name != "data"}, context  # the data go apart
             whole = work.Sent(ascribe.__version__, list(map(tuple, files_run())), cloudpickle.dumps(content))
             self._contents[recipe] = self._passed_on(pickle.dumps(tuple(whole)), recipe)
         order = work.Order(

@@ -5,7 +5,6 @@ next shard of the same one finds its programs compiled and its data in place.
 """
 
 import contextlib
-import dataclasses
 import pickle
 import threading
 import time
@@ -116,7 +115,7 @@ def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
     import ascribe  # noqa: PLC0415
     from ascribe.errors import UserError  # noqa: PLC0415
     from ascribe.rules import source_files  # noqa: PLC0415
-    from ascribe.training import Experiment, Identity  # noqa: PLC0415
+    from ascribe.training import Experiment, Identity, Recipe  # noqa: PLC0415
 
     if wanted.recipe in _experiments:
         _experiments.move_to_end(wanted.recipe)
@@ -133,12 +132,12 @@ def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
             f"a worker has ascribe {ascribe.__version__} and the comparison {version}: install the same version."
         )
     source_files.run_sent([source_files.SourceFile(*file) for file in files])
-    recipe_alone, context = pickle.loads(content)
-    whole_recipe = dataclasses.replace(recipe_alone, data=whole)
-    _check_source(context, Identity(whole_recipe).context)
+    fields, context = pickle.loads(content)
+    own = Recipe(data=whole, **fields)
+    _check_source(context, Identity(own).context)
     with contextlib.closing(_keeper(wanted, None)) as keeper:
-        known = Identity(whole_recipe, context)
-        experiment = Experiment(whole_recipe, placed=placed, keeper=keeper, identity=known)
+        known = Identity(own, context)
+        experiment = Experiment(own, placed=placed, keeper=keeper, identity=known)
     _experiments[wanted.recipe] = experiment
     while len(_experiments) > EXPERIMENTS:
         _experiments.popitem(last=False)

@@ -102,19 +102,21 @@ def _over_runs(function: Callable, mesh: Mesh, in_turn: bool, batched: PyTree, *
 
 
 class Programs(eqx.Module):
-    """The compiled functions of one rule and one shape of runs. `fixed` is the rule without its arrays."""
+    """The compiled functions of one rule and one shape of runs. `fixed` is the rule without its arrays; `curves`: their
+    names."""
 
     setup: Setup = eqx.field(static=True)
     fixed: Any = eqx.field(static=True)
     mesh: Mesh = eqx.field(static=True)
     in_turn: bool = eqx.field(static=True)
+    curves: tuple[str, ...] = eqx.field(static=True)
 
     def _run(self, run: loop.Run) -> loop.Run:
         return loop.Run(eqx.combine(run.rule, self.fixed), run.learning_rate, run.seed)
 
     @eqx.filter_jit
     def initialize(self, networks: Network, runs: loop.Run, data: loop.Data) -> loop.RunState:
-        function = lambda both, data: loop.initialize(self.setup, both[0], self._run(both[1]), data)
+        function = lambda both, data: loop.initialize(self.setup, both[0], self._run(both[1]), data, self.curves)
         return _over_runs(function, self.mesh, self.in_turn, (networks, runs), data)
 
     @eqx.filter_jit
@@ -208,10 +210,14 @@ def _bytes(tree: PyTree) -> int:
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def state_bytes(setup: Setup, network: Network, run: loop.Run, data: loop.Data) -> int:
+def rehearse(setup: Setup, network: Network, run: loop.Run, data: loop.Data) -> loop.RunState:
+    """The shapes of the state of one run, after a look at every hook that the rule has."""
+    return eqx.filter_eval_shape(lambda *given: loop.rehearse(setup, *given), network, run, data)
+
+
+def state_bytes(state: loop.RunState) -> int:
     """The size of everything that changes in one run, the rule's own state and trainables included; auxiliaries three times,
     because whatever is done with all examples at the end has their size too."""
-    state = eqx.filter_eval_shape(lambda *given: loop.rehearse(setup, *given), network, run, data)
     return _bytes(state) + 2 * _bytes(getattr(state.trainables, "auxiliary", None))
 
 

@@ -65,10 +65,12 @@ class Experiment:
             placed[place] = replicate(both, self.mesh)
         self.device_data = placed[place]
         self._arrays, fixed = eqx.partition(recipe.rule, eqx.is_array)
-        self.run_bytes = self._run_bytes()
+        state = self._rehearse()
+        self.run_bytes = devices.state_bytes(state)
         """The size of everything that changes in one run."""
+        devices.check_memory(recipe.name, self.run_bytes)
         self.in_turn = devices.one_after_another(self.template, self.run_bytes)
-        self.programs = devices.Programs(setup.compiled(), fixed, self.mesh, self.in_turn)
+        self.programs = devices.Programs(setup.compiled(), fixed, self.mesh, self.in_turn, tuple(state.curves))
         self.width = self._width(keeper)
         self.compile_seconds = 0.0
         self._compiled = False
@@ -132,14 +134,12 @@ class Experiment:
         bounds = spread(bounds, self.mesh, EVERYWHERE)
         return self.programs.advance(runs, states, self.device_data, *bounds)
 
-    def _run_bytes(self) -> int:
-        """The size of everything that changes in one run, if the machine has that."""
+    def _rehearse(self) -> loop.RunState:
+        """The shapes of the state of one run."""
         recipe = self.recipe
         one = loop.Run(recipe.rule, jnp.asarray(1.0, self.template.dtype), jnp.asarray(0, jnp.uint32))
         with self.blamed():
-            size = devices.state_bytes(recipe.setup, self.template, one, self.device_data)
-        devices.check_memory(recipe.name, size)
-        return size
+            return devices.rehearse(recipe.setup, self.template, one, self.device_data)
 
     def _width(self, keeper: Checkpoints) -> int:
         wanted, count = self.recipe.width, self.mesh.shape["runs"]

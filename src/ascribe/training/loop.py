@@ -114,8 +114,9 @@ def new_network(source: NetworkSource, seed: Array) -> Network:
     return source.initialize(key) if isinstance(source, Network) else source(key)
 
 
-def initialize(setup: Setup, network: Network, run: Run, data: Data) -> RunState:
-    """The state before the first step."""
+def initialize(setup: Setup, network: Network, run: Run, data: Data, curves: Collection[str] | None = None) -> RunState:
+    """The state before the first step. `curves`: the names of all of them, where somebody has traced what is measured
+    already."""
     keys = streams(run.seed)
     everything = all_examples(setup, data)
     rule_keys = jr.split(keys.rule, 3)
@@ -137,12 +138,13 @@ def initialize(setup: Setup, network: Network, run: Run, data: Data) -> RunState
         {},
         None,
     )
-    measured = eqx.filter_eval_shape(lambda: measure(setup, run, state, data, jr.key(0), before=trainables))
+    if curves is None:
+        measured = eqx.filter_eval_shape(lambda: measure(setup, run, state, data, jr.key(0), before=trainables))
+        curves = ("train_loss", *measured)
     empty = Curve(jnp.zeros(setup.epochs, dtype), jnp.zeros(setup.epochs, bool))
-    curves = dict.fromkeys(("train_loss", *measured), empty)
     low = jnp.asarray(-jnp.inf, dtype)
     best = Best(trainables, state.network_state, rule_state, low, -low) if setup.select == "best-validation" else None
-    return dataclasses.replace(state, curves=curves, best=best)
+    return dataclasses.replace(state, curves=dict.fromkeys(curves, empty), best=best)
 
 
 def rehearse(setup: Setup, network: Network, run: Run, data: Data) -> RunState:
