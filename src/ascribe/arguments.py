@@ -15,7 +15,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -161,7 +161,7 @@ def flag(name: str, value: Any, advice: str = "") -> bool:
     return bool(value)
 
 
-def one_of(name: str, value: Any, choices: Iterable[str], advice: str = "") -> str:
+def one_of(name: str, value: Any, choices: Collection[str], advice: str = "") -> str:
     """One of a few texts."""
     if not isinstance(value, str) or value not in choices:
         raise refusal(name, f"one of {', '.join(choices)}", shown(value), advice)
