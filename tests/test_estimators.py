@@ -15,6 +15,7 @@ from ascribe import networks, rules
 from ascribe.datasets import Dataset, Split
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, Backpropagation
+from ascribe.training.passes import Passes
 from ascribe.training.seeds import streams
 
 from .cases import assert_identical
@@ -199,7 +200,7 @@ def test_rows_that_fill_up_a_program_do_not_matter():
     """17 to 32 rows share a program, and 21 of them learn what `train` makes of 21 (above). In prediction a row has the same
     bits wherever it stands. Were a filled-up row looked at in training, its NaN would be everywhere."""
     experiment = tiny.experiment(tiny.mlp(), tiny.data(), Backpropagation(), 1)
-    passes = ascribe.estimators._Passes(experiment, 0)
+    passes = Passes(experiment, 0)
     count = passes.examples
     inputs = passes.padded.train.inputs
     assert (count, len(inputs)) == (tiny.TRAIN, 32) and not inputs[count:].any()

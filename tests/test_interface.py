@@ -161,7 +161,8 @@ def test_value_and_credit_trains_in_a_loop_of_one_s_own(data, network):
         updates, moments = optimizer.update(credit.gradients, moments)
         return loss, optax.apply_updates(network, updates), credit.state, moments
 
-    state, moments, losses = rule.init(network, None, key=jr.key(0)), optimizer.init(network), []
+    state = rule.init(network, ascribe.rules.as_batch(network, data), key=jr.key(0))
+    moments, losses = optimizer.init(network), []
     for _ in range(5):
         loss, network, state, moments = step(network, state, moments)
         losses.append(float(loss))

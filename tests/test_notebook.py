@@ -15,7 +15,7 @@ import pytest
 
 from ascribe import compare, networks, notebook, report, rules, train
 from ascribe.report.table import format_score
-from ascribe.rules.check_gradients import GradientCheck, Kink, LeafCheck
+from ascribe.rules.tools.check_gradients import GradientCheck, Kink, LeafCheck
 from ascribe.statistics import interval
 from ascribe.training import Listeners, OneLine, Progress, progress, silent
 from ascribe.training.progress import or_one_line

@@ -47,7 +47,7 @@ def pages() -> dict[str, str]:
 
 def rule_pages() -> dict[str, str]:
     """A page for every registered rule: what docs/rules/ says of it, and its facts."""
-    found = {}
+    found = {"rules/index.md": rule_index()}
     for name in rules.registry.TABLE:
         path = DOCS / "rules" / f"{name}.md"
         row = rules.describe(name)
@@ -55,6 +55,24 @@ def rule_pages() -> dict[str, str]:
         head, heading, rest = own.partition("\n## ")
         found[f"rules/{name}.md"] = f"{head}\n\n{rule_facts(name)}\n{heading}{rest}\n\n{rule_fields(name)}"
     return found
+
+
+def rule_index() -> str:
+    """docs/rules/index.md, with a table of the registered rules that it does not name."""
+    path = DOCS / "rules" / "index.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else "# The rules\n"
+    rows = [
+        (f"[`{name}`]({name}.md)", _cell(row.description))
+        for name, row in rules.registry.TABLE.items()
+        if f"({name}.md)" not in text
+    ]
+    return text + (f"\nOther rules:\n\n{_table(('rule', 'what it does'), rows)}" if rows else "")
+
+
+def place_of_rule(kind: type) -> str:
+    """The full name of a rule's class in the API: that of its own file, where `rules/__init__.py` has it not."""
+    module = "ascribe.rules" if kind.__name__ in public_names("rules") else kind.__module__
+    return f"{module}.{kind.__name__}"
 
 
 def rule_facts(name: str) -> str:
@@ -66,7 +84,7 @@ def rule_facts(name: str) -> str:
     if source != row.source and row.source.startswith("ours"):
         source = f"ours, after: {source}"
     lines = [
-        ("In Python", f"[`{row.attribute}({made})`](../api/rules.md#ascribe.rules.{row.attribute})"),
+        ("In Python", f"[`{row.kind.__name__}({made})`](../api/rules.md#{place_of_rule(row.kind)})"),
         ("On the command line", f"`--rules {name}`"),
         ("Source", _cell(source)),
         ("Learns", ", ".join(TASKS[task] for task in rule.tasks)),
@@ -226,7 +244,10 @@ def api_pages() -> dict[str, str]:
         names = public_names(module)
         first = _first(importlib.import_module(f"ascribe.{module}"))
         rows.append((f"[`ascribe.{module}`]({module}.md)", _cell(first)))
-        entries = "".join(_directive(place_of(module, name), level=2) for name in names)
+        places = [place_of(module, name) for name in names]
+        if module == "rules":
+            places += [place_of_rule(row.kind) for row in rules.registry.TABLE.values()]
+        entries = "".join(_directive(place, level=2) for place in dict.fromkeys(places))
         found[f"api/{module}.md"] = f"# `ascribe.{module}`\n\n{_sentence(first)}\n\n{entries}"
     short = []
     for name in sorted(set(public_names("")) - set(modules)):

@@ -16,19 +16,20 @@ import sys
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .errors import UserError, shown
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Function = typing.TypeVar("Function", bound=Callable[..., Any])
 
 NUMBERS: dict[Any, tuple[type, ...]] = {
-    bool: (bool, np.bool_),
-    int: (int, np.integer),
-    float: (int, float, np.integer, np.floating),
-    complex: (int, float, complex, np.number),
+    bool: (bool,),
+    int: (int,),
+    float: (int, float),
+    complex: (int, float, complex),
 }
 """What counts as a Python number of each kind; a bool is none but where one is wanted."""
 
@@ -75,7 +76,7 @@ def _misfit(function: Callable[..., Any], given: tuple[Any, ...], named: dict[st
 
 def plain(value: Any) -> Any:
     """A number of NumPy or JAX, or an array of one without axes, as Python's own; anything else as it is."""
-    if isinstance(value, int | float | str) and not isinstance(value, np.generic):
+    if type(value) in (bool, int, float, str):  # which NumPy has subclasses of
         return value
     try:
         return value.item() if value.ndim == 0 else value
@@ -156,9 +157,10 @@ def _real(name: str, value: Any, wanted: str, inside: Callable[[float], bool], a
 
 def flag(name: str, value: Any, advice: str = "") -> bool:
     """A truth value: `"no"` is none, which counts as true in Python."""
-    if not isinstance(value, bool | np.bool_):
+    truth = plain(value)
+    if not isinstance(truth, bool):
         raise refusal(name, "True or False", shown(value), advice)
-    return bool(value)
+    return truth
 
 
 def one_of(name: str, value: Any, choices: Collection[str], advice: str = "") -> str:
@@ -190,22 +192,26 @@ def array(
     advice: str = "",
     *,
     gaps: bool = False,
-) -> np.ndarray:
+) -> "np.ndarray":
     """Finite real numbers (with `gaps`, also those that are not finite) of a shape, in float64."""
     numbers = real_numbers(value)
     if numbers is None:
         raise refusal(name, wanted, shown(value), advice)
     if not has_shape(numbers.shape):
         raise refusal(name, wanted, f"the shape {numbers.shape}", advice)
+    import numpy as np  # noqa: PLC0415 - the command line asks without arrays
+
     lost = 0 if gaps else int(np.count_nonzero(~np.isfinite(numbers)))
     if lost:
         raise refusal(name, wanted, f"{lost} that are missing (NaN) or infinite", advice)
     return numbers
 
 
-def real_numbers(value: Any) -> np.ndarray | None:
+def real_numbers(value: Any) -> "np.ndarray | None":
     """The value as an array in float64; None where it is no number (a truth value alone is none) and no array of real ones."""
-    if isinstance(value, bool | np.bool_):
+    import numpy as np  # noqa: PLC0415 - the command line asks without arrays
+
+    if isinstance(plain(value), bool):
         return None
     try:
         array = np.asarray(value)

@@ -7,12 +7,9 @@ import dataclasses
 import numbers
 import warnings
 from abc import abstractmethod
-from functools import partial
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-import jax.random as jr
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning
@@ -27,28 +24,24 @@ from ascribe.datasets import Dataset, Split, Transform
 from ascribe.errors import UserError
 from ascribe.measures import measure_for
 from ascribe.networks import Network
-from ascribe.rules import AbstractRule, network_of
+from ascribe.rules import AbstractRule
 from ascribe.training import (
     Experiment,
     Predictor,
     Recipe,
     Setup,
-    Specification,
     check_rule,
     complete,
-    devices,
     honor,
     loop,
     named_rule,
     network_for,
     processes,
 )
-from ascribe.training.batches import epoch_indices
 from ascribe.training.driver import chunks
-from ascribe.training.evaluate import Examples
-from ascribe.training.mesh import replicate
-from ascribe.training.seeds import LARGEST, streams
-from ascribe.types import Array, PyTree
+from ascribe.training.passes import Passes, judge
+from ascribe.training.seeds import LARGEST
+from ascribe.types import PyTree
 
 ROWS = 256
 """Rows that go through a network at a time in prediction."""
@@ -127,11 +120,11 @@ class AbstractCreditEstimator(BaseEstimator):
         train, held_out = self._split(inputs, targets, seed, stratify=stratify)
         data = self._dataset(train, held_out or train)
         experiment, main = self._experiment(data, epochs=epochs), measure_for(data.task)
-        passes = _Passes(experiment, seed)
+        passes = Passes(experiment, seed)
         states, best, curve, scores, diverged = passes.begin(), None, [], [], False
         for chunk in chunks(passes.advance, (states, 0.0), stop=epochs, most=1):
             states, loss = chunk.states
-            judged = None if held_out is None else _judge(experiment, states)
+            judged = None if held_out is None else judge(experiment, states)
             if not np.isfinite([loss, loss if judged is None else judged["loss"]]).all():
                 diverged = True
                 break
@@ -160,7 +153,7 @@ class AbstractCreditEstimator(BaseEstimator):
         rows = Split(inputs, targets)
         experiment = self._experiment(self._dataset(rows, rows), epochs=1, progress=progress)
         done, seed = (0, self._seed()) if progress is None else (self.n_iter_, progress.seed)
-        passes = _Passes(experiment, seed)
+        passes = Passes(experiment, seed)
         states = passes.begin() if progress is None else progress.states
         if states is None or _of_examples(experiment.recipe.rule, states):
             raise UserError(
@@ -222,7 +215,7 @@ class AbstractCreditEstimator(BaseEstimator):
         if progress is not None:
             recipe = self._going_on(recipe, data, progress)
         recipe = complete(recipe)
-        if not _acts_between_epochs(rule):  # then the programs are the same for any number of epochs
+        if not rule.acts_between_epochs:  # then the programs are the same for any number of epochs
             recipe = dataclasses.replace(recipe, setup=dataclasses.replace(recipe.setup, epochs=1))
         processes.alone("an estimator's training")
         return Experiment(recipe)
@@ -433,82 +426,9 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (isinstance(one, str | tuple | dict) and one == other)
 
 
-def _acts_between_epochs(rule: AbstractRule) -> bool:
-    """Whether the rule has an `after_epoch` that does something. (Relaxed identity's does nothing to its transient kind.)"""
-    return type(rule).after_epoch is not AbstractRule.after_epoch and getattr(rule, "persistent", True)
-
-
 def _of_examples(rule: AbstractRule, states: loop.RunState) -> bool:
     """Whether a run keeps something of its training examples, or acts on all of them."""
-    return _acts_between_epochs(rule) or getattr(states.trainables, "auxiliary", None) is not None
-
-
-class _Passes:
-    """The passes of one run over the examples of an experiment, one program for all numbers of rows with the same next
-    power of two: examples and steps are filled up to it, and no step looks at what was filled in."""
-
-    def __init__(self, experiment: Experiment, seed: int):
-        self.rule, self.initialize = experiment.recipe.rule, experiment.initialize
-        self.programs, self.data = experiment.programs, experiment.device_data
-        self.runs = experiment.stack([Specification(seed, experiment.recipe.setup.learning_rate)])
-        self.examples = self.data.train.inputs.shape[0]
-        self.batch_size = experiment.recipe.setup.batch_size
-        fill = lambda leaf: jnp.asarray(_filled(np.asarray(leaf), _power_of_two(self.examples)))
-        inputs, targets = fill(self.data.train.inputs), fill(self.data.train.targets)
-        train = Examples(inputs, targets, self.data.train.target_scale)
-        self.padded = replicate(loop.Data(train, train), experiment.mesh)
-
-    def begin(self) -> loop.RunState:
-        """The state before the first pass, without curves: they are kept here."""
-        return dataclasses.replace(self.initialize(self.runs), curves={})
-
-    def one(self, states: loop.RunState, epoch: int) -> tuple[loop.RunState, float]:
-        """The state after this pass, and the mean loss of its steps."""
-        which = jnp.asarray(epoch, jnp.int32)
-        batches = np.asarray(_batches(self.runs.seed, which, self.examples, self.batch_size))
-        padded = _filled(batches, _power_of_two(len(batches)))
-        count = jnp.asarray(len(batches), jnp.int32)
-        states, loss = self.programs.one_pass(self.runs, states, self.padded, which, jnp.asarray(padded), count)
-        return states, float(loss[0])
-
-    def advance(self, both: tuple[loop.RunState, float], start: int, stop: int) -> tuple[loop.RunState, float]:
-        """The same from a state and a loss, with what the rule does between this epoch and the next."""
-        states, loss = self.one(both[0], start)
-        return self.between(states, start), loss
-
-    def between(self, states: loop.RunState, epoch: int) -> loop.RunState:
-        """The state after what the rule does between this epoch and the next."""
-        if not _acts_between_epochs(self.rule):
-            return states
-        return self.programs.between_epochs(self.runs, states, self.data, jnp.asarray(epoch, jnp.int32))
-
-    def conclude(self, states: loop.RunState) -> tuple[Network, PyTree]:
-        """The network that prediction uses, without the axis of runs, and its normalization statistics, with it."""
-        network, network_state, _ = jax.device_get(self.programs.conclude(self.runs, states, self.data))
-        return jax.tree.map(lambda leaf: leaf[0], network), network_state
-
-
-@partial(jax.jit, static_argnums=(2, 3))
-def _batches(seeds: Array, epoch: Array, examples: int, batch_size: int) -> Array:
-    """The batches that `ascribe.train` has in this epoch of the first seed, `(steps, batch)`."""
-    return epoch_indices(jr.fold_in(streams(seeds[0]).batches, epoch), examples, batch_size)
-
-
-def _judge(experiment: Experiment, states: loop.RunState) -> dict[str, float]:
-    """The scores on what was held out."""
-    networks = (network_of(states.trainables), states.network_state)
-    validation, mesh = experiment.device_data.validation, experiment.mesh
-    found, _ = devices.evaluate_runs(experiment.recipe.loss, mesh, experiment.in_turn, networks, validation)
-    return {name: float(value[0]) for name, value in found.items()}
-
-
-def _filled(rows: np.ndarray, count: int) -> np.ndarray:
-    """The rows and as many zeros as are wanting to `count` of them."""
-    return np.pad(rows, [(0, count - len(rows))] + [(0, 0)] * (rows.ndim - 1))
-
-
-def _power_of_two(count: int) -> int:
-    return 1 << (count - 1).bit_length()
+    return rule.acts_between_epochs or getattr(states.trainables, "auxiliary", None) is not None
 
 
 def _finite(network: Network) -> bool:

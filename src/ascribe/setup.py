@@ -12,10 +12,11 @@ network, is checked where these come together (`training/recipe.py`).
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from typing import Any, Literal
 
 from .arguments import at_least, flag, plain, positive
 from .errors import UserError, shown
+from .measures import CLASS_MEASURES, NUMBER_MEASURES
 
 OPTIMIZERS = (
     "sgd",
@@ -41,7 +42,8 @@ LARGEST = 2**31 - 1
 class Setting:
     """What a field of `Setup` means.
 
-    - `help`: of the option of the command line; none where it is empty;
+    - `help`: of the option of the command line; none where it is empty; `option`: its type, where it is another than the
+      field's;
     - `check`: the value as it is kept, of the option's name and the value that was given; raises `UserError`;
     - `decides`: whether it decides what a run becomes, so that runs are told apart by it;
     - `of_run`: whether it stands beside the seed in every run's own key, and not among what the runs of a rule have in common;
@@ -51,6 +53,7 @@ class Setting:
     """
 
     help: str = ""
+    option: Any = None
     check: Callable[[str, Any], Any] = lambda name, value: value
     decides: bool = True
     of_run: bool = False
@@ -116,17 +119,25 @@ class Setup:
             check=lambda name, value: at_least(1, name, value), words=" in batches of {}", help="Examples per step."
         ),
     )
-    optimizer: Any = field(default="adam", metadata=means(words=" with {}", help=f"{_listed(OPTIMIZERS)}."))
+    optimizer: Any = field(default="adam", metadata=means(words=" with {}", option=str, help=f"{_listed(OPTIMIZERS)}."))
     learning_rate: int | float = field(default=1e-3, metadata=means(check=positive, of_run=True, compiled=False))
-    loss: Any = field(default=None, metadata=means(help=f"{_listed(LOSSES)}."))
+    loss: Any = field(default=None, metadata=means(option=str | None, help=f"{_listed(LOSSES)}."))
     select: str = field(
         default="last",
         metadata=means(
+            option=Literal["last", "best-validation"],
             check=_selection,
             help="Test the network of the last epoch, or of the best on validation.",
         ),
     )
-    score: str | None = field(default=None, metadata=means())
+    score: str | None = field(
+        default=None,
+        metadata=means(
+            help="What tuning chooses by on validation, and the table orders and compares the rules by on test: "
+            f"{_listed(CLASS_MEASURES)}; for regression {_listed(NUMBER_MEASURES)}. Default: {CLASS_MEASURES[0]}, or "
+            f"{NUMBER_MEASURES[0]}."
+        ),
+    )
     only: str | None = field(
         default=None,
         metadata=means(

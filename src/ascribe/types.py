@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree, Shaped
 
 AnyArray = Array | np.ndarray
 """An array of JAX or of NumPy."""
@@ -41,4 +41,5 @@ __all__ = [
     "Labels",
     "PyTree",
     "Scalar",
+    "Shaped",
 ]

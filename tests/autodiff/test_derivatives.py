@@ -43,7 +43,7 @@ def test_a_replaced_entry_is_the_b_function_of_the_rules(name, rule):
     @jax.jit
     def reference(*batch):
         network = ascribe.networks.mlp(SIZES, key=jax.random.key(0))
-        state = theirs.init(network, None, key=jax.random.key(1))
+        state = theirs.init(network, ascribe.rules.as_batch(network, batch), key=jax.random.key(1))
         return network, ascribe.value_and_credit(theirs)(network, state, batch, key=jax.random.key(2))[1]
 
     network, credit = reference(inputs, targets)

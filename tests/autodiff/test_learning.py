@@ -112,7 +112,7 @@ def test_the_gradients_of_a_batch_of_mnist_are_the_tape_s_and_those_of_jax(mnist
             w, b = parameters[-1]
             return -jnp.mean(jax.nn.log_softmax(h @ w.T + b[None])[jnp.arange(128), labels])
 
-        state = rule.init(network, None, key=jax.random.key(1))
+        state = rule.init(network, ascribe.rules.as_batch(network, (x, labels)), key=jax.random.key(1))
         _, tape = ascribe.value_and_credit(rule)(network, state, (x, labels))
         credit = [(tape.gradients[name].weight, tape.gradients[name].bias) for name in names]
         return parameters, credit, jax.grad(written)(parameters)

@@ -28,7 +28,6 @@ from ascribe.rules import Backpropagation, Batch, backward_sweep
 
 from ..cases import (
     IMAGE,
-    LOSSES,
     assert_active,
     assert_close,
     credit_of,
@@ -186,7 +185,7 @@ def test_a_single_synaptic_layer(head):
 
 
 @pytest.mark.parametrize("hidden", ["tanh", "relu", "softplus"])
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", OPTAX_LOSS)
 def test_lenet_gradient_is_that_of_the_written_loss(loss, hidden):
     network, batch = small_lenet(hidden), examples(IMAGE, loss)
     t = numbers(batch, 3)
@@ -204,7 +203,7 @@ def test_lenet_gradient_is_that_of_the_written_loss(loss, hidden):
     assert_active(gradient)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", OPTAX_LOSS)
 def test_average_pooling_normalization_and_dropout_are_differentiated_exactly(loss):
     """The written loss takes the dropout masks from the recorded pass and everything else from its own formulas."""
     keys = jr.split(jr.key(3), 3)

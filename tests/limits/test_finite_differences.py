@@ -28,6 +28,7 @@ from ..cases import (
     small_mlp,
     to_float32,
 )
+from ..training import tiny
 
 STEPS = np.array([1e-4, 2e-4, 4e-4])
 """Above the rounding, and below what makes a max pooling of the small LeNet choose another pixel."""
@@ -219,11 +220,11 @@ def test_a_network_above_the_limit_is_refused():
     sentence = (
         r"this one has 4,355 and the limit is 1,000; use a smaller .*, or, in Python, FiniteDifferences\(limit=5000\)"
     )
-    for refused in (lambda r: r.adapt(network, batch), lambda r: r(network, None, batch)):
+    for refused in (lambda r: r.adapt(network, tiny.data()), lambda r: r(network, None, batch)):
         with pytest.raises(UserError, match=sentence):
             refused(FiniteDifferences())
-    assert FiniteDifferences(limit=4355).adapt(network, batch) is network
-    assert rules.get("finite-diff", limit=5000).adapt(network, batch) is network
+    assert FiniteDifferences(limit=4355).adapt(network, tiny.data()) is network
+    assert rules.get("finite-diff", limit=5000).adapt(network, tiny.data()) is network
 
 
 @pytest.mark.parametrize("options", [{"step": 0.0}, {"step": -1.0}, {"limit": 0}, {"limit": True}])

@@ -10,7 +10,7 @@ import ascribe
 from ascribe import datasets, losses, networks, rules
 from ascribe.errors import UserError
 from ascribe.networks import Activation, Linear, Network, Shift
-from ascribe.rules import Batch, ForwardPass, ForwardPassOneVersusRest
+from ascribe.rules import Batch, ForwardPass, ForwardPassOneVersusRest, as_batch
 
 DOCUMENT = {"natural": False, "error_scaled": False, "sign_threshold": 0.0, "inactive": "all"}
 
@@ -160,7 +160,7 @@ def test_a_block_is_drawn_as_large_as_a_network_of_one_class():
     data = datasets.load("digits", samples=200)
     rule = ForwardPassOneVersusRest(transforms=())
     wide = rule.adapt(networks.mlp([64, 100, 100, 10], initializer="he-normal"), data.flat()).initialize(jr.key(0))
-    drawn = rule.trainables(wide, data, key=jr.key(1))
+    drawn = rule.trainables(wide, as_batch(wide, data), key=jr.key(1))
     inside = np.kron(np.eye(10), np.ones((100, 100))) == 1
     np.testing.assert_allclose(np.asarray(drawn["linear2"].weight)[inside].std(), np.sqrt(2 / 100), rtol=0.02)
     np.testing.assert_array_equal(drawn["linear1"].weight, wide["linear1"].weight)
@@ -202,7 +202,7 @@ def test_blocks_of_unequal_size_are_refused():
     with pytest.raises(UserError, match="multiples of 3; got 4"):
         ForwardPassOneVersusRest()(network, None, batch)
     with pytest.raises(UserError, match="multiples of 3"):
-        ForwardPassOneVersusRest().trainables(network, None, key=jr.key(0))
+        ForwardPassOneVersusRest().trainables(network, batch, key=jr.key(0))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from ascribe.training import optimizers
 
 from ..cases import IMAGE, assert_close, assert_identical, examples, shake, small_lenet, small_mlp, to_float32
 from ..references.test_relaxed_identity import begun, by_place
+from ..training import tiny
 
 DEPTH = 11
 
@@ -621,7 +622,7 @@ def test_options_that_are_none_are_refused(options, fragment):
 def test_a_network_that_cannot_be_relaxed_so_is_refused(options, layers, fragment):
     network = Network([*small_mlp().layers, *(made() for made in layers)])
     with pytest.raises(UserError, match=fragment):
-        RelaxedIdentity(**options).adapt(network, None)
+        RelaxedIdentity(**options).adapt(network, tiny.data())
 
 
 def test_codes_of_labels_need_labels():

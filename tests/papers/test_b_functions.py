@@ -11,7 +11,7 @@ import pytest
 
 from ascribe import networks, report
 from ascribe.experiments import discovery
-from ascribe.papers import Result, b_functions, b_functions_rates
+from ascribe.papers import Result, b_functions, b_functions_rates, b_functions_zero_slope
 from ascribe.rules import B_FUNCTIONS, BFunction, as_batch
 
 rule_file = sys.modules[BFunction.__module__]
@@ -93,10 +93,10 @@ def test_the_theorem_holds_at_one_example_and_not_at_32(at_one, at_32, wrong):
 
 def test_credit_that_helps_contradicts_the_document_and_no_harm_at_all_does_too():
     rows = lambda *differences: [{"g": f"g{k}", "difference": d, "interval": 0.1} for k, d in enumerate(differences)]
-    assert failed(b_functions_rates.credit_checks(rows(0.5, 0.05, -0.05))) == []
-    helped = b_functions_rates.credit_checks(rows(0.5, -0.2))
+    assert failed(b_functions_zero_slope.credit_checks(rows(0.5, 0.05, -0.05))) == []
+    helped = b_functions_zero_slope.credit_checks(rows(0.5, -0.2))
     assert [check.passed for check in helped] == [True, False] and helped[1].got == "1 of 2 (g1)"
-    assert [check.passed for check in b_functions_rates.credit_checks(rows(0.05, np.nan))] == [False, True]
+    assert [check.passed for check in b_functions_zero_slope.credit_checks(rows(0.05, np.nan))] == [False, True]
 
 
 # Figure 1b

@@ -101,15 +101,15 @@ def test_an_entry_finds_its_function_late(monkeypatch):
 def test_a_wrong_derivative_fails_the_sums(monkeypatch):
     """With feedback other than W, the sums of the layer below are not the rule's any more; those above are."""
     from ascribe import losses
-    from ascribe.papers import perceptrons_lecture
+    from ascribe.papers import perceptrons_lecture_backpropagation as lecture
     from ascribe.rules import Batch, Terms, backward_sweep
 
     def wrong(network, inputs, targets):
         terms = Terms(feedback={"linear2": 1.5 * network["linear2"].weight})
         return backward_sweep(network, None, Batch(inputs, targets, losses.SQUARED_ERROR), terms)
 
-    monkeypatch.setattr(perceptrons_lecture, "_gradient", wrong)
-    two = perceptrons_lecture._two_layers()
+    monkeypatch.setattr(lecture, "_gradient", wrong)
+    two = lecture._two_layers()
     assert two["upper"] < 1e-12
     assert two["lower"] > 1e-4
 

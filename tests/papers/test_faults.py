@@ -86,7 +86,7 @@ def late(patch: Patch) -> None:
 
 
 def half_a_step(patch: Patch) -> None:
-    exact = rules.perceptron._one_pass
+    exact = rules.perceptron_numpy._one_pass
 
     def one_pass(rows, weights, pocket):
         before = weights.copy()
@@ -94,7 +94,7 @@ def half_a_step(patch: Patch) -> None:
         weights[:] = before + 0.5 * (weights - before)
         return found
 
-    patch.setattr(rules.perceptron, "_one_pass", one_pass)
+    patch.setattr(rules.perceptron_numpy, "_one_pass", one_pass)
 
 
 def waves(patch: Patch) -> None:

@@ -9,6 +9,8 @@ import vl_convert
 
 from ascribe import report
 from ascribe.papers import forward_pass as module
+from ascribe.papers import forward_pass_natural as natural_rate
+from ascribe.papers import forward_pass_options, forward_pass_steps
 from ascribe.report.figures import VEGA_LITE
 from ascribe.rules import ForwardPass
 
@@ -58,9 +60,9 @@ def test_the_ends_of_the_trust_region_are_reached_and_another_ratio_fails():
 
 def test_the_measured_share_is_that_of_the_ratios_inside(monkeypatch):
     """Of 0 … 2 in even steps with λ = 0.1 and three layers: those from 0.729 to 1.331, (1.331 - 0.729)/2."""
-    monkeypatch.setattr(module, "_ratios", lambda *_: np.linspace(0.0, 2.0, 10_001))
+    monkeypatch.setattr(module, "ratios_of", lambda *_: np.linspace(0.0, 2.0, 10_001))
     found = {(row["natural"], row["scaling"]): row for row in module.measured_ratios()}
-    assert len(found) == 2 * len(module.SCALINGS)
+    assert len(found) == 2 * len(forward_pass_steps.SCALINGS)
     row = found[False, 0.1]
     assert (row["low"], row["high"]) == pytest.approx((0.729, 1.331))
     assert row["inside"] == pytest.approx(0.301, abs=1e-3)
@@ -102,8 +104,8 @@ def steps(**changed):
     ],
 )
 def test_another_step_of_the_output_fails(changed, statement):
-    assert all(check.passed for check in module.natural_checks(steps()))
-    missed = [check.statement for check in module.natural_checks(steps(**changed)) if not check.passed]
+    assert all(check.passed for check in natural_rate.natural_checks(steps()))
+    missed = [check.statement for check in natural_rate.natural_checks(steps(**changed)) if not check.passed]
     assert any(found.startswith(statement) for found in missed)
 
 
@@ -114,29 +116,33 @@ def odds(scaling, least, largest, **more):
 
 
 def test_odds_that_leave_the_interval_are_told():
-    good = [odds(scaling, None, None) for scaling in module.SCALINGS]
-    assert all(check.passed for check in module.odds_checks(good, good))
-    assert not module.odds_checks([odds(0.02, 0.93, None), *good[1:]], good)[0].passed
-    assert not module.odds_checks([odds(0.02, None, 1.08), *good[1:]], good)[0].passed
+    good = [odds(scaling, None, None) for scaling in forward_pass_steps.SCALINGS]
+    assert all(check.passed for check in natural_rate.odds_checks(good, good))
+    assert not natural_rate.odds_checks([odds(0.02, 0.93, None), *good[1:]], good)[0].passed
+    assert not natural_rate.odds_checks([odds(0.02, None, 1.08), *good[1:]], good)[0].passed
     for more in ({"towards": 0.9}, {"inside": 0.5}):
-        missed = [check for check in module.odds_checks(good, [odds(0.02, None, None, **more)]) if not check.passed]
+        missed = [
+            check for check in natural_rate.odds_checks(good, [odds(0.02, None, None, **more)]) if not check.passed
+        ]
         assert len(missed) == 1
 
 
 def test_the_natural_rate_without_the_sign_of_its_divisor_is_noticed(monkeypatch):
     """A mutation of the rule, in memory: λ/|z| in place of λ/z."""
-    right, compiled = ForwardPass._coefficients, cast("Any", module._after)
+    right, compiled = ForwardPass._coefficients, cast("Any", forward_pass_steps._after)
     monkeypatch.setattr(ForwardPass, "_coefficients", lambda self, z, *more: right(self, abs(z), *more))
     compiled.clear_cache()
-    missed = [check.statement for check in module.natural_checks(module.natural_steps()) if not check.passed]
+    missed = [
+        check.statement for check in natural_rate.natural_checks(natural_rate.natural_steps()) if not check.passed
+    ]
     compiled.clear_cache()
     assert missed and missed[0].startswith("(13), one sign")
 
 
 def test_without_the_sign_change_no_weight_crosses_and_it_is_noticed(monkeypatch):
-    assert [check.passed for check in module.sign_checks()] == [True, True]
+    assert [check.passed for check in forward_pass_options.sign_checks()] == [True, True]
     monkeypatch.setattr(ForwardPass, "after_update", lambda self, trainables, state: (trainables, state))
-    assert [check.passed for check in module.sign_checks()] == [True, False]
+    assert [check.passed for check in forward_pass_options.sign_checks()] == [True, False]
 
 
 def test_what_stops_an_explosion_is_noticed_where_it_does_not():
@@ -147,12 +153,14 @@ def test_what_stops_an_explosion_is_noticed_where_it_does_not():
         ]
 
     good = {False: 1e9, True: 10.0}, {False: 100.0, True: 1e-3}
-    assert all(check.passed for check in module.explosion_checks(growth(*good)))
+    assert all(check.passed for check in forward_pass_options.explosion_checks(growth(*good)))
     for i, (hidden, rounding) in enumerate(
         [({False: 10.0, True: 10.0}, good[1]), ({False: 1e9, True: 11.0}, good[1]), (good[0], {False: 1.0, True: 1.0})]
     ):
-        assert [check.passed for check in module.explosion_checks(growth(hidden, rounding))].index(False) == i
-    assert picture(module.growth_figure(growth(*good))).count("<path") > 8
+        assert [check.passed for check in forward_pass_options.explosion_checks(growth(hidden, rounding))].index(
+            False
+        ) == i
+    assert picture(forward_pass_options.growth_figure(growth(*good))).count("<path") > 8
 
 
 def test_every_combination_is_drawn():

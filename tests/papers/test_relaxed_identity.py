@@ -12,6 +12,10 @@ import vl_convert
 
 from ascribe import losses, networks, report
 from ascribe.papers import relaxed_identity as module
+from ascribe.papers import relaxed_identity_figures as figures_module
+from ascribe.papers import relaxed_identity_gradients as gradients_module
+from ascribe.papers import relaxed_identity_runs as runs_module
+from ascribe.papers import relaxed_identity_sections as sections_module
 from ascribe.report.figures import VEGA_LITE
 from ascribe.rules import Backpropagation, Batch, RelaxedIdentity
 
@@ -22,17 +26,17 @@ SIZES = [2, 3, 1]
 def few():
     """A row of each kind, for real: two seeds, two steps, a landscape of 8 × 8."""
     settings = [
-        module.Setting("backpropagation", Backpropagation(), 2, "pytorch-uniform", "relu"),
-        module.Setting(
-            "RAI as published", module.Observed(relax_output=True, consolidate="never"), 2, "he-normal", "relu"
+        runs_module.Setting("backpropagation", Backpropagation(), 2, "pytorch-uniform", "relu"),
+        runs_module.Setting(
+            "RAI as published", runs_module.Observed(relax_output=True, consolidate="never"), 2, "he-normal", "relu"
         ),
-        module.Setting("RAI, ours", module.Observed(), 2, "he-normal", "relu"),
+        runs_module.Setting("RAI, ours", runs_module.Observed(), 2, "he-normal", "relu"),
     ]
     heard = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "SEEDS", 2)
-        patch.setattr(module, "GRID", 8)
-        found = module.trained(settings, SIZES, heard.append)
+        patch.setattr(runs_module, "SEEDS", 2)
+        patch.setattr(runs_module, "GRID", 8)
+        found = runs_module.trained(settings, SIZES, heard.append)
     assert {progress.rule for progress in heard} == {setting.name for setting in settings}
     return found
 
@@ -48,14 +52,13 @@ def small(monkeypatch, few):
         ]
         rows = [few[kind].row | {"rule": one.name} for kind, one in zip(kinds, settings, strict=True)]
         return [
-            module.Found(one, few[kind].runs, few[kind].logits, row)
+            runs_module.Found(one, few[kind].runs, few[kind].logits, row)
             for kind, one, row in zip(kinds, settings, rows, strict=True)
         ]
 
     monkeypatch.setattr(module, "trained", trained)
-    monkeypatch.setattr(module, "GRID", 8)
     monkeypatch.setattr(module, "DEEP", SIZES)
-    monkeypatch.setattr(module, "GRADIENT_STEPS", (1, 3))
+    monkeypatch.setattr(gradients_module, "GRADIENT_STEPS", (1, 3))
     monkeypatch.setattr(module, "STEPS", dict.fromkeys(module.STEPS, 2))
 
 
@@ -105,7 +108,7 @@ def test_an_entry_makes_its_table_its_checks_and_its_figures(small, function):
 def test_the_points_are_those_of_the_document():
     from sklearn.datasets import make_moons
 
-    data = module.moons()
+    data = runs_module.moons()
     inputs, labels = make_moons(n_samples=100, noise=0.1, random_state=42)
     np.testing.assert_array_equal(data.train.inputs, inputs.astype(np.float32))
     np.testing.assert_array_equal(data.train.targets, labels)
@@ -115,9 +118,9 @@ def test_the_points_are_those_of_the_document():
 
 def test_the_loss_that_is_followed_is_the_objective_and_no_gradient_changes():
     network = jax.jit(lambda: networks.mlp([2, 3, 3, 1], key=jr.key(0)))()
-    split = module.moons().train
+    split = runs_module.moons().train
     batch = Batch(jnp.asarray(split.inputs, float), jnp.asarray(split.targets), losses.BERNOULLI_CROSS_ENTROPY)
-    ours, theirs = module.Observed(relax_output=True), RelaxedIdentity(relax_output=True)
+    ours, theirs = runs_module.Observed(relax_output=True), RelaxedIdentity(relax_output=True)
     trainables = jax.jit(lambda network: theirs.trainables(network, batch, key=jr.key(1)))(network)
     moved = jax.tree.map(lambda z: np.asarray(z) + 0.3, trainables.auxiliary)
     trainables = dataclasses.replace(trainables, auxiliary=moved)
@@ -147,7 +150,7 @@ def test_gradient_norms_are_those_of_jax_grad():
     """Backpropagation's at once; RAI's after one step of Rprop, which is one of its rate against the gradient's sign."""
     sizes, initializer = [2, 3, 4, 1], "logistic-normal"
     network = jax.jit(lambda: networks.mlp(sizes, activation="logistic", initializer=initializer, key=jr.key(0)))()
-    split = module.moons().train
+    split = runs_module.moons().train
     batch = Batch(jnp.asarray(split.inputs, float), jnp.asarray(split.targets), losses.BERNOULLI_CROSS_ENTROPY)
 
     def plain(network):
@@ -158,12 +161,14 @@ def test_gradient_norms_are_those_of_jax_grad():
         return jnp.mean(jnp.logaddexp(0.0, z) - t * z)
 
     norms = lambda gradients: [np.linalg.norm(weight) for weight in gradients.weights.values()]
-    [(kind, found)] = module.gradient_norms(Backpropagation(), initializer, sizes, (0,))
+    [(kind, found)] = gradients_module.gradient_norms(Backpropagation(), initializer, sizes, (0,))
     expected = norms(jax.jit(jax.grad(plain))(network))
     assert kind == ("backpropagation", 0)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
-    (_, at_start), (kind, later), (_, last) = module.gradient_norms(RelaxedIdentity(), initializer, sizes, (0, 1, 3))
+    (_, at_start), (kind, later), (_, last) = gradients_module.gradient_norms(
+        RelaxedIdentity(), initializer, sizes, (0, 1, 3)
+    )
     np.testing.assert_allclose(at_start, [0.0, 0.0, expected[-1]], rtol=1e-10, atol=1e-14)
     assert kind == ("RAI", 1)
     of = lambda parts: written_out(*parts, batch, sigma=jax.nn.sigmoid)
@@ -175,7 +180,7 @@ def test_gradient_norms_are_those_of_jax_grad():
             auxiliary.append(below @ network[name].weight.T + network[name].bias[None, :])
             below = jax.nn.sigmoid(auxiliary[-1])
         moved = jax.tree.map(
-            lambda leaf, g: leaf - module.RATE * jnp.where(abs(g) > 1e-12, jnp.sign(g), 0.0),
+            lambda leaf, g: leaf - runs_module.RATE * jnp.where(abs(g) > 1e-12, jnp.sign(g), 0.0),
             (network, auxiliary),
             jax.grad(of)((network, auxiliary)),
         )
@@ -187,18 +192,18 @@ def test_gradient_norms_are_those_of_jax_grad():
 
 def test_disagreement_is_a_mean_over_pairs():
     labels = np.array([[0, 0, 1, 1], [0, 1, 1, 1], [0, 0, 0, 1]], dtype=bool)
-    assert module.disagreement(labels) == pytest.approx((1 / 4 + 1 / 4 + 2 / 4) / 3)
-    assert module.disagreement(labels[[0, 0]]) == 0.0
-    assert module.disagreement(np.array([[True, False], [False, True]])) == 1.0
+    assert runs_module.disagreement(labels) == pytest.approx((1 / 4 + 1 / 4 + 2 / 4) / 3)
+    assert runs_module.disagreement(labels[[0, 0]]) == 0.0
+    assert runs_module.disagreement(np.array([[True, False], [False, True]])) == 1.0
     many = np.random.default_rng(0).random((5, 300)) < 0.4
-    assert module.pairs_apart(many).mean() == pytest.approx(module.disagreement(many))
+    assert figures_module.pairs_apart(many).mean() == pytest.approx(runs_module.disagreement(many))
     by_hand = [np.mean([one != other for one, other in itertools.combinations(column, 2)]) for column in many.T]
-    np.testing.assert_allclose(module.pairs_apart(many), by_hand, atol=1e-12)
+    np.testing.assert_allclose(figures_module.pairs_apart(many), by_hand, atol=1e-12)
 
 
 def test_the_grid_begins_at_the_top_left():
-    grid = module.grid_points()
-    assert grid.shape == (module.GRID**2, 2)
+    grid = runs_module.grid_points()
+    assert grid.shape == (runs_module.GRID**2, 2)
     assert (grid[0].tolist(), grid[1, 1], grid[-1].tolist()) == ([-3.0, 3.0], 3.0, [3.0, -3.0])
 
 
@@ -250,7 +255,7 @@ def output_rows(**changed):
 
 
 def output_checks(rows):
-    return module.output_checks(*rows, LINE)
+    return sections_module.output_checks(*rows, LINE)
 
 
 RULES = ("backpropagation", "RAI as published")
@@ -259,7 +264,7 @@ RULES = ("backpropagation", "RAI as published")
 def dimension_rows(**changed):
     """More for RAI, more in more dimensions, less with weight decay; `changed` by INPUTS/RULE."""
     rows = []
-    for inputs, rule in itertools.product(module.DIMENSIONS, RULES):
+    for inputs, rule in itertools.product(sections_module.DIMENSIONS, RULES):
         share = 0.1 + 0.1 * (inputs > 2) + 0.05 * (rule != "backpropagation")
         for name, value in ((rule, share), (f"{rule}, weight decay", share - 0.03)):
             rows.append({"inputs": inputs, "rule": name, "everywhere": changed.get(f"{inputs}/{name}", value)})
@@ -331,7 +336,7 @@ def changed_rows(rows, changed):
     ],
 )
 def test_each_check_can_fail(checks, rows, changed, statement):
-    judged = globals().get(checks) or getattr(module, checks)
+    judged = globals().get(checks) or getattr(module, checks, None) or getattr(sections_module, checks)
     assert [check.statement for check in judged(rows()) if not check.passed] == []
     failed = [check.statement for check in judged(rows(**changed)) if not check.passed]
     assert any(found.startswith(statement) for found in failed)
@@ -348,29 +353,29 @@ def test_with_the_published_steps_the_printed_objective_is_asked_for():
 
 
 def test_a_straight_line_has_the_accuracy_of_the_best_weights_of_a_plain_newton_iteration():
-    data = module.moons()
+    data = runs_module.moons()
     x = np.column_stack([data.train.inputs.astype(float), np.ones(100)])
     w = np.zeros(3)
     for _ in range(20):
         p = 1 / (1 + np.exp(-x @ w))
         w += np.linalg.solve((x.T * (p * (1 - p))) @ x, x.T @ (data.train.targets - p))
     right = (data.test.inputs @ w[:2] + w[2] > 0) == data.test.targets
-    assert module.straight_line(data) == pytest.approx(np.mean(right), abs=1e-3)
-    assert module.trains(0.88) == pytest.approx(0.94)
+    assert runs_module.straight_line(data) == pytest.approx(np.mean(right), abs=1e-3)
+    assert runs_module.trains(0.88) == pytest.approx(0.94)
 
 
 def test_weight_decay_beside_backpropagation_is_the_gradient_of_the_sum_of_squares():
     network = jax.jit(lambda: networks.mlp([2, 3, 1], key=jr.key(0)))()
-    split = module.moons().train
+    split = runs_module.moons().train
     batch = Batch(jnp.asarray(split.inputs, float), jnp.asarray(split.targets), losses.BERNOULLI_CROSS_ENTROPY)
 
     def objective(network):
         squares = sum(jnp.sum(weight**2) for weight in network.weights.values())
         return Backpropagation()(network, None, batch).loss + 0.3 / 2 * squares
 
-    ours, theirs = jax.jit(lambda one: (module.Decayed(0.3)(one, None, batch).gradients, jax.grad(objective)(one)))(
-        network
-    )
+    ours, theirs = jax.jit(
+        lambda one: (runs_module.Decayed(0.3)(one, None, batch).gradients, jax.grad(objective)(one))
+    )(network)
     for mine, its in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-9, atol=1e-12)
 
@@ -382,17 +387,18 @@ def test_biases_are_counted_over_pairs_of_networks():
 
 
 def test_further_inputs_say_nothing_and_leave_the_moons():
-    data = module.wider_moons(10)
-    np.testing.assert_array_equal(data.train.inputs[:, :2], module.moons().train.inputs)
+    data = sections_module.wider_moons(10)
+    np.testing.assert_array_equal(data.train.inputs[:, :2], runs_module.moons().train.inputs)
     correlation = np.corrcoef(data.test.inputs[:, 2:].T, data.test.targets)[-1, :-1]
     assert data.features == 10 and np.max(np.abs(correlation)) < 0.1
-    np.testing.assert_array_equal(module.wider_moons(2).test.inputs, module.moons().test.inputs)
+    np.testing.assert_array_equal(sections_module.wider_moons(2).test.inputs, runs_module.moons().test.inputs)
 
 
 def gradient_rows(rai):
     rows = []
     for initializer, (rule, steps, bottom) in itertools.product(
-        (module.PUBLISHED, module.GAIN_4), (("backpropagation", 0, 1e-80), ("RAI", 10, 0.0), ("RAI", 250, rai))
+        (runs_module.PUBLISHED, runs_module.GAIN_4),
+        (("backpropagation", 0, 1e-80), ("RAI", 10, 0.0), ("RAI", 250, rai)),
     ):
         for layer, norm in ((1, bottom), (2, 1.0)):
             rows.append({"rule": rule, "steps": steps, "initializer": initializer, "layer": layer, "norm": norm})
@@ -400,9 +406,14 @@ def gradient_rows(rai):
 
 
 def test_vanishing_gradients_are_told_from_others():
-    assert all(check.passed for check in module.gradient_checks(gradient_rows(0.01)))
-    assert [check.passed for check in module.gradient_checks(gradient_rows(1e-8))] == [True, True, False, False]
-    assert not any(check.passed for check in module.gradient_checks(gradient_rows(float("nan")))[2:])
+    assert all(check.passed for check in gradients_module.gradient_checks(gradient_rows(0.01)))
+    assert [check.passed for check in gradients_module.gradient_checks(gradient_rows(1e-8))] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert not any(check.passed for check in gradients_module.gradient_checks(gradient_rows(float("nan")))[2:])
 
 
 def test_a_last_layer_without_a_gradient_is_no_error():
@@ -411,32 +422,34 @@ def test_a_last_layer_without_a_gradient_is_no_error():
         rows = [
             row | {"norm": 0.0} if row["layer"] == 2 and row["rule"] == "RAI" else row for row in gradient_rows(rai)
         ]
-        assert [check.passed for check in module.gradient_checks(rows)] == [True, True, passed, passed]
+        assert [check.passed for check in gradients_module.gradient_checks(rows)] == [True, True, passed, passed]
 
 
-def test_a_landscape_that_is_not_finite_is_gray(monkeypatch):
-    monkeypatch.setattr(module, "GRID", 8)
+def test_a_landscape_that_is_not_finite_is_gray():
     logits = np.zeros((2, 64))
     logits[:, :32], logits[1, 40] = np.nan, np.inf
     row = {"disagreement": 0.0, "test": float("nan")}
-    setting = module.Setting("a", Backpropagation(), 3, "zeros", "relu")
-    found = module.Found(setting, None, logits, row)
-    picture = vl_convert.vegalite_to_svg(report.specification(module.landscapes([found], "t")), vl_version=VEGA_LITE)
+    setting = runs_module.Setting("a", Backpropagation(), 3, "zeros", "relu")
+    found = runs_module.Found(setting, None, logits, row)
+    picture = vl_convert.vegalite_to_svg(
+        report.specification(figures_module.landscapes([found], "t")), vl_version=VEGA_LITE
+    )
     assert picture.count("<image") == 2
     assert "no seed stayed finite" in picture
-    shares = module._shade(np.array([[[0.0], [0.6], [np.nan]]]))
+    shares = figures_module._shade(np.array([[[0.0], [0.6], [np.nan]]]))
     assert len({tuple(pixel) for pixel in shares[0]}) == 3
 
 
 def test_options_are_the_fields_that_differ():
-    assert module.options(Backpropagation()) == ""
+    assert runs_module.options(Backpropagation()) == ""
     assert (
-        module.options(module.Observed(relax_output=True, weight_decay=1e-5)) == "relax_output=True weight_decay=1e-05"
+        runs_module.options(runs_module.Observed(relax_output=True, weight_decay=1e-5))
+        == "relax_output=True weight_decay=1e-05"
     )
 
 
 def test_tables_of_disagreement_and_of_mini_batches_are_drawn():
     rows = [row | {"worst": 0.7} for row in batch_rows()]
-    for chart in (module.dimension_figure(dimension_rows()), module.batch_figure(rows)):
+    for chart in (sections_module.dimension_figure(dimension_rows()), sections_module.batch_figure(rows)):
         drawn = vl_convert.vegalite_to_svg(report.specification(chart), vl_version=VEGA_LITE)
         assert drawn.count("<path") > 8 and "NaN" not in drawn

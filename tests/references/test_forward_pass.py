@@ -169,8 +169,9 @@ def test_one_versus_rest_is_one_network_a_class():
     x = jnp.asarray(np.maximum(np.random.default_rng(0).normal(size=(9, 5)), 0))
     labels = jnp.arange(9) % classes
     wide = networks.mlp([5, classes * width, classes * width, classes], bias=False, key=jax.random.key(2))
-    wide = rule.trainables(wide, None, key=jax.random.key(0))
-    credit = credit_of(rule, wide, None, Batch(x, labels, losses.CATEGORICAL_CROSS_ENTROPY))
+    batch = Batch(x, labels, losses.CATEGORICAL_CROSS_ENTROPY)
+    wide = rule.trainables(wide, batch, key=jax.random.key(0))
+    credit = credit_of(rule, wide, None, batch)
     assert_active(credit.gradients)
     used = [np.zeros_like(weight) for weight in wide.weights.values()]
     for k in range(classes):

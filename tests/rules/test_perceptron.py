@@ -433,7 +433,7 @@ def test_other_networks_are_refused(sizes):
 def test_other_targets_and_losses_are_refused():
     x, labels = points(0)
     network = one_unit(3)
-    state = Perceptron().init(network, None)
+    state = Perceptron().init(network, batch_of(x, labels), key=jr.key(0))
     for batch in (
         Batch(jnp.asarray(x), jnp.asarray(labels, float), losses.get("squared-error")),
         batch_of(x, labels, "categorical-cross-entropy"),

@@ -10,8 +10,8 @@ from ascribe import rules
 from ascribe.errors import UserError
 from ascribe.networks import AbstractLayer, Activation, BatchNorm, Linear, Network, mlp
 from ascribe.rules import AbstractRule, Credit, as_batch, backward_sweep, verify
-from ascribe.rules.same_computation import numbered
-from ascribe.rules.verify import notes
+from ascribe.rules.tools.same_computation import numbered
+from ascribe.rules.tools.verify import notes
 
 from ..training import tiny
 

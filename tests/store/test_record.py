@@ -395,7 +395,7 @@ DAMAGE = {
     ),
     "a transform that is not there": (
         edited(lambda content: content["data"].update(transforms=[{"name": "nosuch", "input_shape": [2]}])),
-        "damaged.*no transform 'nosuch'",
+        "damaged.*unknown transform 'nosuch'",
     ),
     "no card": (edited(lambda content: content["data"].pop("title")), "damaged"),
     "missing curves": (missing(NPZ), "damaged"),

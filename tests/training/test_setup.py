@@ -6,6 +6,7 @@ from dataclasses import field
 import pytest
 
 from ascribe import losses
+from ascribe.cli import compare, options
 from ascribe.errors import UserError
 from ascribe.rules import Backpropagation
 from ascribe.setup import LOSSES, OPTIMIZERS, Setup, deciding, meanings, means, told
@@ -60,6 +61,17 @@ def test_a_new_setting_is_another_program():
     assert recipe(warmup=3).setup.compiled() != recipe().setup.compiled()
 
 
+def test_a_new_setting_is_an_option_of_the_command_line():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    @options.settings(*options.others(Warmed), kind=Warmed)
+    class Group:
+        """What a command takes."""
+
+    (new,) = (one for one in dataclasses.fields(Group) if one.name == "warmup")
+    assert (new.default, new.metadata["help"]) == (0, "Epochs of warming up.")
+    assert "warmup" not in {one.name for one in dataclasses.fields(compare.Training)} >= set(options.others())
+
+
 def test_what_no_program_depends_on_is_left_out_of_it():
     one, other = (Setup(learning_rate=rate, devices_per_run=count) for rate, count in ((0.1, 1), (0.2, 2)))
     assert one != other and one.compiled() == other.compiled()
@@ -90,7 +102,7 @@ def test_the_names_of_what_is_registered_are_those_of_the_tables():
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )
-def test_a_setting_is_checked_where_it_is_made_and_where_it_is_changed(given, sentence):
+def test_a_setting_is_checked_where_it_is_made_and_where_it_is_changed(given, sentence, as_installed):
     with pytest.raises(UserError, match=sentence):
         Setup(**given)
     with pytest.raises(UserError, match=sentence):

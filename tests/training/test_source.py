@@ -14,6 +14,8 @@ from ascribe.training import optimizers, source
 from ascribe.training.identity import code_of, fingerprint
 
 RULE = "ascribe.rules.feedback_alignment"
+LAYERS = ("ascribe.networks.linear", "ascribe.networks.conv2d")
+"""Of a network's own layers a key has the source apart, so that a change of one leaves networks without it alone."""
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,11 @@ def test_code_whose_source_is_not_there_is_refused(copy):
         "metrics/alignment.py",
         "datasets/base.py",
         "datasets/transforms.py",
-        "training/train.py",
+        "setup.py",
+        "training/recipe.py",
+        "training/experiment.py",
+        "training/driver.py",
+        "training/results.py",
         "training/devices.py",
         "training/loop.py",
         "training/optimizers.py",
@@ -88,7 +94,7 @@ def test_code_whose_source_is_not_there_is_refused(copy):
     ],
 )
 def test_what_decides_a_run_makes_another_key(copy, path):
-    assert edited(copy, path, [RULE]) != common_and_own(copy, RULE)
+    assert edited(copy, path, [RULE, *LAYERS]) != common_and_own(copy, RULE, *LAYERS)
 
 
 @pytest.mark.parametrize(
@@ -103,11 +109,13 @@ def test_what_decides_a_run_makes_another_key(copy, path):
         "rules/registry.py",
         "notebook.py",
         "networks/lenet.py",
+        "networks/conv2d.py",
         "datasets/digits.py",
         "datasets/understood.py",
         "datasets/table.py",
         "metrics/area.py",
         "training/progress.py",
+        "training/train.py",
         "training/runs.py",
         "experiments/landscape.py",
         "search/tune.py",
@@ -134,7 +142,7 @@ def test_an_import_inside_a_function_counts(copy):
 
 
 def test_a_changed_rule_leaves_the_others_alone(copy):
-    modules = {name: f"ascribe.rules.{entry.module}" for name, entry in rules.registry.TABLE.items()}
+    modules = {name: entry.kind.__module__ for name, entry in rules.registry.TABLE.items()}
     before = common_and_own(copy, *modules.values())
     after = edited(copy, "rules/b_function.py", modules.values())
     assert after[0] == before[0]
@@ -184,7 +192,7 @@ def of_ours(value):
 
 def test_what_is_foreign_is_known_by_what_it_uses_of_ours():
     found = of_ours(Mine())
-    assert {RULE, "ascribe.rules.value_and_credit", "ascribe.rules.direct_feedback_alignment"} <= found
+    assert {RULE, "ascribe.rules.tools.value_and_credit", "ascribe.rules.direct_feedback_alignment"} <= found
     assert "ascribe.metrics.regression" in found
     assert of_ours(lambda key: networks.mlp([2, 1], key=key)) == {"ascribe.networks.mlp"}
     assert of_ours(lambda key: ascribe.networks.from_config([])) == {"ascribe.networks.registry"}

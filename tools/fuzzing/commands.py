@@ -1,12 +1,10 @@
 """The command line: the options of every command, networks, sizes."""
 
-import importlib
-import inspect
 import itertools
 from functools import cache
 
 from ascribe import networks, rules
-from ascribe.cli import COMMANDS
+from ascribe.cli import COMMANDS, app
 
 from .children import Input
 from .spoiling import TEXTS
@@ -169,11 +167,10 @@ NEVER = ("--all", "--full")
 def options(command: str) -> dict[str, type]:
     """The options of a command that take a value, and what kind of number it is, if it is one."""
     found = {}
-    function = getattr(importlib.import_module(f"ascribe.cli.{command}"), command)
-    for name, one in inspect.signature(function, eval_str=True).parameters.items():
-        kind = str(one.annotation)
-        if one.kind is one.KEYWORD_ONLY and "bool" not in kind and name != "json_output":
-            found["--" + name.replace("_", "-")] = int if "int" in kind else float if "float" in kind else str
+    for one in app[command].assemble_argument_collection():
+        kind = str(one.hint)
+        if not one.children and one.name.startswith("--") and "bool" not in kind:
+            found[one.name] = int if "int" in kind else float if "float" in kind else str
     return found
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from ascribe import __version__
 from ascribe.addresses import told
@@ -19,6 +19,14 @@ from .console import speak_plainly
 from .sentences import as_typed, sentence
 from .title import hide_passwords
 
+_parsed: list[Any] = []
+"""The options of the command that was parsed last, with what was typed of them."""
+
+
+def _remember(_app: App, _commands: tuple[str, ...], arguments: Sequence[Any]) -> None:
+    _parsed[:] = arguments
+
+
 app = App(
     name="ascribe",
     help="The workbench for credit assignment: compare learning rules for neural networks, fairly and over many seeds.",
@@ -26,6 +34,8 @@ app = App(
     help_format="plaintext",
     help_epilogue="Start with: ascribe compare moons",
     suppress_keyboard_interrupt=False,  # `main` answers it
+    default_parameter=Parameter(negative=()),
+    config=_remember,
 )
 COMMANDS = {
     "compare": "Compare learning rules on a data set: equal tuning, many seeds, one page.",
@@ -66,7 +76,7 @@ def written(options: Mapping[str, Any]) -> list[str]:
     for name, value in options.items():
         option = "--" + OWN_NAMES.get(name, name).replace("_", "-")
         if name == "data":
-            tokens.append(str(value))
+            tokens.insert(0, f"./{value}" if value.startswith("-") else value)
         elif isinstance(value, bool):
             tokens.append(option if value else option.replace("--", "--no-", 1))
         else:
@@ -77,8 +87,14 @@ def written(options: Mapping[str, Any]) -> list[str]:
 
 def given(tokens: Sequence[str]) -> dict[str, Any]:
     """The arguments of a command that these tokens give, and none of those that they leave out."""
-    _, bound, _ = app.parse_args(list(tokens), exit_on_error=False, print_error=False)
-    return dict(bound.arguments)
+    _parsed.clear()
+    app.parse_args(list(tokens), exit_on_error=False, print_error=False)
+    return {argument.field_info.name: argument.value for argument in _parsed if argument.tokens}
+
+
+def run_as(command: str, options: Mapping[str, Any]) -> int:
+    """Runs a command with these arguments, by their names."""
+    return _typed([command, *written(options)])
 
 
 def arguments_given() -> list[str]:

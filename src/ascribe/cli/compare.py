@@ -6,25 +6,115 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from cyclopts import CycloptsError, Parameter
+from cyclopts import CycloptsError
 
 from ascribe.errors import UserError, shown
 
-from . import given, known_as
-from .clusters import cluster
+from . import given, known_as, options, run_as
 from .console import aside, show
-from .data import data_options, tell
+from .data import tell
 from .dry_run import tell_plan
 from .keeping import PASSING, asked_to_go_on, begun_with, kept_in, together
+from .options import Data, headed, names, option
 from .sentences import Whole
 
-TOGETHER = ("coordinator", "processes", "process")
+
+@headed("Comparison")
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What is compared."""
+
+    config: Path | None = option(
+        None,
+        "Run the command of this record again: a folder that compare wrote, or its record.json. Options that are given too, "
+        "and DATA, take the place of the recorded ones; --out, --store, loggers and a scheduler are not taken over.",
+    )
+    rules: str | None = option(
+        None,
+        "Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own, with options as in "
+        "fa:scale=0.5,forward-pass:inactive=all,natural=no; default: all that can do the task, without the documents' own "
+        "forms of rules, ...-as-published.",
+    )
+    folds: Whole | None = option(
+        None,
+        "K-fold cross-validation: divide all examples into so many parts, and tune and train every rule so many times, to "
+        "test each part once. Not for data that come with a test part.",
+    )
+    landscape: str | None = option(
+        None, "Draw the loss over the weights of this layer, such as linear2, with the path of every rule."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+@options.settings(*options.others())
+class Training(options.Training):
+    """How every rule trains."""
+
+
+@headed("Tuning")
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """What every rule may try before."""
+
+    tune: Whole | None = option(
+        None, "Candidates that every rule may try before; 0 for none. Default: 8, or 0 with --learning-rate."
+    )
+    tune_seeds: Whole = option(3, "Seeds per candidate.")
+    rates: str | None = option(None, "The range in which the rate is tuned, as LOW:HIGH.")
+    search: list[str] | None = option(
+        None,
+        "A further number of a rule to tune within the same budget, as RULE.NAME=LOW:HIGH; may be repeated.",
+    )
+
+    def settings(self, learning_rate: float | None) -> dict[str, Any]:
+        """The arguments of `ascribe.compare` that they stand for; `learning_rate`: the one that replaces tuning, if any."""
+        if learning_rate is not None and self.rates is not None:
+            raise UserError("--learning-rate switches tuning off and --rates steers it: give one of them.")
+        if (self.rates is not None or self.search) and (self.tune == 0 or learning_rate is not None):
+            raise UserError(
+                "--rates and --search steer tuning, which is off (--tune 0 or --learning-rate): leave them out."
+            )
+        return {"tune": self.tune, "tune_seeds": self.tune_seeds, "search": _ranges(self.rates, self.search or [])}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Keeping(options.Keeping):
+    """Where what comes out is kept, who else hears it, or only what would be done."""
+
+    tensorboard: Path | None = option(
+        None, "Write the curves of the final runs into this folder too, for TensorBoard, while they are computed."
+    )
+    mlflow: str | None = option(
+        None,
+        "Send them to MLflow too: a data base as mlflow.db or sqlite:///mlflow.db, or a server as http://HOST:5000.",
+    )
+    dry_run: bool = option(
+        False,
+        "Train nothing and write nothing: tell the data's target and task, the network, the rules, the runs to train, how "
+        "long that may take, in how much memory, and where the results would go.",
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machines(options.Machines):
+    """Where the training is done: in this process, on a cluster, or by several processes that run this command."""
+
+    coordinator: str | None = option(
+        None,
+        "HOST:PORT of process 0, where this command is run by several processes that train together, on one machine or on "
+        "many.",
+    )
+    processes: Whole | None = option(None, "How many processes there are; SLURM and Open MPI say so themselves.")
+    process: Whole | None = option(None, "The number of this one, from 0. Process 0 alone writes and prints.")
+
+
+TOGETHER = tuple(name for name in names(Machines) if name not in names(options.Machines))
 """The options of one of several processes."""
-TLS = ("tls_ca", "tls_cert", "tls_key", "insecure")
-ELSEWHERE = ("config", "out", "store", "tensorboard", "mlflow", "scheduler", *TLS, *TOGETHER, *PASSING)
+ELSEWHERE = ("config", *names(Keeping), *(name for name in names(Machines) if name != "workers"))
 """The options that `--config` does not take over: where things are, and what changes nothing of what comes out."""
 INSTEAD_OF = {
     "learning_rate": ("tune", "tune_seeds", "rates", "search"),
@@ -38,54 +128,12 @@ def compare(
     data: str | None = None,
     /,
     *,
-    config: Path | None = None,
-    rules: str | None = None,
-    network: str | None = None,
-    activation: str = "relu",
-    folds: Whole | None = None,
-    seeds: Whole = 10,
-    epochs: Whole = 50,
-    batch_size: Whole = 32,
-    tune: Whole | None = None,
-    tune_seeds: Whole = 3,
-    optimizer: str = "adam",
-    learning_rate: float | None = None,
-    rates: str | None = None,
-    search: Annotated[list[str] | None, Parameter(negative=())] = None,
-    select: Literal["last", "best-validation"] = "last",
-    score: str | None = None,
-    loss: str | None = None,
-    only: str | None = None,
-    landscape: str | None = None,
-    target: str | None = None,
-    task: str | None = None,
-    missing: str | None = None,
-    ignore: str | None = None,
-    samples: Whole | None = None,
-    noise: float | None = None,
-    classes: str | None = None,
-    transform: str | None = None,
-    data_option: Annotated[list[str] | None, Parameter(negative=())] = None,
-    data_seed: Whole = 0,
-    coordinator: str | None = None,
-    processes: Whole | None = None,
-    process: Whole | None = None,
-    devices_per_run: Whole = 1,
-    out: Path | None = None,
-    store: str | None = None,
-    workers: Whole | None = None,
-    scheduler: str | None = None,
-    tls_ca: Path | None = None,
-    tls_cert: Path | None = None,
-    tls_key: Path | None = None,
-    insecure: Annotated[bool, Parameter(negative=())] = False,
-    tensorboard: Path | None = None,
-    mlflow: str | None = None,
-    resume: Annotated[bool, Parameter(negative=())] = False,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
-    dry_run: Annotated[bool, Parameter(negative=())] = False,
-    quiet: Annotated[bool, Parameter(negative=())] = False,
-    json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    comparison: Comparison = Comparison(),
+    training: Training = Training(),
+    tuning: Tuning = Tuning(),
+    source: Data = Data(),
+    keeping: Keeping = Keeping(),
+    machines: Machines = Machines(),
 ) -> int:
     """Compare learning rules on a data set: equal tuning, many seeds, one page.
 
@@ -93,116 +141,6 @@ def compare(
     ----------
     data
         A name (see `ascribe datasets`) or a file: CSV, TSV, TXT (also .gz), Excel, NPZ, Parquet or Feather.
-    config
-        Run the command of this record again: a folder that compare wrote, or its record.json. Options that are given too, and
-        DATA, take the place of the recorded ones; --out, --store, loggers and a scheduler are not taken over.
-    rules
-        Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own, with options as in
-        fa:scale=0.5,forward-pass:inactive=all,natural=no; default: all that can do the task, without the documents' own
-        forms of rules, ...-as-published.
-    network
-        Hidden layers as 64x64, or linear, lenet, simplenet or simplenet/8, or a network or a factory of your own in a file, as
-        ./my_network.py:make. Default: 64x64.
-    activation
-        Of the hidden layers: relu, tanh, logistic, arctan, leaky-relu, leaky-relu:slope=0.2, softplus, ...
-    folds
-        K-fold cross-validation: divide all examples into so many parts, and tune and train every rule so many times, to test
-        each part once. Not for data that come with a test part.
-    seeds
-        Fresh seeds of the final runs, in every fold the same.
-    epochs
-        Passes over the training examples.
-    batch_size
-        Examples per step.
-    tune
-        Candidates that every rule may try before; 0 for none. Default: 8, or 0 with --learning-rate.
-    tune_seeds
-        Seeds per candidate.
-    optimizer
-        sgd, momentum, adam, adamw, rmsprop, rprop, adagrad, adadelta, lion, hypergradient-sgd, hypergradient-adam or
-        hypergradient-adadelta.
-    learning_rate
-        The rate of every rule, without tuning.
-    rates
-        The range in which the rate is tuned, as LOW:HIGH.
-    search
-        A further number of a rule to tune within the same budget, as RULE.NAME=LOW:HIGH; may be repeated.
-    select
-        Test the network of the last epoch, or of the best on validation.
-    score
-        What tuning chooses by on validation, and the table orders and compares the rules by on test: accuracy,
-        balanced_accuracy, macro_f1, auc, log_loss or loss; for regression rmse, r2 or loss. Default: accuracy, or rmse.
-    loss
-        squared-error, bernoulli-cross-entropy or categorical-cross-entropy.
-    only
-        Train this one layer, such as linear2, and leave all others as they began.
-    landscape
-        Draw the loss over the weights of this layer, such as linear2, with the path of every rule.
-    target
-        The target column of a file, by name or by number: 1 is the first, -1 the last. Default: the one called target, label,
-        class or y; else the last.
-    task
-        binary, classification or regression, where a file leaves it open.
-    missing
-        refuse, drop or mean: what to do with missing values of a file.
-    ignore
-        Columns of a file to leave out, by name or number, with commas between.
-    samples
-        How many examples, where the data set can be made smaller or larger.
-    noise
-        The noise of a generated data set.
-    classes
-        Two or more classes to keep, as 3,8 or cat,dog, in files too; for spirals how many there are.
-    transform
-        What is done to the inputs, in that order, with commas between: unit-interval, split-signs, constant-one (see
-        `ascribe datasets`).
-    data_option
-        A further option of the data set, as NAME=VALUE: standardize=yes, turns=2, dimensions=10, test_samples=500; how a file
-        is written: header=no, separator=tab, decimal=,, thousands=., encoding=cp1252, missing_words=-99, skip=2, comment=#,
-        sheet=2; may be repeated.
-    data_seed
-        Fixes the generated points and the split.
-    coordinator
-        HOST:PORT of process 0, where this command is run by several processes that train together, on one machine or on many.
-    processes
-        How many processes there are; SLURM and Open MPI say so themselves.
-    process
-        The number of this one, from 0. Process 0 alone writes and prints.
-    devices_per_run
-        How many devices (of CPUs, processes) divide every batch of a run; the others train other runs.
-    out
-        Where the record and the page go. Default: ascribe-runs/DATA-001, -002, ...
-    store
-        Where finished runs and the state of those under way are kept: postgresql://HOST/NAME, or an SQLite file. Default:
-        ascribe.sqlite in --out.
-    workers
-        Train in so many processes of this machine, which share its cores.
-    scheduler
-        Train on the workers of this Dask scheduler: its address as tls://HOST:8786, or its file.
-    tls_ca
-        For that scheduler: the certificate of the authority that signed its own (a PEM file). Default: Dask's configuration.
-    tls_cert
-        For that scheduler: a certificate of that authority for this process.
-    tls_key
-        The key of that certificate, where the certificate's file does not hold it.
-    insecure
-        Talk in the open to a scheduler on another host: whoever is on the way can run code on all machines.
-    tensorboard
-        Write the curves of the final runs into this folder too, for TensorBoard, while they are computed.
-    mlflow
-        Send them to MLflow too: a data base as mlflow.db or sqlite:///mlflow.db, or a server as http://HOST:5000.
-    resume
-        Go on with what --out (or --store) holds, with the options that it was begun with and those given now: only what is
-        missing is computed.
-    overwrite
-        Replace an earlier record in --out, when the new one is finished.
-    dry_run
-        Train nothing and write nothing: tell the data's target and task, the network, the rules, the runs to train, how long
-        that may take, in how much memory, and where the results would go.
-    quiet
-        Say nothing of how far it is.
-    json_output
-        Print one JSON object on standard output and nothing else there.
     """
     if data is None:
         raise UserError(
@@ -210,69 +148,38 @@ def compare(
         )
     from ascribe.store import check_folder  # noqa: PLC0415 - late, so that --help is instant
 
-    if dry_run and coordinator is not None:
+    if keeping.dry_run and machines.coordinator is not None:
         raise UserError("--dry-run is told by one process: leave --coordinator out.")
-    number = _joined(coordinator, processes, process)
-    of_data = data_options(
-        target=target,
-        task=task,
-        missing=missing,
-        ignore=ignore,
-        samples=samples,
-        noise=noise,
-        classes=classes,
-        transforms=transform,
-        further=data_option,
-    )
-    if learning_rate is not None and rates is not None:
-        raise UserError("--learning-rate switches tuning off and --rates steers it: give one of them.")
-    if (rates is not None or search) and (tune == 0 or learning_rate is not None):
-        raise UserError(
-            "--rates and --search steer tuning, which is off (--tune 0 or --learning-rate): leave them out."
-        )
-    if folds is not None and landscape is not None:
+    number = _joined(machines.coordinator, machines.processes, machines.process)
+    of_data = source.options()
+    tuned = tuning.settings(training.learning_rate)
+    if comparison.folds is not None and comparison.landscape is not None:
         raise UserError("--landscape is drawn of one division of the data, and --folds make several: give one of them.")
-    ranges = _ranges(rates, search or [])
-    if out is not None and number == 0:
-        check_folder(out, overwrite=overwrite, resume=resume)
+    if keeping.out is not None and number == 0:
+        check_folder(keeping.out, overwrite=keeping.overwrite, resume=keeping.resume)
 
-    from ascribe import datasets, training  # noqa: PLC0415
+    from ascribe import datasets  # noqa: PLC0415
     from ascribe import rules as library  # noqa: PLC0415
+    from ascribe.training import use_all_cores  # noqa: PLC0415
 
-    dataset = datasets.load(data, seed=data_seed, **of_data)
-    training.use_all_cores()
+    dataset = datasets.load(data, **of_data)
+    use_all_cores()
     settings = {
-        "rules": None if rules is None else library.split_names(rules),
-        "network": network or "64x64",
-        "folds": folds,
-        "activation": activation,
-        "seeds": seeds,
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "tune": tune,
-        "tune_seeds": tune_seeds,
-        "optimizer": optimizer,
-        "learning_rate": learning_rate,
-        "search": ranges,
-        "select": select,
-        "score": score,
-        "loss": loss,
-        "only": only,
-        "landscape": landscape,
-        "devices_per_run": devices_per_run,
+        "rules": None if comparison.rules is None else library.split_names(comparison.rules),
+        "folds": comparison.folds,
+        "landscape": comparison.landscape,
+        **vars(training),
+        **tuned,
     }
     if number > 0:
         return _take_part(dataset, settings)
-    if dry_run:
-        return tell_plan(
-            dataset, settings, out, elsewhere=scheduler is not None or workers is not None, as_json=json_output
-        )
-    loggers = tensorboard, mlflow
-    workforce = cluster(scheduler, workers, (tls_ca, tls_cert, tls_key), insecure=insecure)
-    with aside(json_output), workforce as settings["cluster"]:
-        begin = {"resume": resume, "overwrite": overwrite, "quiet": quiet}
-        comparison, page = _run(dataset, settings, loggers, out, store, begin)
-    _print(comparison, page, json_output)
+    if keeping.dry_run:
+        elsewhere = machines.scheduler is not None or machines.workers is not None
+        return tell_plan(dataset, settings, keeping.out, elsewhere=elsewhere, as_json=keeping.json_output)
+    workforce = machines.cluster()
+    with aside(keeping.json_output), workforce as settings["cluster"]:
+        finished, page = _run(dataset, settings, keeping)
+    _print(finished, page, keeping.json_output)
     return 0
 
 
@@ -285,8 +192,7 @@ def go_on(tokens: Sequence[str]) -> int:
         from ascribe.training.processes import told  # noqa: PLC0415
 
         begun = json.loads(told(json.dumps(begun).encode()))
-    options = together("compare", now, begun, "devices_per_run", *TOGETHER)
-    return compare(options.pop("data"), **options)
+    return run_as("compare", together("compare", now, begun, "devices_per_run", *TOGETHER))
 
 
 def again(tokens: Sequence[str]) -> int:
@@ -298,9 +204,8 @@ def again(tokens: Sequence[str]) -> int:
     for name in itertools.chain(ELSEWHERE, *against):
         recorded.pop(name, None)
     whole = recorded | now
-    data = whole.pop("data")
-    known_as("compare", {"data": data} | {name: value for name, value in whole.items() if name not in PASSING})
-    return compare(data, **whole)
+    known_as("compare", {name: value for name, value in whole.items() if name not in PASSING})
+    return run_as("compare", whole)
 
 
 def _recorded(path: Path) -> dict[str, Any]:
@@ -368,14 +273,7 @@ def _take_part(dataset: Any, settings: dict[str, Any]) -> int:
     return 0
 
 
-def _run(
-    dataset: Any,
-    settings: dict[str, Any],
-    loggers: tuple[Path | None, str | None],
-    out: Path | None,
-    place: str | None,
-    begin: dict[str, bool],
-) -> tuple[Any, Path]:
+def _run(dataset: Any, settings: dict[str, Any], keeping: Keeping) -> tuple[Any, Path]:
     """The comparison, kept as it goes, and its page."""
     from ascribe.experiments.compare import compare as run  # noqa: PLC0415
     from ascribe.experiments.comparison import save  # noqa: PLC0415
@@ -385,12 +283,12 @@ def _run(
     from .loggers import heard_by  # noqa: PLC0415
 
     name = dataset.name
-    with kept_in(out, place, name=name, experiment=name, **begin) as (where, kept, lines):
+    with kept_in(keeping, name=name, experiment=name) as (where, kept, lines):
         tell(lines, dataset, settings["folds"])
-        with heard_by(lines, name, *loggers) as listener:
-            comparison = run(dataset, **settings, listener=listener, command=command_line(), store=shared(lambda: kept))
+        with heard_by(lines, name, keeping.tensorboard, keeping.mlflow) as listener:
+            found = run(dataset, **settings, listener=listener, command=command_line(), store=shared(lambda: kept))
         lines.say("drawing the page")
-        return comparison, save(comparison, **where)
+        return found, save(found, **where)
 
 
 def _print(comparison: Any, page: Path, as_json: bool) -> None:

@@ -7,16 +7,17 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from .console import show
+from .options import Json
 
 
-def datasets(*, json_output: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
+def datasets(
+    *,
+    json_output: Annotated[
+        Json, Parameter(help="Print one JSON object instead, with descriptions, whole sources and addresses.")
+    ] = False,
+) -> int:
     """List the data sets with their task, size, source and license. Files of your own (CSV, Excel, NPZ, Parquet,
     Feather) work by their path. Below them are the transforms of inputs, which work with all data (`compare --transform`).
-
-    Parameters
-    ----------
-    json_output
-        Print one JSON object instead, with descriptions, whole sources and addresses.
     """
     from rich.table import Table  # noqa: PLC0415 - late, so that --help is instant
 

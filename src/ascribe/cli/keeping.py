@@ -11,6 +11,7 @@ from ascribe.errors import UserError
 if TYPE_CHECKING:
     from ascribe.store import Store
 
+    from .options import Keeping
     from .progress import Lines
 
 DEFAULT_FOLDER = Path("ascribe-runs")
@@ -19,14 +20,12 @@ PASSING = ("resume", "overwrite", "json_output", "quiet", "dry_run")
 
 
 @contextmanager
-def kept_in(
-    out: Path | None, place: str | None, *, name: str, experiment: str, resume: bool, overwrite: bool, quiet: bool
-) -> "Iterator[tuple[dict[str, Any], Store, Lines]]":
+def kept_in(keeping: "Keeping", *, name: str, experiment: str) -> "Iterator[tuple[dict[str, Any], Store, Lines]]":
     """Where what comes out is saved (the arguments of `store.save`), the store with the experiment begun, and the lines that
     the terminal shows. A signal ends the work at the next occasion. Where nothing was done, nothing is left behind, and what is
     to be replaced is untouched until all is done.
 
-    `out`: the folder; by default `ascribe-runs/NAME-001`, `-002`, ...; `place`: the store, by default in that folder.
+    The folder is by default `ascribe-runs/NAME-001`, `-002`, ..., and the store in that folder.
     """
     from ascribe.experiments.stores import recorded_end, versions  # noqa: PLC0415 - late, so that --help is instant
     from ascribe.store import DATABASE, RECORDS, Store, fresh_folder, give_back, working_folder  # noqa: PLC0415
@@ -35,6 +34,7 @@ def kept_in(
     from .interruption import stopping_at_a_signal  # noqa: PLC0415
     from .progress import Lines  # noqa: PLC0415
 
+    out, place, overwrite, resume = keeping.out, keeping.store, keeping.overwrite, keeping.resume
     new = out is not None and not out.exists()
     folder = out or fresh_folder(DEFAULT_FOLDER, name)
     working = working_folder(folder, overwrite=overwrite)
@@ -47,7 +47,7 @@ def kept_in(
         again = resume and not drawn and _was_for(folder, kept, experiment)  # its page was not finished
         given = {"command": command_line(), "options": [arguments_given()]}
         kept.begin(experiment, **given, resume=resume, again=again)
-        with Lines(quiet=quiet) as lines, recorded_end(kept), stopping_at_a_signal(kept, lines, options):
+        with Lines(quiet=keeping.quiet) as lines, recorded_end(kept), stopping_at_a_signal(kept, lines, options):
             # Whether the folder may be written to was asked before.
             yield {"folder": folder, "overwrite": True, "replacing": apart}, kept, lines
     finally:

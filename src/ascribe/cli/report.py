@@ -3,16 +3,11 @@
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from .console import show
 
 
-def report(
-    *folders: Path, out: Path | None = None, layers: Annotated[list[Path] | None, Parameter(negative=())] = None
-) -> int:
+def report(*folders: Path, out: Path | None = None, layers: list[Path] | None = None) -> int:
     """Draw the page of a finished comparison again, from its record; or one page of several.
 
     Comparisons on the same data become one; those on other data stand one after the other, below the rules' ranks.

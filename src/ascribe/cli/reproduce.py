@@ -10,16 +10,17 @@ from cyclopts import Parameter
 from ascribe.errors import UserError
 
 from .console import show
+from .options import Json
 
 
 def reproduce(
     *names: str,
-    list_entries: Annotated[bool, Parameter(name="--list", negative=())] = False,
-    all_entries: Annotated[bool, Parameter(name="--all", negative=())] = False,
-    full: Annotated[bool, Parameter(negative=())] = False,
+    list_entries: Annotated[bool, Parameter(name="--list")] = False,
+    all_entries: Annotated[bool, Parameter(name="--all")] = False,
+    full: bool = False,
     out: Path | None = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
-    json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    overwrite: bool = False,
+    json_output: Json = False,
 ) -> int:
     """Redo the source documents' figures and numbers, each with its check. The exit code is 1 where one is not reproduced.
 
@@ -37,8 +38,6 @@ def reproduce(
         Where checks, figures and the page go. Default: ascribe-runs/reproduce-NAME-001, -002, ...
     overwrite
         Replace earlier results in --out.
-    json_output
-        Print one JSON object on standard output and nothing else there.
     """
     from ascribe import papers  # noqa: PLC0415 - late, so that --help is instant
 

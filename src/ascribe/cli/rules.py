@@ -6,16 +6,11 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from .console import show
+from .options import Json
 
 
-def rules(*, json_output: Annotated[bool, Parameter(name="--json", negative=())] = False) -> int:
-    """List the learning rules, one line each, with the tasks they can do and their source.
-
-    Parameters
-    ----------
-    json_output
-        Print one JSON object instead.
-    """
+def rules(*, json_output: Annotated[Json, Parameter(help="Print one JSON object instead.")] = False) -> int:
+    """List the learning rules, one line each, with the tasks they can do and their source."""
     from rich.table import Table  # noqa: PLC0415 - late, so that --help is instant
 
     from ascribe import rules as library  # noqa: PLC0415

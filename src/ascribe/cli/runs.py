@@ -4,17 +4,14 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from cyclopts import Parameter
+from typing import Any, Literal
 
 from ascribe.errors import UserError
-from ascribe.files import path_of
 from ascribe.measures import main_among, score_name
 
 from .console import show
-
-DEFAULT = Path("ascribe-runs")
+from .keeping import DEFAULT_FOLDER
+from .options import Json
 
 
 def runs(
@@ -24,8 +21,8 @@ def runs(
     /,
     *,
     out: Path | None = None,
-    overwrite: Annotated[bool, Parameter(negative=())] = False,
-    json_output: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    overwrite: bool = False,
+    json_output: Json = False,
 ) -> int:
     """List, show, export and delete what is kept in a store.
 
@@ -42,8 +39,6 @@ def runs(
         The file of an export: .csv, .json, or .parquet (extra `tables`).
     overwrite
         Replace an earlier file there.
-    json_output
-        Print one JSON object on standard output and nothing else there.
     """
     from ascribe.store import DATABASE, Store  # noqa: PLC0415 - late, so that --help is instant
 
@@ -53,7 +48,7 @@ def runs(
             raise UserError(
                 f"{action} wants a store: the folder that compare or discover wrote, an SQLite file, or postgresql://HOST/NAME."
             )
-        places = [str(path.parent) for path in sorted(DEFAULT.glob(f"*/{DATABASE}"))]
+        places = [str(path.parent) for path in sorted(DEFAULT_FOLDER.glob(f"*/{DATABASE}"))]
     elif action == "list" and os.path.isdir(place) and not os.path.isfile(os.path.join(place, DATABASE)):
         places = [str(path.parent) for path in sorted(Path(place).glob(f"*/{DATABASE}"))]
         if not places:
@@ -92,6 +87,8 @@ def runs(
 
 
 def _check_file(out: Path | None, overwrite: bool, *, wanted: bool) -> None:
+    from ascribe.files import path_of  # noqa: PLC0415
+
     if (out is None) == wanted:
         raise UserError("export wants a file to write, --out FILE.parquet, .csv or .json; the others write none.")
     if overwrite and out is None:

@@ -55,11 +55,11 @@ def _wanted(hint: Any) -> str:
     if get_origin(hint) is not Literal and len(parts) == 1:
         return _wanted(parts[0])
     if get_origin(hint) is Literal:
-        return f"is {_either(map(str, get_args(hint)))}"
+        return f"is {either(map(str, get_args(hint)))}"
     return {int: WHOLE, float: "is a number", bool: "takes no value"}.get(hint, "is something else")
 
 
-def _either(names: Iterable[str]) -> str:
+def either(names: Iterable[str]) -> str:
     *others, last = names
     return f"{', '.join(others)} or {last}" if others else last
 

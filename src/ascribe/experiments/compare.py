@@ -22,6 +22,7 @@ from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError
 from ascribe.measures import measure_for
 from ascribe.search import Tuning
+from ascribe.setup import meanings
 from ascribe.training import (
     NOTHING,
     Engine,
@@ -30,6 +31,7 @@ from ascribe.training import (
     LossLandscape,
     Rules,
     Runs,
+    Setup,
     Trainer,
     check_data,
     devices,
@@ -42,7 +44,7 @@ from ascribe.training.source import digest
 
 from .comparison import Comparison
 from .landscape import landscape as draw
-from .plan import Asked, NetworkLike, Plan, ask_in_folds
+from .plan import Asked, Budget, NetworkLike, Plan, ask_in_folds
 from .stores import open_store, recorded_end, versions, warn_outdated
 
 
@@ -107,22 +109,11 @@ def compare(
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
     data = check_data(data)
-    asked = ask_in_folds(
-        data,
-        folds,
-        rules=rules,
-        network=network,
-        activation=activation,
-        seeds=seeds,
-        tune=tune,
-        tune_seeds=tune_seeds,
-        search=search,
-        landscape=landscape,
-        cluster=cluster,
+    setup = Setup(
+        optimizer=optimizer,
+        learning_rate=1e-3 if learning_rate is None else learning_rate,
         epochs=epochs,
         batch_size=batch_size,
-        optimizer=optimizer,
-        learning_rate=learning_rate,
         select=select,
         score=score,
         loss=loss,
@@ -130,9 +121,30 @@ def compare(
         only=only,
         devices_per_run=devices_per_run,
     )
+    budget = Budget.of(tune, tune_seeds, search, fixed=learning_rate is not None)
+    further: Any = {"rules": rules, "network": network, "activation": activation, "seeds": seeds}
+    asked = ask_in_folds(data, folds, setup, budget, landscape=landscape, cluster=cluster, **further)
+    keeper = open_store(store)
+    found = _carry_out(data, asked, keeper, listener=listener, engine=cluster, landscape=landscape, command=command)
+    if keeper is not store:
+        keeper.close()
+    return found
+
+
+def _carry_out(
+    data: Dataset,
+    asked: Sequence[Asked],
+    keeper: Keeper,
+    *,
+    listener: Listener | None,
+    engine: Engine | None,
+    landscape: str | None,
+    command: str | None,
+) -> Comparison:
+    """Every fold's runs, or those of the one comparison that was asked for, and what is made of them."""
     first = asked[0]
-    keeper, listener = open_store(store), or_one_line(listener) if processes.number() == 0 else silent
-    trainers = first.trainers(listener, keeper, cluster)
+    listener = or_one_line(listener) if processes.number() == 0 else silent
+    trainers = first.trainers(listener, keeper, engine)
     if keeper.keeps and keeper.experiment is None:
         keeper.begin(data.name, command=command)
     found: list[Comparison] = []
@@ -140,8 +152,8 @@ def compare(
     with recorded_end(keeper):
         for one in asked:
             if one is not first:
-                trainers = one.trainers(listener, keeper, cluster)
-            runs, tunings = _train(one, trainers, engine=cluster)
+                trainers = one.trainers(listener, keeper, engine)
+            runs, tunings = _train(one, trainers, engine=engine)
             for name, plan in one.plans.items() if keeper.keeps else ():
                 keys.setdefault(name, []).extend(plan.keys(trainers[name], runs[name], one.tuning_seeds))
             found.append(Comparison(one.data, runs, tunings, {}))
@@ -149,9 +161,7 @@ def compare(
     ours = [name for name in found[0].runs if all(name in one.runs for one in found)]
     configuration = _configuration(asked, found[0].runs, ours) | {"landscape": landscape, "command": command}
     keeper.end("finished", configuration=configuration, keys={name: keys[name] for name in ours if name in keys})
-    if keeper is not store:
-        keeper.close()
-    if folds is None:
+    if first.data.fold is None:
         return Comparison(data, found[0].runs, found[0].tuning, configuration, drawn)
     alone = [
         dataclasses.replace(one, configuration=configuration | {"data": one.data.summary(), "folds": None})
@@ -267,7 +277,16 @@ def _compile_all(plans: Mapping[Trainer, Plan]) -> None:
         pool.shutdown(cancel_futures=True)
 
 
-def preview(data: Dataset, *, folds: int | None = None, **asked: Any) -> dict[str, Any]:
+def preview(
+    data: Dataset,
+    *,
+    folds: int | None = None,
+    tune: int | None = None,
+    tune_seeds: int = 3,
+    search: Mapping[str, tuple[float, float]] | None = None,
+    learning_rate: float | None = None,
+    **asked: Any,
+) -> dict[str, Any]:
     """What `compare` would do with these arguments, without any training, as plain JSON values: the network, the rules with
     those that are left out, how many runs of how many epochs, memory and time.
 
@@ -278,7 +297,12 @@ def preview(data: Dataset, *, folds: int | None = None, **asked: Any) -> dict[st
 
     **Raises:** `UserError`, as `compare`.
     """
-    every = ask_in_folds(data, folds, **asked)
+    training: dict[str, Any] = {name: asked.pop(name) for name in meanings() if name in asked}
+    if learning_rate is not None:
+        training["learning_rate"] = learning_rate
+    setup = Setup(**training)
+    budget = Budget.of(tune, tune_seeds, search, fixed=learning_rate is not None)
+    every = ask_in_folds(data, folds, setup, budget, **asked)
     found, shapes = every[0], len({tuple(len(split) for _, split in one.data.splits) for one in every})
     trainers = found.trainers(silent, NOTHING, None)
     experiments = {name: one.experiment for name, one in trainers.items()}

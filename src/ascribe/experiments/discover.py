@@ -401,7 +401,7 @@ def _other_data(transfer: DataLike | None, data: Dataset, template: Network) -> 
         return None
     if not _is_auto(transfer):
         return check_data(transfer)
-    first, second = ("moons", "digits") if template.first.kind == "linear" else ("digits", "mnist")
+    first, second = ("moons", "digits") if template.first.wants_vectors else ("digits", "mnist")
     try:
         return datasets.load(second if data.name == first else first, seed=0)
     except UserError:  # not at hand

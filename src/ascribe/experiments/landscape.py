@@ -21,7 +21,7 @@ from ascribe import losses
 from ascribe.arguments import at_least, positive, real
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import UserError, shown
-from ascribe.networks import BatchNorm, Conv2d, Network
+from ascribe.networks import BatchNorm, Network
 from ascribe.rules import AbstractRule, Trainables, network_of
 from ascribe.setup import described
 from ascribe.training import (
@@ -250,7 +250,7 @@ class _Surface(eqx.Module):
             states = _statistics(network.layers, self.examples.inputs[:]) if _normalized(network.templates) else None
             return evaluate(network, states, self.examples, self.loss)["loss"]
 
-        convolutional = any(isinstance(part, Conv2d) for part in self.above.parts)
+        convolutional = any(layer.convolutional for layer in self.above.templates)
         at_once = None if convolutional or jax.default_backend() == "cpu" else AT_ONCE
         return jax.lax.map(at, points, batch_size=at_once)
 

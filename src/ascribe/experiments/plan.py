@@ -58,14 +58,14 @@ class Budget:
     search: Mapping[str, tuple[float, float]]
 
     @classmethod
-    def of(cls, tune: int | None, tune_seeds: int, learning_rate: float | None, search: Any) -> "Budget":
-        """What was asked for.
+    def of(cls, tune: int | None, tune_seeds: int, search: Any, *, fixed: bool) -> "Budget":
+        """What was asked for; `fixed`: whether the learning rate was given, which means no tuning.
 
         **Raises:** `UserError` where it does not go together.
         """
-        if learning_rate is not None and tune:
+        if fixed and tune:
             raise UserError("a `learning_rate` means no tuning and `tune` asks for some: give one of them.")
-        tune = (8 if learning_rate is None else 0) if tune is None else tune
+        tune = (0 if fixed else 8) if tune is None else tune
         tune, tune_seeds = at_least(0, "tune", tune), at_least(1, "tune_seeds", tune_seeds)
         if search is not None and not isinstance(search, Mapping):
             raise UserError(
@@ -132,39 +132,35 @@ class Asked:
         return found
 
 
-def ask_in_folds(data: Dataset, folds: int | None, **asked: Any) -> list[Asked]:
+def ask_in_folds(data: Dataset, folds: int | None, setup: Setup, budget: Budget, **asked: Any) -> list[Asked]:
     """What `compare` is asked for, once or in every fold; folds of one shape share their compiled programs."""
     if folds is None:
-        return [ask(data, **asked)]
+        return [ask(data, setup, budget, **asked)]
     if asked.get("landscape") is not None:
         raise UserError("`landscape` is drawn of one division of the data, and `folds` make several: give one of them.")
     first, *others = datasets.folds(data, folds)
-    found = [ask(first, **asked)]
+    found = [ask(first, setup, budget, **asked)]
     check_runs((1 + len(others)) * len(found[0].seeds))
-    return found + [ask(one, like=found[0], **asked) for one in others]
+    return found + [ask(one, setup, budget, like=found[0], **asked) for one in others]
 
 
 def ask(
     data: Dataset,
+    setup: Setup,
+    budget: Budget,
     *,
     like: Asked | None = None,
     rules: Rules | None = None,
     network: NetworkLike = "64x64",
     activation: str = "relu",
     seeds: int | Sequence[int] = 10,
-    tune: int | None = None,
-    tune_seeds: int = 3,
-    search: Mapping[str, tuple[float, float]] | None = None,
     landscape: str | None = None,
     cluster: Engine | None = None,
-    **training: Any,
 ) -> Asked:
-    """What `compare` is asked for; its errors are those of `compare`. `training`: the fields of a `Setup`; `like`: the same on
-    other data, whose rules and network these are."""
+    """What `compare` is asked for; its errors are those of `compare`. `like`: the same on other data, whose rules and network
+    these are."""
     chosen = _chosen_rules(rules, data) if like is None else like.chosen
-    seeds, rate = check_seeds(seeds), training.pop("learning_rate", None)
-    budget = Budget.of(tune, tune_seeds, rate, search)
-    setup = Setup(**training) if rate is None else Setup(learning_rate=rate, **training)
+    seeds = check_seeds(seeds)
     source = network_for(network, check_data(data), activation) if like is None else like.source
     template = template_of(source)
     for setting, layer in (("only", setup.only), ("landscape", landscape)):

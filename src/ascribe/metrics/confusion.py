@@ -36,6 +36,10 @@ def macro_f1(confusion: Int[AnyArray, "classes classes"]) -> AnyScalar:
     return _mean_ratio(2 * right, true + predicted)
 
 
+OF_CONFUSION = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1}
+"""What is computed of the confusion matrix, by its name in `ascribe.measures`."""
+
+
 def _counts(confusion: AnyArray) -> tuple[AnyArray, AnyArray, AnyArray]:
     """Of each class: examples that are right, that are of it, that were taken for it."""
     numbers = confusion.astype(jnp.zeros(()).dtype)

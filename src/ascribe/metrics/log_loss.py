@@ -18,3 +18,7 @@ def log_loss(probabilities: Float[AnyArray, " batch"]) -> AnyScalar:
     rounding = jnp.finfo(probabilities.dtype).eps
     logarithm = np.log if isinstance(probabilities, np.ndarray) else jnp.log
     return -logarithm(probabilities.clip(rounding, 1 - rounding)).mean()
+
+
+OF_EACH = {"log_loss": log_loss}
+"""What is computed of the probability of every example's own class, by its name in `ascribe.measures`."""

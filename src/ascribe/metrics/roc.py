@@ -31,6 +31,10 @@ def area_under_roc(probabilities: Float[AnyArray, "batch classes"], labels: Int[
         return _numpy(areas).where(there, areas, 0).sum() / there.sum().astype(areas.dtype)
 
 
+RANKED = {"auc": area_under_roc}
+"""What is computed of all probabilities and the labels, by its name in `ascribe.measures`."""
+
+
 def _area(values: Float[AnyArray, " batch"], positive: AnyArray) -> AnyScalar:
     xp = _numpy(values)
     others = xp.sort(xp.where(positive, xp.inf, values))

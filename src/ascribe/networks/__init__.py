@@ -1,5 +1,7 @@
 """Networks: layers one file each, activations beside their derivatives, and the tape that records a forward pass."""
 
+import inspect as _inspect
+
 from .activation import Activation as Activation
 from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import ActivationFunction as ActivationFunction
@@ -26,6 +28,7 @@ from .registry import register_layer as register_layer
 from .shift import Shift as Shift
 from .simplenet import simplenet as simplenet
 from .stack import Stack as Stack
+from .synaptic import AbstractSynapticLayer as AbstractSynapticLayer
 from .tape import Tape as Tape
 from .tape import record as record
 from .threshold_units import and_unit as and_unit
@@ -33,3 +36,6 @@ from .threshold_units import not_unit as not_unit
 from .threshold_units import or_unit as or_unit
 from .threshold_units import threshold_unit as threshold_unit
 from .threshold_units import xor_network as xor_network
+
+_layers = [one for one in vars().values() if _inspect.isclass(one) and issubclass(one, AbstractLayer)]
+LAYERS |= {one.__name__: one for one in _layers if not _inspect.isabstract(one)}

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
-from ascribe.types import Array, Key, PyTree
+from ascribe.types import Array, Float, Key, PyTree
 
 from . import activations
 from .layer import AbstractLayer
@@ -21,9 +21,13 @@ class Activation(AbstractLayer):
         self.function = activations.get(function).name
 
     def __call__(
-        self, x: Array, state: PyTree = None, *, key: Key | None = None, training: bool = False
-    ) -> tuple[Array, PyTree]:
+        self, x: Float[Array, "batch ..."], state: PyTree = None, *, key: Key | None = None, training: bool = False
+    ) -> tuple[Float[Array, "batch ..."], PyTree]:
         return activations.get(self.function).function(x), state
 
     def config(self) -> dict[str, Any]:
         return {"function": self.function}
+
+    @property
+    def repeats(self) -> bool:
+        return True

@@ -11,7 +11,8 @@ from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
-from .layer import AbstractLayer, size_of
+from .layer import check_image, size_of
+from .synaptic import AbstractSynapticLayer
 
 
 def convolve(
@@ -61,11 +62,12 @@ def is_image_shape(shape: Any) -> bool:
     return three and all((whole(size) or 0) > 0 for size in shape)
 
 
-class Conv2d(AbstractLayer):
+class Conv2d(AbstractSynapticLayer):
     """z = W * x + b: a two-dimensional convolution of channels-last images.
 
     `weight`: `(kernel, kernel, channels, fan_out)`; `bias`: `(fan_out,)` or None. `stride` and `padding` (zeros on each
-    side) count pixels and hold for both axes.
+    side) count pixels and hold for both axes. The argument `fan_out` counts output channels, as `outputs` does; the property
+    counts what one input reaches, kernel² as many.
     """
 
     weight: Float[Array, "kernel kernel channels fan_out"]
@@ -75,7 +77,7 @@ class Conv2d(AbstractLayer):
     initializer: str = eqx.field(static=True)
 
     kind: ClassVar[str] = "conv"
-    synaptic: ClassVar[bool] = True
+    convolutional: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -122,3 +124,40 @@ class Conv2d(AbstractLayer):
             "bias": self.bias is not None,
             "initializer": self.initializer,
         }
+
+    @property
+    def fan_in(self) -> int:
+        kernel, _, channels, _ = self.weight.shape[-4:]
+        return kernel * kernel * channels
+
+    @property
+    def fan_out(self) -> int:
+        kernel, _, _, outputs = self.weight.shape[-4:]
+        return kernel * kernel * outputs
+
+    @property
+    def outputs(self) -> int:
+        return self.weight.shape[-1]
+
+    def check_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        check_image(name, shape)
+        kernel, _, channels, _ = self.weight.shape
+        if shape[2] != channels:
+            raise UserError(f"layer {name} takes {channels} channels but gets the shape {shape}.")
+        if min(shape[:2]) + 2 * self.padding < kernel:
+            raise UserError(
+                f"the image is too small for layer {name}: a kernel of {kernel} pixels does not fit into {shape}."
+            )
+
+    def workspace(self, outputs: int) -> int:
+        """The gathered views of the kernel, and what their products and gradients make of them."""
+        return 3 * (outputs // self.outputs) * self.fan_in
+
+    def design_matrix(self, x: Float[Array, "batch height width channels"]) -> Float[Array, "equations fan_in"]:
+        kernel = self.weight.shape[0]
+        views = patches(x, kernel, kernel, stride=self.stride, padding=self.padding)
+        return views.reshape(-1, views.shape[-1])
+
+    def weight_of(self, matrix: Float[Array, "fan_out fan_in"]) -> Float[Array, "kernel kernel channels fan_out"]:
+        kernel, _, channels, outputs = self.weight.shape
+        return jnp.swapaxes(matrix.T.reshape(kernel, kernel, channels, outputs), 0, 1)

@@ -11,7 +11,7 @@ import jax.random as jr
 
 from ascribe.arguments import whole
 from ascribe.errors import UserError, shown
-from ascribe.types import Array, Key, PyTree
+from ascribe.types import Array, Float, Key, PyTree
 
 OWN = "own."
 """How the names of users' layers begin that are called like one of this package."""
@@ -20,24 +20,33 @@ OWN = "own."
 class AbstractLayer(eqx.Module):
     """A function of a batch, with its parameters as array leaves and its structure as static fields.
 
-    `kind` is the word that names the layer inside a network (`linear1`, `linear2`, …), by default its class's name;
-    `synaptic` says that the layer has weights that carry signals between units: there a rule may replace Wᵀ on the way
-    back.
+    What a layer says of itself, so that no other file asks for its class:
+
+    - `kind`: the word that names it inside a network (`linear1`, `linear2`, …), by default its class's name;
+    - `synaptic`: it has weights that carry signals between units (`AbstractSynapticLayer`);
+    - `dense`: its `weight` is a matrix `(fan_out, fan_in)`, and z = W x + b;
+    - `wants_vectors`: it takes examples of one axis, so that images become vectors before a network that begins with it;
+    - `convolutional`: its kernel meets many places of an image, and several networks at once (`vmap`) make a grouped
+      convolution of it, which is slow;
+    - `repeats`: equal ones in a row may be stored as one `Stack`: it has neither state nor randomness and keeps the shape of
+      what passes; its weight, if it has one, is a matrix.
     """
 
     kind: ClassVar[str]
+    synaptic: ClassVar[bool] = False
+    dense: ClassVar[bool] = False
+    wants_vectors: ClassVar[bool] = False
+    convolutional: ClassVar[bool] = False
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if not hasattr(cls, "kind"):
             cls.kind = cls.__name__.lower()
 
-    synaptic: ClassVar[bool] = False
-
     @abstractmethod
     def __call__(
-        self, x: Array, state: PyTree = None, *, key: Key | None = None, training: bool = False
-    ) -> tuple[Array, PyTree]:
+        self, x: Float[Array, "batch ..."], state: PyTree = None, *, key: Key | None = None, training: bool = False
+    ) -> tuple[Float[Array, "batch ..."], PyTree]:
         """**Arguments:** `x`: `(batch, …)`; `state`: normalization statistics (None for most layers); `key`: randomness,
         used by dropout only; `training`: whether batch statistics and dropout are in force.
 
@@ -63,6 +72,18 @@ class AbstractLayer(eqx.Module):
         """Normalization statistics before any example was seen; None for a layer that has none."""
         return None
 
+    @property
+    def repeats(self) -> bool:
+        """Whether equal ones in a row may be stored as one."""
+        return False
+
+    def check_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        """A `UserError` where examples of this shape are known not to be accepted; `name`: the layer's, for the sentence."""
+
+    def workspace(self, outputs: int) -> int:
+        """How many numbers a forward pass keeps beside the layer's input and its `outputs` numbers of output."""
+        return 0
+
 
 def takes_key(build: Any) -> bool:
     """Whether a layer's constructor takes a `key`."""
@@ -81,6 +102,15 @@ def layer_name(kind: type[AbstractLayer]) -> str:
     """The name of a layer's class in a structure: another one than every layer of this package has."""
     ours = getattr(sys.modules["ascribe.networks"], kind.__name__, kind)
     return kind.__name__ if ours is kind else OWN + kind.__name__
+
+
+def check_image(name: str, shape: tuple[int, ...]) -> None:
+    """A `UserError` where examples of this shape are no images."""
+    if len(shape) != 3:
+        raise UserError(
+            f"layer {name} takes images (height, width, channels) but gets the shape {shape}: "
+            f"use an MLP for data without images."
+        )
 
 
 def size_of(name: str, kind: str, value: Any) -> int:

@@ -6,13 +6,15 @@ import equinox as eqx
 import jax.numpy as jnp
 
 from ascribe.arguments import flag
+from ascribe.errors import UserError
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
-from .layer import AbstractLayer, size_of
+from .layer import size_of
+from .synaptic import AbstractSynapticLayer
 
 
-class Linear(AbstractLayer):
+class Linear(AbstractSynapticLayer):
     """z = W x + b for each example ("Solving Deeper Multilayer Perceptrons", equation 1).
 
     `weight`: `(fan_out, fan_in)`; `bias`: `(fan_out,)`, zero at the start, or None. On a batch (rows are examples, as in
@@ -24,7 +26,8 @@ class Linear(AbstractLayer):
     initializer: str = eqx.field(static=True)
 
     kind: ClassVar[str] = "linear"
-    synaptic: ClassVar[bool] = True
+    dense: ClassVar[bool] = True
+    wants_vectors: ClassVar[bool] = True
 
     def __init__(
         self, fan_in: int, fan_out: int, *, bias: bool = True, initializer: str = "he-normal", key: Key | None = None
@@ -42,10 +45,38 @@ class Linear(AbstractLayer):
         return (z if self.bias is None else z + self.bias[None, :]), state
 
     def config(self) -> dict[str, Any]:
-        fan_out, fan_in = self.weight.shape[-2:]
         return {
-            "fan_in": fan_in,
-            "fan_out": fan_out,
+            "fan_in": self.fan_in,
+            "fan_out": self.fan_out,
             "bias": self.bias is not None,
             "initializer": self.initializer,
         }
+
+    @property
+    def fan_in(self) -> int:
+        return self.weight.shape[-1]
+
+    @property
+    def fan_out(self) -> int:
+        return self.weight.shape[-2]
+
+    @property
+    def outputs(self) -> int:
+        return self.fan_out
+
+    @property
+    def repeats(self) -> bool:
+        return self.fan_in == self.fan_out
+
+    def check_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        if shape != (self.fan_in,):
+            raise UserError(
+                f"layer {name} takes {self.fan_in} numbers an example but gets the shape {shape}: "
+                f"build the network for the data, or add Flatten() before it."
+            )
+
+    def design_matrix(self, x: Float[Array, "batch fan_in"]) -> Float[Array, "batch fan_in"]:
+        return x
+
+    def weight_of(self, matrix: Float[Array, "fan_out fan_in"]) -> Float[Array, "fan_out fan_in"]:
+        return matrix

@@ -15,12 +15,13 @@ from jax.core import Tracer
 
 from ascribe.diagram import Diagram, diagram
 from ascribe.errors import UserError, shown
-from ascribe.types import Array, Key, PyTree
+from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
 from .activation import Activation
 from .layer import AbstractLayer, layer_name
 from .stack import Stack, stacked
+from .synaptic import AbstractSynapticLayer
 
 
 class Network(eqx.Module):
@@ -46,6 +47,11 @@ class Network(eqx.Module):
             )
         for layer in layers:
             _check_leaves(layer)
+            if layer.synaptic and not isinstance(layer, AbstractSynapticLayer):
+                raise UserError(
+                    f"a layer with weights that rules may replace derives from ascribe.networks.AbstractSynapticLayer; got "
+                    f"{type(layer).__name__} with `synaptic = True`."
+                )
         if not any(layer.synaptic for layer in layers):
             raise UserError("a network needs at least one layer with weights (Linear or Conv2d); got none.")
         counts: Counter[str] = Counter()
@@ -57,7 +63,7 @@ class Network(eqx.Module):
         self.parts = stacked(layers)
         self.names = tuple(names)
 
-    def __call__(self, x: Array, state: PyTree = None) -> Array:
+    def __call__(self, x: Float[Array, "batch ..."], state: PyTree = None) -> Float[Array, "batch ..."]:
         """The output `(batch, outputs)` for inputs `(batch, …)`, with normalization statistics `state`."""
         states = self.initial_state() if state is None else state
         for part, first in zip(self.parts, self.starts, strict=True):
@@ -135,7 +141,7 @@ class Network(eqx.Module):
     def weights(self) -> dict[str, Array]:
         """The weight W of every synaptic layer, by name."""
         pairs = zip(self.names, self.layers, strict=True)
-        return {name: layer.weight for name, layer in pairs if layer.synaptic}  # pyright: ignore[reportAttributeAccessIssue]
+        return {name: layer.weight for name, layer in pairs if isinstance(layer, AbstractSynapticLayer)}
 
     @property
     def dtype(self) -> Any:
@@ -165,8 +171,7 @@ class Network(eqx.Module):
     @property
     def outputs(self) -> int:
         """Units of the last synaptic layer."""
-        last = self[self.synaptic[-1]]
-        return last.weight.shape[0 if last.kind == "linear" else -1]
+        return self[self.synaptic[-1]].outputs
 
     @property
     def parameters(self) -> int:
@@ -189,7 +194,7 @@ class Network(eqx.Module):
         """A picture of it, which a notebook shows: `network.diagram().save("network.svg")`. Small networks of dense layers are
         drawn unit by unit, every weight with its sign and size; others layer by layer."""
         drawn = diagram(self.config(), names=self.names)
-        small = drawn.by_units and all(layer.weight.ndim == 2 for layer in self.layers if layer.synaptic)  # pyright: ignore
+        small = drawn.by_units and all(weight.ndim == 2 for weight in self.weights.values())
         return diagram(self.config(), names=self.names, weights=self._matrices()) if small else drawn
 
     def _matrices(self) -> list[tuple[Any, Any]] | None:
@@ -267,24 +272,7 @@ def check_input(network: Network, input_shape: tuple[int, ...]) -> tuple[int, ..
     dtype = network.dtype
     shape: Any = tuple(input_shape)
     for name, layer in zip(network.names, network.layers, strict=True):
-        expected = layer.weight.shape[1] if layer.kind == "linear" else None
-        if expected is not None and (len(shape) != 1 or shape[0] != expected):
-            raise UserError(
-                f"layer {name} takes {expected} numbers an example but gets the shape {shape}: "
-                f"build the network for the data, or add Flatten() before it."
-            )
-        if layer.kind in ("conv", "maxpool", "averagepool") and len(shape) != 3:
-            raise UserError(
-                f"layer {name} takes images (height, width, channels) but gets the shape {shape}: "
-                f"use an MLP for data without images."
-            )
-        if layer.kind == "conv" and shape[2] != layer.weight.shape[2]:
-            raise UserError(f"layer {name} takes {layer.weight.shape[2]} channels but gets the shape {shape}.")
-        if layer.kind == "conv" and min(shape[:2]) + 2 * layer.padding < layer.weight.shape[0]:
-            raise UserError(
-                f"the image is too small for layer {name}: a kernel of {layer.weight.shape[0]} pixels does not "
-                f"fit into {shape}."
-            )
+        layer.check_shape(name, shape)
         example = jax.ShapeDtypeStruct((1, *shape), dtype)
         state = layer.initial_state()
         try:

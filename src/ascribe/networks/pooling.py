@@ -10,7 +10,7 @@ from ascribe.arguments import whole
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
-from .layer import AbstractLayer
+from .layer import AbstractLayer, check_image
 
 
 def _windows(x: Array, window: int) -> Array:
@@ -50,6 +50,9 @@ class MaxPool2d(AbstractLayer):
     def config(self) -> dict[str, Any]:
         return {"window": self.window}
 
+    def check_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        check_image(name, shape)
+
 
 class AveragePool2d(AbstractLayer):
     """The mean of each window × window square."""
@@ -72,6 +75,9 @@ class AveragePool2d(AbstractLayer):
 
     def config(self) -> dict[str, Any]:
         return {"window": self.window}
+
+    def check_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        check_image(name, shape)
 
 
 def _reduce(x: Array, window: int, reduction: Callable[..., Array]) -> Array:

@@ -11,22 +11,12 @@ import numpy as np
 from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
 
-from .activation import Activation
-from .batchnorm import BatchNorm
-from .conv2d import Conv2d
-from .dropout import Dropout
-from .flatten import Flatten
 from .layer import OWN, AbstractLayer, inner_layers, layer_name
-from .linear import Linear
 from .network import Network, listed
-from .pooling import AveragePool2d, MaxPool2d
-from .shift import Shift
 
-LAYERS: dict[str, type[AbstractLayer]] = {
-    layer.__name__: layer
-    for layer in (Linear, Conv2d, MaxPool2d, AveragePool2d, Flatten, Dropout, BatchNorm, Shift, Activation)
-}
-"""Every layer of this package by its class name: what `Network.config` writes and `from_config` reads."""
+LAYERS: dict[str, type[AbstractLayer]] = {}
+"""Every layer of this package by its class name, as `networks/__init__.py` has them: what `Network.config` writes and
+`from_config` reads."""
 
 _registered: dict[str, type[AbstractLayer]] = {}
 Kind = TypeVar("Kind", bound=type[AbstractLayer])

@@ -7,7 +7,7 @@ import equinox as eqx
 
 from ascribe.arguments import real
 from ascribe.errors import UserError, shown
-from ascribe.types import Array, Key, PyTree
+from ascribe.types import Array, Float, Key, PyTree
 
 from .layer import AbstractLayer
 
@@ -26,9 +26,13 @@ class Shift(AbstractLayer):
         self.offset = float(number)
 
     def __call__(
-        self, x: Array, state: PyTree = None, *, key: Key | None = None, training: bool = False
-    ) -> tuple[Array, PyTree]:
+        self, x: Float[Array, "batch ..."], state: PyTree = None, *, key: Key | None = None, training: bool = False
+    ) -> tuple[Float[Array, "batch ..."], PyTree]:
         return x + self.offset, state
 
     def config(self) -> dict[str, Any]:
         return {"offset": self.offset}
+
+    @property
+    def repeats(self) -> bool:
+        return True

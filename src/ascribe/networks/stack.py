@@ -7,10 +7,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from .activation import Activation
 from .layer import AbstractLayer
-from .linear import Linear
-from .shift import Shift
+from .synaptic import AbstractSynapticLayer
 
 FEWEST = 8
 """From how many equal blocks in a row they are stored as one."""
@@ -30,7 +28,7 @@ class Stack(eqx.Module):
 
     def block(self, row: int) -> tuple[AbstractLayer, ...]:
         """The layers of one block. Axes in front of that of the blocks, such as one of seeds, stay."""
-        weights = [layer.weight for layer in self.layers if isinstance(layer, Linear)]
+        weights = [layer.weight for layer in self.layers if isinstance(layer, AbstractSynapticLayer)]
         axis = weights[0].ndim - 3 if weights else 0
         return jax.tree.map(lambda leaf: leaf[(slice(None),) * axis + (row,)], self.layers)
 
@@ -74,8 +72,4 @@ def _repeats(kinds: Sequence[Any], start: int, stop: int, period: int) -> int:
 def _kind(layer: AbstractLayer) -> Any:
     """What tells whether two layers are equal but for their numbers; None for one that is never stacked, because it has
     a state or randomness or may change the shape of what passes."""
-    if isinstance(layer, Activation | Shift):
-        return repr((layer.kind, layer.config()))
-    if isinstance(layer, Linear) and layer.weight.shape[-1] == layer.weight.shape[-2]:
-        return repr((layer.kind, layer.config(), layer.weight.dtype))
-    return None
+    return (type(layer), layer.config(), [leaf.dtype for leaf in jax.tree.leaves(layer)]) if layer.repeats else None

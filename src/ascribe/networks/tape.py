@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.random as jr
 
-from ascribe.types import Array, Key, PyTree
+from ascribe.types import Array, Float, Key, PyTree
 
 from .network import Network
 from .stack import Stack
@@ -25,13 +25,13 @@ class Tape(eqx.Module):
     """
 
     parts: tuple[Array | tuple[Array, ...], ...]
-    output: Array
+    output: Float[Array, "batch ..."]
     keys: tuple[Key | None, ...]
     state: tuple[PyTree, ...]
     training: bool = eqx.field(static=True, default=True)
 
     @property
-    def inputs(self) -> tuple[Array, ...]:
+    def inputs(self) -> tuple[Float[Array, "batch ..."], ...]:
         """The input of every layer."""
         found: list[Array] = []
         for part in self.parts:
@@ -41,7 +41,7 @@ class Tape(eqx.Module):
                 found.append(part)
         return tuple(found)
 
-    def outputs(self, index: int) -> Array:
+    def outputs(self, index: int) -> Float[Array, "batch ..."]:
         """The output of layer `index`."""
         inputs = self.inputs
         return inputs[index + 1] if index + 1 < len(inputs) else self.output
@@ -53,7 +53,12 @@ class Tape(eqx.Module):
 
 
 def record(
-    network: Network, x: Array, state: PyTree = None, *, key: Key | None = None, training: bool = True
+    network: Network,
+    x: Float[Array, "batch ..."],
+    state: PyTree = None,
+    *,
+    key: Key | None = None,
+    training: bool = True,
 ) -> tuple[Tape, PyTree]:
     """One forward pass over the batch `x`, `(batch, …)`.
 

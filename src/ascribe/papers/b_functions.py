@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import datasets, networks, report, training
-from ascribe.charts.inline import inline
+from ascribe.charts.lines import kind_color, line_chart, stacked
 from ascribe.charts.theme import INK, many_colors, themed
 from ascribe.experiments import discovery
 from ascribe.experiments.discover import discover
@@ -29,7 +29,7 @@ from ascribe.training import devices
 from ascribe.training.mesh import mesh_for
 from ascribe.types import Array
 
-from .base import Check, Listener, Result, at_most, same
+from .base import Check, Listener, Result, apart, at_most, same
 
 BASELINE = "backpropagation"
 SUBSTITUTES = ("logistic", "tanh", "arctan", "leaky-relu", "softplus", "threshold", "identity")
@@ -65,36 +65,23 @@ def one_of(functions: Sequence[Any], number: int) -> OneOf:
 def figure_1a(listener: Listener) -> Result:
     """The derivatives, each checked against central differences of its activation."""
     z = np.linspace(-4.0, 4.0, 401)
-    checks, columns = [], {"z": [], "g": [], "which": []}
+    checks: list[Check] = []
+    curves: dict[str, np.ndarray] = {}
     with jax.enable_x64(True):
         for name in DERIVATIVES:
             g = np.asarray(B_FUNCTIONS[name](jnp.asarray(z)))
-            columns["z"] += z.tolist()
-            columns["g"] += g.tolist()
-            columns["which"] += [name] * len(z)
+            curves[name] = g
             f = ACTIVATIONS[name].function if name != "threshold" else lambda z: z / (1 + jnp.abs(z))
             smooth, h = np.abs(z) > 0.01, 1e-5  # away from the kinks at 0
             central = np.asarray((f(jnp.asarray(z + h)) - f(jnp.asarray(z - h))) / (2 * h))
-            error = float(np.max(np.abs(g - central)[smooth]))
+            error = apart(g[smooth], central[smooth])
             what = "the fast sigmoid, the threshold's surrogate" if name == "threshold" else name
             checks.append(at_most(f"{what}: largest difference to central differences", 1e-8, error))
-    names = [*DERIVATIVES]
-    chart = (
-        alt.Chart(inline(columns))
-        .mark_line(strokeWidth=2.4)
-        .encode(
-            x=alt.X("z:Q", scale=alt.Scale(nice=False)),
-            y=alt.Y("g:Q", title="g(z)", scale=alt.Scale(domain=[-0.05, 1.1], nice=False)),
-            color=alt.Color(
-                "which:N",
-                title=None,
-                sort=names,
-                scale=alt.Scale(domain=names, range=[INK, *many_colors(len(SUBSTITUTES))]),
-                legend=alt.Legend(orient="bottom", columns=4, symbolType="stroke"),
-            ),
-        )
-        .properties(width=620, height=320)
-    )
+    colors = dict(zip(curves, (INK, *many_colors(len(SUBSTITUTES))), strict=True))
+    x = alt.X("x:Q", title="z", scale=alt.Scale(nice=False))
+    y = alt.Y("y:Q", title="g(z)", scale=alt.Scale(domain=[-0.05, 1.1], nice=False))
+    lines = line_chart(stacked(z, curves), colors, x, y, strokeWidth=2.4)
+    chart = lines.encode(color=kind_color(colors, columns=4)).properties(width=620, height=320)
     subtitle = "What can stand in place of the ReLU's derivative on the way back; the threshold has a surrogate."
     return Result(tuple(checks), {"derivatives": themed(chart, "Derivatives of activation functions", subtitle)})
 

@@ -14,9 +14,10 @@ import jax.random as jr
 import numpy as np
 import optax
 
-from ascribe import datasets, networks, report
+from ascribe import datasets, networks
 from ascribe.charts.inline import inline
-from ascribe.charts.theme import GRAY, INK, many_colors, themed
+from ascribe.charts.lines import kind_color
+from ascribe.charts.theme import BLUE, GRAY, INK, RED, themed
 from ascribe.metrics import implicit_rate as rate_of
 from ascribe.metrics import zero_slope_share
 from ascribe.networks import Network, activations, record
@@ -26,15 +27,10 @@ from ascribe.rules import (
     Backpropagation,
     Batch,
     BFunction,
-    MetaNetwork,
-    WhereSlope,
     as_batch,
 )
 from ascribe.rules.terms import layer_errors, output_error
-from ascribe.search import Objective, candidates
-from ascribe.training import Setup, complete, honor, network_for
 
-from .b_functions import one_of
 from .base import Check, Listener, Result, at_most, close
 
 HIDDEN = (16, 14, 12)
@@ -66,9 +62,6 @@ def implicit_rate(listener: Listener) -> Result:
         {"rates_of_units": unit_figure(cloud), "batches": batch_figure(shares)},
         {"layers": below, "batches": shares, "feedback": feedback},
     )
-
-
-# g = c·σ'
 
 
 def constant_factor(network: Network, batch: Batch) -> list[Check]:
@@ -125,9 +118,6 @@ def difference(one: Network, other: Network) -> float:
     """The largest difference of a weight or bias."""
     pairs = zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
     return max(float(jnp.max(jnp.abs(a - b))) for a, b in pairs)
-
-
-# One example: equations 3 and 4, and what is below
 
 
 def rows_of(network: Network, rule: BFunction, batch: Batch, layer: str) -> np.ndarray:
@@ -225,9 +215,6 @@ def layers_below(network: Network, batch: Batch) -> tuple[list[Check], list[dict
     return checks, rows
 
 
-# A batch
-
-
 def batches(made: dict[str, Network], batch: Batch) -> list[dict[str, Any]]:
     """How much of the gradient of a whole batch no rate explains, whatever rate each unit is given: the rest after the best
     one, of the gradient's own size. A mean over the batches of a size that 256 examples have."""
@@ -257,9 +244,6 @@ def batch_checks(rows: list[dict[str, Any]]) -> list[Check]:
         )
         checks.append(_above(f"{g}, batches of 32: the same share (a sum of examples with a rate each)", 0.01, at[32]))
     return checks
-
-
-# Feedback alignment: equation 5
 
 
 def feedback_rates(network: Network, batch: Batch) -> tuple[list[Check], list[dict[str, Any]]]:
@@ -301,20 +285,12 @@ def _above(statement: str, limit: float, got: float) -> Check:
     return Check(statement, f"above {limit:g}", got, bool(got > limit))
 
 
-# Figures
-
-
 def unit_figure(cloud: list[dict[str, Any]]) -> Any:
     """Every unit's factor over its z, of single examples: a curve in the layer itself, a cloud below."""
     names = list(dict.fromkeys(row["layer"] for row in cloud))
     columns = {key: [row[key] for row in cloud] for key in cloud[0]}
-    color = alt.Color(
-        "layer:N",
-        title=None,
-        sort=names,
-        scale=alt.Scale(domain=names, range=[INK, many_colors(2)[0]]),
-        legend=alt.Legend(orient="bottom", symbolOpacity=1.0, symbolType="circle", labelLimit=320),
-    )
+    colors = dict(zip(names, (INK, RED), strict=True))
+    color = kind_color(colors, "layer", symbolOpacity=1.0, symbolType="circle", labelLimit=320)
     low, high = np.quantile(columns["rate"], [0.02, 0.98])
     scale = alt.Scale(domain=[min(float(low), -0.5), float(high)], clamp=True, nice=False)
     chart = (
@@ -345,13 +321,7 @@ def batch_figure(rows: list[dict[str, Any]]) -> Any:
         .encode(
             x=alt.X("batch:Q", title="Examples in a batch", scale=alt.Scale(type="log", base=2, nice=False)),
             y=alt.Y("unexplained:Q", title="Share that no rate explains", axis=alt.Axis(format="%")),
-            color=alt.Color(
-                "g:N",
-                title=None,
-                sort=names,
-                scale=alt.Scale(domain=names, range=[INK, many_colors(2)[1]]),
-                legend=alt.Legend(orient="bottom", symbolType="stroke", labelLimit=320),
-            ),
+            color=kind_color(dict(zip(names, (INK, BLUE), strict=True)), "g", symbolType="stroke", labelLimit=320),
         )
         .properties(width=620, height=300)
     )
@@ -359,96 +329,3 @@ def batch_figure(rows: list[dict[str, Any]]) -> Any:
         "Of the gradient of layer 2, after every unit was given the rate that fits best: 0 for single examples only."
     )
     return themed(chart, "Where the theorem ends: batches", subtitle)
-
-
-# Where σ' = 0
-
-DATA, LAYER = "digits", "relu2"
-FOUND = (18.84, 15.26, 19.80, 21.81)
-"""ω of a g that the search of figure 2 finds on these data (`b-functions-2-digits`)."""
-DERIVATIVES = ("logistic", "tanh", "arctan", "leaky-relu", "softplus", "threshold", "identity")
-TUNING_SEEDS, FRESH_SEEDS, RATES = (100_000, 100_001, 100_002), tuple(range(16)), 16
-AT_ONCE = 48
-TICKS = (-10, -3, -1, -0.3, -0.1, 0, 0.1, 0.3, 1, 3, 10)
-
-
-def zero_slope_credit(listener: Listener) -> Result:
-    """Digits, 64-64, a g in place of the ReLU's derivative in layer 2, with its credit where σ' = 0 and without, each at the
-    rate that has the least loss area: whether that credit is harmful."""
-    data = datasets.load(DATA)
-    functions = {**{name: name for name in DERIVATIVES}, "found g": MetaNetwork(FOUND)}
-    every = [one for g in functions.values() for one in (g, WhereSlope(g, "relu"))]
-    rule = BFunction({LAYER: one_of(every, 0)})
-    setup = Setup(optimizer="sgd", learning_rate=0.01, epochs=10, diagnostics=False)
-    name, placed = "credit where σ' = 0", {}
-    recipe = complete(honor(rule, name, network_for("64x64", data, "relu"), data, setup))
-
-    def areas(points: np.ndarray, seeds: tuple[int, ...]) -> np.ndarray:
-        """The loss areas of pairs (number of the function, rate), `(pairs, seeds)`."""
-        place = lambda point: ((f"derivative.{LAYER}.choice", tuple(np.eye(len(every))[int(point[0])])),)
-        rate = lambda point: float(point[1])
-        own: Any = {"dimensions": 2, "rate": rate, "seeds": seeds, "batch": AT_ONCE // len(seeds)}
-        return Objective(recipe, data, place, **own, listener=listener, placed=placed)(points).areas
-
-    rates = candidates(RATES, {"learning_rate": (3e-3, 4.0)})["learning_rate"]
-    grid = np.asarray([(number, rate) for number in range(len(every)) for rate in rates])
-    chosen = areas(grid, TUNING_SEEDS).mean(1).reshape(len(every), RATES).argmin(1)
-    found = areas(np.column_stack([np.arange(len(every)), rates[chosen]]), FRESH_SEEDS)
-    rows = []
-    for place, name in enumerate(functions):
-        credit, without = found[2 * place], found[2 * place + 1]
-        mean, half = (float(value) for value in report.interval(credit - without))
-        rows.append(
-            {
-                "g": name,
-                "rate": float(rates[chosen[2 * place]]),
-                "area": float(credit.mean()),
-                "rate_without_credit": float(rates[chosen[2 * place + 1]]),
-                "area_without_credit": float(without.mean()),
-                "difference": mean,
-                "interval": half,
-            }
-        )
-    return Result(credit_checks(rows), {"credit": credit_figure(rows)}, {"credit": rows})
-
-
-def credit_checks(rows: list[dict[str, Any]]) -> tuple[Check, ...]:
-    """It "can be harmful": some g is slower for it. And that g = 0 there is ideal: none is faster for it."""
-    slower = [row["g"] for row in rows if row["difference"] > row["interval"]]
-    faster = [row["g"] for row in rows if row["difference"] < -row["interval"]]
-    told = lambda names: f"{len(names)} of {len(rows)}" + (f" ({', '.join(names)})" if names else "")
-    return (
-        Check(
-            "functions that learn slower for their credit where σ' = 0 (it can be harmful)",
-            "1 or more",
-            told(slower),
-            bool(slower),
-        ),
-        Check("functions that learn faster for it (0 is ideal there)", f"0 of {len(rows)}", told(faster), not faster),
-    )
-
-
-def credit_figure(rows: list[dict[str, Any]]) -> Any:
-    """What the credit where σ' = 0 does to the loss area, function by function."""
-    columns = {
-        "g": [row["g"] for row in rows],
-        "difference": [row["difference"] for row in rows],
-        "low": [row["difference"] - row["interval"] for row in rows],
-        "high": [row["difference"] + row["interval"] for row in rows],
-    }
-    title = "Loss area with the credit where σ' = 0, less that without"
-    # One seed of one function may diverge; the others are told apart all the same.
-    scale = alt.Scale(type="symlog", constant=0.1)
-    x = lambda field: alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(values=TICKS))
-    base = alt.Chart(inline(columns, "credit")).encode(y=alt.Y("g:N", title=None, sort=columns["g"]))
-    zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=INK, strokeDash=[5, 4]).encode(x="x:Q")
-    chart = alt.layer(
-        zero,
-        base.mark_rule(strokeWidth=2.4, color="#0072b2").encode(x=x("low"), x2="high:Q"),
-        base.mark_point(filled=True, size=90, opacity=1.0, color="#0072b2").encode(x=x("difference")),
-    ).properties(width=620, height=alt.Step(30))
-    subtitle = (
-        f"Digits, 64-64, {len(FRESH_SEEDS)} fresh seeds, paired, with 95 % intervals; each at its own best rate.",
-        "Right of 0: the credit harms, as the document expects. Left of 0: it helps.",
-    )
-    return themed(chart, "Credit where the exact derivative is 0", *subtitle)

@@ -113,6 +113,21 @@ def close(statement: str, expected: float, got: float, tolerance: float) -> Chec
     return Check(statement, f"{shown} ± {tolerance:g}", float(got), bool(abs(got - expected) <= tolerance))
 
 
+def at_least(statement: str, said: str, limit: float, got: float, places: int = 4) -> Check:
+    """Passes where `got` is no less than `limit`; `said`: whose limit that is."""
+    return Check(statement, f"at least {limit:g} ({said})", f"{got:.{places}f}", bool(got >= limit))
+
+
+def less(statement: str, limit: float, got: float) -> Check:
+    """Passes where `got` is below `limit`."""
+    return Check(statement, f"less than {limit:.3f}", f"{got:.3f}", bool(got < limit))
+
+
+def more(statement: str, limit: float, got: float) -> Check:
+    """Passes where `got` is above `limit`."""
+    return Check(statement, f"more than {limit:.3f}", f"{got:.3f}", bool(got > limit))
+
+
 def largest(values: Any) -> float:
     """The largest of an array's numbers."""
     return float(np.max(values))

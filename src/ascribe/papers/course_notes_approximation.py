@@ -10,8 +10,7 @@ import altair as alt
 import numpy as np
 
 from ascribe import autodiff as ad
-from ascribe.charts.inline import inline
-from ascribe.charts.lines import kind_color, line_chart, panel_title, stacked
+from ascribe.charts.lines import line_chart, panel_title, stacked
 from ascribe.charts.maps import square_picture
 from ascribe.charts.theme import BLUE, GREEN, INK, RED, diverging, many_colors, themed
 
@@ -227,22 +226,12 @@ def _growth(found: dict[int, list[dict[str, Any]]]) -> Any:
         rows["epsilon"] += [row["epsilon"] for row in of]
         rows["units"] += [row["hidden_units"] for row in of]
         rows["kind"] += [name] * len(of)
-    base = alt.Chart(inline(rows)).encode(
-        x=alt.X(
-            "epsilon:Q",
-            title="ε",
-            scale=alt.Scale(type="log", domain=[0.04, 1.0], nice=False, reverse=True),
-            axis=alt.Axis(values=[0.05, 0.1, 0.2, 0.4, 0.8]),
-        ),
-        y=alt.Y(
-            "units:Q",
-            title="hidden units N",
-            scale=alt.Scale(type="log"),
-            axis=alt.Axis(values=[10**power for power in range(7)], format="~s"),
-        ),
-        color=kind_color(dict(zip(names, (BLUE, RED, GREEN), strict=True))),
-    )
-    chart = alt.layer(base.mark_line(strokeWidth=2), base.mark_point(filled=True, size=50, opacity=1.0))
+    scale = alt.Scale(type="log", domain=[0.04, 1.0], nice=False, reverse=True)
+    x = alt.X("epsilon:Q", title="ε", scale=scale, axis=alt.Axis(values=[0.05, 0.1, 0.2, 0.4, 0.8]))
+    powers = alt.Axis(values=[10**power for power in range(7)], format="~s")
+    y = alt.Y("units:Q", title="hidden units N", scale=alt.Scale(type="log"), axis=powers)
+    lines = line_chart(rows, dict(zip(names, (BLUE, RED, GREEN), strict=True)), x, y)
+    chart = alt.layer(lines, lines.mark_point(filled=True, size=50, opacity=1.0))
     return themed(
         chart.properties(width=520, height=300),
         "How many hidden units",

@@ -1,6 +1,7 @@
 """Learning rules: the contract (`base.py`), the shared backward sweep (`terms.py`), then one rule, one file."""
 
 from . import meta_network as meta_network
+from . import registry as registry
 from . import rule_files as rule_files
 from .b_function import BFunction as BFunction
 from .b_function import implicit_rates as implicit_rates
@@ -13,8 +14,6 @@ from .base import Credit as Credit
 from .base import Trainables as Trainables
 from .base import hyperparameter as hyperparameter
 from .base import network_of as network_of
-from .check_gradients import GradientCheck as GradientCheck
-from .check_gradients import check_gradients as check_gradients
 from .direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedbackAlignment
 from .feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from .feedback_matrices import random_feedback as random_feedback
@@ -26,9 +25,9 @@ from .gradient_noise import MatchedNoise as MatchedNoise
 from .kolen_pollack import KolenPollack as KolenPollack
 from .meta_network import MetaNetwork as MetaNetwork
 from .perceptron import Perceptron as Perceptron
-from .perceptron import PerceptronResult as PerceptronResult
-from .perceptron import mistake_bound as mistake_bound
-from .perceptron import perceptron_algorithm as perceptron_algorithm
+from .perceptron_numpy import PerceptronResult as PerceptronResult
+from .perceptron_numpy import mistake_bound as mistake_bound
+from .perceptron_numpy import perceptron_algorithm as perceptron_algorithm
 from .registry import about as about
 from .registry import default_names as default_names
 from .registry import describe as describe
@@ -46,7 +45,17 @@ from .terms import activation_of as activation_of
 from .terms import backward_sweep as backward_sweep
 from .terms import final_preactivation as final_preactivation
 from .terms import hidden_activations as hidden_activations
-from .value_and_credit import as_batch as as_batch
-from .value_and_credit import value_and_credit as value_and_credit
-from .verify import Verification as Verification
-from .verify import verify as verify
+from .tools.check_gradients import GradientCheck as GradientCheck
+from .tools.check_gradients import check_gradients as check_gradients
+from .tools.value_and_credit import as_batch as as_batch
+from .tools.value_and_credit import value_and_credit as value_and_credit
+from .tools.verify import Verification as Verification
+from .tools.verify import verify as verify
+
+
+def __getattr__(name: str) -> type[AbstractRule]:
+    """The class of a registered rule that is not imported above."""
+    for row in registry.TABLE.values():
+        if row.kind.__name__ == name:
+            return row.kind
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

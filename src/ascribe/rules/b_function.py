@@ -31,7 +31,7 @@ from .terms import (
 HIDDEN, RANDOM = "hidden", "random"
 
 
-class BFunction(AbstractRule):
+class BFunction(AbstractRule[Network, dict[str, Array]]):
     """δ^L = ∇_a C ⊙ σ'(z^L), δ^l = (W^{l+1}ᵀ δ^{l+1}) ⊙ σ'(z^l) (equation 1) with any of the five terms replaced, each layer
     by its name; the gradient of a layer is its own at that δ (equation 2). Terms left alone are exact: `BFunction()` is
     `Backpropagation`, and so is one whose every replacement equals what it replaces.
@@ -83,7 +83,7 @@ class BFunction(AbstractRule):
         self.transport = {str(name): _checked(b) for name, b in given.items()}
         self.scale = scale
 
-    def init(self, network: Network, data: Any, *, key: Key) -> dict[str, Array]:
+    def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Array]:
         """The fixed B of the layers that have one."""
         names = transported(network) if HIDDEN in self.transport else ()
         wanted = {**{name: self.transport[HIDDEN] for name in names}, **self.transport}

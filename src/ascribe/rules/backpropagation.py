@@ -11,7 +11,7 @@ from .base import AbstractRule, Batch, Credit
 from .terms import backward_sweep
 
 
-class Backpropagation(AbstractRule):
+class Backpropagation(AbstractRule[Network, PyTree]):
     """δ^L = ∇_a C ⊙ σ'(z^L), δ^l = (W^{l+1}ᵀ δ^{l+1}) ⊙ σ'(z^l), ∂C/∂W^l = δ^l (a^{l-1})ᵀ; equals `jax.grad`."""
 
     def __call__(self, network: Network, state: PyTree, batch: Batch, *, key: Key | None = None) -> Credit:

@@ -7,7 +7,7 @@ uphill, so that any Optax optimizer descends it.
 import dataclasses
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
 import jax
@@ -15,10 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
 from ascribe.losses import Loss
 from ascribe.networks import Network
-from ascribe.types import Array, Key, PyTree, Scalar
+from ascribe.types import Array, Float, Int, Key, PyTree, Scalar, Shaped
 
 
 def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
@@ -53,10 +54,10 @@ class Batch(eqx.Module):
     forward pass starts from (None: the initial ones).
     """
 
-    inputs: Array
-    targets: Array
+    inputs: Float[Array, "batch ..."]
+    targets: Shaped[Array, "batch ..."]
     loss: Loss = eqx.field(static=True)
-    indices: Array | None = None
+    indices: Int[Array, " batch"] | None = None
     network_state: PyTree = None
 
 
@@ -83,68 +84,123 @@ class Credit(eqx.Module):
     network_state: PyTree = None
 
 
-class AbstractRule(eqx.Module):
-    """A learning rule. Numbers that may be swept are fields made by `hyperparameter(default)`: arrays, so that a new value
-    does not recompile. What changes the program (a kind, a depth) is `eqx.field(static=True)`.
+Trained = TypeVar("Trained", bound=Network | Trainables)
+State = TypeVar("State")
+
+
+class AbstractRule(eqx.Module, Generic[Trained, State]):
+    """A learning rule, `AbstractRule[Trained, State]` to the type checker: `Trained` is what it trains, a `Network` or
+    `Trainables`; `State` what it keeps from step to step, a tree of arrays, or None.
+
+    Numbers that may be swept are fields made by `hyperparameter(default)`: arrays, so that a new value does not recompile. What
+    changes the program (a kind, a depth) is `eqx.field(static=True)`.
 
     Only `__call__` must be written. The class attributes describe the rule: `tasks` it can do, and `forced` settings,
     `{"optimizer": …, "learning_rate": …, "batch_size": …}` (an optimizer for `auxiliary` or `feedback` alone is a mapping).
     `encoding` and `adapt` say what inputs and what network it needs. `ascribe.train` and `ascribe.compare` honor all of them,
-    and flag such a rule in its `notes`.
+    and flag such a rule in its `notes`. All other hooks are called while JAX traces the run.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("binary", "classification", "regression")
     forced: ClassVar[Mapping[str, Any]] = {}
 
-    def encoding(self, data: Any) -> tuple[str, ...]:
-        """The transforms (`datasets.TRANSFORMS`) that the inputs of this `Dataset` need before the rule can use them."""
+    def encoding(self, data: Dataset) -> tuple[str, ...]:
+        """The transforms that the inputs need before the rule can use them, names of `datasets.TRANSFORMS`.
+
+        **Arguments:** `data`: the experiment's, as it is.
+        """
         return ()
 
-    def adapt(self, network: Network, data: Any) -> Network:
-        """The network that the rule needs in place of the experiment's, for a `Dataset` in its encoding. A `UserError`
-        where there is none: `compare` without a list of rules then leaves this one out, and says why."""
+    def adapt(self, network: Network, data: Dataset) -> Network:
+        """The network that the rule needs in place of the experiment's. A `UserError` where there is none: `compare` without a
+        list of rules then leaves this one out, and says why.
+
+        **Arguments:** `network`: the experiment's; `data`: its data in the rule's `encoding`.
+        """
         return network
 
-    def trainables(self, network: Network, data: Any, *, key: Key) -> Network | Trainables:
-        """What is trained: the network itself, or `Trainables` with more beside it."""
-        return network
+    def trainables(self, network: Network, data: Batch, *, key: Key) -> Trained:
+        """What is trained: the network itself, or `Trainables` with more beside it.
 
-    def init(self, network: Network, data: Any, *, key: Key) -> PyTree:
-        """The rule's state before the first step, such as fixed feedback weights. `data` is the training data (a
-        `Dataset`, or all of it as one `Batch`)."""
-        return None
+        **Arguments:** `network`: with the parameters that every rule meets for this seed; `data`: all training examples as one
+        batch; `key`: the run's randomness for this hook.
+        """
+        return network  # pyright: ignore[reportReturnType] - a rule of `Trainables` has its own
+
+    def init(self, network: Network, data: Batch, *, key: Key) -> State:
+        """The rule's state before the first step, such as fixed feedback weights; None for a rule that keeps nothing.
+
+        **Arguments:** as in `trainables`, with another `key`.
+        """
+        return None  # pyright: ignore[reportReturnType] - a rule with a state has its own
 
     @abstractmethod
-    def __call__(self, trainables: Any, state: PyTree, batch: Batch, *, key: Key) -> Credit:
-        """The credit of every trainable number for one batch."""
+    def __call__(self, trainables: Trained, state: State, batch: Batch, *, key: Key) -> Credit:
+        """The credit of every trainable number for one batch.
 
-    def after_update(self, trainables: Any, state: PyTree) -> tuple[Any, PyTree]:
-        """What the rule does to the trainables after the optimizer's step, such as a decoupled decay."""
+        **Arguments:** `trainables`: of auxiliaries the rows of the batch's examples; `state`: as `init` made it and the steps
+        before left it; `batch`: inputs, targets and their loss; `key`: another one for every step.
+        """
+
+    def after_update(self, trainables: Trained, state: State) -> tuple[Trained, State]:
+        """What the rule does after the optimizer's step, such as a decoupled decay.
+
+        **Arguments:** `trainables`: as the optimizer left them; `state`: the credit's.
+        """
         return trainables, state
 
-    def after_epoch(self, trainables: Any, state: PyTree, data: Batch, *, epoch: Array) -> tuple[Any, PyTree]:
-        """What the rule does between two epochs, such as a refit; after the last one there is `finish`. `data` holds all
-        training examples; `epoch` is the one that ended, from 0, and traced."""
+    def after_epoch(
+        self, trainables: Trained, state: State, data: Batch, *, epoch: Int[Array, ""]
+    ) -> tuple[Trained, State]:
+        """What the rule does between two epochs, such as a refit; after the last one there is `finish`.
+
+        **Arguments:** `trainables`, `state`: as the epoch left them; `data`: all training examples; `epoch`: the one that
+        ended, from 0.
+        """
         return trainables, state
 
-    def metrics(self, trainables: Any, state: PyTree, batch: Batch, *, before: Any, after: Any) -> dict[str, Array]:
-        """Numbers of the rule's own, measured after every epoch on the probe batch; each name becomes a curve, and names
-        like `activated_share/relu1` one panel of a figure. `before`: the trainables when the epoch began; `after`: what
-        one more step, on the probe batch, would make of them."""
+    def metrics(
+        self, trainables: Trained, state: State, batch: Batch, *, before: Trained, after: Trained
+    ) -> dict[str, Array]:
+        """Numbers of the rule's own, measured after every epoch; each name becomes a curve, and names like
+        `activated_share/relu1` one panel of a figure.
+
+        **Arguments:** `trainables`, `state`: after the epoch; `batch`: the probe batch; `before`: the trainables when the
+        epoch began; `after`: what one more step, on the probe batch, would make of them.
+        """
         return {}
 
     def notes(self, curves: Mapping[str, np.ndarray]) -> tuple[str, ...]:
-        """What the table should say of finished runs, from their curves, `(runs, epochs)` each, the rule's own among them."""
+        """What the table should say of finished runs.
+
+        **Arguments:** `curves`: theirs by name, `(runs, epochs)` each, the rule's own among them.
+        """
         return ()
 
-    def finish(self, trainables: Any, state: PyTree, data: Batch) -> Network:
+    def finish(self, trainables: Trained, state: State, data: Batch) -> Network:
         """The network that prediction uses, made once after the last epoch: other numbers in the structure of the one that was
-        trained (`adapt` chooses another structure, before training). `data` holds all training examples."""
+        trained (`adapt` chooses another structure, before training).
+
+        **Arguments:** `trainables`, `state`: of the last epoch, or of the best one; `data`: all training examples.
+        """
         return network_of(trainables)
 
-    def feedback(self, trainables: Any, state: PyTree) -> dict[str, Array]:
-        """The weights that carry the error back in place of W, by layer name, in W's shape; empty if there are none."""
+    def feedback(self, trainables: Trained, state: State) -> dict[str, Array]:
+        """The weights that carry the error back in place of W, by layer name, in W's shape; empty if there are none.
+
+        **Arguments:** `trainables`, `state`: of the moment that is asked about.
+        """
         return {}
+
+    @property
+    def finishes(self) -> bool:
+        """Whether the rule has a `finish` of its own: then scores before it are recorded too."""
+        return type(self).finish is not AbstractRule.finish
+
+    @property
+    def acts_between_epochs(self) -> bool:
+        """Whether the rule has an `after_epoch` of its own: then its state after 50 epochs is not one of 100 at its 50th."""
+        return type(self).after_epoch is not AbstractRule.after_epoch
 
     def __repr__(self) -> str:
         """With the values of single numbers."""
@@ -162,12 +218,6 @@ class AbstractRule(eqx.Module):
         return registry.to_html(self)
 
 
-def network_of(trainables: Any) -> Network:
+def network_of(trainables: Network | Trainables) -> Network:
     """The network inside a rule's trainables."""
     return trainables if isinstance(trainables, Network) else trainables.network
-
-
-def example_shape(data: Any) -> tuple[int, ...]:
-    """The shape of one training example of a `Dataset` or a `Batch`."""
-    inputs = data.train.inputs if hasattr(data, "train") else data.inputs
-    return tuple(inputs.shape[1:])

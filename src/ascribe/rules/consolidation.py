@@ -6,8 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ascribe.networks import Conv2d, Linear, Network
-from ascribe.networks.conv2d import patches
+from ascribe.networks import AbstractSynapticLayer, Network
 from ascribe.types import Array, Float, Scalar
 
 from .segments import CHUNK, Segments, in_chunks, through
@@ -16,8 +15,8 @@ from .segments import CHUNK, Segments, in_chunks, through
 def consolidated(
     network: Network,
     segments: Segments,
-    inputs: Array,
-    auxiliary: dict[str, Array],
+    inputs: Float[Array, "batch ..."],
+    auxiliary: dict[str, Float[Array, "places batch ..."]],
     ridge: Scalar,
 ) -> Network:
     """One pass from the input upwards. In every segment the last synaptic layer is refitted: with A the activations that
@@ -59,7 +58,9 @@ def _outputs(layers: tuple[Any, ...], x: Array) -> Array:
     return in_chunks(lambda x: through(layers, x), (x, 0), out=0) if layers else x
 
 
-def refitted(layer: Linear | Conv2d, x: Array, wanted: Array, ridge: Scalar) -> Any:
+def refitted(
+    layer: AbstractSynapticLayer, x: Float[Array, "batch ..."], wanted: Float[Array, "batch ..."], ridge: Scalar
+) -> AbstractSynapticLayer:
     """The layer with the smallest change of its weights and biases that brings its output at `x` to `wanted`."""
     missing = wanted - _outputs((layer,), x)
     ridge = ridge.astype(missing.dtype)
@@ -90,16 +91,13 @@ def _solve(matrix: Array, right: Array) -> Array:
     return jnp.linalg.solve(matrix, right)
 
 
-def _rows(layer: Linear | Conv2d, x: Array) -> Float[Array, "equations unknowns"]:
+def _rows(layer: AbstractSynapticLayer, x: Array) -> Float[Array, "equations unknowns"]:
     """A: one row for every example (and place), one column for every weight of a unit, and ones for its bias."""
-    if isinstance(layer, Conv2d):
-        kernel = layer.weight.shape[0]
-        x = patches(x, kernel, kernel, stride=layer.stride, padding=layer.padding)
-        x = x.reshape(-1, x.shape[-1])
+    x = layer.design_matrix(x)
     return x if layer.bias is None else jnp.concatenate([x, jnp.ones((x.shape[0], 1), x.dtype)], axis=1)
 
 
-def _products(layer: Linear | Conv2d, x: Array, missing: Array) -> tuple[Array, Array]:
+def _products(layer: AbstractSynapticLayer, x: Array, missing: Array) -> tuple[Array, Array]:
     """AᵀA and AᵀR over all examples."""
 
     def of(x: Array, missing: Array) -> tuple[Array, Array]:
@@ -116,12 +114,9 @@ def _products(layer: Linear | Conv2d, x: Array, missing: Array) -> tuple[Array, 
     return total
 
 
-def _changed(layer: Linear | Conv2d, change: Float[Array, "fan_out unknowns"]) -> Any:
-    """The layer with [W | b] changed, a convolution's kernel in the order of its patches."""
+def _changed(layer: AbstractSynapticLayer, change: Float[Array, "fan_out unknowns"]) -> Any:
+    """The layer with [W | b] changed."""
     bias = layer.bias
     if bias is not None:
         layer, change = eqx.tree_at(lambda one: one.bias, layer, bias + change[:, -1]), change[:, :-1]
-    if isinstance(layer, Conv2d):
-        kernel, _, channels, fan_out = layer.weight.shape
-        change = jnp.swapaxes(change.T.reshape(kernel, kernel, channels, fan_out), 0, 1)
-    return eqx.tree_at(lambda one: one.weight, layer, layer.weight + change)
+    return eqx.tree_at(lambda one: one.weight, layer, layer.weight + layer.weight_of(change))

@@ -3,22 +3,20 @@
 Source: Nøkland (2016), arXiv:1609.01596, equation 7.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 
 from ascribe.networks import Network, record
-from ascribe.types import Array, Key, Scalar
+from ascribe.types import Array, Float, Key, Scalar
 
-from .base import AbstractRule, Batch, Credit, example_shape, hyperparameter
+from .base import AbstractRule, Batch, Credit, hyperparameter
 from .feedback_matrices import transported
 from .terms import Terms, backward_sweep
 
 
-class DirectFeedbackAlignment(AbstractRule):
+class DirectFeedbackAlignment(AbstractRule[Network, dict[str, Array]]):
     """δ^l = (B_l δ^L) ⊙ σ'(z^l): no error passes through the layers above, so the layers do not wait for each other and
     the products Wᵀδ are never computed. In convolutional networks B_l δ^L is the error at the next synaptic layer's
     input, and pooling, flattening and activation in between keep their exact backward step.
@@ -30,8 +28,8 @@ class DirectFeedbackAlignment(AbstractRule):
 
     scale: Scalar = hyperparameter(1.0, "(0, inf)")
 
-    def init(self, network: Network, data: Any, *, key: Key) -> dict[str, Array]:
-        shapes = input_shapes(network, example_shape(data))
+    def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Float[Array, "outputs ..."]]:
+        shapes = input_shapes(network, data.inputs.shape[1:])
         keys = jr.split(key, max(len(shapes), 1))
         dtype = network.dtype
         spread = self.scale.astype(dtype) / jnp.sqrt(jnp.asarray(network.outputs, dtype))

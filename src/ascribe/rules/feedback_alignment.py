@@ -4,8 +4,6 @@ Source: Lillicrap, Cownden, Tweed & Akerman (2016), doi:10.1038/ncomms13276; "Fu
 equation is equivalent to an implicit learning rate", equation 5.
 """
 
-from typing import Any
-
 from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
@@ -14,7 +12,7 @@ from .feedback_matrices import random_feedback
 from .terms import Terms, backward_sweep
 
 
-class FeedbackAlignment(AbstractRule):
+class FeedbackAlignment(AbstractRule[Network, dict[str, Array]]):
     """δ^l = (B^{l+1}ᵀ δ^{l+1}) ⊙ σ'(z^l) with fixed random B in W's shape; with B = W, `Backpropagation`.
 
     **Arguments:** `scale`: standard deviation of B in units of 1/√fan_in; positive.
@@ -22,7 +20,7 @@ class FeedbackAlignment(AbstractRule):
 
     scale: Scalar = hyperparameter(1.0, "(0, inf)")
 
-    def init(self, network: Network, data: Any, *, key: Key) -> dict[str, Array]:
+    def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Array]:
         return random_feedback(network, self.scale, key=key)
 
     def __call__(self, network: Network, state: dict[str, Array], batch: Batch, *, key: Key | None = None) -> Credit:

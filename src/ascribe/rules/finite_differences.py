@@ -3,16 +3,15 @@
 Source: "Neural networks" (course notes), section 3.1.2.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from ascribe.arguments import plain
+from ascribe.datasets import Dataset
 from ascribe.errors import UserError
-from ascribe.networks import Conv2d, Network, record
+from ascribe.networks import Network, record
 from ascribe.types import Array, Key, PyTree, Scalar
 
 from .base import AbstractRule, Batch, Credit, hyperparameter
@@ -22,7 +21,7 @@ MEMORY = 2**24
 """Bytes that the activations of all evaluations at once may take; on a CPU more of them are no faster."""
 
 
-class FiniteDifferences(AbstractRule):
+class FiniteDifferences(AbstractRule[Network, PyTree]):
     """∂E/∂θ_i ≈ (E(θ + Δ e_i) - E(θ - Δ e_i)) / 2Δ for every trainable number θ_i, all for one batch and one dropout mask.
 
     `step`: Δ. The truncation error Δ²/6 · ∂³E/∂θ_i³ falls with Δ², the rounding error ε E/Δ grows with 1/Δ; on numbers of
@@ -43,18 +42,22 @@ class FiniteDifferences(AbstractRule):
         if not isinstance(self.limit, int) or isinstance(self.limit, bool) or self.limit < 1:
             raise UserError(f"`limit` of FiniteDifferences is a positive integer; got {self.limit!r}.")
 
-    def adapt(self, network: Network, data: Any) -> Network:
+    def adapt(self, network: Network, data: Dataset) -> Network:
         """The network itself, if it is small enough."""
+        self._check_size(network)
+        return network
+
+    def _check_size(self, network: Network) -> None:
         count = network.parameters
         if count > self.limit:
             raise UserError(
                 f"finite differences evaluate the network twice per parameter: this one has {count:,} and the limit is "
                 f"{self.limit:,}; use a smaller network, or, in Python, FiniteDifferences(limit={-(-count // 1000) * 1000})."
             )
-        return network
 
     def __call__(self, network: Network, state: PyTree, batch: Batch, *, key: Key | None = None) -> Credit:
-        return _credit(self.adapt(network, batch), state, batch, key, self.step)
+        self._check_size(network)
+        return _credit(network, state, batch, key, self.step)
 
 
 @eqx.filter_jit
@@ -79,7 +82,7 @@ def loss_of(network: Network, batch: Batch, key: Key | None) -> tuple[Scalar, Py
 
 def _at_once(network: Network, batch: Batch, key: Key | None) -> int:
     """How many parameters are perturbed at once, so that their evaluations' activations fit into `MEMORY`: every layer's
-    input and output, a convolution's gathered views of the kernel, and the network itself, twice each."""
+    input and output, its workspace, and the network itself, twice each."""
 
     def outputs(network: Network, batch: Batch, key: Key | None) -> tuple[Array, ...]:
         tape, _ = record(network, batch.inputs, batch.network_state, key=key)
@@ -88,7 +91,6 @@ def _at_once(network: Network, batch: Batch, key: Key | None) -> int:
     values = eqx.filter_eval_shape(outputs, network, batch, key)
     numbers = network.parameters + sum(x.size for x in values)
     for layer, output in zip(network.layers, values[1:], strict=True):
-        if isinstance(layer, Conv2d):
-            numbers += 3 * output.size // layer.weight.shape[-1] * layer.weight[..., 0].size
+        numbers += layer.workspace(output.size)
     bytes_each = 2 * numbers * values[-1].dtype.itemsize
     return min(max(1, MEMORY // bytes_each), network.parameters)

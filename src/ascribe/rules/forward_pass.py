@@ -9,11 +9,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ascribe.datasets import Dataset
 from ascribe.datasets.transforms import transform_names
 from ascribe.errors import UserError, shown
 from ascribe.losses import BERNOULLI_CROSS_ENTROPY
-from ascribe.networks import Activation, Linear, Network, Shift, Tape, record
-from ascribe.types import Array, Key, PyTree, Scalar
+from ascribe.networks import AbstractSynapticLayer, Activation, Linear, Network, Shift, Tape, record
+from ascribe.types import Array, Key, Scalar
 
 from .base import AbstractRule, Batch, Credit, hyperparameter
 
@@ -24,7 +25,7 @@ FLAGS = ("flip_label", "adaptive_rate", "error_scaled", "stabilized", "natural")
 CHOICES = {"input_activation": ("always", "nonzero"), "inactive": ("all", "positive", "none")}
 
 
-class ForwardPass(AbstractRule):
+class ForwardPass(AbstractRule[Network, None]):
     """A pseudo-gradient for every weight from one forward pass; nothing travels back ("Binary Classifier Forward-Pass
     Optimization", Definition 0.1 and equations 1-14).
 
@@ -94,27 +95,25 @@ class ForwardPass(AbstractRule):
             if not isinstance(getattr(self, name), bool):
                 raise UserError(f"`{name}` is True or False; got {shown(getattr(self, name))}.")
 
-    def encoding(self, data: Any) -> tuple[str, ...]:
+    def encoding(self, data: Dataset) -> tuple[str, ...]:
         """`transforms`; without them, signs split where there is a negative input, and a constant 1 for the bias."""
         if self.transforms is not None:
             return self.transforms
         negative = bool((data.train.inputs < 0).any())
         return ("split-signs", "constant-one") if negative else ("constant-one",)
 
-    def adapt(self, network: Network, data: Any) -> Network:
+    def adapt(self, network: Network, data: Dataset) -> Network:
         """The same hidden layers without biases, with ReLU, for the encoded inputs, and one logit."""
         return self._adapted(network, data, 1)
 
-    def _adapted(self, network: Network, data: Any, times: int) -> Network:
+    def _adapted(self, network: Network, data: Dataset, times: int) -> Network:
         dense: list[Any] = [layer for layer in network.layers if layer.synaptic]
-        if any(not isinstance(layer, Linear) for layer in dense):
+        if not all(layer.dense for layer in dense):
             raise UserError(
                 "the forward-pass rule is defined for dense layers: give it hidden layers as 64x64, or leave it out."
             )
-        sizes = [data.features, *(times * layer.weight.shape[0] for layer in dense[:-1]), data.outputs]
-        kept = lambda i: (
-            sizes[i : i + 2] == [dense[i].weight.shape[1], dense[i].weight.shape[0]] and dense[i].bias is None
-        )
+        sizes = [data.features, *(times * layer.outputs for layer in dense[:-1]), data.outputs]
+        kept = lambda i: sizes[i : i + 2] == [dense[i].fan_in, dense[i].fan_out] and dense[i].bias is None
         layers: list[Any] = []
         for i, layer in enumerate(dense):
             own = {"initializer": layer.initializer, "bias": False}
@@ -122,7 +121,7 @@ class ForwardPass(AbstractRule):
         made = Network(layers[:-1])
         return stabilize(made) if self.stabilized else made
 
-    def __call__(self, network: Network, state: PyTree, batch: Batch, *, key: Key | None = None) -> Credit:
+    def __call__(self, network: Network, state: None, batch: Batch, *, key: Key | None = None) -> Credit:
         tape, names = self._forward(network, batch.inputs)
         t = batch.loss.encode(batch.targets, network.outputs, tape.output.dtype)
         loss = jnp.mean(batch.loss.values(tape.output, batch.targets))
@@ -147,13 +146,14 @@ class ForwardPass(AbstractRule):
 
     def _forward(self, network: Network, inputs: Array) -> tuple[Tape, tuple[str, ...]]:
         """The tape of the network, stabilized if that is wanted, and the names of its dense layers."""
+        layer: Any
         for name, layer in zip(network.names, network.layers, strict=True):
             unknown = isinstance(layer, Activation) and layer.function not in ("relu", "clipped-relu")
-            if unknown or not isinstance(layer, Linear | Activation | Shift):
+            if unknown or not (layer.dense or isinstance(layer, Activation | Shift)):
                 raise UserError(
                     f"the forward-pass rule knows dense layers with ReLU between them; got the layer {name}."
                 )
-            if isinstance(layer, Linear) and layer.bias is not None:
+            if isinstance(layer, AbstractSynapticLayer) and layer.bias is not None:
                 raise UserError(
                     f"the forward-pass rule knows no biases, and {name} has one: build the network with bias=False."
                 )
@@ -189,7 +189,7 @@ class ForwardPass(AbstractRule):
         """E of every example and output, `(batch, outputs)`."""
         return batch.loss.values(output, batch.targets)[:, None]
 
-    def after_update(self, trainables: Network, state: PyTree) -> tuple[Network, PyTree]:
+    def after_update(self, trainables: Network, state: None) -> tuple[Network, None]:
         def cross(weight: Array) -> Array:
             threshold = self.sign_threshold.astype(weight.dtype)
             return jnp.where(jnp.abs(weight) < threshold, jnp.where(weight < 0, threshold, -threshold), weight)
@@ -197,7 +197,7 @@ class ForwardPass(AbstractRule):
         return jax.tree.map(cross, trainables), state
 
     def metrics(
-        self, trainables: Network, state: PyTree, batch: Batch, *, before: Network, after: Network
+        self, trainables: Network, state: None, batch: Batch, *, before: Network, after: Network
     ) -> dict[str, Array]:
         """`activated_share/LAYER`: of the probe batch's neurons; `sign_changes`: the share of weights whose sign the epoch
         changed; `trust_region_ratio`: the median of F_new(x)/F_old(x) over the probe batch for one more step on it, and
@@ -235,11 +235,11 @@ class ForwardPassOneVersusRest(ForwardPass):
 
     tasks: ClassVar[tuple[str, ...]] = ("classification",)
 
-    def adapt(self, network: Network, data: Any) -> Network:
+    def adapt(self, network: Network, data: Dataset) -> Network:
         """As in `ForwardPass`, with the hidden layers of the network once for every class."""
         return self._adapted(network, data, data.outputs)
 
-    def trainables(self, network: Network, data: Any, *, key: Key) -> Network:
+    def trainables(self, network: Network, data: Batch, *, key: Key) -> Network:
         """The same weights inside the blocks, as large as a network of one class draws them, and 0 between them."""
         return _blocks(network, network.outputs**0.5)
 
@@ -247,7 +247,7 @@ class ForwardPassOneVersusRest(ForwardPass):
         one_class = lambda z, y: BERNOULLI_CROSS_ENTROPY.value_from_logits(z[:, None], y[:, None])
         return jax.vmap(one_class, in_axes=1, out_axes=1)(output, t)
 
-    def after_update(self, trainables: Network, state: PyTree) -> tuple[Network, PyTree]:
+    def after_update(self, trainables: Network, state: None) -> tuple[Network, None]:
         moved, state = super().after_update(trainables, state)
         return _blocks(moved, 1.0), state
 

@@ -20,7 +20,7 @@ from .base import AbstractRule, Batch, Credit, hyperparameter
 from .terms import backward_sweep
 
 
-class GradientNoise(AbstractRule):
+class GradientNoise(AbstractRule[Network, Array]):
     """g_t ← g_t + N(0, σ_t²), independently for every number, with σ_t² = η/(1 + t)^γ at step t. With η = 0 it is
     `Backpropagation`.
 
@@ -30,7 +30,7 @@ class GradientNoise(AbstractRule):
     eta: Scalar = hyperparameter(0.01, "[0, inf)")
     gamma: Scalar = hyperparameter(0.55, "[0, inf)")
 
-    def init(self, network: Network, data: Any, *, key: Key) -> Array:
+    def init(self, network: Network, data: Batch, *, key: Key) -> Array:
         """The number of steps."""
         return jnp.asarray(0, jnp.int32)
 
@@ -42,7 +42,7 @@ class GradientNoise(AbstractRule):
         return Credit(credit.loss, _noisy(credit.gradients, sizes, key), state + 1, credit.network_state)
 
 
-class MatchedNoise(AbstractRule):
+class MatchedNoise(AbstractRule[Network, dict[str, Array]]):
     """Backpropagation with noise of the size of what a b-function rule does to the gradient in this very batch: for every
     weight and bias array σ is `scale` times the root of the mean square of that. So it has the substitution's size, layer by
     layer and step by step, and nothing of its direction; layers that the substitution leaves alone get none.
@@ -59,11 +59,11 @@ class MatchedNoise(AbstractRule):
             raise UserError(f"`of` is the BFunction rule whose size the noise has; got {type(of).__name__}.")
         self.of, self.scale = BFunction("softplus") if of is None else of, scale
 
-    def init(self, network: Network, data: Any, *, key: Key) -> PyTree:
+    def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Array]:
         """The state of the rule that is matched."""
         return self.of.init(network, data, key=key)
 
-    def __call__(self, network: Network, state: PyTree, batch: Batch, *, key: Key | None = None) -> Credit:
+    def __call__(self, network: Network, state: dict[str, Array], batch: Batch, *, key: Key | None = None) -> Credit:
         key = jr.key(0) if key is None else key
         credit = backward_sweep(network, state, batch, key=key)
         changed = self.of(network, state, batch, key=key).gradients

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe.arguments import real, whole
+from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError
 from ascribe.measures import MEASURED
 from ascribe.networks import Network
@@ -177,14 +178,14 @@ def notes(rule: AbstractRule, name: str, curves: Mapping[str, np.ndarray]) -> tu
         return (f"no notes of its own: {' '.join(str(error).split()) or type(error).__name__}",)
 
 
-def encoding(rule: AbstractRule, name: str, data: Any) -> tuple[str, ...]:
+def encoding(rule: AbstractRule, name: str, data: Dataset) -> tuple[str, ...]:
     """The transforms that the rule's inputs need."""
     with blamed(name, rule):
         found = _call(rule, "encoding", data)
     return _texts(rule, "encoding", found)
 
 
-def adapt(rule: AbstractRule, name: str, network: Network, data: Any) -> Network:
+def adapt(rule: AbstractRule, name: str, network: Network, data: Dataset) -> Network:
     """The network that the rule needs."""
     with blamed(name, rule):
         adapted = _call(rule, "adapt", network, data)

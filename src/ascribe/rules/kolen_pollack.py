@@ -4,19 +4,17 @@ Source: Kolen & Pollack (1994), doi:10.1109/ICNN.1994.374486; Akrout et al. (201
 (equations 16 and 17).
 """
 
-from typing import Any
-
 import equinox as eqx
 
 from ascribe.networks import Network
-from ascribe.types import Array, Key, PyTree, Scalar
+from ascribe.types import Array, Key, Scalar
 
 from .base import AbstractRule, Batch, Credit, Trainables, hyperparameter
 from .feedback_matrices import random_feedback
 from .terms import Terms, backward_sweep
 
 
-class KolenPollack(AbstractRule):
+class KolenPollack(AbstractRule[Trainables, None]):
     """δ^l = (B^{l+1}ᵀ δ^{l+1}) ⊙ σ'(z^l); W and B get the same gradient, and after the optimizer's step both shrink:
     W ← (1 - λ)W, B ← (1 - λ)B. Under SGD the difference decays exactly, W_t - B_t = (1 - λ)^t (W_0 - B_0), so that the
     rule becomes `Backpropagation`; with B = W it is that from the start (with weight decay λ on the transported layers).
@@ -28,15 +26,15 @@ class KolenPollack(AbstractRule):
     decay: Scalar = hyperparameter(1e-3, "[0, 1)")
     scale: Scalar = hyperparameter(1.0, "(0, inf)")
 
-    def trainables(self, network: Network, data: Any, *, key: Key) -> Trainables:
+    def trainables(self, network: Network, data: Batch, *, key: Key) -> Trainables:
         return Trainables(network, feedback=random_feedback(network, self.scale, key=key))
 
-    def __call__(self, trainables: Trainables, state: PyTree, batch: Batch, *, key: Key | None = None) -> Credit:
+    def __call__(self, trainables: Trainables, state: None, batch: Batch, *, key: Key | None = None) -> Credit:
         credit = backward_sweep(trainables.network, state, batch, Terms(feedback=trainables.feedback), key=key)
         same = {name: credit.gradients[name].weight for name in trainables.feedback}
         return Credit(credit.loss, Trainables(credit.gradients, feedback=same), state, credit.network_state)
 
-    def after_update(self, trainables: Trainables, state: PyTree) -> tuple[Trainables, PyTree]:
+    def after_update(self, trainables: Trainables, state: None) -> tuple[Trainables, None]:
         shrunk = {name: self._shrink(b) for name, b in trainables.feedback.items()}
         names = list(shrunk)
         network = (
@@ -50,7 +48,7 @@ class KolenPollack(AbstractRule):
         )
         return Trainables(network, trainables.auxiliary, shrunk), state
 
-    def feedback(self, trainables: Trainables, state: PyTree) -> dict[str, Array]:
+    def feedback(self, trainables: Trainables, state: None) -> dict[str, Array]:
         return trainables.feedback
 
     def _shrink(self, weight: Array) -> Array:

@@ -8,13 +8,11 @@ import importlib.util
 import math
 import os
 import re
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import numpy as np
@@ -22,13 +20,23 @@ import numpy as np
 from ascribe import notebook
 from ascribe.arguments import explained
 from ascribe.errors import UserError, shown
-from ascribe.networks.registry import register_layers_of
 
-from . import hooks, rule_files, source_files
+from . import hooks, options, rule_files, source_files
 from .b_function import BFunction
 from .b_functions import Named, Plain
+from .backpropagation import Backpropagation
 from .base import AbstractRule
-from .gradient_noise import MatchedNoise
+from .direct_feedback_alignment import DirectFeedbackAlignment
+from .feedback_alignment import FeedbackAlignment
+from .finite_differences import FiniteDifferences
+from .forward_pass import ForwardPass, ForwardPassOneVersusRest
+from .gradient_noise import GradientNoise, MatchedNoise
+from .kolen_pollack import KolenPollack
+from .options import BETWEEN_OPTIONS, parts_of, value_text
+from .perceptron import Perceptron
+from .relaxed_identity import RelaxedIdentity
+from .sign_symmetry import SignSymmetry
+from .user_files import check_class, class_of_file, layers_of_file, network_of_file, refuse  # noqa: F401
 
 SHORT = {
     "bp": "backpropagation",
@@ -37,19 +45,16 @@ SHORT = {
     "kp": "kolen-pollack",
 }
 """Short names of the literature."""
-YES_OR_NO = {"yes": True, "true": True, "no": False, "false": False}
 NUMBERS_OF_B_FUNCTIONS = ("scale",)
 """Options of b-functions and their noise that are no names of layers."""
-_BETWEEN_OPTIONS = re.compile(r"\s*(?:;|,(?=\s*\w+\s*=))\s*")
 _BETWEEN_RULES = re.compile(r",(?!\s*\w+\s*=)")
 
 
 class Entry(NamedTuple):
-    """One row of the table: where the class is, what it is built with, one line about it and its source (with "ours" where the
-    document has another form); `by_default`: whether a comparison without a list of rules has it."""
+    """One row of the table: the class, one line about it and its source (with "ours" where the document has another form), what
+    it is built with; `by_default`: whether a comparison without a list of rules has it."""
 
-    module: str
-    attribute: str
+    kind: type[AbstractRule]
     description: str
     source: str
     options: dict[str, Any] = {}  # noqa: RUF012 - a constant
@@ -57,76 +62,63 @@ class Entry(NamedTuple):
 
 
 TABLE: dict[str, Entry] = {
-    "backpropagation": Entry(
-        "backpropagation", "Backpropagation", "every term exact: the gradient of the loss", "Rumelhart et al. (1986)"
-    ),
+    "backpropagation": Entry(Backpropagation, "every term exact: the gradient of the loss", "Rumelhart et al. (1986)"),
     "feedback-alignment": Entry(
-        "feedback_alignment",
-        "FeedbackAlignment",
+        FeedbackAlignment,
         "fixed random weights carry the error back",
         "Lillicrap et al. (2016)",
     ),
     "direct-feedback-alignment": Entry(
-        "direct_feedback_alignment",
-        "DirectFeedbackAlignment",
+        DirectFeedbackAlignment,
         "the output error reaches every layer at once, through fixed random weights",
         "Nøkland (2016)",
     ),
     "sign-symmetry": Entry(
-        "sign_symmetry",
-        "SignSymmetry",
+        SignSymmetry,
         "the weights' signs, all of one size, carry the error back",
         "Liao et al. (2016)",
         {"kind": "uniform"},
     ),
     "sign-symmetry-batch-random": Entry(
-        "sign_symmetry",
-        "SignSymmetry",
+        SignSymmetry,
         "the weights' signs with sizes drawn anew for every batch",
         "Liao et al. (2016)",
         {"kind": "batch-random"},
     ),
     "sign-symmetry-fixed-random": Entry(
-        "sign_symmetry",
-        "SignSymmetry",
+        SignSymmetry,
         "the weights' signs with sizes drawn once",
         "Liao et al. (2016)",
         {"kind": "fixed-random"},
     ),
     "kolen-pollack": Entry(
-        "kolen_pollack",
-        "KolenPollack",
+        KolenPollack,
         "feedback weights that learn to be the weights: same gradient, same decay",
         "Kolen & Pollack (1994); Akrout et al. (2019)",
     ),
     "b-function": Entry(
-        "b_function",
-        "BFunction",
+        BFunction,
         "another function g(z) in place of σ'(z): softplus's derivative, or b-function:NAME",
         "Function changes in the Backpropagation equation …, (1)–(5)",
         {"derivative": "softplus"},
     ),
     "gradient-noise": Entry(
-        "gradient_noise",
-        "GradientNoise",
+        GradientNoise,
         "backpropagation with noise that fades from step to step",
         "Neelakantan et al. (2015)",
     ),
     "gradient-noise-matched": Entry(
-        "gradient_noise",
-        "MatchedNoise",
+        MatchedNoise,
         "backpropagation with noise of the size of what b-function changes",
         "ours, after Neelakantan et al. (2015)",
     ),
     "forward-pass": Entry(
-        "forward_pass",
-        "ForwardPass",
+        ForwardPass,
         "no backward pass: which neurons activated, the label, and the size of the weights",
         "ours, after Lerman (2021)",
     ),
     "forward-pass-as-published": Entry(
-        "forward_pass",
-        "ForwardPass",
+        ForwardPass,
         "the forward-pass rule as its document states it: rules 1 to 3, (8), (11) to (14), every input activated",
         "Lerman (2021)",
         {
@@ -142,14 +134,12 @@ TABLE: dict[str, Entry] = {
         by_default=False,
     ),
     "forward-pass-one-versus-rest": Entry(
-        "forward_pass",
-        "ForwardPassOneVersusRest",
+        ForwardPassOneVersusRest,
         "the forward-pass rule for several classes, each against the rest",
         "ours, after Lerman (2021)",
     ),
     "relaxed-identity": Entry(
-        "relaxed_identity",
-        "RelaxedIdentity",
+        RelaxedIdentity,
         "an auxiliary activation for every example and layer, relaxed from the output down before each step",
         "ours, after Mertens Velasquez",
         {
@@ -163,29 +153,25 @@ TABLE: dict[str, Entry] = {
         },
     ),
     "relaxed-identity-as-published": Entry(
-        "relaxed_identity",
-        "RelaxedIdentity",
+        RelaxedIdentity,
         "an auxiliary activation for every example and layer, trained like a weight, so that layers learn apart",
         "Mertens Velasquez, Relaxed Activation Identity",
         {"relax_output": True, "consolidate": "never"},
         by_default=False,
     ),
     "relaxed-identity-transient": Entry(
-        "relaxed_identity",
-        "RelaxedIdentity",
+        RelaxedIdentity,
         "auxiliary activations from each batch's forward pass, relaxed for a few steps",
         "ours, after Mertens Velasquez",
         {"kind": "transient", "hidden_loss": "sum", "inner_steps": 5},
     ),
     "perceptron": Entry(
-        "perceptron",
-        "Perceptron",
+        Perceptron,
         "on each mistake, add the example: one layer, unit steps from 0",
         "Rosenblatt (1957); Farrahi (2020)",
     ),
     "finite-differences": Entry(
-        "finite_differences",
-        "FiniteDifferences",
+        FiniteDifferences,
         "two evaluations of the loss for every weight: no derivative anywhere",
         "Neural networks (course notes), section 3.1.2",
     ),
@@ -216,7 +202,7 @@ def describe(name: str) -> Entry:
         return TABLE[name]
     rule_class = _load_class(name)
     first_line = (rule_class.__doc__ or "").strip().split("\n")[0]
-    return Entry(rule_class.__module__, rule_class.__name__, first_line, rule_class.__module__)
+    return Entry(rule_class, first_line, rule_class.__module__)
 
 
 @explained
@@ -246,19 +232,16 @@ def get(name: str, **options: Any) -> AbstractRule:
     is put where, and `gradient-noise-matched:tanh` is the noise of that size.
     """
     _check_text(name)
-    place, attribute, inline = _parts(name)
+    place, attribute, inline = parts_of(name)
     if place.endswith(".py"):
-        rule_class, row = _class_of_file(Path(place), attribute), None
+        rule_class, row = class_of_file(Path(place), attribute), None
     elif place.endswith(".json"):
         own = _options(name, BFunction, inline)
         return _build(name, lambda **more: rule_files.load(Path(place), **more), own | options, options)
     else:
         place = _complete(place, name)
         row = TABLE.get(place)
-        if row is None:
-            rule_class = _load_class(place)
-        else:
-            rule_class = getattr(importlib.import_module(f"{__package__}.{row.module}"), row.attribute)
+        rule_class = _load_class(place) if row is None else row.kind
     own = _options(name, rule_class, inline)
     return _build(name, rule_class, {**(row.options if row else {}), **own, **options}, options)
 
@@ -283,13 +266,13 @@ def made(rule: Any) -> Any:
 def full_name(name: str) -> str:
     """The registered name that `name` stands for; for a file, its stem and class, as in `my_rule:MyRule`; with its options."""
     _check_text(name)
-    place, attribute, inline = _parts(name)
+    place, attribute, inline = parts_of(name)
     if place.endswith((".py", ".json")):
         full = Path(place).stem + (f":{attribute}" if attribute else "")
     else:
         full = _complete(place, name)
-    pairs = [part.partition("=") for part in _BETWEEN_OPTIONS.split(inline) if part.strip()]
-    told = ";".join(f"{one.strip()}{equals}{_value_text(value)}" for one, equals, value in pairs)
+    pairs = [part.partition("=") for part in BETWEEN_OPTIONS.split(inline) if part.strip()]
+    told = ";".join(f"{one.strip()}{equals}{value_text(value)}" for one, equals, value in pairs)
     return f"{full}:{told}" if told else full
 
 
@@ -313,8 +296,7 @@ def settings(rule: AbstractRule) -> dict[str, Any]:
 def to_html(rule: AbstractRule) -> str:
     """A rule as a notebook shows it: what it is, the tasks it can do, its source, and the values of its fields."""
     name, kind = name_of(rule), type(rule)
-    place = kind.__module__, kind.__name__
-    entry = TABLE.get(name) or next((row for row in TABLE.values() if _place(row) == place), None)
+    entry = TABLE.get(name) or next((row for row in TABLE.values() if row.kind is kind), None)
     documented = " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
     about = entry.description if entry and name in TABLE else documented
     rows = [("Tasks", "all" if len(rule.tasks) == 3 else ", ".join(rule.tasks))]
@@ -355,77 +337,12 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
     return getattr(value, "__qualname__", repr(value))
 
 
-def _parts(name: str) -> tuple[str, str, str]:
-    """A rule's name or file, the class in a file, and what follows: `./my_rule.py`, `MyRule`, `gain=2`."""
-    for ending in (".py", ".json"):
-        if name.endswith(ending) or f"{ending}:" in name:
-            at = name.rindex(f"{ending}:") + len(ending) if f"{ending}:" in name else len(name)
-            attribute, colon, inline = name[at + 1 :].partition(":")
-            return (name[:at], attribute, inline) if colon or "=" not in attribute else (name[:at], "", attribute)
-    place, _, inline = name.partition(":")
-    return place, "", inline
-
-
 def _options(name: str, rule_class: type[AbstractRule], text: str) -> dict[str, Any]:
-    """The options in `scale=0.5;kind=uniform`, each of the kind that its field wants. What belongs to the layers of a
-    b-function is left to `_inline`."""
-    place = _parts(name)[0]
+    """The options that follow a rule's name. What belongs to the layers of a b-function is left to `_inline`."""
+    place = parts_of(name)[0]
     function = rule_class in (BFunction, MatchedNoise) and not place.endswith(".json")
-    known = {field.name: field for field in dataclasses.fields(rule_class) if field.init}
-    found, left = {}, []
-    for part in filter(None, _BETWEEN_OPTIONS.split(text.strip())):
-        option, equals, value = (one.strip() for one in part.partition("="))
-        if function and option not in NUMBERS_OF_B_FUNCTIONS:
-            left.append(part)
-            continue
-        if not (equals and value):
-            raise UserError(f"options of a rule are written as {place}:NAME=VALUE,NAME=VALUE; got {shown(text)}.")
-        if option not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
-            raise UserError(f"the rule {place} has no option {option!r}: {has}.")
-        if option in found:
-            raise UserError(f"the option {option} of the rule {place} is given twice: give it once.")
-        found[option] = _of_kind(place, known[option], value)
-    return found | (_inline(_complete(place, name), ";".join(left)) if left else {})
-
-
-def _of_kind(place: str, field: dataclasses.Field, text: str) -> Any:
-    """The value of an option as its field wants it: yes or no, several parts, a number or a text. A number outside its
-    interval is refused with its name."""
-    kinds = re.findall(r"\w+", str(field.type))
-    if "bool" in kinds and text.lower() in YES_OR_NO:
-        return YES_OR_NO[text.lower()]
-    if "bool" in kinds and not {"str", "int", "float"} & set(kinds):
-        raise UserError(f"the option {field.name} of the rule {place} is yes or no; got {text!r}.")
-    if "tuple" in kinds:
-        parts = [] if text == "none" else [_value(part.strip()) for part in text.split("+")]
-        whole = lambda one: isinstance(one, int) and "int" not in kinds
-        return tuple(float(one) if whole(one) else one for one in parts)
-    value = _value(text)
-    if "interval" in field.metadata:
-        try:
-            field.metadata["converter"](value)
-        except UserError as error:
-            raise UserError(f"for the option {field.name} of the rule {place}, {error}") from error
-    return value
-
-
-def _value(text: str) -> Any:
-    """A number or a text."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
-
-
-def _value_text(text: str) -> str:
-    """A value as names of results tell it: 0.50 and 5e-1 are one, and so are true and yes."""
-    value = _value(text.strip())
-    if isinstance(value, float):
-        return f"{value:.12g}"
-    return str(YES_OR_NO.get(str(value).lower(), value))
+    found, left = options.read(place, rule_class, text, only=NUMBERS_OF_B_FUNCTIONS if function else None)
+    return found | (_inline(_complete(place, name), left) if left else {})
 
 
 def _inline(name: str, text: str) -> dict[str, Any]:
@@ -449,15 +366,11 @@ def name_of(rule: AbstractRule) -> str:
     """The registered name of a rule that was built elsewhere, of several the one with most options; the name of its class where
     there is none."""
     for name, row in sorted(TABLE.items(), key=lambda item: -len(item[1].options)):
-        same = _place(row) == (type(rule).__module__, type(rule).__name__)
-        if same and all(getattr(rule, option) == getattr(get(name), option) for option in row.options):
+        if type(rule) is row.kind and all(
+            getattr(rule, option) == getattr(get(name), option) for option in row.options
+        ):
             return name
     return type(rule).__name__
-
-
-def _place(row: Entry) -> tuple[str, str]:
-    """The module and the name of a row's class."""
-    return f"{__package__}.{row.module}", row.attribute
 
 
 def _build(
@@ -472,21 +385,12 @@ def _build(
     except (TypeError, ValueError) as error:
         raise UserError(f"{what}: {str(error).rstrip('.')}.") from error
     except BaseException as error:
-        _refuse(what, error, hooks.file_of(rule_class))
+        refuse(what, error, hooks.file_of(rule_class))
 
 
 def _check_text(name: Any) -> None:
     if not isinstance(name, str):
         raise UserError(f"a rule's name is a text, as in 'backpropagation'; got {shown(name)}.")
-
-
-def _refuse(what: str, error: BaseException, file: str) -> NoReturn:
-    """Raises the sentence for an error in code that was loaded here, with its line in that file; of somebody's Ctrl-C, that."""
-    line = hooks.line_in(file, error)
-    if isinstance(error, KeyboardInterrupt) and line is None:
-        raise error
-    place = "" if line is None else f" (line {line})"
-    raise UserError(f"{what}: {hooks.reason(error)}{place}{hooks.hint(error)}.") from error
 
 
 def _complete(name: str, whole: str = "") -> str:
@@ -521,78 +425,6 @@ def _load_class(name: str) -> type[AbstractRule]:
             try:
                 loaded = point.load()
             except BaseException as error:
-                _refuse(f"the rule {name} of {point.value} cannot be imported", error, "")
-            return _check_class(loaded, name)
+                refuse(f"the rule {name} of {point.value} cannot be imported", error, "")
+            return check_class(loaded, name)
     raise UserError(f"unknown rule {name!r}: list them with `ascribe rules`.")
-
-
-def _class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
-    if not os.path.isfile(path):
-        raise UserError(
-            f"there is no rule file {str(path)!r}: write the path of a Python file, as in ./my_rule.py:MyRule."
-        )
-    module = _run(path, "rule file")
-    if attribute:
-        if not hasattr(module, attribute):
-            raise UserError(f"the file {str(path)!r} defines no {attribute!r}.")
-        return _check_class(getattr(module, attribute), f"{path}:{attribute}")
-    own = [
-        value
-        for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, AbstractRule) and value.__module__ == module.__name__
-    ]
-    if len(own) != 1:
-        raise UserError(f"the file {str(path)!r} defines {len(own)} rules: name one, as in {path}:MyRule.")
-    return own[0]
-
-
-def layers_of_file(path: Path) -> list[str]:
-    """Runs a Python file and registers the layer classes that it defines; their names.
-
-    **Raises:** `UserError` where there is no such file, it cannot be run, or it defines no layer.
-    """
-    if not os.path.isfile(path):
-        raise UserError(
-            f"there is no file of layers {str(path)!r}: write the path of a Python file, as in ./my_layers.py."
-        )
-    found = register_layers_of(_run(path, "file of layers"))
-    if not found:
-        raise UserError(f"the file {str(path)!r} defines no layer: a layer is a class that derives from AbstractLayer.")
-    return found
-
-
-def network_of_file(text: str) -> tuple[str, str]:
-    """The module and the name of the network, or of the factory `key -> Network`, that `PATH.py:NAME` names. The file is run.
-
-    **Raises:** `UserError` where there is no such file, it cannot be run, or it has no such name.
-    """
-    path, _, name = text.rpartition(":")
-    if not path.endswith(".py") or not name:
-        raise UserError(f"a network of a file is PATH.py:NAME, as in ./my_network.py:make; got {shown(text)}.")
-    if not os.path.isfile(path):
-        raise UserError(f"there is no file {path!r}: write the path of a Python file, as in ./my_network.py:make.")
-    module = _run(Path(path), "file of a network")
-    if not hasattr(module, name):
-        raise UserError(f"the file {path!r} defines no {name!r}.")
-    return module.__name__, name
-
-
-def _run(path: Path, what: str) -> ModuleType:
-    """The module of a Python file of a user, whose layers are registered."""
-    try:
-        module = source_files.run(path)
-    except OSError as error:
-        if error.filename is None:
-            _refuse(f"the {what} {str(path)!r} cannot be run", error, os.path.abspath(path))
-        raise UserError(f"the {what} {str(path)!r} cannot be read: {error.strerror}.") from error
-    except BaseException as error:
-        _refuse(f"the {what} {str(path)!r} cannot be run", error, os.path.abspath(path))
-    for file in source_files.files_of(module.__name__):
-        register_layers_of(sys.modules.get(file.module, module))
-    return module
-
-
-def _check_class(value: Any, name: str) -> type[AbstractRule]:
-    if not (isinstance(value, type) and issubclass(value, AbstractRule)):
-        raise UserError(f"{name} is no rule: a rule is a class that derives from ascribe.rules.AbstractRule.")
-    return value

@@ -16,9 +16,10 @@ import numpy as np
 from jax.core import Tracer
 
 from ascribe.arguments import plain
+from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network
-from ascribe.types import Array, Key, PyTree, Scalar
+from ascribe.types import Array, Key, Scalar
 
 from .base import AbstractRule, Batch, Credit, Trainables, hyperparameter
 from .consolidation import consolidated
@@ -35,7 +36,7 @@ CHOICES = {
 STARTS = ("forward", "random", "label")
 
 
-class RelaxedIdentity(AbstractRule):
+class RelaxedIdentity(AbstractRule[Network | Trainables, None]):
     """Layers that learn apart ("Relaxed Activation Identity", equations 2-4).
 
     Every relaxed layer t and training example i has an auxiliary activation z_t^i, trained like a weight. A segment of the
@@ -153,6 +154,10 @@ class RelaxedIdentity(AbstractRule):
         return self.kind == "persistent"
 
     @property
+    def acts_between_epochs(self) -> bool:
+        return self.persistent
+
+    @property
     def forced(self) -> Mapping[str, Any]:  # pyright: ignore[reportIncompatibleVariableOverride]
         """What inner steps have moved is moved: there the auxiliaries' optimizer takes the rule's own step."""
         return {"optimizer": {"auxiliary": ("sgd", 1.0)}} if self.persistent and self.inner_steps else {}
@@ -162,23 +167,22 @@ class RelaxedIdentity(AbstractRule):
         after = self.relaxes == "activation"
         return cut(network, after_activation=after, layers=self.layers, relax_output=self.relax_output)
 
-    def adapt(self, network: Network, data: Any) -> Network:
+    def adapt(self, network: Network, data: Dataset) -> Network:
         """The network itself, where it can be relaxed."""
         self._place_weights(self.segments(network))
         return network
 
-    def trainables(self, network: Network, data: Any, *, key: Key) -> Network | Trainables:
+    def trainables(self, network: Network, data: Batch, *, key: Key) -> Network | Trainables:
         """The network with an auxiliary activation of every training example at every relaxed place."""
         if not self.persistent:
             return network
-        data = data.train if hasattr(data, "train") else data
-        inputs, targets = jnp.asarray(data.inputs).astype(network.dtype), jnp.asarray(data.targets)
+        inputs, targets = data.inputs.astype(network.dtype), data.targets
         forward = self._forward_activations(network, inputs)
         keys = jax.random.split(key, len(forward))
         starts = [self._start(z, targets, k) for z, k in zip(forward.values(), keys, strict=True)]
         return Trainables(network, self._kept(network, inputs, dict(zip(forward, starts, strict=True))))
 
-    def __call__(self, trainables: Any, state: PyTree, batch: Batch, *, key: Key | None = None) -> Credit:
+    def __call__(self, trainables: Any, state: None, batch: Batch, *, key: Key | None = None) -> Credit:
         network = trainables.network if self.persistent else trainables
         forward = self.segments(network).in_turn(network, batch.inputs)
         loss = output_loss(network, forward[-1], batch)
@@ -299,7 +303,7 @@ class RelaxedIdentity(AbstractRule):
         over = tuple(range(1, forward.ndim))
         return jnp.mean(forward, over, keepdims=True) + jnp.std(forward, over, keepdims=True) * noise
 
-    def after_epoch(self, trainables: Any, state: PyTree, data: Batch, *, epoch: Array) -> tuple[Any, PyTree]:
+    def after_epoch(self, trainables: Any, state: None, data: Batch, *, epoch: Array) -> tuple[Any, None]:
         """Consolidates the network, and restarts the auxiliaries, where an epoch ends at which that is wanted."""
         if not self.persistent:
             return trainables, state
@@ -322,13 +326,13 @@ class RelaxedIdentity(AbstractRule):
         new = consolidated(network, self.segments(network), data.inputs, z, self.ridge)
         return Trainables(new, self._kept(new, data.inputs, z))
 
-    def finish(self, trainables: Any, state: PyTree, data: Batch) -> Network:
+    def finish(self, trainables: Any, state: None, data: Batch) -> Network:
         """The network, consolidated unless that was switched off."""
         if not self.persistent:
             return trainables
         return trainables.network if self.consolidate == "never" else self._consolidated(trainables, data).network
 
-    def metrics(self, trainables: Any, state: PyTree, batch: Batch, *, before: Any, after: Any) -> dict[str, Array]:
+    def metrics(self, trainables: Any, state: None, batch: Batch, *, before: Any, after: Any) -> dict[str, Array]:
         """On the probe batch, at the auxiliaries from which the weights get their credit: `relaxed_objective` E,
         `forward_loss` the loss of the plain forward pass, and for every relaxed place `residual/LAYER`, the mean of
         (z - ẑ)² over the variance of z over the batch."""

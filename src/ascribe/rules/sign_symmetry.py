@@ -4,8 +4,6 @@ Source: Liao, Leibo & Poggio (2016), arXiv:1510.05067, section 3; the three kind
 Akrout 2021, arXiv:2108.13446), whose magnitudes |M| are a modification of theirs.
 """
 
-from typing import Any
-
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -15,7 +13,7 @@ from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
 from .base import AbstractRule, Batch, Credit, hyperparameter
-from .feedback_matrices import fan_in, fan_out, random_feedback, transported
+from .feedback_matrices import random_feedback, transported
 from .terms import Terms, backward_sweep
 
 MAGNITUDES = 2**31 - 1
@@ -24,7 +22,7 @@ MAGNITUDES = 2**31 - 1
 KINDS = ("uniform", "batch-random", "fixed-random")
 
 
-class SignSymmetry(AbstractRule):
+class SignSymmetry(AbstractRule[Network, dict[str, Array]]):
     """δ^l = (B^{l+1}ᵀ δ^{l+1}) ⊙ σ'(z^l) with B = sign(W) ⊙ |M|; with |M| = |W|, `Backpropagation`.
 
     **Arguments:** `kind`: where the magnitudes |M| come from: `"uniform"`, all equal to `scale`·√(2/(fan_in + fan_out))
@@ -39,7 +37,7 @@ class SignSymmetry(AbstractRule):
         if not isinstance(self.kind, str) or self.kind not in KINDS:
             raise UserError(f"`kind` of SignSymmetry is one of {', '.join(KINDS)}; got {shown(self.kind)}.")
 
-    def init(self, network: Network, data: Any, *, key: Key) -> dict[str, Array]:
+    def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Array]:
         """The magnitudes |M|, by layer name; of the batch-random kind, those of the latest batch."""
         if self.kind == "uniform":
             return {name: self._uniform(network, name) for name in transported(network)}
@@ -57,6 +55,6 @@ class SignSymmetry(AbstractRule):
         return {name: jnp.sign(trainables[name].weight) * magnitude for name, magnitude in state.items()}
 
     def _uniform(self, network: Network, name: str) -> Array:
-        weight, kind = network[name].weight, network[name].kind
-        size = jnp.sqrt(jnp.asarray(2 / (fan_in(weight, kind) + fan_out(weight, kind)), weight.dtype))
+        layer, weight = network[name], network[name].weight
+        size = jnp.sqrt(jnp.asarray(2 / (layer.fan_in + layer.fan_out), weight.dtype))
         return jnp.full(weight.shape, self.scale.astype(weight.dtype) * size)

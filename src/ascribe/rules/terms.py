@@ -27,7 +27,7 @@ from ascribe.losses import Loss
 from ascribe.networks import Activation, Network, Stack, Tape, activations, record
 from ascribe.networks.layer import AbstractLayer
 from ascribe.networks.network import listed
-from ascribe.types import Array, Elementwise, Key, PyTree, Scalar
+from ascribe.types import Array, Elementwise, Float, Key, PyTree, Scalar
 
 from .base import Batch, Credit
 
@@ -76,7 +76,9 @@ def backward_sweep(
     return Credit(loss, sweep_down(network, tape, delta, terms), state, network_state)
 
 
-def output_error(network: Network, tape: Tape, batch: Batch, terms: Terms) -> tuple[Scalar, Array]:
+def output_error(
+    network: Network, tape: Tape, batch: Batch, terms: Terms
+) -> tuple[Scalar, Float[Array, "batch outputs"]]:
     """The loss and δ^L = ∂E/∂z^L, `(batch, outputs)`: terms 1 and 2.
 
     The output activation is the network's last layer if that is an activation, else the loss's link. Softmax and its
@@ -102,13 +104,15 @@ def output_error(network: Network, tape: Tape, batch: Batch, terms: Terms) -> tu
     return value, jax.vjp(function.function, z)[1](gradient)[0]
 
 
-def final_preactivation(network: Network, tape: Tape, loss: Loss) -> tuple[activations.ActivationFunction, Array]:
+def final_preactivation(
+    network: Network, tape: Tape, loss: Loss
+) -> tuple[activations.ActivationFunction, Float[Array, "batch outputs"]]:
     """The output activation and z^L, `(batch, outputs)`; a `UserError` where the loss is not made for them."""
     z: Any = tape.parts[-1] if isinstance(network.last, Activation) else tape.output
     return output_function(network, z, loss), z
 
 
-def output_function(network: Network, z: Array, loss: Loss) -> activations.ActivationFunction:
+def output_function(network: Network, z: Float[Array, "batch ..."], loss: Loss) -> activations.ActivationFunction:
     """The output activation, for the last preactivation z^L; a `UserError` where the loss is not made for them."""
     last = network.last
     function = activations.get(last.function if isinstance(last, Activation) else loss.link)
@@ -122,7 +126,7 @@ def output_function(network: Network, z: Array, loss: Loss) -> activations.Activ
     return function
 
 
-def output_loss(network: Network, z: Array, batch: Batch) -> Scalar:
+def output_loss(network: Network, z: Float[Array, "batch ..."], batch: Batch) -> Scalar:
     """The loss from the last preactivation z^L, `(batch, outputs)`: the value that `output_error` gives."""
     function, loss = output_function(network, z, batch.loss), batch.loss
     if function.name == loss.link:
@@ -130,13 +134,15 @@ def output_loss(network: Network, z: Array, batch: Batch) -> Scalar:
     return jnp.mean(loss.value(function.function(z), loss.encode(batch.targets, z.shape[1], z.dtype)))
 
 
-def sweep_down(network: Network, tape: Tape, delta: Array, terms: Terms) -> Network:
+def sweep_down(network: Network, tape: Tape, delta: Float[Array, "batch outputs"], terms: Terms) -> Network:
     """Every layer's parameter gradient, from δ^L at the last preactivation downwards: terms 3, 4 and 5. A stack of equal
     blocks is one `lax.scan`, from its last block to its first."""
     return _sweep(network, tape, delta, terms)
 
 
-def layer_errors(network: Network, tape: Tape, delta: Array, terms: Terms) -> dict[str, Array]:
+def layer_errors(
+    network: Network, tape: Tape, delta: Float[Array, "batch outputs"], terms: Terms
+) -> dict[str, Float[Array, "batch ..."]]:
     """δ^l, the error at every synaptic layer's preactivation, `(batch, …)` each, by name: what the layer's gradient is made
     of."""
     errors: dict[str, Array] = {}

@@ -84,7 +84,7 @@ def specifications(
 
 def has_own_finish(trainer: Trainer) -> bool:
     """Whether candidates are judged by the networks after the rule's own `finish`, not by their curves."""
-    return type(trainer.recipe.rule).finish is not AbstractRule.finish
+    return trainer.recipe.rule.finishes
 
 
 def tune(trainer: Trainer, count: int, ranges: Mapping[str, tuple[float, float]], seeds: tuple[int, ...]) -> Tuning:

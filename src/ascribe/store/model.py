@@ -72,7 +72,7 @@ class Model:
     def __post_init__(self) -> None:
         losses.get(self.loss)
         shape = self.encoding[-1].output_shape if self.encoding else self.data.input_shape
-        check_input(self.network, (math.prod(shape),) if self.network.first.kind == "linear" else shape)
+        check_input(self.network, (math.prod(shape),) if self.network.first.wants_vectors else shape)
 
     def __repr__(self) -> str:
         origin = f" by {self.about['rule']}, seed {self.about['seed']}" if {"rule", "seed"} <= set(self.about) else ""

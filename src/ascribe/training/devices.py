@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 
 from ascribe.errors import UserError
 from ascribe.memory import free_memory, gibibytes
-from ascribe.networks import Conv2d, Network, record
+from ascribe.networks import Network, record
 from ascribe.setup import Setup
 from ascribe.types import Array, PyTree
 
@@ -65,7 +65,7 @@ def one_after_another(network: Network, state_bytes: int = 0) -> bool:
     makes a grouped one, which is slow: on a CPU, convolutional networks go in turn (`benchmarks/lenet.py`), and so do runs
     with a large state, whose products are no small ones (`benchmarks/relaxed_identity.py`); on an accelerator,
     convolutional networks with a large state (`benchmarks/simplenet.py`)."""
-    convolutional, large = any(isinstance(part, Conv2d) for part in network.parts), state_bytes > CACHED
+    convolutional, large = any(layer.convolutional for layer in network.templates), state_bytes > CACHED
     return convolutional or large if jax.default_backend() == "cpu" else convolutional and large
 
 
@@ -191,7 +191,7 @@ def runs_that_fit(
 
 
 def _activation_bytes(network: Network, shape: tuple[int, ...], dtype: Any) -> int:
-    """What one forward pass keeps: every layer's input and output, and a convolution's gathered views of the kernel."""
+    """What one forward pass keeps: every layer's input and output, and its workspace."""
     inputs = jax.ShapeDtypeStruct(shape, dtype)
 
     def outputs(network: Network, x: Array) -> tuple[Array, ...]:
@@ -199,12 +199,9 @@ def _activation_bytes(network: Network, shape: tuple[int, ...], dtype: Any) -> i
         return (*tape.inputs, tape.output)
 
     values = eqx.filter_eval_shape(outputs, network, inputs)
-    views = 0
-    for i, layer in enumerate(network.layers):
-        if isinstance(layer, Conv2d):
-            positions = values[i + 1].size // layer.weight.shape[-1]
-            views += positions * layer.weight[..., 0].size * values[i].dtype.itemsize
-    return _bytes(values) + 3 * views
+    sizes = [value.size for value in values[1:]]
+    numbers = sum(layer.workspace(size) for layer, size in zip(network.layers, sizes, strict=True))
+    return _bytes(values) + numbers * values[0].dtype.itemsize
 
 
 def _bytes(tree: PyTree) -> int:

@@ -8,13 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe.losses import Loss
+from ascribe.metrics import OF_CONFUSION as MEASURES_OF_CONFUSION
 from ascribe.metrics import (
-    area_under_roc,
-    balanced_accuracy,
+    OF_EACH,
+    RANKED,
     class_probabilities,
     confusion_matrix,
-    log_loss,
-    macro_f1,
     predicted_labels,
     r2,
     rmse,
@@ -31,10 +30,8 @@ CHUNK = 512
 
 CONFUSION = "confusion"
 """The name of the confusion matrix among what is measured."""
-OF_CONFUSION = {"balanced_accuracy": balanced_accuracy, "macro_f1": macro_f1, CONFUSION: lambda confusion: confusion}
-OF_EACH = {"log_loss": log_loss}
-RANKED = {"auc": area_under_roc}
-"""What is computed of the confusion matrix, of the probability of every example's own class, and of all probabilities."""
+OF_CONFUSION = {**MEASURES_OF_CONFUSION, CONFUSION: lambda confusion: confusion}
+"""What is computed of the confusion matrix, and that itself."""
 
 
 class Examples(eqx.Module):

@@ -12,7 +12,7 @@ from .pixels import pixels
 
 def flatten_for(network: Network, data: Dataset) -> Dataset:
     """The data in the shape that the network takes: images become vectors for a network that begins with a dense layer."""
-    return data.flat() if network.first.kind == "linear" and len(data.input_shape) > 1 else data
+    return data.flat() if network.first.wants_vectors and len(data.input_shape) > 1 else data
 
 
 def examples_of(data: Dataset, split: str) -> Examples:

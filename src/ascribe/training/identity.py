@@ -19,7 +19,6 @@ from ascribe import rules
 from ascribe.checksums import checksum
 from ascribe.networks import Network
 from ascribe.networks.registry import layer_classes
-from ascribe.rules import AbstractRule
 from ascribe.rules.source_files import files_of
 from ascribe.setup import meanings
 
@@ -48,7 +47,6 @@ class Identity:
     def context(self) -> dict[str, Any]:
         recipe, template = self.recipe, template_of(self.recipe.source)
         data, setup = recipe.data, recipe.setup
-        acts_between_epochs = type(recipe.rule).after_epoch is not AbstractRule.after_epoch
         return {
             "common": {"code": "ascribe.training", "source": source.common()},
             "packages": [{"code": name, "source": version} for name, version in source.packages()],
@@ -60,7 +58,7 @@ class Identity:
             "setup": {name: fingerprint(value) for name, value in setup.common().items()},
             "dtype": str(template.dtype),
             # Between epochs, but not after the last: such a rule's state after 50 epochs is not one of 100 at its 50th.
-            "epochs": setup.epochs if acts_between_epochs else None,
+            "epochs": setup.epochs if recipe.rule.acts_between_epochs else None,
         }
 
     @functools.cached_property

@@ -155,9 +155,9 @@ def rehearse(setup: Setup, network: Network, run: Run, data: Data) -> RunState:
         credit_of(run.rule, here, take(setup, data, indices, state.network_state), jr.key(0))
     if kind.after_update is not AbstractRule.after_update:
         hooks.after_update(run.rule, here.trainables, here.rule_state)
-    if kind.after_epoch is not AbstractRule.after_epoch:
+    if run.rule.acts_between_epochs:
         between_epochs(setup, run, state, data, jnp.asarray(0))
-    if kind.finish is not AbstractRule.finish:
+    if run.rule.finishes:
         conclude(setup, run, state, data)
     return state
 
@@ -171,7 +171,7 @@ def _epoch(setup: Setup, run: Run, state: RunState, data: Data, epoch: Array) ->
     keys, before = streams(run.seed), state.trainables
     batches = epoch_indices(jr.fold_in(keys.batches, epoch), data.train.inputs.shape[0], setup.batch_size)
     state, loss = one_pass(setup, run, state, data, epoch, batches)
-    if type(run.rule).after_epoch is not AbstractRule.after_epoch:
+    if run.rule.acts_between_epochs:
         state = between_epochs(setup, run, state, data, epoch)
     measured = measure(setup, run, state, data, jr.fold_in(_epoch_key(run, epoch), len(batches)), before=before)
     found = {"train_loss": loss, **measured}
@@ -379,7 +379,7 @@ def conclude(setup: Setup, run: Run, state: RunState, data: Data) -> tuple[Netwo
         trainables, network_state, rule_state = state.trainables, state.network_state, state.rule_state
     else:
         trainables, network_state, rule_state = state.best.trainables, state.best.network_state, state.best.rule_state
-    own = type(run.rule).finish is not AbstractRule.finish
+    own = run.rule.finishes
     network = network_of(trainables)
     finished = hooks.finish(run.rule, trainables, rule_state, all_examples(setup, data), network=network)
     if setup.only is not None and own:

@@ -41,7 +41,7 @@ class Predictor(eqx.Module):
         its transforms, without those of the `encoding`."""
         for transform in self.encoding:
             inputs = transform(inputs)
-        if self.network.first.kind == "linear":
+        if self.network.first.wants_vectors:
             inputs = inputs.reshape(len(inputs), math.prod(inputs.shape[1:]))
         dtype, pieces = jax.tree.leaves(self.networks)[0].dtype, []
         for start in range(0, max(len(inputs), 1), self.rows):

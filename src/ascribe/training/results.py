@@ -11,8 +11,8 @@ from ascribe.datasets import Dataset
 from ascribe.files import short
 from ascribe.measures import before_finish, measure_for, measures_of, score_name
 from ascribe.networks import Network
-from ascribe.rules import AbstractRule, hooks
-from ascribe.rules.verify import notes as equality
+from ascribe.rules import hooks
+from ascribe.rules.tools.verify import notes as equality
 from ascribe.types import PyTree
 
 from . import class_maps, devices, loop
@@ -47,7 +47,7 @@ def diverged_at(parts: Sequence[Kept]) -> np.ndarray:
 
 def networks_of(experiment: Experiment, parts: Sequence[Kept]) -> Networks:
     """What was kept of all of these runs beside their curves."""
-    one, own_finish = experiment.template, type(experiment.recipe.rule).finish is not AbstractRule.finish
+    one, own_finish = experiment.template, experiment.recipe.rule.finishes
     structure = jax.tree.structure((one, one.initial_state(), one if own_finish else None))
     leaves = [part.networks or [] for part in parts]
     return jax.tree.unflatten(structure, [np.stack(same) for same in zip(*leaves, strict=True)])

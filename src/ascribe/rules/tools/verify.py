@@ -13,13 +13,13 @@ from ascribe import losses
 from ascribe.metrics import gradient_alignment
 from ascribe.networks import Network
 from ascribe.networks.network import listed
+from ascribe.rules import hooks, registry
+from ascribe.rules.backpropagation import Backpropagation
+from ascribe.rules.base import AbstractRule, Batch, network_of
+from ascribe.rules.terms import INSIDE
 from ascribe.types import Array, Key
 
-from . import hooks, registry
-from .backpropagation import Backpropagation
-from .base import AbstractRule, Batch, network_of
 from .same_computation import numbered
-from .terms import INSIDE
 from .value_and_credit import as_batch
 
 SAME_ANGLE, SAME_RATIO = 1e-3, 1e-5
@@ -169,7 +169,7 @@ def _traced(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> Tra
 def _trace(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> Traced:
     (arrays, given), fixed = eqx.partition((rule, batch), lambda leaf: eqx.is_array(leaf) or hasattr(leaf, "dtype"))
 
-    own = not type(rule).__module__.startswith(f"{__package__}.")
+    own = not type(rule).__module__.startswith("ascribe.rules.")
 
     def gradients(arrays: Any, given: Any, network: Network) -> tuple[Network, Network, Network | None]:
         rule, batch = eqx.combine((arrays, given), fixed)

@@ -12,12 +12,12 @@ import numpy as np
 
 from ascribe import losses
 from ascribe.arguments import explained
+from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.networks import Network, check_input
+from ascribe.rules import registry
+from ascribe.rules.base import AbstractRule, Batch, Credit, Trainables, network_of
 from ascribe.types import PyTree, Scalar
-
-from . import registry
-from .base import AbstractRule, Batch, Credit, Trainables, network_of
 
 
 def _array(part: Any) -> Any:
@@ -30,8 +30,9 @@ def _array(part: Any) -> Any:
 
 @explained
 def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None) -> Batch:
-    """A `Batch` from itself or from a pair (inputs, targets). Without `loss`, integer targets mean a cross entropy
-    (Bernoulli for one output, categorical for several) and other numbers the squared error. Inputs take the weights' type.
+    """A `Batch` from itself, from a pair (inputs, targets), or of all training examples of a `Dataset`. Without `loss`, integer
+    targets mean a cross entropy (Bernoulli for one output, categorical for several) and other numbers the squared error.
+    Inputs take the weights' type.
 
     **Raises:** `UserError` for what is no batch of that network, and for targets that the loss is not made for (`Loss.check`).
     """
@@ -39,6 +40,9 @@ def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None
         batch = batch if loss is None else dataclasses.replace(batch, loss=losses.get(loss))
         batch.loss.check(batch.targets, network.outputs)
         return batch
+    if isinstance(batch, Dataset):
+        data = batch.flat() if network.first.wants_vectors else batch
+        batch = data.train.inputs, data.train.targets
     try:
         inputs, targets = (_array(part) for part in batch)
     except (TypeError, ValueError) as error:
@@ -72,7 +76,8 @@ def value_and_credit(
     the first argument and goes to any Optax optimizer; `credit.state` and `credit.network_state` go into the next call
     (the latter as `dataclasses.replace(batch, network_state=…)`). The first argument is the network, or
     `rule.trainables(network, data, key=key)` for a rule that trains more than the network; `state` is
-    `rule.init(network, data, key=key)`; `batch` is a `Batch` or a pair (inputs, targets).
+    `rule.init(network, data, key=key)`, with all training examples as one batch, `data = as_batch(network, dataset)`; `batch`
+    is a `Batch` or a pair (inputs, targets).
 
     **Raises:** `UserError` where the rule trains more than the bare network that was given.
     """

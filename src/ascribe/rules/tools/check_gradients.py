@@ -20,11 +20,11 @@ from ascribe import losses, notebook
 from ascribe.arguments import plain, real, whole
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network
+from ascribe.rules import registry
+from ascribe.rules.base import AbstractRule, Credit, network_of
+from ascribe.rules.finite_differences import loss_of
 from ascribe.types import Array, Key, PyTree
 
-from . import registry
-from .base import AbstractRule, Credit, network_of
-from .finite_differences import loss_of
 from .value_and_credit import as_batch
 
 LIMIT, SAMPLE = 1000, 200
