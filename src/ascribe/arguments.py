@@ -15,7 +15,7 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import UserError, shown
@@ -163,7 +163,7 @@ def flag(name: str, value: Any, advice: str = "") -> bool:
     return truth
 
 
-def one_of(name: str, value: Any, choices: Iterable[str], advice: str = "") -> str:
+def one_of(name: str, value: Any, choices: Collection[str], advice: str = "") -> str:
     """One of a few texts."""
     if not isinstance(value, str) or value not in choices:
         raise refusal(name, f"one of {', '.join(choices)}", shown(value), advice)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import losses
-from ascribe.arguments import positive
+from ascribe.arguments import at_least, positive
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.metrics import area_under_curve
@@ -152,6 +152,7 @@ class Evaluations:
 def best_few(space: Space, evaluations: Evaluations, count: int) -> tuple[int, ...]:
     """The numbers of the best candidates that are functions of their own, the best first, `count` of them at most. (Different ω
     can be one function, and the candidates around an optimum nearly are.)"""
+    count = at_least(1, "count", count)
     chosen: dict[int, np.ndarray] = {}
     for number in np.argsort(evaluations.values, kind="stable"):
         g = space.g(evaluations.points[number], Z)
@@ -268,6 +269,8 @@ def search(
     What is tried next depends on `done`, the seed and the batch alone, so that a search goes on from its record as if it had
     never stopped. `kind`: `"bayesian"`, or `"random"`, uniformly in the cube.
     """
+    evaluations, batch = at_least(0, "evaluations", evaluations), at_least(1, "batch", batch)
+    seed = at_least(0, "seed", seed)
     while len(done) < evaluations:
         count = min(batch, evaluations - len(done))
         points = random_points(seed, len(done), count, done.points.shape[1])

@@ -31,9 +31,10 @@ def corrected_interval(
 
     **Returns:** `(mean, half_width)` as `interval` does.
     """
+    test_to_train = not_negative("test_to_train", test_to_train)
     mean, half_width = interval(values, axis, level)
     count = np.isfinite(values).sum(axis=axis)
-    return mean, np.asarray(half_width * np.sqrt(1.0 + count * not_negative("test_to_train", test_to_train)))
+    return mean, np.asarray(half_width * np.sqrt(1.0 + count * test_to_train))
 
 
 def corrected_t_test(differences: Numbers, *, test_to_train: float, rounding: float = 0.0) -> float:

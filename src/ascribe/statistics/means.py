@@ -5,6 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 from scipy.special import stdtrit
 
+from ascribe.arguments import refusal, share, whole
+from ascribe.errors import shown
+
 from ._checks import exponent
 
 LEVEL = 0.95
@@ -21,6 +24,9 @@ def interval(values: np.ndarray, axis: int = 0, level: float = LEVEL) -> tuple[n
     **Returns:** `(mean, half_width)` without `axis`: NaN mean where nothing is finite, NaN half width where fewer
     than two values are.
     """
+    level = share("level", level, f"try {LEVEL}")
+    if whole(axis) is None:
+        raise refusal("axis", "the number of an axis", shown(axis))
     values = np.asarray(values, dtype=np.float64)
     finite, shift = np.isfinite(values), exponent(values)
     values = np.ldexp(values, -shift)
