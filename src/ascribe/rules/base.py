@@ -35,6 +35,8 @@ def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
             array = jnp.asarray(value, float)
         except (TypeError, ValueError, OverflowError) as error:
             raise UserError(f"a number in {interval} is wanted; got {shown(value)}.") from error
+        # Under `jit` and `vmap` a field is a tracer, which has no number to look at, and the values of several runs have an
+        # axis: both are made of numbers that were looked at when they came in one by one.
         if array.ndim == 0 and not isinstance(array, Tracer):
             number = float(array)
             above = number > low or (interval[0] == "[" and number == low)

@@ -191,7 +191,11 @@ def default_names() -> list[str]:
 
 @explained
 def split_names(text: str) -> list[str]:
-    """Names of rules with commas between; a comma before `NAME=` belongs to the options of the rule before it."""
+    """Names of rules with commas between; a comma before `NAME=` belongs to the options of the rule before it.
+
+    >>> split_names("bp,kp:decay=0.1,scale=2,fa")
+    ['bp', 'kp:decay=0.1,scale=2', 'fa']
+    """
     return [name.strip() for name in _BETWEEN_RULES.split(text) if name.strip()]
 
 
@@ -230,6 +234,9 @@ def get(name: str, **options: Any) -> AbstractRule:
 
     `PATH.json` is a b-function that `ascribe discover` found; `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what
     is put where, and `gradient-noise-matched:tanh` is the noise of that size.
+
+    >>> get("fa:scale=0.5")
+    FeedbackAlignment(scale=0.5)
     """
     _check_text(name)
     place, attribute, inline = parts_of(name)
@@ -264,7 +271,11 @@ def made(rule: Any) -> Any:
 
 
 def full_name(name: str) -> str:
-    """The registered name that `name` stands for; for a file, its stem and class, as in `my_rule:MyRule`; with its options."""
+    """The registered name that `name` stands for; for a file, its stem and class, as in `my_rule:MyRule`; with its options.
+
+    >>> full_name("kolen:scale=5e-1")
+    'kolen-pollack:scale=0.5'
+    """
     _check_text(name)
     place, attribute, inline = parts_of(name)
     if place.endswith((".py", ".json")):
