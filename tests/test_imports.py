@@ -47,8 +47,6 @@ MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path 
 WITHOUT_JAX = (*ORDER[: ORDER.index("autodiff") + 1], "datasets", "charts", "report")
 LINES, FUNCTION = 450, 110
 STILL = (  # longer than that, or in a circle, until they are cut
-    "rules: a circle",
-    "rules/registry.py",
 )
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
 

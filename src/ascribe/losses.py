@@ -26,6 +26,10 @@ class Loss:
     `(batch, outputs)`, the first b-function; `value_from_logits(z, t)`: the same L at y = link(z), stable for large |z|.
     In these three, targets `t` are `(batch, outputs)` numbers; `encode` makes them from labels. The methods take labels
     too.
+
+    >>> y, t = jnp.array([[3.0, 5.0], [1.0, 2.0]]), jnp.array([[0.0, 1.0], [0.0, 2.0]])
+    >>> SQUARED_ERROR.value(y, t).tolist(), SQUARED_ERROR.cost_gradient(y, t).tolist()
+    ([12.5, 0.5], [[3.0, 4.0], [1.0, 0.0]])
     """
 
     name: str
@@ -155,7 +159,11 @@ def get(name: str | Loss) -> Loss:
 
 
 def default_for(task: str, outputs: int) -> Loss:
-    """Regression: squared error. One output: Bernoulli cross entropy. Several: categorical cross entropy."""
+    """Regression: squared error. One output: Bernoulli cross entropy. Several: categorical cross entropy.
+
+    >>> default_for("classification", 10)
+    <loss categorical-cross-entropy>
+    """
     if task == "regression":
         return SQUARED_ERROR
     return BERNOULLI_CROSS_ENTROPY if outputs == 1 else CATEGORICAL_CROSS_ENTROPY

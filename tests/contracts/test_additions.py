@@ -31,7 +31,7 @@ def classes_of(folder, base):
         module = importlib.import_module(f"ascribe.{folder}.{path.stem}".removesuffix(".__init__"))
         for one in vars(module).values():
             own = inspect.isclass(one) and issubclass(one, base) and one.__module__ == module.__name__
-            if own and not inspect.isabstract(one):
+            if own and not inspect.isabstract(one) and not one.__name__.startswith("_"):
                 found[one] = f"{folder}/{path.name}"
     return found
 

@@ -27,7 +27,6 @@ class Local(AbstractSynapticLayer):
 
     weight: jax.Array
     bias: jax.Array
-    kind = "local"
     wants_vectors = True
 
     def __init__(self, fan_in, window, *, key=None):

@@ -219,7 +219,7 @@ def test_blocks_of_unequal_size_are_refused():
     ],
 )
 def test_options_out_of_range_are_refused(options):
-    with pytest.raises(UserError, match=r"; got|is wanted|choose from|list of names"):
+    with pytest.raises(UserError, match=r"; got|is wanted|choose one of|choose from|list of names"):
         rules.get("forward-pass", **options)
 
 

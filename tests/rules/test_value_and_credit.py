@@ -28,6 +28,7 @@ from ..cases import (
     small_mlp,
     upper_weights,
 )
+from ..training import tiny
 
 
 def labeled():
@@ -330,3 +331,16 @@ def test_inputs_of_another_width_are_refused():
     network = networks.mlp([3, 5, 1], key=jr.key(0))
     with pytest.raises(UserError, match="layer linear1 takes 3 numbers"):
         rules.value_and_credit(rules.Backpropagation())(network, None, (np.ones((4, 2)), np.array([0, 1, 0, 1])))
+
+
+@pytest.mark.parametrize("shape", [None, (2, 3, 1)])
+def test_all_training_examples_of_a_data_set_are_a_batch(shape):
+    """In the shape that the network takes: images become vectors before a dense layer."""
+    data = tiny.data(shape=shape)
+    network = tiny.mlp(features=data.features)
+    found = as_batch(network, data)
+    rows = data.train.inputs.reshape(len(data.train), -1)
+    expected = as_batch(network, (rows, data.train.targets))
+    np.testing.assert_array_equal(found.inputs, expected.inputs)
+    np.testing.assert_array_equal(found.targets, expected.targets)
+    assert found.loss is expected.loss

@@ -150,7 +150,7 @@ def test_the_record_keeps_them(tmp_path):
 
 @pytest.mark.parametrize("name", BOTH)
 def test_they_need_images(name):
-    with pytest.raises(UserError, match=f"^{name} needs images .*shape") as caught:
+    with pytest.raises(UserError, match=f"^{name} is for images .*shape") as caught:
         datasets.load("moons", samples=60, transforms=name)
     assert one_sentence(caught)
     with pytest.raises(UserError, match=f"^{name} needs images .*linear1.*convolutional") as caught:

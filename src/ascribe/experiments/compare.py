@@ -125,28 +125,28 @@ def compare(
     further: Any = {"rules": rules, "network": network, "activation": activation, "seeds": seeds}
     asked = ask_in_folds(data, folds, setup, budget, landscape=landscape, cluster=cluster, **further)
     keeper = open_store(store)
-    found = _carry_out(data, asked, keeper, listener=listener, engine=cluster, landscape=landscape, command=command)
+    told = {"folds": None if folds is None else len(asked), "landscape": landscape, "command": command}
+    found = _carry_out(asked, keeper, told, listener=listener, engine=cluster)
     if keeper is not store:
         keeper.close()
     return found
 
 
 def _carry_out(
-    data: Dataset,
     asked: Sequence[Asked],
     keeper: Keeper,
+    told: Mapping[str, Any],
     *,
     listener: Listener | None,
     engine: Engine | None,
-    landscape: str | None,
-    command: str | None,
 ) -> Comparison:
-    """Every fold's runs, or those of the one comparison that was asked for, and what is made of them."""
+    """Every fold's runs, or those of the one comparison that was asked for, and what is made of them. `told`: what the record
+    says of it beside all else, how many folds, and of which layer there is a landscape, among it."""
     first = asked[0]
     listener = or_one_line(listener) if processes.number() == 0 else silent
     trainers = first.trainers(listener, keeper, engine)
     if keeper.keeps and keeper.experiment is None:
-        keeper.begin(data.name, command=command)
+        keeper.begin(first.data.name, command=told["command"])
     found: list[Comparison] = []
     keys: dict[str, list[str]] = {}
     with recorded_end(keeper):
@@ -157,12 +157,13 @@ def _carry_out(
             for name, plan in one.plans.items() if keeper.keeps else ():
                 keys.setdefault(name, []).extend(plan.keys(trainers[name], runs[name], one.tuning_seeds))
             found.append(Comparison(one.data, runs, tunings, {}))
-        drawn = None if landscape is None else _draw(landscape, first, found[0].runs, listener, keeper, keys)
+        layer = told["landscape"]
+        drawn = None if layer is None else _draw(layer, first, found[0].runs, listener, keeper, keys)
     ours = [name for name in found[0].runs if all(name in one.runs for one in found)]
-    configuration = _configuration(asked, found[0].runs, ours) | {"landscape": landscape, "command": command}
+    configuration = _configuration(asked, found[0].runs, ours) | told
     keeper.end("finished", configuration=configuration, keys={name: keys[name] for name in ours if name in keys})
-    if first.data.fold is None:
-        return Comparison(data, found[0].runs, found[0].tuning, configuration, drawn)
+    if told["folds"] is None:
+        return Comparison(first.data, found[0].runs, found[0].tuning, configuration, drawn)
     alone = [
         dataclasses.replace(one, configuration=configuration | {"data": one.data.summary(), "folds": None})
         for one in found
@@ -176,7 +177,6 @@ def _configuration(asked: Sequence[Asked], runs: Mapping[str, Runs], ours: Seque
     setup = dataclasses.replace(first.setup, score=measure_for(first.data.task, first.setup.score).name)
     return {
         "data": first.data.summary(),
-        "folds": None if first.data.fold is None else len(asked),
         "rules": list(ours),
         "left_out": {name: why for one in asked for name, why in one.left_out.items()},
         "network": str(first.template),

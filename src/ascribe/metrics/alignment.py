@@ -18,6 +18,9 @@ def angle(a: PyTree, b: PyTree) -> Scalar:
 
     By the half-angle formula 2·atan2(‖â - b̂‖, ‖â + b̂‖) of the unit vectors (Kahan 2006), which keeps its digits near 0°
     and 180°, where the arc cosine loses half of them.
+
+    >>> round(float(angle(jnp.array([1.0, 0.0]), jnp.array([2.0, 2.0]))), 3)
+    45.0
     """
     (_, unit_a), (_, unit_b) = _length_and_direction(a), _length_and_direction(b)
     difference, total = unit_a - unit_b, unit_a + unit_b

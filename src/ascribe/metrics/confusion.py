@@ -12,7 +12,11 @@ from ascribe.types import AnyArray, AnyScalar, Int
 def confusion_matrix(
     labels: Int[AnyArray, " batch"], predicted: Int[AnyArray, " batch"], classes: int
 ) -> Int[AnyArray, "classes classes"]:
-    """How many examples of each class (rows) were taken for each class (columns), as `sklearn.metrics.confusion_matrix`."""
+    """How many examples of each class (rows) were taken for each class (columns), as `sklearn.metrics.confusion_matrix`.
+
+    >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
+    [[1, 1], [0, 1]]
+    """
     cells, count = labels * classes + predicted, classes**2
     if isinstance(cells, np.ndarray):
         return np.bincount(cells, minlength=count).reshape(classes, classes)
@@ -24,6 +28,9 @@ def balanced_accuracy(confusion: Int[AnyArray, "classes classes"]) -> AnyScalar:
 
     Accuracy, where all classes have as many. As `sklearn.metrics.balanced_accuracy_score`; NaN without examples. Source:
     Brodersen et al. (2010), doi:10.1109/ICPR.2010.764.
+
+    >>> round(float(balanced_accuracy(np.array([[9, 1], [1, 1]]))), 6)  # recalls of 0.9 and 0.5
+    0.7
     """
     right, true, _ = _counts(confusion)
     return _mean_ratio(right, true)

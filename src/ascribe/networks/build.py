@@ -30,6 +30,9 @@ def build(
     convolutional networks of those names, and `"simplenet/8"` is the latter with an eighth of the channels.
 
     **Arguments:** `input_shape`: of one example; `outputs`: units of the last layer; the rest as in `mlp`.
+
+    >>> print(build("8x4", input_shape=(2,), outputs=1, activation="tanh"))
+    linear1 8×2 → tanh1 → linear2 4×8 → tanh2 → linear3 1×4
     """
     get(activation)
     name = text.strip().lower()

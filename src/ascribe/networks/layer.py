@@ -40,7 +40,7 @@ class AbstractLayer(eqx.Module):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if not hasattr(cls, "kind"):
+        if not hasattr(cls, "kind") and not cls.__name__.lstrip("_").startswith("Abstract"):
             cls.kind = cls.__name__.lower()
 
     @abstractmethod

@@ -32,6 +32,9 @@ def mlp(
     `activation`: of the hidden layers; `output_activation`: by default none, so that the network returns logits and the
     loss applies its own link (logistic or softmax) in a numerically stable form; `initializer`: by default He's law for
     the ReLU family, Glorot's for the rest.
+
+    >>> print(mlp([2, 64, 1]))
+    linear1 64×2 → relu1 → linear2 1×64
     """
     given, sizes = sizes, [whole(size) or 0 for size in listed(sizes) or ()]
     if len(sizes) < 2 or min(sizes) < 1:

@@ -138,7 +138,7 @@ class Network(eqx.Module):
         return tuple(name for name, layer in zip(self.names, self.templates, strict=True) if layer.synaptic)
 
     @property
-    def weights(self) -> dict[str, Array]:
+    def weights(self) -> dict[str, Any]:
         """The weight W of every synaptic layer, by name."""
         pairs = zip(self.names, self.layers, strict=True)
         return {name: layer.weight for name, layer in pairs if isinstance(layer, AbstractSynapticLayer)}

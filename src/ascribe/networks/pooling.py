@@ -20,65 +20,45 @@ def _windows(x: Array, window: int) -> Array:
     return x[:, : rows * window, : columns * window, :].reshape(batch, rows, window, columns, window, channels)
 
 
-def _check(window: object, name: str) -> int:
-    pixels = whole(window)
-    if pixels is None or pixels < 1:
-        raise UserError(f"`window` of {name} is a positive number of pixels; got {shown(window)}.")
-    return pixels
+class _AbstractPool2d(AbstractLayer):
+    """One number for each window × window square: the `reduction` of what is in it."""
+
+    window: int = eqx.field(static=True)
+    reduction: eqx.AbstractClassVar[Callable[..., Array]]
+
+    def __init__(self, window: int = 2, *, key: Key | None = None):
+        pixels = whole(window)
+        if pixels is None or pixels < 1:
+            raise UserError(f"`window` of {type(self).__name__} is a positive number of pixels; got {shown(window)}.")
+        self.window = pixels
+
+    def __call__(
+        self,
+        x: Float[Array, "batch height width channels"],
+        state: PyTree = None,
+        *,
+        key: Key | None = None,
+        training: bool = False,
+    ) -> tuple[Float[Array, "batch rows columns channels"], PyTree]:
+        return type(self).reduction(_windows(x, self.window), axis=(2, 4)), state
+
+    def config(self) -> dict[str, Any]:
+        return {"window": self.window}
+
+    def check_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        check_image(name, shape)
 
 
-class MaxPool2d(AbstractLayer):
+class MaxPool2d(_AbstractPool2d):
     """The largest value of each window × window square. By reshape and max: inside `lax.scan` on a CPU this is much
     faster than a windowed reduction, and its gradient needs no scatter. Tied maxima share the gradient equally."""
 
-    window: int = eqx.field(static=True)
     kind: ClassVar[str] = "maxpool"
-
-    def __init__(self, window: int = 2, *, key: Key | None = None):
-        self.window = _check(window, "MaxPool2d")
-
-    def __call__(
-        self,
-        x: Float[Array, "batch height width channels"],
-        state: PyTree = None,
-        *,
-        key: Key | None = None,
-        training: bool = False,
-    ) -> tuple[Float[Array, "batch rows columns channels"], PyTree]:
-        return _reduce(x, self.window, jnp.max), state
-
-    def config(self) -> dict[str, Any]:
-        return {"window": self.window}
-
-    def check_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        check_image(name, shape)
+    reduction: ClassVar[Callable[..., Array]] = staticmethod(jnp.max)
 
 
-class AveragePool2d(AbstractLayer):
+class AveragePool2d(_AbstractPool2d):
     """The mean of each window × window square."""
 
-    window: int = eqx.field(static=True)
     kind: ClassVar[str] = "averagepool"
-
-    def __init__(self, window: int = 2, *, key: Key | None = None):
-        self.window = _check(window, "AveragePool2d")
-
-    def __call__(
-        self,
-        x: Float[Array, "batch height width channels"],
-        state: PyTree = None,
-        *,
-        key: Key | None = None,
-        training: bool = False,
-    ) -> tuple[Float[Array, "batch rows columns channels"], PyTree]:
-        return _reduce(x, self.window, jnp.mean), state
-
-    def config(self) -> dict[str, Any]:
-        return {"window": self.window}
-
-    def check_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        check_image(name, shape)
-
-
-def _reduce(x: Array, window: int, reduction: Callable[..., Array]) -> Array:
-    return reduction(_windows(x, window), axis=(2, 4))
+    reduction: ClassVar[Callable[..., Array]] = staticmethod(jnp.mean)

@@ -30,6 +30,10 @@ def threshold_unit(weights: Any, bias: Any, *, signed: bool = False) -> Network:
     floating-point numbers it gives `(batch, 1)` zeros and ones, or -1 and +1.
 
     **Raises:** `UserError` where the weights are no list of finite numbers or the bias is no finite number.
+
+    >>> inputs = jnp.array([[0.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    >>> threshold_unit([1, 1], -1.5)(inputs).ravel().tolist()
+    [0.0, 0.0, 1.0]
     """
     return Network(_layer([weights], [bias], "sign" if signed else "threshold"))
 

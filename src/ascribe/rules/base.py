@@ -6,7 +6,7 @@ uphill, so that any Optax optimizer descends it.
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 import equinox as eqx
@@ -35,6 +35,8 @@ def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
             array = jnp.asarray(value, float)
         except (TypeError, ValueError, OverflowError) as error:
             raise UserError(f"a number in {interval} is wanted; got {shown(value)}.") from error
+        # Under `jit` and `vmap` a field is a tracer, which has no number to look at, and the values of several runs have an
+        # axis: both are made of numbers that were looked at when they came in one by one.
         if array.ndim == 0 and not isinstance(array, Tracer):
             number = float(array)
             above = number > low or (interval[0] == "[" and number == low)
@@ -86,6 +88,9 @@ class Credit(eqx.Module):
 
 Trained = TypeVar("Trained", bound=Network | Trainables)
 State = TypeVar("State")
+
+TOLD: dict[str, Callable[[Any], str]] = {}
+"""How a notebook shows a rule: filled by the registry, which knows the names of rules and imports this module."""
 
 
 class AbstractRule(eqx.Module, Generic[Trained, State]):
@@ -213,9 +218,7 @@ class AbstractRule(eqx.Module, Generic[Trained, State]):
         return f"{type(self).__name__}({', '.join(f'{name}={eqx.tree_pformat(value, width=10**6)}' for name, value in pairs)})"
 
     def _repr_html_(self) -> str:
-        from . import registry  # noqa: PLC0415 - which imports this class
-
-        return registry.to_html(self)
+        return TOLD["html"](self)
 
 
 def network_of(trainables: Network | Trainables) -> Network:

@@ -30,12 +30,11 @@ class DirectFeedbackAlignment(AbstractRule[Network, dict[str, Array]]):
 
     def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Float[Array, "outputs ..."]]:
         shapes = input_shapes(network, data.inputs.shape[1:])
-        keys = jr.split(key, max(len(shapes), 1))
         dtype = network.dtype
         spread = self.scale.astype(dtype) / jnp.sqrt(jnp.asarray(network.outputs, dtype))
         return {
             name: spread * jr.normal(k, (network.outputs, *shape), dtype)
-            for k, (name, shape) in zip(keys, shapes.items(), strict=False)
+            for k, (name, shape) in zip(jr.split(key, len(shapes)), shapes.items(), strict=True)
         }
 
     def __call__(self, network: Network, state: dict[str, Array], batch: Batch, *, key: Key | None = None) -> Credit:

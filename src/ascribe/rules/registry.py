@@ -25,7 +25,7 @@ from . import hooks, options, rule_files, source_files
 from .b_function import BFunction
 from .b_functions import Named, Plain
 from .backpropagation import Backpropagation
-from .base import AbstractRule
+from .base import TOLD, AbstractRule
 from .direct_feedback_alignment import DirectFeedbackAlignment
 from .feedback_alignment import FeedbackAlignment
 from .finite_differences import FiniteDifferences
@@ -191,7 +191,11 @@ def default_names() -> list[str]:
 
 @explained
 def split_names(text: str) -> list[str]:
-    """Names of rules with commas between; a comma before `NAME=` belongs to the options of the rule before it."""
+    """Names of rules with commas between; a comma before `NAME=` belongs to the options of the rule before it.
+
+    >>> split_names("bp,kp:decay=0.1,scale=2,fa")
+    ['bp', 'kp:decay=0.1,scale=2', 'fa']
+    """
     return [name.strip() for name in _BETWEEN_RULES.split(text) if name.strip()]
 
 
@@ -230,6 +234,9 @@ def get(name: str, **options: Any) -> AbstractRule:
 
     `PATH.json` is a b-function that `ascribe discover` found; `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what
     is put where, and `gradient-noise-matched:tanh` is the noise of that size.
+
+    >>> get("fa:scale=0.5")
+    FeedbackAlignment(scale=0.5)
     """
     _check_text(name)
     place, attribute, inline = parts_of(name)
@@ -264,7 +271,11 @@ def made(rule: Any) -> Any:
 
 
 def full_name(name: str) -> str:
-    """The registered name that `name` stands for; for a file, its stem and class, as in `my_rule:MyRule`; with its options."""
+    """The registered name that `name` stands for; for a file, its stem and class, as in `my_rule:MyRule`; with its options.
+
+    >>> full_name("kolen:scale=5e-1")
+    'kolen-pollack:scale=0.5'
+    """
     _check_text(name)
     place, attribute, inline = parts_of(name)
     if place.endswith((".py", ".json")):
@@ -304,6 +315,9 @@ def to_html(rule: AbstractRule) -> str:
     rows += [("Forces", ", ".join(f"{name} {value}" for name, value in rule.forced.items()))] if rule.forced else []
     rows += [(field.name, _shown(getattr(rule, field.name))) for field in dataclasses.fields(rule)]
     return notebook.shown(name, notebook.sentences([about] if about else []), notebook.table((), rows, words=2))
+
+
+TOLD["html"] = to_html
 
 
 def _shown(value: Any) -> str:

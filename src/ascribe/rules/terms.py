@@ -255,6 +255,7 @@ def _through_stack(
     inputs, period = tape.parts[number], len(part.layers)
     names = network.names[network.starts[number] :]
     blocks = [tuple(_Own.of(terms, names[period * row + i]) for i in range(period)) for row in range(part.count)]
+    # The checks of shapes that a single layer makes on its way, made before the blocks are one array and lose their names.
     for one in (one for block in blocks for one in block):
         layer, x = part.layers[names.index(one.name) % period], inputs[names.index(one.name) % period]
         if one.feedback is not None:
@@ -271,6 +272,8 @@ def _through_stack(
             gradients[i], cotangent = _through_layer(layers[i], inputs[i], cotangent, own[i], output_delta=output_delta)
         return cotangent, tuple(gradients), tuple(met)
 
+    # A scan wants one program for all blocks: their terms must be the same tree, with arrays of the same shapes, which become
+    # its inputs row by row, and with the same functions, which are part of the program. Names differ, so they go.
     nameless = [tuple(dataclasses.replace(one, name="") for one in block) for block in blocks]
     arrays, fixed = zip(*(eqx.partition(block, eqx.is_array) for block in nameless), strict=True)
     shapes = [jax.tree.map(jnp.shape, block) for block in arrays]
@@ -284,6 +287,7 @@ def _through_stack(
         own = jax.tree.map(lambda *leaves: jnp.stack(leaves), *arrays)
         cotangent, (gradients, met) = jax.lax.scan(step, cotangent, (part.layers, inputs, own), reverse=True)
         return Stack(gradients, part.count), cotangent, met
+    # One block has other terms than the next: as many programs in a row as there are blocks, and their gradients stacked again.
     rows = []
     for row in reversed(range(part.count)):
         here = [x[row] for x in inputs]
@@ -331,6 +335,10 @@ def activation_of(network: Network, name: str) -> str:
     """The name of the activation layer that `name` stands for: itself, or the one that follows a synaptic layer.
 
     **Raises:** `UserError` where there is none, or it is the output's.
+
+    >>> from ascribe.networks import mlp
+    >>> activation_of(mlp([2, 3, 1]), "linear1")
+    'relu1'
     """
     i, layers = network.index(name), network.templates
     if layers[i].synaptic:
