@@ -16,6 +16,7 @@ from ascribe.files import write_whole
 from ascribe.measures import AREA, measure_of
 from ascribe.statistics import interval
 
+from . import series
 from .document import figure, render, rule_filter
 from .figures import Drawing, specification, write_figure
 from .table import format_number
@@ -173,16 +174,12 @@ def _columns(lines: Sequence[tuple[np.ndarray, Mapping[str, Any]]], shown: slice
 def curves(discovery: Any) -> Any:
     """The training loss on fresh seeds, with bands (figure 2b), in every setting."""
     panels, colors, selection = [], _colors(discovery), legend_selection()
-    rows: list[tuple] = []
+    rows: dict[str, list] = {name: [] for name in series.COLUMNS}
     for setting, parts in discovery.comparisons.items():
         for name, runs in ((name, one) for part in parts for name, one in part.runs.items()):
             mean, half = interval(np.where(runs.diverged[:, None], np.nan, runs.curves["train_loss"]))
-            half = np.where(np.isfinite(half), half, 0.0)
-            for epoch in np.flatnonzero(np.isfinite(mean)):
-                ends = mean[epoch] - half[epoch], mean[epoch] + half[epoch]
-                rows.append((name, setting, int(epoch) + 1, float(mean[epoch]), *map(float, ends)))
-    names_of_columns = ("rule", "curve", "epoch", "mean", "low", "high")
-    columns = numbered(dict(zip(names_of_columns, zip(*rows, strict=True), strict=True)))
+            series.add_band(rows, name, setting, range(len(mean)), mean, half)
+    columns = numbered(rows)
     data = inline(columns, "curves")
     for setting in discovery.comparisons:
         part = one_curve(columns, setting)
