@@ -4,7 +4,7 @@ from pathlib import Path
 import ascribe.report
 
 NEEDED = (
-    *(f"ascribe.charts.{name}" for name in ("bands", "contours", "inline", "maps", "png", "theme")),
+    *(f"ascribe.charts.{name}" for name in ("bands", "contours", "inline", "lines", "maps", "png", "theme")),
     "ascribe.datasets.region",
     "ascribe.datasets.understood",
     "ascribe.diagram",

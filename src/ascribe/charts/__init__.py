@@ -1,1 +1,1 @@
-"""What all figures are drawn with: colors and type, tables inside a specification, pictures, contours, bands."""
+"""What all figures are drawn with: colors and type, tables inside a specification, lines, pictures, contours, bands."""

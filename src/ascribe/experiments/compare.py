@@ -135,7 +135,7 @@ def compare(
 def _carry_out(
     asked: Sequence[Asked],
     keeper: Keeper,
-    told: Mapping[str, Any],
+    told: dict[str, Any],
     *,
     listener: Listener | None,
     engine: Engine | None,

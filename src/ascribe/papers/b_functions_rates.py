@@ -21,14 +21,7 @@ from ascribe.charts.theme import BLUE, GRAY, INK, RED, themed
 from ascribe.metrics import implicit_rate as rate_of
 from ascribe.metrics import zero_slope_share
 from ascribe.networks import Network, activations, record
-from ascribe.rules import (
-    B_FUNCTIONS,
-    AbstractRule,
-    Backpropagation,
-    Batch,
-    BFunction,
-    as_batch,
-)
+from ascribe.rules import B_FUNCTIONS, AbstractRule, Backpropagation, Batch, BFunction, as_batch
 from ascribe.rules.terms import layer_errors, output_error
 
 from .base import Check, Listener, Result, at_most, close

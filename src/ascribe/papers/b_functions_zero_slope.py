@@ -10,11 +10,7 @@ import numpy as np
 from ascribe import datasets, report
 from ascribe.charts.inline import inline
 from ascribe.charts.theme import BLUE, INK, themed
-from ascribe.rules import (
-    BFunction,
-    MetaNetwork,
-    WhereSlope,
-)
+from ascribe.rules import BFunction, MetaNetwork, WhereSlope
 from ascribe.search import Objective, candidates
 from ascribe.training import Setup, complete, honor, network_for
 

@@ -211,7 +211,9 @@ def _two_inputs(fine: Any) -> Any:
         picture = np.round(diverging(np.clip(0.5 + 0.5 * values, 0.0, 1.0))).astype(np.uint8)
         axis = {"scale": alt.Scale(domain=[0, 1], nice=False), "axis": alt.Axis(values=[0, 0.5, 1], grid=False)}
         x, y = alt.X("x:Q", title="x₁", **axis), alt.Y("y:Q", title="x₂", **axis)
-        panels.append(square_picture(picture, 0, 1, x, y).properties(width=200, height=200, title=panel_title(title)))
+        panels.append(
+            square_picture(picture, 0.0, 1.0, x, y).properties(width=200, height=200, title=panel_title(title))
+        )
     return themed(
         alt.hconcat(*panels, spacing=26),
         "Two inputs, one hidden layer",

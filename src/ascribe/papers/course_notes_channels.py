@@ -19,15 +19,13 @@ from ascribe import neurons
 from ascribe.charts.inline import inline
 from ascribe.charts.lines import line_chart, stacked
 from ascribe.charts.theme import BLUE, GRAY, GREEN, RED, themed
-from ascribe.neurons import (
-    HodgkinHuxley,
-    pictures,
-)
+from ascribe.neurons import HodgkinHuxley, pictures
 from ascribe.neurons.hodgkin_huxley import State
 
 from .base import FLOAT32, Listener, Result, apart, at_most, close, largest, same
 
 MS = 1000.0
+"""Milliseconds in a second."""
 POWERS = 1e-5
 """What float32 leaves of the rates, which are made of high powers of one exponential."""
 REST = {"n": 0.317732, "m": 0.052955, "h": 0.595994}

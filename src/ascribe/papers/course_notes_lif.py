@@ -13,11 +13,7 @@ from ascribe import neurons
 from ascribe.charts.inline import inline
 from ascribe.charts.lines import line_chart, stacked
 from ascribe.charts.theme import BLUE, GRAY, GREEN, INK, RED, themed
-from ascribe.neurons import (
-    LIF,
-    HodgkinHuxley,
-    pictures,
-)
+from ascribe.neurons import LIF, HodgkinHuxley, pictures
 
 from .base import FLOAT32, ROUNDING, Check, Listener, Result, apart, at_most, close, largest, same
 from .course_notes_channels import FASTER, MS, PARTS, experiment

@@ -12,14 +12,7 @@ import numpy as np
 from ascribe import neurons
 from ascribe.charts.inline import inline
 from ascribe.charts.theme import GREEN, INK, RED, themed
-from ascribe.neurons import (
-    LIF,
-    Connection,
-    PostSynapticFilter,
-    SpikeTrain,
-    SpikingNetwork,
-    pictures,
-)
+from ascribe.neurons import LIF, Connection, PostSynapticFilter, SpikeTrain, SpikingNetwork, pictures
 
 from .base import FLOAT32, Check, Listener, Result, apart, at_most, close, largest, same
 from .course_notes_channels import MS

@@ -8,12 +8,7 @@ import math
 import numpy as np
 
 from ascribe import neurons
-from ascribe.neurons import (
-    SYNAPSES,
-    PostSynapticFilter,
-    SpikeTrain,
-    pictures,
-)
+from ascribe.neurons import SYNAPSES, PostSynapticFilter, SpikeTrain, pictures
 
 from .base import ROUNDING, Listener, Result, apart, at_most, close, largest
 from .course_notes_channels import MS

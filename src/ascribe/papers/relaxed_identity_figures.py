@@ -19,6 +19,7 @@ DECADES = [10.0**power for power in range(-20, 60)]
 """The ticks of logarithmic axes."""
 COLORS = {"relaxed objective E": BLUE, "loss of the forward pass": RED}
 TITLE = {"fontWeight": 500, "offset": 3}
+"""How the titles of panels look here."""
 _POINTS = ("#0f3f78", "#8a4200")
 _DISAGREEMENT = "#5b3a8e"
 

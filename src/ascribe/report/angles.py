@@ -6,11 +6,12 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from ascribe.charts.bands import ValueAxis, band_panel, log_worthy, one_curve
-from ascribe.charts.inline import inline
-from ascribe.charts.theme import GRAY, joined, legend_selection, rule_colors, themed
+from ascribe.charts.bands import ValueAxis, log_worthy, one_curve
+from ascribe.charts.lines import panel_title
+from ascribe.charts.theme import GRAY
 
 from .base import Comparison
+from .curves import curve_figure
 from .series import curve_names, series
 
 PANELS = 12
@@ -19,23 +20,22 @@ PANELS = 12
 def gradient_angles(comparison: Comparison) -> Any:
     """Angle to backpropagation's gradient over training and the ratio of the norms; None when nobody recorded them."""
     columns = series(comparison, ("gradient_angle", "gradient_norm_ratio"))
-    data, colors, selection = inline(columns, "curves"), rule_colors(comparison.runs), legend_selection()
-    panels = []
-    angle, ratio = one_curve(columns, "gradient_angle"), one_curve(columns, "gradient_norm_ratio")
-    if angle["mean"]:
-        axis = _degrees(angle["mean"], "Angle to backpropagation's gradient (°)")
-        panel = band_panel(data, angle, axis, colors, selection, width=440, height=300)
-        panels.append(alt.layer(_right_angle(axis), panel))
-    if ratio["mean"]:
-        axis = ValueAxis("Gradient norm, in units of backpropagation's", log=log_worthy(ratio["mean"]), least=0.0)
-        panels.append(band_panel(data, ratio, axis, colors, selection, width=440, height=300))
-    if not panels:
-        return None
-    return themed(
-        joined(panels, selection, columns=2),
+    axes, below = {}, {}
+    angle, ratio = (one_curve(columns, name)["mean"] for name in ("gradient_angle", "gradient_norm_ratio"))
+    if angle:
+        axes["gradient_angle"] = _degrees(angle, "Angle to backpropagation's gradient (°)")
+        below["gradient_angle"] = _right_angle(axes["gradient_angle"])
+    if ratio:
+        title = "Gradient norm, in units of backpropagation's"
+        axes["gradient_norm_ratio"] = ValueAxis(title, log=log_worthy(ratio), least=0.0)
+    return curve_figure(
+        comparison,
+        columns,
+        axes,
         "Distance from backpropagation",
         "At 0° a rule's gradient points where backpropagation's does.",
         "Below the dashed 90° a small plain gradient step still lowers the loss of the probe batch.",
+        below=below,
     )
 
 
@@ -69,22 +69,10 @@ def _small_multiples(comparison: Comparison, prefix: str, axis_title: str, *titl
     columns = series(comparison, names, points=100)
     if not columns["mean"]:
         return None
-    # Only rules that have such curves enter the legend; each keeps the color that it has everywhere.
-    drawn = set(columns["rule"])
-    colors = {rule: color for rule, color in rule_colors(comparison.runs).items() if rule in drawn}
-    data, selection = inline(columns, "curves"), legend_selection()
     axis = _degrees(columns["mean"], axis_title)
-    across = 2 if len(names) == 4 else min(len(names), 3)
-    panels = []
-    for name in names:
-        part = one_curve(columns, name)
-        panel = band_panel(data, part, axis, colors, selection, width=min(440, 960 // across - 65), height=220)
-        panels.append(alt.layer(_right_angle(axis), panel, title=_panel_title(name)))
-    return themed(joined(panels, selection, columns=across), *title)
-
-
-def _panel_title(name: str) -> alt.TitleParams:
-    return alt.TitleParams(name.partition("/")[2], anchor="middle", fontSize=13, offset=6)
+    titles = {name: panel_title(name.partition("/")[2], offset=6) for name in names}
+    below = dict.fromkeys(names, _right_angle(axis))
+    return curve_figure(comparison, columns, dict.fromkeys(names, axis), *title, titles=titles, below=below)
 
 
 def _degrees(means: Sequence[float], title: str) -> ValueAxis:

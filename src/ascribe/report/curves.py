@@ -1,6 +1,9 @@
-"""Learning curves: the training loss and the validation score of every rule, epoch by epoch."""
+"""Curves of every rule over the epochs: the training loss, the validation score, and what other figures show in such panels."""
 
+from collections.abc import Mapping
 from typing import Any
+
+import altair as alt
 
 from ascribe.charts.bands import ValueAxis, accuracy_floor, band_panel, least_of, log_worthy, one_curve
 from ascribe.charts.inline import inline
@@ -16,20 +19,42 @@ def learning_curves(comparison: Comparison) -> Any:
     """Training loss and validation score over epochs, side by side; None when no rule recorded either."""
     names = ("train_loss", main_score(comparison, "validation"))
     columns = series(comparison, names)
-    data, colors, selection = inline(columns, "curves"), rule_colors(comparison.runs), legend_selection()
-    panels = []
+    axes = {}
     for name in names:
         part = one_curve(columns, name)
-        if part["mean"]:
-            if measure_of(name).percent:
-                axis = ValueAxis(title_of(name), percent=True, domain=(accuracy_floor(min(part["low"])), 1.0))
-            else:
-                axis = ValueAxis(title_of(name), log=log_worthy(part["mean"]), least=least_of(part["mean"]))
-            panels.append(band_panel(data, part, axis, colors, selection, width=440, height=300))
-    if not panels:
+        if part["mean"] and measure_of(name).percent:
+            axes[name] = ValueAxis(title_of(name), percent=True, domain=(accuracy_floor(min(part["low"])), 1.0))
+        elif part["mean"]:
+            axes[name] = ValueAxis(title_of(name), log=log_worthy(part["mean"]), least=least_of(part["mean"]))
+    shown = "folds" if comparison.folds else "the seeds that finished"
+    return curve_figure(comparison, columns, axes, "Learning curves", f"Mean over {shown}, with its 95 % interval.")
+
+
+def curve_figure(
+    comparison: Comparison,
+    columns: Mapping[str, Any],
+    axes: Mapping[str, ValueAxis],
+    *title: str,
+    titles: Mapping[str, alt.TitleParams] | None = None,
+    below: Mapping[str, Any] | None = None,
+) -> Any:
+    """A panel for each of the `axes` with the curve of its name, of the columns that `series` makes; None without any.
+
+    With `titles` of their own panels are small, and only rules that have such curves enter the legend; each keeps the color
+    that it has everywhere. `below`: by the name of the curve, what is drawn below it.
+    """
+    if not axes:
         return None
-    return themed(
-        joined(panels, selection, columns=2),
-        "Learning curves",
-        f"Mean over {'folds' if comparison.folds else 'the seeds that finished'}, with its 95 % interval.",
-    )
+    data, colors, selection = inline(columns, "curves"), rule_colors(comparison.runs), legend_selection()
+    across, size = 2, {"width": 440, "height": 300}
+    if titles is not None:
+        drawn = set(columns["rule"])
+        colors = {rule: color for rule, color in colors.items() if rule in drawn}
+        across = 2 if len(axes) == 4 else min(len(axes), 3)
+        size = {"width": min(440, 960 // across - 65), "height": 220}
+    panels = []
+    for name, axis in axes.items():
+        panel = band_panel(data, one_curve(columns, name), axis, colors, selection, **size)
+        panel = panel if below is None or name not in below else alt.layer(below[name], panel)
+        panels.append(panel if titles is None else panel.properties(title=titles[name]))
+    return themed(joined(panels, selection, columns=across), *title)

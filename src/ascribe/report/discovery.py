@@ -10,11 +10,13 @@ import numpy as np
 
 from ascribe.charts.bands import RATIO_FOR_LOG, SHORT, ValueAxis, band_panel, least_of, log_worthy, one_curve
 from ascribe.charts.inline import ROW_LABEL, RULE_LABEL, inline, numbered
-from ascribe.charts.theme import GRAY, INK, many_colors, themed
+from ascribe.charts.lines import kind_color, panel_title
+from ascribe.charts.theme import BLUE, GRAY, INK, joined, legend_selection, many_colors, rule_colors, themed
 from ascribe.files import write_whole
 from ascribe.measures import AREA, measure_of
 from ascribe.statistics import interval
 
+from . import series
 from .document import figure, render, rule_filter
 from .figures import Drawing, specification, write_figure
 from .table import format_number
@@ -64,26 +66,25 @@ def findings(discovery: Any) -> list[str]:
     )
     for name, question in questions:
         if name in areas:
-            mean, half = interval(found - areas[name])
-            verdict = "no difference is shown" if not abs(mean) > half else "faster" if mean < 0 else "slower"
-            sentences.append(
-                f"{question}, the found g's area differs by {_difference(float(mean), float(half))}: {verdict}."
-            )
+            sentences.append(f"{question}, the found g's area differs by {_verdict(found - areas[name])}.")
     both = (("rate tuned for area", "rates tuned for the area"), ("tuned rate", "rates tuned by validation"))
     for name, words in both:
         tuned = areas.get(f"found g, {name}"), areas.get(f"{BASELINE}, {name}")
         if tuned[0] is not None and tuned[1] is not None:
-            mean, half = interval(tuned[0] - tuned[1])
-            verdict = "no difference is shown" if not abs(mean) > half else "faster" if mean < 0 else "slower"
-            sentences.append(
-                f"Both at their own {words}, the difference is {_difference(float(mean), float(half))}: {verdict}."
-            )
+            sentences.append(f"Both at their own {words}, the difference is {_verdict(tuned[0] - tuned[1])}.")
     if discovery.touched:
         sentences.append(
             f"The best ω lies at the end of what was searched (|{'|, |'.join(discovery.touched)}| = "
             f"{discovery.space.bound:g}): a larger bound may find a better g."
         )
     return sentences
+
+
+def _verdict(differences: np.ndarray) -> str:
+    """A difference of areas, paired by seed, and what it says."""
+    mean, half = map(float, interval(differences))
+    verdict = "no difference is shown" if not abs(mean) > half else "faster" if mean < 0 else "slower"
+    return f"{_difference(mean, half)}: {verdict}"
 
 
 def figures(discovery: Any) -> dict[str, Any]:
@@ -172,27 +173,21 @@ def _columns(lines: Sequence[tuple[np.ndarray, Mapping[str, Any]]], shown: slice
 
 def curves(discovery: Any) -> Any:
     """The training loss on fresh seeds, with bands (figure 2b), in every setting."""
-    panels, colors = [], _colors(discovery)
-    selection = alt.selection_point(fields=["rule"], bind="legend", name="chosen_rules")
-    rows: list[tuple] = []
+    panels, colors, selection = [], _colors(discovery), legend_selection()
+    rows: dict[str, list] = {name: [] for name in series.COLUMNS}
     for setting, parts in discovery.comparisons.items():
         for name, runs in ((name, one) for part in parts for name, one in part.runs.items()):
             mean, half = interval(np.where(runs.diverged[:, None], np.nan, runs.curves["train_loss"]))
-            half = np.where(np.isfinite(half), half, 0.0)
-            for epoch in np.flatnonzero(np.isfinite(mean)):
-                ends = mean[epoch] - half[epoch], mean[epoch] + half[epoch]
-                rows.append((name, setting, int(epoch) + 1, float(mean[epoch]), *map(float, ends)))
-    names_of_columns = ("rule", "curve", "epoch", "mean", "low", "high")
-    columns = numbered(dict(zip(names_of_columns, zip(*rows, strict=True), strict=True)))
+            series.add_band(rows, name, setting, range(len(mean)), mean, half)
+    columns = numbered(rows)
     data = inline(columns, "curves")
     for setting in discovery.comparisons:
         part = one_curve(columns, setting)
         axis = ValueAxis("Training loss", log=log_worthy(part["mean"]), least=least_of(part["mean"]))
-        title = alt.TitleParams(setting, anchor="middle", fontSize=14, offset=6)
+        title = panel_title(setting, fontSize=14, offset=6)
         panels.append(band_panel(data, part, axis, colors, selection, width=330, height=260).properties(title=title))
-    first, *others = panels
     return themed(
-        alt.concat(first.add_params(selection), *others, columns=3, spacing=32),
+        joined(panels, selection, columns=3),
         "Loss curves on fresh seeds",
         "Mean over the seeds that finished, with its 95 % interval; each epoch's mean training loss.",
     )
@@ -201,7 +196,7 @@ def curves(discovery: Any) -> Any:
 def _colors(discovery: Any) -> dict[str, str]:
     """Every rule's color, backpropagation's near-black."""
     names = dict.fromkeys(name for parts in discovery.comparisons.values() for part in parts for name in part.runs)
-    return dict(zip(names, [INK, *many_colors(len(names) - 1)], strict=True))
+    return rule_colors(names)
 
 
 def _reach(columns: Mapping[str, list]) -> tuple[alt.Scale, alt.Axis]:
@@ -240,14 +235,12 @@ def differences(discovery: Any) -> Any:
         y = alt.Y("rule:N", title=None, sort=here, axis=alt.Axis(labelLimit=260))
         base = alt.Chart(data).transform_filter(alt.FieldEqualPredicate(field="setting", equal=setting)).encode(y=y)
         zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=INK, strokeDash=[5, 4]).encode(x="x:Q")
-        title = alt.TitleParams(setting, anchor="middle", fontSize=14, offset=6)
+        title = panel_title(setting, fontSize=14, offset=6)
         panels.append(
             alt.layer(
                 zero,
-                base.mark_rule(strokeWidth=2.4, color="#0072b2", description=RULE_LABEL).encode(
-                    x=x("low"), x2="high:Q"
-                ),
-                base.mark_point(filled=True, size=90, opacity=1.0, color="#0072b2", description=ROW_LABEL).encode(
+                base.mark_rule(strokeWidth=2.4, color=BLUE, description=RULE_LABEL).encode(x=x("low"), x2="high:Q"),
+                base.mark_point(filled=True, size=90, opacity=1.0, color=BLUE, description=ROW_LABEL).encode(
                     x=x("difference")
                 ),
             ).properties(width=620, height=alt.Step(30), title=title)
@@ -270,13 +263,8 @@ def convergence(discovery: Any) -> Any:
         columns["evaluation"] += list(range(1, len(evaluations) + 1))
         columns["best"] += evaluations.best_so_far.tolist()
         columns["value"] += evaluations.values.tolist()
-    color = alt.Color(
-        "search:N",
-        title=None,
-        sort=list(searches),
-        scale=alt.Scale(domain=list(searches), range=["#0072b2", GRAY][: len(searches)]),
-        legend=alt.Legend(orient="bottom", symbolType="stroke", symbolOpacity=1.0),
-    )
+    colors = dict(zip(searches, (BLUE, GRAY), strict=False))
+    color = kind_color(colors, "search", symbolType="stroke", symbolOpacity=1.0)
     low, high = min(columns["best"]), float(np.quantile(columns["value"], 0.9))
     scale = alt.Scale(domain=[low - 0.04 * (high - low), high], clamp=True, nice=False, zero=False)
     y = lambda field: alt.Y(f"{field}:Q", title="Loss area (mean over the search's seeds)", scale=scale)
@@ -312,12 +300,7 @@ def surrogate(discovery: Any) -> Any:
     scale = alt.Scale(domain=[ends[0] - margin, ends[1] + margin], nice=False, zero=False, clamp=True)
     x = alt.X("measured:Q", title="Measured loss area", scale=scale)
     y = lambda field: alt.Y(f"{field}:Q", title="Predicted from all the others", scale=scale)
-    color = alt.Color(
-        "phase:N",
-        title=None,
-        scale=alt.Scale(domain=["spread evenly", "chosen by the search"], range=["#e69f00", "#0072b2"]),
-        legend=alt.Legend(orient="bottom", symbolType="circle"),
-    )
+    color = kind_color({"spread evenly": "#e69f00", "chosen by the search": BLUE}, "phase", symbolType="circle")
     base = alt.Chart(data).encode(x=x, color=color)
     line = alt.Chart(inline({"measured": ends, "predicted": ends})).mark_line(color=GRAY, strokeDash=[6, 4])
     chart = alt.layer(

@@ -6,12 +6,13 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from ascribe.charts.bands import ValueAxis, band_panel, least_of, log_worthy, one_curve
-from ascribe.charts.inline import inline, numbered
-from ascribe.charts.theme import joined, legend_selection, rule_colors, themed
+from ascribe.charts.bands import ValueAxis, least_of, log_worthy, one_curve
+from ascribe.charts.inline import numbered
+from ascribe.charts.lines import panel_title
 from ascribe.measures import MEASURED
 
 from .base import Comparison
+from .curves import curve_figure
 from .series import series
 
 PANELS = 12
@@ -40,24 +41,13 @@ def own_metrics(comparison: Comparison) -> Any:
     columns = _with_quantiles(series(comparison, [*names, *ends], points=100), names, ends)
     if not columns["mean"]:
         return None
-    # Only rules that have such curves enter the legend; each keeps the color that it has everywhere.
-    drawn = set(columns["rule"])
-    colors = {rule: color for rule, color in rule_colors(comparison.runs).items() if rule in drawn}
-    data, selection = inline(columns, "curves"), legend_selection()
     parts = {name: one_curve(columns, name) for name in names}
     parts = {name: part for name, part in parts.items() if part["mean"]}
-    across = 2 if len(parts) == 4 else min(len(parts), 3)
-    axes = {
+    groups = {
         group: _axis(group, [part for name, part in parts.items() if _group(name) == group])
         for group in map(_group, parts)
     }
-    panels = []
-    for name, part in parts.items():
-        panel = band_panel(
-            data, part, axes[_group(name)], colors, selection, width=min(440, 960 // across - 65), height=220
-        )
-        panels.append(panel.properties(title=_panel_title(name)))
-    who = f"{next(iter(colors))} records of itself" if len(colors) == 1 else "a rule records of itself"
+    who = f"{columns['rule'][0] if len(set(columns['rule'])) == 1 else 'a rule'} records of itself"
     subtitle = [f"Numbers that {who} after every epoch, on the probe batch."]
     if ends:
         subtitle.append(
@@ -65,7 +55,8 @@ def own_metrics(comparison: Comparison) -> Any:
         )
     if len(names) < len(every):
         subtitle.append(f"{len(names)} of {len(every)} curves, their layers evenly spaced from first to last.")
-    return themed(joined(panels, selection, columns=across), "What the rules measured of themselves", *subtitle)
+    axes, titles = {name: groups[_group(name)] for name in parts}, {name: _panel_title(name) for name in parts}
+    return curve_figure(comparison, columns, axes, "What the rules measured of themselves", *subtitle, titles=titles)
 
 
 def _own_names(comparison: Comparison) -> list[str]:
@@ -143,4 +134,4 @@ def _group(name: str) -> str:
 def _panel_title(name: str) -> alt.TitleParams:
     group, _, layer = name.partition("/")
     words = group.replace("_", " ")
-    return alt.TitleParams(f"{words}, {layer}" if layer else words, anchor="middle", fontSize=13, offset=6, limit=300)
+    return panel_title(f"{words}, {layer}" if layer else words, offset=6, limit=300)

@@ -10,6 +10,7 @@ from ascribe.statistics import corrected_interval, finished, resampled
 
 from .base import Comparison, Runs
 
+COLUMNS = ("rule", "curve", "epoch", "mean", "low", "high")
 POINTS = 200
 TOTAL = 6000
 
@@ -32,21 +33,23 @@ def series(comparison: Comparison, names: Sequence[str], points: int = POINTS) -
     `epoch` counts from 1; `low` and `high` bound the 95 % interval over seeds or folds (the mean itself for one). The rows of a
     rule's curve follow each other.
     """
-    columns: dict[str, list] = {name: [] for name in ("rule", "curve", "epoch", "mean", "low", "high")}
+    columns: dict[str, list] = {name: [] for name in COLUMNS}
     drawn = [(rule, name) for rule, runs in comparison.runs.items() for name in names if name in runs.curves]
     for rule, name in drawn:
         curve = over_seeds(comparison.runs[rule], name)
         shown = epochs_shown(curve.shape[1], len(drawn), points)
-        mean, half_width = corrected_interval(*resampled(comparison.runs[rule], curve[:, shown]))
-        half_width = np.where(np.isfinite(half_width), half_width, 0.0)
-        for place in np.flatnonzero(np.isfinite(mean)):
-            columns["rule"].append(rule)
-            columns["curve"].append(name)
-            columns["epoch"].append(int(shown[place]) + 1)
-            columns["mean"].append(float(mean[place]))
-            columns["low"].append(float(mean[place] - half_width[place]))
-            columns["high"].append(float(mean[place] + half_width[place]))
+        add_band(columns, rule, name, shown, *corrected_interval(*resampled(comparison.runs[rule], curve[:, shown])))
     return numbered(columns)
+
+
+def add_band(columns: dict[str, list], rule: str, curve: str, epochs: Any, mean: Any, half: Any) -> None:
+    """The rows of one curve, whose `mean` and half width of the interval are those of `epochs`, counted from 0."""
+    half = np.where(np.isfinite(half), half, 0.0)
+    for place in np.flatnonzero(np.isfinite(mean)):
+        ends = mean[place], mean[place] - half[place], mean[place] + half[place]
+        row = (rule, curve, int(epochs[place]) + 1, *map(float, ends))
+        for name, value in zip(COLUMNS, row, strict=True):
+            columns[name].append(value)
 
 
 def curve_names(comparison: Comparison, prefix: str) -> list[str]:
