@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal
 
-from .arguments import at_least, flag, plain, positive
+from .checks import at_least, flag, plain, positive
 from .errors import UserError, shown
 from .measures import CLASS_MEASURES, NUMBER_MEASURES
 

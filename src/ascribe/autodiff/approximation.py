@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ascribe.arguments import real, real_numbers, whole
+from ascribe.checks import real, real_numbers, whole
 from ascribe.errors import UserError, shown
 
 from .operators import logistic

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import explained
+from ascribe.checks import explained
 from ascribe.errors import UserError, shown
 
 from .operators import sum

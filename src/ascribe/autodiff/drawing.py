@@ -16,7 +16,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from ascribe.arguments import whole
+from ascribe.checks import whole
 from ascribe.errors import UserError, shown
 from ascribe.files import path_of, write_whole
 

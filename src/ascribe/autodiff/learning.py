@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import explained, plain, real
+from ascribe.checks import explained, plain, real
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 

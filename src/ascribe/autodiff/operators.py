@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import fits
+from ascribe.checks import fits
 from ascribe.errors import UserError, shown
 
 from .values import Value

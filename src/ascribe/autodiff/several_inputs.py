@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import real, whole
+from ascribe.checks import real, whole
 from ascribe.errors import UserError, shown
 
 from .approximation import LARGEST, PRECISION, Approximation, Sigmoid, approximate, pieces_needed

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import explained
+from ascribe.checks import explained
 from ascribe.errors import UserError, shown
 
 from .values import REAL, Value, describe, frozen, number_or_array

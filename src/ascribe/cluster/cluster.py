@@ -18,7 +18,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import ascribe
-from ascribe.arguments import at_least, flag
+from ascribe.checks import at_least, flag
 from ascribe.checksums import checksum
 from ascribe.errors import Interrupted, UserError, needed, shown
 from ascribe.memory import check_room

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import explained, unknown
+from ascribe.checks import explained, unknown
 from ascribe.errors import UserError, shown
 
 from .base import Card as Card

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ascribe.arguments import one_of, real_numbers
+from ascribe.checks import one_of, real_numbers
 from ascribe.errors import UserError
 
 from .options import Option, Task

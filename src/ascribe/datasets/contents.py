@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import refusal
+from ascribe.checks import refusal
 from ascribe.errors import UserError, option, shown
 from ascribe.memory import check_room
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import partial
 
-from ascribe.arguments import at_least, explained
+from ascribe.checks import at_least, explained
 from ascribe.errors import UserError, option
 
 from .base import Dataset

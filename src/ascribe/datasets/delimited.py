@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from ascribe.arguments import closest, refusal, whole
+from ascribe.checks import closest, refusal, whole
 from ascribe.errors import UserError, option, shown
 from ascribe.memory import check_room
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import flag
+from ascribe.checks import flag
 
 from .assembly import assemble
 from .base import Card, Dataset

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ascribe.arguments import refusal
+from ascribe.checks import refusal
 from ascribe.errors import UserError, option, shown
 
 from .columns import LARGEST_CLASS, Column

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ascribe.arguments import flag
+from ascribe.checks import flag
 
 from .assembly import assemble
 from .base import Card, Dataset

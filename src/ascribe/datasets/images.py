@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ascribe.arguments import flag, refusal, whole
+from ascribe.checks import flag, refusal, whole
 from ascribe.errors import option, shown
 
 from .base import Card, Dataset, Split

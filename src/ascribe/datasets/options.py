@@ -1,10 +1,10 @@
-"""Options of data sets: the checks of `ascribe.arguments`, in sentences that spell an option as their reader does."""
+"""Options of data sets: the checks of `ascribe.checks`, in sentences that spell an option as their reader does."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from ascribe.arguments import at_least, refusal, whole
+from ascribe.checks import at_least, refusal, whole
 from ascribe.errors import option, shown
 from ascribe.memory import check_room
 
@@ -20,7 +20,7 @@ MINIMUM_EXAMPLES = 10  # fewer cannot be cut into three splits that mean anythin
 
 
 def ask(check: Callable[..., Value], name: str, value: Option, example: Any) -> Value:
-    """What an option was given, by a check of `ascribe.arguments`; the sentence of a refusal ends with an example."""
+    """What an option was given, by a check of `ascribe.checks`; the sentence of a refusal ends with an example."""
     return check(option(name), value, advice=suggest(name, example))
 
 

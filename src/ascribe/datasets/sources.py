@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ascribe.arguments import closest, refusal, whole
+from ascribe.checks import closest, refusal, whole
 from ascribe.errors import UserError, option, shown
 
 from .delimited import ARFF, JSON, Layout, Table, nothing_in, read_delimited

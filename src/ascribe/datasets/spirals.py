@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ascribe.arguments import flag, not_negative, positive, refusal
+from ascribe.checks import flag, not_negative, positive, refusal
 from ascribe.errors import option, shown
 
 from .assembly import assemble

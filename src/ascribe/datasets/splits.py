@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ascribe.arguments import refusal
+from ascribe.checks import refusal
 from ascribe.errors import UserError, option
 
 VALIDATION_FRACTION = 0.15

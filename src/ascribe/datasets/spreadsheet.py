@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from ascribe.arguments import refusal
+from ascribe.checks import refusal
 from ascribe.errors import UserError, needed, option, shown
 from ascribe.memory import check_room
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ascribe.arguments import flag, one_of
+from ascribe.checks import flag, one_of
 from ascribe.errors import UserError, option
 
 from .assembly import assemble

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import refusal, unknown
+from ascribe.checks import refusal, unknown
 from ascribe.errors import UserError, option, shown
 
 from .options import Option, suggest

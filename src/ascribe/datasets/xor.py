@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ascribe.arguments import flag, not_negative
+from ascribe.checks import flag, not_negative
 
 from .assembly import assemble
 from .base import Card, Dataset

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import datasets, networks, rules, search
-from ascribe.arguments import at_least, flag, positive
+from ascribe.checks import at_least, flag, positive
 from ascribe.checksums import checksum
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, shown

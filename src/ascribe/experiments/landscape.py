@@ -18,7 +18,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ascribe import losses
-from ascribe.arguments import at_least, positive, real
+from ascribe.checks import at_least, positive, real
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import UserError, shown
 from ascribe.networks import BatchNorm, Network

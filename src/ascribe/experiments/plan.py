@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ascribe import datasets, rules, search
-from ascribe.arguments import at_least
+from ascribe.checks import at_least
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network

@@ -14,7 +14,7 @@ import sqlalchemy.engine
 
 import ascribe
 from ascribe.addresses import SQLITE, sqlite_file
-from ascribe.arguments import at_least, flag
+from ascribe.checks import at_least, flag
 from ascribe.errors import UserError, needed
 from ascribe.training import Epochs, Progress, Runs
 

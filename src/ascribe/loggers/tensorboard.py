@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ascribe.arguments import at_least, flag
+from ascribe.checks import at_least, flag
 from ascribe.errors import UserError, needed
 from ascribe.files import path_of
 from ascribe.training import Epochs, Progress, Runs

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from ascribe.arguments import real
+from ascribe.checks import real
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ascribe.arguments import flag, whole
+from ascribe.checks import flag, whole
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 

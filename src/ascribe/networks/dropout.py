@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 
-from ascribe.arguments import real
+from ascribe.checks import real
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Key, PyTree
 

@@ -9,7 +9,7 @@ import equinox as eqx
 import jax
 import jax.random as jr
 
-from ascribe.arguments import whole
+from ascribe.checks import whole
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 

@@ -2,7 +2,7 @@
 
 import jax.random as jr
 
-from ascribe.arguments import explained
+from ascribe.checks import explained
 from ascribe.errors import UserError, shown
 from ascribe.types import Key
 

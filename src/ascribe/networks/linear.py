@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from ascribe.arguments import flag
+from ascribe.checks import flag
 from ascribe.errors import UserError
 from ascribe.types import Array, Float, Key, PyTree
 

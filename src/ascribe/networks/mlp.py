@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import jax.random as jr
 
-from ascribe.arguments import explained, listed, whole
+from ascribe.checks import explained, listed, whole
 from ascribe.errors import UserError, shown
 from ascribe.types import Key
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from ascribe.arguments import explained
+from ascribe.checks import explained
 from ascribe.errors import UserError, shown
 
 from .layer import OWN, AbstractLayer, inner_layers, layer_name

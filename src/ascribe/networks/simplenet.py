@@ -10,7 +10,7 @@ import math
 
 import jax.random as jr
 
-from ascribe.arguments import explained, real
+from ascribe.checks import explained, real
 from ascribe.errors import UserError, shown
 from ascribe.types import Key
 

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.arguments import explained
+from ascribe.checks import explained
 from ascribe.errors import UserError
 
 from .activation import Activation

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import real_numbers
+from ascribe.checks import real_numbers
 from ascribe.errors import UserError, shown
 
 from .quantities import numbers

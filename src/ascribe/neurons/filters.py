@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import explained, whole
+from ascribe.checks import explained, whole
 from ascribe.errors import UserError, shown
 
 from .quantities import Numbers, check_steps, numbers, seconds, single, whole_steps

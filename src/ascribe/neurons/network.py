@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ascribe.arguments import explained
+from ascribe.checks import explained
 from ascribe.errors import UserError
 from ascribe.types import Array, Callable
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.arguments import real_numbers
+from ascribe.checks import real_numbers
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.types import Array

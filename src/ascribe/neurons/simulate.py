@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.arguments import at_least, listed, plain
+from ascribe.checks import at_least, listed, plain
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.types import Array

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import at_least, whole
+from ascribe.checks import at_least, whole
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
-from ascribe.arguments import explained
+from ascribe.checks import explained
 from ascribe.errors import UserError, shown
 from ascribe.networks import activations
 from ascribe.types import Array, Callable, Elementwise

@@ -11,7 +11,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from ascribe.arguments import real
+from ascribe.checks import real
 from ascribe.errors import UserError, shown
 from ascribe.networks import activations
 from ascribe.types import Array, Elementwise

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from ascribe.arguments import plain
+from ascribe.checks import plain
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.networks import Network, record

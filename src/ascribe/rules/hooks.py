@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.arguments import real, whole
+from ascribe.checks import real, whole
 from ascribe.datasets import Dataset
 from ascribe.errors import Interrupted, UserError
 from ascribe.measures import MEASURED

@@ -9,7 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from ascribe.arguments import whole
+from ascribe.checks import whole
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.networks import activations

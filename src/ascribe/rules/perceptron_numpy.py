@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import whole
+from ascribe.checks import whole
 from ascribe.errors import UserError
 
 LARGEST = 1e100

@@ -18,7 +18,7 @@ import equinox as eqx
 import numpy as np
 
 from ascribe import notebook
-from ascribe.arguments import explained
+from ascribe.checks import explained
 from ascribe.errors import UserError, shown
 
 from . import hooks, options, rule_files, source_files

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ascribe.arguments import plain
+from ascribe.checks import plain
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import losses
-from ascribe.arguments import at_least, positive
+from ascribe.checks import at_least, positive
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.metrics import area_under_curve

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ascribe.arguments import at_least, refusal
+from ascribe.checks import at_least, refusal
 
 from .gaussian_process import (
     bucket,

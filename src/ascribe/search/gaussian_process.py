@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ascribe.arguments import array, positive, refusal
+from ascribe.checks import array, positive, refusal
 from ascribe.errors import UserError, shown
 
 SMALLEST = 64  # observations of the smallest padded size; larger ones are its doubles

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ascribe.arguments import at_least, listed, real
+from ascribe.checks import at_least, listed, real
 from ascribe.errors import UserError, shown
 from ascribe.measures import score_name
 from ascribe.rules import AbstractRule

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ascribe import arguments
-from ascribe.arguments import at_least
+from ascribe import checks
+from ascribe.checks import at_least
 from ascribe.errors import UserError
 
 MOST = 2**63 - 1
@@ -21,7 +21,7 @@ def array(name: str, values: Numbers, dimensions: int) -> np.ndarray:
     wanted = {1: "a list of numbers", 2: "a table of numbers with rows of one length"}[dimensions]
     advice = f"give it {dimensions} ax{'es' if dimensions > 1 else 'is'}, none empty, and write nan where a run has no number"
     filled = lambda shape: len(shape) == dimensions and 0 not in shape
-    return arguments.array(name, values, wanted, filled, advice, gaps=True)
+    return checks.array(name, values, wanted, filled, advice, gaps=True)
 
 
 def sample(name: str, values: Numbers, least: int = 1) -> np.ndarray:

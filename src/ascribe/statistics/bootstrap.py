@@ -7,7 +7,7 @@ Source: Efron (1987), "Better bootstrap confidence intervals", doi:10.1080/01621
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from ascribe.arguments import at_least, not_negative, share
+from ascribe.checks import at_least, not_negative, share
 from ascribe.memory import check_room
 
 from ._checks import Numbers, draws, exponent, sample

@@ -14,7 +14,7 @@ doi:10.1023/A:1024068626366; for repeated folds Bouckaert & Frank (2004), doi:10
 import numpy as np
 from scipy.special import stdtr
 
-from ascribe.arguments import not_negative
+from ascribe.checks import not_negative
 
 from ._checks import Numbers, exponent, sample
 from .base import Runs

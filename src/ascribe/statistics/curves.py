@@ -6,7 +6,7 @@ area of the table is another: the training loss is the mean over an epoch, a bar
 
 import numpy as np
 
-from ascribe.arguments import finite, whole
+from ascribe.checks import finite, whole
 from ascribe.errors import UserError, shown
 
 from ._checks import Numbers, array

@@ -8,7 +8,7 @@ for learning algorithms, Bouthillier et al. (2021), arXiv:2103.03098 (the probab
 import numpy as np
 from scipy.special import gammaln
 
-from ascribe.arguments import not_negative
+from ascribe.checks import not_negative
 
 from ._checks import Numbers, exponent, sample
 

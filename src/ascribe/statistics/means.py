@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from scipy.special import stdtrit
 
-from ascribe.arguments import refusal, share, whole
+from ascribe.checks import refusal, share, whole
 from ascribe.errors import shown
 
 from ._checks import exponent

@@ -6,7 +6,7 @@ Source: Fisher (1935), "The design of experiments", section 21; the p-value of s
 
 import numpy as np
 
-from ascribe.arguments import at_least, not_negative
+from ascribe.checks import at_least, not_negative
 
 from ._checks import MOST, Numbers, draws, exponent, sample
 

@@ -7,7 +7,7 @@ the noncentral t distribution, exact for normal differences.
 import numpy as np
 from scipy.special import nctdtr, stdtrit
 
-from ascribe.arguments import at_least, positive, real, share
+from ascribe.checks import at_least, positive, real, share
 from ascribe.errors import UserError
 
 from ._checks import MOST

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import chdtrc
 
-from ascribe.arguments import at_least, explained, share
+from ascribe.checks import at_least, explained, share
 from ascribe.errors import UserError
 from ascribe.measures import measure_of
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from ascribe import measures
-from ascribe.arguments import explained
+from ascribe.checks import explained
 from ascribe.errors import UserError
 
 from .base import Comparison, Runs

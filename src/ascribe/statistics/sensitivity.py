@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ascribe.arguments import share
+from ascribe.checks import share
 from ascribe.errors import UserError
 
 from ._checks import Numbers, array, exponent

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ascribe.arguments import explained, finite, positive, share
+from ascribe.checks import explained, finite, positive, share
 from ascribe.errors import UserError
 from ascribe.measures import measure_of
 

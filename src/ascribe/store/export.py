@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.arguments import flag
+from ascribe.checks import flag
 from ascribe.errors import UserError, how_to_install
 from ascribe.files import csv_text, path_of, short, write_whole
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ascribe.arguments import flag
+from ascribe.checks import flag
 from ascribe.errors import UserError, shown
 
 from .lock import FolderLock

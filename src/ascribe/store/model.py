@@ -22,7 +22,7 @@ import safetensors.numpy
 
 import ascribe
 from ascribe import losses, networks
-from ascribe.arguments import explained
+from ascribe.checks import explained
 from ascribe.datasets import Dataset, Transform
 from ascribe.datasets.base import LISTED, short_settings
 from ascribe.errors import UserError

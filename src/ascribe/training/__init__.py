@@ -1,6 +1,6 @@
 """Training: one loop (`loop.py`), mapped over runs and devices (`devices.py`), driven in chunks of epochs (`driver.py`)."""
 
-from ascribe.arguments import positive as positive
+from ascribe.checks import positive as positive
 from ascribe.setup import Setup as Setup
 
 from . import devices as devices

@@ -28,7 +28,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ascribe.arguments import real
+from ascribe.checks import real
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, PyTree
 

@@ -13,7 +13,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
-from ascribe import arguments
+from ascribe import checks
 from ascribe.errors import UserError, shown
 from ascribe.types import PyTree
 
@@ -24,7 +24,7 @@ RUNS, EVERYWHERE = PartitionSpec("runs"), PartitionSpec()
 
 def check_devices_per_run(value: Any) -> int:
     """A number that divides that of the devices, or a `UserError`."""
-    count = arguments.whole(value)
+    count = checks.whole(value)
     if count is None or count < 1:
         raise UserError(f"`devices_per_run` is a positive integer; got {shown(value)}.")
     if jax.device_count() % count:

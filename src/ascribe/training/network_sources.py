@@ -8,7 +8,7 @@ from typing import Any
 import jax.random as jr
 
 from ascribe import networks
-from ascribe.arguments import KindError, listed, whole
+from ascribe.checks import KindError, listed, whole
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network

@@ -22,7 +22,7 @@ import numpy as np
 import safetensors.numpy
 from jax.experimental import multihost_utils
 
-from ascribe.arguments import at_least
+from ascribe.checks import at_least
 from ascribe.checksums import checksum
 from ascribe.errors import UserError
 

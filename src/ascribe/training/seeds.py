@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import jax.random as jr
 
-from ascribe.arguments import listed, whole
+from ascribe.checks import listed, whole
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.types import Array, Key

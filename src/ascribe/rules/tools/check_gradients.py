@@ -17,7 +17,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ascribe import losses, notebook
-from ascribe.arguments import plain, real, whole
+from ascribe.checks import plain, real, whole
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network
 from ascribe.rules import registry

@@ -11,7 +11,7 @@ import jax.random as jr
 import numpy as np
 
 from ascribe import losses
-from ascribe.arguments import explained
+from ascribe.checks import explained
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.networks import Network, check_input

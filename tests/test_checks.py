@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from ascribe.arguments import (
+from ascribe.checks import (
     array,
     at_least,
     closest,
