@@ -27,7 +27,7 @@ def objective(rule=None, place=None, dimensions=SPACE.dimensions, **options):
     rule = SPACE.rule() if rule is None else rule
     recipe = tiny.recipe(tiny.mlp(), tiny.data(), rule, name="b-function", **changes)
     place = SPACE.place if place is None else place
-    return Objective(recipe, tiny.data(), place, dimensions=dimensions, seeds=SEEDS, batch=2, **options)
+    return Objective(recipe, place, dimensions=dimensions, seeds=SEEDS, batch=2, **options)
 
 
 def bowl(points):

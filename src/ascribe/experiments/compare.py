@@ -44,7 +44,7 @@ from ascribe.training.source import digest
 
 from .comparison import Comparison
 from .landscape import landscape as draw
-from .plan import Asked, Budget, NetworkLike, Plan, ask_in_folds
+from .plan import Asked, Budget, NetworkLike, Plan, Request, ask_in_folds
 from .stores import open_store, recorded_end, versions, warn_outdated
 
 
@@ -122,8 +122,8 @@ def compare(
         devices_per_run=devices_per_run,
     )
     budget = Budget.of(tune, tune_seeds, search, fixed=learning_rate is not None)
-    further: Any = {"rules": rules, "network": network, "activation": activation, "seeds": seeds}
-    asked = ask_in_folds(data, folds, setup, budget, landscape=landscape, cluster=cluster, **further)
+    request = Request(rules, network, activation, seeds, landscape, cluster)
+    asked = ask_in_folds(data, folds, request, setup, budget)
     keeper = open_store(store)
     told = {"folds": None if folds is None else len(asked), "landscape": landscape, "command": command}
     found = _carry_out(asked, keeper, told, listener=listener, engine=cluster)
@@ -302,7 +302,7 @@ def preview(
         training["learning_rate"] = learning_rate
     setup = Setup(**training)
     budget = Budget.of(tune, tune_seeds, search, fixed=learning_rate is not None)
-    every = ask_in_folds(data, folds, setup, budget, **asked)
+    every = ask_in_folds(data, folds, Request(**asked), setup, budget)
     found, shapes = every[0], len({tuple(len(split) for _, split in one.data.splits) for one in every})
     trainers = found.trainers(silent, NOTHING, None)
     experiments = {name: one.experiment for name, one in trainers.items()}

@@ -204,7 +204,7 @@ class _Target:
     ) -> Objective:
         """What a rule's numbers are worth: the area under the training loss."""
         recipe = complete(honor(rule, name, self.source, self.data, self.setup))
-        return Objective(recipe, self.data, place, **own, **self.further)
+        return Objective(recipe, place, **own, **self.further)
 
     def described(self, objective: Objective) -> dict[str, Any]:
         """What the record says of it, and of how it is trained in the search."""

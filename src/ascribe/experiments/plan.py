@@ -95,6 +95,18 @@ class Budget:
 
 
 @dataclasses.dataclass(frozen=True)
+class Request:
+    """Which rules train which network, with which seeds; and where."""
+
+    rules: Rules | None = None
+    network: NetworkLike = "64x64"
+    activation: str = "relu"
+    seeds: int | Sequence[int] = 10
+    landscape: str | None = None
+    cluster: Engine | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Asked:
     """A comparison that fits together: all is checked, nothing compiled. `setup`: as it was asked for, which a rule's own may
     differ from; `width`: runs at a time that are wanted."""
@@ -132,38 +144,26 @@ class Asked:
         return found
 
 
-def ask_in_folds(data: Dataset, folds: int | None, setup: Setup, budget: Budget, **asked: Any) -> list[Asked]:
+def ask_in_folds(data: Dataset, folds: int | None, request: Request, setup: Setup, budget: Budget) -> list[Asked]:
     """What `compare` is asked for, once or in every fold; folds of one shape share their compiled programs."""
     if folds is None:
-        return [ask(data, setup, budget, **asked)]
-    if asked.get("landscape") is not None:
+        return [ask(data, request, setup, budget)]
+    if request.landscape is not None:
         raise UserError("`landscape` is drawn of one division of the data, and `folds` make several: give one of them.")
     first, *others = datasets.folds(data, folds)
-    found = [ask(first, setup, budget, **asked)]
+    found = [ask(first, request, setup, budget)]
     check_runs((1 + len(others)) * len(found[0].seeds))
-    return found + [ask(one, setup, budget, like=found[0], **asked) for one in others]
+    return found + [ask(one, request, setup, budget, like=found[0]) for one in others]
 
 
-def ask(
-    data: Dataset,
-    setup: Setup,
-    budget: Budget,
-    *,
-    like: Asked | None = None,
-    rules: Rules | None = None,
-    network: NetworkLike = "64x64",
-    activation: str = "relu",
-    seeds: int | Sequence[int] = 10,
-    landscape: str | None = None,
-    cluster: Engine | None = None,
-) -> Asked:
+def ask(data: Dataset, request: Request, setup: Setup, budget: Budget, *, like: Asked | None = None) -> Asked:
     """What `compare` is asked for; its errors are those of `compare`. `like`: the same on other data, whose rules and network
     these are."""
-    chosen = _chosen_rules(rules, data) if like is None else like.chosen
-    seeds = check_seeds(seeds)
-    source = network_for(network, check_data(data), activation) if like is None else like.source
+    chosen = _chosen_rules(request.rules, data) if like is None else like.chosen
+    seeds, cluster = check_seeds(request.seeds), request.cluster
+    source = network_for(request.network, check_data(data), request.activation) if like is None else like.source
     template = template_of(source)
-    for setting, layer in (("only", setup.only), ("landscape", landscape)):
+    for setting, layer in (("only", setup.only), ("landscape", request.landscape)):
         if layer is not None:
             check_layer(setting, template, layer)
     plans: dict[str, Plan] = {}
@@ -175,13 +175,13 @@ def ask(
             recipe = complete(recipe)
         except UserError as error:
             everybodys = recipe is not None and recipe.source is source  # what is wrong is not the rule's network
-            if rules is not None or len(chosen) == 1 or everybodys:
+            if request.rules is not None or len(chosen) == 1 or everybodys:
                 raise
             left_out[name] = str(error)
             continue
         plans[name] = Plan.make(recipe, budget)
     budget.check_search(plans)
-    _check_landscape(landscape, template, source, plans, setup.epochs)
+    _check_landscape(request.landscape, template, source, plans, setup.epochs)
     tuning_seeds = budget.seeds(seeds)
     per_run = check_devices_per_run(setup.devices_per_run)
     _check_cluster(cluster, per_run)
@@ -189,7 +189,7 @@ def ask(
     side_by_side = devices.count() // per_run if cluster is None else 1
     width = max(_width(len(seeds), budget.tune * budget.tune_seeds, shares), side_by_side)
     found = (plans, left_out, seeds, tuning_seeds, width)
-    return Asked(data, chosen, source, template, setup, budget, *found, may_leave_out=rules is None)
+    return Asked(data, chosen, source, template, setup, budget, *found, may_leave_out=request.rules is None)
 
 
 def _check_cluster(cluster: Engine | None, devices_per_run: int) -> None:

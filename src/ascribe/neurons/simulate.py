@@ -6,7 +6,7 @@ each neuron and chunk, when it fired, and the samples that are kept, however man
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -133,7 +133,7 @@ def simulate(
         raise UserError(
             f"`initial` is a voltage for each neuron, of the shape {shape}; got {np.shape(initial)}."
         ) from None
-    hits, traces = _stepped(cast, state, driven, step, method, parts, (chunks, chunk, every), names)
+    hits, traces = _stepped(cast, state, driven, step, chunks, _Steps(method, parts, chunk, every, names))
     hits = hits.reshape(-1, count)
     blown = _blown(hits, chunk * step, length)
     if blown and not keep_going:
@@ -148,40 +148,47 @@ def simulate(
     return Recording(model, t, traces, driven.at(t), spikes, shape, step, length, method, blown)
 
 
+class _Steps(NamedTuple):
+    """How a model is stepped: by which method, in how many parts a step, how many steps a chunk, every how many of which which
+    traces are kept."""
+
+    method: str
+    parts: int
+    chunk: int
+    every: int
+    names: tuple[str, ...]
+
+
 def _stepped(
     model: AbstractModel,
     state: Any,
     driven: Current,
     step: float,
-    method: str,
-    parts: int,
-    length: tuple[int, int, int],
-    names: tuple[str, ...],
+    chunks: int,
+    how: _Steps,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """`chunks` chunks of `chunk` steps, in calls of a bounded size. Returns when every neuron fired in each chunk, as
     `_run`, and the samples."""
-    chunks, chunk, every = length
+    chunk, every = how.chunk, how.every
     V = model.read(state)["V"]
     dt, kind = jnp.asarray(step, V.dtype), V.dtype
     block = min(chunks, max(1, BLOCK // (chunk * max(V.size, 1))))
-    calls, places = -(-chunks // block), model.places(method)
+    calls, places = -(-chunks // block), model.places(how.method)
     constant = None if driven.constant is None else jnp.asarray(driven.constant, kind)
     held = None if constant is None else tuple(constant for _ in places)
     table = None if constant is not None else driven.table(calls * block * chunk, step, places)
-    carry = _first(model, state, dt, method=method)
+    carry = _first(model, state, dt, method=how.method)
     fired, kept = [], []
     for call in range(calls):
         rows = None
         if table is not None:
             part = table[call * block * chunk :][: block * chunk]
             rows = jnp.asarray(part.reshape(block, chunk, *part.shape[1:]), kind)
-        carry, (hits, samples) = _compiled()(
-            model, carry, held, rows, dt, method=method, parts=parts, length=(block, chunk, every), names=names
-        )
+        carry, (hits, samples) = _compiled()(model, carry, held, rows, dt, block=block, how=how)
         fired.append(np.asarray(hits))
         kept.append({name: np.asarray(values) for name, values in samples.items()})
     apart = max(1, every // chunk)  # chunks from one sample to the next
-    return np.concatenate(fired), {name: np.concatenate([part[name] for part in kept])[::apart] for name in names}
+    return np.concatenate(fired), {name: np.concatenate([part[name] for part in kept])[::apart] for name in how.names}
 
 
 def _recorded(record: Any, model: AbstractModel) -> tuple[str, ...]:
@@ -227,10 +234,8 @@ def _run(
     table: Any,
     dt: Array,
     *,
-    method: str,
-    parts: int,
-    length: Any,
-    names: Any,
+    block: int,
+    how: _Steps,
 ) -> Any:
     """`block` chunks of `chunk` steps. Returns the carry, and for each chunk when every neuron fired, in steps from the
     chunk's start (−∞: it did not; ∞: its state is not finite), and the samples.
@@ -238,14 +243,14 @@ def _run(
     The carry: the model's state, V at the last three steps, and the step of a crossing that still waits for what follows
     it, ∞ where none does. (No mark is NaN: JAX's search for NaNs finds those of the computation alone.)
     """
-    block, chunk, every = length
-    _, step = model.stepper(dt, method, parts)
+    chunk, every = how.chunk, how.every
+    _, step = model.stepper(dt, how.method, how.parts)
 
     def one(carry: Any, now: Any) -> Any:
         (state, hit), (number, row) = carry, now
         seen = model.read(state)
         new = step(state, held if row is None else tuple(row), number)
-        samples = {name: seen[name] for name in names}
+        samples = {name: seen[name] for name in how.names}
         if model.spike(new) is not None:
             return (new, hit), (samples, ())
         crossed = (seen["V"] < model.level) & (model.read(new)["V"] >= model.level)
@@ -274,7 +279,7 @@ def _run(
 @functools.cache
 def _compiled() -> Any:
     options = WIDE if jax.default_backend() == "cpu" else None
-    return jax.jit(_run, static_argnames=("method", "parts", "length", "names"), compiler_options=options)
+    return jax.jit(_run, static_argnames=("block", "how"), compiler_options=options)
 
 
 def _crossing(past: Array, V: Array, place: Array, threshold: Array) -> Array:

@@ -42,7 +42,7 @@ def zero_slope_credit(listener: Listener) -> Result:
         place = lambda point: ((f"derivative.{LAYER}.choice", tuple(np.eye(len(every))[int(point[0])])),)
         rate = lambda point: float(point[1])
         own: Any = {"dimensions": 2, "rate": rate, "seeds": seeds, "batch": AT_ONCE // len(seeds)}
-        return Objective(recipe, data, place, **own, listener=listener, placed=placed)(points).areas
+        return Objective(recipe, place, **own, listener=listener, placed=placed)(points).areas
 
     rates = candidates(RATES, {"learning_rate": (3e-3, 4.0)})["learning_rate"]
     grid = np.asarray([(number, rate) for number in range(len(every)) for rate in rates])

@@ -173,7 +173,7 @@ def _sweep(network: Network, tape: Tape, delta: Array, terms: Terms, errors: dic
         if errors is not None and part.synaptic:
             errors[network.names[i]] = own.entering(cotangent)
         replayed = {"state": tape.state[i], "key": tape.keys[i], "training": tape.training}
-        step = partial(_through_layer, **replayed, output_delta=delta, stop=i == lowest)
+        step = partial(_through_layer, replayed=replayed, output_delta=delta, stop=i == lowest)
         hidden = has_inner_weights(part)
         with jax.named_scope(f"{INSIDE}{network.names[i]}") if hidden else contextlib.nullcontext():
             gradients[number], cotangent = step(part, inputs, cotangent, own)
@@ -217,17 +217,16 @@ def _through_layer(
     own: _Own,
     *,
     output_delta: Array,
-    state: PyTree = None,
-    key: Key | None = None,
-    training: bool = True,
+    replayed: Mapping[str, Any] = {},
     stop: bool = False,
 ) -> tuple[Any, Array]:
-    """A layer's parameter gradient, and the error at its input (with `stop`, that at its output).
+    """A layer's parameter gradient, and the error at its input (with `stop`, that at its output). `replayed`: with which state,
+    key and mode the layer ran.
 
     What is not needed of the layer's output (the forward product, above all) is dead code that the compiler removes."""
 
     def replay(layer: AbstractLayer, x: Array) -> Array:
-        return layer(x, state, key=key, training=training)[0]
+        return layer(x, **replayed)[0]
 
     cotangent = own.entering(cotangent)
     gradient = layer

@@ -175,7 +175,7 @@ class Objective:
 
     **Arguments:**
 
-    - `recipe`: a complete one, of the rule that candidates are set in; `data`: as users see them;
+    - `recipe`: a complete one, of the rule that candidates are set in;
     - `place(point)`: what a candidate sets in the rule; `rate(point)`: its learning rate, by default the recipe's for all;
     - `dimensions`: of the unit cube; `seeds`, `batch`: of each candidate, and candidates at a time;
     - `further`: of the `Trainer`.
@@ -184,7 +184,6 @@ class Objective:
     def __init__(
         self,
         recipe: Recipe,
-        data: Dataset,
         place: Callable[[np.ndarray], tuple[tuple[str, Any], ...]],
         *,
         dimensions: int,
@@ -198,7 +197,7 @@ class Objective:
         engine = further.get("engine")
         width = -(-batch * len(seeds) // (1 if engine is None else engine.workers))
         self.trainer = Trainer(dataclasses.replace(recipe, width=width), **further)
-        self.penalty = PENALTY * chance_loss(data, recipe.loss)
+        self.penalty = PENALTY * chance_loss(recipe.data, recipe.loss)
 
     @property
     def empty(self) -> Evaluations:

@@ -116,8 +116,7 @@ def suggest(
             pad(y, rows),
             np.asarray(size),
             np.asarray(count),
-            length_scales,
-            np.float64(noise),
+            (length_scales, np.float64(noise)),
             offers,
             pad(normal, rows),
         )
@@ -209,15 +208,15 @@ def acquisition(means: Array, variance: Array, best: Array) -> Array:
 
 
 @jax.jit
-def _propose(x, y, size, count, length_scales, noise, candidates, normal):
-    """x with `count` further points in the rows from `size`.
+def _propose(x, y, size, count, process, candidates, normal):
+    """x with `count` further points in the rows from `size`; `process`: its length scales and its noise.
 
     With W = L⁻¹ and v(c) = W k(c), a point c has the mean v(c)·(W (y - μ)), less μ, and the variance 1 - v(c)·v(c). A
     pending point p adds a row to L, (v(p), √(1 - v(p)·v(p))), and so one to W; a standard normal number z in that row of
     W (y - μ) is a draw of f(p). So the draws differ in the column of B = (W (y - μ), then z) alone, and a candidate's v
     grows by one number for each pending point.
     """
-    (rows, dimensions), draws = x.shape, normal.shape[1]
+    (rows, dimensions), draws, (length_scales, noise) = x.shape, normal.shape[1], process
     low, high, unit = jnp.zeros(dimensions), jnp.ones(dimensions), jnp.ones(dimensions)
     used = (jnp.arange(rows) < size).astype(x.dtype)
     _, inverse = factorize(covariance(x, used, length_scales, noise)[0])
