@@ -141,8 +141,7 @@ def test_the_second_point_of_a_batch_is_where_the_mean_over_draws_of_the_first_i
             pad(y),
             np.asarray(6),
             np.asarray(2),
-            np.asarray([length]),
-            np.float64(noise),
+            (np.asarray([length]), np.float64(noise)),
             offers,
             pad(z),
         )
