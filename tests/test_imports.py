@@ -184,3 +184,20 @@ def test_no_folder_has_a_circle_and_nothing_is_too_long():
     found = dict(breaches())
     new = [f"{name} ({why})" for name, why in found.items()]
     assert not new, f"files of {LINES} lines and functions of {FUNCTION} at most, and no circles: {'; '.join(new)}"
+
+
+PAST = 76
+"""So many imports go past a folder's face (`from ascribe.networks.network import listed`): not more of them. Two folders have none:
+what is drawn with is taken from its file, and `ascribe.experiments` would import all of JAX for one of its functions."""
+WITHOUT_A_FACE = ("charts", "experiments")
+
+
+def test_no_more_imports_go_past_the_face_of_a_folder():
+    found = []
+    for path, own in MODULES.items():
+        for node in nodes(path):
+            parts = (node.module or "").split(".") if isinstance(node, ast.ImportFrom) and not node.level else []
+            if parts[:1] == ["ascribe"] and len(parts) > 2 and parts[1] not in (own, *WITHOUT_A_FACE):
+                found.append(f"{path.relative_to(SOURCE)}: {node.module}")
+    assert len(found) <= PAST, "export what is asked for, or move it: " + "; ".join(found)
+    assert len(found) == PAST, f"there are fewer now: let PAST be {len(found)}"
