@@ -187,8 +187,8 @@ def test_no_folder_has_a_circle_and_nothing_is_too_long():
 
 
 PAST = 76
-"""So many imports go past a folder's face (`from ascribe.networks.network import listed`): not more of them. Two folders have none:
-what is drawn with is taken from its file, and `ascribe.experiments` would import all of JAX for one of its functions."""
+"""So many imports go past a folder's face (`from ascribe.networks.network import listed`): not more of them. Two folders have
+none: what is drawn with is taken from its file, and `ascribe.experiments` would import all of JAX for one of its functions."""
 WITHOUT_A_FACE = ("charts", "experiments")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.checks import explained
+from ascribe.checks import at_least, explained, not_negative, positive, whole
 from ascribe.errors import UserError, shown
 
 from .operators import sum
@@ -61,12 +61,14 @@ def check_gradients(
 
     **Raises:** `UserError` for an order that is not 1 or 2, or a function that returns no `Var`.
     """
-    if order not in (1, 2):
+    if whole(order) not in (1, 2):
         raise UserError(f"`order` is 1 or 2; got {order!r}.")
     if not callable(function) or not inputs:
         raise UserError(
             f"a function of Vars and a number or an array for each are wanted; got {shown(function)} and {len(inputs)}."
         )
+    directions, seed = at_least(1, "directions", directions), at_least(0, "seed", seed)
+    step, tolerance = positive("step", step), not_negative("tolerance", tolerance)
     arrays = [np.array(x, np.float64) for x in inputs]
     generator = np.random.default_rng(seed)
     draw = lambda x: generator.standard_normal(np.shape(x))

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.checks import explained, plain, real
+from ascribe.checks import at_least, explained, not_negative, plain, real
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 
@@ -41,7 +41,7 @@ class Dense:
 
     @explained
     def __init__(self, inputs: int, outputs: int, *, seed: int = 0, bias: bool = True, dtype: Any = np.float64):
-        inputs, outputs, seed = plain(inputs), plain(outputs), plain(seed)
+        inputs, outputs, seed = plain(inputs), plain(outputs), at_least(0, "seed", seed)
         if inputs < 1 or outputs < 1:
             raise UserError(f"a layer has 1 input and 1 output at least; got {shown(inputs)} and {shown(outputs)}.")
         if not _is_floating(dtype):
@@ -175,6 +175,7 @@ def minimize(
     expression is not finite any more, is more than one number, or does not depend on one of the variables.
     """
     check_variables(variables)
+    tolerance, limit = not_negative("tolerance", tolerance), at_least(0, "limit", limit)
     reached = set(order(expression))
     for v in variables:
         if v not in reached:
@@ -223,9 +224,10 @@ def train(
     count = len(inputs)
     if count != len(targets):
         raise UserError(f"every input has its target; got {count} inputs and {len(targets)} targets.")
-    size = count if batch_size is None else batch_size
-    if epochs < 1 or size < 1 or count < 1:
-        raise UserError(f"epochs, batch size and examples are 1 at least; got {epochs}, {size} and {count}.")
+    if not count:
+        raise UserError("an example is wanted, at least one; got none.")
+    size = count if batch_size is None else at_least(1, "batch_size", batch_size)
+    epochs, seed = at_least(1, "epochs", epochs), at_least(0, "seed", seed)
     generator, parameters, losses = np.random.default_rng(seed), network.parameters, []
     began = time.perf_counter()
     for epoch in range(1, epochs + 1):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.checks import fits
+from ascribe.checks import fits, refusal, share, whole
 from ascribe.errors import UserError, shown
 
 from .values import Value
@@ -102,7 +102,7 @@ equal = _elementwise("equal", lambda x, y: _as_number(np.equal(x, y), x))
 
 def leaky_relu(x: Any, slope: float = LEAK) -> Any:
     """x where x ≥ 0, else slope · x, 0 ≤ slope ≤ 1."""
-    return _leaky_relu(x, slope=slope)
+    return _leaky_relu(x, slope=share("slope", slope, zero=True, one=True))
 
 
 times_log = _elementwise("times_log", lambda t, x: np.multiply(t, np.log(np.where(np.equal(t, 0), np.ones_like(x), x))))
@@ -171,6 +171,8 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def softmax(x: Any, axis: int = -1) -> Any:
     """exp(x) / Σ exp(x) over one axis."""
+    if whole(axis) is None:
+        raise refusal("axis", "an integer", shown(axis))
     return _soft(x, axis=axis)
 
 

@@ -7,6 +7,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ascribe.checks import at_least
+
 from .layer import AbstractLayer
 from .synaptic import AbstractSynapticLayer
 
@@ -25,6 +27,9 @@ class Stack(eqx.Module):
 
     layers: tuple[AbstractLayer, ...]
     count: int = eqx.field(static=True)
+
+    def __check_init__(self) -> None:
+        at_least(1, "count", self.count)
 
     def block(self, row: int) -> tuple[AbstractLayer, ...]:
         """The layers of one block. Axes in front of that of the blocks, such as one of seeds, stay."""
