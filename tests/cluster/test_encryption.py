@@ -194,7 +194,7 @@ def test_a_worker_without_the_password_says_so_and_trains_without_the_store(guar
     store, said = Store(guarded.format(quote(SECRET, safe=""))), []
     worker = SimpleNamespace(log_event=lambda channel, news: said.append((channel, news)), status=None)
     place = work.Place(store.address_without_password, False, None)
-    order = work.Order("", "", (), "training", True, True, place, "orders", "channel", "key", True, "strict")
+    order = work.Order("", "", (), "training", True, place, "orders", "channel", "key", True, "strict")
     assert work._keeper(order, worker).checkpoint("key") is None
     assert said == [("channel", {"unkept": place.address})]
     cluster: Any = object.__new__(Cluster)
