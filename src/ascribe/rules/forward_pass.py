@@ -1,4 +1,4 @@
-"""Learning from the forward pass alone: which neurons activated, the label, and the size of the weights.
+"""Learning from the forward pass alone: which neurons activated, the output, the label, and the weights themselves.
 
 Source: "Binary Classifier Forward-Pass Optimization" (Lerman 2021), Definition 0.1 and equations 1-14.
 """

@@ -114,7 +114,7 @@ TABLE: dict[str, Entry] = {
     ),
     "forward-pass": Entry(
         ForwardPass,
-        "no backward pass: which neurons activated, the label, and the size of the weights",
+        "no backward pass: which neurons activated, the output, the label, and the weights themselves",
         "ours, after Lerman (2021)",
     ),
     "forward-pass-as-published": Entry(

@@ -44,9 +44,10 @@ class RelaxedIdentity(AbstractRule[Network | Trainables, None]):
 
         E = mean_i L_y(ẑ_T^i, y^i) + β Σ_t w_t L_h(z_t, ẑ_t) + λ/2 Σ ‖W‖²
 
-    Nothing in it spans two segments, so no gradient crosses a relaxed place and no segment waits for another; those of equal
-    layers (a `Stack`) are one loop or one batched product, whichever is faster where it runs. Prediction is the plain forward
-    pass, and so is the loss that is reported: E can be small while the network knows nothing (`metrics` has both).
+    Nothing in it spans two segments, so no gradient crosses a relaxed place and no segment waits for another (unless there are
+    inner steps, or residuals, which are laid over a forward pass); those of equal layers (a `Stack`) are one loop or one
+    batched product, whichever is faster where it runs. Prediction is the plain forward pass, and so is the loss that is
+    reported: E can be small while the network knows nothing (`metrics` has both).
 
     **What is relaxed**
 
