@@ -73,7 +73,7 @@ def few_figures(monkeypatch):
     drawing = importlib.import_module("ascribe.report.figures")
     few = {"learning_curves": drawing.learning_curves, "loss_surface": drawing.loss_surface}
     monkeypatch.setattr(drawing, "_FIGURES", few)
-    monkeypatch.setattr(importlib.import_module("ascribe.report.page"), "save_figures", lambda *_: [])
+    monkeypatch.setattr(importlib.import_module("ascribe.report.page"), "write_vectors", lambda *_: [])
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -34,7 +34,7 @@ def test_a_dense_network_reaches_97_percent_on_mnist_by_backpropagation():
 
 def test_lenet_learns_mnist_on_the_command_line_under_every_rule(tmp_path, capsys, monkeypatch):
     # PNG and SVG take long and have tests of their own.
-    monkeypatch.setattr(sys.modules["ascribe.report.page"], "save_figures", lambda *_: [])
+    monkeypatch.setattr(sys.modules["ascribe.report.page"], "write_vectors", lambda *_: [])
     options = ["--samples", "600", "--data-option", "test_samples=500", "--seeds", "2", "--epochs", "3"]
     options += ["--batch-size", "25", "--learning-rate", "0.002"]
     rules = ["backpropagation", "sign-symmetry", "direct-feedback-alignment"]

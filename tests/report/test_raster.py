@@ -3,6 +3,7 @@
 import pytest
 import vl_convert
 
+from ascribe.report import raster
 from ascribe.report.raster import _without_idle, png_of
 
 CLIPS = "".join(f'<clipPath id="clip{i}"><rect x="0" y="0" width="40" height="30"/></clipPath>' for i in range(4))
@@ -32,3 +33,22 @@ def test_the_picture_is_the_same():
 @pytest.mark.parametrize("group", [BEYOND, CURVE, MOVED, INSIDE + BEYOND])
 def test_a_clip_path_that_cuts_stays(group):
     assert _without_idle(drawn(group)).count("clip-path=") == 1
+
+
+@pytest.mark.parametrize("program", [None, "/there/is/none"])
+def test_a_png_is_made_beside_every_file_with_a_process_and_without(tmp_path, monkeypatch, program):
+    if program is not None:
+        monkeypatch.setattr(raster.sys, "executable", program)
+    file = tmp_path / "one.svg"
+    file.write_text("<svg xmlns='http://www.w3.org/2000/svg' width='9' height='9'><rect width='5' height='5'/></svg>")
+    with raster.rasterized([file]):
+        pass
+    assert file.with_suffix(".png").read_bytes() == png_of(file.read_text())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", "one.svg"]
+
+
+def test_where_the_work_beside_it_fails_nobody_waits_for_pngs(tmp_path):
+    file = tmp_path / "one.svg"
+    file.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    with pytest.raises(KeyboardInterrupt), raster.rasterized([file]):
+        raise KeyboardInterrupt

@@ -3,7 +3,7 @@
 import functools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from .fits import fits
 from .landscape import loss_surface
 from .layout import Entry, Panel, legend_of, panels_of
 from .own_metrics import own_metrics
-from .raster import png_of
+from .raster import png_of, rasterized
 from .scores import final_scores
 from .sensitivity import learning_rate_sensitivity
 
@@ -119,10 +119,20 @@ def save_figures(
 
     `drawn` is `drawings(comparison)` where it is at hand already.
     """
-    written = []
-    for name, drawing in (drawings(comparison) if drawn is None else drawn).items():
-        written += write_figure(Path(folder) / name, drawing.svg)
-    return written
+    vectors = write_vectors(drawings(comparison) if drawn is None else drawn, Path(folder))
+    with rasterized(vectors):
+        return [path for file in vectors for path in (file.with_suffix(".png"), file)]
+
+
+def write_vectors(drawn: Mapping[str, Drawing], folder: Path) -> list[Path]:
+    """Write every figure as `NAME.svg` into `folder`; returns the paths.
+
+    **Raises:** `UserError` where they cannot be written.
+    """
+    files = [folder / f"{name}.svg" for name in drawn]
+    for file, drawing in zip(files, drawn.values(), strict=True):
+        write_whole(file, drawing.svg.encode("utf-8"), parents=True)
+    return files
 
 
 def write_figure(stem: str | os.PathLike[str], drawing: dict[str, Any] | str) -> tuple[Path, Path]:

@@ -20,8 +20,9 @@ from ascribe.statistics.means import DASH
 from .base import Comparison
 from .document import figure, render, rule_filter
 from .earlier_maps import earlier_maps
-from .figures import Drawing, drawings, save_figures
+from .figures import Drawing, drawings, write_vectors
 from .findings import claims, findings
+from .raster import rasterized
 from .statement import facts, statement, summary, title
 from .statistics_table import (
     Cell,
@@ -84,8 +85,8 @@ def draw(comparison: Comparison, folder: Path) -> None:
     **Raises:** `UserError` where they cannot be written.
     """
     drawn = drawings(comparison)
-    save_figures(comparison, folder / "figures", drawn)
-    write_page(comparison, folder / "index.html", drawn)
+    with rasterized(write_vectors(drawn, folder / "figures")):
+        write_page(comparison, folder / "index.html", drawn)
 
 
 def _part(

@@ -1,6 +1,12 @@
-"""A figure's SVG as PNG."""
+"""A figure's SVG as PNG; run as a program, the files that are named to it."""
 
+import os
 import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from xml.etree import ElementTree
 
 import vl_convert
@@ -16,6 +22,36 @@ Box = tuple[float, float, float, float]
 def png_of(svg: str) -> bytes:
     """`svg`, which Vega drew, as PNG, two pixels a unit."""
     return vl_convert.svg_to_png(_without_idle(svg), scale=2)
+
+
+@contextmanager
+def rasterized(files: Sequence[Path]) -> Iterator[None]:
+    """Beside every SVG file a PNG, when the block has ended: they are made meanwhile in a process of their own, since what
+    draws pixels holds Python's lock."""
+    process = None
+    with suppress(OSError):  # where no process can be started
+        if files:
+            command, nowhere = [sys.executable, "-P", __file__, *map(str, files)], subprocess.DEVNULL
+            process = subprocess.Popen(command, stdin=nowhere, stdout=nowhere, stderr=nowhere)
+    try:
+        yield
+    except BaseException:
+        if process is not None:
+            process.kill()
+        raise
+    finally:
+        if process is not None:
+            process.wait()
+    for file in files:
+        if not file.with_suffix(".png").is_file():
+            _rasterize(file)
+
+
+def _rasterize(file: Path) -> None:
+    """Whole or not at all, without the package: as a program it is to start at once."""
+    part = file.with_suffix(".part")
+    part.write_bytes(png_of(file.read_text(encoding="utf-8")))
+    os.replace(part, file.with_suffix(".png"))
 
 
 def _without_idle(svg: str) -> str:
@@ -45,3 +81,8 @@ def _is_inside(mark: ElementTree.Element, box: Box) -> bool:
         return False
     left, top, right, bottom = box
     return all(left <= float(x) <= right and top <= float(y) <= bottom for x, y in _POINT.findall(path))
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:]:
+        _rasterize(Path(name))
