@@ -9,7 +9,7 @@ from ascribe.report import page
 from ascribe.report.class_maps import class_colors, picture
 from ascribe.report.earlier_maps import SHADES, earlier_maps
 
-from .stand_in import RULES, diverge, make_comparison
+from .stand_in import RULES, diverge, in_folds, make_comparison
 from .test_png import decode_png
 
 FEW = {"rules": RULES[:2], "seeds": (0, 1, 2), "epochs": 4, "layers": 1, "tuned": False}
@@ -49,6 +49,16 @@ def test_a_rule_whose_runs_all_diverged_is_gray():
     comparison = mapped()
     diverge(comparison.runs[RULES[0]], range(3))
     assert np.all(pixels(earlier_maps(comparison)[2][RULES[0]]) == 225)
+
+
+def test_of_cross_validation_the_first_fold_is_shown():
+    """The joined runs have those of all folds, and the maps of the first alone."""
+    first = mapped()
+    whole = in_folds(make_comparison("binary", **{**FEW, "seeds": range(6)}), 2)
+    for rule, runs in whole.runs.items():
+        runs.class_maps = first.runs[rule].class_maps
+    whole.folds = [first, mapped()]
+    assert earlier_maps(whole) == earlier_maps(first)
 
 
 def test_of_three_classes_the_first_has_what_is_left():
