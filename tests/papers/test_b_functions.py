@@ -173,10 +173,11 @@ def found(monkeypatch, *, touched=(), searched=2.0, **areas):
         "same": discovery.SAME,
         "a": discovery.FOUND,
         "b": discovery.OTHERS[0],
+        "c": discovery.OTHERS[1],
         "rate": discovery.FOR_AREA,
         "learned": discovery.LEARNED,
     }
-    areas = {"same": 8.0, "a": 2.0, "b": 3.0, "rate": 1.9, "learned": 5.0} | areas
+    areas = {"same": 8.0, "a": 2.0, "b": 3.0, "c": 3.5, "rate": 1.9, "learned": 5.0} | areas
     rows = [
         {
             "setting": discovery.SEARCHED,
@@ -186,6 +187,7 @@ def found(monkeypatch, *, touched=(), searched=2.0, **areas):
             "seeds": 9,
         }
         for key, area in areas.items()
+        if area is not None
     ]
     rows = [row | {"area_difference_interval": 0.1} for row in rows]
     evaluations = lambda value: SimpleNamespace(values=np.array([9.0, value]))
@@ -200,6 +202,7 @@ def found(monkeypatch, *, touched=(), searched=2.0, **areas):
         ({}, []),
         ({"a": 7.95}, ["loss area of A, found g"]),
         ({"b": 8.5}, ["loss area of found g, B"]),
+        ({"c": None}, ["functions of their own among the best"]),
         ({"rate": 3.0}, ["what a rate learned for the same area gains"]),
         ({"rate": np.nan}, ["what a rate learned for the same area gains"]),
         ({"learned": 8.0}, ["loss area with a rate learned by backpropagation"]),
@@ -209,7 +212,7 @@ def found(monkeypatch, *, touched=(), searched=2.0, **areas):
 )
 def test_what_figure_2_claims_is_held_claim_by_claim(monkeypatch, changed, wrong):
     checks = b_functions.result_of(found(monkeypatch, **changed)).checks
-    assert len(checks) == 6
+    assert len(checks) == (7 if changed == {"c": None} else 8)
     statements = failed(checks)
     assert len(statements) == len(wrong)
     assert all(one.startswith(start) for one, start in zip(statements, wrong, strict=True))

@@ -330,8 +330,15 @@ def result_of(found: Any) -> Result:
     backpropagation. And of ours, that its optimum lies inside of what was searched, and that searching was worth it."""
     rows = found.table()
     at = {row["rule"]: row for row in rows if row["setting"] == discovery.SEARCHED}
-    checks = []
-    for letter, name in zip("ABC", (discovery.FOUND, *discovery.OTHERS), strict=True):
+    names = (discovery.FOUND, *discovery.OTHERS)
+    checks = [
+        same(
+            "functions of their own among the best that were found",
+            "A, B, C",
+            ", ".join("ABC"[: sum(map(at.__contains__, names))]),
+        )
+    ]
+    for letter, name in zip("ABC", names, strict=True):
         if name in at:
             what = f"{letter}, {name}" if letter == "A" else name
             checks.append(_earlier(f"loss area of {what}, less that of backpropagation at the same rate", at[name]))
