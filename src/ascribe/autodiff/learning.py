@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.checks import at_least, explained, not_negative, plain, real
+from ascribe.checks import at_least, explained, not_negative, plain, real, whole
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 
@@ -224,10 +224,10 @@ def train(
     count = len(inputs)
     if count != len(targets):
         raise UserError(f"every input has its target; got {count} inputs and {len(targets)} targets.")
-    if not count:
-        raise UserError("an example is wanted, at least one; got none.")
-    size = count if batch_size is None else at_least(1, "batch_size", batch_size)
-    epochs, seed = at_least(1, "epochs", epochs), at_least(0, "seed", seed)
+    size, seed = count if batch_size is None else batch_size, at_least(0, "seed", seed)
+    if (whole(epochs) or 0) < 1 or (whole(size) or 0) < 1 or count < 1:
+        got = f"{shown(epochs)}, {shown(size)} and {count}"
+        raise UserError(f"epochs, batch size and examples are 1 at least; got {got}.")
     generator, parameters, losses = np.random.default_rng(seed), network.parameters, []
     began = time.perf_counter()
     for epoch in range(1, epochs + 1):
