@@ -50,7 +50,7 @@ def test_a_record_merges_with_itself(tmp_path):
 
 def test_a_store_is_read_and_its_runs_are_told_as_outdated(tmp_path):
     file = tmp_path / "store.sqlite"
-    shutil.copy(EARLIER / "store.sqlite", file)
+    shutil.copy(EARLIER / "store.db", file)
     store = Store(file)
     try:
         runs = store.runs()
