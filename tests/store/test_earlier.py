@@ -1,11 +1,11 @@
 """Records and stores that an earlier version wrote (0.1.0, before `training.Setup`): they are read as they were."""
 
 import shutil
-import warnings
 from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 
 import ascribe
 from ascribe.store import Store
@@ -60,7 +60,7 @@ def test_a_store_is_read_and_its_runs_are_told_as_outdated(tmp_path):
         store.close()
     given = dict(rules=["backpropagation", SCALED], network="4", seeds=2, tune=2, tune_seeds=1, epochs=3, batch_size=16)
     data = ascribe.datasets.load("moons", samples=60, seed=0)
-    with warnings.catch_warnings(), jax.enable_x64(False):
-        warnings.simplefilter("ignore")
+    told = pytest.warns(UserWarning, match="the store has [1-9]\\d* of these runs as other code made them")
+    with told, jax.enable_x64(False):
         again = ascribe.compare(data, store=file, select="best-validation", only="linear2", **given)
     assert np.allclose(again.runs["backpropagation"].curves["train_loss"][:, -1], LOSSES, rtol=1e-5)

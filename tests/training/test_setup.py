@@ -9,8 +9,8 @@ from ascribe import losses
 from ascribe.cli import compare, options
 from ascribe.errors import UserError
 from ascribe.rules import Backpropagation
-from ascribe.setup import LOSSES, OPTIMIZERS, Setup, deciding, meanings, means, told
-from ascribe.training import Identity, Specification, optimizers
+from ascribe.setup import LOSSES, OPTIMIZERS, Setup, deciding, means, told
+from ascribe.training import Experiment, Identity, Specification, honor, optimizers
 
 from . import tiny
 
@@ -109,6 +109,7 @@ def test_a_setting_is_checked_where_it_is_made_and_where_it_is_changed(given, se
         dataclasses.replace(Setup(), **given)
 
 
-def test_every_field_says_what_it_means():
-    assert meanings().keys() == {one.name for one in dataclasses.fields(Setup)}
-    assert isinstance(tiny.recipe(tiny.mlp(), tiny.data()).rule, Backpropagation)
+def test_a_recipe_that_is_not_complete_is_refused():
+    recipe = honor(Backpropagation(), "bp", tiny.mlp(), tiny.data(), Setup())
+    with pytest.raises(UserError, match="a complete recipe is wanted; that of bp names no loss yet"):
+        Experiment(recipe)

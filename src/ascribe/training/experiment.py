@@ -48,6 +48,7 @@ class Experiment:
         keeper: Checkpoints = NOTHING,
         identity: Identity | None = None,
     ):
+        _ = recipe.loss  # of a complete recipe
         devices.use_compilation_cache()
         self.recipe, self.identity = recipe, Identity(recipe) if identity is None else identity
         self.template: Network = template_of(recipe.source)

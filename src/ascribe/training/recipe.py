@@ -65,7 +65,11 @@ class Recipe:
 
     @property
     def loss(self) -> losses.Loss:
-        """The loss; of a complete recipe alone."""
+        """The loss; a `UserError` where the recipe is not complete."""
+        if not isinstance(self.setup.loss, losses.Loss):
+            raise UserError(
+                f"a complete recipe is wanted; that of {self.name} names no loss yet: make it one by `complete`."
+            )
         return self.setup.loss
 
 
