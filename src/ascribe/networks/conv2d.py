@@ -1,5 +1,6 @@
 """The convolutional synaptic layer, in two equal forms."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -8,10 +9,12 @@ import jax.numpy as jnp
 
 from ascribe.checks import flag, whole
 from ascribe.errors import UserError, shown
+from ascribe.jaxprs import Equation, Forms
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
 from .layer import check_image, size_of
+from .sites import is_read
 from .synaptic import AbstractSynapticLayer
 
 
@@ -30,12 +33,19 @@ def convolve(
     path (`benchmarks/lenet.py` measures both). The default is the faster one for the platform in use.
     """
     form = form or ("slices" if jax.default_backend() == "cpu" else "native")
-    if form == "native":
+    if form == "native" or is_read():
         return jax.lax.conv_general_dilated(
             x, weight, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
+    return _sliced(x, weight, strides=(stride, stride), padding=((padding, padding), (padding, padding)))
+
+
+Pairs = tuple[tuple[int, int], tuple[int, int]]
+
+
+def _sliced(x: Array, weight: Array, *, strides: tuple[int, int], padding: Pairs) -> Array:
     kernel_height, kernel_width, channels, fan_out = weight.shape
-    views = patches(x, kernel_height, kernel_width, stride=stride, padding=padding)
+    views = _views(x, kernel_height, kernel_width, strides, padding)
     weight = jnp.swapaxes(weight, 0, 1)
     z = views.reshape(-1, kernel_width * kernel_height * channels) @ weight.reshape(-1, fan_out)
     return z.reshape(*views.shape[:3], fan_out)
@@ -45,15 +55,42 @@ def patches(
     x: Float[Array, "batch height width channels"], kernel_height: int, kernel_width: int, *, stride: int, padding: int
 ) -> Float[Array, "batch out_height out_width view"]:
     """What the kernel sees at every place, in the order (kernel_width, kernel_height, channels)."""
-    if padding:
-        x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    out_height = (x.shape[1] - kernel_height) // stride + 1
-    out_width = (x.shape[2] - kernel_width) // stride + 1
+    return _views(x, kernel_height, kernel_width, (stride, stride), ((padding, padding), (padding, padding)))
+
+
+def _views(x: Array, kernel_height: int, kernel_width: int, strides: tuple[int, int], padding: Pairs) -> Array:
+    if any(map(any, padding)):
+        x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    down, right = strides
+    out_height = (x.shape[1] - kernel_height) // down + 1
+    out_width = (x.shape[2] - kernel_width) // right + 1
     # First the kernel's rows side by side, then its columns: 2·kernel slices in place of kernel², which compile faster.
-    rows = [x[:, i : i + stride * (out_height - 1) + 1 : stride] for i in range(kernel_height)]
+    rows = [x[:, i : i + down * (out_height - 1) + 1 : down] for i in range(kernel_height)]
     tall = jnp.concatenate(rows, axis=-1)
-    columns = [tall[:, :, j : j + stride * (out_width - 1) + 1 : stride] for j in range(kernel_width)]
+    columns = [tall[:, :, j : j + right * (out_width - 1) + 1 : right] for j in range(kernel_width)]
     return jnp.concatenate(columns, axis=-1)
+
+
+def _in_slices(equation: Equation, values: Sequence[Any]) -> list[Any] | None:
+    """A convolution of somebody's model in the form that a CPU likes; None for one that this form does not know."""
+    told = equation.parameters
+    dimensions = told["dimension_numbers"]
+    plain = told["feature_group_count"] == told["batch_group_count"] == 1 and len(dimensions.lhs_spec) == 4
+    undilated = set(told["lhs_dilation"]) | set(told["rhs_dilation"]) <= {1}
+    padding = tuple(map(tuple, told["padding"]))
+    if jax.default_backend() != "cpu" or not (plain and undilated) or min(map(min, padding), default=0) < 0:
+        return None
+    x, weight = values
+    batch, channels, *space = dimensions.lhs_spec
+    fan_out, fan_in, *kernel = dimensions.rhs_spec
+    own = jnp.transpose(x, (batch, *space, channels)), jnp.transpose(weight, (*kernel, fan_in, fan_out))
+    z = _sliced(*own, strides=tuple(told["window_strides"]), padding=padding)
+    batch, channels, *space = dimensions.out_spec
+    return [jnp.transpose(z, [(batch, *space, channels).index(axis) for axis in range(4)])]
+
+
+FORMS: Forms = {"conv_general_dilated": _in_slices}
+"""How the convolutions of traced models are evaluated, where this platform has a better form than theirs."""
 
 
 def is_image_shape(shape: Any) -> bool:
