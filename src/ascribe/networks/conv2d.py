@@ -77,8 +77,8 @@ def _in_slices(equation: Equation, values: Sequence[Any]) -> list[Any] | None:
     dimensions = told["dimension_numbers"]
     plain = told["feature_group_count"] == told["batch_group_count"] == 1 and len(dimensions.lhs_spec) == 4
     undilated = set(told["lhs_dilation"]) | set(told["rhs_dilation"]) <= {1}
-    padding = tuple(map(tuple, told["padding"]))
-    if jax.default_backend() != "cpu" or not (plain and undilated) or min(map(min, padding), default=0) < 0:
+    padding: Any = tuple(map(tuple, told["padding"]))
+    if jax.default_backend() != "cpu" or not (plain and undilated) or min(map(min, padding)) < 0:
         return None
     x, weight = values
     batch, channels, *space = dimensions.lhs_spec

@@ -17,27 +17,12 @@ from ascribe.jaxprs import ELEMENTWISE, Atom, Constant, Equation, Graph, Variabl
 from .activations import ACTIVATIONS
 
 MARKS = frozenset(
-    [
-        "tanh",
-        "atan",
-        "logistic",
-        "erf",
-        "erfc",
-        "max",
-        "min",
-        "select_n",
-        "clamp",
-        "custom_jvp_call",
-        "ge",
-        "gt",
-        "le",
-        "lt",
-        "sign",
-    ]
+    {"tanh", "atan", "logistic", "erf", "erfc", "max", "min", "select_n", "clamp", "custom_jvp_call"}
+    | {"ge", "gt", "le", "lt", "sign"}
 )
 """Operations that make an elementwise function an activation. (Powers and exponentials alone are part of normalizations.)"""
 
-PROBES = np.array([-3.0, -1.2, -0.4, 0.0, 0.3, 1.0, 2.5, 8.0])
+PROBES = np.array([-3.0, -1.2, -0.4, 0.0, 0.3, 1.0, 2.5, 8.0, 12.0])
 """Where an activation is evaluated to know it by its values."""
 
 KNOWN: dict[str, Callable[[Any], Any]] = {

@@ -116,6 +116,11 @@ class _Unit(NamedTuple):
     cut: tuple[str, Variable] | None = None
 
     @property
+    def is_stretch(self) -> bool:
+        """Whether every step of it is exact."""
+        return self.product is None and self.curve is None and self.cut is None and not self.opened
+
+    @property
     def inputs(self) -> list[Variable]:
         """What it needs from outside."""
         if self.curve is not None:
@@ -196,15 +201,13 @@ class _Walk:
         for unit in reversed(units):
             if unit.cut is None and not any(one in needed for one in unit.outputs):
                 continue
-            if unit.cut is None and unit.product is None and unit.curve is None and not unit.opened:
-                kept: list[Equation] = []
-                for equation in reversed(unit.equations):
-                    if any(one in needed for one in equation.outputs):
-                        kept.append(equation)
-                        needed.update(one for one in equation.inputs if isinstance(one, Variable))
-                unit = _Unit(tuple(reversed(kept)))
-            needed.update(unit.inputs)
-            found.append(unit)
+            kept: list[Equation] = []
+            for equation in reversed(unit.equations if unit.is_stretch else ()):
+                if any(one in needed for one in equation.outputs):
+                    kept.append(equation)
+                    needed.update(one for one in equation.inputs if isinstance(one, Variable))
+            found.append(_Unit(tuple(reversed(kept))) if unit.is_stretch else unit)
+            needed.update(found[-1].inputs)
         return found[::-1]
 
     def forward(self, values: Sequence[Any]) -> tuple[list[Any], Pull]:
