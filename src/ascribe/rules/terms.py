@@ -223,8 +223,9 @@ def _through_composite(
     for."""
     name = network.names[i]
     inner = _inner(network, name, terms, delta, asked=asked)
-    # What no term reaches is told apart, since the error passes weights there that nothing replaces.
-    scope = contextlib.nullcontext() if inner.feedback or inner.direct else jax.named_scope(f"{INSIDE}{name}")
+    # What no term reaches is told apart where others replace weights, since the error passes weights there that nothing does.
+    hidden = (terms.feedback or terms.direct) and not (inner.feedback or inner.direct)
+    scope = jax.named_scope(f"{INSIDE}{name}") if hidden else contextlib.nullcontext()
     with scope:
         back = None if asked else dict(tape.back).get(i)
         if back is None:
@@ -413,8 +414,8 @@ def activation_of(network: Network, name: str) -> str:
 
 def slope_of(network: Network, name: str) -> Elementwise:
     """The exact derivative σ'(z) of an activation: a layer, or one inside a layer."""
-    found: Any = network.templates[network.index(name)] if name in network.names else network[name]
-    return activations.get(found.function).derivative if isinstance(found, Activation) else found.derivative
+    layer: Any = network.templates[network.index(name)] if name in network.names else network[name]
+    return activations.get(layer.function).derivative if name in network.names else layer.derivative
 
 
 def hidden_activations(network: Network) -> tuple[str, ...]:
