@@ -17,6 +17,9 @@ from . import sites
 from .curves import KNOWN
 from .layer import AbstractLayer
 
+KEPT = 64
+"""How many networks are remembered."""
+
 BATCHES = 2, 3
 """Two sizes of a batch, by which a value's axis of examples is found: it is the one that differs."""
 
@@ -71,16 +74,14 @@ class Inside(NamedTuple):
     convolutional: bool
 
 
-class Synapses(NamedTuple):
-    """The weight of a site as a synaptic layer shows its own."""
+class Synapses(eqx.Module):
+    """The weight of a site as a synaptic layer shows its own; its bias is another parameter of the layer around it."""
 
     weight: Any
-    fan_in: int
-    fan_out: int
-    outputs: int
+    fan_in: int = eqx.field(static=True)
+    fan_out: int = eqx.field(static=True)
+    outputs: int = eqx.field(static=True)
     bias: None = None
-    synaptic: bool = True
-    dense: bool = False
 
 
 def slope(function: Elementwise) -> Elementwise:
@@ -91,6 +92,32 @@ def slope(function: Elementwise) -> Elementwise:
 def is_composite(layer: Any) -> bool:
     """Whether a layer has weights inside, and none that is its own."""
     return not layer.synaptic and any(jnp.ndim(leaf) > 1 for leaf in jax.tree.leaves(layer))
+
+
+def inside_of(
+    names: tuple[str, ...], composites: tuple[str, ...], layers: tuple[AbstractLayer, ...], input_shape: tuple[int, ...]
+) -> Inside:
+    """What layers hold, for examples of this shape; layers that differ in their numbers alone are looked into once."""
+    leaves, structure = jax.tree.flatten(layers)
+    asked = (
+        names,
+        composites,
+        input_shape,
+        structure,
+        tuple((jnp.shape(leaf), str(jnp.result_type(leaf))) for leaf in leaves),
+    )
+    try:
+        if asked in _found:
+            return _found[asked]
+    except TypeError:  # a layer with a field that has no hash
+        return look_inside(names, composites, layers, input_shape)
+    while len(_found) >= KEPT:
+        _found.pop(next(iter(_found)))
+    _found[asked] = found = look_inside(names, composites, layers, input_shape)
+    return found
+
+
+_found: dict[Any, Inside] = {}
 
 
 def look_inside(

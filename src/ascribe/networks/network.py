@@ -20,7 +20,7 @@ from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
 from .activation import Activation
-from .inside import ActivationSite, Inside, Point, Site, Synapses, is_composite, look_inside
+from .inside import ActivationSite, Inside, Point, Site, Synapses, inside_of, is_composite
 from .layer import AbstractLayer, layer_name
 from .stack import Stack, stacked
 from .synaptic import AbstractSynapticLayer
@@ -118,7 +118,7 @@ class Network(eqx.Module):
         where no layer has any, or they are found already."""
         if not self.composites or (self.inside is not None and self.inside.input_shape == tuple(input_shape)):
             return self
-        return self._holding(look_inside(self.names, self.composites, self.layers, tuple(input_shape)))
+        return self._holding(inside_of(self.names, self.composites, self.layers, tuple(input_shape)))
 
     def like(self, other: "Network") -> "Network":
         """The same numbers, with the sites that another network of this structure has."""
@@ -177,6 +177,11 @@ class Network(eqx.Module):
     def transported(self) -> tuple[str, ...]:
         """Names of the weights that an error passes through on its way down: of the synaptic layers all but the lowest, of the
         sites those with parameters below them."""
+        if self.composites and self.inside is None:
+            raise UserError(
+                f"what the layer {self.composites[0]} holds inside is found for inputs of one shape: take "
+                f"network.located(input_shape), the shape of one example, in the network's place."
+            )
         inner = {site.name: site.transports for site in self.sites}
         lowest = self.units[0]
         return tuple(name for name in self.synaptic if inner.get(name, name != lowest))
@@ -227,6 +232,11 @@ class Network(eqx.Module):
         number, row, position = self.address(self.index(name))
         part = self.parts[number]
         return part.block(row)[position] if isinstance(part, Stack) else part
+
+    def holder(self, name: str) -> int:
+        """The position of the layer of that name, or of the one that a site of that name is in."""
+        site = next((one for one in self.sites if one.name == name), None)
+        return self.index(name) if site is None else site.layer
 
     def address(self, index: int) -> tuple[int, int, int]:
         """Where the layer at this position is stored: the number of its part, the row of its block and its place in the

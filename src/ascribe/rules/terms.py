@@ -414,8 +414,10 @@ def activation_of(network: Network, name: str) -> str:
 
 def slope_of(network: Network, name: str) -> Elementwise:
     """The exact derivative σ'(z) of an activation: a layer, or one inside a layer."""
-    layer: Any = network.templates[network.index(name)] if name in network.names else network[name]
-    return activations.get(layer.function).derivative if name in network.names else layer.derivative
+    if name not in network.names:
+        return network[name].derivative
+    layer: Any = network.templates[network.index(name)]
+    return activations.get(layer.function).derivative
 
 
 def hidden_activations(network: Network) -> tuple[str, ...]:

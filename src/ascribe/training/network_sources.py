@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import jax.random as jr
@@ -15,6 +16,7 @@ from ascribe.networks import Network
 from ascribe.rules import hooks, registry
 from ascribe.types import Key
 
+from .examples import flatten_for
 from .loop import NetworkSource
 
 FOREIGN = {"torch": "PyTorch", "flax": "Flax", "keras": "Keras", "haiku": "Haiku", "equinox": "Equinox"}
@@ -33,9 +35,35 @@ class NetworkOfFile:
         return getattr(sys.modules[self.module], self.name)(key)
 
 
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """A factory whose networks know what their layers hold for inputs of this shape (`Network.located`)."""
+
+    factory: Callable[[Key], Network]
+    input_shape: tuple[int, ...]
+
+    def __call__(self, key: Key) -> Network:
+        return self.factory(key).located(self.input_shape)
+
+
+def located(source: NetworkSource, data: Dataset) -> NetworkSource:
+    """The source, with the sites inside its layers found for these data."""
+    template = template_of(source)
+    shape = flatten_for(template, data).input_shape
+    if not template.composites or (template.inside is not None and template.inside.input_shape == shape):
+        return source
+    if isinstance(source, Network):
+        return source.located(shape)
+    return Located(source.factory if isinstance(source, Located) else source, shape)
+
+
 def network_for(network: str | NetworkSource, data: Dataset, activation: str = "relu") -> NetworkSource:
     """The network of a text for these data: hidden layers as `"64x64"`, or `"./my_network.py:make"`, a factory `key -> Network`
-    or a network in a file, which is run; any other network as it is."""
+    or a network in a file, which is run; any other network as it is. What its layers hold inside is found for these data."""
+    return located(_source(network, data, activation), data)
+
+
+def _source(network: str | NetworkSource, data: Dataset, activation: str) -> NetworkSource:
     if not isinstance(network, str):
         return network
     if ".py" in network:

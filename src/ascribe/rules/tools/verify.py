@@ -191,7 +191,7 @@ def _weighted(network: Network) -> list[tuple[str, Callable[[Network], list[Any]
     """Everything of a network that has weights, by name, with what finds its leaves: layers (of a stack, the leaves of all its
     blocks), and the sites inside one."""
     found: list[tuple[str, Callable[[Network], list[Any]]]] = []
-    for number, (part, first) in enumerate(zip(network.parts, network.starts, strict=True)):
+    for number, first in enumerate(network.starts):
         after = network.starts[number + 1] if number + 1 < len(network.starts) else len(network.names)
         whole = lambda network, number=number: jax.tree.leaves(network.parts[number])
         inner = [site for site in network.sites if site.layer == first]
