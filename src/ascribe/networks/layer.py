@@ -113,6 +113,23 @@ def check_image(name: str, shape: tuple[int, ...]) -> None:
         )
 
 
+def check_sequence(name: str, shape: tuple[int, ...], features: int | None = None) -> None:
+    """A `UserError` where examples of this shape are no sequences, of vectors of so many `features`."""
+    if len(shape) != 2:
+        raise UserError(
+            f"layer {name} takes sequences (time, features) but gets the shape {shape}: use an MLP for data without an order, "
+            f"or put Patches() before it to read images."
+        )
+    if features is not None:
+        check_last_axis(name, shape, features)
+
+
+def check_last_axis(name: str, shape: tuple[int, ...], features: int) -> None:
+    """A `UserError` where the last axis of such an example has not so many `features`."""
+    if shape[-1:] != (features,):
+        raise UserError(f"layer {name} takes vectors of {features} features but gets the shape {shape}.")
+
+
 def size_of(name: str, kind: str, value: Any) -> int:
     """The positive number that an option of a layer was given; a `UserError` for anything else."""
     size = whole(value)

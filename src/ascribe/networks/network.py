@@ -4,7 +4,6 @@ import bisect
 import dataclasses
 import itertools
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
-from .activation import Activation
+from .in_turn import names_of, shape_after
 from .inside import ActivationSite, Inside, Point, Site, Synapses, inside_of, is_composite
 from .layer import AbstractLayer, layer_name
 from .stack import Stack, stacked
@@ -58,15 +57,9 @@ class Network(eqx.Module):
                 )
         if not any(layer.synaptic or is_composite(layer) for layer in layers):
             raise UserError("a network needs at least one layer with weights (Linear or Conv2d); got none.")
-        counts: Counter[str] = Counter()
-        names = []
-        for layer in layers:
-            kind = layer.function.partition(":")[0] if isinstance(layer, Activation) else layer.kind
-            counts[kind] += 1
-            names.append(f"{kind}{counts[kind]}")
         self.parts = stacked(layers)
-        self.names = tuple(names)
-        self.composites = tuple(name for name, layer in zip(names, layers, strict=True) if is_composite(layer))
+        self.names = names_of(layers)
+        self.composites = tuple(name for name, layer in zip(self.names, layers, strict=True) if is_composite(layer))
         self.inside = None
 
     def __call__(self, x: Float[Array, "batch ..."], state: PyTree = None) -> Float[Array, "batch ..."]:
@@ -358,20 +351,7 @@ def listed(names: Sequence[str]) -> str:
 
 def check_input(network: Network, input_shape: tuple[int, ...]) -> tuple[int, ...]:
     """The output shape of one example of the given shape; a `UserError` says where the network does not accept it."""
-    layer: Any
-    dtype = network.dtype
     shape: Any = tuple(input_shape)
     for name, layer in zip(network.names, network.layers, strict=True):
-        layer.check_shape(name, shape)
-        example = jax.ShapeDtypeStruct((1, *shape), dtype)
-        state = layer.initial_state()
-        try:
-            shape = jax.eval_shape(lambda x, layer=layer, state=state: layer(x, state)[0], example).shape[1:]
-        except (TypeError, ValueError) as error:
-            reason = str(error).strip().split("\n")[0].rstrip(".")
-            raise UserError(
-                f"layer {name} does not accept examples of the shape {shape}: build it for them ({reason})."
-            ) from error
-        if 0 in shape:
-            raise UserError(f"the image is too small for layer {name}: nothing is left of it ({shape}).")
+        shape = shape_after(name, layer, shape, network.dtype)
     return shape
