@@ -57,7 +57,23 @@ CASES = {
     "BatchNorm": ({"channels": 3, "momentum": 0.8, "epsilon": 0.01}, (4, 5, 3)),
     "Activation": ({"function": "softplus"}, (4, 6)),
     "Shift": ({"offset": 0.25}, (4, 6)),
+    "Block": ({"model": "Perceptron", "options": {"outputs": 3}, "shape": [6]}, (4, 6)),
 }
+
+
+@networks.register_layer
+class Perceptron(eqx.Module):
+    """A model of another library, which a block is made of."""
+
+    linear: eqx.nn.Linear
+
+    def __init__(self, outputs, key):
+        self.linear = eqx.nn.Linear(6, outputs, key=key)
+
+    def __call__(self, x):
+        return jnp.tanh(self.linear(x))
+
+
 each_layer = pytest.mark.parametrize("name", list(LAYERS))
 
 
@@ -101,6 +117,8 @@ def test_initialize_draws_other_numbers_into_the_same_structure(name):
     if layer.synaptic:
         assert np.all(np.asarray(fresh.weight) != other.weight)
         assert not np.any(fresh.bias)
+    elif name == "Block":
+        assert all(np.all(one != two) for one, two in zip(*map(jax.tree.leaves, (fresh, other)), strict=True))
     elif jax.tree.leaves(layer):
         assert_identical(fresh, LAYERS[name](**CASES[name][0]))
 

@@ -7,11 +7,14 @@ from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import ActivationFunction as ActivationFunction
 from .approximator import approximator as approximator
 from .batchnorm import BatchNorm as BatchNorm
+from .block import Block as Block
+from .block import from_function as from_function
 from .build import build as build
 from .conv2d import Conv2d as Conv2d
 from .conv2d import convolve as convolve
 from .dropout import Dropout as Dropout
 from .flatten import Flatten as Flatten
+from .from_model import from_model as from_model
 from .layer import AbstractLayer as AbstractLayer
 from .lenet import lenet as lenet
 from .linear import Linear as Linear
