@@ -91,8 +91,24 @@ CASES = {
         },
         (4, 3),
     ),
+    "Block": ({"model": "Perceptron", "options": {"outputs": 3}, "shape": [6]}, (4, 6)),
 }
 HEAD = {"layer": "Linear", "fan_in": 1, "fan_out": 1}
+
+
+@networks.register_layer
+class Perceptron(eqx.Module):
+    """A model of another library, which a block is made of."""
+
+    linear: eqx.nn.Linear
+
+    def __init__(self, outputs, key):
+        self.linear = eqx.nn.Linear(6, outputs, key=key)
+
+    def __call__(self, x):
+        return jnp.tanh(self.linear(x))
+
+
 each_layer = pytest.mark.parametrize("name", list(LAYERS))
 
 
@@ -145,7 +161,9 @@ def test_initialize_draws_other_numbers_into_the_same_structure(name):
         assert not np.any(one.bias)
     weights = [np.ravel(one.weight)[:4] for one, _ in synaptic]
     assert not any(np.any(a == b) for i, a in enumerate(weights) for b in weights[:i])
-    if not synaptic and jax.tree.leaves(layer):
+    if name == "Block":
+        assert all(np.all(one != two) for one, two in zip(*map(jax.tree.leaves, (fresh, other)), strict=True))
+    elif not synaptic and jax.tree.leaves(layer):
         assert_identical(fresh, built(name))
 
 

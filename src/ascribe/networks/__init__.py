@@ -8,12 +8,15 @@ from .activations import ActivationFunction as ActivationFunction
 from .approximator import approximator as approximator
 from .attention import Attention as Attention
 from .batchnorm import BatchNorm as BatchNorm
+from .block import Block as Block
+from .block import from_function as from_function
 from .build import build as build
 from .conv2d import Conv2d as Conv2d
 from .conv2d import convolve as convolve
 from .dropout import Dropout as Dropout
 from .embedding import Embedding as Embedding
 from .flatten import Flatten as Flatten
+from .from_model import from_model as from_model
 from .gru import GRU as GRU
 from .last_step import LastStep as LastStep
 from .layer import AbstractLayer as AbstractLayer

@@ -11,6 +11,8 @@ import numpy as np
 from ascribe.checks import explained
 from ascribe.errors import UserError, shown
 
+from .block import Block, models
+from .from_model import LIBRARIES, library_of, register_model
 from .layer import OWN, AbstractLayer, inner_layers, layer_name
 from .network import Network, listed
 
@@ -19,7 +21,7 @@ LAYERS: dict[str, type[AbstractLayer]] = {}
 `from_config` reads."""
 
 _registered: dict[str, type[AbstractLayer]] = {}
-Kind = TypeVar("Kind", bound=type[AbstractLayer])
+Kind = TypeVar("Kind")
 
 
 class UnknownLayerError(UserError):
@@ -35,21 +37,29 @@ class UnknownLayerError(UserError):
 
 def register_layer(kind: Kind) -> Kind:
     """Makes a layer class of yours known by its name, so that records and models with such layers can be loaded; as a call, or
-    as a decorator of the class. A class of the same name that was registered before is replaced.
+    as a decorator of the class. A class of the same name that was registered before is replaced. A model of another library
+    (`from_model`), a class of them, or a factory becomes known so too.
 
-    **Raises:** `UserError` for what is no class derived from `AbstractLayer`.
+    **Raises:** `UserError` for what is neither a class derived from `AbstractLayer` nor such a model.
     """
     if not (inspect.isclass(kind) and issubclass(kind, AbstractLayer)):
-        raise UserError(f"a layer is a class that derives from ascribe.networks.AbstractLayer; got {shown(kind)}.")
+        if library_of(kind) not in LIBRARIES and not inspect.isfunction(kind):
+            raise UserError(f"a layer is a class that derives from ascribe.networks.AbstractLayer; got {shown(kind)}.")
+        register_model(getattr(kind, "__name__", type(kind).__name__), kind)
+        return kind
     if kind not in LAYERS.values():
         _registered[layer_name(kind)] = kind
     return kind
 
 
 def register_layers_of(module: Any) -> list[str]:
-    """Registers every layer class that a module defines; their names."""
-    own = [one for one in vars(module).values() if inspect.isclass(one) and issubclass(one, AbstractLayer)]
-    return [register_layer(one).__name__ for one in own if one.__module__ == module.__name__]
+    """Registers every layer class, and every class of another library's models or function that may return one, that a module
+    defines; their names."""
+    own = [one for one in vars(module).values() if getattr(one, "__module__", None) == module.__name__]
+    found = [
+        one for one in own if inspect.isclass(one) and (issubclass(one, AbstractLayer) or library_of(one) in LIBRARIES)
+    ]
+    return [register_layer(one).__name__ for one in [*found, *filter(inspect.isfunction, own)]]
 
 
 @explained
@@ -59,7 +69,7 @@ def from_config(config: list[dict]) -> Network:
     **Raises:** `UserError` where a layer's class is neither of this package nor registered (`register_layer`).
     """
     known = {**_registered, **LAYERS}
-    unknown = [name for name in _names(config) if name not in known]
+    unknown = [name for name in _names(config) if name not in known and name not in models]
     if unknown:
         raise UnknownLayerError(unknown)
     return Network(_made(entry, known) for entry in config)
@@ -74,9 +84,10 @@ def _made(value: Any, known: Mapping[str, type[AbstractLayer]]) -> Any:
 
 
 def _names(value: Any) -> list[str]:
-    """The names of the layers in a part of a structure."""
+    """The names of the layers in a part of a structure, those of models among them."""
     if isinstance(value, Mapping):
         own = [value["layer"]] if "layer" in value else []
+        own += [value["model"]] if own == ["Block"] else []
         return own + [name for one in value.values() for name in _names(one)]
     return [name for one in value for name in _names(one)] if isinstance(value, list) else []
 
@@ -91,13 +102,18 @@ def layer_classes(network: Network) -> list[type[AbstractLayer]]:
     return list(dict.fromkeys(type(one) for layer in network.templates for one in (layer, *inner_layers(layer))))
 
 
+def blocks(network: Network) -> list[Block]:
+    """The blocks of a network, those inside other layers too."""
+    every = [one for layer in network.templates for one in (layer, *inner_layers(layer))]
+    return [one for one in every if isinstance(one, Block)]
+
+
 def sources(network: Network) -> dict[str, dict[str, str]]:
-    """The source of every layer class that is not of this package, by its name: the file's name and its text, to be read. It
-    is empty where nobody can tell."""
+    """The source of every layer class that is not of this package, and of every model in a block, by its name: the file's name
+    and its text, to be read. It is empty where nobody can tell."""
     found = {}
-    for kind in layer_classes(network):
-        if LAYERS.get(kind.__name__) is kind:
-            continue
+    made_of = {layer_name(kind): kind for kind in layer_classes(network) if LAYERS.get(kind.__name__) is not kind}
+    for name, kind in (made_of | {block.adapter.name: block.adapter.code for block in blocks(network)}).items():
         module = sys.modules.get(kind.__module__)
         kept, file = getattr(module, "__source__", None), Path(getattr(module, "__file__", None) or "")
         if kept is not None or file.is_file():
@@ -107,7 +123,7 @@ def sources(network: Network) -> dict[str, dict[str, str]]:
                 text = inspect.getsource(kind)
             except (OSError, TypeError):
                 text = ""
-        found[layer_name(kind)] = {"file": file.name, "source": text}
+        found[name] = {"file": file.name, "source": text}
     return found
 
 
