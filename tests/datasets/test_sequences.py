@@ -46,7 +46,7 @@ def test_recall_asks_for_the_first_symbol():
 
 
 def test_all_sequences_are_there_where_all_are_asked_for():
-    inputs, labels = together(datasets.load("delayed-recall", samples=27, symbols=3, delay=2))
+    inputs, _ = together(datasets.load("delayed-recall", samples=27, symbols=3, delay=2))
     assert sorted(map(tuple, inputs.argmax(axis=2))) == [*np.ndindex(3, 3, 3)]
     assert datasets.load("delayed-recall", symbols=2).task == "binary"
 
@@ -138,7 +138,7 @@ def test_a_convolutional_network_takes_no_sequence(network):
 
 @pytest.mark.parametrize("name", [*GENERATED, "digit-rows"])
 def test_augmentations_of_images_take_no_sequence(name):
-    with pytest.raises(UserError, match="random-crop is for images .* leave it out"):
+    with pytest.raises(UserError, match=r"random-crop is for images .* leave it out"):
         datasets.load(name, transforms="random-crop")
 
 

@@ -16,8 +16,8 @@ CARD = Card(
         "has the RMSE sqrt(1/6) = 0.408; samples=1000 sequences of length=20 by default."
     ),
     source=(
-        "Generated here; the problem is that of Hochreiter and Schmidhuber, Long Short-Term Memory, Neural Computation 9, 1997, "
-        "in the form of Arjovsky, Shah and Bengio, Unitary Evolution Recurrent Neural Networks, ICML 2016."
+        "Generated here; the problem is that of Hochreiter and Schmidhuber, Long Short-Term Memory, Neural Computation 9, "
+        "1997, in the form of Arjovsky, Shah and Bengio, Unitary Evolution Recurrent Neural Networks, ICML 2016."
     ),
     license="CC0-1.0 (generated)",
     url="",

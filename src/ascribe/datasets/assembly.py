@@ -27,9 +27,9 @@ def assemble(
     """Build a data set whose every statistic comes from the training rows only.
 
     Missing inputs (NaN) become the mean of the column over the training rows; with `standardize`, the inputs
-    become `(inputs - mean) / scale`, column by column. Inputs with more than two axes (images, sequences) share one
-    scalar mean and scale, or have those of each entry of their last axis where `by_feature` says so. Regression targets become `(targets - mean) / scale` unless `standardize_targets` is False,
-    in which case the mean is 0 and the scale is 1.
+    become `(inputs - mean) / scale`, column by column. Examples with more than one axis (sequences, images) share one
+    scalar mean and scale, or with `by_feature` have one for each entry of their last axis. Regression targets become
+    `(targets - mean) / scale` unless `standardize_targets` is False, in which case the mean is 0 and the scale is 1.
 
     **Arguments:**
 
