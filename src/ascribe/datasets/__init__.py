@@ -113,7 +113,7 @@ def load(data: DataLike, /, *, seed: Option = 0, transforms: Option = None, **op
         path = data.removeprefix(TEXT_PREFIX)
         if not path:
             raise UserError(
-                f"{TEXT_PREFIX} stands before the path of a text, as in {TEXT_PREFIX}alice.txt; got no path: add it."
+                f"{TEXT_PREFIX} stands before the path of a text; got no path: write {TEXT_PREFIX}alice.txt."
             )
         return replace(module.text(path, seed=seed, **options), request=_request(data, seed, options))
     if not isinstance(data, str | Path) or is_file(data):

@@ -33,8 +33,8 @@ def text(path: Any, *, seed: int = 0, window: Option = 16, samples: Option = Non
 
     Inputs have shape `(examples, window, alphabet)`, one-hot; the classes are the characters of the whole text in the order
     of their code points. Train, validation and test are contiguous pieces of the text, its first 70 %, the next 15 % and the
-    last 15 %, and every window lies in one of them with the character that follows it, so that no two splits share a place of the
-    text. (They may share words: a text repeats itself.) All ends of lines count as the same one character.
+    last 15 %. Every window lies in one of them with the character that follows it, so that no two splits share a place of
+    the text. (They may share words: a text repeats itself.) The end of a line is one character, however it is written.
 
     **Arguments:**
 
@@ -164,13 +164,8 @@ def _understood(
     there = sum(end - begin - window for begin, end in places)
     total = sum(counts)
     labels = np.bincount(np.concatenate([part.targets for part in parts]), minlength=len(names))
-    likely = int(np.bincount(parts[0].targets).argmax())
-    share = float(np.mean(parts[-1].targets == likely))
     ends = ", ".join(f"{begin + 1:,} to {end:,}" for begin, end in places)
-    notes = [
-        f"characters: {places[-1][1]:,}, {len(names)} different ones; train, validation and test are {ends}",
-        f"always {names[likely]}, the most frequent in training, is right in {100 * share:.1f} % of the test windows",
-    ]
+    notes = [f"characters: {places[-1][1]:,}, {len(names)} different ones; train, validation and test are {ends}"]
     if total < there:
         notes.insert(0, f"{total:,} of {there:,} windows were chosen; {option('samples', there)} takes all")
     return Understood(
