@@ -163,3 +163,38 @@ def test_wrong_options_get_one_sentence(name, options, said):
     with pytest.raises(UserError, match=said) as caught:
         datasets.load(name, **options)
     assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
+
+
+def test_sequences_of_the_users_own_are_standardized_in_all_or_feature_by_feature(tmp_path):
+    generator = np.random.default_rng(5)
+    raw = generator.normal([0.0, 100.0, -3.0], [1.0, 50.0, 0.0], size=(60, 7, 3))  # the last never changes
+    labels = np.arange(60) % 3
+    np.savez(tmp_path / "sensors.npz", x=raw, y=labels)
+    for source in ((raw, labels), tmp_path / "sensors.npz"):
+        whole, plain, own = (datasets.load(source, standardize=how) for how in (True, False, "features"))
+        assert whole.input_shape == (7, 3) and whole.input_mean.shape == whole.input_scale.shape == ()
+        rows = plain.train.inputs.astype(np.float64)
+        np.testing.assert_allclose((whole.input_mean, whole.input_scale), (rows.mean(), rows.std()), rtol=1e-6)
+        scale = np.append(rows[..., :2].std(axis=(0, 1)), 1.0)
+        np.testing.assert_allclose(own.input_mean, rows.mean(axis=(0, 1)), rtol=1e-5)
+        np.testing.assert_allclose(own.input_scale, scale, rtol=1e-5)
+        assert own.input_scale[2] == 1.0 and (np.abs(own.train.inputs[..., 2]) < 1e-5).all()
+        np.testing.assert_allclose(own.prepare(plain.test.inputs), own.test.inputs, rtol=1e-4, atol=1e-5)
+        assert own.request["standardize"] == "features"
+
+
+def test_gaps_of_sequences_are_filled_with_the_mean_of_their_feature():
+    generator = np.random.default_rng(6)
+    raw = generator.normal([0.0, 100.0], 1.0, size=(40, 5, 2))
+    raw[generator.random(raw.shape) < 0.1] = np.nan
+    data = datasets.load((raw, np.arange(40) % 2), missing="mean", standardize="features")
+    filled = np.concatenate([split.inputs for _, split in data.splits])
+    assert (filled == 0.0).sum() == np.isnan(raw).sum()
+    gap = np.full((1, 5, 2), np.nan)
+    np.testing.assert_array_equal(data.prepare(gap), np.zeros((1, 5, 2)))
+
+
+@pytest.mark.parametrize("how", ["x", 1, "yes", None])
+def test_standardize_takes_two_truth_values_and_one_word(how):
+    with pytest.raises(UserError, match=r"`standardize` is True, False or features; got .*: try `standardize=True`"):
+        datasets.load((np.ones((20, 2)), np.arange(20)), standardize=how)
