@@ -25,7 +25,8 @@ class AbstractLayer(eqx.Module):
     - `kind`: the word that names it inside a network (`linear1`, `linear2`, …), by default its class's name;
     - `synaptic`: it has weights that carry signals between units (`AbstractSynapticLayer`);
     - `dense`: its `weight` is a matrix `(fan_out, fan_in)`, and z = W x + b;
-    - `wants_vectors`: it takes examples of one axis, so that images become vectors before a network that begins with it;
+    - `wants_vectors`: it takes examples of one axis, so that images and sequences become vectors before a network that begins
+      with it;
     - `convolutional`: its kernel meets many places of an image, and several networks at once (`vmap`) make a grouped
       convolution of it, which is slow;
     - `repeats`: equal ones in a row may be stored as one `Stack`: it has neither state nor randomness and keeps the shape of
