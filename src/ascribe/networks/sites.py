@@ -59,6 +59,8 @@ class Source(NamedTuple):
 
 
 NOTHING, NOWHERE = Source(), (-1, "input")
+BELOW = -1
+"""The number that stands for all parameters of the layers below."""
 
 
 class Product(NamedTuple):
@@ -107,11 +109,12 @@ class Sites:
         )
 
 
-def find(graph: Graph, names: Sequence[str]) -> Sites:
+def find(graph: Graph, names: Sequence[str], *, below: bool) -> Sites:
     """The sites of a layer's graph, whose first inputs are its parameters, of these names, and whose next is its input; what it
-    comes from beside these (state, randomness) are constants."""
+    comes from beside these (state, randomness) are constants. `below`: whether there are parameters in layers below, so that an
+    error passes the layer's lowest sites too."""
     given = [Source(frozenset([number])) for number in range(len(names))]
-    given += [Source(data=True)] * (len(graph.inputs) - len(names))
+    given += [Source(frozenset([BELOW] if below else []), data=True)] * (len(graph.inputs) - len(names))
     reader = _Reader(names, [total(one.shape) for one in graph.inputs[: len(names)]])
     reader.read(graph, given, closed=False)
     return Sites(graph, reader.products, _named_curves(reader), reader.sources)
@@ -257,7 +260,7 @@ def cuts(sites: Sites) -> dict[str, tuple[int, Variable]]:
             own = block_of(product.name)
             if own != block and own not in seen:
                 place = max((k for k in bottlenecks if lowest <= k <= i), default=None)
-                if product.transports and place is not None and sites.sources[bottlenecks[place]].parameters:
+                if product.transports and place is not None and sites.sources[bottlenecks[place]].parameters - {BELOW}:
                     found[own] = (place, bottlenecks[place])
             block, lowest = own, i + 1
             seen.add(own)

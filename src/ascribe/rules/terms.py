@@ -205,7 +205,8 @@ def _inner(network: Network, name: str, terms: Terms, delta: Any, *, asked: bool
 
     axes = own({point.name: (point.axis, point.rows) for point in network.points})
     feedback, direct, error, derivative = map(own, (terms.feedback, terms.direct, terms.error, terms.derivative))
-    return walk.InnerTerms(feedback, direct, error, derivative, asked, axes, delta)
+    below = any(jax.tree.leaves(layer) for layer in network.templates[: network.index(name)])
+    return walk.InnerTerms(feedback, direct, error, derivative, below, asked, axes, delta)
 
 
 def _onto_tape(

@@ -28,7 +28,8 @@ Pull = Callable[[Sequence[Array | None], Array], tuple[list[Array | None], Error
 
 
 class InnerTerms(NamedTuple):
-    """The terms of one layer's inside, by the names that its sites have there. `asked`: whether the errors at all sites are
+    """The terms of one layer's inside, by the names that its sites have there. `below`: whether there are parameters in layers
+    below it; `asked`: whether the errors at all sites are
     wanted; `batch_axes`: where the batch is in the signals that direct feedback replaces (`sites.Point`); `delta`: the shape of
     δ^L."""
 
@@ -36,6 +37,7 @@ class InnerTerms(NamedTuple):
     direct: Mapping[str, Array] = {}
     error: Mapping[str, Elementwise] = {}
     derivative: Mapping[str, Elementwise] = {}
+    below: bool = False
     asked: bool = False
     batch_axes: Mapping[str, tuple[int, int]] = {}
     delta: Any = None
@@ -77,7 +79,7 @@ def forward(
 
     with sites.for_reading():
         graph, shape = trace(call, leaves, x)
-    found = sites.find(graph, sites.parameter_names(layer))
+    found = sites.find(graph, sites.parameter_names(layer), below=terms.below)
     _refuse_closed(found, terms)
     replaced = {
         product.leaf: terms.feedback[product.name]
