@@ -1,6 +1,6 @@
 """The convolutional synaptic layer, in two equal forms."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from ascribe.checks import flag, whole
 from ascribe.errors import UserError, shown
-from ascribe.jaxprs import Equation, Forms
+from ascribe.jaxprs import Equation, Forms, trace
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
@@ -97,6 +97,16 @@ def is_image_shape(shape: Any) -> bool:
     """Whether it is a (height, width, channels)."""
     three = isinstance(shape, tuple | list) and len(shape) == 3
     return three and all((whole(size) or 0) > 0 for size in shape)
+
+
+def in_platform_form(function: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
+    """What a function of somebody else's returns, with its convolutions in the form that this platform likes."""
+    if is_read():
+        return function(*arguments)
+    graph, structure = trace(function, *arguments)
+    if not any(equation.name in FORMS for equation in graph.everywhere()):
+        return function(*arguments)
+    return jax.tree.unflatten(structure, graph.evaluate(*jax.tree.leaves(arguments), forms=FORMS))
 
 
 class Conv2d(AbstractSynapticLayer):

@@ -43,6 +43,8 @@ def stacked(layers: Sequence[AbstractLayer]) -> tuple[AbstractLayer | Stack, ...
     """The same layers, equal blocks among the hidden ones as a `Stack`. The first and the last layer with weights, and what
     is outside them, stay as they are."""
     synaptic = [i for i, layer in enumerate(layers) if layer.synaptic]
+    if not synaptic:
+        return tuple(layers)
     low, high = synaptic[0] + 1, synaptic[-1]
     kinds = [_kind(layer) for layer in layers]
     parts: list[AbstractLayer | Stack] = list(layers[:low])
