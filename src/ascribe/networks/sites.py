@@ -236,8 +236,9 @@ def block_of(name: str) -> str:
 
 def cuts(sites: Sites) -> dict[str, tuple[int, Variable]]:
     """The points between blocks of sites: for every block that an error is transported to another one from, the position in
-    the graph, and the value that everything passes through there. A block that is reached by several ways has none."""
-    graph = sites.graph
+    the graph, and the value that everything passes through there. A block that is reached by several ways has none; one that is
+    called like a site has its cut under another name (`mix/input`), for that of the site is its signal's."""
+    graph, places = sites.graph, {product.place for product in sites.products.values()}
     inside = {
         equation: [sites.products[one] for one in _all_of(equation) if one in sites.products]
         for equation in graph.equations
@@ -261,7 +262,7 @@ def cuts(sites: Sites) -> dict[str, tuple[int, Variable]]:
             if own != block and own not in seen:
                 place = max((k for k in bottlenecks if lowest <= k <= i), default=None)
                 if product.transports and place is not None and sites.sources[bottlenecks[place]].parameters - {BELOW}:
-                    found[own] = (place, bottlenecks[place])
+                    found[f"{own}/input" if own in places else own] = (place, bottlenecks[place])
             block, lowest = own, i + 1
             seen.add(own)
         live |= {one for one in equation.outputs if one in last and sites.sources[one].data and one.floating}
