@@ -152,9 +152,12 @@ def gru_step(p, h, x, taps):
 def over_time(step, start, p, x, taps, **options):
     """The last state and the states of all steps; taps of sites inside the step have an axis of steps in front."""
     inner = {name: one for name, one in taps.items() if name in ("input", "hidden")}
-    return jax.lax.scan(
-        lambda h, row: (lambda new: (new, new))(step(p, h, *row)), start, (jnp.swapaxes(x, 0, 1), inner), **options
-    )
+
+    def both(h, row):
+        h = step(p, h, *row)
+        return h, h
+
+    return jax.lax.scan(both, start, (jnp.swapaxes(x, 0, 1), inner), **options)
 
 
 def _gru(**options):
@@ -212,6 +215,24 @@ def stacked_gru():
         return x[:, -1] @ p["head"].T
 
     return Model(apply, drawn(input=(2, 6, 2), hidden=(2, 6, 2), head=(3, 2)), (4, 2))
+
+
+@model
+def odd_loop():
+    """What a loop carries: a key, a number that is the same after every step, a counter; an unused product beside it."""
+
+    def apply(p, x, key=None):
+        def step(carry, _):
+            h, key, z, count = carry
+            key, own = jr.split(key)
+            return (jnp.tanh(h @ p["inner"]) * jr.bernoulli(own, 0.7, h.shape) + z, key, 0.5, count + 1), z
+
+        start = x @ p["embed"], jr.key(0) if key is None else key, x.sum(), 0
+        (h, _, z, _), every = jax.lax.scan(step, start, None, length=3)
+        _ = x @ p["unused"]
+        return h @ p["head"] + z + every.sum()
+
+    return Model(apply, drawn(embed=(3, 4), inner=(4, 4), head=(4, 3), unused=(3, 2)), (3,))
 
 
 # Weights that are made of parameters

@@ -358,6 +358,13 @@ class _Walk:
         moving = [one for one in inner.inputs[constants:end] if one.floating]
         active = {*given, *moving}
         outer = {id(one) for one in jax.tree.leaves(([*fixed, *shadowed.values()], self.terms))}
+        wanted = [one.floating for one in equation.outputs]
+        shapes = [one.shape[number >= carried :] for number, one in enumerate(equation.outputs)]
+        example = [
+            jax.ShapeDtypeStruct(shape, one.dtype)
+            for shape, one in zip(shapes, equation.outputs, strict=True)
+            if one.floating
+        ]
         way: dict[str, Any] = {}
 
         def step(carry: list[Any], item: tuple[list[Any], dict[int, Any]]) -> tuple[list[Any], Any]:
@@ -366,27 +373,22 @@ class _Walk:
             shadows |= {inner.inputs[i]: one for i, one in shadow_rows.items()}
             walk = _Walk(inner, self.found, self.terms, shadows, set(active))
             made, pull = walk.forward([*fixed, *carry, *row])
-            wanted = [one.floating if isinstance(one, Variable) else False for one in inner.outputs]
 
             def back(cotangents: list[Array], delta: Array) -> tuple[list[Array | None], Errors]:
                 every = iter(cotangents)
                 return pull([next(every) if one else None for one in wanted], delta)
 
-            example = [
-                jax.ShapeDtypeStruct(one.shape, one.dtype) for one in inner.outputs if getattr(one, "floating", False)
-            ]
             closed = eqx.filter_closure_convert(back, example, self.terms.delta)
             arrays, way["rest"] = eqx.partition(closed, eqx.is_array)
             leaves, way["structure"] = jax.tree.flatten(arrays)
             way["kept"] = [leaf if id(leaf) in outer else None for leaf in leaves]
             own = [leaf for leaf in leaves if id(leaf) not in outer]
-            way["wanted"] = wanted
             return made[:carried], (made[carried:], own)
 
         items = (list(rows), {i: one for i, one in shadowed.items() if i >= constants})
         last, (made, residuals) = jax.lax.scan(step, list(start), items, **scan_options(equation))
         self.known |= dict(zip(equation.outputs, [*last, *made], strict=True))
-        wanted, options = way["wanted"], scan_options(equation)
+        options = scan_options(equation)
 
         def rebuilt(own: list[Array]) -> Any:
             every = iter(own)
@@ -395,9 +397,11 @@ class _Walk:
 
         def pull(cotangents: "_Cotangents", delta: Array, met: Errors) -> None:
             own = [cotangents.get(one) for one in equation.outputs]
-            own = [zeros(like) if one is None else one for one, like in zip(own, equation.outputs, strict=True)]
-            carry = [one for one, is_wanted in zip(own[:carried], wanted[:carried], strict=True) if is_wanted]
-            per_row = [one for one, is_wanted in zip(own[carried:], wanted[carried:], strict=True) if is_wanted]
+            own = [
+                (zeros(like) if one is None else one) if like.floating else None
+                for one, like in zip(own, equation.outputs, strict=True)
+            ]
+            carry, per_row = _only(own[:carried]), _only(own[carried:])
             moves = [one.floating for one in inner.inputs]
 
             def back(after: tuple[list[Array], list[Array]], item: Any) -> tuple[Any, Any]:
