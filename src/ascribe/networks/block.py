@@ -15,7 +15,7 @@ from ascribe.checks import explained
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Key, PyTree
 
-from .conv2d import in_platform_form
+from .forms import in_platform_form
 from .layer import AbstractLayer
 
 MODES: dict[str, Callable[[bool], bool]] = {
