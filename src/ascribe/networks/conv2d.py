@@ -76,16 +76,6 @@ def is_image_shape(shape: Any) -> bool:
     return three and all((whole(size) or 0) > 0 for size in shape)
 
 
-def in_platform_form(function: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
-    """What a function of somebody else's returns, with its operations in the forms that this platform likes."""
-    if is_read():
-        return function(*arguments)
-    graph, structure = trace(function, *arguments)
-    if not any(equation.name in FORMS for equation in graph.everywhere()):
-        return function(*arguments)
-    return jax.tree.unflatten(structure, graph.evaluate(*jax.tree.leaves(arguments), forms=FORMS))
-
-
 class Conv2d(AbstractSynapticLayer):
     """z = W * x + b: a two-dimensional convolution of channels-last images.
 

@@ -48,3 +48,13 @@ def _in_windows(equation: Equation, values: Sequence[Any]) -> list[Any] | None:
 
 FORMS: Forms = {"conv_general_dilated": _in_slices, "reduce_window_max": _in_windows}
 """By the names of the operations."""
+
+
+def in_platform_form(function: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
+    """What a function of somebody else's returns, with its operations in the forms that this platform likes."""
+    if is_read():
+        return function(*arguments)
+    graph, structure = trace(function, *arguments)
+    if not any(equation.name in FORMS for equation in graph.everywhere()):
+        return function(*arguments)
+    return jax.tree.unflatten(structure, graph.evaluate(*jax.tree.leaves(arguments), forms=FORMS))
