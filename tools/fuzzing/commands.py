@@ -294,10 +294,28 @@ NAMED = (
     "simplenet/x",
     "simplenet/",
     "lenet/2",
+    "resnet/8",
+    "resnet/8x2",
+    "resnet/9",
+    "resnet/99999999999",
+    "resnet/",
+    "vit/1x4",
+    "vit/1x4:patch=7",
+    "vit/1x4:patch=",
+    "vit/4",
+    "mixer/1x4:heads=2",
+    "transformer/1x4:causal=yes",
+    "transformer/99999x1",
+    "gru/4",
+    "gru/4x4",
+    "gru/99999999999",
     "LENET",
     "Linear",
 )
-LAYERS = ("Linear", "Conv2d", "MaxPool2d", "AveragePool2d", "Flatten", "Dropout", "BatchNorm", "Shift", "Activation")
+LAYERS = (
+    *("Linear", "Conv2d", "MaxPool2d", "AveragePool2d", "Flatten", "Dropout", "BatchNorm", "Shift", "Activation"),
+    *("LayerNorm", "Residual", "Attention", "GRU", "Embedding", "Patches", "TransformerBlock", "MixerBlock"),
+)
 
 
 def network_texts(maker: Maker) -> Input:
