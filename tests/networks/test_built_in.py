@@ -156,6 +156,13 @@ def test_blocks_are_one_layer_each():
     assert resnet[3:-2] == ("residual1", "relu2", "residual2", "relu3", "residual3", "relu4")
 
 
+def test_a_network_knows_of_the_convolutions_inside_its_layers():
+    """Which several seeds at once would slow down."""
+    inside = networks.Network([networks.Residual([networks.Conv2d(1, 1, 3, padding=1)]), Linear(1, 1)])
+    assert inside.convolutional and shapes_of(lambda: small("resnet/8x2")).convolutional
+    assert not shapes_of(lambda: small("vit/1x8")).convolutional
+
+
 def test_the_places_of_weights_have_readable_names():
     paths = {
         text: [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in jax.tree.leaves_with_path(layer)]

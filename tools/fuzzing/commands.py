@@ -312,10 +312,7 @@ NAMED = (
     "LENET",
     "Linear",
 )
-LAYERS = (
-    *("Linear", "Conv2d", "MaxPool2d", "AveragePool2d", "Flatten", "Dropout", "BatchNorm", "Shift", "Activation"),
-    *("LayerNorm", "Residual", "Attention", "GRU", "Embedding", "Patches", "TransformerBlock", "MixerBlock"),
-)
+LAYERS = ("Linear", "Conv2d", "MaxPool2d", "AveragePool2d", "Flatten", "Dropout", "BatchNorm", "Shift", "Activation")
 
 
 def network_texts(maker: Maker) -> Input:

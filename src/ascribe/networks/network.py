@@ -18,7 +18,7 @@ from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
 from .in_turn import names_of, shape_after
-from .layer import AbstractLayer, layer_name
+from .layer import AbstractLayer, inner_layers, layer_name
 from .stack import Stack, stacked
 from .synaptic import AbstractSynapticLayer
 
@@ -129,6 +129,11 @@ class Network(eqx.Module):
     def synaptic(self) -> tuple[str, ...]:
         """Names of the layers with weights, from the input upwards."""
         return tuple(name for name, layer in zip(self.names, self.templates, strict=True) if layer.synaptic)
+
+    @property
+    def convolutional(self) -> bool:
+        """Whether it has a convolution, also inside a layer."""
+        return any(one.convolutional for layer in self.templates for one in (layer, *inner_layers(layer)))
 
     @property
     def weights(self) -> dict[str, Any]:
