@@ -254,8 +254,7 @@ class _Surface(eqx.Module):
             states = _statistics(network.layers, self.examples.inputs[:]) if _normalized(network.templates) else None
             return evaluate(network, states, self.examples, self.loss)["loss"]
 
-        convolutional = self.above.convolutional
-        at_once = None if convolutional or jax.default_backend() == "cpu" else AT_ONCE
+        at_once = None if self.above.convolutional or jax.default_backend() == "cpu" else AT_ONCE
         return jax.lax.map(at, points, batch_size=at_once)
 
 
