@@ -28,7 +28,8 @@ Pull = Callable[[Sequence[Array | None], Array], tuple[list[Array | None], Error
 
 
 class InnerTerms(NamedTuple):
-    """The terms of one layer's inside, by the names that its sites have there. `asked`: whether the errors at all sites are
+    """The terms of one layer's inside, by the names that its sites have there. `below`: whether there are parameters in layers
+    below it; `asked`: whether the errors at all sites are
     wanted; `batch_axes`: where the batch is in the signals that direct feedback replaces (`sites.Point`); `delta`: the shape of
     δ^L."""
 
@@ -36,6 +37,7 @@ class InnerTerms(NamedTuple):
     direct: Mapping[str, Array] = {}
     error: Mapping[str, Elementwise] = {}
     derivative: Mapping[str, Elementwise] = {}
+    below: bool = False
     asked: bool = False
     batch_axes: Mapping[str, tuple[int, int]] = {}
     delta: Any = None
@@ -77,7 +79,7 @@ def forward(
 
     with sites.for_reading():
         graph, shape = trace(call, leaves, x)
-    found = sites.find(graph, sites.parameter_names(layer))
+    found = sites.find(graph, sites.parameter_names(layer), below=terms.below)
     _refuse_closed(found, terms)
     replaced = {
         product.leaf: terms.feedback[product.name]
@@ -156,7 +158,7 @@ class _Walk:
         cuts: Mapping[str, tuple[int, Variable]] | None = None,
     ):
         self.graph, self.found, self.terms = graph, found, terms
-        self.shadows = dict(shadows)
+        self.shadows, self.shadowed = dict(shadows), dict.fromkeys(shadows, True)
         self.makers = {one: equation for equation in graph.equations for one in equation.outputs}
         chosen = {name: place for name, place in (cuts or {}).items() if name in terms.direct}
         self.units = self._needed(self._units({place: (name, one) for name, (place, one) in chosen.items()}))
@@ -422,24 +424,22 @@ class _Walk:
         """Whether something stands in its place on the way back."""
         if isinstance(one, Constant):
             return False
-        if one in self.shadows:
-            return True
-        source = self.found.sources.get(one, sites.NOTHING)
-        if source.data or not source.parameters or one not in self.makers:
-            return False
-        return any(self._is_shadowed(before) for before in self.makers[one].inputs)
+        if one not in self.shadowed:
+            source = self.found.sources.get(one, sites.NOTHING)
+            made = bool(source.parameters) and not source.data and one in self.makers
+            self.shadowed[one] = made and any(self._is_shadowed(before) for before in self.makers[one].inputs)
+        return self.shadowed[one]
 
     def _shadow(self, one: Any) -> Any:
         """What a weight is where B stands for its parameter: what is made of B as W is of the parameter."""
         if isinstance(one, Constant):
             return one.value
-        if one not in self.shadows:
-            if not self._is_shadowed(one):
-                return self.known[one]
+        values = self.shadows if self._is_shadowed(one) else self.known
+        if one not in values:  # what a stretch makes on its way, and keeps for itself, is in neither of them
             equation = self.makers[one]
             made = equation.evaluate(*[self._shadow(before) for before in equation.inputs])
-            self.shadows |= dict(zip(equation.outputs, made, strict=True))
-        return self.shadows[one]
+            values |= dict(zip(equation.outputs, made, strict=True))
+        return values[one]
 
 
 class _Cotangents:
