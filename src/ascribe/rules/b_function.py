@@ -18,15 +18,7 @@ from ascribe.types import Array, Elementwise, Key, Scalar
 from .b_functions import Named, b_function, evaluate, term
 from .base import AbstractRule, Batch, Credit, hyperparameter
 from .feedback_matrices import random_feedback, transported
-from .terms import (
-    Terms,
-    activation_of,
-    backward_sweep,
-    hidden_activations,
-    layer_errors,
-    output_error,
-    with_weight,
-)
+from .terms import Terms, activation_of, backward_sweep, hidden_activations, layer_errors, output_error, with_weight
 
 HIDDEN, RANDOM = "hidden", "random"
 
