@@ -330,11 +330,7 @@ def outsider(recipe: Recipe, given: NetworkSource) -> str | None:
 
 
 def _drawn(
-    named: Mapping[str, AbstractRule],
-    rates: Mapping[str, float],
-    network: NetworkSource,
-    data: Dataset,
-    setup: Setup,
+    named: Mapping[str, AbstractRule], rates: Mapping[str, float], network: NetworkSource, data: Dataset, setup: Setup
 ) -> tuple[dict[str, Recipe], dict[str, str]]:
     """The recipes of the rules that have a path, and why the others have none."""
     drawn: dict[str, Recipe] = {}

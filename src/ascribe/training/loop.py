@@ -185,13 +185,7 @@ def _epoch(setup: Setup, run: Run, state: RunState, data: Data, epoch: Array) ->
 
 
 def one_pass(
-    setup: Setup,
-    run: Run,
-    state: RunState,
-    data: Data,
-    epoch: Array,
-    batches: Array,
-    count: Array | None = None,
+    setup: Setup, run: Run, state: RunState, data: Data, epoch: Array, batches: Array, count: Array | None = None
 ) -> tuple[RunState, Array]:
     """The steps of an epoch, and nothing of what is measured or done after them. Returns the mean of their losses.
 
@@ -239,14 +233,7 @@ def between_epochs(setup: Setup, run: Run, state: RunState, data: Data, epoch: A
 
 
 def step(
-    setup: Setup,
-    run: Run,
-    state: RunState,
-    data: Data,
-    indices: Array,
-    key: Key,
-    *,
-    augmentation: Key | None = None,
+    setup: Setup, run: Run, state: RunState, data: Data, indices: Array, key: Key, *, augmentation: Key | None = None
 ) -> tuple[RunState, Array]:
     """One mini-batch: the rule's credit, the optimizer's step, the rule's own after-update. Returns the loss before it.
     `augmentation`: the randomness of the batch's images; without it, they are as they are stored."""
