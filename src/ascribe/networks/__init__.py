@@ -14,7 +14,7 @@ from .conv2d import Conv2d as Conv2d
 from .conv2d import convolve as convolve
 from .dropout import Dropout as Dropout
 from .flatten import Flatten as Flatten
-from .from_model import from_model as from_model
+from .foreign import from_model as from_model
 from .layer import AbstractLayer as AbstractLayer
 from .lenet import lenet as lenet
 from .linear import Linear as Linear
@@ -39,6 +39,7 @@ from .threshold_units import not_unit as not_unit
 from .threshold_units import or_unit as or_unit
 from .threshold_units import threshold_unit as threshold_unit
 from .threshold_units import xor_network as xor_network
+from .to_torch import to_torch as to_torch
 
 _layers = [one for one in vars().values() if _inspect.isclass(one) and issubclass(one, AbstractLayer)]
 LAYERS |= {one.__name__: one for one in _layers if not _inspect.isabstract(one)}
