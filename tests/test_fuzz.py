@@ -81,7 +81,7 @@ def test_what_a_child_does_is_seen(tmp_path):
 
 
 GROUPS = {
-    "data": (300, ["delimited", "npz", "parquet", "sheets", "frames", "images", "paths"]),
+    "data": (300, ["delimited", "npz", "parquet", "sheets", "frames", "texts", "images", "paths"]),
     "kept": (300, ["records", "discoveries", "stores", "addresses", "models"]),
     "asked": (300, ["flags", "networks", "rule-names", "functions"]),
     "trained": (40, ["resumes", "sizes", "rule-files", "trainings", "estimators"]),

@@ -28,6 +28,7 @@ GROUPS = {
     "parquet": "data:parquet",
     "sheets": "data:sheets",
     "frames": "data:frames",
+    "texts": "data:texts",
     "images": "data:images",
     "paths": "data:paths",
     "records": "kept:records",

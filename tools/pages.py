@@ -153,6 +153,8 @@ def data_sets() -> str:
     """Every registered data set: its card, and its options."""
     text = (
         "# Data sets\n\n`ascribe.datasets.load(NAME)`, or `ascribe compare NAME`; a file of your own by its path.\n\n"
+        "Examples are vectors, sequences `(time, features)` or images `(height, width, channels)`. A network that begins with "
+        "a dense layer gets each of them as one vector, a sequence's steps side by side.\n\n"
     )
     for name, card in datasets.cards().items():
         module, function = datasets.REGISTRY[name].split(":")
@@ -161,6 +163,10 @@ def data_sets() -> str:
         text += f"## `{name}`\n\n{card.title}. {card.description}\n\n{_table(('', ''), rows)}\n\n"
         text += _directive(f"ascribe.datasets.{module}.{function}", level=3)
     text += "## A file of your own\n\n" + _directive("ascribe.datasets.table.table", level=3)
+    text += (
+        "## A text of your own\n\n`text:` before the path of a text file, as in `ascribe compare text:alice.txt`.\n\n"
+    )
+    text += _directive("ascribe.datasets.text.text", level=3)
     transforms = [(f"`{name}`", _cell(what)) for name, what in datasets.TRANSFORMS.items()]
     return text + "## Transforms of inputs\n\n" + _table(("name", "what it does"), transforms)
 

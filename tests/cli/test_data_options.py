@@ -26,6 +26,7 @@ def seen(tmp_path, monkeypatch):
     monkeypatch.setattr(digits, "CLASS_NAMES", WORDS)
     rows = [f"{a:.3f},{b:.3f},{i % 2}" for i, (a, b) in enumerate(np.random.default_rng(0).normal(size=(40, 2)))]
     (tmp_path / "mine.csv").write_text("\n".join(rows))
+    (tmp_path / "song.txt").write_text("ten green bottles, " * 20)
     return found
 
 
@@ -50,6 +51,11 @@ LOADED = {
     "a dash": (["digits", "--data-option", "test-samples=100"], {"test_samples": 100}),
     "a number with a point": (["spirals", "--data-option", "turns = 1.5"], {"turns": 1.5}),
     "a text": (["mine.csv", "--data-option", "missing=drop"], {"missing": "drop"}),
+    "of a sequence": (["delayed-recall", "--data-option", "symbols=3"], {"symbols": 3}),
+    "of a text": (
+        ["text:song.txt", "--samples", "60", "--data-option", "window=4"],
+        {"samples": 60, "window": 4},
+    ),
     "several": (
         ["gaussians", "--samples", "60", "--data-option", "dimensions=5", "--data-option", "standardize=no"],
         {"samples": 60, "dimensions": 5, "standardize": False},
@@ -100,6 +106,17 @@ REFUSED = {
     ),
     "of another set": (["moons", "--data-option", "turns=2"], ["moons has no option 'turns'", "samples, noise"]),
     "not a data option": (["moons", "--data-option", "name_or_path=2"], ["no option 'name_or_path'"]),
+    "a window too long": (
+        ["text:song.txt", "--data-option", "window=60"],
+        ["song.txt is a text of at least 403 characters", "got 380", "--data-option window=56"],
+    ),
+    "more windows than there are": (["text:song.txt", "--samples", "500"], ["--samples is at most 332", "got 500"]),
+    "a target of a text": (["text:song.txt", "--target", "1"], ["a text has no option 'target'", "window, samples"]),
+    "no text": (["text:sonk.txt"], ["there is no file 'sonk.txt'", "did you mean 'song.txt'"]),
+    "more sequences than there are": (
+        ["parity", "--data-option", "bits=4"],
+        ["--samples is at most 16", "got 1000", "--samples 16 or --data-option bits=10"],
+    ),
     "a number for yes": (["moons", "--data-option", "standardize=1"], ["standardize is True or False", "1"]),
     "a text for a number": (["spirals", "--data-option", "turns=many"], ["turns is a positive number", "'many'"]),
 }

@@ -76,3 +76,26 @@ def test_values_are_quoted_as_a_shell_wants_them():
     assert spelled("classes", ("big cat", 3)) == "--classes 'big cat,3'"
     assert spelled("header", False) == "--data-option header=no"
     assert spelled("separator", ";") == "--data-option 'separator=;'"
+
+
+def test_a_text_is_told_kept_and_shown(folder, capsys):
+    (folder / "song.txt").write_text("ten green <b>ottles, " * 12)
+    command = ["compare", "text:song.txt", "--data-option", "window=3", "--samples", "100", "--out", "out", "--rules"]
+    command += ["backprop", "--network", "2", "--seeds", "2", "--tune", "0", "--learning-rate", "0.1", "--epochs", "1"]
+    assert main(command) == 0
+    told = [line.partition("] ")[2] for line in capsys.readouterr().err.splitlines()[:4]]
+    assert told[:2] == [
+        "target: the next character (after a window of 3); task: classification (one class a character)",
+        "windows: 100",
+    ]
+    assert told[3] == "100 of 243 windows were chosen; --samples 243 takes all"
+    loaded = ascribe.load("out")
+    data = ascribe.datasets.load("text:song.txt", window=3, samples=100)
+    assert loaded.data.understood.kind == "text" and loaded.data.checksum == data.checksum
+    assert loaded.data.input_shape == (3, 13) and loaded.data.request == data.request
+    answers = loaded.runs["backpropagation"].predict(data.test.inputs)
+    np.testing.assert_array_equal(answers, loaded.runs["backpropagation"].predict(data.flat().test.inputs))
+    page = (folder / "out" / "index.html").read_text()
+    assert (
+        "What was understood of the text" in page and "Its target is the next character (after a window of 3)." in page
+    )

@@ -14,11 +14,13 @@ from ascribe.datasets import cifar10, downloads, fashion_mnist, mnist
 # The large sets are tested on a part, which is chosen before anything becomes float32.
 SMALL: dict[str, dict[str, Any]] = {
     "mnist": {"samples": 500, "test_samples": 100},
+    "mnist-rows": {"samples": 500, "test_samples": 100},
     "fashion-mnist": {"samples": 500, "test_samples": 100},
     "cifar10": {"samples": 500, "test_samples": 100},
 }
 FOLDERS = {
     "mnist": [(mnist.FOLDER, mnist.FILES)],
+    "mnist-rows": [(mnist.FOLDER, mnist.FILES)],
     "fashion-mnist": [(fashion_mnist.FOLDER, fashion_mnist.FILES)],
     "cifar10": [(cifar10.PYTHON_FOLDER, cifar10.PYTHON_FILES), (cifar10.BINARY_FOLDER, cifar10.BINARY_FILES)],
 }

@@ -14,21 +14,29 @@ from jax.test_util import check_grads
 from ascribe import networks
 from ascribe.errors import UserError
 from ascribe.networks import (
+    GRU,
     LAYERS,
     Activation,
+    Attention,
     AveragePool2d,
     BatchNorm,
     Conv2d,
     Dropout,
+    Embedding,
     Flatten,
+    LayerNorm,
     Linear,
     MaxPool2d,
     Network,
+    Patches,
+    Residual,
     Shift,
+    Subsample,
     convolve,
     initializers,
     record,
 )
+from ascribe.networks.layer import inner_layers
 
 from ..cases import assert_identical, shake
 from ..later import Later
@@ -57,8 +65,35 @@ CASES = {
     "BatchNorm": ({"channels": 3, "momentum": 0.8, "epsilon": 0.01}, (4, 5, 3)),
     "Activation": ({"function": "softplus"}, (4, 6)),
     "Shift": ({"offset": 0.25}, (4, 6)),
+    "LayerNorm": ({"features": 3, "epsilon": 0.01}, (4, 5, 3)),
+    "GlobalAveragePool": ({}, (4, 3, 2, 2)),
+    "Subsample": ({"stride": 3, "added": 2}, (4, 7, 6, 2)),
+    "Patches": ({"rows": 2, "columns": 3}, (4, 4, 6, 2)),
+    "LastStep": ({}, (4, 3, 2)),
+    "Embedding": (
+        {"features": 3, "width": 4, "length": 5, "bias": True, "initializer": "glorot-normal"},
+        (4, 5, 3),
+    ),
+    "Attention": (
+        {"width": 4, "heads": 2, "causal": True, "bias": True, "initializer": "lecun-normal"},
+        (4, 5, 4),
+    ),
+    "GRU": ({"features": 3, "units": 2, "bias": True, "initializer": "glorot-normal"}, (4, 5, 3)),
+    "Residual": (
+        {
+            "branch": [
+                {"layer": "Linear", "fan_in": 3, "fan_out": 2, "bias": True, "initializer": "glorot-normal"},
+                {"layer": "BatchNorm", "channels": 2, "momentum": 0.8, "epsilon": 0.01},
+                {"layer": "Dropout", "rate": 0.25},
+            ],
+            "shortcut": [{"layer": "Linear", "fan_in": 3, "fan_out": 2, "bias": True, "initializer": "he-normal"}],
+            "scale": 0.5,
+        },
+        (4, 3),
+    ),
     "Block": ({"model": "Perceptron", "options": {"outputs": 3}, "shape": [6]}, (4, 6)),
 }
+HEAD = {"layer": "Linear", "fan_in": 1, "fan_out": 1}
 
 
 @networks.register_layer
@@ -80,9 +115,13 @@ each_layer = pytest.mark.parametrize("name", list(LAYERS))
 @functools.cache
 def made(name):
     """A layer with noise on its parameters, and an input; no two entries of it are equal."""
-    options, shape = CASES[name]
-    x = np.random.default_rng(1).permutation(np.linspace(-2, 2, np.prod(shape))).reshape(shape)
-    return shake(LAYERS[name](**options, key=jr.key(0)), jr.key(2), 0.1), jnp.asarray(x)
+    x = np.random.default_rng(1).permutation(np.linspace(-2, 2, np.prod(CASES[name][1]))).reshape(CASES[name][1])
+    return shake(built(name), jr.key(2), 0.1), jnp.asarray(x)
+
+
+def built(name):
+    """The layer as its arguments describe it."""
+    return networks.from_config([{"layer": name, **CASES[name][0]}, HEAD]).layers[0]
 
 
 def test_every_layer_has_a_case():
@@ -92,9 +131,10 @@ def test_every_layer_has_a_case():
 @each_layer
 def test_config_is_what_the_layer_was_built_with(name):
     layer, _ = made(name)
-    assert layer.config() == CASES[name][0]
-    again = jax.eval_shape(lambda: LAYERS[name](**json.loads(json.dumps(layer.config()))))
-    assert again.config() == layer.config()
+    structure = Network([layer, Linear(1, 1)]).config()
+    assert structure[0] == {"layer": name, **CASES[name][0]}
+    again = jax.eval_shape(lambda: networks.from_config(json.loads(json.dumps(structure))))
+    assert again.config() == structure
 
 
 @each_layer
@@ -114,13 +154,17 @@ def test_initialize_draws_other_numbers_into_the_same_structure(name):
     fresh, other = initialize(jr.key(5)), initialize(jr.key(6))
     assert jax.tree.structure(fresh) == jax.tree.structure(layer)
     assert jax.tree.map(jnp.shape, fresh) == jax.tree.map(jnp.shape, layer)
-    if layer.synaptic:
-        assert np.all(np.asarray(fresh.weight) != other.weight)
-        assert not np.any(fresh.bias)
-    elif name == "Block":
+    pairs = zip(*([one, *inner_layers(one)] for one in (fresh, other)), strict=True)
+    synaptic = [pair for pair in pairs if pair[0].synaptic]
+    for one, apart in synaptic:
+        assert np.all(np.asarray(one.weight) != apart.weight)
+        assert not np.any(one.bias)
+    weights = [np.ravel(one.weight)[:4] for one, _ in synaptic]
+    assert not any(np.any(a == b) for i, a in enumerate(weights) for b in weights[:i])
+    if name == "Block":
         assert all(np.all(one != two) for one, two in zip(*map(jax.tree.leaves, (fresh, other)), strict=True))
-    elif jax.tree.leaves(layer):
-        assert_identical(fresh, LAYERS[name](**CASES[name][0]))
+    elif not synaptic and jax.tree.leaves(layer):
+        assert_identical(fresh, built(name))
 
 
 @each_layer
@@ -350,6 +394,14 @@ def test_every_initializer_is_tested_here():
         (lambda: Dropout(1.0), r"`rate` of Dropout is a probability in \[0, 1\); got 1.0"),
         (lambda: BatchNorm(0), "`channels` of BatchNorm is a positive integer; got 0"),
         (lambda: BatchNorm(2, momentum=1.0), r"`momentum` of BatchNorm lies in \[0, 1\); got 1.0"),
+        (lambda: LayerNorm(0), "`features` of LayerNorm is a positive integer; got 0"),
+        (lambda: LayerNorm(2, epsilon=-1.0), "`epsilon` is a finite number that is not negative; got -1.0"),
+        (lambda: Patches(0, 2), "`rows` of Patches is a positive integer; got 0"),
+        (lambda: Subsample(2, -1), "`added` is an integer that is not negative; got -1"),
+        (lambda: Attention(6, 4), "`heads` of Attention divides its width 6; got 4"),
+        (lambda: GRU(2, True), "`units` of GRU is a positive integer; got True"),
+        (lambda: Embedding(2, 3, length=0), "`length` of Embedding is a positive integer; got 0"),
+        (lambda: Residual([], scale=float("inf")), "`scale` is a finite number; got inf"),
         (lambda: Shift(float("nan")), "`offset` of Shift is a finite number; got nan"),
         (lambda: Activation("rleu"), "unknown activation 'rleu': choose one of identity, logistic"),
     ],

@@ -254,10 +254,14 @@ LARGE = {"samples": 500, "test_samples": 100}
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=[pytest.mark.data] * (name in ("mnist", "cifar10"))) for name in datasets.names()]
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.data] * (name in ("mnist", "mnist-rows", "cifar10")))
+        for name in datasets.names()
+    ],
 )
 def test_every_data_set_can_be_encoded(name):
-    large = name in ("mnist", "fashion-mnist", "cifar10")
+    large = name in ("mnist", "mnist-rows", "fashion-mnist", "cifar10")
     if large and (not os.environ.get("ASCRIBE_DATA") or name == "fashion-mnist"):
         pytest.skip("needs its files")
     data = datasets.load(name, transforms=ALL, **(LARGE if large else {}))

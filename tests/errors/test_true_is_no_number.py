@@ -168,6 +168,9 @@ def test_true_is_refused_where_a_number_is_wanted(module):
         ("gaussians", ["samples", "dimensions"]),
         ("moons", ["samples", "noise"]),
         ("spirals", ["samples", "noise", "turns", "classes"]),
+        ("parity", ["samples", "bits"]),
+        ("delayed-recall", ["samples", "symbols", "delay"]),
+        ("adding", ["samples", "length"]),
         ("digits", ["samples", "test_samples"]),
     ],
 )

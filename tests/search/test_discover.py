@@ -7,9 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from ascribe import search
+from ascribe import datasets, networks, search
 from ascribe.errors import UserError
-from ascribe.experiments.discover import _searched
+from ascribe.experiments.discover import _other_data, _searched
 from ascribe.rules import BFunction, MetaNetwork
 from ascribe.search import Evaluations, Objective, Space
 from ascribe.search.discover import best_few, chance_loss, random_points
@@ -195,3 +195,14 @@ def test_wrong_settings_are_refused_before_anything_is_compiled():
         objective(space.rule(), space.place)(np.full((1, 4), 0.5))
     with pytest.raises(UserError, match="hidden neurons"):
         Space("tanh1", hidden=0).rule()
+
+
+@pytest.mark.parametrize(
+    ("name", "vectors", "other"),
+    [("moons", True, "digits"), ("xor", True, "moons"), ("parity", True, "moons"), ("parity", False, "digit-rows")],
+)
+def test_what_was_found_is_tried_on_other_data_of_the_same_kind(name, vectors, other):
+    layers = [networks.Linear(10, 1, initializer="zeros")]
+    template = networks.Network(layers if vectors else [networks.Flatten(), *layers])
+    found = _other_data("auto", datasets.load(name, samples=20), template)
+    assert found is not None and found.name == other

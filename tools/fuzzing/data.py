@@ -374,6 +374,33 @@ def frames(maker: Maker) -> Input:
     return Input(f"load of {type(data).__name__} with {chosen}", lambda: datasets.load(data, **chosen))
 
 
+WINDOWS: dict[str, tuple[Any, ...]] = {
+    "window": (1, 2, 40, 0, -1, 10**9, 10**400, 1.5, "x", None, True),
+    "samples": (10, 50, 0, 10**9, 10**400, 1.5, "x", True),
+    "encoding": READING["encoding"],
+    "seed": OPTIONS["seed"],
+    "standardize": (True, False),
+}
+
+
+def texts(maker: Maker) -> Input:
+    """Texts whose characters are learned: short, of odd characters, of other encodings, damaged, packed."""
+    chance = maker.chance
+    letters = chance.choice(
+        ("ab", "a", "the cat\n", "\r\n", "é\u0301\u202e\u2028", "".join(map(chr, range(0x4E00, 0x5200))))
+    )
+    odd = chance.choice(("", "", "\0", "\ufeff", "\x1b[31m", "<script>", "=1+1", "\U0001f600", "\x7f\x80"))
+    text = "".join(chance.choice([*letters, odd]) for _ in range(chance.choice((0, 1, 20, 111, 400, 5000))))
+    data = text.encode(chance.choice(("utf-8",) * 8 + ("utf-16", "utf-32", "utf-8-sig", "utf-7")))
+    data = spoiled(chance, data) if chance.random() < 0.15 else data
+    if chance.random() < 0.2:
+        data = gzip.compress(bytes(2**27) if chance.random() < 0.05 else data, mtime=0)
+        data = spoiled(chance, data) if chance.random() < 0.3 else data
+    path = maker.write(chance.choice(("input.txt", "input", "input.gz", "input.csv", "text:input")), data)
+    chosen = {name: chance.choice(values) for name, values in WINDOWS.items() if chance.random() < 0.15}
+    return Input(f"a text, load({path.name!r}, {chosen})", lambda: datasets.load(f"text:{path}", **chosen))
+
+
 def images(maker: Maker) -> Input:
     """IDX files, and CIFAR-10's batches and archive: damaged, forged, or pickles that would run code."""
     chance = maker.chance
@@ -480,6 +507,7 @@ def paths(maker: Maker) -> Input:
         (maker.folder / f"{path}{ending.partition(':')[0]}").symlink_to(path)
     path += ending if path and not path.startswith("/dev") else ""
     text = path if chance.random() < 0.9 else path + "\0"
+    text = f"text:{text}" if chance.random() < 0.1 else text
     functions = (
         datasets.load,
         ascribe.load,

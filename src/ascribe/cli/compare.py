@@ -140,7 +140,8 @@ def compare(
     Parameters
     ----------
     data
-        A name (see `ascribe datasets`) or a file: CSV, TSV, TXT (also .gz), Excel, NPZ, Parquet or Feather.
+        A name (see `ascribe datasets`) or a file: CSV, TSV, TXT (also .gz), Excel, NPZ, Parquet or Feather; or text:FILE, to
+        learn the next character of a text.
     """
     if data is None:
         raise UserError(

@@ -17,7 +17,8 @@ def datasets(
     ] = False,
 ) -> int:
     """List the data sets with their task, size, source and license. Files of your own (CSV, Excel, NPZ, Parquet,
-    Feather) work by their path. Below them are the transforms of inputs, which work with all data (`compare --transform`).
+    Feather) work by their path, and text:FILE is the next character of a text. Below them are the transforms of inputs, which
+    work with all data (`compare --transform`).
     """
     from rich.table import Table  # noqa: PLC0415 - late, so that --help is instant
 

@@ -80,7 +80,8 @@ def discover(
     Parameters
     ----------
     data
-        A name (see `ascribe datasets`) or a file: CSV, TSV, TXT (also .gz), Excel, NPZ, Parquet or Feather.
+        A name (see `ascribe datasets`) or a file: CSV, TSV, TXT (also .gz), Excel, NPZ, Parquet or Feather; or text:FILE, to
+        learn the next character of a text.
     """
     from ascribe.store import DISCOVERY, check_folder  # noqa: PLC0415 - late, so that --help is instant
 

@@ -113,9 +113,10 @@ class Data:
     )
     data_option: list[str] | None = option(
         None,
-        "A further option of the data set, as NAME=VALUE: standardize=yes, turns=2, dimensions=10, test_samples=500; how a "
-        "file is written: header=no, separator=tab, decimal=,, thousands=., encoding=cp1252, missing_words=-99, skip=2, "
-        "comment=#, sheet=2; may be repeated.",
+        "A further option of the data set, as NAME=VALUE: standardize=yes, turns=2, dimensions=10, test_samples=500; of "
+        "sequences bits=12, symbols=8, delay=20, length=50, of a text window=32; how a file is written: header=no, "
+        "separator=tab, decimal=,, thousands=., encoding=cp1252, missing_words=-99, skip=2, comment=#, sheet=2; may be "
+        "repeated.",
     )
     data_seed: Whole = option(0, "Fixes the generated points and the split.")
 

@@ -32,14 +32,21 @@ REGISTRY: dict[str, str] = {
     "xor": "xor:xor",
     "spirals": "spirals:spirals",
     "sine": "sine:sine",
+    "parity": "parity:parity",
+    "delayed-recall": "delayed_recall:delayed_recall",
+    "adding": "adding:adding",
     "diabetes": "diabetes:diabetes",
     "digits": "digits:digits",
+    "digit-rows": "digit_rows:digit_rows",
     "mnist": "mnist:mnist",
+    "mnist-rows": "mnist_rows:mnist_rows",
     "fashion-mnist": "fashion_mnist:fashion_mnist",
     "cifar10": "cifar10:cifar10",
 }
 """Name -> module:function. Each module has its CARD, and is imported when its data set is asked for."""
 
+TEXT_PREFIX = "text:"
+"""How the path of a text begins whose characters are learned, as in `text:alice.txt`."""
 FILE_EXTENSIONS = (".csv", ".tsv", ".txt", ".gz", ".npz", ".parquet", ".feather", ".xlsx")
 """The endings by which a text is known to be the path of a file."""
 
@@ -59,8 +66,8 @@ def cards() -> dict[str, Card]:
 
 @explained
 def is_file(name_or_path: str | Path) -> bool:
-    """True if `load` takes this as a file: a path, a known extension, or the name of an existing file."""
-    if isinstance(name_or_path, Path):
+    """True if `load` takes this as a file: a path, `text:` before one, a known extension, or the name of an existing file."""
+    if isinstance(name_or_path, Path) or name_or_path.startswith(TEXT_PREFIX):
         return True
     if name_or_path in REGISTRY:
         return False
@@ -74,7 +81,7 @@ def is_file(name_or_path: str | Path) -> bool:
 
 
 def load(data: DataLike, /, *, seed: Option = 0, transforms: Option = None, **options: Option) -> Dataset:
-    """Load a registered data set by its name, or a table of the user's own: a file, a data frame, or arrays.
+    """Load a registered data set by its name, or the user's own: a table (a file, a data frame, or arrays), or a text.
 
     The same arguments give the same arrays, bit for bit.
 
@@ -82,15 +89,15 @@ def load(data: DataLike, /, *, seed: Option = 0, transforms: Option = None, **op
 
     - `data`: one of `names()`; the path of a file (a string or a `Path`); a data frame of pandas or polars; or a pair
       `(inputs, targets)` of arrays. A string counts as a path if it has a path separator or the ending of a table, or if a
-      file of that name exists.
+      file of that name exists. `text:` before the path of any text file makes windows of its characters and their next ones.
     - `seed`: a whole number from 0 that fixes the generated points and the cut into train, validation and test.
     - `transforms`: what is done to the inputs, in that order: names of `TRANSFORMS`, as a list or with commas between;
       see `Dataset.encode`.
     - `options`: those of the data set's function, such as `samples` or `noise`; for tables see
-      `ascribe.datasets.table.table`.
+      `ascribe.datasets.table.table`, for texts `ascribe.datasets.text.text`.
 
     **Raises:** `UserError`, one sentence, for an unknown name of a data set or of a transform, an unknown or bad option,
-    or a table that cannot be used.
+    or a table or text that cannot be used.
 
         >>> load("moons", samples=100)
         <data set moons: binary, inputs of shape (2,), 70 train, 15 validation, 15 test>
@@ -100,13 +107,22 @@ def load(data: DataLike, /, *, seed: Option = 0, transforms: Option = None, **op
         names = transform_names(transforms)
         encoded = load(data, seed=seed, **options).encode(*names)
         return replace(encoded, request={**encoded.request, "transforms": list(names)})
+    if isinstance(data, str) and data.startswith(TEXT_PREFIX):
+        module = importlib.import_module(".text", __name__)
+        _check_options(module.text, "a text", options)
+        path = data.removeprefix(TEXT_PREFIX)
+        if not path:
+            raise UserError(
+                f"{TEXT_PREFIX} stands before the path of a text; got no path: write {TEXT_PREFIX}alice.txt."
+            )
+        return replace(module.text(path, seed=seed, **options), request=_request(data, seed, options))
     if not isinstance(data, str | Path) or is_file(data):
         _check_in_memory(data)
         module = importlib.import_module(".table", __name__)
         _check_options(module.table, "a table", options)
         return replace(module.table(data, seed=seed, **options), request=_request(data, seed, options))
     if data not in REGISTRY:
-        advice = "list them with `ascribe datasets`, or write the path of a file of your own"
+        advice = "list them with `ascribe datasets`, or write the path of a file of your own, or text:PATH"
         raise unknown("data set", str(data), REGISTRY, advice)
     name = str(data)
     function: Callable[..., Dataset] = getattr(_module(name), REGISTRY[name].split(":")[1])
@@ -161,5 +177,5 @@ def _check_options(function: Callable[..., Dataset], name: str, options: dict[st
     allowed = [entry.name for entry in parameters if entry.kind is entry.KEYWORD_ONLY and entry.name != "seed"]
     for wanted in options:
         if wanted not in allowed:
-            whose = name if name == "a table" else f"the data set {name}"
+            whose = name if name in ("a table", "a text") else f"the data set {name}"
             raise UserError(f"{whose} has no option {wanted!r}: it has {', '.join(allowed)}.")

@@ -21,14 +21,15 @@ def assemble(
     feature_names: tuple[str, ...] = (),
     standardize: bool,
     standardize_targets: bool = True,
+    by_feature: bool = False,
     rows: Indices | None = None,
 ) -> Dataset:
     """Build a data set whose every statistic comes from the training rows only.
 
     Missing inputs (NaN) become the mean of the column over the training rows; with `standardize`, the inputs
-    become `(inputs - mean) / scale`, column by column. Inputs with more than two axes (images) share one scalar
-    mean and scale. Regression targets become `(targets - mean) / scale` unless `standardize_targets` is False,
-    in which case the mean is 0 and the scale is 1.
+    become `(inputs - mean) / scale`, column by column. Examples with more than one axis (sequences, images) share one
+    scalar mean and scale, or with `by_feature` have one for each entry of their last axis. Regression targets become
+    `(targets - mean) / scale` unless `standardize_targets` is False, in which case the mean is 0 and the scale is 1.
 
     **Arguments:**
 
@@ -53,18 +54,19 @@ def assemble(
             feature_names=feature_names,
             standardize=standardize,
             standardize_targets=standardize_targets,
+            by_feature=by_feature,
         )
         division = Division(again, len(inputs), labels, rows, seed)
     inputs = np.asarray(inputs, dtype=np.float64)
-    # One column per feature for tables; a single column for images.
-    columns = inputs if inputs.ndim == 2 else inputs.reshape(-1, 1)
-    train_columns = inputs[rows.train] if inputs.ndim == 2 else inputs[rows.train].reshape(-1, 1)
-    mean, scale = standardization(train_columns)
+    by_feature |= inputs.ndim == 2
+    width = inputs.shape[-1] if by_feature else 1
+    columns = inputs.reshape(-1, width)
+    mean, scale = standardization(inputs[rows.train].reshape(-1, width))
     columns = np.where(np.isnan(columns), mean, columns)
     input_mean = input_scale = None
     if standardize:
         columns = (columns - mean) / scale
-        input_mean, input_scale = (mean, scale) if inputs.ndim == 2 else (mean.reshape(()), scale.reshape(()))
+        input_mean, input_scale = (mean, scale) if by_feature else (mean.reshape(()), scale.reshape(()))
     inputs = columns.reshape(inputs.shape)
 
     target_mean = target_scale = None

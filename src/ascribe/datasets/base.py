@@ -27,7 +27,8 @@ class Split:
 
     **Arguments:**
 
-    - `inputs`: shape `(examples, *input_shape)`, float32.
+    - `inputs`: shape `(examples, *input_shape)`, float32; examples are vectors `(features,)`, sequences
+      `(time, features)` or images `(height, width, channels)`.
     - `targets`: shape `(examples,)`, int32 labels `0..k-1`; or `(examples, outputs)`, float32, for regression.
 
     **Raises:** `UserError` if there is not exactly one target per input, or they are no real numbers.
@@ -90,11 +91,11 @@ class Dataset:
 
     - `task`: `"binary"` (labels 0 and 1), `"classification"` (labels 0..k-1) or `"regression"`.
     - `class_names`: one name per label; empty for regression.
-    - `feature_names`: one name per input feature; empty where features have no names (pixels).
+    - `feature_names`: one name per input feature; empty where features have no names (pixels, steps of sequences).
     - `target_mean`, `target_scale`: shape `(outputs,)`, float64, regression only. Targets are stored as
       `(raw - target_mean) / target_scale`, so an error in the original unit is `rmse * target_scale`.
-    - `input_mean`, `input_scale`: float64, of a shape that broadcasts to one example: `(features,)` for tables, `()`
-      or `(channels,)` for images, in the unit of the raw inputs. Inputs are stored as
+    - `input_mean`, `input_scale`: float64, of a shape that broadcasts to one example: `(features,)` for tables, that or
+      `()` for sequences, `()` or `(channels,)` for images, in the unit of the raw inputs. Inputs are stored as
       `(raw - input_mean) / input_scale`; None where they are stored as they came. Bytes of images are always
       divided by the brightest value, so images that are not standardized have the mean 0 and that scale.
     - `request`: what `datasets.load` was called with, as plain values: `data`, `seed` and the options; empty for a

@@ -6,7 +6,7 @@ import io
 import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +25,7 @@ EXPANSION = 30
 """What a text table takes in memory, at most, in units of its text: two bytes of it may be a cell, which becomes a number."""
 PACKED = b"\x1f\x8b"
 """How a file that is packed with gzip begins."""
+TABLES = "a .csv, .tsv, .txt, .npz or .parquet file"
 SMALLER = "choose fewer rows or columns of it, or save it as NPZ"
 _SNIFFED = 50  # lines that decide on the delimiter
 _MANY = 8  # numbers in the first row that count the columns by no chance
@@ -91,8 +92,13 @@ def too_few_columns(what: Path | str, count: int, advice: str = "add them") -> U
     return UserError(f"{what} has at least two columns, a feature and a target; got {count or 'none'}: {advice}.")
 
 
-def unpacked(content: bytes, path: Path) -> bytes:
-    """The content of a file, unpacked if it was packed with gzip; no more of it than the memory holds."""
+def check_table_room(path: Path, size: int) -> None:
+    """A `UserError` where the memory does not hold the table of a text of so many bytes."""
+    check_room(f"the table {path}", EXPANSION * size, SMALLER)
+
+
+def unpacked(content: bytes, path: Path, check_size: Callable[[Path, int], None] = check_table_room) -> bytes:
+    """The content of a file, unpacked if it was packed with gzip; no more of it than `check_size` lets pass."""
     parts, size = [], 0
     while content[: len(PACKED)] == PACKED:
         packer = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -102,7 +108,7 @@ def unpacked(content: bytes, path: Path) -> bytes:
                 content = packer.unconsumed_tail
                 parts.append(part)
                 size += len(part)
-                check_room(f"the table {path}", EXPANSION * size, SMALLER)
+                check_size(path, size)
             if not packer.eof:
                 raise zlib.error("cut short")
         except zlib.error:
@@ -113,11 +119,12 @@ def unpacked(content: bytes, path: Path) -> bytes:
     return b"".join(parts) if parts else content
 
 
-def decode(content: bytes, path: Path, encoding: str | None = None) -> str:
-    """The text of a file; bytes that are not text in that encoding are a `UserError`."""
+def decode(content: bytes, path: Path, encoding: str | None = None, *, instead: str = TABLES) -> str:
+    """The text of a file; bytes that are not text in that encoding are a `UserError`. `instead`: what to give in place of
+    binary data."""
     said = encoding or next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     if said is None and b"\0" in content:
-        raise UserError(f"{path} is text; got binary data: give a .csv, .tsv, .txt, .npz or .parquet file.")
+        raise UserError(f"{path} is text; got binary data: give {instead}.")
     try:
         return content.decode(said or "utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -293,7 +300,7 @@ def read_delimited(path: Path, layout: Layout, *, ignore: tuple[str, ...] = ()) 
 
     **Raises:** `UserError` if the file is not a rectangular text table.
     """
-    check_room(f"the table {path}", EXPANSION * size_of(path), SMALLER)
+    check_table_room(path, size_of(path))
     content = unpacked(read_bytes(path), path)
     rows = check_widths(read_rows(decode(content, path, layout.encoding), path, layout), path)
     return table_of_rows(rows, path, layout, ignore)

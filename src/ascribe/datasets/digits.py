@@ -28,14 +28,8 @@ CLASS_NAMES = tuple(str(digit) for digit in range(10))
 MAXIMUM = 16  # the brightest pixel: each counts the dark points in a block of 4 x 4
 
 
-@loader
-def digits(seed: int) -> ImageSet:
-    """Inputs `(examples, 8, 8, 1)`: pixels in [0, 1], then standardized with one mean and scale of the training part.
-
-    `classes=(3, 8)` keeps two digits and makes the task binary; `samples` and `test_samples` keep a random part.
-
-    **Raises:** `UserError` on a bad option.
-    """
+def read(seed: int) -> ImageSet:
+    """All the images, divided with this seed."""
     from sklearn.datasets import load_digits  # noqa: PLC0415  (imported here because it is slow)
 
     bunch: Any = load_digits()
@@ -45,3 +39,14 @@ def digits(seed: int) -> ImageSet:
     train, test = Images(images, labels).at(rows.train), Images(images, labels).at(rows.test)
     validation = VALIDATION_FRACTION / (1.0 - TEST_FRACTION)  # of what the test part has left
     return ImageSet("digits", CARD, CLASS_NAMES, train, test, MAXIMUM, validation, published=False)
+
+
+@loader
+def digits(seed: int) -> ImageSet:
+    """Inputs `(examples, 8, 8, 1)`: pixels in [0, 1], then standardized with one mean and scale of the training part.
+
+    `classes=(3, 8)` keeps two digits and makes the task binary; `samples` and `test_samples` keep a random part.
+
+    **Raises:** `UserError` on a bad option.
+    """
+    return read(seed)

@@ -121,6 +121,7 @@ class ImageSet:
     - `maximum`: the brightest pixel.
     - `validation`: the fraction of the training examples that becomes the validation split.
     - `published`: whether the test images are those of the set's source; else all images may be divided anew.
+    - `by_rows`: whether an example is the sequence of an image's rows, `(height, width * channels)`.
     """
 
     name: str
@@ -131,6 +132,7 @@ class ImageSet:
     maximum: int = 255
     validation: float = VALIDATION_FRACTION
     published: bool = True
+    by_rows: bool = False
 
     def chosen(self, seed: int, classes: Option, samples: Option, test_samples: Option) -> "ImageSet":
         """Those of some classes, and so many of them."""
@@ -164,6 +166,9 @@ class ImageSet:
         mean, scale = np.zeros(1), np.ones(1)
         if standardize:
             mean, scale = pixel_statistics(parts[0].images, self.maximum)
+        if self.by_rows:
+            parts = tuple(Images(part.images.reshape(*part.images.shape[:2], -1), part.labels) for part in parts)
+            mean, scale = (np.tile(statistic, parts[0].images.shape[2] // len(mean)) for statistic in (mean, scale))
         return Dataset(
             self.name,
             "binary" if len(self.class_names) == 2 else "classification",

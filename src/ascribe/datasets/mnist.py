@@ -76,6 +76,11 @@ def _read(folders: tuple[str, ...], name: str, md5: str, unpacked: dict[str, str
     return None
 
 
+def read() -> ImageSet:
+    """All the images, as they are published."""
+    return ImageSet("mnist", CARD, CLASS_NAMES, *read_images((FOLDER, RAW), FILES, ADDRESS, UNPACKED))
+
+
 @loader
 def mnist(_: int) -> ImageSet:
     """Inputs `(examples, 28, 28, 1)`: pixels in [0, 1], then standardized with one mean and scale of the training part.
@@ -84,4 +89,4 @@ def mnist(_: int) -> ImageSet:
 
     **Raises:** `UserError` on a bad option or if the files cannot be had.
     """
-    return ImageSet("mnist", CARD, CLASS_NAMES, *read_images((FOLDER, RAW), FILES, ADDRESS, UNPACKED))
+    return read()

@@ -79,8 +79,8 @@ def neighbors(path: Path) -> list[str]:
         return []
 
 
-def check_file(path: Path) -> None:
-    """Refuse what is not an existing, filled file of a kind that is read, in a sentence."""
+def check_there(path: Path, kind: str) -> int:
+    """The bytes of a file; what is no existing file of that kind is refused in a sentence."""
     try:
         size = path.stat().st_size
         is_folder = path.is_dir()
@@ -91,8 +91,13 @@ def check_file(path: Path) -> None:
         advice = f"did you mean {close[0]!r}" if close else "check the path"
         raise UserError(f"there is no file {shown(str(path), 300)}: {advice}.") from None
     if is_folder:
-        raise UserError(f"{path} is a folder, not a table: name a file in it.")
-    if size == 0:
+        raise UserError(f"{path} is a folder, not a {kind}: name a file in it.")
+    return size
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is not an existing, filled file of a kind that is read, in a sentence."""
+    if check_there(path, "table") == 0:
         raise nothing_in(path)
     for endings, sentence in UNREAD.items():
         if path.suffix.lower() in endings:
@@ -137,6 +142,16 @@ def _sheet(sheet: Option) -> str | int | None:
     return sheet
 
 
+def check_encoding(encoding: Option) -> None:
+    """Refuse what is neither None nor the name of an encoding."""
+    try:
+        if encoding is not None:
+            bytes(4).decode(codecs.lookup(encoding).name, "replace")
+    except (LookupError, TypeError, ValueError):
+        advice = f"{suggest('encoding', 'cp1252')} or {option('encoding', 'latin-1')}"
+        raise refusal(option("encoding"), "the name of an encoding of text", shown(encoding), advice) from None
+
+
 def _layout(given: Mapping[str, Any]) -> Layout:
     """The options of reading, checked."""
     separator = given["separator"]
@@ -157,12 +172,7 @@ def _layout(given: Mapping[str, Any]) -> Layout:
             f"{shown(decimal)} and {shown(thousands)}: give both {option('decimal', ',')} and {option('thousands', '.')}."
         )
     encoding, comment = given["encoding"], given["comment"]
-    try:
-        if encoding is not None:
-            bytes(4).decode(codecs.lookup(encoding).name, "replace")
-    except (LookupError, TypeError, ValueError):
-        advice = f"{suggest('encoding', 'cp1252')} or {option('encoding', 'latin-1')}"
-        raise refusal(option("encoding"), "the name of an encoding of text", shown(encoding), advice) from None
+    check_encoding(encoding)
     if comment is not None and not (isinstance(comment, str) and comment.strip()):
         raise refusal(
             option("comment"), "the text that lines of comment begin with", shown(comment), suggest("comment", "#")

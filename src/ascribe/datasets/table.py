@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ascribe.checks import flag, one_of
-from ascribe.errors import UserError, option
+from ascribe.checks import flag, one_of, plain, refusal
+from ascribe.errors import UserError, option, shown
 
 from .assembly import assemble
 from .base import Card, Dataset
@@ -24,6 +24,8 @@ from .sources import FRAME_KIND, PAIR_KIND, check_given, kind_of, read
 from .splits import Indices, split_indices
 from .understood import Understood
 
+BY_FEATURE = "features"
+"""In place of True, what standardizes each entry of the last axis by itself."""
 MISSING = ("refuse", "drop", "mean")
 
 
@@ -62,7 +64,8 @@ def table(
       classes, all else is regression, whose targets are standardized.
     - `missing`: what to do about missing values: refuse the table, drop the rows, or fill in the mean.
     - `classes`: the classes of the target to keep, at least two; labels count in this order.
-    - `standardize`: zero mean and unit variance of every feature (one mean and scale for image-shaped inputs).
+    - `standardize`: zero mean and unit variance of every feature. Examples of more than one axis (images, and sequences
+      `(time, features)`) have one mean and scale in all; with `"features"`, each entry of their last axis has its own.
     - `ignore`: columns to leave out, by name or by number.
     - `header`: whether the first line of a text file or sheet holds the names; by default it is found out.
     - `separator`: what stands between the cells of a text file: a character, or comma, semicolon, tab, space, bar.
@@ -78,7 +81,8 @@ def table(
     missing = ask(partial(one_of, choices=MISSING), "missing", missing, "drop")
     if task is not None:
         task = ask(partial(one_of, choices=get_args(Task)), "task", task, "classification")
-    standardize = ask(flag, "standardize", standardize, True)
+    by_feature = isinstance(standardize, str) and standardize == BY_FEATURE
+    standardize = by_feature or ask(_true_or_false, "standardize", standardize, True)
     header = None if header is None else ask(flag, "header", header, True)
     wanted = None if classes is None else parse_classes(classes)
     given = dict(target=target, ignore=ignore or None, header=header, separator=separator, decimal=decimal)
@@ -98,7 +102,17 @@ def table(
     keep = rows_to_keep(contents, missing, what)
     check_rows(contents.inputs[keep], what)
     targets = _find_targets(contents, keep, task, wanted, what)
-    return _make_dataset(source, what, contents, keep, targets, seed=seed, standardize=standardize)
+    return _make_dataset(
+        source, what, contents, keep, targets, seed=seed, standardize=standardize, by_feature=by_feature
+    )
+
+
+def _true_or_false(name: str, value: Any, advice: str) -> bool:
+    """A truth value, where `BY_FEATURE` would do too."""
+    truth = plain(value)
+    if not isinstance(truth, bool):
+        raise refusal(name, f"True, False or {BY_FEATURE}", shown(value), advice)
+    return truth
 
 
 @dataclass(frozen=True)
@@ -152,7 +166,15 @@ def _read_several(targets: np.ndarray, task: Task | None, what: str) -> _Targets
 
 
 def _make_dataset(
-    source: Any, what: str, contents: Contents, keep: np.ndarray, found: _Targets, *, seed: int, standardize: bool
+    source: Any,
+    what: str,
+    contents: Contents,
+    keep: np.ndarray,
+    found: _Targets,
+    *,
+    seed: int,
+    standardize: bool,
+    by_feature: bool,
 ) -> Dataset:
     """The data set of the rows that stay, cut into its parts, with what was understood."""
     inputs, targets, names = contents.inputs[keep], found.targets, found.class_names
@@ -174,6 +196,7 @@ def _make_dataset(
         class_names=names,
         feature_names=contents.feature_names,
         standardize=standardize,
+        by_feature=by_feature,
         rows=rows,
     )
     counts = np.bincount(targets, minlength=len(names)).tolist() if names else []

@@ -22,7 +22,8 @@ AUGMENTATIONS = (RANDOM_CROP, RANDOM_FLIP)
 """The transforms that change no stored row, but the images of training batches (`training/augmentations.py`)."""
 
 TRANSFORMS: dict[str, str] = {
-    UNIT_INTERVAL: "every feature (of images: every channel) into [0, 1], from its least to its greatest training value",
+    UNIT_INTERVAL: "every feature (of images: every channel; of sequences: all together) into [0, 1], from its least to its "
+    "greatest training value",
     SPLIT_SIGNS: "x becomes max(x, 0) and max(-x, 0): twice the features, first all positive parts, then all negative",
     CONSTANT_ONE: "one more feature that is always 1, a bias among the inputs",
     RANDOM_CROP: "in training batches alone: images padded with black by 4 pixels (by an eighth of a small side), a random "
@@ -81,8 +82,8 @@ class Transform:
     - `name`: one of `TRANSFORMS`, but none of `AUGMENTATIONS`.
     - `input_shape`: the shape of one example before.
     - `minimum`, `scale`: float64, for `unit-interval` alone, in the unit of the inputs: `(features,)` for vectors,
-      `(channels,)` for images, `(1,)` for examples of two axes, which have no channels. A constant feature has the
-      scale 1, so that it becomes zero instead of a division by zero.
+      `(channels,)` for images, `(1,)` for examples of two axes: sequences, and gray images without channels. A
+      constant feature has the scale 1, so that it becomes zero instead of a division by zero.
 
     **Raises:** `UserError` if there is no transform of that name; `ValueError` if what is fitted does not belong to it.
     """

@@ -1,9 +1,11 @@
-"""What was understood of a table: its target, its task, its columns, and what became of its rows."""
+"""What was understood of a table or text: its target, its task, its columns, and what became of its rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+TABLE, TEXT = "table", "text"
+"""What there is to understand."""
 LISTED = 20
 """A sentence names so many columns or classes, and counts the rest."""
 
@@ -28,7 +30,7 @@ class ColumnRead:
 
 @dataclass(frozen=True)
 class Understood:
-    """What was understood of a table of the user's own: a file, a data frame or arrays. Plain values throughout.
+    """What was understood of a table of the user's own (a file, a data frame or arrays) or a text. Plain values throughout.
 
     **Arguments:**
 
@@ -36,12 +38,13 @@ class Understood:
     - `target_chosen`: how it was chosen: `"named"`, or `"guessed: "` and why.
     - `task`: binary, classification or regression.
     - `task_chosen`: `"named"`, or `"guessed: "` and why.
-    - `rows`: the rows of the table.
+    - `rows`: the rows of the table; of a text, the windows.
     - `dropped`: rows that were left out, because something was missing in them or their class was not wanted.
     - `filled`: cells of features that were filled with the mean of their column over the training rows.
-    - `columns`: every column in its order; none for arrays.
+    - `columns`: every column in its order; none for arrays and texts.
     - `classes`: the rows of every class, after some were left out; empty for regression.
     - `notes`: what else should be known, one sentence each.
+    - `kind`: `"table"` or `"text"`.
     """
 
     target: str
@@ -54,6 +57,7 @@ class Understood:
     columns: tuple[ColumnRead, ...] = ()
     classes: Mapping[str, int] | None = None
     notes: tuple[str, ...] = ()
+    kind: str = TABLE
 
     @property
     def headline(self) -> str:
@@ -64,7 +68,7 @@ class Understood:
         """All of it in a few lines, the target first."""
         features = [column for column in self.columns if column.role == "feature"]
         left_out = [column.name for column in self.columns if column.role == "left out"]
-        counts = f"rows: {self.rows:,}"
+        counts = f"{'windows' if self.kind == TEXT else 'rows'}: {self.rows:,}"
         counts += f", {self.dropped:,} of them left out" if self.dropped else ""
         counts += f"; {self.filled:,} missing cells filled with the mean of their column" if self.filled else ""
         lines = [self.headline, counts]
@@ -91,7 +95,8 @@ class Understood:
     @classmethod
     def from_settings(cls, settings: Mapping[str, Any]) -> "Understood":
         """What `settings` told."""
-        known = {field.name: settings[field.name] for field in fields(cls)}
+        told = {"kind": TABLE, **settings}  # which earlier records do not say
+        known = {field.name: told[field.name] for field in fields(cls)}
         columns = tuple(
             ColumnRead(**{field.name: one[field.name] for field in fields(ColumnRead)}) for one in known["columns"]
         )

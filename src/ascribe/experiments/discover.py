@@ -396,12 +396,14 @@ def _is_auto(transfer: DataLike) -> bool:
 
 
 def _other_data(transfer: DataLike | None, data: Dataset, template: Network) -> Dataset | None:
-    """The data that the found g is carried over to; by itself it chooses the two moons, and for images digits."""
+    """The data that the found g is carried over to; by itself it chooses the two moons, and for networks
+    of images and of sequences digits."""
     if transfer is None:
         return None
     if not _is_auto(transfer):
         return check_data(transfer)
-    first, second = ("moons", "digits") if template.first.wants_vectors else ("digits", "mnist")
+    of_sequences = ("digit-rows", "mnist-rows") if len(data.input_shape) == 2 else ("digits", "mnist")
+    first, second = ("moons", "digits") if template.first.wants_vectors else of_sequences
     try:
         return datasets.load(second if data.name == first else first, seed=0)
     except UserError:  # not at hand

@@ -204,10 +204,12 @@ class _Surface(eqx.Module):
         most = CHUNK if _normalized(network.layers) else MOST_EXAMPLES
         count = data.inputs.shape[0]
         chosen = np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(int))
-        index, layers = network.index(layer), network.layers
+        index, layers = network.holder(layer), network.layers
+        _check_statistics(network)
         reached = _reached(layers[:index], data.inputs[chosen])
         few = Examples(reached, data.targets[chosen], data.target_scale)
-        return cls(network, Network(layers[index:]), few, experiment.recipe.loss, layer)
+        above = Network(layers[index:]).located(reached.shape[1:])
+        return cls(network, above, few, experiment.recipe.loss, layer)
 
     def walk(self, driver: Driver, specification: Specification) -> _Walk | str:
         """The path of one rule; or in words, why it has none."""
@@ -242,21 +244,32 @@ class _Surface(eqx.Module):
         `points`: weights of the layer `(points, size)`, or coordinates `(points, 2)` in the plane `within` (its origin and
         directions).
         """
-        layer_of = ravel_pytree(self.above.first)[1]
+        site = next((one for one in self.network.sites if one.name == self.layer), None)
+        free = lambda one: one.first if site is None else jax.tree.leaves(one.first)[site.leaf]
+        layer_of = ravel_pytree(free(self.above))[1]
 
         def at(where: Array) -> Array:
             vector = where if within is None else within[0] + where @ within[1]
-            network = eqx.tree_at(lambda one: one.first, self.above, layer_of(vector))
+            network = eqx.tree_at(free, self.above, layer_of(vector))
             states = _statistics(network.layers, self.examples.inputs[:]) if _normalized(network.templates) else None
             return evaluate(network, states, self.examples, self.loss)["loss"]
 
-        convolutional = any(layer.convolutional for layer in self.above.templates)
+        convolutional = self.above.convolutional
         at_once = None if convolutional or jax.default_backend() == "cpu" else AT_ONCE
         return jax.lax.map(at, points, batch_size=at_once)
 
 
 def _normalized(layers: Sequence[Any]) -> bool:
     return any(isinstance(layer, BatchNorm) for layer in layers)
+
+
+def _check_statistics(network: Network) -> None:
+    for name, layer in zip(network.names, network.templates, strict=True):
+        if not isinstance(layer, BatchNorm) and jax.tree.leaves(layer.initial_state()):
+            raise UserError(
+                f"a loss landscape wants a network whose loss depends on its weights alone; the layer {name} keeps statistics "
+                f"inside: build it without batch normalization, or with LayerNorm."
+            )
 
 
 def _own_statistics(layer: Any, x: Array) -> PyTree:

@@ -45,7 +45,8 @@ def gradient_alignment(gradients: Network, reference: Network) -> dict[str, Arra
     """The angle (degrees) and the norm ratio ‖gradient‖ / ‖reference‖ of two gradients of one network.
 
     **Returns:** `gradient_angle` and `gradient_norm_ratio` over all parameters, and for every synaptic layer
-    `gradient_angle/NAME` and `gradient_norm_ratio/NAME` over its weight and bias together.
+    `gradient_angle/NAME` and `gradient_norm_ratio/NAME` over its weight and bias together (of a site inside a layer: over its
+    weight).
     """
     both = lambda ours, theirs: (angle(ours, theirs), norm(ours) / norm(theirs))
     found: dict[str, Array] = dict(
@@ -57,6 +58,9 @@ def gradient_alignment(gradients: Network, reference: Network) -> dict[str, Arra
         names = reference.names[reference.starts[number] :]
         if not isinstance(theirs, Stack):
             pairs = [(names[0], both(ours, theirs))] if theirs.synaptic else []
+            inner = [site for site in reference.sites if reference.names[site.layer] == names[0]]
+            leaves = list(zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)) if inner else []
+            pairs += [(site.name, both(*leaves[site.leaf])) for site in inner]
         else:  # all blocks at once
             pairs, period = [], len(theirs.layers)
             for i, layer in enumerate(theirs.layers):

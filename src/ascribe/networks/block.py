@@ -15,6 +15,7 @@ from ascribe.checks import explained
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Key, PyTree
 
+from .forms import in_platform_form
 from .layer import AbstractLayer
 
 MODES: dict[str, Callable[[bool], bool]] = {
@@ -132,7 +133,8 @@ class Block(AbstractLayer):
     ) -> tuple[Array, PyTree]:
         state = self.initial_state() if state is None else state
         with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # which others' code counts on
-            return self.adapter.apply(self.parameters, x, state, key=key, training=training)
+            apply = lambda *given: self.adapter.apply(*given, key=key, training=training)
+            return in_platform_form(apply, self.parameters, x, state)
 
     def initialize(self, key: Key) -> "Block":
         """The block with fresh parameters, where its model can be made again; else with those that the model came with."""

@@ -12,6 +12,7 @@ from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
 from .layer import check_image, size_of
+from .sites import is_read
 from .synaptic import AbstractSynapticLayer
 
 
@@ -30,12 +31,20 @@ def convolve(
     path (`benchmarks/lenet.py` measures both). The default is the faster one for the platform in use.
     """
     form = form or ("slices" if jax.default_backend() == "cpu" else "native")
-    if form == "native":
+    if form == "native" or is_read():
         return jax.lax.conv_general_dilated(
             x, weight, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
+    return convolve_slices(x, weight, strides=(stride, stride), padding=((padding, padding), (padding, padding)))
+
+
+Pairs = tuple[tuple[int, int], tuple[int, int]]
+
+
+def convolve_slices(x: Array, weight: Array, *, strides: tuple[int, int], padding: Pairs) -> Array:
+    """`convolve` in its second form, with strides and zeros on each side of both axes."""
     kernel_height, kernel_width, channels, fan_out = weight.shape
-    views = patches(x, kernel_height, kernel_width, stride=stride, padding=padding)
+    views = _views(x, kernel_height, kernel_width, strides, padding)
     weight = jnp.swapaxes(weight, 0, 1)
     z = views.reshape(-1, kernel_width * kernel_height * channels) @ weight.reshape(-1, fan_out)
     return z.reshape(*views.shape[:3], fan_out)
@@ -45,21 +54,20 @@ def patches(
     x: Float[Array, "batch height width channels"], kernel_height: int, kernel_width: int, *, stride: int, padding: int
 ) -> Float[Array, "batch out_height out_width view"]:
     """What the kernel sees at every place, in the order (kernel_width, kernel_height, channels)."""
-    if padding:
-        x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    out_height = (x.shape[1] - kernel_height) // stride + 1
-    out_width = (x.shape[2] - kernel_width) // stride + 1
+    return _views(x, kernel_height, kernel_width, (stride, stride), ((padding, padding), (padding, padding)))
+
+
+def _views(x: Array, kernel_height: int, kernel_width: int, strides: tuple[int, int], padding: Pairs) -> Array:
+    if any(map(any, padding)):
+        x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    down, right = strides
+    out_height = (x.shape[1] - kernel_height) // down + 1
+    out_width = (x.shape[2] - kernel_width) // right + 1
     # First the kernel's rows side by side, then its columns: 2·kernel slices in place of kernel², which compile faster.
-    rows = [x[:, i : i + stride * (out_height - 1) + 1 : stride] for i in range(kernel_height)]
+    rows = [x[:, i : i + down * (out_height - 1) + 1 : down] for i in range(kernel_height)]
     tall = jnp.concatenate(rows, axis=-1)
-    columns = [tall[:, :, j : j + stride * (out_width - 1) + 1 : stride] for j in range(kernel_width)]
+    columns = [tall[:, :, j : j + right * (out_width - 1) + 1 : right] for j in range(kernel_width)]
     return jnp.concatenate(columns, axis=-1)
-
-
-def is_image_shape(shape: Any) -> bool:
-    """Whether it is a (height, width, channels)."""
-    three = isinstance(shape, tuple | list) and len(shape) == 3
-    return three and all((whole(size) or 0) > 0 for size in shape)
 
 
 class Conv2d(AbstractSynapticLayer):

@@ -25,7 +25,8 @@ class AbstractLayer(eqx.Module):
     - `kind`: the word that names it inside a network (`linear1`, `linear2`, …), by default its class's name;
     - `synaptic`: it has weights that carry signals between units (`AbstractSynapticLayer`);
     - `dense`: its `weight` is a matrix `(fan_out, fan_in)`, and z = W x + b;
-    - `wants_vectors`: it takes examples of one axis, so that images become vectors before a network that begins with it;
+    - `wants_vectors`: it takes examples of one axis, so that images and sequences become vectors before a network that begins
+      with it;
     - `convolutional`: its kernel meets many places of an image, and several networks at once (`vmap`) make a grouped
       convolution of it, which is slow;
     - `repeats`: equal ones in a row may be stored as one `Stack`: it has neither state nor randomness and keeps the shape of
@@ -111,6 +112,23 @@ def check_image(name: str, shape: tuple[int, ...]) -> None:
             f"layer {name} takes images (height, width, channels) but gets the shape {shape}: "
             f"use an MLP for data without images."
         )
+
+
+def check_sequence(name: str, shape: tuple[int, ...], features: int | None = None) -> None:
+    """A `UserError` where examples of this shape are no sequences, of vectors of so many `features`."""
+    if len(shape) != 2:
+        raise UserError(
+            f"layer {name} takes sequences (time, features) but gets the shape {shape}: use an MLP for data without an order, "
+            f"or put Patches() before it to read images."
+        )
+    if features is not None:
+        check_last_axis(name, shape, features)
+
+
+def check_last_axis(name: str, shape: tuple[int, ...], features: int) -> None:
+    """A `UserError` where the last axis of such an example has not so many `features`."""
+    if shape[-1:] != (features,):
+        raise UserError(f"layer {name} takes vectors of {features} features but gets the shape {shape}.")
 
 
 def size_of(name: str, kind: str, value: Any) -> int:

@@ -15,10 +15,11 @@ from .synaptic import AbstractSynapticLayer
 
 
 class Linear(AbstractSynapticLayer):
-    """z = W x + b for each example ("Solving Deeper Multilayer Perceptrons", equation 1).
+    """z = W x + b for each example ("Solving Deeper Multilayer Perceptrons", equation 1), or for each vector of the last axis.
 
     `weight`: `(fan_out, fan_in)`; `bias`: `(fan_out,)`, zero at the start, or None. On a batch (rows are examples, as in
-    the course notes' row-vector convention) this is z = x Wᵀ + b.
+    the course notes' row-vector convention) this is z = x Wᵀ + b. Of sequences `(batch, time, fan_in)` every step is
+    multiplied by the same W; a network that begins with this layer takes each example as one vector.
     """
 
     weight: Float[Array, "fan_out fan_in"]
@@ -39,10 +40,15 @@ class Linear(AbstractSynapticLayer):
         self.bias = jnp.zeros(fan_out) if flag("bias", bias) else None
 
     def __call__(
-        self, x: Float[Array, "batch fan_in"], state: PyTree = None, *, key: Key | None = None, training: bool = False
-    ) -> tuple[Float[Array, "batch fan_out"], PyTree]:
+        self,
+        x: Float[Array, "batch ... fan_in"],
+        state: PyTree = None,
+        *,
+        key: Key | None = None,
+        training: bool = False,
+    ) -> tuple[Float[Array, "batch ... fan_out"], PyTree]:
         z = x @ self.weight.T
-        return (z if self.bias is None else z + self.bias[None, :]), state
+        return (z if self.bias is None else z + self.bias[(None,) * (x.ndim - 1)]), state
 
     def config(self) -> dict[str, Any]:
         return {
@@ -69,14 +75,14 @@ class Linear(AbstractSynapticLayer):
         return self.fan_in == self.fan_out
 
     def check_shape(self, name: str, shape: tuple[int, ...]) -> None:
-        if shape != (self.fan_in,):
+        if shape[-1:] != (self.fan_in,):
             raise UserError(
                 f"layer {name} takes {self.fan_in} numbers an example but gets the shape {shape}: "
                 f"build the network for the data, or add Flatten() before it."
             )
 
-    def design_matrix(self, x: Float[Array, "batch fan_in"]) -> Float[Array, "batch fan_in"]:
-        return x
+    def design_matrix(self, x: Float[Array, "batch ... fan_in"]) -> Float[Array, "equations fan_in"]:
+        return x.reshape(-1, self.fan_in)
 
     def weight_of(self, matrix: Float[Array, "fan_out fan_in"]) -> Float[Array, "fan_out fan_in"]:
         return matrix

@@ -1,9 +1,9 @@
 """A network: a sequence of layers, each with a name. It knows nothing of rules, losses or optimizers."""
 
 import bisect
+import dataclasses
 import itertools
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,7 +18,8 @@ from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
-from .activation import Activation
+from .in_turn import names_of, shape_after
+from .inside import ActivationSite, Inside, Point, Site, Synapses, inside_of, is_composite
 from .layer import AbstractLayer, layer_name
 from .stack import Stack, stacked
 from .synaptic import AbstractSynapticLayer
@@ -36,6 +37,8 @@ class Network(eqx.Module):
 
     parts: tuple[AbstractLayer | Stack, ...]
     names: tuple[str, ...] = eqx.field(static=True)
+    composites: tuple[str, ...] = eqx.field(static=True)
+    inside: Inside | None = eqx.field(static=True)
 
     def __init__(self, layers: Iterable[AbstractLayer]):
         layers = tuple(layers) if isinstance(layers, Iterable) else (layers,)
@@ -52,16 +55,12 @@ class Network(eqx.Module):
                     f"a layer with weights that rules may replace derives from ascribe.networks.AbstractSynapticLayer; got "
                     f"{type(layer).__name__} with `synaptic = True`."
                 )
-        if not any(layer.synaptic for layer in layers):
+        if not any(layer.synaptic or is_composite(layer) for layer in layers):
             raise UserError("a network needs at least one layer with weights (Linear or Conv2d); got none.")
-        counts: Counter[str] = Counter()
-        names = []
-        for layer in layers:
-            kind = layer.function.partition(":")[0] if isinstance(layer, Activation) else layer.kind
-            counts[kind] += 1
-            names.append(f"{kind}{counts[kind]}")
         self.parts = stacked(layers)
-        self.names = tuple(names)
+        self.names = names_of(layers)
+        self.composites = tuple(name for name, layer in zip(self.names, layers, strict=True) if is_composite(layer))
+        self.inside = None
 
     def __call__(self, x: Float[Array, "batch ..."], state: PyTree = None) -> Float[Array, "batch ..."]:
         """The output `(batch, outputs)` for inputs `(batch, …)`, with normalization statistics `state`."""
@@ -107,6 +106,23 @@ class Network(eqx.Module):
         """A network of this structure with other numbers, such as its gradient, from every layer's."""
         return eqx.tree_at(lambda network: network.parts, self, Network(layers).parts)
 
+    def located(self, input_shape: tuple[int, ...]) -> "Network":
+        """The same network, with the sites inside its layers found for examples of this shape (`networks/inside.py`); itself
+        where no layer has any, or they are found already."""
+        if not self.composites or (self.inside is not None and self.inside.input_shape == tuple(input_shape)):
+            return self
+        return self._holding(inside_of(self.names, self.composites, self.layers, tuple(input_shape)))
+
+    def like(self, other: "Network") -> "Network":
+        """The same numbers, with the sites that another network of this structure has."""
+        return self if self.inside == other.inside else self._holding(other.inside)
+
+    def _holding(self, inside: Inside | None) -> "Network":
+        made = object.__new__(type(self))
+        for field in dataclasses.fields(self):
+            object.__setattr__(made, field.name, inside if field.name == "inside" else getattr(self, field.name))
+        return made
+
     @property
     def starts(self) -> tuple[int, ...]:
         """The number of the layer that each part begins with."""
@@ -133,26 +149,87 @@ class Network(eqx.Module):
         return tuple(found)
 
     @property
+    def units(self) -> tuple[str, ...]:
+        """Names of the layers with weights, each of them one unit whatever is inside, from the input upwards."""
+        pairs = zip(self.names, self.templates, strict=True)
+        return tuple(name for name, layer in pairs if layer.synaptic or name in self.composites)
+
+    @property
     def synaptic(self) -> tuple[str, ...]:
-        """Names of the layers with weights, from the input upwards."""
-        return tuple(name for name, layer in zip(self.names, self.templates, strict=True) if layer.synaptic)
+        """Names of everything with a weight that a rule can replace, from the input upwards: the synaptic layers, and the
+        sites inside layers once they are `located`."""
+        inner: dict[int, list[str]] = {}
+        for site in self.sites:
+            inner.setdefault(site.layer, []).append(site.name)
+        found: list[str] = []
+        for number, (name, layer) in enumerate(zip(self.names, self.templates, strict=True)):
+            found += [name] if layer.synaptic else inner.get(number, [])
+        return tuple(found)
+
+    @property
+    def transported(self) -> tuple[str, ...]:
+        """Names of the weights that an error passes through on its way down: of the synaptic layers all but the lowest, of the
+        sites those with parameters below them."""
+        if self.composites and self.inside is None:
+            raise UserError(
+                f"what the layer {self.composites[0]} holds inside is found for inputs of one shape: take "
+                f"network.located(input_shape), the shape of one example, in the network's place."
+            )
+        inner = {site.name: site.transports for site in self.sites}
+        lowest = self.units[0]
+        return tuple(name for name in self.synaptic if inner.get(name, name != lowest))
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The synaptic sites inside layers; none before they are `located`."""
+        return () if self.inside is None else self.inside.sites
+
+    @property
+    def activations(self) -> tuple[ActivationSite, ...]:
+        """The activations inside layers; none before they are `located`."""
+        return () if self.inside is None else self.inside.activations
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The values inside layers that an error can be brought to directly: the signal of every site that transports, and
+        the cuts between blocks."""
+        if self.inside is None:
+            return ()
+        return (*(point for site in self.sites if site.transports for point in site.points), *self.inside.cuts)
+
+    @property
+    def convolutional(self) -> bool:
+        """Whether there is a convolution in it."""
+        return any(layer.convolutional for layer in self.templates) or bool(self.inside and self.inside.convolutional)
 
     @property
     def weights(self) -> dict[str, Any]:
-        """The weight W of every synaptic layer, by name."""
-        pairs = zip(self.names, self.layers, strict=True)
-        return {name: layer.weight for name, layer in pairs if isinstance(layer, AbstractSynapticLayer)}
+        """The weight W of everything in `synaptic`, by name."""
+        return {name: self[name].weight for name in self.synaptic}
 
     @property
     def dtype(self) -> Any:
         """The type of the numbers."""
-        return self[self.synaptic[0]].weight.dtype
+        return jax.tree.leaves(self)[0].dtype
 
     def __getitem__(self, name: str) -> Any:
-        """The layer of that name; a `UserError` names the ones there are."""
+        """The layer of that name, or a site or an activation inside one; a `UserError` names the ones there are."""
+        if name not in self.names:
+            site = next((one for one in self.sites if one.name == name), None)
+            if site is not None:
+                weight = jax.tree.leaves(self.layers[site.layer])[site.leaf]
+                return Synapses(weight, site.fan_in, site.fan_out, site.outputs)
+            curve = next((one for one in self.activations if one.name == name), None)
+            if curve is not None:
+                return curve
         number, row, position = self.address(self.index(name))
         part = self.parts[number]
         return part.block(row)[position] if isinstance(part, Stack) else part
+
+    def holder(self, name: str) -> int:
+        """The position of the layer of that name, or of the one that a site of that name is in."""
+        site = next((one for one in self.sites if one.name == name), None)
+        return self.index(name) if site is None else site.layer
 
     def address(self, index: int) -> tuple[int, int, int]:
         """Where the layer at this position is stored: the number of its part, the row of its block and its place in the
@@ -165,12 +242,18 @@ class Network(eqx.Module):
     def index(self, name: str) -> int:
         """The position of the layer of that name."""
         if not isinstance(name, str) or name not in self.names:
-            raise UserError(f"this network has no layer {shown(name)}: its layers are {listed(self.names)}.")
+            inner = [one for one in self.synaptic if one not in self.names]
+            raise UserError(
+                f"this network has no layer {shown(name)}: its layers are {listed(self.names)}"
+                f"{f', with the sites {listed(inner)}' if inner else ''}."
+            )
         return self.names.index(name)
 
     @property
     def outputs(self) -> int:
-        """Units of the last synaptic layer."""
+        """Units of the last synaptic layer, or outputs of a network that ends in another one with weights."""
+        if self.inside is not None and self.units[-1] not in self.synaptic:
+            return self.inside.output_shape[-1]
         return self[self.synaptic[-1]].outputs
 
     @property
@@ -268,20 +351,7 @@ def listed(names: Sequence[str]) -> str:
 
 def check_input(network: Network, input_shape: tuple[int, ...]) -> tuple[int, ...]:
     """The output shape of one example of the given shape; a `UserError` says where the network does not accept it."""
-    layer: Any
-    dtype = network.dtype
     shape: Any = tuple(input_shape)
     for name, layer in zip(network.names, network.layers, strict=True):
-        layer.check_shape(name, shape)
-        example = jax.ShapeDtypeStruct((1, *shape), dtype)
-        state = layer.initial_state()
-        try:
-            shape = jax.eval_shape(lambda x, layer=layer, state=state: layer(x, state)[0], example).shape[1:]
-        except (TypeError, ValueError) as error:
-            reason = str(error).strip().split("\n")[0].rstrip(".")
-            raise UserError(
-                f"layer {name} does not accept examples of the shape {shape}: build it for them ({reason})."
-            ) from error
-        if 0 in shape:
-            raise UserError(f"the image is too small for layer {name}: nothing is left of it ({shape}).")
+        shape = shape_after(name, layer, shape, network.dtype)
     return shape

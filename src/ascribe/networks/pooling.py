@@ -1,4 +1,4 @@
-"""Pooling over non-overlapping windows of channels-last images."""
+"""Pooling: over non-overlapping windows of channels-last images, and over all places."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -62,3 +62,26 @@ class AveragePool2d(_AbstractPool2d):
 
     kind: ClassVar[str] = "averagepool"
     reduction: ClassVar[Callable[..., Array]] = staticmethod(jnp.mean)
+
+
+class GlobalAveragePool(AbstractLayer):
+    """The mean over all axes but the batch's and the last: over the pixels of an image, the steps of a sequence: `(batch, …,
+    channels)` to `(batch, channels)` (Lin, Chen & Yan 2014, section 3.2)."""
+
+    kind: ClassVar[str] = "globalaveragepool"
+
+    def __init__(self, *, key: Key | None = None):
+        pass
+
+    def __call__(
+        self,
+        x: Float[Array, "batch ... channels"],
+        state: PyTree = None,
+        *,
+        key: Key | None = None,
+        training: bool = False,
+    ) -> tuple[Float[Array, "batch channels"], PyTree]:
+        return jnp.mean(x, axis=tuple(range(1, x.ndim - 1))), state
+
+    def config(self) -> dict[str, Any]:
+        return {}

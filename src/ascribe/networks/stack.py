@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ascribe.checks import at_least
 
+from .inside import is_composite
 from .layer import AbstractLayer
 from .synaptic import AbstractSynapticLayer
 
@@ -42,6 +43,8 @@ def stacked(layers: Sequence[AbstractLayer]) -> tuple[AbstractLayer | Stack, ...
     """The same layers, equal blocks among the hidden ones as a `Stack`. The first and the last layer with weights, and what
     is outside them, stay as they are."""
     synaptic = [i for i, layer in enumerate(layers) if layer.synaptic]
+    if not synaptic:
+        return tuple(layers)
     low, high = synaptic[0] + 1, synaptic[-1]
     kinds = [_kind(layer) for layer in layers]
     parts: list[AbstractLayer | Stack] = list(layers[:low])
@@ -76,5 +79,6 @@ def _repeats(kinds: Sequence[Any], start: int, stop: int, period: int) -> int:
 
 def _kind(layer: AbstractLayer) -> Any:
     """What tells whether two layers are equal but for their numbers; None for one that is never stacked, because it has
-    a state or randomness or may change the shape of what passes."""
-    return (type(layer), layer.config(), [leaf.dtype for leaf in jax.tree.leaves(layer)]) if layer.repeats else None
+    a state or randomness, may change the shape of what passes, or has sites inside, each with terms of its own."""
+    repeats = layer.repeats and not is_composite(layer)
+    return (type(layer), layer.config(), [leaf.dtype for leaf in jax.tree.leaves(layer)]) if repeats else None

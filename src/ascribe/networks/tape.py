@@ -1,5 +1,6 @@
 """The tape: one forward pass, recorded. Everything a rule may ask about the pass is on it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -21,7 +22,7 @@ class Tape(eqx.Module):
     exactly as it was, which is all that a local vector-Jacobian product needs.
 
     `parts` is how the inputs are stored, one entry for each of `network.parts`: of a `Stack`, one array `(blocks, batch, …)`
-    for each layer of its block.
+    for each layer of its block. `back`: what `through` gave for going back through composites, by their position.
     """
 
     parts: tuple[Array | tuple[Array, ...], ...]
@@ -29,6 +30,7 @@ class Tape(eqx.Module):
     keys: tuple[Key | None, ...]
     state: tuple[PyTree, ...]
     training: bool = eqx.field(static=True, default=True)
+    back: tuple[tuple[int, Callable[..., Any]], ...] = eqx.field(static=True, default=())
 
     @property
     def inputs(self) -> tuple[Float[Array, "batch ..."], ...]:
@@ -47,9 +49,9 @@ class Tape(eqx.Module):
         return inputs[index + 1] if index + 1 < len(inputs) else self.output
 
     def preactivations(self, network: Network) -> dict[str, Array]:
-        """z of every synaptic layer, by name."""
+        """z of every synaptic layer, by name (of no site inside a layer)."""
         outputs = (*self.inputs[1:], self.output)
-        return {name: outputs[network.index(name)] for name in network.synaptic}
+        return {name: outputs[network.index(name)] for name in network.synaptic if name in network.names}
 
 
 def record(
@@ -59,11 +61,13 @@ def record(
     *,
     key: Key | None = None,
     training: bool = True,
+    through: Callable[..., tuple[Array, PyTree, Callable[..., Any]]] | None = None,
 ) -> tuple[Tape, PyTree]:
     """One forward pass over the batch `x`, `(batch, …)`.
 
     **Arguments:** `state`: normalization statistics to start from (the initial ones by default); `key`: randomness for
-    dropout; `training`: batch statistics and dropout on.
+    dropout; `training`: batch statistics and dropout on; `through(name, layer, x, state, key, training)`: what evaluates
+    composites in place of a call, and returns a way back beside output and state, so that no pass is made twice.
 
     **Returns:** the tape, and the normalization statistics after the pass.
     """
@@ -71,6 +75,7 @@ def record(
     keys = (None,) * len(network.names) if key is None else tuple(jr.split(key, len(network.names)))
     inputs: list[Any] = []
     new_states = list(states)
+    back: dict[int, Callable[..., Any]] = {}
 
     def block(x: Array, layers: Any) -> tuple[Array, tuple[Array, ...]]:
         seen = []
@@ -85,5 +90,9 @@ def record(
             inputs.append(seen)
         else:
             inputs.append(x)
-            x, new_states[first] = part(x, states[first], key=keys[first], training=training)
-    return Tape(tuple(inputs), x, keys, tuple(states), training), tuple(new_states)
+            name = network.names[first]
+            if through is not None and name in network.composites:
+                x, new_states[first], back[first] = through(name, part, x, states[first], keys[first], training)
+            else:
+                x, new_states[first] = part(x, states[first], key=keys[first], training=training)
+    return Tape(tuple(inputs), x, keys, tuple(states), training, tuple(back.items())), tuple(new_states)

@@ -1,4 +1,4 @@
-"""What was understood of a table of the user's own, as the page shows it."""
+"""What was understood of a table or text of the user's own, as the page shows it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,4 +15,9 @@ def understood(summary: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     found = Understood.from_settings(summary["understood"])
     columns = [(one.name, one.role, one.holds, one.missing) for one in found.columns]
-    return {"sentences": found.sentences(), "columns": columns[:SHOWN], "more": max(len(columns) - SHOWN, 0)}
+    return {
+        "kind": found.kind,
+        "sentences": found.sentences(),
+        "columns": columns[:SHOWN],
+        "more": max(len(columns) - SHOWN, 0),
+    }

@@ -17,14 +17,17 @@ from ascribe.types import Array, Elementwise, Key, Scalar
 
 from .b_functions import Named, b_function, evaluate, term
 from .base import AbstractRule, Batch, Credit, hyperparameter
-from .feedback_matrices import random_feedback, transported
+from .feedback_matrices import random_feedback
 from .terms import (
     Terms,
     activation_of,
     backward_sweep,
+    expand,
     hidden_activations,
     layer_errors,
+    matched,
     output_error,
+    slope_of,
     with_weight,
 )
 
@@ -85,9 +88,9 @@ class BFunction(AbstractRule[Network, dict[str, Array]]):
 
     def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Array]:
         """The fixed B of the layers that have one."""
-        names = transported(network) if HIDDEN in self.transport else ()
-        wanted = {**{name: self.transport[HIDDEN] for name in names}, **self.transport}
-        wanted.pop(HIDDEN, None)
+        names = network.transported if HIDDEN in self.transport else ()
+        named = {name: b for name, b in self.transport.items() if name != HIDDEN}
+        wanted = {**{name: self.transport[HIDDEN] for name in names}, **matched(named, network.synaptic)}
         drawn = {}
         if any(isinstance(b, Named) for b in wanted.values()):
             drawn = random_feedback(network, jnp.asarray(1.0, network.dtype), key=key)
@@ -100,9 +103,9 @@ class BFunction(AbstractRule[Network, dict[str, Array]]):
         """The replaced terms, for a network."""
         for_all = hidden_activations(network) if HIDDEN in self.derivative else ()
         chosen = dict.fromkeys(for_all, self.derivative.get(HIDDEN))
-        for name, g in self.derivative.items():
-            if name != HIDDEN:
-                chosen[activation_of(network, name)] = g
+        named = {name: g for name, g in self.derivative.items() if name != HIDDEN}
+        for name, g in matched(named, (*network.synaptic, *hidden_activations(network))).items():
+            chosen[activation_of(network, name)] = g
         return Terms(
             cost_gradient=self.cost_gradient,
             output_derivative=None if self.output_derivative is None else self._output_derivative(network),
@@ -123,7 +126,7 @@ class BFunction(AbstractRule[Network, dict[str, Array]]):
         return state
 
     def _derivative(self, network: Network, name: str, g: Any) -> Elementwise:
-        exact = activations.get(network.templates[network.index(name)].function).derivative  # pyright: ignore
+        exact = slope_of(network, name)
         return lambda z: self.scale.astype(z.dtype) * evaluate(g, z, exact=exact)
 
     def _output_derivative(self, network: Network) -> Elementwise:
@@ -161,7 +164,8 @@ def implicit_rates(network: Network, batch: Batch, terms: Terms, *, key: Key | N
 
     All are 1 (and the share 0) where every replacement equals its term. `key`: the randomness of dropout, fixed by default.
     """
-    key = jr.key(0) if key is None else key
+    key, network = jr.key(0) if key is None else key, network.located(batch.inputs.shape[1:])
+    terms = expand(network, terms)
     tape, _ = record(network, batch.inputs, batch.network_state, key=key)
     inputs, found = tape.inputs, {}
 
@@ -171,13 +175,17 @@ def implicit_rates(network: Network, batch: Batch, terms: Terms, *, key: Key | N
 
     for name, g in terms.derivative.items():
         name = activation_of(network, name)  # noqa: PLW2901
+        if name not in network.names:  # inside a layer: what it takes is not on the tape
+            continue
         z = inputs[network.index(name)]
-        exact = activations.get(network[name].function).derivative(z)
+        exact = slope_of(network, name)(z)
         put("implicit_rate", name, g(z), exact)
         found[f"zero_slope_credit_share/{name}"] = zero_slope_share(g(z), exact)
 
     deltas = [layer_errors(network, tape, output_error(network, tape, batch, one)[1], one) for one in (terms, Terms())]
     for name, matrix in terms.feedback.items():
+        if name not in network.names:
+            continue
         i, layer = network.index(name), network[name]
         down = lambda weight, i=i, layer=layer, name=name: _down(layer, weight, inputs[i], deltas[0][name])
         put("feedback_rate", name, down(matrix), down(layer.weight))

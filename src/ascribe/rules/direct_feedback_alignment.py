@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from ascribe.errors import UserError, shown
 from ascribe.networks import Network, record
 from ascribe.types import Array, Float, Key, Scalar
 
 from .base import AbstractRule, Batch, Credit, hyperparameter
-from .feedback_matrices import transported
 from .terms import Terms, backward_sweep
+
+CUTS = ("micro", "macro")
 
 
 class DirectFeedbackAlignment(AbstractRule[Network, dict[str, Array]]):
@@ -23,13 +25,23 @@ class DirectFeedbackAlignment(AbstractRule[Network, dict[str, Array]]):
 
     With one hidden layer and B = W of the last layer it equals `Backpropagation`.
 
-    **Arguments:** `scale`: standard deviation of B_l in units of 1/√outputs; positive.
+    Inside a layer made of others (a residual block, a whole model of another library) the error comes to the `cuts`: with
+    `"micro"`, to the signal of every synaptic site, in the place of every product Wᵀδ; with `"macro"`, to what enters a whole
+    block, inside which backpropagation goes on as it is (Launay et al. 2020, arXiv:2006.12878, section 3.3).
+
+    **Arguments:** `cuts`: `"micro"` or `"macro"`; `scale`: standard deviation of B_l in units of 1/√outputs; positive.
     """
 
+    cuts: str = eqx.field(static=True, default="micro")
     scale: Scalar = hyperparameter(1.0, "(0, inf)")
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.cuts, str) or self.cuts not in CUTS:
+            raise UserError(f"`cuts` of DirectFeedbackAlignment is {' or '.join(CUTS)}; got {shown(self.cuts)}.")
+
     def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Float[Array, "outputs ..."]]:
-        shapes = input_shapes(network, data.inputs.shape[1:])
+        network = network.located(data.inputs.shape[1:])
+        shapes = input_shapes(network, data.inputs.shape[1:], cuts=self.cuts)
         dtype = network.dtype
         spread = self.scale.astype(dtype) / jnp.sqrt(jnp.asarray(network.outputs, dtype))
         return {
@@ -41,11 +53,25 @@ class DirectFeedbackAlignment(AbstractRule[Network, dict[str, Array]]):
         return backward_sweep(network, state, batch, Terms(direct=state), key=key)
 
 
-def input_shapes(network: Network, shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """The shape of one example at the input of every transported layer."""
+def input_shapes(network: Network, shape: tuple[int, ...], *, cuts: str = "micro") -> dict[str, tuple[int, ...]]:
+    """The shape of one example wherever the error is brought to, by name: the input of every synaptic layer but the lowest,
+    and what there is inside other layers.
+
+    **Raises:** `UserError` where a site's signal has no axis of examples.
+    """
     example = eqx.filter_eval_shape(
         lambda network, x: record(network, x, training=False)[0].inputs,
         network,
         jax.ShapeDtypeStruct((1, *shape), network.dtype),
     )
-    return {name: example[network.index(name)].shape[1:] for name in transported(network)}
+    names = network.transported if cuts == "micro" else network.units[1:]
+    found = {name: example[network.index(name)].shape[1:] for name in names if name in network.names}
+    if cuts == "macro":
+        return found | {point.name: point.shape for point in (() if network.inside is None else network.inside.cuts)}
+    for site in network.sites:
+        if site.transports and not site.points:
+            raise UserError(
+                f"the signal of the site {site.name} has no axis of examples, so that no error can be brought there directly: "
+                f"use cuts='macro', or another rule."
+            )
+    return found | {point.name: point.shape for site in network.sites if site.transports for point in site.points}

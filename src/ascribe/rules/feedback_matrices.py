@@ -7,15 +7,10 @@ from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
 
-def transported(network: Network) -> tuple[str, ...]:
-    """The synaptic layers that an error passes through on its way down: all but the lowest."""
-    return network.synaptic[1:]
-
-
 def random_feedback(network: Network, scale: Scalar, *, key: Key) -> dict[str, Array]:
     """B for every transported layer, in W's shape: normal, with standard deviation `scale`/√fan_in."""
-    found = {}
-    for name, k in zip(transported(network), jr.split(key, len(network.synaptic) - 1), strict=True):
+    found, names = {}, network.transported
+    for name, k in zip(names, jr.split(key, len(names)), strict=True):
         layer, weight = network[name], network[name].weight
         found[name] = (
             scale.astype(weight.dtype)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from ascribe.errors import UserError
 from ascribe.networks import Activation, BatchNorm, Dropout, Network, Stack
+from ascribe.networks.layer import inner_layers
 from ascribe.networks.network import listed
 from ascribe.types import Array, PyTree
 
@@ -185,12 +186,12 @@ def cut(
     layers that there are not.
     """
     for name, layer in zip(network.names, network.templates, strict=True):
-        if isinstance(layer, BatchNorm | Dropout):
+        if any(isinstance(one, BatchNorm | Dropout) for one in (layer, *inner_layers(layer))) or _keeps(layer):
             raise UserError(f"relaxed identity knows no normalization and no dropout: leave {name} out of the network.")
     ends = _ends(network, after_activation, layers)
     top = len(network.names) - (2 if isinstance(network.last, Activation) else 1)
     if relax_output:
-        ends[network.synaptic[-1]] = top
+        ends[network.units[-1]] = top
     starts = [0, *(end + 1 for end in ends.values())]
     spans = [
         tuple(network.address(i) for i in range(start, end + 1))
@@ -212,9 +213,14 @@ def cut(
     return Segments(tuple(ends), own, tuple(stretches), _groups(len(ends), stretches))
 
 
+def _keeps(layer: Any) -> bool:
+    """Whether a layer keeps statistics."""
+    return bool(jax.tree.leaves(layer.initial_state()))
+
+
 def _ends(network: Network, after_activation: bool, chosen: tuple[str | int, ...] | None) -> dict[str, int]:
     """The position of the layer whose output is relaxed, by the name of the synaptic layer."""
-    hidden = network.synaptic[:-1]
+    hidden = network.units[:-1]
     if chosen is not None:
         known = lambda one: one in hidden or (not isinstance(one, bool) and one in range(len(hidden)))
         unknown = [one for one in chosen if not known(one)]
@@ -229,7 +235,8 @@ def _ends(network: Network, after_activation: bool, chosen: tuple[str | int, ...
     if after_activation:
         layers = network.templates
         for name, start in ends.items():
-            above = itertools.takewhile(lambda i: not layers[i].synaptic, range(start + 1, len(layers)))
+            weightless = lambda i: network.names[i] not in network.units
+            above = itertools.takewhile(weightless, range(start + 1, len(layers)))
             ends[name] = next((i for i in above if isinstance(layers[i], Activation)), start)
     return ends
 

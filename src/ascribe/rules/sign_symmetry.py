@@ -13,7 +13,7 @@ from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
 from .base import AbstractRule, Batch, Credit, hyperparameter
-from .feedback_matrices import random_feedback, transported
+from .feedback_matrices import random_feedback
 from .terms import Terms, backward_sweep
 
 MAGNITUDES = 2**31 - 1
@@ -40,7 +40,7 @@ class SignSymmetry(AbstractRule[Network, dict[str, Array]]):
     def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Array]:
         """The magnitudes |M|, by layer name; of the batch-random kind, those of the latest batch."""
         if self.kind == "uniform":
-            return {name: self._uniform(network, name) for name in transported(network)}
+            return {name: self._uniform(network, name) for name in network.transported}
         return {name: jnp.abs(m) for name, m in random_feedback(network, self.scale, key=key).items()}
 
     def __call__(self, network: Network, state: dict[str, Array], batch: Batch, *, key: Key | None = None) -> Credit:

@@ -12,15 +12,16 @@ convolutional and normalization layers need no code of their own here.
 
 import contextlib
 import dataclasses
+import difflib
+import fnmatch
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ascribe.errors import UserError
 from ascribe.losses import Loss
@@ -29,7 +30,9 @@ from ascribe.networks.layer import AbstractLayer
 from ascribe.networks.network import listed
 from ascribe.types import Array, Elementwise, Float, Key, PyTree, Scalar
 
+from . import walk
 from .base import Batch, Credit
+from .walk import directly, fitting
 
 INSIDE = "inside-"
 """How the scopes (`jax.named_scope`) begin in which an error passes weights that no term replaces."""
@@ -71,9 +74,11 @@ def backward_sweep(
     term it replaces, `gradients` equals `jax.grad` of the loss.
     """
     terms = Terms() if terms is None else terms
-    tape, network_state = record(network, batch.inputs, batch.network_state, key=key, training=training)
-    loss, delta = output_error(network, tape, batch, terms)
-    return Credit(loss, sweep_down(network, tape, delta, terms), state, network_state)
+    own = network.located(batch.inputs.shape[1:])
+    through = partial(_onto_tape, own, expand(own, terms))
+    tape, network_state = record(own, batch.inputs, batch.network_state, key=key, training=training, through=through)
+    loss, delta = output_error(own, tape, batch, terms)
+    return Credit(loss, sweep_down(own, tape, delta, terms).like(network), state, network_state)
 
 
 def output_error(
@@ -92,10 +97,10 @@ def output_error(
     t = loss.encode(batch.targets, z.shape[1], z.dtype)
     y = function.function(z)
     value = jnp.mean(loss.values(z, batch.targets) if function.name == loss.link else loss.value(y, t))
-    gradient = _fitting("the cost gradient", (terms.cost_gradient or loss.cost_gradient)(y, t), y) / z.shape[0]
+    gradient = fitting("the cost gradient", (terms.cost_gradient or loss.cost_gradient)(y, t), y) / z.shape[0]
     if function.elementwise:
         slope = (terms.output_derivative or function.derivative)(z)
-        return value, gradient * _fitting("the output derivative", slope, z)
+        return value, gradient * fitting("the output derivative", slope, z)
     if terms.output_derivative is not None:
         raise UserError(
             f"the output derivative of {function.name} cannot be replaced, because it couples the units: "
@@ -152,9 +157,7 @@ def layer_errors(
 
 def _sweep(network: Network, tape: Tape, delta: Array, terms: Terms, errors: dict[str, Array] | None = None) -> Network:
     """The sweep itself; the errors that it meets go into `errors`, where they are asked for."""
-    derivative = {activation_of(network, name): function for name, function in terms.derivative.items()}
-    _check_names(network, terms)
-    terms = dataclasses.replace(terms, derivative=derivative)
+    terms = expand(network, terms)
     top = len(network.names) - (2 if isinstance(network.last, Activation) else 1)
     lowest = min(i for i, part in zip(network.starts, network.parts, strict=True) if jax.tree.leaves(part))
     gradients: list[Any] = list(network.parts)  # a layer without parameters is its own, empty, gradient
@@ -170,6 +173,13 @@ def _sweep(network: Network, tape: Tape, delta: Array, terms: Terms, errors: dic
                 errors |= _by_name(network.names[i:], met)
             continue
         own = _Own.of(terms, network.names[i])
+        if network.names[i] in network.composites:
+            gradients[number], cotangent, met = _through_composite(
+                network, tape, i, part, cotangent, delta, terms, asked=errors is not None
+            )
+            if errors is not None:
+                errors |= met
+            continue
         if errors is not None and part.synaptic:
             errors[network.names[i]] = own.entering(cotangent)
         replayed = {"state": tape.state[i], "key": tape.keys[i], "training": tape.training}
@@ -178,6 +188,65 @@ def _sweep(network: Network, tape: Tape, delta: Array, terms: Terms, errors: dic
         with jax.named_scope(f"{INSIDE}{network.names[i]}") if hidden else contextlib.nullcontext():
             gradients[number], cotangent = step(part, inputs, cotangent, own)
     return eqx.tree_at(lambda n: n.parts, network, tuple(gradients))
+
+
+def _prefix(network: Network, name: str) -> str:
+    """What the names of sites inside a layer begin with."""
+    return "" if len(network.names) == 1 else f"{name}/"
+
+
+def _inner(network: Network, name: str, terms: Terms, delta: Any, *, asked: bool = False) -> walk.InnerTerms:
+    """The terms of a composite's inside, by the names that sites have there."""
+    prefix = _prefix(network, name)
+
+    def own(part: Mapping[str, Any]) -> dict[str, Any]:
+        pairs = ((one, value) for one, value in part.items() if one not in network.names)
+        return {one.removeprefix(prefix): value for one, value in pairs if one.startswith(prefix)}
+
+    axes = own({point.name: (point.axis, point.rows) for point in network.points})
+    feedback, direct, error, derivative = map(own, (terms.feedback, terms.direct, terms.error, terms.derivative))
+    return walk.InnerTerms(feedback, direct, error, derivative, asked, axes, delta)
+
+
+def _onto_tape(
+    network: Network, terms: Terms, name: str, layer: Any, x: Array, state: PyTree, key: Key | None, training: bool
+) -> tuple[Array, PyTree, Callable[..., Any]]:
+    """What `record` does with a composite: its forward pass, and the way back."""
+    delta = jax.ShapeDtypeStruct((x.shape[0], network.outputs), network.dtype)
+    return walk.forward(layer, x, state, _inner(network, name, terms, delta), key=key, training=training)
+
+
+def _through_composite(
+    network: Network, tape: Tape, i: int, layer: Any, cotangent: Array, delta: Array, terms: Terms, *, asked: bool
+) -> tuple[Any, Array, dict[str, Array]]:
+    """The gradient of a layer with sites inside, the error at its input, and the errors at its sites where they are `asked`
+    for."""
+    name = network.names[i]
+    inner = _inner(network, name, terms, delta, asked=asked)
+    # What no term reaches is told apart where others replace weights, since the error passes weights there that nothing does.
+    hidden = (terms.feedback or terms.direct) and not (inner.feedback or inner.direct)
+    scope = jax.named_scope(f"{INSIDE}{name}") if hidden else contextlib.nullcontext()
+    with scope:
+        back = None if asked else dict(tape.back).get(i)
+        if back is None:
+            *_, back = walk.forward(
+                layer, tape.inputs[i], tape.state[i], inner, key=tape.keys[i], training=tape.training
+            )
+        gradient, below, met = back(cotangent, delta)
+    if name in terms.direct:
+        below = directly(terms.direct[name], delta, tape.inputs[i], name)
+    prefix = "" if len(network.names) == 1 else f"{name}/"
+    errors = {}
+    for place, error in met.items():
+        errors.setdefault(prefix + place.partition("@")[0], []).append(error)
+    return (
+        gradient,
+        below,
+        {
+            one: found[0] if len(found) == 1 else jnp.concatenate([e.ravel() for e in found])
+            for one, found in errors.items()
+        },
+    )
 
 
 def has_inner_weights(layer: Any) -> bool:
@@ -207,7 +276,7 @@ class _Own(eqx.Module):
 
     def entering(self, delta: Array) -> Array:
         """The δ that enters the layer from above."""
-        return delta if self.error is None else _fitting(f"the error {self.place}", self.error(delta), delta)
+        return delta if self.error is None else fitting(f"the error {self.place}", self.error(delta), delta)
 
 
 def _through_layer(
@@ -235,9 +304,9 @@ def _through_layer(
     if stop:
         return gradient, cotangent
     if own.direct is not None:
-        return gradient, jnp.tensordot(output_delta, _direct(own.direct, output_delta, x, own.name), axes=1)
+        return gradient, directly(own.direct, output_delta, x, own.name)
     if isinstance(layer, Activation) and own.derivative is not None:
-        return gradient, cotangent * _fitting(f"the derivative g(z) {own.place}", own.derivative(x), x)
+        return gradient, cotangent * fitting(f"the derivative g(z) {own.place}", own.derivative(x), x)
     if isinstance(layer, Activation) and activations.get(layer.function).elementwise:
         return gradient, cotangent * activations.get(layer.function).derivative(x)
     back = layer if own.feedback is None else with_weight(layer, own.feedback)
@@ -260,7 +329,7 @@ def _through_stack(
         if one.feedback is not None:
             _check_feedback(one.feedback, layer.weight.shape[1:])
         if one.direct is not None:
-            _direct(one.direct, output_delta, x[0], one.name)
+            directly(one.direct, output_delta, x[0], one.name)
 
     def through_block(cotangent: Array, layers: Any, inputs: Any, own: Any) -> tuple[Array, Any, Any]:
         gradients: list[Any] = list(layers)
@@ -303,15 +372,6 @@ def _by_name(names: tuple[str, ...], met: tuple[Array | None, ...]) -> dict[str,
     return {names[period * row + i]: one[row] for i, one in pairs for row in range(one.shape[0])}
 
 
-def _fitting(what: str, value: Any, like: Array) -> Any:
-    """A replaced term: an array of the exact one's shape, or one number for all; what broadcasts otherwise is a mistake."""
-    number = isinstance(value, int | float | jax.Array | np.ndarray | np.generic)
-    if not number or np.shape(value) not in (like.shape, ()):
-        came = f"the shape {np.shape(value)}" if number else type(value).__name__
-        raise UserError(f"{what} has the shape of what it is taken at, {like.shape}, or is one number; got {came}.")
-    return value
-
-
 def _check_feedback(weight: Array, wanted: tuple[int, ...]) -> None:
     if weight.shape != wanted:
         raise UserError(f"feedback has the weight's own shape {wanted}; got {weight.shape}.")
@@ -323,13 +383,6 @@ def with_weight(layer: Any, weight: Array) -> Any:
     return eqx.tree_at(lambda layer: layer.weight, layer, weight.astype(layer.weight.dtype))
 
 
-def _direct(matrix: Array, output_delta: Array, x: Array, name: str) -> Array:
-    expected = (output_delta.shape[1], *x.shape[1:])
-    if matrix.shape != expected:
-        raise UserError(f"direct feedback to layer {name} has the shape {expected}; got {matrix.shape}.")
-    return matrix
-
-
 def activation_of(network: Network, name: str) -> str:
     """The name of the activation layer that `name` stands for: itself, or the one that follows a synaptic layer.
 
@@ -339,6 +392,13 @@ def activation_of(network: Network, name: str) -> str:
     >>> activation_of(mlp([2, 3, 1]), "linear1")
     'relu1'
     """
+    if any(one.name == name for one in network.activations):
+        return name
+    if name in network.synaptic and name not in network.names:
+        above = next((one.name for one in network.activations if one.name.startswith(f"{name}/")), None)
+        if above is None:
+            raise UserError(f"no activation follows the site {name}: its derivative cannot be replaced.")
+        return above
     i, layers = network.index(name), network.templates
     if layers[i].synaptic:
         above = itertools.takewhile(lambda j: not layers[j].synaptic, range(i + 1, len(layers)))
@@ -352,22 +412,79 @@ def activation_of(network: Network, name: str) -> str:
     return network.names[i]
 
 
+def slope_of(network: Network, name: str) -> Elementwise:
+    """The exact derivative σ'(z) of an activation: a layer, or one inside a layer."""
+    if name not in network.names:
+        return network[name].derivative
+    layer: Any = network.templates[network.index(name)]
+    return activations.get(layer.function).derivative
+
+
 def hidden_activations(network: Network) -> tuple[str, ...]:
     """The names of the activation layers whose derivative can be replaced: all but the output's."""
-    pairs = zip(network.names[:-1], network.templates[:-1], strict=True)
-    return tuple(
-        name for name, layer in pairs if isinstance(layer, Activation) and activations.get(layer.function).elementwise
+    inner: dict[int, list[str]] = {}
+    for one in network.activations:
+        inner.setdefault(one.layer, []).append(one.name)
+    found: list[str] = []
+    for number, (name, layer) in enumerate(zip(network.names, network.templates, strict=True)):
+        hidden = number < len(network.names) - 1 and isinstance(layer, Activation)
+        own = hidden and activations.get(layer.function).elementwise
+        found += [name] if own else inner.get(number, [])
+    return tuple(found)
+
+
+def expand(network: Network, terms: Terms) -> Terms:
+    """The terms with every pattern (`block*/attention/*`) replaced by the names that it matches, and an activation's name in
+    the place of the synaptic layer before it.
+
+    **Raises:** `UserError` for a name that is not in the network, and for a pattern that matches nothing.
+    """
+    derivative = {
+        activation_of(network, name): function
+        for name, function in matched(terms.derivative, (*network.synaptic, *hidden_activations(network))).items()
+    }
+    places = (*network.synaptic, *(point.name for point in network.points), *network.units)
+    found = dataclasses.replace(
+        terms,
+        feedback=matched(terms.feedback, network.synaptic),
+        direct=matched(terms.direct, places),
+        error=matched(terms.error, network.synaptic),
+        derivative=derivative,
     )
+    _check_names(network, found)
+    return found
+
+
+def matched(part: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """A mapping whose patterns are replaced by the names that they match. A name that is written out comes before a pattern."""
+    found: dict[str, Any] = {}
+    for pattern, value in part.items():
+        if not set(str(pattern)) & set("*?["):
+            continue
+        fitting_names = fnmatch.filter(names, pattern)
+        if not fitting_names:
+            near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3)
+            raise UserError(
+                f"the pattern {pattern!r} matches none of {listed(names)}{f': is {near[0]} meant?' if near else '.'}"
+            )
+        found |= dict.fromkeys(fitting_names, value)
+    return found | {name: value for name, value in part.items() if not set(str(name)) & set("*?[")}
 
 
 def _check_names(network: Network, terms: Terms) -> None:
+    inner = {*network.synaptic, *(point.name for point in network.points), *network.composites}
     for part in (terms.feedback, terms.direct, terms.error):
         for name in part:
-            if not network.templates[network.index(name)].synaptic:
+            if name not in inner and not network.templates[network.index(name)].synaptic:
                 raise UserError(
                     f"layer {name} has no weights: feedback and errors belong to {listed(network.synaptic)}."
                 )
-    lowest = network.synaptic[0]
+    for name in terms.feedback:
+        if name not in network.names:
+            _check_feedback(terms.feedback[name], network[name].weight.shape)
+    lowest = network.units[0]
+    if lowest in network.composites:
+        return
     below = any(jax.tree.leaves(part) for part in network.parts[: network.index(lowest)])
     if not below and (lowest in terms.feedback or lowest in terms.direct):
         raise UserError(f"no error passes below the lowest layer with weights, {lowest}: it takes no feedback.")

@@ -65,7 +65,7 @@ def one_after_another(network: Network, state_bytes: int = 0) -> bool:
     makes a grouped one, which is slow: on a CPU, convolutional networks go in turn (`benchmarks/lenet.py`), and so do runs
     with a large state, whose products are no small ones (`benchmarks/relaxed_identity.py`); on an accelerator,
     convolutional networks with a large state (`benchmarks/simplenet.py`)."""
-    convolutional, large = any(layer.convolutional for layer in network.templates), state_bytes > CACHED
+    convolutional, large = network.convolutional, state_bytes > CACHED
     return convolutional or large if jax.default_backend() == "cpu" else convolutional and large
 
 

@@ -11,7 +11,8 @@ from .pixels import pixels
 
 
 def flatten_for(network: Network, data: Dataset) -> Dataset:
-    """The data in the shape that the network takes: images become vectors for a network that begins with a dense layer."""
+    """The data in the shape that the network takes: images and sequences become vectors for a network that
+    begins with a dense layer, a sequence's steps side by side."""
     return data.flat() if network.first.wants_vectors and len(data.input_shape) > 1 else data
 
 

@@ -22,7 +22,10 @@ def check_layer(setting: str, network: Network, name: Any) -> str:
 
 
 def one_layer(name: str, new: Network, old: Network) -> Network:
-    """`old` with the layer `name` of `new`. All other arrays are those of `old`, bit for bit."""
+    """`old` with the layer `name` of `new`, or the weight of that name inside one. All other arrays are those of `old`, bit for
+    bit."""
+    if name not in old.names:
+        return eqx.tree_at(lambda network: network[name].weight, old, new[name].weight)
     number, row, position = old.address(old.index(name))
     part, given = old.parts[number], new.parts[number]
     if isinstance(part, Stack) and isinstance(given, Stack):

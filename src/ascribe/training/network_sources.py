@@ -7,7 +7,7 @@ import inspect
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ from ascribe.networks import AbstractLayer, Block, Network, foreign
 from ascribe.rules import hooks, registry
 from ascribe.types import Key
 
+from .examples import flatten_for
 from .loop import NetworkSource
 from .model_options import options_of
 
@@ -45,10 +46,37 @@ class NetworkOfFile:
         return getattr(sys.modules[self.module], self.name)(key, **dict(self.options))
 
 
+@dataclasses.dataclass(frozen=True)
+class Located:
+    """A factory whose networks know what their layers hold for inputs of this shape (`Network.located`)."""
+
+    factory: Callable[[Key], Network]
+    input_shape: tuple[int, ...]
+
+    def __call__(self, key: Key) -> Network:
+        return self.factory(key).located(self.input_shape)
+
+
+def located(source: NetworkSource, data: Dataset) -> NetworkSource:
+    """The source, with the sites inside its layers found for these data."""
+    template = template_of(source)
+    shape = flatten_for(template, data).input_shape
+    if not template.composites or (template.inside is not None and template.inside.input_shape == shape):
+        return source
+    if isinstance(source, Network):
+        return source.located(shape)
+    return Located(source.factory if isinstance(source, Located) else source, shape)
+
+
 def network_for(network: Any, data: Dataset, activation: str = "relu") -> NetworkSource:
     """The network of a text for these data: hidden layers as `"64x64"`, or `"./my_network.py:make"`, a factory
     `key -> Network`, a network or a model of another library in a file, which is run, with options of it behind another colon;
-    a model itself as a network for these data; any other network as it is."""
+    a model itself as a network for these data; any other network as it is. What its layers hold inside is found for these
+    data."""
+    return located(_source(network, data, activation), data)
+
+
+def _source(network: Any, data: Dataset, activation: str) -> NetworkSource:
     if isinstance(network, str) and ".py" not in network:
         return networks.build(network, input_shape=data.input_shape, outputs=data.outputs, activation=activation)
     if isinstance(network, str):

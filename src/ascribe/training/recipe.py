@@ -25,7 +25,7 @@ from . import optimizers
 from .evaluate import RANKED
 from .examples import flatten_for
 from .freezing import check_layer
-from .network_sources import NetworkSource, template_of
+from .network_sources import NetworkSource, located, template_of
 
 FORCIBLE = ("optimizer", "learning_rate", "batch_size")
 """What a rule can force of a `Setup`."""
@@ -81,6 +81,7 @@ def honor(rule: AbstractRule, name: str, source: NetworkSource, data: Dataset, s
     notes: list[str] = []
     names = hooks.encoding(rule, name, data)
     encoded = data.flat().encode(*names) if names else data
+    source = located(source, encoded)
     template = template_of(source)
     encoding = encoded.transforms[len(data.transforms) :]
     if encoding:
@@ -88,7 +89,7 @@ def honor(rule: AbstractRule, name: str, source: NetworkSource, data: Dataset, s
     adapted = hooks.adapt(rule, name, template, encoded)
     if adapted.config() != template.config():
         notes.append(f"network changed by the rule: {adapted}")
-        source = adapted if isinstance(source, Network) else _adapting(rule, name, source, encoded)
+        source = located(adapted if isinstance(source, Network) else _adapting(rule, name, source, encoded), encoded)
     notes += [
         f"every seed starts from the weights that {block.adapter.name} came with (give its class, or a function of a key, for "
         f"weights of each seed's own)"

@@ -37,6 +37,7 @@ def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None
     **Raises:** `UserError` for what is no batch of that network, and for targets that the loss is not made for (`Loss.check`).
     """
     if isinstance(batch, Batch):
+        network = network.located(batch.inputs.shape[1:])
         batch = batch if loss is None else dataclasses.replace(batch, loss=losses.get(loss))
         batch.loss.check(batch.targets, network.outputs)
         return batch
@@ -55,6 +56,7 @@ def as_batch(network: Network, batch: Any, loss: str | losses.Loss | None = None
         if part.dtype != bool and not any(jnp.issubdtype(part.dtype, kind) for kind in (jnp.integer, jnp.floating)):
             raise UserError(f"the {name} of a batch are real numbers, rows of one length; got {part.dtype}.")
     check_input(network, inputs.shape[1:])
+    network = network.located(inputs.shape[1:])
     dtype = network.dtype
     inputs = jnp.asarray(inputs, dtype)
     labels = not jnp.issubdtype(targets.dtype, jnp.floating)

@@ -1,7 +1,8 @@
 """Is a rule really active? (Wrappers that silently did backpropagation have fooled people.)"""
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
@@ -76,6 +77,7 @@ def verify(
     lowest layers of a rule that only changes the way back differ; its last layer never does.
     """
     made, batch = registry.made(rule), as_batch(network, batch, loss)
+    network = network.located(batch.inputs.shape[1:])
     with hooks.blamed(registry.name_of(made), made):
         ours, theirs, alignment = _gradients(made, network, batch, jr.key(0) if key is None else key)
     found = {name: float(value) for name, value in alignment.items()}
@@ -84,7 +86,7 @@ def verify(
         type(made).__name__,
         {name: found[f"gradient_angle{suffix}"] for name, suffix in names.items()},
         {name: found[f"gradient_norm_ratio{suffix}"] for name, suffix in names.items()},
-        tuple(name for name in network.names if not _same(ours[name], theirs[name])),
+        tuple(name for name, leaves in _weighted(network) if not _same(leaves(ours), leaves(theirs))),
     )
 
 
@@ -108,7 +110,8 @@ def notes(
     """
     if type(rule).__call__ is Backpropagation.__call__:
         return ()
-    layers = [name for name, layer in zip(network.names, network.templates, strict=True) if jax.tree.leaves(layer)]
+    network = network.located(batch.inputs.shape[1:])
+    layers = [name for name, _ in _weighted(network)]
     trained = layers if only is None else [only]
     try:
         found = _traced(rule, network, batch, jr.key(0) if key is None else key)
@@ -128,7 +131,7 @@ def notes(
     exact = [name for name in trained if name in equal]
     if any(name != layers[-1] for name in exact):
         told.append(f"backpropagation's own gradients in {listed(exact)}")
-    within = [name for name in layers if name in inside and name not in exact]
+    within = [name for name in network.names if name in inside and name not in exact]
     if within:
         told.append(f"the error goes back as in backpropagation inside {listed(within)}")
     angles = _finite(curves, "gradient_angle")
@@ -177,16 +180,28 @@ def _trace(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> Trac
         return ours, theirs, _ours(rule, batch, key=key, network=network)[0] if own else None
 
     (ours, theirs, again), scopes = numbered(gradients, arrays, given, network)
-    equal: set[str] = set()
-    for part, other, first, after in zip(
-        ours.parts, theirs.parts, network.starts, (*network.starts[1:], len(network.names)), strict=True
-    ):
-        if jax.tree.leaves(part) == jax.tree.leaves(other):
-            equal.update(network.names[first:after])
+    equal = {name for name, leaves in _weighted(network) if leaves(ours) == leaves(theirs)}
     paths = [scope.split("/") for scope in scopes]
     parts = {part for path in paths if REFERENCE not in path for part in path}
     inside = frozenset(part.removeprefix(INSIDE) for part in parts if part.startswith(INSIDE))
     return Traced(frozenset(equal), inside, again is None or jax.tree.leaves(again) == jax.tree.leaves(ours))
+
+
+def _weighted(network: Network) -> list[tuple[str, Callable[[Network], list[Any]]]]:
+    """Everything of a network that has weights, by name, with what finds its leaves: layers (of a stack, the leaves of all its
+    blocks), and the sites inside one."""
+    found: list[tuple[str, Callable[[Network], list[Any]]]] = []
+    for number, first in enumerate(network.starts):
+        after = network.starts[number + 1] if number + 1 < len(network.starts) else len(network.names)
+        whole = lambda network, number=number: jax.tree.leaves(network.parts[number])
+        inner = [site for site in network.sites if site.layer == first]
+        if inner:
+            one = lambda network, site, whole=whole: [whole(network)[site.leaf]]
+            found += [(site.name, functools.partial(one, site=site)) for site in inner]
+        else:
+            names = zip(network.names[first:after], network.templates[first:after], strict=True)
+            found += [(name, whole) for name, layer in names if jax.tree.leaves(layer)]
+    return found
 
 
 def _finite(curves: Mapping[str, np.ndarray], name: str) -> np.ndarray:
@@ -231,9 +246,9 @@ def _ours(rule: AbstractRule, batch: Batch, *, key: Key, network: Network) -> tu
     return network_of(gradients), network_of(trainables), batch
 
 
-def _same(ours: Any, theirs: Any) -> bool:
+def _same(ours: list[Any], theirs: list[Any]) -> bool:
     """Whether two gradients of one layer agree, weight, bias and all."""
-    pairs = list(zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True))
+    pairs = list(zip(ours, theirs, strict=True))
     if not pairs:
         return True
     pairs = [(np.asarray(a), np.asarray(b)) for a, b in pairs]

@@ -1,0 +1,215 @@
+"""What a network of composite layers holds inside, for inputs of one shape: found once, by tracing, and kept as plain data.
+
+A *composite* has weights inside that are not one `weight` of its own: several layers as one, or a model of another library.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from ascribe.jaxprs import Variable, trace
+from ascribe.types import Array, Elementwise
+
+from . import sites
+from .curves import KNOWN
+from .layer import AbstractLayer
+
+KEPT = 64
+"""How many networks are remembered."""
+
+BATCHES = 2, 3
+"""Two sizes of a batch, by which a value's axis of examples is found: it is the one that differs."""
+
+
+class Point(NamedTuple):
+    """A value that an error can be brought to directly. `shape`: of one example; `axis`: that of the batch, which has `rows`
+    rows for each example."""
+
+    name: str
+    shape: tuple[int, ...]
+    axis: int
+    rows: int
+
+
+class Site(NamedTuple):
+    """A synaptic site: `name`; the number of its layer, and of the parameter among that layer's leaves; the counts of
+    `AbstractSynapticLayer`; whether an error passes it on its way to parameters below; the shape of its parameter; and the
+    signals that it multiplies (several where one parameter is used in several places)."""
+
+    name: str
+    layer: int
+    leaf: int
+    fan_in: int
+    fan_out: int
+    outputs: int
+    transports: bool
+    points: tuple[Point, ...]
+
+
+class ActivationSite(NamedTuple):
+    """An activation inside a layer: `name`, the number of its layer, and the function's name (`curves.KNOWN`)."""
+
+    name: str
+    layer: int
+    function: str
+
+    def derivative(self, z: Array) -> Array:
+        """σ'(z)."""
+        return slope(KNOWN[self.function])(z)
+
+
+class Inside(NamedTuple):
+    """All of a network, for examples of one shape. `cuts`: between the blocks inside its layers; `closed`: weights inside
+    operations that are never opened; `convolutional`: whether there is a convolution inside."""
+
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    sites: tuple[Site, ...]
+    activations: tuple[ActivationSite, ...]
+    cuts: tuple[Point, ...]
+    closed: tuple[str, ...]
+    convolutional: bool
+
+
+class Synapses(eqx.Module):
+    """The weight of a site as a synaptic layer shows its own; its bias is another parameter of the layer around it."""
+
+    weight: Any
+    fan_in: int = eqx.field(static=True)
+    fan_out: int = eqx.field(static=True)
+    outputs: int = eqx.field(static=True)
+    bias: None = None
+
+
+def slope(function: Elementwise) -> Elementwise:
+    """The derivative of an elementwise function."""
+    return lambda z: jax.vjp(function, z)[1](jnp.ones_like(z))[0]
+
+
+def is_composite(layer: Any) -> bool:
+    """Whether a layer has weights inside, and none that is its own."""
+    return not layer.synaptic and any(jnp.ndim(leaf) > 1 for leaf in jax.tree.leaves(layer))
+
+
+def inside_of(
+    names: tuple[str, ...], composites: tuple[str, ...], layers: tuple[AbstractLayer, ...], input_shape: tuple[int, ...]
+) -> Inside:
+    """What layers hold, for examples of this shape; layers that differ in their numbers alone are looked into once."""
+    leaves, structure = jax.tree.flatten(layers)
+    asked = (
+        names,
+        composites,
+        input_shape,
+        structure,
+        tuple((jnp.shape(leaf), str(jnp.result_type(leaf))) for leaf in leaves),
+    )
+    try:
+        if asked in _found:
+            return _found[asked]
+    except TypeError:  # a layer with a field that has no hash
+        return look_inside(names, composites, layers, input_shape)
+    while len(_found) >= KEPT:
+        _found.pop(next(iter(_found)))
+    _found[asked] = found = look_inside(names, composites, layers, input_shape)
+    return found
+
+
+_found: dict[Any, Inside] = {}
+
+
+def look_inside(
+    names: tuple[str, ...], composites: tuple[str, ...], layers: tuple[AbstractLayer, ...], input_shape: tuple[int, ...]
+) -> Inside:
+    """What layers hold, for examples of this shape.
+
+    **Raises:** `UserError` where a layer cannot be traced, or has nothing inside that a rule could reach.
+    """
+    found_sites: list[Site] = []
+    activations: list[ActivationSite] = []
+    cuts: list[Point] = []
+    closed: list[str] = []
+    convolutional = False
+    shape = tuple(input_shape)
+    for number, (name, layer) in enumerate(zip(names, layers, strict=True)):
+        if name not in composites:
+            shape = _output_shape(layer, shape)
+            continue
+        prefix = "" if len(names) == 1 else f"{name}/"
+        small, large = (_read(layer, (batch, *shape)) for batch in BATCHES)
+        below = bool(found_sites) or any(jax.tree.leaves(one) for one in layers[:number])
+        found_sites += _sites(small, large, prefix, number, below)
+        activations += [ActivationSite(prefix + one.name, number, one.function) for one in small.curves.values()]
+        wider = sites.cuts(large)
+        points = (_point(prefix + one, value, wider[one][1]) for one, (_, value) in sites.cuts(small).items())
+        cuts += [one for one in points if one is not None]
+        closed += [prefix + one.name for one in small.products.values() if one.closed]
+        convolutional |= any(one.name == "conv_general_dilated" for one in small.products)
+        shape = _output_shape(layer, shape)
+    return Inside(
+        tuple(input_shape),
+        shape,
+        tuple(found_sites),
+        tuple(activations),
+        tuple(cuts),
+        tuple(dict.fromkeys(closed)),
+        convolutional,
+    )
+
+
+def _output_shape(layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    state = layer.initial_state()
+    example = jax.ShapeDtypeStruct((1, *shape), _dtype(layer))
+    return eqx.filter_eval_shape(lambda x: layer(x, state)[0], example).shape[1:]
+
+
+def _dtype(layer: Any) -> Any:
+    leaves = jax.tree.leaves(layer)
+    return leaves[0].dtype if leaves else jnp.zeros(()).dtype
+
+
+def _read(layer: Any, shape: tuple[int, ...]) -> sites.Sites:
+    """The sites of a layer, for a batch of this shape, as it is trained."""
+    leaves, structure = jax.tree.flatten(layer)
+    state = layer.initial_state()
+
+    def call(leaves: list[Array], x: Array) -> Any:
+        return jax.tree.unflatten(structure, leaves)(x, state, key=jr.key(0), training=True)
+
+    shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
+    with sites.for_reading():
+        graph, _ = trace(call, shapes, jax.ShapeDtypeStruct(shape, _dtype(layer)))
+    return sites.find(graph, sites.parameter_names(layer))
+
+
+def _sites(small: sites.Sites, large: sites.Sites, prefix: str, number: int, below: bool) -> list[Site]:
+    """The sites of one layer, each with all places where its parameter is used."""
+    found: dict[str, Site] = {}
+    for (equation, product), other in zip(small.products.items(), large.products, strict=True):
+        if product.closed:
+            continue
+        signals: Any = [one.inputs[product.signal] for one in (equation, other)]
+        point = _point(prefix + product.place, *signals)
+        points = () if point is None else (point,)
+        name = prefix + product.name
+        if name not in found:
+            transports = product.transports or below
+            found[name] = Site(name, number, product.leaf, *product.fans(equation), transports, points)
+        else:
+            old = found[name]
+            found[name] = old._replace(transports=old.transports or product.transports, points=old.points + points)
+    return list(found.values())
+
+
+def _point(name: str, small: Variable, large: Variable) -> Point | None:
+    """Where a value has its examples; None where no axis has them."""
+    differing = [i for i, sizes in enumerate(zip(small.shape, large.shape, strict=True)) if len(set(sizes)) > 1]
+    if len(differing) != 1:
+        return None
+    axis = differing[0]
+    rows = small.shape[axis] // BATCHES[0]
+    if small.shape[axis] != rows * BATCHES[0] or large.shape[axis] != rows * BATCHES[1]:
+        return None
+    return Point(name, sites.example_shape(small.shape, axis, rows), axis, rows)
