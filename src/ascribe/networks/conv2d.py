@@ -70,6 +70,12 @@ def _views(x: Array, kernel_height: int, kernel_width: int, strides: tuple[int, 
     return jnp.concatenate(columns, axis=-1)
 
 
+def is_image_shape(shape: Any) -> bool:
+    """Whether it is a (height, width, channels)."""
+    three = isinstance(shape, tuple | list) and len(shape) == 3
+    return three and all((whole(size) or 0) > 0 for size in shape)
+
+
 class Conv2d(AbstractSynapticLayer):
     """z = W * x + b: a two-dimensional convolution of channels-last images.
 

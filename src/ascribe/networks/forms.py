@@ -1,16 +1,14 @@
 """How operations of somebody else's model are evaluated, where this platform has a better form than theirs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ascribe.jaxprs import Equation, Forms, trace
-from ascribe.types import PyTree
+from ascribe.jaxprs import Equation, Forms
 
 from .conv2d import convolve_slices
-from .sites import is_read
 
 
 def _in_slices(equation: Equation, values: Sequence[Any]) -> list[Any] | None:
@@ -32,7 +30,7 @@ def _in_slices(equation: Equation, values: Sequence[Any]) -> list[Any] | None:
 
 
 def _in_windows(equation: Equation, values: Sequence[Any]) -> list[Any] | None:
-    """The largest value of windows that do not overlap, without a windowed reduction, whose gradient is a slow scatter on a CPU.
+    """The largest value of windows that do not overlap, without a windowed reduction, whose gradient is a slow scatter on CPUs.
     As there, the first of several largest values gets the gradient."""
     told, x = equation.parameters, values[0]
     window, strides = told["window_dimensions"], told["window_strides"]
@@ -50,12 +48,6 @@ def _in_windows(equation: Equation, values: Sequence[Any]) -> list[Any] | None:
 
 FORMS: Forms = {"conv_general_dilated": _in_slices, "reduce_window_max": _in_windows}
 """By the names of the operations."""
-
-
-def is_image_shape(shape: Any) -> bool:
-    """Whether it is a (height, width, channels)."""
-    three = isinstance(shape, tuple | list) and len(shape) == 3
-    return three and all((whole(size) or 0) > 0 for size in shape)
 
 
 def in_platform_form(function: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
