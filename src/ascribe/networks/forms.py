@@ -1,14 +1,16 @@
 """How operations of somebody else's model are evaluated, where this platform has a better form than theirs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from ascribe.jaxprs import Equation, Forms
+from ascribe.jaxprs import Equation, Forms, trace
+from ascribe.types import PyTree
 
 from .conv2d import convolve_slices
+from .sites import is_read
 
 
 def _in_slices(equation: Equation, values: Sequence[Any]) -> list[Any] | None:
