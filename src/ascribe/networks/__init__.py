@@ -16,7 +16,7 @@ from .conv2d import convolve as convolve
 from .dropout import Dropout as Dropout
 from .embedding import Embedding as Embedding
 from .flatten import Flatten as Flatten
-from .from_model import from_model as from_model
+from .foreign import from_model as from_model
 from .gru import GRU as GRU
 from .gru import gru as gru
 from .last_step import LastStep as LastStep
@@ -52,6 +52,7 @@ from .threshold_units import not_unit as not_unit
 from .threshold_units import or_unit as or_unit
 from .threshold_units import threshold_unit as threshold_unit
 from .threshold_units import xor_network as xor_network
+from .to_torch import to_torch as to_torch
 from .transformer import TransformerBlock as TransformerBlock
 from .transformer import transformer as transformer
 from .vit import vit as vit
