@@ -20,7 +20,9 @@ from ..training import tiny
 
 pytestmark = pytest.mark.usefixtures("as_installed")
 HUGE = 10**400
-Module = type("Module", (), {"__module__": "torch.nn.modules.module", "__call__": lambda self, x: x @ x})
+Module = type(
+    "Module", (), {"__module__": "keras.models", "__call__": lambda self, x: x @ x, "__repr__": lambda _: "Module()"}
+)
 
 
 class Sized(networks.AbstractLayer):
@@ -81,12 +83,12 @@ CASES = {
     "compare of ragged arrays": (compare(([[1.0], [1.0, 2.0]] * 9, [0, 1] * 9)), "inputs that are one array"),
     "network a number": (train(network=5), "a factory key -> Network; got 5: write \"5\" for hidden layer"),
     "network an Equinox module": (
-        train(network=eqx.nn.MLP(2, 1, 3, 1, key=jax.random.key(0))),
-        "got the Equinox module MLP: build it anew, as in ascribe.networks.mlp([64, 32, 10])",
+        train(network=eqx.nn.MLP(3, 1, 3, 1, key=jax.random.key(0))),
+        "the model MLP takes no examples of the shape (2,): ",
     ),
-    "network a PyTorch module": (
+    "network a Keras model": (
         compare(network=Module()),
-        "got the PyTorch module Module: build it anew, as in ascribe.networks.mlp([64, 32, 10])",
+        "got Module() of Keras: write any other as a function of its parameters, with ascribe.networks.from_function",
     ),
     "a network's layer of Equinox": (
         lambda: networks.Network([eqx.nn.Linear(2, 1, key=jax.random.key(0))]),

@@ -1,9 +1,9 @@
 """A layer made of a whole model: of any JAX function, or of a module of another library."""
 
-import functools
+import contextlib
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -15,7 +15,7 @@ from ascribe.checks import explained
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Key, PyTree
 
-from .conv2d import in_platform_form
+from .forms import in_platform_form
 from .layer import AbstractLayer
 
 MODES: dict[str, Callable[[bool], bool]] = {
@@ -63,15 +63,33 @@ class AbstractAdapter(ABC):
     @property
     def identity(self) -> list[Any]:
         """The classes, functions and arrays that tell this model from another: what a run is known by."""
-        return [self.source, dict(self.options)]
+        own = [] if self.remade else [jax.tree.leaves(self.parameters), jax.tree.leaves(self.state)]
+        return [self.source if self.remade else self.structure, dict(self.options), self.classes, self.versions, own]
 
     @property
-    def code(self) -> Any:
-        """The class or function whose source is the model's."""
-        source = self.source[0] if isinstance(self.source, tuple) else self.source
-        while isinstance(source, functools.partial):
-            source = source.func
-        return source if isinstance(source, type) or inspect.isroutine(source) else type(source)
+    def structure(self) -> Any:
+        """What a model that cannot be made again is beside its arrays."""
+        return None
+
+    @property
+    def classes(self) -> list[type]:
+        """The classes of the modules in the model that are not of its library."""
+        return []
+
+    @property
+    def versions(self) -> list[str]:
+        """The packages that compute it beside JAX and Equinox, with their versions."""
+        return []
+
+    library: ClassVar[str] = "jax"
+    """The package whose model it is."""
+    channels_first: ClassVar[bool] = False
+    """Whether images go in channels first."""
+
+    @contextlib.contextmanager
+    def explained(self) -> Iterator[None]:
+        """Within it, what the library cannot do is a sentence (a `UserError`)."""
+        yield
 
 
 class Block(AbstractLayer):
@@ -114,7 +132,7 @@ class Block(AbstractLayer):
         self, x: Array, state: PyTree = None, *, key: Key | None = None, training: bool = False
     ) -> tuple[Array, PyTree]:
         state = self.initial_state() if state is None else state
-        with jax.numpy_dtype_promotion("standard"):  # which others' code counts on
+        with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # which others' code counts on
             apply = lambda *given: self.adapter.apply(*given, key=key, training=training)
             return in_platform_form(apply, self.parameters, x, state)
 
@@ -189,9 +207,12 @@ class _Function(AbstractAdapter):
         return self.initialize is not None
 
     @property
+    def structure(self) -> Any:
+        return self.source
+
+    @property
     def identity(self) -> list[Any]:
-        own = [self.parameters] if self.initialize is None else []
-        return [self.source, self.initialize, *map(jax.tree.leaves, own), jax.tree.leaves(self.state)]
+        return [*super().identity, self.initialize]
 
 
 @explained
@@ -218,6 +239,8 @@ def from_function(
 
     **Raises:** `UserError` where there is no parameter, or one that is no array of real floating numbers.
     """
+    if not callable(apply):
+        raise UserError(f"a model is a function of parameters and inputs, apply(parameters, x); got {shown(apply)}.")
     name = getattr(apply, "__name__", type(apply).__name__)
     parameters = checked_parameters(name, parameters)
     state = jax.tree.map(jnp.asarray, state)
@@ -261,6 +284,11 @@ def as_before(name: str, template: PyTree, found: PyTree) -> PyTree:
             f"the parameters of {name} have other shapes for another key: shapes are the same for all seeds."
         )
     return jax.tree.unflatten(jax.tree.structure(template), new)
+
+
+def own_classes(kinds: Iterable[type], library: str) -> list[type]:
+    """The classes, each once, that a library has not: those of users."""
+    return [kind for kind in dict.fromkeys(kinds) if kind.__module__.partition(".")[0] != library]
 
 
 def nested(found: Iterable[tuple[tuple[str, ...], Any]]) -> dict[Any, Any]:

@@ -1,6 +1,5 @@
 """The convolutional synaptic layer, in two equal forms."""
 
-from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -9,7 +8,6 @@ import jax.numpy as jnp
 
 from ascribe.checks import flag, whole
 from ascribe.errors import UserError, shown
-from ascribe.jaxprs import Equation, Forms, trace
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
@@ -37,13 +35,14 @@ def convolve(
         return jax.lax.conv_general_dilated(
             x, weight, (stride, stride), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
-    return _sliced(x, weight, strides=(stride, stride), padding=((padding, padding), (padding, padding)))
+    return convolve_slices(x, weight, strides=(stride, stride), padding=((padding, padding), (padding, padding)))
 
 
 Pairs = tuple[tuple[int, int], tuple[int, int]]
 
 
-def _sliced(x: Array, weight: Array, *, strides: tuple[int, int], padding: Pairs) -> Array:
+def convolve_slices(x: Array, weight: Array, *, strides: tuple[int, int], padding: Pairs) -> Array:
+    """`convolve` in its second form, with strides and zeros on each side of both axes."""
     kernel_height, kernel_width, channels, fan_out = weight.shape
     views = _views(x, kernel_height, kernel_width, strides, padding)
     weight = jnp.swapaxes(weight, 0, 1)
@@ -71,42 +70,10 @@ def _views(x: Array, kernel_height: int, kernel_width: int, strides: tuple[int, 
     return jnp.concatenate(columns, axis=-1)
 
 
-def _in_slices(equation: Equation, values: Sequence[Any]) -> list[Any] | None:
-    """A convolution of somebody's model in the form that a CPU likes; None for one that this form does not know."""
-    told = equation.parameters
-    dimensions = told["dimension_numbers"]
-    plain = told["feature_group_count"] == told["batch_group_count"] == 1 and len(dimensions.lhs_spec) == 4
-    undilated = set(told["lhs_dilation"]) | set(told["rhs_dilation"]) <= {1}
-    padding: Any = tuple(map(tuple, told["padding"]))
-    if jax.default_backend() != "cpu" or not (plain and undilated) or min(map(min, padding)) < 0:
-        return None
-    x, weight = values
-    batch, channels, *space = dimensions.lhs_spec
-    fan_out, fan_in, *kernel = dimensions.rhs_spec
-    own = jnp.transpose(x, (batch, *space, channels)), jnp.transpose(weight, (*kernel, fan_in, fan_out))
-    z = _sliced(*own, strides=tuple(told["window_strides"]), padding=padding)
-    batch, channels, *space = dimensions.out_spec
-    return [jnp.transpose(z, [(batch, *space, channels).index(axis) for axis in range(4)])]
-
-
-FORMS: Forms = {"conv_general_dilated": _in_slices}
-"""How the convolutions of traced models are evaluated, where this platform has a better form than theirs."""
-
-
 def is_image_shape(shape: Any) -> bool:
     """Whether it is a (height, width, channels)."""
     three = isinstance(shape, tuple | list) and len(shape) == 3
     return three and all((whole(size) or 0) > 0 for size in shape)
-
-
-def in_platform_form(function: Callable[..., PyTree], *arguments: PyTree) -> PyTree:
-    """What a function of somebody else's returns, with its convolutions in the form that this platform likes."""
-    if is_read():
-        return function(*arguments)
-    graph, structure = trace(function, *arguments)
-    if not any(equation.name in FORMS for equation in graph.everywhere()):
-        return function(*arguments)
-    return jax.tree.unflatten(structure, graph.evaluate(*jax.tree.leaves(arguments), forms=FORMS))
 
 
 class Conv2d(AbstractSynapticLayer):

@@ -11,7 +11,7 @@ import jax.random as jr
 from ascribe.errors import UserError
 from ascribe.types import Array, Key, PyTree
 
-from .block import MODES, AbstractAdapter, arguments_of, as_before, checked_parameters, leaf_at, nested
+from .block import MODES, AbstractAdapter, arguments_of, as_before, checked_parameters, leaf_at, nested, own_classes
 
 BATCH = "batch"
 """The name of the axis that examples are mapped over, as `eqx.nn.BatchNorm(size, axis_name="batch")` wants it."""
@@ -23,6 +23,9 @@ class EquinoxAdapter(AbstractAdapter):
     Its floating arrays are the parameters; `eqx.nn.State` is the state; `key` is split over the examples; `inference` is off
     in training and on elsewhere.
     """
+
+    library = "equinox"
+    channels_first = True
 
     def __init__(
         self,
@@ -85,8 +88,19 @@ class EquinoxAdapter(AbstractAdapter):
         return self.make is not None
 
     @property
-    def identity(self) -> list[Any]:
-        return [self.source, dict(self.options), eqx.__version__]
+    def structure(self) -> Any:
+        return self.source
+
+    @property
+    def classes(self) -> list[type]:
+        return own_classes(map(type, _modules(self._rest[False])), "equinox")
+
+
+def _modules(tree: Any) -> list[eqx.Module]:
+    """The modules in a module, itself among them."""
+    inside = lambda one: isinstance(one, eqx.Module) and one is not tree
+    inner = [one for one in jax.tree.leaves(tree, is_leaf=inside) if inside(one)]
+    return [*([tree] if isinstance(tree, eqx.Module) else []), *(found for one in inner for found in _modules(one))]
 
 
 def _with_state(module: Any) -> tuple[Any, eqx.nn.State | None]:

@@ -11,8 +11,8 @@ import numpy as np
 from ascribe.checks import explained
 from ascribe.errors import UserError, shown
 
-from .block import Block, models
-from .from_model import LIBRARIES, library_of, register_model
+from .block import models
+from .foreign import LIBRARIES, blocks, code_of, library_of, name_of, register_model
 from .layer import OWN, AbstractLayer, inner_layers, layer_name
 from .network import Network, listed
 
@@ -45,7 +45,7 @@ def register_layer(kind: Kind) -> Kind:
     if not (inspect.isclass(kind) and issubclass(kind, AbstractLayer)):
         if library_of(kind) not in LIBRARIES and not inspect.isfunction(kind):
             raise UserError(f"a layer is a class that derives from ascribe.networks.AbstractLayer; got {shown(kind)}.")
-        register_model(getattr(kind, "__name__", type(kind).__name__), kind)
+        register_model(name_of(kind), kind)
         return kind
     if kind not in LAYERS.values():
         _registered[layer_name(kind)] = kind
@@ -102,18 +102,14 @@ def layer_classes(network: Network) -> list[type[AbstractLayer]]:
     return list(dict.fromkeys(type(one) for layer in network.templates for one in (layer, *inner_layers(layer))))
 
 
-def blocks(network: Network) -> list[Block]:
-    """The blocks of a network, those inside other layers too."""
-    every = [one for layer in network.templates for one in (layer, *inner_layers(layer))]
-    return [one for one in every if isinstance(one, Block)]
-
-
 def sources(network: Network) -> dict[str, dict[str, str]]:
     """The source of every layer class that is not of this package, and of every model in a block, by its name: the file's name
     and its text, to be read. It is empty where nobody can tell."""
     found = {}
     made_of = {layer_name(kind): kind for kind in layer_classes(network) if LAYERS.get(kind.__name__) is not kind}
-    for name, kind in (made_of | {block.adapter.name: block.adapter.code for block in blocks(network)}).items():
+    for name, kind in (
+        made_of | {block.adapter.name: code_of(block.adapter.source) for block in blocks(network)}
+    ).items():
         module = sys.modules.get(kind.__module__)
         kept, file = getattr(module, "__source__", None), Path(getattr(module, "__file__", None) or "")
         if kept is not None or file.is_file():

@@ -58,10 +58,10 @@ def _of_kind(place: str, field: dataclasses.Field, text: str) -> Any:
     if "bool" in kinds and not {"str", "int", "float"} & set(kinds):
         raise UserError(f"the option {field.name} of the rule {place} is yes or no; got {text!r}.")
     if "tuple" in kinds:
-        parts = [] if text == "none" else [_value(part.strip()) for part in text.split("+")]
+        parts = [] if text == "none" else [number_or_text(part.strip()) for part in text.split("+")]
         whole = lambda one: isinstance(one, int) and "int" not in kinds
         return tuple(float(one) if whole(one) else one for one in parts)
-    value = _value(text)
+    value = number_or_text(text)
     if "interval" in field.metadata:
         try:
             field.metadata["converter"](value)
@@ -70,7 +70,7 @@ def _of_kind(place: str, field: dataclasses.Field, text: str) -> Any:
     return value
 
 
-def _value(text: str) -> Any:
+def number_or_text(text: str) -> Any:
     """A number or a text."""
     for kind in (int, float):
         try:
@@ -82,7 +82,7 @@ def _value(text: str) -> Any:
 
 def value_text(text: str) -> str:
     """A value as names of results tell it: 0.50 and 5e-1 are one, and so are true and yes."""
-    value = _value(text.strip())
+    value = number_or_text(text.strip())
     if isinstance(value, float):
         return f"{value:.12g}"
     return str(YES_OR_NO.get(str(value).lower(), value))

@@ -428,9 +428,9 @@ def hidden_activations(network: Network) -> tuple[str, ...]:
         inner.setdefault(one.layer, []).append(one.name)
     found: list[str] = []
     for number, (name, layer) in enumerate(zip(network.names, network.templates, strict=True)):
-        hidden = number < len(network.names) - 1 and isinstance(layer, Activation)
-        own = hidden and activations.get(layer.function).elementwise
-        found += [name] if own else inner.get(number, [])
+        function = layer.function if isinstance(layer, Activation) and number < len(network.names) - 1 else None
+        own = [name] if function is not None and activations.get(function).elementwise else []
+        found += own or inner.get(number, [])
     return tuple(found)
 
 

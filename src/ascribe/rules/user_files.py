@@ -6,11 +6,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
 
+from ascribe.checks import closest
 from ascribe.errors import UserError, shown
 from ascribe.networks.registry import register_layers_of
 
 from . import hooks, source_files
 from .base import AbstractRule
+from .options import parts_of
 
 
 def refuse(what: str, error: BaseException, file: str) -> NoReturn:
@@ -57,20 +59,23 @@ def layers_of_file(path: Path) -> list[str]:
     return found
 
 
-def network_of_file(text: str) -> tuple[str, str]:
-    """The module and the name of the network, or of the factory `key -> Network`, that `PATH.py:NAME` names. The file is run.
+def network_of_file(text: str) -> tuple[str, str, str]:
+    """The module and the name of the network, the model or the factory that `PATH.py:NAME` names, and the options behind
+    another colon. The file is run.
 
     **Raises:** `UserError` where there is no such file, it cannot be run, or it has no such name.
     """
-    path, _, name = text.rpartition(":")
+    path, name, inline = parts_of(text)
     if not path.endswith(".py") or not name:
         raise UserError(f"a network of a file is PATH.py:NAME, as in ./my_network.py:make; got {shown(text)}.")
     if not os.path.isfile(path):
         raise UserError(f"there is no file {path!r}: write the path of a Python file, as in ./my_network.py:make.")
     module = _run(Path(path), "file of a network")
     if not hasattr(module, name):
-        raise UserError(f"the file {path!r} defines no {name!r}.")
-    return module.__name__, name
+        own = [one for one, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+        meant = "".join(f": did you mean {one!r}?" for one in closest(name, own))
+        raise UserError(f"the file {path!r} defines no {name!r}{meant or '.'}")
+    return module.__name__, name, inline
 
 
 def _run(path: Path, what: str) -> ModuleType:

@@ -17,8 +17,8 @@ import numpy as np
 from ascribe.errors import UserError
 from ascribe.jaxprs import Constant, Equation, Forms, Graph, Variable, read, run, scan_options, trace, zeros
 from ascribe.networks import sites
-from ascribe.networks.conv2d import FORMS
 from ascribe.networks.curves import Curve
+from ascribe.networks.forms import FORMS
 from ascribe.networks.sites import Product, Sites, example_shape
 from ascribe.types import Array, Elementwise, PyTree
 

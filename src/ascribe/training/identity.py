@@ -17,7 +17,7 @@ import numpy as np
 
 from ascribe import rules
 from ascribe.checksums import checksum
-from ascribe.networks import Network
+from ascribe.networks import Network, foreign
 from ascribe.networks.registry import layer_classes
 from ascribe.rules.source_files import files_of
 from ascribe.setup import meanings
@@ -53,6 +53,7 @@ class Identity:
             "rule": fingerprint(recipe.rule),
             "network": template.config(),
             "layers": [fingerprint(kind) for kind in layer_classes(template)],
+            "models": [fingerprint(block.adapter.identity) for block in foreign.blocks(template)],
             "factory": None if isinstance(recipe.source, Network) else fingerprint(recipe.source),
             "data": [data.checksum, data.task, fingerprint(data.target_scale)],
             "setup": {name: fingerprint(value) for name, value in setup.common().items()},

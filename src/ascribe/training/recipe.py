@@ -16,7 +16,7 @@ from ascribe import losses
 from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError
 from ascribe.measures import Measure, measure_for
-from ascribe.networks import Network, check_input
+from ascribe.networks import Network, check_input, foreign
 from ascribe.rules import AbstractRule, hooks
 from ascribe.setup import Setup, described
 from ascribe.types import Key
@@ -90,6 +90,12 @@ def honor(rule: AbstractRule, name: str, source: NetworkSource, data: Dataset, s
     if adapted.config() != template.config():
         notes.append(f"network changed by the rule: {adapted}")
         source = located(adapted if isinstance(source, Network) else _adapting(rule, name, source, encoded), encoded)
+    notes += [
+        f"every seed starts from the weights that {block.adapter.name} came with (give its class, or a function of a key, for "
+        f"weights of each seed's own)"
+        for block in foreign.blocks(template)
+        if not block.adapter.remade
+    ]
     settings, forced = {}, []
     for setting, value in rule.forced.items():
         if setting not in FORCIBLE:
