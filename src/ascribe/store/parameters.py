@@ -57,7 +57,7 @@ def with_state(network: Network) -> tuple[Network, PyTree]:
 
 def tensors_of(network: Network, states: PyTree) -> dict[str, np.ndarray]:
     """Every array of a network, or of many with a leading axis, by its layer's name."""
-    return {name: np.ascontiguousarray(leaf) for name, leaf in _named(network, states).items()}
+    return {name: np.asarray(leaf, order="C") for name, leaf in _named(network, states).items()}
 
 
 def filled(pair: PyTree, tensors: dict[str, np.ndarray], *, runs: bool = False) -> tuple[Network, PyTree]:
