@@ -84,8 +84,67 @@ def test_equal_layers_in_a_row_are_told_once():
 
 
 def test_the_names_are_the_network_s_own():
-    for network in (networks.lenet(), networks.mlp([2, 3, 1]), networks.simplenet(width=1 / 16)):
+    for network in (networks.lenet(), networks.mlp([2, 3, 1]), networks.simplenet(width=1 / 16), *map(built, BUILT_IN)):
         assert str(diagram(network.config())) == str(network.diagram())
+
+
+BUILT_IN = {
+    "resnet/8x2:normalization=no": (8, 8, 1),
+    "vit/1x8": (8, 8, 1),
+    "mixer/1x8": (8, 8, 1),
+    "transformer/1x4:causal=yes": (5, 3),
+    "gru/4": (5, 3),
+}
+
+
+def built(text):
+    import jax
+
+    return jax.eval_shape(lambda: networks.build(text, input_shape=BUILT_IN[text], outputs=3))
+
+
+def test_a_layer_made_of_others_is_a_box_with_their_tree():
+    drawn = {text: built(text).diagram() for text in BUILT_IN}
+    assert [row.lines for row in drawn["resnet/8x2:normalization=no"].rows[2:4]] == [
+        [
+            (0, "residual1 x + 0.577 · branch"),
+            (1, "branch"),
+            (2, "conv1 3×3, 2 → 2 channels · relu1"),
+            (2, "conv2 3×3, 2 → 2 channels"),
+            (0, "relu2"),
+        ],
+        [
+            (0, "residual2 shortcut + 0.577 · branch"),
+            (1, "branch"),
+            (2, "conv1 3×3, 2 → 4 channels, stride 2 · relu1"),
+            (2, "conv2 3×3, 4 → 4 channels"),
+            (1, "shortcut"),
+            (2, "subsample1 2 channels of zeros, stride 2"),
+            (0, "relu3"),
+        ],
+    ]
+    assert str(drawn["vit/1x8"]) == "\n".join(
+        [
+            "input",
+            "patches1 2×2 pixels",
+            "embedding1 4 → 8, 16 positions",
+            "block1, x + attention, 4 heads, x + perceptron 8 → 32 → 8, relu, layernorm1 · globalaveragepool1",
+            "linear1 8 → 3",
+        ]
+    )
+    assert (1, "x + over patches 16 → 4 → 16, relu") in drawn["mixer/1x8"].rows[3].lines
+    assert (1, "x + attention, 4 heads, causal") in drawn["transformer/1x4:causal=yes"].rows[2].lines
+    assert drawn["gru/4"].rows[1].lines == [(0, "gru1 3 → 4 units"), (0, "laststep1")]
+
+
+def test_a_tree_has_a_line_to_every_branch_and_none_elsewhere():
+    for text, branches in zip(BUILT_IN, (3 + 5 + 5, 2, 2, 2, 0), strict=True):
+        tree = ElementTree.fromstring(built(text).diagram().svg())
+        lines = [one.get("d") for one in tree.iter() if one.get("class") == "lines"]
+        assert len([one for one in lines if one.endswith("h8")]) == branches
+    layers = [{"layer": "Residual", "branch": [*dense(4, 4)], "shortcut": [], "scale": 1.0}]
+    outer = diagram([{"layer": "own.Pair", "first": layers[0], "rest": [layers[0]], "count": 2}])
+    assert [level for level, _ in outer.rows[1].lines] == [0, 1, 2, 3, 4, 1, 2, 3, 4]
 
 
 def test_a_layer_of_a_reader_s_own_is_a_box_and_its_name_is_no_markup():
@@ -102,6 +161,7 @@ def test_every_mark_and_text_lies_in_the_picture():
         diagram(dense(2, UNITS, 3)),
         diagram(dense(2, *[50] * 9, 1)),
         networks.lenet().diagram(),
+        *(built(text).diagram() for text in BUILT_IN),
     ]
     for drawn in pictures:
         tree = ElementTree.fromstring(drawn.svg())

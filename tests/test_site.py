@@ -102,7 +102,8 @@ def test_a_rule_without_a_page_of_its_own_gets_one(pages, monkeypatch, tmp_path)
 def test_every_data_set_transform_network_layer_and_activation_has_its_entry(made):
     for name in datasets.names():
         assert f"## `{name}`" in made["datasets.md"]
-    for name in (*networks.LAYERS, *networks.ACTIVATIONS, *networks.initializers.names(), "mlp", "lenet", "simplenet"):
+    ready = ("mlp", "lenet", "simplenet", "resnet", "vit", "mixer", "transformer", "gru")
+    for name in (*networks.LAYERS, *networks.ACTIVATIONS, *networks.initializers.names(), *ready):
         assert f"`{name}`" in made["networks.md"]
     for name in datasets.TRANSFORMS:
         assert f"`{name}`" in made["datasets.md"]

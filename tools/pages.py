@@ -174,7 +174,8 @@ def data_sets() -> str:
 def networks() -> str:
     """Ready networks, layers, activations and initial laws."""
     link = lambda name: f"[`{name}`](api/networks.md#{place_of('networks', name)})"
-    ready = ("mlp", "lenet", "simplenet", "approximator", "xor_network", "build")
+    ready = ("mlp", "lenet", "simplenet", "resnet", "vit", "mixer", "transformer", "gru")
+    ready += ("approximator", "xor_network", "build")
     rows = [(link(name), _cell(_first(getattr(ascribe.networks, name)))) for name in ready]
     layers = [(link(name), _cell(_first(layer))) for name, layer in ascribe.networks.LAYERS.items()]
     activations = [

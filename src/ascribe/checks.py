@@ -25,12 +25,7 @@ if TYPE_CHECKING:
 
 Function = typing.TypeVar("Function", bound=Callable[..., Any])
 
-NUMBERS: dict[Any, tuple[type, ...]] = {
-    bool: (bool,),
-    int: (int,),
-    float: (int, float),
-    complex: (int, float, complex),
-}
+NUMBERS: dict[Any, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float), complex: (int, float, complex)}
 """What counts as a Python number of each kind; a bool is none but where one is wanted."""
 
 

@@ -2,14 +2,15 @@
 
 A small network of dense layers is drawn unit by unit: a neuron, a perceptron, a multilayer perceptron, with a line for every
 weight, a square for the constant 1 that a bias belongs to, and, where the weights are given, their sign and size. Any other is
-drawn layer by layer, where equal layers in a row are one box: a convolutional network, a circuit of depth T.
+drawn layer by layer, where equal layers in a row are one box: a convolutional network, a circuit of depth T. A layer that is
+made of others is a box with the tree of them: a residual network, a transformer.
 """
 
 import dataclasses
 import itertools
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
@@ -24,11 +25,18 @@ MANY = 40
 ALIKE = 3
 """More equal layers in a row than this are the first, how many more, and the last."""
 
-KINDS = {"Conv2d": "conv", "MaxPool2d": "maxpool", "AveragePool2d": "averagepool"}
-FOLLOWERS = ("Activation", "BatchNorm", "Dropout", "MaxPool2d", "AveragePool2d", "Flatten", "Shift")
+KINDS = {
+    **{"Conv2d": "conv", "MaxPool2d": "maxpool", "AveragePool2d": "averagepool"},
+    **{"TransformerBlock": "block", "MixerBlock": "block"},
+}
+FOLLOWERS = (
+    *("Activation", "BatchNorm", "LayerNorm", "Dropout", "MaxPool2d", "AveragePool2d", "GlobalAveragePool", "Flatten"),
+    *("Shift", "LastStep"),
+)
 """Layers that stand in the box of the one before them."""
 
 LABELS, APART, PITCH, RADIUS, MARGIN, LINE = 92.0, 25.0, 78.0, 9.0, 12.0, 15.0
+INDENT = 16.0  # pixels, of a branch of a tree
 CHARACTER = 6.6  # pixels, of a letter of 12 pixels, at most
 INK, PAPER, ARROW = "#1f2328", "#ffffff", "#6b7280"
 POSITIVE, NEGATIVE, PLAIN = "#0072b2", "#d55e00", "#9ca3af"
@@ -49,7 +57,8 @@ STYLE = f"<style>@media (prefers-color-scheme: dark){{{DARK}}}</style>"
 @dataclasses.dataclass(frozen=True)
 class Row:
     """A layer with what follows it: its name, what is said of its size, the names of its followers, how many units it has (0
-    where they are not drawn), whether they have biases; `alike`: what rows share that are alike."""
+    where they are not drawn), whether they have biases; `alike`: what rows share that are alike; `inside`: of a layer that is
+    made of others, the branches of their tree from its top, each with its level, 1 for what is directly inside."""
 
     name: str
     size: str
@@ -57,11 +66,13 @@ class Row:
     units: int = 0
     bias: bool = False
     alike: Any = None
+    inside: tuple[tuple[int, str], ...] = ()
 
     @property
-    def lines(self) -> list[str]:
-        """Its text, by lines."""
-        return [f"{self.name} {self.size}".strip(), *([" · ".join(self.followers)] if self.followers else [])]
+    def lines(self) -> list[tuple[int, str]]:
+        """Its text, by lines, each with its level in the tree of what is inside, 0 for its own."""
+        followers = [(0, " · ".join(self.followers))] if self.followers else []
+        return [(0, f"{self.name} {self.size}".strip()), *self.inside, *followers]
 
 
 class Diagram:
@@ -80,7 +91,7 @@ class Diagram:
         return len(self.rows) <= LAYERS + 1 and all(0 < row.units <= UNITS for row in self.rows)
 
     def __str__(self) -> str:
-        return "\n".join(", ".join(row.lines) for row in self.rows)
+        return "\n".join(", ".join(line for _, line in row.lines) for row in self.rows)
 
     def _repr_svg_(self) -> str:
         return self.svg()
@@ -185,13 +196,12 @@ class Diagram:
 
     def _layers(self) -> tuple[float, float, list[str]]:
         rows = _folded(self.rows)
-        texts = [row.lines for row in rows]
-        width = max(CHARACTER * len(line) for lines in texts for line in lines) + 40
+        widths = [max(CHARACTER * len(line) + INDENT * level for level, line in row.lines) for row in rows]
+        width = max(widths) + 40
         center, y, gap = width / 2 + MARGIN, MARGIN, 20.0
         parts: list[str] = []
-        for number, (row, lines) in enumerate(zip(rows, texts, strict=True)):
-            height = LINE * len(lines) + 10
-            own = max(CHARACTER * len(line) for line in lines) + 24
+        for number, (row, text) in enumerate(zip(rows, widths, strict=True)):
+            height, own = LINE * len(row.lines) + 10, text + 24
             if number:
                 parts.append(
                     f'<path class="lines" d="M{center:.1f},{y - gap:.1f}V{y - 5:.1f}" stroke="{ARROW}" stroke-width="1.2"/>'
@@ -203,11 +213,14 @@ class Diagram:
                 f'<rect class="{kind}" x="{center - own / 2:.1f}" y="{y:.1f}" width="{own:.1f}" height="{height:.1f}" rx="5" '
                 f'fill="{FILLS[kind]}" stroke="{STROKES[kind]}" stroke-width="1.4"{dash}/>'
             )
-            for k, line in enumerate(lines):
+            parts += _tree(row, center - text / 2, y + 12.8)
+            for k, (level, line) in enumerate(row.lines):
                 bold = ' font-weight="600"' if k == 0 and row.name else ""
+                place = f'x="{center:.1f}" text-anchor="middle"'
+                if level:
+                    place = f'x="{center - text / 2 + INDENT * level:.1f}"'
                 parts.append(
-                    f'<text x="{center:.1f}" y="{y + 17 + LINE * k:.1f}" text-anchor="middle" class="words" fill="{INK}"{bold}>'
-                    f"{escape(line)}</text>"
+                    f'<text {place} y="{y + 17 + LINE * k:.1f}" class="words" fill="{INK}"{bold}>{escape(line)}</text>'
                 )
             y += height + gap
         return width + 2 * MARGIN, y - gap + MARGIN, parts
@@ -224,28 +237,87 @@ def diagram(
     **Arguments:** `structure`: its layers as `Network.config()` gives them; `names`: theirs, by default as a `Network` names
     them; `weights`: of every dense layer W `(fan_out, fan_in)` and its bias or None.
     """
-    rows = [Row("input", "")]
-    dense = True
-    for name, layer in zip(_names(structure) if names is None else names, structure, strict=True):
-        kind = layer["layer"]
-        dense &= kind in ("Linear", "Activation", "Shift", "Dropout")
-        if kind == "Linear":
-            size = f"{layer['fan_in']} → {layer['fan_out']}"
-            if len(rows) == 1:
+    rows = _rows([Row("input", "")], structure, _names(structure) if names is None else names)
+    if not all(layer["layer"] in ("Linear", "Activation", "Shift", "Dropout") for layer in structure):
+        rows = [dataclasses.replace(row, units=0) for row in rows]
+    return Diagram(rows, weights)
+
+
+def _rows(rows: list[Row], structure: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Row]:
+    """The rows of these layers behind those that are there."""
+    for name, layer in zip(names, structure, strict=True):
+        kind, inside = layer["layer"], _inside(layer)
+        size = SIZES[kind](layer) if kind in SIZES else ""
+        if kind in FOLLOWERS and rows:
+            alike = (*(rows[-1].alike or ()), kind, layer.get("function"))
+            rows[-1] = dataclasses.replace(rows[-1], followers=(*rows[-1].followers, name), alike=alike)
+        elif kind == "Linear":
+            if len(rows) == 1 and not rows[0].alike:
                 rows[0] = dataclasses.replace(rows[0], units=_count(layer["fan_in"]))
             bias = bool(layer["bias"])
             rows.append(Row(name, size, (), _count(layer["fan_out"]), bias, (kind, size, bias)))
-        elif kind == "Conv2d":
-            size = f"{layer['kernel']}×{layer['kernel']}, {layer['channels']} → {layer['fan_out']} channels"
-            rows.append(Row(name, size, alike=(kind, size)))
-        elif kind in FOLLOWERS:
-            alike = (*(rows[-1].alike or ()), kind, layer.get("function"))
-            rows[-1] = dataclasses.replace(rows[-1], followers=(*rows[-1].followers, name), alike=alike)
         else:
-            rows.append(Row(name, "", alike=(kind,)))
-    if not dense:
-        rows = [dataclasses.replace(row, units=0) for row in rows]
-    return Diagram(rows, weights)
+            rows.append(Row(name, size, alike=(kind, size, inside), inside=inside))
+    return rows
+
+
+SIZES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "Linear": lambda of: f"{of['fan_in']} → {of['fan_out']}",
+    "Conv2d": lambda of: f"{of['kernel']}×{of['kernel']}, {of['channels']} → {of['fan_out']} channels{_stride(of)}",
+    "Subsample": lambda of: f"{of['added']} channels of zeros{_stride(of)}",
+    "Patches": lambda of: f"{of['rows']}×{of['columns']} pixels",
+    "Embedding": lambda of: f"{of['features']} → {of['width']}{_positions(of)}",
+    "GRU": lambda of: f"{of['features']} → {of['units']} units",
+    "Attention": lambda of: f"{of['width']}, {_heads(of)}",
+    "Residual": lambda of: (
+        f"{'shortcut' if of['shortcut'] else 'x'} + {'' if of['scale'] == 1 else format(of['scale'], '.3g') + ' · '}branch"
+    ),
+}
+"""What is said of the size of a layer, beside its name."""
+
+
+def _stride(layer: Mapping[str, Any]) -> str:
+    return f", stride {layer['stride']}" if layer.get("stride", 1) != 1 else ""
+
+
+def _positions(layer: Mapping[str, Any]) -> str:
+    return f", {layer['length']} positions" if layer["length"] else ""
+
+
+def _heads(layer: Mapping[str, Any]) -> str:
+    return f"{layer['heads']} heads{', causal' if layer['causal'] else ''}"
+
+
+def _perceptron(layer: Mapping[str, Any], ends: str, hidden: str) -> str:
+    return f"{layer[ends]} → {layer[hidden]} → {layer[ends]}, {layer['activation']}"
+
+
+BRANCHES: dict[str, Callable[[Mapping[str, Any]], tuple[str, ...]]] = {
+    "TransformerBlock": lambda of: (
+        f"x + attention, {_heads(of)}",
+        f"x + perceptron {_perceptron(of, 'width', 'hidden')}",
+    ),
+    "MixerBlock": lambda of: (
+        f"x + over patches {_perceptron(of, 'patches', 'patches_hidden')}",
+        f"x + over channels {_perceptron(of, 'width', 'channels_hidden')}",
+    ),
+}
+"""What is inside a layer, where its structure does not name layers."""
+
+
+def _inside(layer: Mapping[str, Any]) -> tuple[tuple[int, str], ...]:
+    """The tree of what is inside a layer, from its top: each branch's level and text."""
+    if layer["layer"] in BRANCHES:
+        return tuple((1, branch) for branch in BRANCHES[layer["layer"]](layer))
+    found: list[tuple[int, str]] = []
+    for field, value in layer.items():
+        layers = [value] if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else []
+        if layers and all(isinstance(one, Mapping) and "layer" in one for one in layers):
+            found.append((1, field))
+            for row in _rows([], layers, _names(layers)):
+                found.append((2, " · ".join([f"{row.name} {row.size}".strip(), *row.followers])))
+                found += [(level + 2, text) for level, text in row.inside]
+    return tuple(found)
 
 
 def _count(value: Any) -> int:
@@ -272,6 +344,20 @@ def _folded(rows: Sequence[Row]) -> list[Row]:
         more = Row("", f"… {len(alike) - 2} more like these …")
         found += [alike[0], more, alike[-1]] if len(alike) > ALIKE else alike
     return found
+
+
+def _tree(row: Row, left: float, y: float) -> list[str]:
+    """The lines from each branch of a row's tree to the one that it belongs to; `left`, `y`: of its first line."""
+    parts, above = [], [y + 5]  # by level, where the last line of it, or of one below, was
+    for k, (level, _) in enumerate(row.lines):
+        middle = y + LINE * k
+        if level:
+            x = left + INDENT * (level - 1) + 4
+            parts.append(
+                f'<path class="lines" d="M{x:.1f},{above[level - 1]:.1f}V{middle:.1f}h8" fill="none" stroke="{ARROW}"/>'
+            )
+            above[level - 1 :] = [middle, middle + 6]
+    return parts
 
 
 def _mark(kind: str, x: float, y: float) -> str:

@@ -82,6 +82,11 @@ class Equation:
         """What the operation is told beside its inputs, as JAX names it."""
         return self._raw.params
 
+    @property
+    def acts(self) -> bool:
+        """Whether it does more than to compute its outputs."""
+        return bool(self._raw.effects)
+
     @functools.cached_property
     def inner(self) -> "Graph | None":
         """What is inside; None for an operation that is a whole. The graph's inputs are the equation's."""
@@ -193,7 +198,17 @@ def graph_of(program: ClosedJaxpr | Jaxpr) -> Graph:
     equations: list[Equation] = []
     inputs = [_variable(one) for one in jaxpr.invars]
     outputs = _inline(jaxpr, values, inputs, constants, equations)
-    return Graph(inputs, outputs, equations, constants)
+    return Graph(inputs, outputs, _used(equations, outputs), constants)
+
+
+def _used(equations: Sequence[Equation], outputs: Sequence[Atom]) -> list[Equation]:
+    """Those that an output needs, or that do something else, such as printing."""
+    needed, found = set(outputs), []
+    for equation in reversed(equations):
+        if equation.acts or any(one in needed for one in equation.outputs):
+            needed.update(equation.inputs)
+            found.append(equation)
+    return found[::-1]
 
 
 def _inline(

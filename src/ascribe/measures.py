@@ -36,6 +36,8 @@ class Measure:
 
 AREA = "area_under_train_loss"
 """The score that says how fast a rule learns; it belongs to no split."""
+LOSS_RATIO = "train_loss_ratio"
+"""The curve of the loss that a rule of a user returns, over the mean loss of the same batch."""
 
 MEASURES = {
     one.name: one

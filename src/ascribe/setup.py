@@ -106,12 +106,7 @@ class Setup:
 
     epochs: int = field(
         default=50,
-        metadata=means(
-            check=_epochs,
-            of_run=True,
-            words=" for {} epochs",
-            help="Passes over the training examples.",
-        ),
+        metadata=means(check=_epochs, of_run=True, words=" for {} epochs", help="Passes over the training examples."),
     )
     batch_size: int = field(
         default=32,

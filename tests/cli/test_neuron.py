@@ -74,3 +74,9 @@ def test_wrong_input_is_one_sentence_and_leaves_nothing(arguments, sentence, cap
     assert sentence in said
     assert "Traceback" not in said
     assert not [path for path in here.rglob("*") if path.is_file()]
+
+
+def test_a_folder_that_may_not_be_written_to_is_told(capsys, here):
+    (here / "ascribe-runs").write_text("a file, where the folder would be")
+    assert main(["neuron", "lif"]) == 2
+    assert "cannot be written" in capsys.readouterr().err

@@ -78,6 +78,30 @@ CASES = {
         {"width": 4, "heads": 2, "causal": True, "bias": True, "initializer": "lecun-normal"},
         (4, 5, 4),
     ),
+    "TransformerBlock": (
+        {
+            "width": 4,
+            "heads": 2,
+            "hidden": 3,
+            "causal": True,
+            "activation": "tanh",
+            "bias": True,
+            "initializer": "lecun-normal",
+        },
+        (4, 5, 4),
+    ),
+    "MixerBlock": (
+        {
+            "patches": 5,
+            "width": 4,
+            "patches_hidden": 3,
+            "channels_hidden": 6,
+            "activation": "tanh",
+            "bias": True,
+            "initializer": "glorot-normal",
+        },
+        (4, 5, 4),
+    ),
     "GRU": ({"features": 3, "units": 2, "bias": True, "initializer": "glorot-normal"}, (4, 5, 3)),
     "Residual": (
         {

@@ -31,6 +31,14 @@ class Series:
         return list(self.values)
 
 
+class Named(Series):
+    """A column that knows its name."""
+
+    def __init__(self, values, name):
+        super().__init__(values)
+        self.name = name
+
+
 class Frame:
     """A data frame of another library: names of columns, and columns by their names."""
 
@@ -106,6 +114,34 @@ def test_a_pair_of_inputs_and_targets(pair):
     data = datasets.load(pair)
     assert (data.checksum, data.class_names, data.task) == (wanted.checksum, ("u", "v", "w"), "classification")
     assert data.understood.target_chosen == "the targets of the pair"
+
+
+@pytest.mark.parametrize("wrapped", [lambda frame: frame, lambda frame: frame["a"]])
+def test_a_pair_whose_rows_have_other_labels_is_refused(wrapped):
+    """Joined row by row, such inputs would get the targets of others."""
+    pandas = pytest.importorskip("pandas")
+    inputs, targets = pandas.DataFrame(INPUTS, columns=["a", "b"]), pandas.Series(LABELS, name="kind")
+    for other in (targets.sample(frac=1.0, random_state=0), targets.set_axis(range(1, 31))):
+        with pytest.raises(
+            UserError, match=r"got others: give targets\.loc\[inputs\.index\], or targets\.to_numpy\(\)"
+        ):
+            datasets.load((wrapped(inputs), other))
+        kept = datasets.load((wrapped(inputs), other.to_numpy()))
+        assert sorted(kept.understood.classes.values()) == [10, 10, 10]
+    shuffled = targets.sample(frac=1.0, random_state=0)
+    wanted = datasets.load((wrapped(inputs), targets)).checksum
+    assert datasets.load((wrapped(inputs), shuffled.loc[inputs.index])).checksum == wanted
+    assert datasets.load((wrapped(inputs.set_index(targets)), targets.set_axis(targets))).checksum == wanted
+
+
+def test_targets_among_their_own_inputs_are_refused():
+    inputs = {"a": INPUTS[:, 0], "kind": LABELS}
+    with pytest.raises(UserError, match=r"got inputs with the targets' own column 'kind': give inputs without it"):
+        datasets.load((Frame(inputs), Named(LABELS, "kind")))
+    other = datasets.load(
+        (Frame(inputs | {"kind": INPUTS[:, 1]}), Named(LABELS, "kind"))
+    )  # the name alone is no reason
+    assert other.feature_names == ("a", "kind") and other.understood.target == "kind'"
 
 
 def test_images_and_gaps_of_a_pair():

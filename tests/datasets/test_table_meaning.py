@@ -360,6 +360,29 @@ def test_words_for_missing_values_can_be_told(load):
     assert load(PLAIN + "-99,100,oak\n", missing_words=-99, missing="mean").understood.filled == 1
 
 
+@pytest.mark.parametrize(
+    ("cell", "word", "options"),
+    [
+        ("-99.0", -99, {}),
+        ("-99", -99.0, {}),
+        ("-99.00", "-99", {}),
+        ("-99,0", -99.0, {"separator": ";", "decimal": ","}),
+    ],
+)
+def test_a_number_that_stands_for_a_missing_value_does_so_in_every_writing(load, cell, word, options):
+    text = (PLAIN + "CELL,100,oak\n").replace(",", options.get("separator", ",")).replace("CELL", cell)
+    if options:
+        text = text.replace(".", ",")
+    understood = load(text, missing_words=word, missing="mean", **options).understood
+    assert (understood.filled, understood.notes) == (1, ())
+
+
+def test_words_that_no_cell_is_are_told(load):
+    told = load(PLAIN + "unknown,100,oak\n", missing_words="unknown,-99", missing="drop").understood
+    assert told.dropped == 1 and told.notes == ("no cell is -99, which `missing_words='-99'` has for a missing value",)
+    assert load(trees("height", "weight", "kind"), missing_words="0").understood.notes != ()  # 0 is no part of 170
+
+
 REFUSED = [
     (written(lambda x: f'"{x:,.1f}"'), {}, r"give `thousands=','` if the comma stands between thousands"),
     (written(lambda x: f"{x:.1f}".replace(".", ","), ";"), {}, r"give `decimal=','` for the decimal comma"),

@@ -1,6 +1,7 @@
 """b-functions: the limits in which a replaced term changes nothing, and the learning rate that it is where it does."""
 
 import dataclasses
+import math
 
 import equinox as eqx
 import jax
@@ -147,6 +148,7 @@ def test_a_ready_made_derivative_is_that_of_the_activation(name):
         "sign": lambda z: (1 + np.abs(z)) ** -2.0,
         "identity": np.ones_like,
         "softplus": lambda z: 1 / (1 + np.exp(-z)),
+        "gelu": lambda z: np.vectorize(math.erfc)(-z / np.sqrt(2)) / 2 + z * np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi),
         "lif-rate": lif_rate_slope,
     }[name]
     h, hs, zs = np.asarray(batch.inputs), [], []

@@ -51,6 +51,7 @@ WRITTEN = {
     "clipped-relu": lambda z: jnp.clip(z, 0.0, 10.0),
     "leaky-relu": lambda z: jnp.maximum(z, 0.0) + 0.01 * jnp.minimum(z, 0.0),
     "softplus": lambda z: jnp.log(1 + jnp.exp(z)),
+    "gelu": lambda z: z * (1 + jax.scipy.special.erf(z / jnp.sqrt(2.0))) / 2,
     "lif-rate": lambda z: 1 / (0.1 + jnp.log1p(1 / (0.02 * jnp.logaddexp(z / 0.02, 0.0)))),
     "softmax": lambda z: jnp.exp(z) / jnp.sum(jnp.exp(z), axis=-1, keepdims=True),
     "one-hot": lambda z: jnp.where(z == jnp.max(z, axis=-1, keepdims=True), 1.0, 0.0),

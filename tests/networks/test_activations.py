@@ -1,5 +1,7 @@
 """Activation functions beside their derivatives."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,6 +34,7 @@ FORMULAS = {
     "clipped-relu": lambda z: np.clip(z, 0, 10),
     "leaky-relu": lambda z: np.where(z < 0, 0.01 * z, z),
     "softplus": lambda z: np.log1p(np.exp(z)),
+    "gelu": lambda z: np.array([x * math.erfc(-x / math.sqrt(2)) / 2 for x in z]),
     "lif-rate": lambda z: np.array([lif(float(x)) for x in z]),
 }
 
@@ -61,6 +64,7 @@ def test_the_slope_at_zero():
         "sign": 0,
         "logistic": 0.25,
         "softplus": 0.5,
+        "gelu": 0.5,
     }
     assert slopes == {
         name: float(y) for name, y in of_all(lambda row: row.derivative(jnp.zeros(())), names=slopes).items()

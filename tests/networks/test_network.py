@@ -114,7 +114,7 @@ def test_a_short_text_becomes_a_network(text, shape, names, first):
     assert network.outputs == 3
 
 
-@pytest.mark.parametrize("text", ["", "0", "64x", "x64", "64x0", "64,64", "resnet", "-3", "6.5"])
+@pytest.mark.parametrize("text", ["", "0", "64x", "x64", "64x0", "64,64", "densenet", "-3", "6.5"])
 def test_other_texts_are_refused(text):
     with pytest.raises(UserError, match="write the hidden layers' sizes as 64x64, or `linear`, or `lenet`"):
         networks.build(text, input_shape=(4,), outputs=2)

@@ -103,9 +103,10 @@ def test_a_file_is_whole_or_not_there(tmp_path):
     with pytest.raises(UserError, match=r"a picture is saved as .png or .svg; got 'a.pdf'"):
         found.plot(tmp_path / "a.pdf")
     with pytest.raises(UserError, match="cannot be written"):
-        found.plot(tmp_path / "missing" / "a.png")
+        found.plot(tmp_path / "a.png" / "a.png")
+    assert found.plot(tmp_path / "new" / "a.png").is_file()
     with pytest.raises(UserError, match="numbered from 0 to 0; got 3"):
         found.plot(tmp_path / "b.png", neuron=3)
     with pytest.raises(UserError, match="'s' was not recorded; there is V"):
         found["s"]
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png", "new"]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from ascribe.report.findings import constant_score, findings
 
@@ -93,3 +94,48 @@ def test_the_constant_answer_is_the_training_splits_class_though_the_test_split_
     assert constant_score(comparison)[1] == 0.75
     comparison.data.train.targets[:] = np.arange(300) % 3 > 0
     assert constant_score(comparison)[1] == 0.25
+
+
+def score_of_a_constant(measure, task="classification", classes=3):
+    """What `constant_score` says of that measure, with the training and the test targets."""
+    comparison = make_comparison(task, (2,), classes, rules=RULES[:2], tuned=False, epochs=2, layers=1)
+    comparison.configuration["score"] = measure
+    data = comparison.data
+    if task != "regression":
+        data.train.targets[:] = np.arange(300) % 10 // 5  # 150 of each of two classes, the first by 10 more
+        data.train.targets[5:10] = 0
+        data.test.targets[:] = np.arange(200) % 4 // 2 + (np.arange(200) < 20)
+    return constant_score(comparison), np.asarray(data.train.targets), np.asarray(data.test.targets)
+
+
+@pytest.mark.parametrize("measure", ["accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss"])
+def test_the_constant_answer_is_scored_by_the_measure_that_the_rules_are(measure):
+    """As scikit-learn scores it, so that its number stands in no other unit than theirs."""
+    found, seen, asked = score_of_a_constant(measure)
+    shares = np.bincount(seen, minlength=3) / len(seen)
+    named = np.full(len(asked), shares.argmax())
+    expected = {
+        "accuracy": lambda: metrics.accuracy_score(asked, named),
+        "balanced_accuracy": lambda: metrics.balanced_accuracy_score(asked, named),
+        "macro_f1": lambda: metrics.f1_score(asked, named, average="macro"),
+        "auc": lambda: metrics.roc_auc_score(asked, np.tile(shares, (len(asked), 1)), multi_class="ovr"),
+        "log_loss": lambda: -np.mean(np.log(np.maximum(shares, np.finfo(np.float32).eps)[asked])),
+    }[measure]()
+    assert found is not None and found[1] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_constant_answer_of_a_regression_is_scored_by_its_measure_and_any_loss_by_none():
+    found, seen, asked = score_of_a_constant("r2", "regression", 1)
+    assert found[1] == pytest.approx(metrics.r2_score(asked, np.full_like(asked, seen.mean(dtype=float))), rel=1e-4)
+    assert score_of_a_constant("loss", "regression", 1)[0] is score_of_a_constant("loss")[0] is None
+
+
+def test_a_network_that_names_one_class_always_is_not_better_than_the_constant_answer():
+    comparison = with_scores(
+        backpropagation=np.full(5, np.float32(17 / 18)), perturbation=np.full(5, np.float32(17 / 18))
+    )
+    comparison.data.test.targets = (np.arange(18) == 0).astype(int)
+    assert (
+        findings(comparison)[1]
+        == "Always naming the most common class would give 94.4 %: no rule is shown to be better."
+    )

@@ -15,6 +15,7 @@ NEEDED = (
     "ascribe.setup",
     "ascribe.statistics",
     "ascribe.statistics.means",
+    "ascribe.statistics.pairs",
 )
 
 

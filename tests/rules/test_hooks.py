@@ -302,6 +302,24 @@ def blamed(hook):
     return hooks.adapt(wrong(adapt=hook), "wrong", tiny.mlp(), tiny.data())
 
 
+class Remembering(AbstractRule):
+    """Momentum in a dict beside the rule, as in a loop of one's own."""
+
+    kept = {}  # noqa: RUF012 - the mistake
+
+    def __call__(self, network, state, batch, *, key):
+        credit = backward_sweep(network, state, batch, key=key)
+        self.kept["sum"] = jax.tree.map(jnp.add, credit.gradients, self.kept.get("sum", credit.gradients))
+        return Credit(credit.loss, self.kept["sum"], state)
+
+
+def test_an_array_of_one_step_that_is_kept_beside_the_state_is_told():
+    with pytest.raises(
+        UserError, match=r"the rule Remembering failed in .*UnexpectedTracerError: .*: hand it on in the state"
+    ):
+        tiny.trained(Remembering())
+
+
 def test_leaving_python_is_an_error_of_the_rule():
     def leave(self, network, data):
         raise SystemExit(0)

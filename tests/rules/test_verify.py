@@ -142,6 +142,54 @@ def test_a_gradient_that_points_the_other_way_in_every_epoch_is_told():
     assert "(100 degrees)" in told(Negated(), mlp([2, 3, 1]), lost)[0]
 
 
+def test_a_gradient_of_zero_in_every_epoch_is_told():
+    curves = measured({"": 20.0, "/linear2": 0.0}) | measured({"/linear1": np.nan}, ratio=0.0)
+    zero = "its gradient is zero in linear1: is it cut off there (stop_gradient)?"
+    assert zero in told(OwnGradient(), mlp([2, 3, 1]), curves)
+    assert zero not in told(OwnGradient(), mlp([2, 3, 1]), curves, only="linear2")
+    curves["gradient_norm_ratio/linear1"][0, 0] = 0.1
+    assert zero not in told(OwnGradient(), mlp([2, 3, 1]), curves)
+
+
+class Detached(AbstractRule):
+    """Backpropagation of the sum of the losses, without the first layer."""
+
+    def __call__(self, network, state, batch, *, key):
+        credit = backward_sweep(network, state, batch, key=key)
+        first = network.synaptic[0]
+        gradients = eqx.tree_at(
+            lambda tree: tree[first], credit.gradients, replace_fn=lambda g: jax.tree.map(jnp.zeros_like, g)
+        )
+        return Credit(credit.loss * len(batch.targets), gradients, state)
+
+
+def test_another_loss_than_the_mean_of_the_batch_is_told():
+    ratio = lambda *values: {"train_loss_ratio": np.asarray([values, values])}
+    network = mlp([2, 3, 1])
+    (sentence,) = told(Negated(), network, ratio(2.0, np.nan, 4.0))
+    assert sentence.startswith(
+        "the loss that it returns is 3 times the batch's mean: its training loss and loss area do not"
+    )
+    assert "0.5 times" in told(Negated(), network, ratio(0.25, 0.75))[0]
+    for same in (ratio(1.0, 1.001), ratio(0.9, 1.1), ratio(np.nan)):
+        assert told(Negated(), network, same) == ()
+
+
+def test_runs_and_verify_tell_of_a_layer_that_is_cut_off_and_of_a_sum_of_losses():
+    runs = tiny.trained(Detached(), diagnostics=True)
+    examples = min(max(tiny.BATCH, 64), tiny.TRAIN)  # of the probe
+    np.testing.assert_allclose(runs.curves["train_loss_ratio"], examples, rtol=1e-5)
+    assert runs.notes[-2:] == (
+        "its gradient is zero in linear1: is it cut off there (stop_gradient)?",
+        f"the loss that it returns is {examples} times the batch's mean: its training loss and loss area do not compare",
+    )
+    batch = (np.ones((4, 2), np.float32), np.arange(4) % 2)
+    assert (
+        str(verify(Detached, tiny.mlp(), batch)).splitlines()[0].endswith("in linear1; its gradient is zero in linear1")
+    )
+    assert "train_loss_ratio" not in tiny.trained("feedback-alignment", diagnostics=True).curves
+
+
 class Noisy(AbstractRule):
     """Backpropagation with noise of NumPy's, or of the step's key."""
 

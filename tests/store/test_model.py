@@ -19,7 +19,7 @@ import ascribe
 from ascribe import datasets, networks, train
 from ascribe.datasets import Dataset, Split
 from ascribe.errors import UserError
-from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, Network
+from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, Network, registry
 from ascribe.store import model as module
 from ascribe.store import parameters
 
@@ -166,6 +166,29 @@ def test_a_network_of_ones_own_loop_is_saved_too(tmp_path):
     assert again.about == {"note": "by hand"} and repr(again).startswith("<model for table: linear1")
     twice = ascribe.load_model(again.save(tmp_path / "again"))
     np.testing.assert_array_equal(twice.outputs(raw), again.outputs(raw))
+
+
+def test_a_weight_that_is_one_number_comes_back(tmp_path, monkeypatch):
+    class Scaled(networks.AbstractLayer):
+        scale: jax.Array
+
+        def __init__(self, scale=1.0):
+            self.scale = jnp.asarray(scale)
+
+        def config(self):
+            return {}
+
+        def __call__(self, x, state=None, *, key=None, training=False):
+            return self.scale * x, state
+
+    monkeypatch.setattr(registry, "_registered", {})
+    networks.register_layer(Scaled)
+    data, raw = table()
+    network = Network([Linear(3, 3, key=jr.key(7)), Scaled(2.0)])
+    path = ascribe.Model(network, data, "categorical-cross-entropy").save(tmp_path / "model")
+    again = ascribe.load_model(path)
+    assert again.network["scaled1"].scale.shape == () and again.network["scaled1"].scale == 2
+    np.testing.assert_array_equal(again.outputs(raw), network(jnp.asarray(data.prepare(raw), network.dtype)))
 
 
 def test_what_does_not_fit_together_is_refused(colors, tmp_path):

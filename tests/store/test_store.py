@@ -18,7 +18,7 @@ from ascribe import compare
 from ascribe.errors import Interrupted, UserError
 from ascribe.rules import BFunction
 from ascribe.store import DATABASE, Store, check_folder, database, tables
-from ascribe.training import Specification, Trainer, source
+from ascribe.training import Specification, Trainer, processes, source
 from ascribe.training.identity import fingerprint
 from ascribe.training.keeping import Checkpoint, Kept
 from ascribe.training.processes import Shared
@@ -175,6 +175,18 @@ def test_of_two_processes_that_finish_a_run_the_first_one_counts(tmp_path):
     np.testing.assert_array_equal(kept.curves["train_loss"], [1.0])
     assert kept.seconds == 1.0
     np.testing.assert_array_equal(kept.networks, [[2.0]])  # which the first one did not want
+
+
+def test_a_weight_that_is_one_number_stays_one(tmp_path):
+    """Of no axis, and not of one: beside runs that are trained now it is stacked with theirs."""
+    store, kept = (
+        Store(tmp_path),
+        Kept({"train_loss": np.zeros(1)}, -1, [np.asarray(0.5), np.zeros((2, 3)).T], None, 1.0),
+    )
+    store.finish({"a": (about(epochs=1, hyperparameters={}), kept)})
+    for found in (store.finished(["a"])["a"], processes._unpacked(processes._packed({"a": kept}))["a"]):
+        assert [leaf.shape for leaf in found.networks] == [(), (3, 2)]
+        assert found.networks[0] == 0.5
 
 
 def test_all_that_work_on_a_store_agree_on_the_first_number(tmp_path):

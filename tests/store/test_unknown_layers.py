@@ -1,6 +1,7 @@
 """Records and models with layers of users: everything but the networks is there where the class is not, and no code of a record
 is ever run."""
 
+import dataclasses
 import json
 
 import jax
@@ -97,6 +98,15 @@ def test_a_record_whose_layer_is_not_known_loses_its_networks_alone(made):
         ):
             use()
     assert str(found.runs["own"].network) == str(comparison.runs["own"].network)
+
+
+def test_rules_that_lost_their_networks_are_told_together(made, tmp_path, plain_page):
+    comparison, _, _ = made
+    twin = dataclasses.replace(comparison.runs["own"], rule="twin")
+    dataclasses.replace(comparison, runs={**comparison.runs, "twin": twin}).save(tmp_path / "twins")
+    with pytest.warns(UserWarning, match=r"^without the networks of own, twin, which stay") as told:
+        ascribe.load(tmp_path / "twins")
+    assert len(told) == 1
 
 
 def test_the_record_keeps_the_source_of_the_layer(made):

@@ -66,8 +66,7 @@ class Tuning:
     tune_seeds: Whole = option(3, "Seeds per candidate.")
     rates: str | None = option(None, "The range in which the rate is tuned, as LOW:HIGH.")
     search: list[str] | None = option(
-        None,
-        "A further number of a rule to tune within the same budget, as RULE.NAME=LOW:HIGH; may be repeated.",
+        None, "A further number of a rule to tune within the same budget, as RULE.NAME=LOW:HIGH; may be repeated."
     )
 
     def settings(self, learning_rate: float | None) -> dict[str, Any]:

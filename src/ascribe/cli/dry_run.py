@@ -37,8 +37,8 @@ def tell_plan(dataset: Any, settings: dict[str, Any], out: Path | None, *, elsew
 
 
 def about_data(dataset: Any) -> dict[str, Any]:
-    """What the data are: name, task, target and how these were chosen (of a table of the user's own), classes, examples of each
-    split, shape of an input."""
+    """What the data are: name, task, target and how these were chosen and what else should be known (of a table of the user's
+    own), classes, examples of each split, shape of an input."""
     read = dataset.understood
     return {
         "name": dataset.name,
@@ -50,6 +50,7 @@ def about_data(dataset: Any) -> dict[str, Any]:
         "examples": {name: len(split) for name, split in dataset.splits},
         "input_shape": list(dataset.input_shape),
         "features": list(dataset.feature_names),
+        "notes": [] if read is None else list(read.notes),
     }
 
 
@@ -65,6 +66,7 @@ def _data_lines(data: dict[str, Any]) -> dict[str, str]:
         **({"inputs": f"{', '.join(named)}{more}"} if named else {}),
         "target": f"{target}{classes}",
         "task": f"{data['task']} ({data['task_chosen']})" if data["task_chosen"] else data["task"],
+        **{f"note {number}": note for number, note in enumerate(data["notes"], 1)},
     }
 
 

@@ -107,8 +107,6 @@ def neuron(
             made, driven = _network(made, driven, network)
         chart, facts = _recording(model, made, driven, simulation.duration, given)
     path = out or DEFAULT_FOLDER / f"{model}.png"
-    if out is None:
-        path.parent.mkdir(exist_ok=True)
     pictures.save(chart, path)
     if picture.json_output:
         print(json.dumps({"model": model, **facts, "picture": str(path)}, allow_nan=False))

@@ -23,10 +23,13 @@ HEADINGS = (
     *("Results", "Machines"),
 )
 """The headings of `--help`, in their order there."""
-NETWORKS = ("linear", "lenet", "simplenet", "simplenet/8")
+NETWORKS = (
+    *("linear", "lenet", "simplenet", "simplenet/8", "resnet/8", "vit/4x64", "mixer/4x64"),
+    *("transformer/2x64", "gru/64"),
+)
 ACTIVATIONS = (
     *("identity", "logistic", "arctan", "tanh", "threshold", "sign", "relu", "clipped-relu", "leaky-relu", "softplus"),
-    "lif-rate",
+    *("gelu", "lif-rate"),
 )
 TRANSFORMS = ("unit-interval", "split-signs", "constant-one", "random-crop", "random-flip")
 """What `networks.build` knows, and the names in the library's tables, which need JAX or NumPy and so are too slow for `--help`:
@@ -81,8 +84,8 @@ class Training:
 
     network: str = option(
         "64x64",
-        f"Hidden layers as 64x64, or {either(NETWORKS)}, or a network or a factory of your own in a file, as "
-        "./my_network.py:make.",
+        f"Hidden layers as 64x64, or {either(NETWORKS)} (depth x width; the last two for sequences, or images row by row), "
+        "with options as in vit/4x64:patch=7, or a network or a factory of your own in a file, as ./my_network.py:make.",
     )
     activation: str = option("relu", f"Of the hidden layers: {', '.join(ACTIVATIONS)}, or leaky-relu:slope=0.2.")
     seeds: Whole = option(10, "Fresh seeds of the final runs, in every fold the same.")

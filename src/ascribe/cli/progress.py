@@ -67,11 +67,7 @@ class Lines:
             self._tasks[progress.rule] = self._bars.add_task(progress.rule, phase="", loss="", total=progress.total)
         loss = "" if progress.loss != progress.loss else f"{progress.loss:.4g}"
         self._bars.update(
-            self._tasks[progress.rule],
-            phase=progress.phase,
-            completed=progress.done,
-            total=progress.total,
-            loss=loss,
+            self._tasks[progress.rule], phase=progress.phase, completed=progress.done, total=progress.total, loss=loss
         )
 
     def _note(self, progress: training.Progress) -> None:

@@ -324,7 +324,11 @@ def table_of_rows(rows: list[Row], path: Path, layout: Layout, ignore: tuple[str
         for index, name in enumerate(names)
         if name not in ignored
     ]
-    return Table(names, columns, without_header=not found and layout.header is None)
+    notes = [
+        f"no cell is {word}, which {option('missing_words', word)} has for a missing value"
+        for word in layout.writing.unused({cell for _, cells in rows for cell in cells})
+    ]
+    return Table(names, columns, without_header=not found and layout.header is None, notes=tuple(notes))
 
 
 def column_name(setting: str, wanted: object, names: Sequence[str], path: Path | str) -> str:

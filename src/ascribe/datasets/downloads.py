@@ -92,13 +92,7 @@ def download(url: str, folder: str, name: str, md5: str) -> Path:
     # Annotated because the protocol that pooch declares for downloaders does not fit its own.
     downloader: Any = pooch.HTTPDownloader(timeout=TIMEOUT)
     try:
-        path = pooch.retrieve(
-            url,
-            known_hash=f"md5:{md5}",
-            fname=name,
-            path=target,
-            downloader=downloader,
-        )
+        path = pooch.retrieve(url, known_hash=f"md5:{md5}", fname=name, path=target, downloader=downloader)
     except (OSError, ValueError) as error:
         # pooch raises a plain ValueError for a wrong checksum; what requests raises is an OSError.
         reason = type(error).__name__ if isinstance(error, OSError) else "what came has another checksum"

@@ -93,6 +93,7 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
 
     **Raises:** `UserError` for anything but numbers, rows of one length, and as many targets as rows.
     """
+    _check_index(inputs, targets)
     if is_frame(targets) and len(_names(targets) or []) == 1:
         targets = targets[(_names(targets) or [])[0]]
     if is_frame(inputs):
@@ -103,6 +104,11 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
             raise UserError(f"{PAIR} has one target per row; got {rows} rows and {len(values)} targets: match them.")
         name = getattr(targets, "name", None)
         name = name if isinstance(name, str) and name else "target"
+        if name in table.names and values_of(inputs, name) == values:
+            raise UserError(
+                f"{PAIR} has the targets apart from the inputs; got inputs with the targets' own column {name!r}: give inputs "
+                "without it."
+            )
         while name in table.names:
             name += "'"
         return Table([*table.names, name], [*table.columns, column_from_values(name, values)])
@@ -126,6 +132,16 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
             f"shape {answers.shape}: write labels as whole numbers."
         )
     return checked(Arrays(rows.astype(np.float64), answers, None), PAIR)
+
+
+def _check_index(inputs: Any, targets: Any) -> None:
+    """Refuse inputs and targets of pandas whose rows have different labels: row by row they would be joined wrongly."""
+    index, other = (getattr(part, "index", None) for part in (inputs, targets))
+    if hasattr(index, "equals") and hasattr(other, "equals") and len(index) == len(other) and not index.equals(other):
+        raise UserError(
+            f"{PAIR} has rows of the same index, in the same order; got others: give targets.loc[inputs.index], or "
+            "targets.to_numpy() where they belong together row by row."
+        )
 
 
 def _array(name: str, values: Any) -> np.ndarray:

@@ -36,10 +36,7 @@ def moons(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.2, standar
     upper = np.linspace(0.0, np.pi, samples // 2)
     lower = np.linspace(0.0, np.pi, samples - samples // 2)
     points = np.concatenate(
-        [
-            np.stack([np.cos(upper), np.sin(upper)], axis=1),
-            np.stack([1.0 - np.cos(lower), 0.5 - np.sin(lower)], axis=1),
-        ]
+        [np.stack([np.cos(upper), np.sin(upper)], axis=1), np.stack([1.0 - np.cos(lower), 0.5 - np.sin(lower)], axis=1)]
     )
     labels = np.repeat([0, 1], [len(upper), len(lower)])
     points += noise * np.random.default_rng(seed).standard_normal(points.shape)

@@ -65,8 +65,7 @@ def made(path: Path, names: list[str], kept: list[str], table: Any, metadata: An
     except Exception as error:  # texts that are none
         raise UserError(f"{path} holds damaged texts ({' '.join(str(error).split())[:80]}): write it anew.") from None
     return Table(
-        names,
-        [column_from_values(name, values, index=name in index) for name, values in zip(kept, cells, strict=True)],
+        names, [column_from_values(name, values, index=name in index) for name, values in zip(kept, cells, strict=True)]
     )
 
 

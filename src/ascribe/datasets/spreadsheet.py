@@ -63,7 +63,7 @@ def read_spreadsheet(
     table = table_of_rows(check_widths(_without_margins(rows), path, unit="row", advice=advice), path, layout, ignore)
     if others and sheet is None:
         note = f"the sheet {chosen} is read, the first of {len(names)}; {option('sheet', others[0])} reads another"
-        return table._replace(notes=(note,))
+        return table._replace(notes=(*table.notes, note))
     return table
 
 

@@ -1,8 +1,9 @@
 """How the cells of a text table are written: numbers, gaps and dates, and what may have been meant otherwise."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from ascribe.errors import option
 
@@ -31,8 +32,26 @@ class Writing:
     gaps: frozenset[str] = GAPS
 
     def is_gap(self, cell: str) -> bool:
-        """True for a missing value."""
-        return cell.casefold() in self.gaps
+        """True for a missing value. A missing word that is a number stands for it in every writing: -99 for -99.0 too.
+
+        >>> Writing(gaps=frozenset({"-99"})).is_gap("-99.0"), Writing(gaps=frozenset({"1"})).is_gap("01")
+        (True, False)
+        """
+        if cell.casefold() in self.gaps:
+            return True
+        return bool(self._gap_numbers) and not has_leading_zero(cell) and self.number(cell) in self._gap_numbers
+
+    @cached_property
+    def _gap_numbers(self) -> frozenset[float]:
+        words = self.gaps - GAPS
+        return frozenset(
+            number for word in words for number in (self.number(word), PLAIN.number(word)) if number is not None
+        )
+
+    def unused(self, cells: Collection[str]) -> list[str]:
+        """The missing words beside the usual ones that none of the cells is."""
+        words = {word: replace(self, gaps=frozenset({word})) for word in sorted(self.gaps - GAPS)}
+        return [word for word, alone in words.items() if not any(map(alone.is_gap, cells))]
 
     def number(self, cell: str) -> float | None:
         """The number a cell holds, or None. Python's `1_000` is no number in a data file.

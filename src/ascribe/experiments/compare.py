@@ -133,12 +133,7 @@ def compare(
 
 
 def _carry_out(
-    asked: Sequence[Asked],
-    keeper: Keeper,
-    told: dict[str, Any],
-    *,
-    listener: Listener | None,
-    engine: Engine | None,
+    asked: Sequence[Asked], keeper: Keeper, told: dict[str, Any], *, listener: Listener | None, engine: Engine | None
 ) -> Comparison:
     """Every fold's runs, or those of the one comparison that was asked for, and what is made of them. `told`: what the record
     says of it beside all else, how many folds, and of which layer there is a landscape, among it."""

@@ -254,8 +254,7 @@ class _Surface(eqx.Module):
             states = _statistics(network.layers, self.examples.inputs[:]) if _normalized(network.templates) else None
             return evaluate(network, states, self.examples, self.loss)["loss"]
 
-        convolutional = self.above.convolutional
-        at_once = None if convolutional or jax.default_backend() == "cpu" else AT_ONCE
+        at_once = None if self.above.convolutional or jax.default_backend() == "cpu" else AT_ONCE
         return jax.lax.map(at, points, batch_size=at_once)
 
 
@@ -331,11 +330,7 @@ def outsider(recipe: Recipe, given: NetworkSource) -> str | None:
 
 
 def _drawn(
-    named: Mapping[str, AbstractRule],
-    rates: Mapping[str, float],
-    network: NetworkSource,
-    data: Dataset,
-    setup: Setup,
+    named: Mapping[str, AbstractRule], rates: Mapping[str, float], network: NetworkSource, data: Dataset, setup: Setup
 ) -> tuple[dict[str, Recipe], dict[str, str]]:
     """The recipes of the rules that have a path, and why the others have none."""
     drawn: dict[str, Recipe] = {}

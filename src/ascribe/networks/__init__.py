@@ -18,11 +18,14 @@ from .embedding import Embedding as Embedding
 from .flatten import Flatten as Flatten
 from .foreign import from_model as from_model
 from .gru import GRU as GRU
+from .gru import gru as gru
 from .last_step import LastStep as LastStep
 from .layer import AbstractLayer as AbstractLayer
 from .layernorm import LayerNorm as LayerNorm
 from .lenet import lenet as lenet
 from .linear import Linear as Linear
+from .mixer import MixerBlock as MixerBlock
+from .mixer import mixer as mixer
 from .mlp import mlp as mlp
 from .network import Network as Network
 from .network import check_input as check_input
@@ -36,6 +39,7 @@ from .registry import UnknownLayerError as UnknownLayerError
 from .registry import from_config as from_config
 from .registry import register_layer as register_layer
 from .residual import Residual as Residual
+from .resnet import resnet as resnet
 from .shift import Shift as Shift
 from .simplenet import simplenet as simplenet
 from .stack import Stack as Stack
@@ -49,6 +53,9 @@ from .threshold_units import or_unit as or_unit
 from .threshold_units import threshold_unit as threshold_unit
 from .threshold_units import xor_network as xor_network
 from .to_torch import to_torch as to_torch
+from .transformer import TransformerBlock as TransformerBlock
+from .transformer import transformer as transformer
+from .vit import vit as vit
 
 _layers = [one for one in vars().values() if _inspect.isclass(one) and issubclass(one, AbstractLayer)]
 LAYERS |= {one.__name__: one for one in _layers if not _inspect.isabstract(one)}

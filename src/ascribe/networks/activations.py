@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import jax.scipy.stats
 
 from ascribe.errors import UserError, shown
 from ascribe.types import Array, Elementwise
@@ -90,6 +91,16 @@ def leaky_relu_derivative(z: Array, slope: float = LEAK) -> Array:
     return jnp.where(z >= 0, jnp.ones_like(z), slope * jnp.ones_like(z))
 
 
+def gelu(z: Array) -> Array:
+    """z Φ(z), with the distribution function Φ of the standard normal law (Hendrycks & Gimpel 2016), exactly."""
+    return jax.nn.gelu(z, approximate=False)
+
+
+def gelu_derivative(z: Array) -> Array:
+    """Φ(z) + z φ(z), with the density φ."""
+    return jax.scipy.stats.norm.cdf(z) + z * jax.scipy.stats.norm.pdf(z)
+
+
 def softmax(z: Array) -> Array:
     """exp(z_k) / Σ_j exp(z_j) over the last axis."""
     return jax.nn.softmax(z, axis=-1)
@@ -119,6 +130,7 @@ ACTIVATIONS: dict[str, ActivationFunction] = {
         ActivationFunction("clipped-relu", clipped_relu, clipped_relu_derivative),
         ActivationFunction("leaky-relu", leaky_relu, leaky_relu_derivative),
         ActivationFunction("softplus", jax.nn.softplus, logistic),
+        ActivationFunction("gelu", gelu, gelu_derivative),
         ActivationFunction("lif-rate", lif_rate, lif_rate_derivative),
         ActivationFunction("softmax", softmax, _softmax_diagonal, elementwise=False),
         ActivationFunction("one-hot", one_hot, jnp.zeros_like, elementwise=False),

@@ -11,11 +11,15 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from ascribe.checks import explained
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
+from .last_step import LastStep
 from .layer import AbstractLayer, check_sequence, size_of
 from .linear import Linear
+from .network import Network
+from .patches import as_sequence
 
 
 class GRU(AbstractLayer):
@@ -76,3 +80,35 @@ class GRU(AbstractLayer):
     def workspace(self, outputs: int) -> int:
         """What drives the gates from the input and from the hidden state, and the gates."""
         return 9 * outputs
+
+
+@explained
+def gru(
+    input_shape: tuple[int, ...],
+    outputs: int,
+    *,
+    units: int = 64,
+    bias: bool = True,
+    initializer: str = "lecun-normal",
+    key: Key | None = None,
+) -> Network:
+    """Gated recurrent units over the sequence, whose last state goes to a dense layer.
+
+    It has 3 · units · (features + units + 2) parameters, and `outputs` · (units + 1) of the dense layer.
+
+    **Arguments:** `input_shape`: (time, features), or (height, width, channels) of images, which are read row by row as
+    (height, width · channels); `outputs`: units of the last layer; `units`: of the hidden state; `initializer`: of all weights,
+    by default normal with the variance 1/fan-in (LeCun et al. 1998), three times that of torch.nn.GRU's uniform ones.
+
+    **Raises:** `UserError` for any other input shape.
+
+    >>> print(gru((12, 3), 2, units=8))
+    gru1 → laststep1 → linear1 2×8
+    """
+    rows, _, features = as_sequence("gru", input_shape)
+    units = size_of("units", "gru", units)
+    initializers.check_parameters(3 * units * (features + units))
+    own, head = jr.split(initializers.own_key(key))
+    recurrent = GRU(features, units, bias=bias, initializer=initializer, key=own)
+    last = Linear(units, outputs, bias=bias, initializer=initializer, key=head)
+    return Network([*rows, recurrent, LastStep(), last])

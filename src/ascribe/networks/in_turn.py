@@ -65,9 +65,8 @@ def shape_after(name: str, layer: AbstractLayer, shape: tuple[int, ...], dtype: 
     """What a layer makes of one example of that shape; a `UserError` that names the layer where it does not accept it."""
     layer.check_shape(name, shape)
     example = jax.ShapeDtypeStruct((1, *shape), dtype)
-    state = layer.initial_state()
     try:
-        after = jax.eval_shape(lambda x: layer(x, state)[0], example).shape[1:]
+        after = jax.eval_shape(lambda layer, x: layer(x, layer.initial_state())[0], layer, example).shape[1:]
     except (TypeError, ValueError) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
         raise UserError(

@@ -138,9 +138,9 @@ def look_inside(
             shape = _output_shape(layer, shape)
             continue
         prefix = "" if len(names) == 1 else f"{name}/"
-        small, large = (_read(layer, (batch, *shape)) for batch in BATCHES)
-        below = bool(found_sites) or any(jax.tree.leaves(one) for one in layers[:number])
-        found_sites += _sites(small, large, prefix, number, below)
+        below = any(jax.tree.leaves(one) for one in layers[:number])
+        small, large = (_read(layer, (batch, *shape), below) for batch in BATCHES)
+        found_sites += _sites(small, large, prefix, number)
         activations += [ActivationSite(prefix + one.name, number, one.function) for one in small.curves.values()]
         wider = sites.cuts(large)
         points = (_point(prefix + one, value, wider[one][1]) for one, (_, value) in sites.cuts(small).items())
@@ -170,7 +170,7 @@ def _dtype(layer: Any) -> Any:
     return leaves[0].dtype if leaves else jnp.zeros(()).dtype
 
 
-def _read(layer: Any, shape: tuple[int, ...]) -> sites.Sites:
+def _read(layer: Any, shape: tuple[int, ...], below: bool) -> sites.Sites:
     """The sites of a layer, for a batch of this shape, as it is trained."""
     leaves, structure = jax.tree.flatten(layer)
     state = layer.initial_state()
@@ -181,10 +181,10 @@ def _read(layer: Any, shape: tuple[int, ...]) -> sites.Sites:
     shapes = [jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) for leaf in leaves]
     with sites.for_reading():
         graph, _ = trace(call, shapes, jax.ShapeDtypeStruct(shape, _dtype(layer)))
-    return sites.find(graph, sites.parameter_names(layer))
+    return sites.find(graph, sites.parameter_names(layer), below=below)
 
 
-def _sites(small: sites.Sites, large: sites.Sites, prefix: str, number: int, below: bool) -> list[Site]:
+def _sites(small: sites.Sites, large: sites.Sites, prefix: str, number: int) -> list[Site]:
     """The sites of one layer, each with all places where its parameter is used."""
     found: dict[str, Site] = {}
     for (equation, product), other in zip(small.products.items(), large.products, strict=True):
@@ -195,8 +195,7 @@ def _sites(small: sites.Sites, large: sites.Sites, prefix: str, number: int, bel
         points = () if point is None else (point,)
         name = prefix + product.name
         if name not in found:
-            transports = product.transports or below
-            found[name] = Site(name, number, product.leaf, *product.fans(equation), transports, points)
+            found[name] = Site(name, number, product.leaf, *product.fans(equation), product.transports, points)
         else:
             old = found[name]
             found[name] = old._replace(transports=old.transports or product.transports, points=old.points + points)

@@ -20,7 +20,7 @@ from ascribe.types import Array, Float, Key, PyTree
 from . import initializers
 from .in_turn import names_of, shape_after
 from .inside import ActivationSite, Inside, Point, Site, Synapses, inside_of, is_composite
-from .layer import AbstractLayer, layer_name
+from .layer import AbstractLayer, inner_layers, layer_name
 from .stack import Stack, stacked
 from .synaptic import AbstractSynapticLayer
 
@@ -199,8 +199,9 @@ class Network(eqx.Module):
 
     @property
     def convolutional(self) -> bool:
-        """Whether there is a convolution in it."""
-        return any(layer.convolutional for layer in self.templates) or bool(self.inside and self.inside.convolutional)
+        """Whether there is a convolution in it, also inside a layer."""
+        layers = (one for layer in self.templates for one in (layer, *inner_layers(layer)))
+        return any(one.convolutional for one in layers) or bool(self.inside and self.inside.convolutional)
 
     @property
     def weights(self) -> dict[str, Any]:

@@ -59,6 +59,8 @@ class Source(NamedTuple):
 
 
 NOTHING, NOWHERE = Source(), (-1, "input")
+BELOW = -1
+"""The number that stands for all parameters of the layers below."""
 
 
 class Product(NamedTuple):
@@ -107,11 +109,12 @@ class Sites:
         )
 
 
-def find(graph: Graph, names: Sequence[str]) -> Sites:
+def find(graph: Graph, names: Sequence[str], *, below: bool) -> Sites:
     """The sites of a layer's graph, whose first inputs are its parameters, of these names, and whose next is its input; what it
-    comes from beside these (state, randomness) are constants."""
+    comes from beside these (state, randomness) are constants. `below`: whether there are parameters in layers below, so that an
+    error passes the layer's lowest sites too."""
     given = [Source(frozenset([number])) for number in range(len(names))]
-    given += [Source(data=True)] * (len(graph.inputs) - len(names))
+    given += [Source(frozenset([BELOW] if below else []), data=True)] * (len(graph.inputs) - len(names))
     reader = _Reader(names, [total(one.shape) for one in graph.inputs[: len(names)]])
     reader.read(graph, given, closed=False)
     return Sites(graph, reader.products, _named_curves(reader), reader.sources)
@@ -233,8 +236,9 @@ def block_of(name: str) -> str:
 
 def cuts(sites: Sites) -> dict[str, tuple[int, Variable]]:
     """The points between blocks of sites: for every block that an error is transported to another one from, the position in
-    the graph, and the value that everything passes through there. A block that is reached by several ways has none."""
-    graph = sites.graph
+    the graph, and the value that everything passes through there. A block that is reached by several ways has none; one that is
+    called like a site has its cut under another name (`mix/input`), for that of the site is its signal's."""
+    graph, places = sites.graph, {product.place for product in sites.products.values()}
     inside = {
         equation: [sites.products[one] for one in _all_of(equation) if one in sites.products]
         for equation in graph.equations
@@ -257,8 +261,8 @@ def cuts(sites: Sites) -> dict[str, tuple[int, Variable]]:
             own = block_of(product.name)
             if own != block and own not in seen:
                 place = max((k for k in bottlenecks if lowest <= k <= i), default=None)
-                if product.transports and place is not None and sites.sources[bottlenecks[place]].parameters:
-                    found[own] = (place, bottlenecks[place])
+                if product.transports and place is not None and sites.sources[bottlenecks[place]].parameters - {BELOW}:
+                    found[f"{own}/input" if own in places else own] = (place, bottlenecks[place])
             block, lowest = own, i + 1
             seen.add(own)
         live |= {one for one in equation.outputs if one in last and sites.sources[one].data and one.floating}

@@ -137,13 +137,7 @@ def check_populations(pre: Any, post: Any, probability: Any) -> tuple[int, int, 
 
 
 def random_connection(
-    pre: int,
-    post: int,
-    probability: float,
-    weight: Any,
-    *,
-    seed: int = 0,
-    own: bool = False,
+    pre: int, post: int, probability: float, weight: Any, *, seed: int = 0, own: bool = False
 ) -> Connection:
     """Each of the pre × post connections is there with that probability, independently of the others.
 

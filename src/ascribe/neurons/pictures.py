@@ -265,7 +265,7 @@ def raster(spikes: SpikeTrain, bins: int = 100, connection: Connection | None = 
 
 
 def save(chart: Any, path: str | Path) -> Path:
-    """Writes a PNG (two pixels a unit) or SVG file, whole or not at all.
+    """Writes a PNG (two pixels a unit) or SVG file, whole or not at all, and makes the folder that it lies in.
 
     **Raises:** `UserError` for another ending, and where it cannot be written.
     """
@@ -276,7 +276,7 @@ def save(chart: Any, path: str | Path) -> Path:
     with alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None):
         chart.save(buffer, format=path.suffix[1:], scale_factor=2 if path.suffix == ".png" else 1)
     data = buffer.getvalue()
-    write_whole(path, data if isinstance(data, bytes) else data.encode("utf-8"))
+    write_whole(path, data if isinstance(data, bytes) else data.encode("utf-8"), parents=True)
     return path
 
 

@@ -160,12 +160,7 @@ class _Steps(NamedTuple):
 
 
 def _stepped(
-    model: AbstractModel,
-    state: Any,
-    driven: Current,
-    step: float,
-    chunks: int,
-    how: _Steps,
+    model: AbstractModel, state: Any, driven: Current, step: float, chunks: int, how: _Steps
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """`chunks` chunks of `chunk` steps, in calls of a bounded size. Returns when every neuron fired in each chunk, as
     `_run`, and the samples."""
@@ -227,16 +222,7 @@ def _first(model: AbstractModel, state: Any, dt: Array, *, method: str) -> Any:
 WIDE = {"xla_cpu_prefer_vector_width": 512}
 
 
-def _run(
-    model: AbstractModel,
-    carry: Any,
-    held: Any,
-    table: Any,
-    dt: Array,
-    *,
-    block: int,
-    how: _Steps,
-) -> Any:
+def _run(model: AbstractModel, carry: Any, held: Any, table: Any, dt: Array, *, block: int, how: _Steps) -> Any:
     """`block` chunks of `chunk` steps. Returns the carry, and for each chunk when every neuron fired, in steps from the
     chunk's start (−∞: it did not; ∞: its state is not finite), and the samples.
 

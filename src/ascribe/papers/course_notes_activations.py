@@ -92,13 +92,7 @@ def softmax_and_one_hot(listener: Listener) -> Result:
     y, hot = ad.softmax(x), ad.one_hot(x)
     total = math.fsum(math.exp(score) for score in SCORES)
     written = [math.exp(score) / total for score in SCORES]
-    checks = [
-        at_most(
-            f"softmax{SCORES} against e^z / Σ e^z: largest difference",
-            ROUNDING,
-            apart(y.value, written),
-        )
-    ]
+    checks = [at_most(f"softmax{SCORES} against e^z / Σ e^z: largest difference", ROUNDING, apart(y.value, written))]
     for number, ((rounded, shown), got) in enumerate(zip(PRINTED_SOFTMAX, y.value, strict=True), 1):
         check = printed(f"entry {number}, rounded", rounded, float(got))
         slip = f"{rounded} (printed: {shown}, a slip)"

@@ -80,12 +80,7 @@ def lif_beside_spike(listener: Listener) -> Result:
     }
     x = alt.X("t:Q", title="time after 0.72 s (ms)", scale=alt.Scale(domain=[0, 10], nice=False))
     lines = line_chart(rows, dict(zip(names, (INK, BLUE), strict=True)), x, alt.Y("V:Q", title="V (mV)"))
-    mark = {
-        "t": [MS * (spike - ZOOM[0])],
-        "V": [LIF_THRESHOLD],
-        "top": [float(np.max(V))],
-        "text": ["spike recorded"],
-    }
+    mark = {"t": [MS * (spike - ZOOM[0])], "V": [LIF_THRESHOLD], "top": [float(np.max(V))], "text": ["spike recorded"]}
     marks = alt.Chart(inline(mark)).encode(x=x, y="V:Q")
     chart = alt.layer(
         marks.mark_rule(color=BLUE, strokeDash=[4, 3], strokeWidth=1.5).encode(y2="top:Q"),
@@ -129,9 +124,7 @@ def lif(listener: Listener) -> Result:
         close("v after 20 τ_m for v_in = 0.9: it approaches v_in", 0.9, float(weak.V[-1, 1]), 1e-5),
         same("spikes in 0.2 s with V in mV, V_L = −70 and V_th = −55: as many", len(found.spikes), len(scaled.spikes)),
         at_most(
-            "and at the same times: largest difference in ms",
-            1e-3,
-            MS * apart(scaled.spikes.times, found.spikes.times),
+            "and at the same times: largest difference in ms", 1e-3, MS * apart(scaled.spikes.times, found.spikes.times)
         ),
         at_most(
             "and v = (V − V_L) / (V_th − V_L): largest difference",

@@ -165,11 +165,7 @@ def _two_layers() -> dict[str, float]:
             lower[j, i] = through * a1[j] * (1 - a1[j]) * x[i]  # (12), (13), (14)
     rule = _gradient(network, jnp.asarray(x[None]), jnp.asarray(t[None])).gradients.weights
     first, second = (np.asarray(rule[name]) for name in network.synaptic)
-    return {
-        "upper": apart(upper, second),
-        "lower": apart(lower, first),
-        "as_printed": apart(slip, second),
-    }
+    return {"upper": apart(upper, second), "lower": apart(lower, first), "as_printed": apart(slip, second)}
 
 
 def _general() -> dict[str, float]:

@@ -65,9 +65,7 @@ def page(comparison: Comparison | Sequence[Comparison], drawn: dict[str, Drawing
 
 
 def write_page(
-    comparison: Comparison | Sequence[Comparison],
-    path: str | os.PathLike[str],
-    drawn: dict[str, Drawing] | None = None,
+    comparison: Comparison | Sequence[Comparison], path: str | os.PathLike[str], drawn: dict[str, Drawing] | None = None
 ) -> Path:
     """Write `page(comparison, drawn)` to `path`, whole or not at all; returns the path.
 

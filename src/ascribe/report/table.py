@@ -9,15 +9,7 @@ import numpy as np
 from ascribe import notebook
 from ascribe.charts.theme import INK, rule_colors
 from ascribe.measures import AREA, measure_of, title_of, words_of
-from ascribe.statistics import (
-    corrected_interval,
-    finished,
-    interval,
-    main_score,
-    optional,
-    paired_runs,
-    resampled,
-)
+from ascribe.statistics import corrected_interval, finished, interval, main_score, optional, paired_runs, resampled
 from ascribe.statistics.means import DASH, plus_minus, too_few
 
 from .base import Comparison, Runs

@@ -37,6 +37,8 @@ HINTS: dict[type[BaseException], str] = {
     jax.errors.TracerArrayConversionError: "NumPy cannot compute what JAX traces: use jax.numpy",
     jax.errors.ConcretizationTypeError: "the numbers are not known yet while JAX traces the rule: keep them arrays, without "
     "`float`, `int`, `range` or `.item()`",
+    jax.errors.UnexpectedTracerError: "it keeps an array of one step outside of its state, as in a dict or a list: hand it "
+    "on in the state (`init`, and Credit(loss, gradients, state))",
 }
 """What to try where the habits of other libraries meet JAX's tracing."""
 WORDS = (
@@ -229,9 +231,18 @@ def blamed(name: str, rule: AbstractRule) -> Iterator[None]:
     except BaseException as error:
         file = file_of(type(rule))
         line = line_in(file, error)
-        if line is None or type(rule).__module__.startswith("ascribe.rules."):
+        kept = isinstance(
+            error, jax.errors.UnexpectedTracerError
+        )  # told where the program begins, and at no line of the rule
+        if (line is None and not kept) or not is_own(rule):
             raise
-        raise UserError(f"the rule {name} failed in {file}, line {line}: {reason(error)}{hint(error)}.") from error
+        where = f"{file}, line {line}" if line else file or "its code"
+        raise UserError(f"the rule {name} failed in {where}: {reason(error)}{hint(error)}.") from error
+
+
+def is_own(rule: AbstractRule) -> bool:
+    """Whether a rule is a user's, and none of this package."""
+    return not type(rule).__module__.startswith("ascribe.rules.")
 
 
 def file_of(code: Any) -> str:

@@ -38,12 +38,7 @@ from .relaxed_identity import RelaxedIdentity
 from .sign_symmetry import SignSymmetry
 from .user_files import check_class, class_of_file, layers_of_file, network_of_file, refuse  # noqa: F401
 
-SHORT = {
-    "bp": "backpropagation",
-    "fa": "feedback-alignment",
-    "dfa": "direct-feedback-alignment",
-    "kp": "kolen-pollack",
-}
+SHORT = {"bp": "backpropagation", "fa": "feedback-alignment", "dfa": "direct-feedback-alignment", "kp": "kolen-pollack"}
 """Short names of the literature."""
 NUMBERS_OF_B_FUNCTIONS = ("scale",)
 """Options of b-functions and their noise that are no names of layers."""
@@ -64,9 +59,7 @@ class Entry(NamedTuple):
 TABLE: dict[str, Entry] = {
     "backpropagation": Entry(Backpropagation, "every term exact: the gradient of the loss", "Rumelhart et al. (1986)"),
     "feedback-alignment": Entry(
-        FeedbackAlignment,
-        "fixed random weights carry the error back",
-        "Lillicrap et al. (2016)",
+        FeedbackAlignment, "fixed random weights carry the error back", "Lillicrap et al. (2016)"
     ),
     "direct-feedback-alignment": Entry(
         DirectFeedbackAlignment,
@@ -86,10 +79,7 @@ TABLE: dict[str, Entry] = {
         {"kind": "batch-random"},
     ),
     "sign-symmetry-fixed-random": Entry(
-        SignSymmetry,
-        "the weights' signs with sizes drawn once",
-        "Liao et al. (2016)",
-        {"kind": "fixed-random"},
+        SignSymmetry, "the weights' signs with sizes drawn once", "Liao et al. (2016)", {"kind": "fixed-random"}
     ),
     "kolen-pollack": Entry(
         KolenPollack,
@@ -103,9 +93,7 @@ TABLE: dict[str, Entry] = {
         {"derivative": "softplus"},
     ),
     "gradient-noise": Entry(
-        GradientNoise,
-        "backpropagation with noise that fades from step to step",
-        "Neelakantan et al. (2015)",
+        GradientNoise, "backpropagation with noise that fades from step to step", "Neelakantan et al. (2015)"
     ),
     "gradient-noise-matched": Entry(
         MatchedNoise,

@@ -145,11 +145,11 @@ def sweep_down(network: Network, tape: Tape, delta: Float[Array, "batch outputs"
     return _sweep(network, tape, delta, terms)
 
 
-def layer_errors(
-    network: Network, tape: Tape, delta: Float[Array, "batch outputs"], terms: Terms
-) -> dict[str, Float[Array, "batch ..."]]:
+def layer_errors(network: Network, tape: Tape, delta: Float[Array, "batch outputs"], terms: Terms) -> dict[str, Array]:
     """δ^l, the error at every synaptic layer's preactivation, `(batch, …)` each, by name: what the layer's gradient is made
-    of."""
+    of. At a site inside a layer its axes are those of the product as it is computed: with the steps of a loop in front, and
+    with the units before the examples where the weight is the product's first operand; where one parameter is used in several
+    places, the errors are one vector."""
     errors: dict[str, Array] = {}
     _sweep(network, tape, delta, terms, errors)
     return {name: errors[name] for name in network.synaptic}
@@ -205,7 +205,8 @@ def _inner(network: Network, name: str, terms: Terms, delta: Any, *, asked: bool
 
     axes = own({point.name: (point.axis, point.rows) for point in network.points})
     feedback, direct, error, derivative = map(own, (terms.feedback, terms.direct, terms.error, terms.derivative))
-    return walk.InnerTerms(feedback, direct, error, derivative, asked, axes, delta)
+    below = any(jax.tree.leaves(layer) for layer in network.templates[: network.index(name)])
+    return walk.InnerTerms(feedback, direct, error, derivative, below, asked, axes, delta)
 
 
 def _onto_tape(
@@ -427,9 +428,9 @@ def hidden_activations(network: Network) -> tuple[str, ...]:
         inner.setdefault(one.layer, []).append(one.name)
     found: list[str] = []
     for number, (name, layer) in enumerate(zip(network.names, network.templates, strict=True)):
-        hidden = number < len(network.names) - 1 and isinstance(layer, Activation)
-        own = hidden and activations.get(layer.function).elementwise
-        found += [name] if own else inner.get(number, [])
+        function = layer.function if isinstance(layer, Activation) and number < len(network.names) - 1 else None
+        own = [name] if function is not None and activations.get(function).elementwise else []
+        found += own or inner.get(number, [])
     return tuple(found)
 
 

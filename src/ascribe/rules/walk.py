@@ -28,7 +28,8 @@ Pull = Callable[[Sequence[Array | None], Array], tuple[list[Array | None], Error
 
 
 class InnerTerms(NamedTuple):
-    """The terms of one layer's inside, by the names that its sites have there. `asked`: whether the errors at all sites are
+    """The terms of one layer's inside, by the names that its sites have there. `below`: whether there are parameters in layers
+    below it; `asked`: whether the errors at all sites are
     wanted; `batch_axes`: where the batch is in the signals that direct feedback replaces (`sites.Point`); `delta`: the shape of
     δ^L."""
 
@@ -36,6 +37,7 @@ class InnerTerms(NamedTuple):
     direct: Mapping[str, Array] = {}
     error: Mapping[str, Elementwise] = {}
     derivative: Mapping[str, Elementwise] = {}
+    below: bool = False
     asked: bool = False
     batch_axes: Mapping[str, tuple[int, int]] = {}
     delta: Any = None
@@ -77,7 +79,7 @@ def forward(
 
     with sites.for_reading():
         graph, shape = trace(call, leaves, x)
-    found = sites.find(graph, sites.parameter_names(layer))
+    found = sites.find(graph, sites.parameter_names(layer), below=terms.below)
     _refuse_closed(found, terms)
     replaced = {
         product.leaf: terms.feedback[product.name]
@@ -156,7 +158,7 @@ class _Walk:
         cuts: Mapping[str, tuple[int, Variable]] | None = None,
     ):
         self.graph, self.found, self.terms = graph, found, terms
-        self.shadows = dict(shadows)
+        self.shadows, self.shadowed = dict(shadows), dict.fromkeys(shadows, True)
         self.makers = {one: equation for equation in graph.equations for one in equation.outputs}
         chosen = {name: place for name, place in (cuts or {}).items() if name in terms.direct}
         self.units = self._needed(self._units({place: (name, one) for name, (place, one) in chosen.items()}))
@@ -356,6 +358,13 @@ class _Walk:
         moving = [one for one in inner.inputs[constants:end] if one.floating]
         active = {*given, *moving}
         outer = {id(one) for one in jax.tree.leaves(([*fixed, *shadowed.values()], self.terms))}
+        wanted = [one.floating for one in equation.outputs]
+        shapes = [one.shape[number >= carried :] for number, one in enumerate(equation.outputs)]
+        example = [
+            jax.ShapeDtypeStruct(shape, one.dtype)
+            for shape, one in zip(shapes, equation.outputs, strict=True)
+            if one.floating
+        ]
         way: dict[str, Any] = {}
 
         def step(carry: list[Any], item: tuple[list[Any], dict[int, Any]]) -> tuple[list[Any], Any]:
@@ -364,27 +373,22 @@ class _Walk:
             shadows |= {inner.inputs[i]: one for i, one in shadow_rows.items()}
             walk = _Walk(inner, self.found, self.terms, shadows, set(active))
             made, pull = walk.forward([*fixed, *carry, *row])
-            wanted = [one.floating if isinstance(one, Variable) else False for one in inner.outputs]
 
             def back(cotangents: list[Array], delta: Array) -> tuple[list[Array | None], Errors]:
                 every = iter(cotangents)
                 return pull([next(every) if one else None for one in wanted], delta)
 
-            example = [
-                jax.ShapeDtypeStruct(one.shape, one.dtype) for one in inner.outputs if getattr(one, "floating", False)
-            ]
             closed = eqx.filter_closure_convert(back, example, self.terms.delta)
             arrays, way["rest"] = eqx.partition(closed, eqx.is_array)
             leaves, way["structure"] = jax.tree.flatten(arrays)
             way["kept"] = [leaf if id(leaf) in outer else None for leaf in leaves]
             own = [leaf for leaf in leaves if id(leaf) not in outer]
-            way["wanted"] = wanted
             return made[:carried], (made[carried:], own)
 
         items = (list(rows), {i: one for i, one in shadowed.items() if i >= constants})
         last, (made, residuals) = jax.lax.scan(step, list(start), items, **scan_options(equation))
         self.known |= dict(zip(equation.outputs, [*last, *made], strict=True))
-        wanted, options = way["wanted"], scan_options(equation)
+        options = scan_options(equation)
 
         def rebuilt(own: list[Array]) -> Any:
             every = iter(own)
@@ -393,9 +397,11 @@ class _Walk:
 
         def pull(cotangents: "_Cotangents", delta: Array, met: Errors) -> None:
             own = [cotangents.get(one) for one in equation.outputs]
-            own = [zeros(like) if one is None else one for one, like in zip(own, equation.outputs, strict=True)]
-            carry = [one for one, is_wanted in zip(own[:carried], wanted[:carried], strict=True) if is_wanted]
-            per_row = [one for one, is_wanted in zip(own[carried:], wanted[carried:], strict=True) if is_wanted]
+            own = [
+                (zeros(like) if one is None else one) if like.floating else None
+                for one, like in zip(own, equation.outputs, strict=True)
+            ]
+            carry, per_row = _only(own[:carried]), _only(own[carried:])
             moves = [one.floating for one in inner.inputs]
 
             def back(after: tuple[list[Array], list[Array]], item: Any) -> tuple[Any, Any]:
@@ -422,24 +428,22 @@ class _Walk:
         """Whether something stands in its place on the way back."""
         if isinstance(one, Constant):
             return False
-        if one in self.shadows:
-            return True
-        source = self.found.sources.get(one, sites.NOTHING)
-        if source.data or not source.parameters or one not in self.makers:
-            return False
-        return any(self._is_shadowed(before) for before in self.makers[one].inputs)
+        if one not in self.shadowed:
+            source = self.found.sources.get(one, sites.NOTHING)
+            made = bool(source.parameters) and not source.data and one in self.makers
+            self.shadowed[one] = made and any(self._is_shadowed(before) for before in self.makers[one].inputs)
+        return self.shadowed[one]
 
     def _shadow(self, one: Any) -> Any:
         """What a weight is where B stands for its parameter: what is made of B as W is of the parameter."""
         if isinstance(one, Constant):
             return one.value
-        if one not in self.shadows:
-            if not self._is_shadowed(one):
-                return self.known[one]
+        values = self.shadows if self._is_shadowed(one) else self.known
+        if one not in values:  # what a stretch makes on its way, and keeps for itself, is in neither of them
             equation = self.makers[one]
             made = equation.evaluate(*[self._shadow(before) for before in equation.inputs])
-            self.shadows |= dict(zip(equation.outputs, made, strict=True))
-        return self.shadows[one]
+            values |= dict(zip(equation.outputs, made, strict=True))
+        return values[one]
 
 
 class _Cotangents:

@@ -204,10 +204,4 @@ def _learning(runs: Runs, score: str, target: float | None) -> dict:
         epochs = epochs_to_target(curve, target, higher_is_better=measure_of(score).higher_is_better)
         median = median_epochs(epochs)
     reached = sum(epoch is not None for epoch in epochs)
-    return {
-        "area": area,
-        "target": target,
-        "epochs_to_target": median,
-        "reached": reached,
-        "seeds": len(runs.seeds),
-    }
+    return {"area": area, "target": target, "epochs_to_target": median, "reached": reached, "seeds": len(runs.seeds)}

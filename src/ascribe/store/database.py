@@ -281,7 +281,7 @@ class Database:
         self, connection: sql.Connection, owner: str, kind: str, arrays: Mapping[str, np.ndarray], head: Any = None
     ) -> None:
         """Arrays and plain JSON values instead of what was under that name."""
-        content = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+        content = {name: np.asarray(array, order="C") for name, array in arrays.items()}
         data = safetensors.numpy.save(content, {"head": json.dumps(head)})
         parts = [data[start : start + PART] for start in range(0, len(data), PART)]
         self.erase(connection, owner, kind)

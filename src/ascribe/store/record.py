@@ -30,6 +30,7 @@ from ascribe.datasets.npz import load_arrays
 from ascribe.errors import UserError
 from ascribe.files import path_of, short
 from ascribe.networks import Unbuilt
+from ascribe.networks.network import listed
 from ascribe.networks.registry import sources
 from ascribe.search import Tuning
 from ascribe.training import Runs
@@ -188,6 +189,11 @@ def load(folder: Path) -> dict[str, Any]:
         long = load_arrays(statistics) if statistics.is_file() else {}
         data = load_data(content["data"], folder, long)
         loaded = {name: _load_rule(name, about, data, folder, long) for name, about in content["rules"].items()}
+        unbuilt = {name: runs.network.reason for name, (runs, _) in loaded.items() if isinstance(runs.network, Unbuilt)}
+        for reason in dict.fromkeys(unbuilt.values()):
+            of = listed([name for name, its in unbuilt.items() if its == reason])
+            text = f"without the networks of {of}, which stay as they are in the record: {reason}"
+            warnings.warn(text, stacklevel=3)
         return {
             "data": data,
             "runs": {name: runs for name, (runs, _) in loaded.items()},
@@ -258,10 +264,6 @@ def _load_rule(
     pick = lambda start: {key[len(start) :]: value for key, value in arrays.items() if key.startswith(start)}
     parameters = folder / "parameters" / f"{about['file']}.safetensors"
     template, stacked, states = load_parameters(parameters, about.get("network", ""), about.get("layers"))
-    if isinstance(template, Unbuilt):
-        warnings.warn(
-            f"without the networks of {name}, which stay as they are in the record: {template.reason}", stacklevel=5
-        )
     runs = Runs(
         rule=name,
         rule_settings=about["settings"],

@@ -105,7 +105,9 @@ class Driver:
             found, curves = [], {name: curve.numbers() for name, curve in curves.items()}
             for row in range(len(shard)):
                 one = {name: curve[row] for name, curve in curves.items()}
-                own = None if leaves is None else [leaf[row] for leaf in leaves]
+                own = (
+                    None if leaves is None else [leaf[row, ...] for leaf in leaves]
+                )  # an array also where it is one number
                 mine = {epoch: each[row] for epoch, each in maps.items()} or None
                 found.append(Kept(one, int(diverged_at[row]), own, None, seconds / len(shard), mine))
             yield range(first, first + len(shard)), found

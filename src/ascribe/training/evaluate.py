@@ -9,15 +9,7 @@ import numpy as np
 
 from ascribe.losses import Loss
 from ascribe.metrics import OF_CONFUSION as MEASURES_OF_CONFUSION
-from ascribe.metrics import (
-    OF_EACH,
-    RANKED,
-    class_probabilities,
-    confusion_matrix,
-    predicted_labels,
-    r2,
-    rmse,
-)
+from ascribe.metrics import OF_EACH, RANKED, class_probabilities, confusion_matrix, predicted_labels, r2, rmse
 from ascribe.networks import Activation, Network, record
 from ascribe.rules import final_preactivation
 from ascribe.types import AnyArray, Array, PyTree

@@ -16,7 +16,7 @@ import numpy as np
 import optax
 
 from ascribe.errors import UserError
-from ascribe.measures import MEASURES, Measure, main_among, score_name
+from ascribe.measures import LOSS_RATIO, MEASURES, Measure, main_among, score_name
 from ascribe.metrics import feedback_alignment, gradient_alignment
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, Trainables, hooks, network_of
@@ -185,13 +185,7 @@ def _epoch(setup: Setup, run: Run, state: RunState, data: Data, epoch: Array) ->
 
 
 def one_pass(
-    setup: Setup,
-    run: Run,
-    state: RunState,
-    data: Data,
-    epoch: Array,
-    batches: Array,
-    count: Array | None = None,
+    setup: Setup, run: Run, state: RunState, data: Data, epoch: Array, batches: Array, count: Array | None = None
 ) -> tuple[RunState, Array]:
     """The steps of an epoch, and nothing of what is measured or done after them. Returns the mean of their losses.
 
@@ -239,14 +233,7 @@ def between_epochs(setup: Setup, run: Run, state: RunState, data: Data, epoch: A
 
 
 def step(
-    setup: Setup,
-    run: Run,
-    state: RunState,
-    data: Data,
-    indices: Array,
-    key: Key,
-    *,
-    augmentation: Key | None = None,
+    setup: Setup, run: Run, state: RunState, data: Data, indices: Array, key: Key, *, augmentation: Key | None = None
 ) -> tuple[RunState, Array]:
     """One mini-batch: the rule's credit, the optimizer's step, the rule's own after-update. Returns the loss before it.
     `augmentation`: the randomness of the batch's images; without it, they are as they are stored."""
@@ -330,9 +317,11 @@ def measure(setup: Setup, run: Run, state: RunState, data: Data, key: Key, *, be
         count = _probe_size(setup, data)
         indices = jnp.arange(count)
         probe = take(setup, data, indices, state.network_state)
-        ours = network_of(credit_of(run.rule, of_batch(state, data, indices), probe, key).gradients)
-        theirs = Backpropagation()(network, None, probe, key=key).gradients
-        found |= gradient_alignment(ours, theirs)
+        ours = credit_of(run.rule, of_batch(state, data, indices), probe, key)
+        theirs = Backpropagation()(network, None, probe, key=key)
+        found |= gradient_alignment(network_of(ours.gradients), theirs.gradients)
+        if hooks.is_own(run.rule):
+            found[LOSS_RATIO] = ours.loss / theirs.loss
         found |= feedback_alignment(network, hooks.feedback(run.rule, network, state.trainables, state.rule_state))
         found |= _own_metrics(setup, run, state, data, key, before)
     return found

@@ -293,9 +293,9 @@ class Shared:
             found = keeper.checkpoint(key)
             if found is None:
                 return b""
-            arrays = {f"{place:06d}": np.ascontiguousarray(leaf) for place, leaf in enumerate(found.leaves)}
+            arrays = {f"{place:06d}": np.asarray(leaf, order="C") for place, leaf in enumerate(found.leaves)}
             maps = found.class_maps or {}
-            arrays |= {f"map {epoch}": np.ascontiguousarray(one) for epoch, one in maps.items()}
+            arrays |= {f"map {epoch}": np.asarray(one, order="C") for epoch, one in maps.items()}
             return _with_head(arrays, [found.epoch, found.seconds, list(maps)])
 
         answer = self._answer(ask)
@@ -355,12 +355,12 @@ def _packed(found: Mapping[str, Kept]) -> bytes:
     """Finished runs as the bytes of one safetensors file."""
     arrays, head = {}, []
     for row, (key, kept) in enumerate(found.items()):
-        arrays |= {f"{row}/curves/{name}": np.ascontiguousarray(curve) for name, curve in kept.curves.items()}
+        arrays |= {f"{row}/curves/{name}": np.asarray(curve, order="C") for name, curve in kept.curves.items()}
         leaves = enumerate(kept.networks or ())
-        arrays |= {f"{row}/networks/{place}": np.ascontiguousarray(leaf) for place, leaf in leaves}
+        arrays |= {f"{row}/networks/{place}": np.asarray(leaf, order="C") for place, leaf in leaves}
         scores = None if kept.scores is None else {name: float(value).hex() for name, value in kept.scores.items()}
         count, maps = None if kept.networks is None else len(kept.networks), kept.class_maps or {}
-        arrays |= {f"{row}/maps/{epoch}": np.ascontiguousarray(one) for epoch, one in maps.items()}
+        arrays |= {f"{row}/maps/{epoch}": np.asarray(one, order="C") for epoch, one in maps.items()}
         head.append([key, list(kept.curves), kept.diverged_at, count, scores, kept.seconds, list(maps)])
     return _with_head(arrays, head)
 

@@ -11,6 +11,7 @@ import jax.random as jr
 import numpy as np
 
 from ascribe import losses
+from ascribe.measures import LOSS_RATIO
 from ascribe.metrics import gradient_alignment
 from ascribe.networks import Network
 from ascribe.networks.network import listed
@@ -25,6 +26,8 @@ from .value_and_credit import as_batch
 
 SAME_ANGLE, SAME_RATIO = 1e-3, 1e-5
 """Degrees, and the distance of a norm ratio from 1, up to which two measured gradients count as one: single precision."""
+SAME_LOSS = 0.01
+"""The distance from 1 up to which the ratio of two losses counts as 1; where dropout is drawn otherwise it is on both sides."""
 KEPT = 64
 """How many answers are kept, so that a training with other numbers is not traced again."""
 REFERENCE = "reference"
@@ -49,6 +52,7 @@ class Verification:
         return bool(self.differs)
 
     def __str__(self) -> str:
+        still = [name for name, ratio in self.norm_ratios.items() if ratio == 0 and name != "total"]
         lines = [
             f"{self.rule} "
             + (
@@ -56,6 +60,7 @@ class Verification:
                 if self.differs
                 else "is backpropagation here"
             )
+            + (f"; its gradient is zero in {', '.join(still)}" if still else "")
         ]
         for name, degrees in self.angles.items():
             lines.append(f"  {name:>12}: angle {degrees:7.3f}°, norm ratio {self.norm_ratios[name]:.4g}")
@@ -100,7 +105,7 @@ def notes(
     key: Key | None = None,
 ) -> tuple[str, ...]:
     """What runs of a rule say of themselves where it is backpropagation: in all layers, in some, or inside a layer whose inner
-    weights it cannot reach; and where its gradient points the other way.
+    weights it cannot reach; where its gradient points the other way, or is zero; and where its loss is another one.
 
     A gradient is backpropagation's where it is computed in the same way, which a trace shows (`same_computation.py`; nothing
     is compiled), or where the `curves`, `(runs, epochs)` each, measured an angle of 0 and a norm ratio of 1 in every epoch of
@@ -138,6 +143,15 @@ def notes(
     if only is None and len(angles) and angles.min() > 90:
         mean = float(angles.mean())
         told.append(f"its gradient points away from backpropagation's ({mean:.0f} degrees): is the sign wrong?")
+    still = [name for name in trained if _measured_zero(curves, f"/{name}")]
+    if still:
+        told.append(f"its gradient is zero in {listed(still)}: is it cut off there (stop_gradient)?")
+    ratios = _finite(curves, LOSS_RATIO)
+    if len(ratios) and (ratios.min() > 1 + SAME_LOSS or ratios.max() < 1 - SAME_LOSS):
+        told.append(
+            f"the loss that it returns is {ratios.mean():.3g} times the batch's mean: its training loss and loss area do not "
+            f"compare"
+        )
     return tuple(told)
 
 
@@ -172,7 +186,7 @@ def _traced(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> Tra
 def _trace(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> Traced:
     (arrays, given), fixed = eqx.partition((rule, batch), lambda leaf: eqx.is_array(leaf) or hasattr(leaf, "dtype"))
 
-    own = not type(rule).__module__.startswith("ascribe.rules.")
+    own = hooks.is_own(rule)
 
     def gradients(arrays: Any, given: Any, network: Network) -> tuple[Network, Network, Network | None]:
         rule, batch = eqx.combine((arrays, given), fixed)
@@ -213,6 +227,12 @@ def _measured_equal(curves: Mapping[str, np.ndarray], suffix: str) -> bool:
     """Whether an angle of 0 and a norm ratio of 1 were measured in every epoch of every run."""
     angles, ratios = (_finite(curves, f"gradient_{what}{suffix}") for what in ("angle", "norm_ratio"))
     return bool(len(angles) and np.all(angles < SAME_ANGLE) and np.all(np.abs(ratios - 1) < SAME_RATIO))
+
+
+def _measured_zero(curves: Mapping[str, np.ndarray], suffix: str) -> bool:
+    """Whether a gradient of zero was measured in every epoch of every run, where backpropagation had one."""
+    ratios = _finite(curves, f"gradient_norm_ratio{suffix}")
+    return bool(len(ratios) and np.all(ratios == 0))
 
 
 _answers: dict[Any, Traced] = {}
