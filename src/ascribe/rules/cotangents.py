@@ -9,8 +9,7 @@ import numpy as np
 
 from ascribe.errors import UserError
 from ascribe.jaxprs import Constant, Equation, Variable, run
-from ascribe.networks.forms import FORMS
-from ascribe.networks.sites import example_shape
+from ascribe.networks import forms, sites
 from ascribe.types import Array
 
 
@@ -48,7 +47,7 @@ def only(found: Sequence[Array | None]) -> list[Array]:
 def evaluate(equation: Equation, values: Sequence[Any]) -> Any:
     """The one output of an equation."""
     known = {one: value for one, value in zip(equation.inputs, values, strict=True) if isinstance(one, Variable)}
-    run([equation], known, FORMS)
+    run([equation], known, forms.FORMS)
     return known[equation.outputs[0]]
 
 
@@ -73,7 +72,7 @@ def fitting(what: str, value: Any, like: Array) -> Any:
 def directly(matrix: Array, delta: Array, x: Array, name: str, batch: tuple[int, int] = (0, 1)) -> Array:
     """The error δ^L·B at a value x. `batch`: the axis of x that has the examples, and how many rows each has there."""
     axis, rows = batch
-    expected = (delta.shape[1], *example_shape(x.shape, axis, rows))
+    expected = (delta.shape[1], *sites.example_shape(x.shape, axis, rows))
     if matrix.shape != expected:
         raise UserError(f"direct feedback to layer {name} has the shape {expected}; got {matrix.shape}.")
     error = jnp.moveaxis(jnp.tensordot(delta, matrix, axes=1), 0, axis)

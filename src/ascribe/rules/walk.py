@@ -13,10 +13,7 @@ import jax
 
 from ascribe.errors import UserError
 from ascribe.jaxprs import Constant, Equation, Graph, Variable, read, run, trace, zeros
-from ascribe.networks import sites
-from ascribe.networks.curves import Curve
-from ascribe.networks.forms import FORMS
-from ascribe.networks.sites import Product, Sites
+from ascribe.networks import forms, sites
 from ascribe.types import Array, Elementwise, PyTree
 
 from .cotangents import Cotangents, directly, evaluate, fitting, transposed
@@ -47,9 +44,9 @@ class InnerTerms(NamedTuple):
         """Whether every step is exact, and nobody asks for more."""
         return not (self.asked or self.feedback or self.direct or self.error or self.derivative)
 
-    def concerns(self, one: Product | Curve) -> bool:
+    def concerns(self, one: sites.Product | sites.Curve) -> bool:
         """Whether a term, or a question, is about this one."""
-        if isinstance(one, Curve):
+        if isinstance(one, sites.Curve):
             return one.name in self.derivative
         if self.asked:
             return True
@@ -99,7 +96,7 @@ def forward(
     return y, new_state, back
 
 
-def _refuse_closed(found: Sites, terms: InnerTerms) -> None:
+def _refuse_closed(found: sites.Sites, terms: InnerTerms) -> None:
     for product in found.products.values():
         if product.closed and terms.concerns(product) and not terms.asked:
             raise UserError(
@@ -112,8 +109,8 @@ class _Unit(NamedTuple):
     """A piece of a graph that is gone through as a whole: a stretch of equations, or one that a term is about."""
 
     equations: tuple[Equation, ...]
-    product: Product | None = None
-    curve: Curve | None = None
+    product: sites.Product | None = None
+    curve: sites.Curve | None = None
     opened: bool = False
     cut: tuple[str, Variable] | None = None
 
@@ -151,7 +148,7 @@ class Walk:
     def __init__(
         self,
         graph: Graph,
-        found: Sites,
+        found: sites.Sites,
         terms: InnerTerms,
         shadows: Mapping[Variable, Any],
         active: set[Variable],
@@ -256,7 +253,7 @@ class Walk:
 
         def stretch(values: list[Array]) -> tuple[list[Any], list[Any]]:
             known = {**fixed, **dict(zip(inputs, values, strict=True))}
-            run(unit.equations, known, FORMS)
+            run(unit.equations, known, forms.FORMS)
             return [known[one] for one in moving], [known[one] for one in still]
 
         made, back, rest = jax.vjp(stretch, [self.known[one] for one in inputs], has_aux=True)
@@ -279,7 +276,7 @@ class Walk:
 
         return pull
 
-    def _through_product(self, equation: Equation, product: Product) -> Any:
+    def _through_product(self, equation: Equation, product: sites.Product) -> Any:
         values = read(equation.inputs, self.known)
         self.known[equation.outputs[0]] = evaluate(equation, values)
         i, j = product.weight, product.signal
@@ -310,7 +307,7 @@ class Walk:
 
         return pull
 
-    def _through_curve(self, curve: Curve) -> Any:
+    def _through_curve(self, curve: sites.Curve) -> Any:
         z = self.known[curve.input]
         self.known[curve.output] = curve.evaluate(z)
         g = self.terms.derivative[curve.name]
