@@ -9,7 +9,6 @@ DISTRIBUTION = "ascribe-learning"
 """What package indexes and pip call ascribe, whose import and command are `ascribe`."""
 
 
-from collections.abc import Sequence
 
 
 class UserError(ValueError):
