@@ -23,7 +23,8 @@ from ascribe.rules import (
     hooks,
 )
 from ascribe.rules.base import network_of
-from ascribe.rules.terms import hidden_activations, layer_errors, output_error, slope_of
+from ascribe.rules.naming import hidden_activations, slope_of
+from ascribe.rules.terms import layer_errors, output_error
 
 from .. import models
 from ..cases import assert_active, assert_close

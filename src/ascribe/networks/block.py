@@ -276,6 +276,12 @@ def checked_parameters(name: str, parameters: PyTree) -> PyTree:
     return jax.tree.map(jnp.asarray, parameters)
 
 
+def in_own_precision(leaf: Any) -> Array:
+    """An array of single or double precision in JAX's own, single unless JAX was told otherwise; others as they are."""
+    array = jnp.asarray(leaf)
+    return array.astype(jnp.zeros(()).dtype) if array.dtype in (jnp.float32, jnp.float64) else array
+
+
 def as_before(name: str, template: PyTree, found: PyTree) -> PyTree:
     """Parameters of another key in the tree of the first ones; a `UserError` where they are of other shapes."""
     new, old = jax.tree.leaves(found), jax.tree.leaves(template)

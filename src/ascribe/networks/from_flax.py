@@ -12,7 +12,17 @@ from flax import nnx
 from ascribe.errors import UserError
 from ascribe.types import Array, Key, PyTree
 
-from .block import MODES, AbstractAdapter, arguments_of, as_before, checked_parameters, leaf_at, nested, own_classes
+from .block import (
+    MODES,
+    AbstractAdapter,
+    arguments_of,
+    as_before,
+    checked_parameters,
+    in_own_precision,
+    leaf_at,
+    nested,
+    own_classes,
+)
 
 
 class FlaxAdapter(AbstractAdapter):
@@ -35,9 +45,8 @@ class FlaxAdapter(AbstractAdapter):
         self.name, self.source, self.options, self.make = name, source, options, make
         if not isinstance(module, nnx.Module):
             raise UserError(
-                f"a Flax model is an NNX module; {name} is one of {type(module).__mro__[-2].__module__.partition('.')[0]}'s "
-                f"older kind (flax.linen): write it as flax.nnx.Module, or give it as a function of its parameters, with "
-                f"ascribe.networks.from_function(lambda parameters, x: module.apply(parameters, x), parameters)."
+                f"a Flax model is an NNX module; {name} is of the older kind (flax.linen): write it as flax.nnx.Module, or "
+                f"give it as a function of its parameters, with ascribe.networks.from_function(module.apply, parameters)."
             )
         if not callable(module):
             raise UserError(
@@ -50,12 +59,12 @@ class FlaxAdapter(AbstractAdapter):
             module = nnx.clone(module)
             (module.train if training else module.eval)()
             self._graphs[training], parameters, randomness, rest = nnx.split(module, nnx.Param, nnx.RngState, ...)
-        leaves, self._structure = jax.tree.flatten(parameters)
+        leaves, self._structure = jax.tree.flatten(jax.tree.map(in_own_precision, parameters))
         self._paths = [tuple(map(str, path)) for path, _ in nnx.to_flat_state(parameters)]
         self.parameters = checked_parameters(name, nested(zip(self._paths, leaves, strict=True)))
         self._randomness = randomness
         rest, self._rest_structure = jax.tree.flatten(rest)
-        self.state = tuple(map(jnp.asarray, rest)) or None
+        self.state = tuple(map(in_own_precision, rest)) or None
 
     def apply(self, parameters: PyTree, x: Array, state: PyTree, *, key: Key | None, training: bool) -> Any:
         trained = jax.tree.unflatten(self._structure, [leaf_at(parameters, path) for path in self._paths])
@@ -70,7 +79,7 @@ class FlaxAdapter(AbstractAdapter):
     def fresh(self, key: Key) -> PyTree:
         if self.make is None:
             return None
-        leaves = jax.tree.leaves(nnx.state(self.make(key), nnx.Param))
+        leaves = list(map(in_own_precision, jax.tree.leaves(nnx.state(self.make(key), nnx.Param))))
         if len(leaves) != len(self._paths):
             raise UserError(f"{self.name} has other parameters for another key: they are the same for all seeds.")
         return as_before(self.name, self.parameters, nested(zip(self._paths, leaves, strict=True)))

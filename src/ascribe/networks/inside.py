@@ -36,8 +36,8 @@ class Point(NamedTuple):
 
 class Site(NamedTuple):
     """A synaptic site: `name`; the number of its layer, and of the parameter among that layer's leaves; the counts of
-    `AbstractSynapticLayer`; whether an error passes it on its way to parameters below; the shape of its parameter; and the
-    signals that it multiplies (several where one parameter is used in several places)."""
+    `AbstractSynapticLayer`; whether an error passes it on its way to parameters below; and the signals that it
+    multiplies where one does (several where one parameter is used in several places)."""
 
     name: str
     layer: int
@@ -191,7 +191,7 @@ def _sites(small: sites.Sites, large: sites.Sites, prefix: str, number: int) -> 
         if product.closed:
             continue
         signals: Any = [one.inputs[product.signal] for one in (equation, other)]
-        point = _point(prefix + product.place, *signals)
+        point = _point(prefix + product.place, *signals) if product.transports else None
         points = () if point is None else (point,)
         name = prefix + product.name
         if name not in found:

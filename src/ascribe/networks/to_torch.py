@@ -33,9 +33,8 @@ def to_torch(network: Network | Block, module: Any, *, state: PyTree = None) -> 
     if state is not None and isinstance(network, Network):
         state = next((one for layer, one in zip(network.layers, state, strict=True) if layer is own[0]), None)
     buffers = own[0].initial_state() if state is None else state
-    found = dict(buffers or {})
-    for path, leaf in jax.tree_util.tree_leaves_with_path(own[0].parameters):
-        found[jax.tree_util.keystr(path, simple=True, separator=".")] = leaf
+    leaves = jax.tree_util.tree_leaves_with_path(own[0].parameters)
+    found = {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves} | (buffers or {})
     places = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     for name in [*found, *places]:
         if name not in found or name not in places:
