@@ -406,6 +406,10 @@ def expand(network: Network, terms: Terms) -> Terms:
 
 
 def _check_names(network: Network, terms: Terms) -> None:
+    unreached = () if network.inside is None else network.inside.closed
+    for name in unreached:
+        if any(name in part for part in (terms.feedback, terms.direct, terms.error)):
+            raise UserError(walk.closed(name))
     inner = {*network.synaptic, *(point.name for point in network.points), *network.composites}
     for part in (terms.feedback, terms.direct, terms.error):
         for name in part:
