@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from ascribe.checks import unknown
 from ascribe.errors import UserError
 from ascribe.types import Array, Float, Scalar
 
@@ -154,7 +155,7 @@ def get(name: str | Loss) -> Loss:
             )
         return name
     if not isinstance(name, str) or name not in LOSSES:
-        raise UserError(f"unknown loss {name!r}: choose one of {', '.join(LOSSES)}.")
+        raise unknown("loss", name, LOSSES)
     return LOSSES[name]
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.checks import unknown
 from ascribe.errors import UserError
 
 from .operators import (
@@ -202,7 +203,7 @@ def replaced(**entries: tuple[Rule | None, ...] | Rule) -> Iterator[None]:
     """
     for name in entries:
         if name not in OPERATORS:
-            raise UserError(f"there is no operator {name!r}: choose one of {', '.join(sorted(OPERATORS))}.")
+            raise unknown("operator", name, sorted(OPERATORS))
     before = dict(DERIVATIVES)
     DERIVATIVES.update(entries)
     try:

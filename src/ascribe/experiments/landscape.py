@@ -18,9 +18,9 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ascribe import losses
-from ascribe.checks import at_least, positive, real
+from ascribe.checks import at_least, not_negative, positive
 from ascribe.datasets import DataLike, Dataset
-from ascribe.errors import UserError, shown
+from ascribe.errors import UserError
 from ascribe.networks import BatchNorm, Network
 from ascribe.rules import AbstractRule, Trainables, network_of
 from ascribe.setup import described
@@ -105,9 +105,7 @@ def landscape(
     named = named_rules(rules, data)
     rates = _rates(learning_rate, named)
     (seed,) = check_seeds([seed])
-    points, around = at_least(3, "points", points), real(margin)
-    if around is None or not 0 <= around < float("inf"):
-        raise UserError(f"`margin` is a number that is not negative; got {shown(margin)}.")
+    points, margin = at_least(3, "points", points), not_negative("margin", margin)
     size = len(data.train) if batch_size is None else batch_size
     setup = Setup(optimizer=optimizer, epochs=epochs, batch_size=size, loss=loss, diagnostics=False, only=layer)
     network = network_for(network, data)
@@ -141,7 +139,7 @@ def landscape(
         directions = directions * np.where(ends < 0, -1.0, 1.0)[:, None]  # paths run to the right and upwards
     else:
         kind, origin = "chosen", next(iter(walks.values())).weights[0]
-    axes = plane.axes((recorded - origin) @ directions.T, points, around)
+    axes = plane.axes((recorded - origin) @ directions.T, points, margin)
     title = f"loss surface of {layer}"
     listener(Progress(title, "computing", 0, points**2, float("nan")))
     values = surface.over(origin, directions, axes)
