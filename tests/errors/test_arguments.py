@@ -115,7 +115,7 @@ CASES = {
     "seeds of two axes": (train(seeds=np.zeros((2, 2), int)), "`seeds` is a number of seeds or a list of them; got array"),
     "a layer of True": (lambda: networks.Linear(True, 2), "`fan_in` of Linear is a positive integer; got True"),
     "a pool of True": (lambda: networks.MaxPool2d(True), "`window` of MaxPool2d is a positive integer; got True"),
-    "BatchNorm's momentum a text": (lambda: networks.BatchNorm(2, momentum="0.9"), "`momentum` of BatchNorm is a number from 0"),
+    "BatchNorm's momentum a text": (lambda: networks.BatchNorm(2, momentum="0.9"), "`momentum` of BatchNorm is a number"),
     "search without a seed": (
         lambda: ascribe.search.suggest(np.zeros((0, 2)), np.zeros(0), 1, seed=None),
         "`seed` is an integer that is not negative; got None",

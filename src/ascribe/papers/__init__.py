@@ -1,4 +1,5 @@
-"""The source documents' figures and printed numbers, redone, each with its checks: a file for each part of a document."""
+"""The source documents' figures and printed numbers, redone, each with its checks: a file for each part of a document. How a
+document is read, and where it slips: docs/documents/."""
 
 from ascribe.checks import unknown
 

@@ -24,7 +24,7 @@ from ascribe.networks import Network, activations, record
 from ascribe.rules import B_FUNCTIONS, AbstractRule, Backpropagation, Batch, BFunction, as_batch
 from ascribe.rules.terms import layer_errors, output_error
 
-from .base import Check, Listener, Result, at_most, close
+from .base import Check, Listener, Result, above, at_most, close
 
 HIDDEN = (16, 14, 12)
 EXAMPLES = 256
@@ -203,7 +203,7 @@ def layers_below(network: Network, batch: Batch) -> tuple[list[Check], list[dict
             deviation(ours, expected, theirs),
         ),
         at_most("in the layer itself no factor is below 0: share", 0.0, rows[0]["share_of_negative_rates"]),
-        _above("below it some are: the step goes uphill there, share", 0.0, rows[1]["share_of_negative_rates"]),
+        above("below it some are: the step goes uphill there, share", 0.0, rows[1]["share_of_negative_rates"]),
     ]
     return checks, rows
 
@@ -235,7 +235,7 @@ def batch_checks(rows: list[dict[str, Any]]) -> list[Check]:
         checks.append(
             at_most(f"{g}, batches of 1: share of the gradient that no rate of a unit explains", 1e-12, at[1])
         )
-        checks.append(_above(f"{g}, batches of 32: the same share (a sum of examples with a rate each)", 0.01, at[32]))
+        checks.append(above(f"{g}, batches of 32: the same share (a sum of examples with a rate each)", 0.01, at[32]))
     return checks
 
 
@@ -274,20 +274,15 @@ def feedback_rates(network: Network, batch: Batch) -> tuple[list[Check], list[di
     return checks, rows
 
 
-def _above(statement: str, limit: float, got: float) -> Check:
-    return Check(statement, f"above {limit:g}", got, bool(got > limit))
-
-
 def unit_figure(cloud: list[dict[str, Any]]) -> Any:
     """Every unit's factor over its z, of single examples: a curve in the layer itself, a cloud below."""
     names = list(dict.fromkeys(row["layer"] for row in cloud))
-    columns = {key: [row[key] for row in cloud] for key in cloud[0]}
     colors = dict(zip(names, (INK, RED), strict=True))
     color = kind_color(colors, "layer", symbolOpacity=1.0, symbolType="circle", labelLimit=320)
-    low, high = np.quantile(columns["rate"], [0.02, 0.98])
+    low, high = np.quantile([row["rate"] for row in cloud], [0.02, 0.98])
     scale = alt.Scale(domain=[min(float(low), -0.5), float(high)], clamp=True, nice=False)
     chart = (
-        alt.Chart(inline(columns, "rates"))
+        alt.Chart(inline(cloud, "rates"))
         .mark_point(filled=True, size=14, opacity=0.6)
         .encode(
             x=alt.X("z:Q", title="z of the unit", scale=alt.Scale(nice=False)),
@@ -307,9 +302,8 @@ def unit_figure(cloud: list[dict[str, Any]]) -> Any:
 def batch_figure(rows: list[dict[str, Any]]) -> Any:
     """How much of a batch's gradient no rate explains, over the batch's size."""
     names = list(dict.fromkeys(row["g"] for row in rows))
-    columns = {key: [row[key] for row in rows] for key in rows[0]}
     chart = (
-        alt.Chart(inline(columns, "batches"))
+        alt.Chart(inline(rows, "batches"))
         .mark_line(point=True, strokeWidth=2.4)
         .encode(
             x=alt.X("batch:Q", title="Examples in a batch", scale=alt.Scale(type="log", base=2, nice=False)),

@@ -18,7 +18,7 @@ from ascribe.datasets import Dataset, Split
 from ascribe.rules import Backpropagation, RelaxedIdentity
 
 from . import relaxed_identity_runs as runs
-from .base import Check, Listener, Result, at_least, at_most, less, more, same
+from .base import Check, Listener, Result, above, at_least, at_most, less, more, same
 from .relaxed_identity_figures import landscapes
 from .relaxed_identity_gradients import gradient_norms
 from .relaxed_identity_runs import Decayed, Observed, Setting
@@ -69,7 +69,7 @@ def output_checks(rows: dict[str, dict[str, Any]], norms: list[dict[str, Any]], 
     said = f"half of a straight line's errors, {line:.4f}"
     return [
         same("the output's loss alone: largest gradient below the last layer", 0.0, max(lower)),
-        Check("the output's loss alone: least gradient of the last layer", "above 0", min(upper), min(upper) > 0.0),
+        above("the output's loss alone: least gradient of the last layer", 0, min(upper)),
         at_most("the output's loss alone: that loss, at the auxiliaries, in the end", 0.01, alone["objective"]),
         Check(
             "it does not generalize: test accuracy of the forward pass",
