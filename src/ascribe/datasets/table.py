@@ -11,7 +11,7 @@ import numpy as np
 from ascribe.checks import flag, one_of
 from ascribe.errors import UserError, option
 
-from .assembly import assemble
+from .assembly import Assembly
 from .base import Card, Dataset
 from .columns import Column
 from .contents import Contents, find_frame_target, parse_classes, read_arrays, read_columns
@@ -164,17 +164,8 @@ def _make_dataset(
         if min(len(part) for part in rows) == 0:
             raise UserError(f"{what} has examples in every split; got none in one: write its arrays anew.")
     name, card = _describe(source, what, found.task, len(inputs), math.prod(inputs.shape[1:]))
-    data = assemble(
-        name,
-        found.task,
-        inputs,
-        targets,
-        seed=seed,
-        card=card,
-        class_names=names,
-        feature_names=contents.feature_names,
-        standardize=standardize,
-        rows=rows,
+    data = Assembly(name, found.task, inputs, targets, seed, card, standardize, names, contents.feature_names).divided(
+        rows
     )
     counts = np.bincount(targets, minlength=len(names)).tolist() if names else []
     understood = Understood(
@@ -201,7 +192,6 @@ def _describe(source: Any, what: str, task: Task, count: int, features: int) -> 
         description=f"{count} examples of {features} features, {'read from a file' if from_file else 'given in memory'}.",
         source=str(path) if from_file else "Given in memory",
         license=f"Not stated; that of the {'file' if from_file else 'data'}",
-        url="",
         task=task,
         size=f"{count:,} rows, {features:,} feature{'' if features == 1 else 's'}",
     )
