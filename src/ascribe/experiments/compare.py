@@ -198,13 +198,7 @@ def _draw(
             rule = eqx.tree_at(where, rule, jnp.asarray(value, where(rule).dtype))
         chosen[name] = rule
     rates = {name: float(one.learning_rates[0]) for name, one in runs.items()}
-    setup = asked.setup
-    settings: Any = {
-        "optimizer": setup.optimizer,
-        "epochs": setup.epochs,
-        "batch_size": setup.batch_size,
-        "loss": setup.loss,
-    }
+    settings: Any = {name: getattr(asked.setup, name) for name in ("optimizer", "epochs", "batch_size", "loss")}
     settings |= {"seed": asked.seeds[0], "learning_rate": rates, "listener": listener}
     try:
         drawn = draw(asked.source, asked.data, chosen, layer=layer, **settings)

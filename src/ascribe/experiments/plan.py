@@ -240,7 +240,7 @@ class Plan:
         tuning = None
         if self.tune:
             candidates = self.candidates(tuning_seeds)
-            if None in trainer.kept(candidates, networks=search.has_own_finish(trainer)):
+            if None in trainer.kept(candidates, networks=self.recipe.rule.finishes):
                 return True
             tuning = self.tuned(trainer, tuning_seeds)
         return None in trainer.kept(self.finals(seeds, tuning), networks=True)
@@ -263,7 +263,7 @@ class Plan:
 
     def begin_tuning(self, trainer: Trainer, tuning_seeds: tuple[int, ...]) -> None:
         """Sends what tuning trains to the trainer's engine."""
-        trainer.begin(self.candidates(tuning_seeds), "tuning", keep=search.has_own_finish(trainer))
+        trainer.begin(self.candidates(tuning_seeds), "tuning", keep=self.recipe.rule.finishes)
 
     def begin(self, trainer: Trainer, seeds: tuple[int, ...], tuning: Tuning | None) -> None:
         """Sends the final runs there."""
