@@ -75,23 +75,16 @@ class Store(Book):
         with self.writing() as connection:
             first = self._next(connection, runs)
             for number, (key, (about, kept)) in enumerate(done.items(), first):
-                context = dict(about.context)
+                texts = {"hyperparameters": about.hyperparameters, "context": about.context, "versions": self.versions}
                 values = {
+                    **about._asdict(),
+                    **{name: json.dumps(value) for name, value in texts.items()},
                     "key": key,
-                    "rule": about.rule,
-                    "phase": about.phase,
-                    "data": context["data"]["name"],
-                    "network": context["network"],
-                    "seed": about.seed,
-                    "learning_rate": about.learning_rate,
-                    "hyperparameters": json.dumps(about.hyperparameters),
-                    "epochs": about.epochs,
+                    "data": about.context["data"]["name"],
+                    "network": about.context["network"],
                     "status": "diverged" if kept.diverged_at >= 0 else "finished",
                     "diverged_at": kept.diverged_at,
-                    "scores": None,
                     "seconds": kept.seconds,
-                    "context": json.dumps(context),
-                    "versions": json.dumps(self.versions),
                     "finished": now(),
                     "number": number,
                 }
