@@ -82,9 +82,8 @@ class Loss:
 
     def values(self, z: Float[Array, "batch outputs"], targets: Array) -> Float[Array, " batch"]:
         """L of every example from the preactivation of the link."""
-        if (
-            self.link == "softmax" and targets.ndim == 1 and jnp.issubdtype(targets.dtype, jnp.integer)
-        ):  # without building one-hot rows
+        if self.link == "softmax" and targets.ndim == 1 and jnp.issubdtype(targets.dtype, jnp.integer):
+            # Without building one-hot rows.
             shifted = z - jax.lax.stop_gradient(jnp.max(z, axis=1, keepdims=True))
             of_labels = jnp.take_along_axis(shifted, targets[:, None], axis=1)[:, 0]
             return jax.nn.logsumexp(shifted, axis=1) - of_labels

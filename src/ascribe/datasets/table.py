@@ -240,12 +240,7 @@ def given_rows(sizes: tuple[int, int, int], keep: np.ndarray, labels: np.ndarray
     origin = np.repeat([0, 1, 2], sizes)[keep]
     train, validation, test = (np.flatnonzero(origin == part) for part in range(3))
     if len(validation) == 0:
-        part = split_indices(
-            len(train),
-            seed=seed,
-            labels=None if labels is None else labels[train],
-            validation=VALIDATION_FRACTION,
-            test=0.0,
-        )
+        own = None if labels is None else labels[train]
+        part = split_indices(len(train), seed=seed, labels=own, validation=VALIDATION_FRACTION, test=0.0)
         train, validation = train[part.train], train[part.validation]
     return Indices(train, validation, test)

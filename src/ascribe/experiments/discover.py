@@ -137,18 +137,9 @@ def discover(
         common = {**settings, "seeds": fresh_seeds, "diagnostics": False, "listener": listener}
         common |= {"store": keeper, "cluster": cluster, "tune_seeds": min(3, seeds)}
         comparisons, factor, tried_rates = _compare_found(target, space, best, others, tune, common, elsewhere)
-        configuration = {
-            **target.described(objective),
-            "space": dataclasses.asdict(space),
-            "batch": batch,
-            "seed": seed,
-            "evaluations": evaluations,
-            "initial": space.initial,
-            "fresh_seeds": fresh_seeds,
-            "tune": tune,
-            "versions": versions(),
-            "command": command,
-        }
+        configuration = target.described(objective) | {"space": dataclasses.asdict(space), "batch": batch, "seed": seed}
+        configuration |= {"evaluations": evaluations, "initial": space.initial, "fresh_seeds": fresh_seeds}
+        configuration |= {"tune": tune, "versions": versions(), "command": command}
         random, predicted = found.get(search.RANDOM), search.left_out(tried)
         result = Discovery(data, space, tried, few, random, predicted, comparisons, factor, configuration)
         if keeper.keeps:

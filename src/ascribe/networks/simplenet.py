@@ -26,19 +26,11 @@ from .network import Network
 from .pooling import MaxPool2d
 
 BLOCKS = (
-    # channels, kernel, pooled after
-    (64, 3, False),
-    (128, 3, False),
-    (128, 3, False),
-    (128, 3, True),
-    (128, 3, False),
-    (128, 3, False),
-    (256, 3, True),
-    (256, 3, False),
-    (256, 3, True),
-    (512, 3, False),
-    (2048, 1, False),
-    (256, 1, True),
+    # channels, kernel, pooled after: a line for each size of the images
+    *((64, 3, False), (128, 3, False), (128, 3, False), (128, 3, True)),
+    *((128, 3, False), (128, 3, False), (256, 3, True)),
+    *((256, 3, False), (256, 3, True)),
+    *((512, 3, False), (2048, 1, False), (256, 1, True)),
     (256, 3, False),
 )
 """The thirteen convolutions of the CIFAR-10 network."""

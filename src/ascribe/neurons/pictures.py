@@ -56,16 +56,8 @@ def traces(recording: "Recording", neuron: int = 0) -> Any:
         legend += [] if isinstance(model, HodgkinHuxley) else ["dashed: the threshold"]
     gates = [name for name in ("n", "m", "h") if name in recording.traces]
     if gates:
-        panels.append(
-            _several(
-                recording.t,
-                {_gate(name): one(recording[name]) for name in gates},
-                "open fraction",
-                [0, 1],
-                labels=False,
-                band=many,
-            )
-        )
+        rows = {_gate(name): one(recording[name]) for name in gates}
+        panels.append(_several(recording.t, rows, "open fraction", [0, 1], labels=False, band=many))
     if "s" in recording.traces:
         title = ["synaptic current", "s (thresholds)"]
         panels.append((_band if many else _line)(recording.t, one(recording["s"]), title, GREEN, 100))

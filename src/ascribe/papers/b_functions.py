@@ -115,21 +115,10 @@ def substituted(name: str) -> BFunction:
 
 def rows_of_width(data: datasets.Dataset, width: int, listener: Listener) -> list[dict[str, Any]]:
     """What became of every derivative in networks of that width: losses, angles, and what the end of the path is like."""
-    network, batch_size = network_of(data, width), len(data.train)
+    network = network_of(data, width)
     batch = as_batch(network, (data.train.inputs, data.train.targets))
-    found = {
-        name: training.train(
-            network,
-            data,
-            substituted(name),
-            only=LAYER,
-            seeds=SEEDS,
-            batch_size=batch_size,
-            listener=listener,
-            **SETTINGS,
-        )
-        for name in DERIVATIVES
-    }
+    asked = {"only": LAYER, "seeds": SEEDS, "batch_size": len(data.train), "listener": listener, **SETTINGS}
+    found = {name: training.train(network, data, substituted(name), **asked) for name in DERIVATIVES}
     fall = lambda loss: float((loss[:, 0] - loss[:, -1]).mean())
     best, rows = found["relu"].curves["train_loss"], []
     for name, runs in found.items():

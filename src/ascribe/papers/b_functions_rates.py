@@ -219,9 +219,7 @@ def batches(made: dict[str, Network], batch: Batch) -> list[dict[str, Any]]:
             a, b = (each.reshape(-1, size, *each.shape[1:]).mean(1) for each in (ours, theirs))
             square = (b**2).sum(2)
             best = (a * b).sum(2) / np.where(square == 0, 1, square)
-            a = (
-                a * (square > 0)[..., None]
-            )  # units with σ' = 0 in the whole batch have no gradient that a rate could scale
+            a = a * (square > 0)[..., None]  # where σ' = 0 in the whole batch no rate could scale the gradient
             rest = np.sqrt(((a - best[..., None] * b) ** 2).sum((1, 2)) / (a**2).sum((1, 2)))
             rows.append({"g": f"{G[name]}' for {name}'", "batch": size, "unexplained": float(rest.mean())})
     return rows

@@ -29,13 +29,7 @@ DIMENSIONS = (2, 10)
 """Of the inputs whose seeds are compared: the two of the moons, and more that say nothing."""
 SPREAD = 0.5
 """Standard deviation of the inputs that say nothing."""
-BATCHES: dict[str, Any] = {
-    "optimizer": "adam",
-    "learning_rate": 3e-3,
-    "batch_size": 32,
-    "epochs": 40,
-    "seeds": runs.FEW_SEEDS,
-}
+BATCHES: dict[str, Any] = {"optimizer": "adam", "learning_rate": 3e-3, "batch_size": 32, "epochs": 40}
 """Of the runs in mini-batches, every rule alike."""
 EARLY_STEPS = (0, 2, 4)
 """After how many steps gradients are looked at with the output's loss alone, which is soon 0 to rounding."""
@@ -174,7 +168,8 @@ def mini_batches(listener: Listener) -> Result:
     rows = []
     for label, name in names.items():
         told = lambda progress, label=label: listener(progress._replace(rule=label))
-        its = training.train("32x32", data, name, listener=told, diagnostics=label == "ours", **BATCHES)
+        own: dict[str, Any] = {"seeds": runs.FEW_SEEDS, "listener": told, "diagnostics": label == "ours"}
+        its = training.train("32x32", data, name, **own, **BATCHES)
         accuracy = its.scores["test_accuracy"]
         angle = float(np.nanmean(its.curves["gradient_angle"])) if label == "ours" else None
         row = {"rule": label, "name": name, "test": float(accuracy.mean()), "worst": float(accuracy.min())}

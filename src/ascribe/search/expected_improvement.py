@@ -97,15 +97,9 @@ def suggest(
     quantiles = ndtri((np.arange(draws) + 0.5) / draws)
     normal = generator.permuted(np.tile(quantiles, (count, 1)), axis=1)  # a Latin hypercube
     with gp.double_precision():
-        points = _propose(
-            gp.pad(x, rows),
-            gp.pad(y, rows),
-            np.asarray(size),
-            np.asarray(count),
-            (length_scales, np.float64(noise)),
-            offers,
-            gp.pad(normal, rows),
-        )
+        observed, noise = (gp.pad(x, rows), gp.pad(y, rows)), np.float64(noise)
+        counts = np.asarray(size), np.asarray(count)
+        points = _propose(*observed, *counts, (length_scales, noise), offers, gp.pad(normal, rows))
         return np.asarray(points)[size : size + count].copy()
 
 

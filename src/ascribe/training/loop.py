@@ -129,15 +129,8 @@ def initialize(setup: Setup, network: Network, run: Run, data: Data, curves: Col
     rule_state = hooks.init(run.rule, network, everything, key=rule_keys[1])
     optimizer = transformation(factory(setup.optimizer), run.learning_rate)
     dtype = network.dtype
-    state = RunState(
-        trainables,
-        network.initial_state(),
-        rule_state,
-        optimizer.init(trainables),
-        jnp.asarray(-1, jnp.int32),
-        {},
-        None,
-    )
+    moments, never = optimizer.init(trainables), jnp.asarray(-1, jnp.int32)
+    state = RunState(trainables, network.initial_state(), rule_state, moments, never, {}, None)
     if curves is None:
         measured = eqx.filter_eval_shape(lambda: measure(setup, run, state, data, jr.key(0), before=trainables))
         curves = ("train_loss", *measured)
