@@ -127,12 +127,9 @@ def _categorical_from_logits(z: Array, t: Array) -> Array:
 SQUARED_ERROR = Loss("squared-error", "identity", _half_square, lambda y, t: y - t, _half_square)
 """½‖y - t‖²; ∇_a = y - t."""
 
+_bernoulli_gradient = lambda y, t: _over(1 - t, 1 - y) - _over(t, y)
 BERNOULLI_CROSS_ENTROPY = Loss(
-    "bernoulli-cross-entropy",
-    "logistic",
-    _bernoulli,
-    lambda y, t: _over(1 - t, 1 - y) - _over(t, y),
-    _bernoulli_from_logits,
+    "bernoulli-cross-entropy", "logistic", _bernoulli, _bernoulli_gradient, _bernoulli_from_logits
 )
 """-(t ln y + (1 - t) ln(1 - y)); ∇_a = (y - t) / (y(1 - y)). Several outputs are independent labels: their sum."""
 

@@ -183,15 +183,11 @@ def layers_below(network: Network, batch: Batch) -> tuple[list[Check], list[dict
     for place, name in ((3, "linear3"), (2, "linear2"), (1, "linear1")):
         ours, theirs = (rows_of(network, one, batch, name) for one in (rule, BFunction()))
         found[name] = rates = ratio(ours, theirs)
-        low, middle, high = np.quantile(rates, [0.1, 0.5, 0.9])
         cosine = (ours * theirs).sum((1, 2)) / np.sqrt((ours**2).sum((1, 2)) * (theirs**2).sum((1, 2)))
         rows.append(
             {
                 "layer": place,
-                "rate_10_percent": float(low),
-                "rate_median": float(middle),
-                "rate_90_percent": float(high),
-                "share_of_negative_rates": float(np.mean(rates < 0)),
+                **_summary(rates),
                 "angle_to_backpropagation": float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).mean()),
             }
         )
@@ -206,6 +202,12 @@ def layers_below(network: Network, batch: Batch) -> tuple[list[Check], list[dict
         above("below it some are: the step goes uphill there, share", 0.0, rows[1]["share_of_negative_rates"]),
     ]
     return checks, rows
+
+
+def _summary(rates: np.ndarray) -> dict[str, float]:
+    low, middle, high = map(float, np.quantile(rates, [0.1, 0.5, 0.9]))
+    negative = float(np.mean(rates < 0))
+    return {"rate_10_percent": low, "rate_median": middle, "rate_90_percent": high, "share_of_negative_rates": negative}
 
 
 def batches(made: dict[str, Network], batch: Batch) -> list[dict[str, Any]]:
@@ -251,14 +253,10 @@ def feedback_rates(network: Network, batch: Batch) -> tuple[list[Check], list[di
         ours, theirs = (rows_of(one, each, batch, "linear2") for each in (rule, BFunction()))
         worst = max(worst, deviation(ours, rates, theirs))
         w, b = (np.asarray(m).ravel() for m in (one["linear3"].weight, state["linear3"]))
-        low, middle, high = np.quantile(rates, [0.1, 0.5, 0.9])
         rows.append(
             {
                 "when": when,
-                "rate_10_percent": float(low),
-                "rate_median": float(middle),
-                "rate_90_percent": float(high),
-                "share_of_negative_rates": float(np.mean(rates < 0)),
+                **_summary(rates),
                 "angle_between_B_and_W": float(np.degrees(np.arccos(w @ b / np.linalg.norm(w) / np.linalg.norm(b)))),
             }
         )

@@ -60,14 +60,9 @@ class Store(Book):
                     if curves is None:
                         raise UserError(f"the store {self.place!r} is damaged: the run {key[:12]} has no curves.")
                     networks = self.read(connection, key, "networks")
-                    found[key] = Kept(
-                        curves[0],
-                        row["diverged_at"],
-                        None if networks is None else _listed(networks[0]),
-                        None if row["scores"] is None else numbers_of(json.loads(row["scores"])),
-                        row["seconds"],
-                        None if networks is None else _maps(networks[0]),
-                    )
+                    leaves, maps = (None, None) if networks is None else (_listed(networks[0]), _maps(networks[0]))
+                    scores = None if row["scores"] is None else numbers_of(json.loads(row["scores"]))
+                    found[key] = Kept(curves[0], row["diverged_at"], leaves, scores, row["seconds"], maps)
         return found
 
     def finish(self, done: Mapping[str, tuple[About, Kept]]) -> None:

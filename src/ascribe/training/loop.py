@@ -248,13 +248,9 @@ def step(
         run.rule, only_layer(setup.only, trainables, state.trainables), credit.state
     )
     trainables = only_layer(setup.only, trainables, state.trainables)  # no decay of the optimizer or of the rule
-    moved = dataclasses.replace(
-        state,
-        trainables=trainables,
-        rule_state=rule_state,
-        optimizer_state=optimizer_state,
-        network_state=state.network_state if credit.network_state is None else credit.network_state,
-    )
+    statistics = state.network_state if credit.network_state is None else credit.network_state
+    own = {"rule_state": rule_state, "optimizer_state": optimizer_state, "network_state": statistics}
+    moved = dataclasses.replace(state, trainables=trainables, **own)
     return into_whole(whole, moved, data, indices), credit.loss
 
 
