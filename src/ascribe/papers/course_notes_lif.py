@@ -55,7 +55,7 @@ def lif_beside_spike(listener: Listener) -> Result:
     checks = [
         same("spikes of the Hodgkin–Huxley neuron between 0.72 and 0.73 s", 1, len(inside)),
         close("that spike, ms after 0.72 s", ZOOMED, MS * (spike - ZOOM[0]), 2e-2),
-        above("its largest V, which models the spike itself", 0, largest(V)),
+        above("its largest V, which models the spike itself", 0.0, largest(V)),
         at_most("its width at half its height, ms: within τ_ref", MS * TAU_REF, MS * half),
         at_most(
             "the LIF neuron between two spikes: largest difference from the solution of its equation, mV",

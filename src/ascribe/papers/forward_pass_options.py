@@ -55,7 +55,7 @@ def definition_checks() -> list[Check]:
     return [
         at_most("Definition 0.1: how far the factors of one neuron's inputs differ", 1e-12, float(np.max(apart))),
         above(
-            "Definition 0.1: an input that is always 0 moves its weights", 0, largest(np.abs(factors["always"][:, 0]))
+            "Definition 0.1: an input that is always 0 moves its weights", 0.0, largest(np.abs(factors["always"][:, 0]))
         ),
         same("ours (nonzero): what such an input moves", 0.0, largest(np.abs(factors["nonzero"][:, 0]))),
     ]

@@ -63,7 +63,7 @@ def output_checks(rows: dict[str, dict[str, Any]], norms: list[dict[str, Any]], 
     said = f"half of a straight line's errors, {line:.4f}"
     return [
         same("the output's loss alone: largest gradient below the last layer", 0.0, max(lower)),
-        above("the output's loss alone: least gradient of the last layer", 0, min(upper)),
+        above("the output's loss alone: least gradient of the last layer", 0.0, min(upper)),
         at_most("the output's loss alone: that loss, at the auxiliaries, in the end", 0.01, alone["objective"]),
         Check(
             "it does not generalize: test accuracy of the forward pass",
