@@ -1,8 +1,8 @@
 """What does it cost to go through a model equation by equation? One step of training, with and without replaced terms, against
 `jax.value_and_grad` of the same forward pass by hand: time, floating-point operations, and seconds to trace and compile.
 
-The models: `resnet/8`, a transformer and a GRU of this library, and a LeNet written in plain Equinox, which races this library's
-own LeNet; with PyTorch installed, `resnet/8` as PyTorch's eager mode trains it.
+The models: `resnet/8`, a transformer and a GRU of this library, and a LeNet written in plain Equinox, which races this
+library's own; with PyTorch installed, `resnet/8` as PyTorch's eager mode trains it.
 Run: `python benchmarks/any_network.py`
 """
 
