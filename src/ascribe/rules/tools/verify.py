@@ -259,7 +259,8 @@ def _ours(rule: AbstractRule, batch: Batch, *, key: Key, network: Network) -> tu
     """The rule's gradient, the network that it begins with, and the batch with the network's state."""
     if batch.network_state is None:
         batch = dataclasses.replace(batch, network_state=network.initial_state())
-    init_key, step_key = jr.split(key)
+    keys = jr.split(key)  # taken apart as in `_both`, so that a trace shows the same randomness
+    init_key, step_key = keys[0], keys[1]
     trainables = hooks.trainables(rule, network, batch, key=init_key)
     state = hooks.init(rule, network, batch, key=init_key)
     gradients = hooks.credit(rule, trainables, state, batch, key=step_key).gradients
