@@ -519,6 +519,27 @@ def _scaled(factor):
     return lambda z: factor * z
 
 
+def _rule(factor, **attributes):
+    """A class made by a function, which closes over a number."""
+
+    class Scaled(BFunction):
+        gain = 1.0
+
+        def __call__(self, *given, key):
+            credit = super().__call__(*given, key=key)
+            return dataclasses.replace(credit, loss=factor * credit.loss)
+
+        def again(self, depth):
+            return Scaled if depth else repeated(depth)
+
+    def repeated(depth):
+        return repeated(depth - 1)
+
+    for name, value in attributes.items():
+        setattr(Scaled, name, value)
+    return Scaled
+
+
 def test_objects_are_known_by_what_they_do():
     other = [
         1,
@@ -545,11 +566,18 @@ def test_objects_are_known_by_what_they_do():
         lambda z: z in {"sparse", "dense", "none"},
         int,
         Phases,
+        _rule(1.0),
+        _rule(2.0),
+        _rule(1.0, gain=2.0),
+        _rule(1.0, gain=np.ones(2)),
+        _rule(1.0, shift=property(_scaled(1.0))),
+        _rule(1.0, shift=property(_scaled(2.0))),
     ]
     prints = [json.dumps(fingerprint(one)) for one in other]
     assert len(set(prints)) == len(prints)
     assert prints == [json.dumps(fingerprint(one)) for one in other]
     assert fingerprint(_scaled(2.0)) == fingerprint(_scaled(2.0))
+    assert fingerprint(_rule(2.0)) == fingerprint(_rule(2.0)) == fingerprint(_rule(2.0, kept=[object()]))
 
 
 @pytest.mark.slow

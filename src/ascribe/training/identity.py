@@ -7,7 +7,8 @@ import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -117,7 +118,7 @@ def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
         array = np.asarray(value)
         return [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
     if isinstance(value, type):
-        return _class(value)
+        return _once(value, _class)
     if isinstance(value, functools.partial):
         return ["partial", *map(fingerprint, (value.func, value.args, value.keywords))]
     if inspect.ismethod(value):
@@ -125,16 +126,26 @@ def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
     if callable(value) and not isinstance(value, type) and hasattr(value, "__wrapped__"):  # such as a compiled function
         return fingerprint(inspect.unwrap(value))
     if inspect.isfunction(value):
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        own = source.ours(value.__module__ or "")
-        digest = source.digest(value.__module__) if own else checksum(_code(value.__code__))
-        used = [] if own else source.used(value.__code__, value.__globals__)
-        held = [] if own and not cells else [value.__defaults__, value.__kwdefaults__, cells]
-        return [_told(_name(value), digest), *map(_module, used), *map(fingerprint, held)]
+        return _once(value, _function)
     if dataclasses.is_dataclass(value):
         fields = {field.name: fingerprint(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return [fingerprint(type(value)), fields]
     return f"{type(value).__module__}.{type(value).__qualname__} {value!r}"
+
+
+def _once(value: Any, known: Callable[[Any], list[Any]]) -> Any:
+    """What a function or a class is known by; inside itself, as where a function calls itself, its name."""
+    within = _within.get()
+    if any(value is one for one in within):
+        return _name(value)
+    token = _within.set((*within, value))
+    try:
+        return known(value)
+    finally:
+        _within.reset(token)
+
+
+_within: ContextVar[tuple[Any, ...]] = ContextVar("within", default=())
 
 
 def _name(value: Any) -> str:
@@ -150,15 +161,53 @@ def _module(name: str) -> dict[str, str]:
     return _told(name, source.digest(name))
 
 
+def _function(function: Any) -> list[Any]:
+    own, cells = source.ours(function.__module__ or ""), _cells(function)
+    digest = source.digest(function.__module__) if own else checksum(_code(function.__code__))
+    used = [] if own else source.used(function.__code__, function.__globals__)
+    held = [] if own and not cells else [function.__defaults__, function.__kwdefaults__, cells]
+    return [_told(_name(function), digest), *map(_module, used), *map(fingerprint, held)]
+
+
+def _cells(function: Any) -> list[Any]:
+    """What a function closes over, but for the class that it is a method of."""
+    named = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return [cell.cell_contents for name, cell in named if name != "__class__"]
+
+
+def _held(kind: type) -> list[Any]:
+    """What is not in the text of a class: what its methods close over, and the plain values of its attributes, which may have
+    been set later."""
+    found = []
+    for name, value in sorted(vars(kind).items()):
+        function = inspect.unwrap(getattr(value, "__func__", None) or getattr(value, "fget", None) or value)
+        if inspect.isfunction(function):
+            generated = function.__code__.co_qualname.startswith(
+                "__create_fn__"
+            )  # by dataclasses, of what the text says
+            found += [] if generated else [[name, fingerprint(cell)] for cell in _cells(function)]
+        elif not name.startswith("__") and _plain(value):
+            found.append([name, fingerprint(value)])
+    return found
+
+
+def _plain(value: Any) -> bool:
+    """Whether it is a number, a word or an array, or some of them."""
+    one = isinstance(value, bool | int | float | str | np.ndarray | np.generic | jax.Array) or value is None
+    return all(map(_plain, value)) if isinstance(value, tuple) else one
+
+
 def _class(kind: type) -> list[Any]:
     """A class by its name and the source of itself and its bases: those from outside this package by their file, or by their
-    methods where they have none."""
+    methods where they have none, and what they hold beside it."""
     own: list[str] = []
+    held: list[Any] = []
     used: set[str] = set()
     for one in kind.__mro__:
         if source.ours(one.__module__):
             used.add(one.__module__)
         elif one is kind or one.__module__.split(".")[0] not in FOUNDATIONS:
+            held += _held(one)
             texts, codes = _sources(one.__module__), []
             for name, text in texts.items():
                 own.append(hashlib.sha256(text).hexdigest())
@@ -170,7 +219,7 @@ def _class(kind: type) -> list[Any]:
                 codes = [(code, one.__module__) for code in methods]
             for code, name in codes:
                 used.update(source.used(code, vars(sys.modules[name]) if name in sys.modules else {}))
-    return [_told(_name(kind), checksum(own)), *map(_module, sorted(used))]
+    return [_told(_name(kind), checksum(own)), *map(_module, sorted(used)), *held]
 
 
 def _sources(module: str) -> dict[str, bytes]:
