@@ -580,6 +580,39 @@ def test_objects_are_known_by_what_they_do():
     assert fingerprint(_rule(2.0)) == fingerprint(_rule(2.0)) == fingerprint(_rule(2.0, kept=[object()]))
 
 
+CELL = """
+from ascribe.rules import BFunction
+
+GAIN, loss = 1.0, 0.5
+
+
+def scaled(z):
+    return GAIN * z.loss
+
+
+class Cell(BFunction):
+    def __call__(self, *given, key):
+        return scaled(super().__call__(*given, key=key))
+"""
+
+
+def test_code_of_a_notebook_is_known_by_what_it_reads_there():
+    def known(cell, name):
+        here = {"__name__": "a_notebook"}
+        exec(cell, here)
+        return json.dumps(fingerprint(here[name]))
+
+    for name in ("scaled", "Cell"):
+        first = known(CELL, name)
+        assert first == known(
+            CELL.replace("loss = 1.0, 0.5", "loss = 1.0, 0.25"), name
+        )  # an attribute's name, not read
+        changed = [
+            known(CELL.replace(*change), name) for change in (("GAIN, loss = 1.0", "GAIN, loss = 2.0"), ("* z", "+ z"))
+        ]
+        assert len({first, *changed}) == 3
+
+
 @pytest.mark.slow
 def test_keys_are_the_same_in_another_process(tmp_path):
     own = "from ascribe import networks\nfrom ascribe.rules import SignSymmetry\n\n\nclass Own(SignSymmetry):\n"

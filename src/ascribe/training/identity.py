@@ -2,12 +2,13 @@
 
 import contextlib
 import dataclasses
+import dis
 import functools
 import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import CodeType
@@ -95,6 +96,13 @@ class Identity:
         return checksum(self.context)
 
 
+def read_by(rule: rules.AbstractRule, network: Network) -> str:
+    """What users' classes, of a rule and of a network's layers, read beside their text: a program that was traced with other
+    values is another one."""
+    kinds = [one for kind in (type(rule), *layer_classes(network)) for one in _of_users(kind)]
+    return checksum([_held(one, code=not _sources(one.__module__)) for one in kinds])
+
+
 def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
     """An object as plain JSON values that are equal where it does the same: arrays by their bytes, functions by their code and
     what they close over, objects by their class and fields. Classes and functions of this package are known by the source of
@@ -166,7 +174,32 @@ def _function(function: Any) -> list[Any]:
     digest = source.digest(function.__module__) if own else checksum(_code(function.__code__))
     used = [] if own else source.used(function.__code__, function.__globals__)
     held = [] if own and not cells else [function.__defaults__, function.__kwdefaults__, cells]
-    return [_told(_name(function), digest), *map(_module, used), *map(fingerprint, held)]
+    return [
+        _told(_name(function), digest),
+        *map(_module, used),
+        *map(fingerprint, held),
+        *([] if own else _read(function)),
+    ]
+
+
+def _read(function: Any, *, code: bool = True) -> list[Any]:
+    """What a function reads from its module by name: plain values and, with `code`, the module's functions and classes."""
+    found = []
+    for name in sorted(set(_globals(function.__code__)) & function.__globals__.keys()):
+        value = function.__globals__[name]
+        of_module = (
+            code and inspect.isroutine(value) | isinstance(value, type) and value.__module__ == function.__module__
+        )
+        if of_module or _plain(value):
+            found.append([name, fingerprint(value)])
+    return found
+
+
+def _globals(code: CodeType) -> Iterator[str]:
+    yield from (one.argval for one in dis.get_instructions(code) if one.opname == "LOAD_GLOBAL")
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _globals(constant)
 
 
 def _cells(function: Any) -> list[Any]:
@@ -175,9 +208,9 @@ def _cells(function: Any) -> list[Any]:
     return [cell.cell_contents for name, cell in named if name != "__class__"]
 
 
-def _held(kind: type) -> list[Any]:
-    """What is not in the text of a class: what its methods close over, and the plain values of its attributes, which may have
-    been set later."""
+def _held(kind: type, *, code: bool) -> list[Any]:
+    """What is not in the text of a class: what its methods close over and read from their module (functions and classes there
+    with `code`), and the plain values of its attributes. All of them may have been set later."""
     found = []
     for name, value in sorted(vars(kind).items()):
         function = inspect.unwrap(getattr(value, "__func__", None) or getattr(value, "fget", None) or value)
@@ -185,7 +218,7 @@ def _held(kind: type) -> list[Any]:
             generated = function.__code__.co_qualname.startswith(
                 "__create_fn__"
             )  # by dataclasses, of what the text says
-            found += [] if generated else [[name, fingerprint(cell)] for cell in _cells(function)]
+            found += [] if generated else [name, *map(fingerprint, _cells(function)), *_read(function, code=code)]
         elif not name.startswith("__") and _plain(value):
             found.append([name, fingerprint(value)])
     return found
@@ -203,12 +236,13 @@ def _class(kind: type) -> list[Any]:
     own: list[str] = []
     held: list[Any] = []
     used: set[str] = set()
+    users = _of_users(kind)
     for one in kind.__mro__:
         if source.ours(one.__module__):
             used.add(one.__module__)
-        elif one is kind or one.__module__.split(".")[0] not in FOUNDATIONS:
-            held += _held(one)
+        elif one in users:
             texts, codes = _sources(one.__module__), []
+            held += _held(one, code=not texts)
             for name, text in texts.items():
                 own.append(hashlib.sha256(text).hexdigest())
                 with contextlib.suppress(SyntaxError):  # it was another one when it was loaded, or is no Python
@@ -220,6 +254,12 @@ def _class(kind: type) -> list[Any]:
             for code, name in codes:
                 used.update(source.used(code, vars(sys.modules[name]) if name in sys.modules else {}))
     return [_told(_name(kind), checksum(own)), *map(_module, sorted(used)), *held]
+
+
+def _of_users(kind: type) -> list[type]:
+    """A class and its bases, but for those of this package and of what they are built on."""
+    outside = [one for one in kind.__mro__ if not source.ours(one.__module__)]
+    return [one for one in outside if one is kind or one.__module__.split(".")[0] not in FOUNDATIONS]
 
 
 def _sources(module: str) -> dict[str, bytes]:
