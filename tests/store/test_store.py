@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -547,6 +548,8 @@ def test_objects_are_known_by_what_they_do():
         "1",
         jnp.ones(2),
         jnp.zeros(2),
+        jax.random.key(0),
+        jax.random.key(1),
         np.ones(2, np.float32),
         np.zeros(2, np.int64),  # the bytes are those of the other zeros
         functools.partial(_scaled, 1.0),
@@ -578,6 +581,9 @@ def test_objects_are_known_by_what_they_do():
     assert prints == [json.dumps(fingerprint(one)) for one in other]
     assert fingerprint(_scaled(2.0)) == fingerprint(_scaled(2.0))
     assert fingerprint(_rule(2.0)) == fingerprint(_rule(2.0)) == fingerprint(_rule(2.0, kept=[object()]))
+    traced = []
+    jax.eval_shape(traced.append, 1.0)
+    assert fingerprint(_rule(2.0, last=traced[0])) == fingerprint(_rule(2.0))  # what nobody can read
 
 
 CELL = """

@@ -123,8 +123,7 @@ def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
     if isinstance(value, set | frozenset):  # their order is another one in every process
         return {"set": sorted(json.dumps(fingerprint(one)) for one in value)}
     if isinstance(value, jax.Array | np.ndarray | np.generic):
-        array = np.asarray(value)
-        return [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
+        return _array(value)
     if isinstance(value, type):
         return _once(value, _class)
     if isinstance(value, functools.partial):
@@ -139,6 +138,12 @@ def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
         fields = {field.name: fingerprint(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return [fingerprint(type(value)), fields]
     return f"{type(value).__module__}.{type(value).__qualname__} {value!r}"
+
+
+def _array(value: Any) -> list[Any]:
+    key = isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+    array = np.asarray(jax.random.key_data(value) if key else value)
+    return [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
 
 
 def _once(value: Any, known: Callable[[Any], list[Any]]) -> Any:
@@ -187,9 +192,8 @@ def _read(function: Any, *, code: bool = True) -> list[Any]:
     found = []
     for name in sorted(set(_globals(function.__code__)) & function.__globals__.keys()):
         value = function.__globals__[name]
-        of_module = (
-            code and inspect.isroutine(value) | isinstance(value, type) and value.__module__ == function.__module__
-        )
+        is_code = inspect.isroutine(value) or isinstance(value, type) or hasattr(value, "__wrapped__")
+        of_module = code and is_code and getattr(value, "__module__", None) == function.__module__
         if of_module or _plain(value):
             found.append([name, fingerprint(value)])
     return found
@@ -215,9 +219,8 @@ def _held(kind: type, *, code: bool) -> list[Any]:
     for name, value in sorted(vars(kind).items()):
         function = inspect.unwrap(getattr(value, "__func__", None) or getattr(value, "fget", None) or value)
         if inspect.isfunction(function):
-            generated = function.__code__.co_qualname.startswith(
-                "__create_fn__"
-            )  # by dataclasses, of what the text says
+            # Dataclasses write some methods, of what the text says.
+            generated = function.__code__.co_qualname.startswith("__create_fn__")
             found += [] if generated else [name, *map(fingerprint, _cells(function)), *_read(function, code=code)]
         elif not name.startswith("__") and _plain(value):
             found.append([name, fingerprint(value)])
@@ -226,8 +229,10 @@ def _held(kind: type, *, code: bool) -> list[Any]:
 
 def _plain(value: Any) -> bool:
     """Whether it is a number, a word or an array, or some of them."""
-    one = isinstance(value, bool | int | float | str | np.ndarray | np.generic | jax.Array) or value is None
-    return all(map(_plain, value)) if isinstance(value, tuple) else one
+    if isinstance(value, tuple):
+        return all(map(_plain, value))
+    kinds = (int, float, str, np.ndarray, np.generic, jax.Array, type(None))
+    return isinstance(value, kinds) and not isinstance(value, jax.core.Tracer)
 
 
 def _class(kind: type) -> list[Any]:
