@@ -16,6 +16,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from ascribe import rules
 from ascribe.checksums import checksum
@@ -232,7 +233,7 @@ def _plain(value: Any) -> bool:
     if isinstance(value, tuple):
         return all(map(_plain, value))
     kinds = (int, float, str, np.ndarray, np.generic, jax.Array, type(None))
-    return isinstance(value, kinds) and not isinstance(value, jax.core.Tracer)
+    return isinstance(value, kinds) and not isinstance(value, Tracer)
 
 
 def _class(kind: type) -> list[Any]:
