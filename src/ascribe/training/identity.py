@@ -142,7 +142,7 @@ def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
 
 
 def _array(value: Any) -> list[Any]:
-    key = isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key)
+    key = isinstance(value, jax.Array) and jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key)
     array = np.asarray(jax.random.key_data(value) if key else value)
     return [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
 
