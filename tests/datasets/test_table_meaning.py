@@ -353,6 +353,48 @@ def test_the_way_a_file_is_written_can_be_told(load, text, options):
     assert data.name == "trees" and data.understood.target == "kind"
 
 
+def test_several_columns_of_numbers_are_several_targets(load):
+    text = table([[*HEIGHTS[[i, -i - 1]], WEIGHTS[i], KINDS[i]] for i in EVERY], "height", "depth", "weight", "kind")
+    data = load(text, target=("weight", "height"))
+    assert (data.task, data.outputs, data.feature_names) == (
+        "regression",
+        2,
+        ("depth", "kind=elm", "kind=fir", "kind=oak"),
+    )
+    understood, targets = data.understood, data.train.targets * data.target_scale + data.target_mean
+    assert understood.target == "weight, height" and understood.target_chosen == "named"
+    assert [column.name for column in understood.columns if column.role == "target"] == ["height", "weight"]
+    assert {*np.round(targets[:, 0], 1).tolist()} <= {*WEIGHTS.tolist()}  # in the order in which they are named
+    for same in ("weight,height", (3, 1), "3,1", (-2, "height")):
+        assert load(text, target=same).checksum == data.checksum
+    gap = text + ",1,2,oak\n"
+    with pytest.raises(UserError, match="has 1 rows without a target, which no mean can fill"):
+        load(gap, target=("weight", "height"), missing="mean")
+    assert load(gap, target=("weight", "height"), missing="drop").checksum == data.checksum
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"target": ("weight", "kind")}, "has several targets where all are numbers; got texts in 'kind'"),
+        ({"target": ("weight", "kid")}, "got 'kid': did you mean 'kind'"),
+        (
+            {"target": ("weight", "height"), "classes": ("a", "b")},
+            "has targets of several columns and no classes to choose",
+        ),
+        ({"target": ("weight", "height"), "task": "binary"}, "has targets of 2 columns, which is regression"),
+        (
+            {"target": ("weight", "height"), "ignore": "height"},
+            "has the target 'height' among the columns to leave out",
+        ),
+        ({"target": ("weight", "height", "kind")}, "has no column left beside the target 'weight, height, kind'"),
+    ],
+)
+def test_several_targets_that_cannot_be_are_refused(load, options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        load(trees("height", "weight", "kind"), **options)
+
+
 def test_words_for_missing_values_can_be_told(load):
     text = PLAIN + "-99,100,oak\n171.5,n. b.,elm\n"
     data = load(text, missing_words="-99, n. b.", missing="drop")

@@ -109,4 +109,4 @@ def test_a_file_is_whole_or_not_there(tmp_path):
         found.plot(tmp_path / "b.png", neuron=3)
     with pytest.raises(UserError, match="'s' was not recorded; there is V"):
         found["s"]
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png", "new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "new"]

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from ascribe.measures import measure_of, title_of
-from ascribe.statistics import corrected_interval, main_score, paired_runs
+from ascribe.statistics import SINGLE, corrected_interval, main_score, paired_runs
 from ascribe.statistics.means import DASH, LEVEL, decimals_of
-from ascribe.statistics.pairs import SINGLE
 
 from .base import Comparison
 from .statement import listed
@@ -119,7 +118,9 @@ def _above_constant(comparison: Comparison, table: Sequence[Row]) -> str:
     measure = measure_of(known[0].score)
     shown = f"{100 * score:.1f} %" if measure.percent else f"{score:.3g}"
     rounding = SINGLE * abs(score)  # a network that always names that class has this score, in single precision
-    better = [row for row in known if measure.worth(row.mean) - measure.worth(score) > max(row.half_width, rounding)]
+    better = [
+        row for row in known if measure.worth(row.mean) - measure.worth(score) > max(row.half_width or 0.0, rounding)
+    ]
     others = [row.rule for row in table if row not in better]
     said = f"{words} would give {shown}: "
     if not others:

@@ -17,6 +17,7 @@ from .holm import holm as holm
 from .means import finished as finished
 from .means import interval as interval
 from .means import optional as optional
+from .pairs import SINGLE as SINGLE
 from .pairs import Pairs as Pairs
 from .pairs import paired as paired
 from .pairs import paired_runs as paired_runs
