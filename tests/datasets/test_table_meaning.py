@@ -419,6 +419,18 @@ def test_a_number_that_stands_for_a_missing_value_does_so_in_every_writing(load,
     assert (understood.filled, understood.notes) == (1, ())
 
 
+def test_rows_that_are_there_several_times_and_copies_of_the_target_are_told(load):
+    plain = trees("height", "weight", "kind")
+    lines = plain.splitlines()
+    assert load(plain).understood.notes == ()
+    again = load("\n".join([*lines, *lines[1:6]])).understood.notes
+    assert again == ("5 of 29 rows repeat an earlier one, so that the same row may be trained on and tested",)
+    other = load("\n".join([*lines, lines[1].replace("oak", "elm")]))  # the same inputs, another class
+    assert other.understood.notes == ()
+    copied = load("\n".join(["height,copy,kind", *(f"{HEIGHTS[i]},{KINDS[i]},{KINDS[i]}" for i in EVERY)])).understood
+    assert copied.notes == ("copy is the target in every row; leave it out with `ignore='copy'`",)
+
+
 def test_words_that_no_cell_is_are_told(load):
     told = load(PLAIN + "unknown,100,oak\n", missing_words="unknown,-99", missing="drop").understood
     assert told.dropped == 1 and told.notes == ("no cell is -99, which `missing_words='-99'` has for a missing value",)

@@ -74,6 +74,11 @@ def read_columns(table: Table, what: str, target: Option, classes: tuple[str, ..
         for column in features
         if counts_rows(column)
     ]
+    notes += [
+        f"{column.name} is the target in every row; leave it out with {option('ignore', column.name)}"
+        for column in features
+        if any(np.array_equal(column.values, target.values) for target in chosen)
+    ]
     notes += filter(None, map(doubt, (*features, *chosen)))
     hint = ""
     if table.without_header:

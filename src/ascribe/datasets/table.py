@@ -188,9 +188,17 @@ def _make_dataset(
         filled=sum(int(gap[keep].sum()) for gap in contents.gaps.values()),
         columns=contents.columns,
         classes=dict(zip(names, counts, strict=True)),
-        notes=(*contents.notes, *found.notes),
+        notes=(*contents.notes, *found.notes, *_repetition(inputs, targets)),
     )
     return replace(data, understood=understood)
+
+
+def _repetition(inputs: np.ndarray, targets: np.ndarray) -> list[str]:
+    """A note where rows are there several times, inputs and targets alike."""
+    rows = zip(inputs, targets.reshape(len(targets), -1), strict=True)
+    again = len(inputs) - len({hash((row.tobytes(), target.tobytes())) for row, target in rows})
+    told = f"{again:,} of {len(inputs):,} rows repeat an earlier one, so that the same row may be trained on and tested"
+    return [told] if again else []
 
 
 def _describe(source: Any, what: str, task: Task, count: int, features: int) -> tuple[str, Card]:
