@@ -110,3 +110,8 @@ def test_a_file_is_whole_or_not_there(tmp_path):
     with pytest.raises(UserError, match="'s' was not recorded; there is V"):
         found["s"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "new"]
+
+
+def test_a_notebook_shows_the_picture_that_plot_writes(tmp_path):
+    for found in (simulate(LIF(), 1.5, 0.05), tuning_curve(LIF(), [0.5, 2.0])):
+        assert found._repr_svg_() == found.plot(tmp_path / "a.svg").read_text(encoding="utf-8")
