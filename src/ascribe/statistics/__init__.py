@@ -14,6 +14,7 @@ from .effect_size import cohens_d as cohens_d
 from .effect_size import hedges_g as hedges_g
 from .effect_size import superiority as superiority
 from .holm import holm as holm
+from .means import band as band
 from .means import finished as finished
 from .means import interval as interval
 from .means import optional as optional
