@@ -176,7 +176,7 @@ def test_long_curves_are_thinned_and_keep_their_ends():
 
 @pytest.mark.parametrize("task", ["binary", "regression"])
 @pytest.mark.parametrize(
-    ("epochs", "seeds", "names"), [(1, [3, 4, 5], "ab"), (1, [3, 4], "ab"), (20, [3], "ab"), (1, [3], "a")]
+    ("epochs", "seeds", "names"), [(1, [3, 4, 5], "a"), (1, [3, 4], "ab"), (20, [3], "ab"), (1, [3], "a")]
 )
 def test_the_smallest_comparisons_are_shown(task, epochs, seeds, names):
     found = make_comparison(task, epochs=epochs, seeds=seeds, rules=tuple(names))

@@ -30,8 +30,8 @@ def over_seeds(runs: Runs, name: str) -> np.ndarray:
 def series(comparison: Comparison, names: Sequence[str], points: int = POINTS) -> dict[str, Any]:
     """Columns `rule, curve, epoch, mean, low, high, row` of the curves in `names`, for the rules that have them.
 
-    `epoch` counts from 1; `low` and `high` bound the 95 % interval over seeds or folds (the mean itself over too few). The rows of
-    a rule's curve follow each other.
+    `epoch` counts from 1; `low` and `high` bound the 95 % interval over seeds or folds (the mean itself over too few). The rows
+    of a rule's curve follow each other.
     """
     columns: dict[str, list] = {name: [] for name in COLUMNS}
     drawn = [(rule, name) for rule, runs in comparison.runs.items() for name in names if name in runs.curves]
