@@ -441,6 +441,7 @@ REFUSED = [
     (written(lambda x: f'"{x:,.1f}"'), {}, r"give `thousands=','` if the comma stands between thousands"),
     (written(lambda x: f"{x:.1f}".replace(".", ","), ";"), {}, r"give `decimal=','` for the decimal comma"),
     (written(german, ";"), {}, r"give `decimal=','`"),
+    (written(lambda x: f"{100 * x:,.0f}".replace(",", "."), ";"), {"decimal": ","}, r"give `thousands='\.'` if the point"),
     (PLAIN.replace("weight", "größe").encode("latin-1"), {}, r"try `encoding='cp1252'`"),
     (PLAIN, {"separator": ";;"}, r"`separator` is one character or comma, semicolon"),
     (PLAIN, {"decimal": ",", "thousands": ","}, r"are two different marks"),

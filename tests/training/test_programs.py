@@ -1,5 +1,7 @@
 """One compilation does for all learning rates, hyper-parameter values, chunks and shards of a rule, and for tuning."""
 
+from types import SimpleNamespace
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -161,3 +163,22 @@ def test_the_memory_estimate_covers_what_the_compiled_program_takes(monkeypatch)
     monkeypatch.setattr(devices, "_memory", lambda: 2**40)
     estimate = runs * 2**40 / devices.runs_that_fit(network, size, (20,), tiny.BATCH, in_turn=False)
     assert taken < estimate < 50 * taken
+
+
+def test_compiled_programs_are_kept_only_where_they_can_be_written(tmp_path, monkeypatch):
+    """JAX warns of every program that it cannot write, in a folder of somebody else as on a machine without a home."""
+    given = {}
+    config = SimpleNamespace(jax_compilation_cache_dir=None, update=given.__setitem__)
+    monkeypatch.setattr(devices, "jax", SimpleNamespace(config=config))
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    devices.use_compilation_cache()
+    assert not given
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with monkeypatch.context() as one:
+        one.setattr(devices.os, "access", lambda *_: False)
+        devices.use_compilation_cache()
+    assert not given
+    devices.use_compilation_cache()
+    assert given["jax_compilation_cache_dir"] == str(tmp_path / "ascribe" / "compiled")
+    assert (tmp_path / "ascribe" / "compiled").is_dir()
