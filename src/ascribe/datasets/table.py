@@ -227,8 +227,8 @@ def rows_to_keep(contents: Contents, missing: str, what: str) -> np.ndarray:
     drop, mean = option("missing", "drop"), option("missing", "mean")
     if missing == "refuse" and count:
         raise UserError(
-            f"{what} has {count} missing values, {int(gaps[worst].sum())} of them in column {worst!r}: "
-            f"try {drop} to leave those rows out or {mean} to fill them."
+            f"{what} has {count} missing value{'s' if count > 1 else ''}, {int(gaps[worst].sum())} of them in column "
+            f"{worst!r}: try {drop} to leave those rows out or {mean} to fill them."
         )
     if missing == "mean" and target_gaps.any():
         raise UserError(
