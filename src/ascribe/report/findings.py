@@ -116,7 +116,7 @@ def _above_constant(comparison: Comparison, table: Sequence[Row]) -> str:
         return ""
     words, score = constant
     measure = measure_of(known[0].score)
-    shown = f"{100 * score:.1f} %" if measure.percent else f"{score:.3g}"
+    shown = f"{100 * score:.1f} %" if measure.percent else f"{score:.3g}".replace("-", "−")
     rounding = SINGLE * abs(score)  # a network that always names that class has this score, in single precision
     better = [
         row for row in known if measure.worth(row.mean) - measure.worth(score) > max(row.half_width or 0.0, rounding)
