@@ -24,6 +24,7 @@ ORDER = (
     "diagram",
     "autodiff",
     "types",
+    "jaxprs",
     "datasets",
     "networks",
     "losses",

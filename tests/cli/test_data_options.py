@@ -108,7 +108,7 @@ REFUSED = {
     "not a data option": (["moons", "--data-option", "name_or_path=2"], ["no option 'name_or_path'"]),
     "a window too long": (
         ["text:song.txt", "--data-option", "window=60"],
-        ["song.txt is a text of at least 403 characters", "got 380", "--data-option window=56"],
+        ["song.txt is a text of at least 404 characters", "got 380", "--data-option window=56"],
     ),
     "more windows than there are": (["text:song.txt", "--samples", "500"], ["--samples is at most 332", "got 500"]),
     "a target of a text": (["text:song.txt", "--target", "1"], ["a text has no option 'target'", "window, samples"]),

@@ -8,6 +8,7 @@ import pytest
 
 from ascribe import datasets
 from ascribe.datasets import Understood
+from ascribe.datasets import characters as characters_of
 from ascribe.datasets import text as module
 from ascribe.errors import UserError
 
@@ -118,10 +119,33 @@ def test_what_was_understood_is_told_and_kept(written):
     assert data.request == {"data": written(LINES, "song.txt.gz"), "seed": 0, "window": 4}
 
 
-def test_prepare_takes_windows_as_they_are(written):
+def test_prepare_takes_windows_and_texts(written):
     data = datasets.load(written(LINES))
     np.testing.assert_array_equal(data.prepare(data.test.inputs), data.test.inputs)
     assert data.flat().input_shape == (16 * data.classes,)
+    end = LINES[-17:-1]  # the window before the text's last character
+    for texts in ([end], end, ("green " + end,), np.array([end]), end.replace("\n", "\r\n")):
+        np.testing.assert_array_equal(data.prepare(texts), data.test.inputs[-1:])
+        np.testing.assert_array_equal(data.flat().prepare(texts), data.flat().test.inputs[-1:])
+    encoded = data.encode("constant-one")
+    np.testing.assert_array_equal(encoded.prepare([end]), encoded.test.inputs[-1:])
+    with pytest.raises(
+        UserError, match="new texts of song have at least 16 characters, as many as a window; got 'green'"
+    ):
+        data.prepare(["green"])
+    with pytest.raises(UserError, match=r"are of its \d+ characters; got 'Z' in 'Z green .*': replace it"):
+        data.prepare(["Z green bottles,"])
+    with pytest.raises(UserError, match="are numbers of the shape"):
+        data.prepare(["green bottles, 3 on the wall", 5])
+    with pytest.raises(UserError, match="are numbers of the shape"):
+        datasets.load("parity", samples=20).prepare(["0101010101"])
+
+
+def test_characters_come_back_from_the_names_of_their_classes():
+    every = [chr(point) for point in (*range(0x300), 0x2028, 0xE000, 0x1F600, 0xE0001)]
+    names = [characters_of.class_of(one) for one in every]
+    assert [characters_of.character_of(name) for name in names] == every and len(set(names)) == len(every)
+    assert all(name.isprintable() and name.strip() for name in names)
 
 
 @pytest.mark.parametrize(

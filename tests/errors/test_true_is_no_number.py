@@ -59,7 +59,10 @@ def spiking():
 GIVEN = {
     "datasets.load": lambda: {"*": ("moons",)},
     "networks.Stack": lambda: {"layers": [networks.Linear(1, 1)]},
+    "networks.Residual": lambda: {"branch": [networks.Linear(1, 1)]},
     "networks.build": lambda: {"text": "4", "input_shape": (2,)},
+    "networks.gru": lambda: {"input_shape": (3, 2)},
+    "networks.transformer": lambda: {"input_shape": (3, 2)},
     "rules.MetaNetwork": lambda: {"omega": [0.0] * 4},
     "rules.check_gradients": lambda: {"checked": jnp.sum, "parameters": np.ones(2)},
     "rules.perceptron_algorithm": lambda: {"inputs": [[1.0], [2.0]], "labels": [1, -1]},

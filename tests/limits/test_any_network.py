@@ -9,7 +9,8 @@ import pytest
 from ascribe import losses
 from ascribe.networks import Activation, Linear, Network, Residual, from_function, record
 from ascribe.rules import Batch, BFunction, DirectFeedbackAlignment, SignSymmetry, Terms, backward_sweep
-from ascribe.rules.terms import hidden_activations, layer_errors, output_error, slope_of
+from ascribe.rules.naming import hidden_activations, slope_of
+from ascribe.rules.terms import layer_errors, output_error
 
 from .. import models
 from ..cases import assert_active, assert_close

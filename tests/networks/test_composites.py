@@ -30,6 +30,7 @@ from ascribe.networks import (
     record,
 )
 from ascribe.networks.layer import inner_layers
+from ascribe.store.parameters import filled, tensors_of
 
 from ..cases import assert_identical, shake
 
@@ -233,6 +234,16 @@ def test_a_state_travels_through_a_residual_in_training_and_stays_outside():
     f = jnp.maximum(layer.branch["batchnorm1"](z, after[0][1])[0], 0)
     np.testing.assert_allclose(layer(x, after)[0], f + layer.shortcut["batchnorm1"](x, after[1][0])[0], **EXACT)
     assert not np.allclose(layer(x, after)[0], y)
+
+
+def test_the_arrays_of_layers_inside_are_kept_by_readable_names():
+    network = Network([Residual([Linear(3, 3, key=jr.key(0)), BatchNorm(3)]), Linear(3, 1)])
+    pair = network, network.initial_state()
+    tensors = tensors_of(*pair)
+    assert {"residual1.branch.linear1.weight", "residual1.branch.batchnorm1.scale", "residual1.state.0.1.0"} < set(
+        tensors
+    )
+    assert_identical(filled(jax.eval_shape(lambda: pair), tensors), pair)
 
 
 def test_every_layer_inside_a_residual_has_randomness_of_its_own():

@@ -397,7 +397,7 @@ def texts(maker: Maker) -> Input:
         data = gzip.compress(bytes(2**27) if chance.random() < 0.05 else data, mtime=0)
         data = spoiled(chance, data) if chance.random() < 0.3 else data
     path = maker.write(chance.choice(("input.txt", "input", "input.gz", "input.csv", "text:input")), data)
-    chosen = {name: chance.choice(values) for name, values in WINDOWS.items() if chance.random() < 0.15}
+    chosen = {name: chance.choice(values) for name, values in WINDOWS.items() if chance.random() < 0.06}
     return Input(f"a text, load({path.name!r}, {chosen})", lambda: datasets.load(f"text:{path}", **chosen))
 
 

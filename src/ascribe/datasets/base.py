@@ -330,7 +330,7 @@ class Dataset:
 
         - `inputs`: a data frame with the columns that the table had, in any order, texts as they were written there (others
           are left out); or numbers of shape `(rows, *input_shape)`, with the `input_shape` of `original` where there is one,
-          whose columns are those of its `feature_names`: a text is one-hot encoded already.
+          whose columns are those of its `feature_names`: a text is one-hot encoded already; or, of a `text:FILE`, texts.
 
         **Returns:** float32 of shape `(rows, *input_shape)`.
 
@@ -362,12 +362,14 @@ class Dataset:
             return rows.astype(np.float32)
 
     def _by_name(self, inputs: Any) -> Any:
-        """The columns of a data frame in the order of `feature_names`; anything else as it is."""
-        from .frames import is_frame  # noqa: PLC0415 - what reads tables makes data sets
+        """The columns of a data frame in the order of `feature_names`, or windows of texts; anything else as it is."""
+        from .characters import rows_of_texts  # noqa: PLC0415 - what reads tables and texts makes data sets
+        from .frames import is_frame  # noqa: PLC0415
         from .new_rows import rows_of_frame  # noqa: PLC0415
 
         if not is_frame(inputs):
-            return inputs
+            of_text = self.understood is not None and self.understood.kind == "text"
+            return rows_of_texts(inputs, self.name, self.class_names, self.input_shape) if of_text else inputs
         read = () if self.understood is None else self.understood.columns
         columns = [column.name for column in read if column.role == "feature"]
         names = self.feature_names if len(self.input_shape) == 1 else ()

@@ -13,8 +13,9 @@ CARD = Card(
     title="Parity of a bit sequence",
     description=(
         "A sequence of bits x_1, ..., x_T, each 0 or 1, one at a time; the class is their sum modulo 2, even or odd. No two "
-        "sequences are equal, and half of them are odd, so that guessing is right in 50 %. samples=1000 sequences of "
-        "bits=10 by default, of the 1,024 that there are."
+        "sequences are equal, and half of them are odd, so that guessing is right in 50 %, and learning by heart in less: "
+        "sequences that differ in one bit are of different classes. samples=1000 sequences of bits=10 by default, of the "
+        "1,024 that there are."
     ),
     source="Generated here; the problem is that of Minsky and Papert, Perceptrons, 1969.",
     license="CC0-1.0 (generated)",

@@ -11,6 +11,7 @@ from ascribe.errors import UserError, option, shown
 from ascribe.memory import check_room
 
 from .base import Card, Dataset, Split
+from .characters import class_of, one_newline
 from .delimited import decode, unpacked
 from .downloads import read_bytes
 from .options import MINIMUM_EXAMPLES, Option, ask, suggest, whole_number
@@ -35,6 +36,7 @@ def text(path: Any, *, seed: int = 0, window: Option = 16, samples: Option = Non
     of their code points. Train, validation and test are contiguous pieces of the text, its first 70 %, the next 15 % and the
     last 15 %. Every window lies in one of them with the character that follows it, so that no two splits share a place of
     the text. (They may share words: a text repeats itself.) The end of a line is one character, however it is written.
+    `Dataset.prepare`, and so a model's `predict`, takes new texts, each as long as a window or longer.
 
     **Arguments:**
 
@@ -51,8 +53,7 @@ def text(path: Any, *, seed: int = 0, window: Option = 16, samples: Option = Non
     path = Path(path)
     _check_size(path, check_there(path, "text"))
     found = decode(unpacked(read_bytes(path), path, _check_size), path, encoding, instead="a file of plain text")
-    found = found.replace("\r\n", "\n").replace("\r", "\n")
-    characters = np.frombuffer(found.encode("utf-32-le", "replace"), dtype="<u4")
+    characters = np.frombuffer(one_newline(found).encode("utf-32-le", "replace"), dtype="<u4")
     alphabet = np.unique(characters)
     _check_alphabet(path, alphabet)
     places = _pieces(len(characters))
@@ -65,7 +66,7 @@ def text(path: Any, *, seed: int = 0, window: Option = 16, samples: Option = Non
         starts = begin + np.sort(generator.choice(end - begin - window, count, replace=False))
         codes = np.searchsorted(alphabet, characters[starts[:, None] + np.arange(window + 1)])
         parts.append(Split(one_hot(codes[:, :-1], len(alphabet)), codes[:, -1]))
-    names = tuple(_name(chr(point)) for point in alphabet)
+    names = tuple(class_of(chr(point)) for point in alphabet)
     return Dataset(
         (path.with_suffix("") if path.suffix.lower() == ".gz" else path).stem,
         "binary" if len(names) == 2 else "classification",
@@ -133,13 +134,6 @@ def _least_length(window: int) -> int:
     while any(end - begin <= window for begin, end in _pieces(length)):
         length += 1
     return length
-
-
-def _name(character: str) -> str:
-    """A character as the name of a class: those that nobody sees by their names or escapes."""
-    if character.isprintable():
-        return "space" if character == " " else character
-    return repr(character)[1:-1]
 
 
 def _card(path: Path, length: int, total: int, window: int, alphabet: int) -> Card:

@@ -83,8 +83,8 @@ def compare(
     - `rules`: names (`"./my_rule.py:MyRule"` too) or rules; a mapping gives them names of their own, as in
       `{"weak feedback": FeedbackAlignment(scale=0.1)}`; by default every registered rule that can do the task with a
       network like this one (`configuration["left_out"]` says which cannot, and why);
-    - `network`: hidden layers as `"64x64"`, `"linear"`, `"lenet"`, a `Network` template, or a factory `key -> Network`;
-      `activation` goes with the first three;
+    - `network`: hidden layers as `"64x64"`, or a name as `"lenet"` or `"resnet/8"` (`networks.build` has all), a `Network`
+      template, or a factory `key -> Network`; `activation` goes with a text;
     - `folds`: K-fold cross-validation (`datasets.folds`): every rule is tuned and trained in each of so many folds, which
       together test every example once; scores are means over folds, and intervals and p-values those of the corrected
       resampled t-test (`statistics.corrected_t_test`). None: the one test part that the data have;

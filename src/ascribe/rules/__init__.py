@@ -24,6 +24,8 @@ from .gradient_noise import GradientNoise as GradientNoise
 from .gradient_noise import MatchedNoise as MatchedNoise
 from .kolen_pollack import KolenPollack as KolenPollack
 from .meta_network import MetaNetwork as MetaNetwork
+from .naming import activation_of as activation_of
+from .naming import hidden_activations as hidden_activations
 from .perceptron import Perceptron as Perceptron
 from .perceptron_numpy import PerceptronResult as PerceptronResult
 from .perceptron_numpy import mistake_bound as mistake_bound
@@ -41,10 +43,8 @@ from .registry import split_names as split_names
 from .relaxed_identity import RelaxedIdentity as RelaxedIdentity
 from .sign_symmetry import SignSymmetry as SignSymmetry
 from .terms import Terms as Terms
-from .terms import activation_of as activation_of
 from .terms import backward_sweep as backward_sweep
 from .terms import final_preactivation as final_preactivation
-from .terms import hidden_activations as hidden_activations
 from .tools.check_gradients import GradientCheck as GradientCheck
 from .tools.check_gradients import check_gradients as check_gradients
 from .tools.value_and_credit import as_batch as as_batch

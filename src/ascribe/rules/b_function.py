@@ -18,18 +18,8 @@ from ascribe.types import Array, Elementwise, Key, Scalar
 from .b_functions import Named, b_function, evaluate, term
 from .base import AbstractRule, Batch, Credit, hyperparameter
 from .feedback_matrices import random_feedback
-from .terms import (
-    Terms,
-    activation_of,
-    backward_sweep,
-    expand,
-    hidden_activations,
-    layer_errors,
-    matched,
-    output_error,
-    slope_of,
-    with_weight,
-)
+from .naming import activation_of, hidden_activations, matched, slope_of
+from .terms import Terms, backward_sweep, expand, layer_errors, output_error, with_weight
 
 HIDDEN, RANDOM = "hidden", "random"
 

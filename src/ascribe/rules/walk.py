@@ -6,21 +6,18 @@ made of data, the error goes on as Bᵀδ or as B·δ^L where such a term is giv
 "Function changes in the Backpropagation equation is equivalent to an implicit learning rate", equations 2 and 5.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from ascribe.errors import UserError
-from ascribe.jaxprs import Constant, Equation, Forms, Graph, Variable, read, run, scan_options, trace, zeros
-from ascribe.networks import sites
-from ascribe.networks.curves import Curve
-from ascribe.networks.forms import FORMS
-from ascribe.networks.sites import Product, Sites, example_shape
+from ascribe.jaxprs import Constant, Equation, Graph, Variable, read, run, trace, zeros
+from ascribe.networks import forms, sites
 from ascribe.types import Array, Elementwise, PyTree
+
+from .cotangents import Cotangents, directly, evaluate, fitting, transposed
+from .loops import through_scan
 
 Errors = dict[str, Array]
 Pull = Callable[[Sequence[Array | None], Array], tuple[list[Array | None], Errors]]
@@ -47,9 +44,9 @@ class InnerTerms(NamedTuple):
         """Whether every step is exact, and nobody asks for more."""
         return not (self.asked or self.feedback or self.direct or self.error or self.derivative)
 
-    def concerns(self, one: Product | Curve) -> bool:
+    def concerns(self, one: sites.Product | sites.Curve) -> bool:
         """Whether a term, or a question, is about this one."""
-        if isinstance(one, Curve):
+        if isinstance(one, sites.Curve):
             return one.name in self.derivative
         if self.asked:
             return True
@@ -87,7 +84,7 @@ def forward(
         if product.name in terms.feedback
     }
     shadows = {graph.inputs[leaf]: matrix.astype(leaves[leaf].dtype) for leaf, matrix in replaced.items()}
-    walk = _Walk(graph, found, terms, shadows, active=set(graph.inputs), cuts=sites.cuts(found))
+    walk = Walk(graph, found, terms, shadows, active=set(graph.inputs), cuts=sites.cuts(found))
     outputs, pull = walk.forward([*leaves, x])
     y, new_state = jax.tree.unflatten(shape, outputs)
 
@@ -99,7 +96,7 @@ def forward(
     return y, new_state, back
 
 
-def _refuse_closed(found: Sites, terms: InnerTerms) -> None:
+def _refuse_closed(found: sites.Sites, terms: InnerTerms) -> None:
     for product in found.products.values():
         if product.closed and terms.concerns(product) and not terms.asked:
             raise UserError(
@@ -112,8 +109,8 @@ class _Unit(NamedTuple):
     """A piece of a graph that is gone through as a whole: a stretch of equations, or one that a term is about."""
 
     equations: tuple[Equation, ...]
-    product: Product | None = None
-    curve: Curve | None = None
+    product: sites.Product | None = None
+    curve: sites.Curve | None = None
     opened: bool = False
     cut: tuple[str, Variable] | None = None
 
@@ -144,14 +141,14 @@ class _Unit(NamedTuple):
         return [one for equation in self.equations for one in equation.outputs]
 
 
-class _Walk:
+class Walk:
     """One graph with its terms. `shadows`: what stands in the place of parameters on the way back; `active`: the inputs whose
     cotangents are wanted."""
 
     def __init__(
         self,
         graph: Graph,
-        found: Sites,
+        found: sites.Sites,
         terms: InnerTerms,
         shadows: Mapping[Variable, Any],
         active: set[Variable],
@@ -225,7 +222,7 @@ class _Walk:
         results = list(self.graph.outputs)
 
         def pull(cotangents: Sequence[Array | None], delta: Array) -> tuple[list[Array | None], Errors]:
-            found = _Cotangents()
+            found = Cotangents()
             for one, cotangent in zip(results, cotangents, strict=True):
                 found.add(one, cotangent)
             met: Errors = {}
@@ -235,7 +232,7 @@ class _Walk:
 
         return outputs, pull
 
-    def _through(self, unit: _Unit, later: set[Variable]) -> Callable[["_Cotangents", Array, Errors], None]:
+    def _through(self, unit: _Unit, later: set[Variable]) -> Callable[[Cotangents, Array, Errors], None]:
         if unit.cut is not None:
             return self._through_cut(*unit.cut)
         if unit.product is not None:
@@ -244,7 +241,7 @@ class _Walk:
             return self._through_curve(unit.curve)
         if unit.opened:
             equation = unit.equations[0]
-            return self._through_scan(equation) if equation.name == "scan" else self._through_inner(equation)
+            return through_scan(self, equation) if equation.name == "scan" else self._through_inner(equation)
         return self._through_stretch(unit, later)
 
     def _through_stretch(self, unit: _Unit, later: set[Variable]) -> Any:
@@ -256,13 +253,13 @@ class _Walk:
 
         def stretch(values: list[Array]) -> tuple[list[Any], list[Any]]:
             known = {**fixed, **dict(zip(inputs, values, strict=True))}
-            run(unit.equations, known, FORMS)
+            run(unit.equations, known, forms.FORMS)
             return [known[one] for one in moving], [known[one] for one in still]
 
         made, back, rest = jax.vjp(stretch, [self.known[one] for one in inputs], has_aux=True)
         self.known |= dict(zip(moving, made, strict=True)) | dict(zip(still, rest, strict=True))
 
-        def pull(cotangents: "_Cotangents", delta: Array, met: Errors) -> None:
+        def pull(cotangents: Cotangents, delta: Array, met: Errors) -> None:
             own = [cotangents.get(one) for one in moving]
             if all(one is None for one in own):
                 return
@@ -274,22 +271,22 @@ class _Walk:
     def _through_cut(self, name: str, value: Variable) -> Any:
         terms, matrix, x = self.terms, self.terms.direct[name], self.known[value]
 
-        def pull(cotangents: "_Cotangents", delta: Array, met: Errors) -> None:
+        def pull(cotangents: Cotangents, delta: Array, met: Errors) -> None:
             cotangents.set(value, directly(matrix, delta, x, name, terms.batch_axes[name]))
 
         return pull
 
-    def _through_product(self, equation: Equation, product: Product) -> Any:
+    def _through_product(self, equation: Equation, product: sites.Product) -> Any:
         values = read(equation.inputs, self.known)
-        self.known[equation.outputs[0]] = _evaluate(equation, values)
+        self.known[equation.outputs[0]] = evaluate(equation, values)
         i, j = product.weight, product.signal
         wanted = [isinstance(one, Variable) and one in self.active for one in equation.inputs]
         terms, weight = self.terms, equation.inputs[product.weight]
-        replaced = self._shadow(weight) if product.name in terms.feedback else values[i]
+        replaced = self.shadow(weight) if product.name in terms.feedback else values[i]
         matrix = terms.direct.get(product.place) if product.transports else None
         error = terms.error.get(product.name)
 
-        def pull(cotangents: "_Cotangents", delta: Array, met: Errors) -> None:
+        def pull(cotangents: Cotangents, delta: Array, met: Errors) -> None:
             z = equation.outputs[0]
             cotangent = cotangents.get(z)
             cotangent = zeros(z) if cotangent is None else cotangent
@@ -298,7 +295,7 @@ class _Walk:
             if terms.asked:
                 met[product.place] = cotangent
             if wanted[i]:
-                cotangents.add(weight, _transposed(equation, values, i, cotangent))
+                cotangents.add(weight, transposed(equation, values, i, cotangent))
             if wanted[j] and matrix is not None:
                 cotangents.add(
                     equation.inputs[j],
@@ -306,16 +303,16 @@ class _Walk:
                 )
             elif wanted[j]:
                 back = [replaced if k == i else one for k, one in enumerate(values)]
-                cotangents.add(equation.inputs[j], _transposed(equation, back, j, cotangent))
+                cotangents.add(equation.inputs[j], transposed(equation, back, j, cotangent))
 
         return pull
 
-    def _through_curve(self, curve: Curve) -> Any:
+    def _through_curve(self, curve: sites.Curve) -> Any:
         z = self.known[curve.input]
         self.known[curve.output] = curve.evaluate(z)
         g = self.terms.derivative[curve.name]
 
-        def pull(cotangents: "_Cotangents", delta: Array, met: Errors) -> None:
+        def pull(cotangents: Cotangents, delta: Array, met: Errors) -> None:
             cotangent = cotangents.get(curve.output)
             if cotangent is not None:
                 slope = fitting(f"the derivative g(z) of {curve.name}", g(z), z)
@@ -329,7 +326,7 @@ class _Walk:
         made, back = walk.forward(read(equation.inputs, self.known))
         self.known |= dict(zip(equation.outputs, made, strict=True))
 
-        def pull(cotangents: "_Cotangents", delta: Array, met: Errors) -> None:
+        def pull(cotangents: Cotangents, delta: Array, met: Errors) -> None:
             own = [cotangents.get(one) for one in equation.outputs]
             found, errors = back(own, delta)
             met |= errors
@@ -337,174 +334,34 @@ class _Walk:
 
         return pull
 
-    def _inside(self, equation: Equation) -> "_Walk":
+    def _inside(self, equation: Equation) -> "Walk":
         inner: Any = equation.inner
         pairs = list(zip(inner.inputs, equation.inputs, strict=True))
-        shadows = {own: self._shadow(outer) for own, outer in pairs if self._is_shadowed(outer)}
+        shadows = {own: self.shadow(outer) for own, outer in pairs if self.is_shadowed(outer)}
         active = {own for own, outer in pairs if isinstance(outer, Variable) and outer in self.active}
-        return _Walk(inner, self.found, self.terms, shadows, active)
+        return self.into(inner, shadows, active)
 
-    def _through_scan(self, equation: Equation) -> Any:
-        """A loop: a scan forwards that keeps of every step what its way back needs, and a scan backwards."""
-        inner: Any = equation.inner
-        constants, carried = equation.carried
-        end = constants + carried
-        values = read(equation.inputs, self.known)
-        fixed, start, rows = values[:constants], values[constants:end], values[end:]
-        shadowed = {i: self._shadow(one) for i, one in enumerate(equation.inputs) if self._is_shadowed(one)}
-        given = [
-            inner.inputs[i] for i, one in enumerate(equation.inputs) if isinstance(one, Variable) and one in self.active
-        ]
-        moving = [one for one in inner.inputs[constants:end] if one.floating]
-        active = {*given, *moving}
-        outer = {id(one) for one in jax.tree.leaves(([*fixed, *shadowed.values()], self.terms))}
-        wanted = [one.floating for one in equation.outputs]
-        shapes = [one.shape[number >= carried :] for number, one in enumerate(equation.outputs)]
-        example = [
-            jax.ShapeDtypeStruct(shape, one.dtype)
-            for shape, one in zip(shapes, equation.outputs, strict=True)
-            if one.floating
-        ]
-        way: dict[str, Any] = {}
+    def into(self, inner: Graph, shadows: Mapping[Variable, Any], active: set[Variable]) -> "Walk":
+        """The same walk, of a graph inside this one."""
+        return Walk(inner, self.found, self.terms, shadows, active)
 
-        def step(carry: list[Any], item: tuple[list[Any], dict[int, Any]]) -> tuple[list[Any], Any]:
-            row, shadow_rows = item
-            shadows = {inner.inputs[i]: one for i, one in shadowed.items() if i < constants}
-            shadows |= {inner.inputs[i]: one for i, one in shadow_rows.items()}
-            walk = _Walk(inner, self.found, self.terms, shadows, set(active))
-            made, pull = walk.forward([*fixed, *carry, *row])
-
-            def back(cotangents: list[Array], delta: Array) -> tuple[list[Array | None], Errors]:
-                every = iter(cotangents)
-                return pull([next(every) if one else None for one in wanted], delta)
-
-            closed = eqx.filter_closure_convert(back, example, self.terms.delta)
-            arrays, way["rest"] = eqx.partition(closed, eqx.is_array)
-            leaves, way["structure"] = jax.tree.flatten(arrays)
-            way["kept"] = [leaf if id(leaf) in outer else None for leaf in leaves]
-            own = [leaf for leaf in leaves if id(leaf) not in outer]
-            return made[:carried], (made[carried:], own)
-
-        items = (list(rows), {i: one for i, one in shadowed.items() if i >= constants})
-        last, (made, residuals) = jax.lax.scan(step, list(start), items, **scan_options(equation))
-        self.known |= dict(zip(equation.outputs, [*last, *made], strict=True))
-        options = scan_options(equation)
-
-        def rebuilt(own: list[Array]) -> Any:
-            every = iter(own)
-            leaves = [next(every) if leaf is None else leaf for leaf in way["kept"]]
-            return eqx.combine(jax.tree.unflatten(way["structure"], leaves), way["rest"])
-
-        def pull(cotangents: "_Cotangents", delta: Array, met: Errors) -> None:
-            own = [cotangents.get(one) for one in equation.outputs]
-            own = [
-                (zeros(like) if one is None else one) if like.floating else None
-                for one, like in zip(own, equation.outputs, strict=True)
-            ]
-            carry, per_row = _only(own[:carried]), _only(own[carried:])
-            moves = [one.floating for one in inner.inputs]
-
-            def back(after: tuple[list[Array], list[Array]], item: Any) -> tuple[Any, Any]:
-                carry, sums = after
-                given, kept = item
-                found, errors = rebuilt(kept)([*carry, *given], delta)
-                found = [
-                    (zeros(like) if one is None else one) if moving else None
-                    for one, like, moving in zip(found, inner.inputs, moves, strict=True)
-                ]
-                sums = [old + new for old, new in zip(sums, _only(found[:constants]), strict=True)]
-                return (_only(found[constants:end]), sums), (_only(found[end:]), errors)
-
-            begin = [zeros(one) for one in inner.inputs[:constants] if one.floating]
-            reverse = {**options, "reverse": not options["reverse"]}
-            (first, sums), (in_rows, errors) = jax.lax.scan(back, (carry, begin), (per_row, residuals), **reverse)
-            met |= errors
-            targets = [one for one, moving in zip(equation.inputs, moves, strict=True) if moving]
-            cotangents.add_all(targets, [*sums, *first, *in_rows])
-
-        return pull
-
-    def _is_shadowed(self, one: Any) -> bool:
+    def is_shadowed(self, one: Any) -> bool:
         """Whether something stands in its place on the way back."""
         if isinstance(one, Constant):
             return False
         if one not in self.shadowed:
             source = self.found.sources.get(one, sites.NOTHING)
             made = bool(source.parameters) and not source.data and one in self.makers
-            self.shadowed[one] = made and any(self._is_shadowed(before) for before in self.makers[one].inputs)
+            self.shadowed[one] = made and any(self.is_shadowed(before) for before in self.makers[one].inputs)
         return self.shadowed[one]
 
-    def _shadow(self, one: Any) -> Any:
+    def shadow(self, one: Any) -> Any:
         """What a weight is where B stands for its parameter: what is made of B as W is of the parameter."""
         if isinstance(one, Constant):
             return one.value
-        values = self.shadows if self._is_shadowed(one) else self.known
+        values = self.shadows if self.is_shadowed(one) else self.known
         if one not in values:  # what a stretch makes on its way, and keeps for itself, is in neither of them
             equation = self.makers[one]
-            made = equation.evaluate(*[self._shadow(before) for before in equation.inputs])
+            made = equation.evaluate(*[self.shadow(before) for before in equation.inputs])
             values |= dict(zip(equation.outputs, made, strict=True))
         return values[one]
-
-
-class _Cotangents:
-    """Sums of cotangents, by variable."""
-
-    def __init__(self) -> None:
-        self._sums: dict[Variable, Array] = {}
-
-    def get(self, one: Any) -> Array | None:
-        """The sum so far; None where nothing came."""
-        return None if isinstance(one, Constant) else self._sums.get(one)
-
-    def set(self, one: Variable, cotangent: Array) -> None:
-        """In place of whatever came."""
-        self._sums[one] = cotangent
-
-    def add(self, one: Any, cotangent: Array | None) -> None:
-        """One more."""
-        if cotangent is None or isinstance(one, Constant) or not one.floating:
-            return
-        self._sums[one] = cotangent if one not in self._sums else self._sums[one] + cotangent
-
-    def add_all(self, ones: Iterable[Any], cotangents: Iterable[Array | None]) -> None:
-        """One for each."""
-        for one, cotangent in zip(ones, cotangents, strict=True):
-            self.add(one, cotangent)
-
-
-def _only(found: Sequence[Array | None]) -> list[Array]:
-    return [one for one in found if one is not None]
-
-
-def _evaluate(equation: Equation, values: Sequence[Any], forms: Forms = FORMS) -> Any:
-    known = {one: value for one, value in zip(equation.inputs, values, strict=True) if isinstance(one, Variable)}
-    run([equation], known, forms)
-    return known[equation.outputs[0]]
-
-
-def _transposed(equation: Equation, values: Sequence[Any], operand: int, cotangent: Array) -> Array:
-    """The cotangent of one operand of an operation that is linear in it."""
-
-    def product(value: Array) -> Array:
-        return _evaluate(equation, [value if k == operand else one for k, one in enumerate(values)])
-
-    return jax.linear_transpose(product, values[operand])(cotangent)[0]
-
-
-def fitting(what: str, value: Any, like: Array) -> Any:
-    """A replaced term: an array of the exact one's shape, or one number for all; what broadcasts otherwise is a mistake."""
-    number = isinstance(value, int | float | jax.Array | np.ndarray | np.generic)
-    if not number or np.shape(value) not in (like.shape, ()):
-        came = f"the shape {np.shape(value)}" if number else type(value).__name__
-        raise UserError(f"{what} has the shape of what it is taken at, {like.shape}, or is one number; got {came}.")
-    return value
-
-
-def directly(matrix: Array, delta: Array, x: Array, name: str, batch: tuple[int, int] = (0, 1)) -> Array:
-    """The error δ^L·B at a value x. `batch`: the axis of x that has the examples, and how many rows each has there."""
-    axis, rows = batch
-    expected = (delta.shape[1], *example_shape(x.shape, axis, rows))
-    if matrix.shape != expected:
-        raise UserError(f"direct feedback to layer {name} has the shape {expected}; got {matrix.shape}.")
-    error = jnp.moveaxis(jnp.tensordot(delta, matrix, axes=1), 0, axis)
-    return error if rows == 1 else error.reshape(x.shape)
