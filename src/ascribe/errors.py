@@ -1,12 +1,15 @@
 """The one error that a user's input can raise: a sentence that says what was wanted, what came and what to try."""
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 DISTRIBUTION = "ascribe-learning"
 """What package indexes and pip call ascribe, whose import and command are `ascribe`."""
+
+
+from collections.abc import Sequence
 
 
 class UserError(ValueError):
@@ -66,3 +69,8 @@ def needed(module: str, extra: str, whose: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise UserError(f"{whose} needs {error.name or module}: {how_to_install(extra)}.") from error
+
+
+def names_in_words(names: Sequence[str]) -> str:
+    """Names for a sentence; of many, the first and the last."""
+    return ", ".join(names if len(names) <= 12 else [*names[:4], "…", *names[-4:]])

@@ -4,7 +4,7 @@ import bisect
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +14,7 @@ import numpy as np
 from jax.core import Tracer
 
 from ascribe.diagram import Diagram, diagram
-from ascribe.errors import UserError, shown
+from ascribe.errors import UserError, names_in_words, shown
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
@@ -245,8 +245,8 @@ class Network(eqx.Module):
         if not isinstance(name, str) or name not in self.names:
             inner = [one for one in self.synaptic if one not in self.names]
             raise UserError(
-                f"this network has no layer {shown(name)}: its layers are {listed(self.names)}"
-                f"{f', with the sites {listed(inner)}' if inner else ''}."
+                f"this network has no layer {shown(name)}: its layers are {names_in_words(self.names)}"
+                f"{f', with the sites {names_in_words(inner)}' if inner else ''}."
             )
         return self.names.index(name)
 
@@ -343,11 +343,6 @@ def _check_leaves(layer: AbstractLayer) -> None:
                 f"the layer {type(layer).__name__} has {shown(leaf)} as its {field}, where weights are looked for: declare "
                 f"what is no weight as `{field}: {type(leaf).__name__} = eqx.field(static=True)`, or make an array of it."
             )
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names for a sentence; of many, the first and the last."""
-    return ", ".join(names if len(names) <= 12 else [*names[:4], "…", *names[-4:]])
 
 
 def check_input(network: Network, input_shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from ascribe.checks import explained
-from ascribe.errors import UserError, shown
+from ascribe.errors import UserError, names_in_words, shown
 
 from .block import models
 from .foreign import LIBRARIES, blocks, code_of, library_of, name_of, register_model
 from .layer import OWN, AbstractLayer, inner_layers, layer_name
-from .network import Network, listed
+from .network import Network
 
 LAYERS: dict[str, type[AbstractLayer]] = {}
 """Every layer of this package by its class name, as `networks/__init__.py` has them: what `Network.config` writes and
@@ -30,7 +30,7 @@ class UnknownLayerError(UserError):
     def __init__(self, names: Iterable[str]):
         unknown = list(dict.fromkeys(names))
         super().__init__(
-            f"no class is known here for the layer{'s' * (len(unknown) > 1)} {listed(unknown)}: register it, as in "
+            f"no class is known here for the layer{'s' * (len(unknown) > 1)} {names_in_words(unknown)}: register it, as in "
             f"ascribe.networks.register_layer({unknown[0].removeprefix(OWN)}), or give its file to `ascribe report --layers`."
         )
 

@@ -20,10 +20,9 @@ import numpy as np
 
 from ascribe.checks import real, whole
 from ascribe.datasets import Dataset
-from ascribe.errors import Interrupted, UserError
+from ascribe.errors import Interrupted, UserError, names_in_words
 from ascribe.measures import MEASURED
 from ascribe.networks import Network
-from ascribe.networks.network import listed
 from ascribe.types import Array, Key, PyTree
 
 from .base import AbstractRule, Batch, Credit, Trainables, network_of
@@ -313,7 +312,9 @@ def _check_gradients(name: str, gradients: PyTree, trainables: PyTree) -> None:
         got = {path for path, _ in ours}
         lacking = [where_in(trainables, path) for path, _ in theirs if path not in got]
         which = (
-            f"nothing for {listed(lacking)}" if type(gradients) is type(trainables) and lacking else _told(gradients)
+            f"nothing for {names_in_words(lacking)}"
+            if type(gradients) is type(trainables) and lacking
+            else _told(gradients)
         )
         raise UserError(
             f"the gradients of {name} have another structure than what it trains ({_told(trainables)}); got {which}: return "

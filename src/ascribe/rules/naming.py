@@ -6,9 +6,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, names_in_words
 from ascribe.networks import Activation, Network, activations
-from ascribe.networks.network import listed
 from ascribe.types import Elementwise
 
 
@@ -72,7 +71,7 @@ def matched(part: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
         if not fitting_names:
             near = difflib.get_close_matches(pattern, names, n=3, cutoff=0.3)
             raise UserError(
-                f"the pattern {pattern!r} matches none of {listed(names)}{f': is {near[0]} meant?' if near else '.'}"
+                f"the pattern {pattern!r} matches none of {names_in_words(names)}{f': is {near[0]} meant?' if near else '.'}"
             )
         found |= dict.fromkeys(fitting_names, value)
     return found | {name: value for name, value in part.items() if not set(str(name)) & set("*?[")}

@@ -9,10 +9,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, names_in_words
 from ascribe.networks import Activation, BatchNorm, Dropout, Network, Stack
 from ascribe.networks.layer import inner_layers
-from ascribe.networks.network import listed
 from ascribe.types import Array, PyTree
 
 
@@ -226,8 +225,9 @@ def _ends(network: Network, after_activation: bool, chosen: tuple[str | int, ...
         unknown = [one for one in chosen if not known(one)]
         if unknown:
             raise UserError(
-                f"`layers` names or numbers hidden layers with weights, {listed(hidden) or 'of which there are none'}; got "
-                f"{unknown[0]!r} (for the last layer there is `relax_output`)."
+                f"`layers` names or numbers hidden layers with weights, "
+                f"{names_in_words(hidden) or 'of which there are none'}; got {unknown[0]!r} (for the last layer there is "
+                f"`relax_output`)."
             )
         names = [one if isinstance(one, str) else hidden[one] for one in chosen]
         hidden = tuple(name for name in hidden if name in names)

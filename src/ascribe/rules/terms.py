@@ -20,11 +20,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, names_in_words
 from ascribe.losses import Loss
 from ascribe.networks import Activation, Network, Stack, Tape, activations, record
 from ascribe.networks.layer import AbstractLayer
-from ascribe.networks.network import listed
 from ascribe.types import Array, Elementwise, Float, Key, PyTree, Scalar
 
 from . import walk
@@ -410,7 +409,7 @@ def _check_names(network: Network, terms: Terms) -> None:
         for name in part:
             if name not in inner and not network.templates[network.index(name)].synaptic:
                 raise UserError(
-                    f"layer {name} has no weights: feedback and errors belong to {listed(network.synaptic)}."
+                    f"layer {name} has no weights: feedback and errors belong to {names_in_words(network.synaptic)}."
                 )
     for name in terms.feedback:
         if name not in network.names:

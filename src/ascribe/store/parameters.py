@@ -10,9 +10,8 @@ import safetensors
 import safetensors.numpy
 
 from ascribe import networks
-from ascribe.errors import UserError
+from ascribe.errors import UserError, names_in_words
 from ascribe.networks import Network, Stack, Unbuilt
-from ascribe.networks.network import listed
 from ascribe.networks.registry import Arrays, own_layers
 from ascribe.types import PyTree
 
@@ -39,9 +38,8 @@ def load_parameters(path: Path, text: str = "", sources: Any = None) -> tuple[An
     except Exception as error:
         own = own_layers(config)
         if own:
-            reason = (
-                f"{listed(own)}, built from what `config` gave, make another network ({type(error).__name__}: {error})."
-            )
+            told = f"({type(error).__name__}: {error})"
+            reason = f"{names_in_words(own)}, built from what `config` gave, make another network {told}."
             unknown = isinstance(error, networks.UnknownLayerError)
             return Unbuilt(config, text, sources or {}, str(error) if unknown else reason), tensors, ()
         if not isinstance(error, ValueError):

@@ -27,10 +27,9 @@ from ascribe.checksums import intact, sealed
 from ascribe.datasets import Card, Dataset, Split, Transform, Understood
 from ascribe.datasets.base import LISTED, short_settings
 from ascribe.datasets.npz import load_arrays
-from ascribe.errors import UserError
+from ascribe.errors import UserError, names_in_words
 from ascribe.files import path_of, short
 from ascribe.networks import Unbuilt
-from ascribe.networks.network import listed
 from ascribe.networks.registry import sources
 from ascribe.search import Tuning
 from ascribe.training import Runs
@@ -191,7 +190,7 @@ def load(folder: Path) -> dict[str, Any]:
         loaded = {name: _load_rule(name, about, data, folder, long) for name, about in content["rules"].items()}
         unbuilt = {name: runs.network.reason for name, (runs, _) in loaded.items() if isinstance(runs.network, Unbuilt)}
         for reason in dict.fromkeys(unbuilt.values()):
-            of = listed([name for name, its in unbuilt.items() if its == reason])
+            of = names_in_words([name for name, its in unbuilt.items() if its == reason])
             text = f"without the networks of {of}, which stay as they are in the record: {reason}"
             warnings.warn(text, stacklevel=3)
         return {

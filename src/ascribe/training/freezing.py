@@ -6,9 +6,8 @@ from typing import Any
 import equinox as eqx
 import jax
 
-from ascribe.errors import UserError
+from ascribe.errors import UserError, names_in_words
 from ascribe.networks import Network
-from ascribe.networks.network import listed
 from ascribe.networks.stack import Stack
 from ascribe.rules import Trainables, network_of
 
@@ -16,7 +15,7 @@ from ascribe.rules import Trainables, network_of
 def check_layer(setting: str, network: Network, name: Any) -> str:
     """The name of a layer with weights, or a `UserError` that lists those there are."""
     if not isinstance(name, str) or name not in network.synaptic:
-        layers = listed(network.synaptic)
+        layers = names_in_words(network.synaptic)
         raise UserError(f"`{setting}` names one layer with weights of the network ({layers}); got {name!r}.")
     return name
 

@@ -10,11 +10,10 @@ import numpy as np
 
 from ascribe import losses, notebook
 from ascribe.datasets import Dataset, Transform
-from ascribe.errors import UserError
+from ascribe.errors import UserError, names_in_words
 from ascribe.measures import AREA, main_score, measure_of, score_name, title_of
 from ascribe.metrics import area_under_curve
 from ascribe.networks import Network, Unbuilt
-from ascribe.networks.network import listed
 from ascribe.statistics import corrected_interval, finished, interval, optional, resampled
 from ascribe.statistics.means import plus_minus, too_few
 from ascribe.types import PyTree
@@ -96,10 +95,10 @@ class Runs:
             (f"{title} (%)" if percent else title, plus_minus(mean, half_width, count, percent=percent)),
             (
                 "Seeds",
-                f"{self._count.removesuffix(' seeds')}: {listed([str(seed) for seed in dict.fromkeys(self.seeds)])}",
+                f"{self._count.removesuffix(' seeds')}: {names_in_words([str(seed) for seed in dict.fromkeys(self.seeds)])}",
             ),
             ("Runs lost", f"{int(self.diverged.sum())} of {len(self.seeds)} diverged"),
-            ("Learning rate", listed([f"{rate:.3g}" for rate in np.unique(self.learning_rates)])),
+            ("Learning rate", names_in_words([f"{rate:.3g}" for rate in np.unique(self.learning_rates)])),
             *((name, f"{float(value):.3g}") for name, value in self.hyperparameters.items()),
         ]
         return notebook.shown(

@@ -11,10 +11,10 @@ import jax.random as jr
 import numpy as np
 
 from ascribe import losses
+from ascribe.errors import names_in_words
 from ascribe.measures import LOSS_RATIO
 from ascribe.metrics import gradient_alignment
 from ascribe.networks import Network
-from ascribe.networks.network import listed
 from ascribe.rules import hooks, registry
 from ascribe.rules.backpropagation import Backpropagation
 from ascribe.rules.base import AbstractRule, Batch, network_of
@@ -135,17 +135,17 @@ def notes(
         return (*told, "backpropagation's own gradients in every layer")
     exact = [name for name in trained if name in equal]
     if any(name != layers[-1] for name in exact):
-        told.append(f"backpropagation's own gradients in {listed(exact)}")
+        told.append(f"backpropagation's own gradients in {names_in_words(exact)}")
     within = [name for name in network.names if name in inside and name not in exact]
     if within:
-        told.append(f"the error goes back as in backpropagation inside {listed(within)}")
+        told.append(f"the error goes back as in backpropagation inside {names_in_words(within)}")
     angles = _finite(curves, "gradient_angle")
     if only is None and len(angles) and angles.min() > 90:
         mean = float(angles.mean())
         told.append(f"its gradient points away from backpropagation's ({mean:.0f} degrees): is the sign wrong?")
     still = [name for name in trained if _measured_zero(curves, f"/{name}")]
     if still:
-        told.append(f"its gradient is zero in {listed(still)}: is it cut off there (stop_gradient)?")
+        told.append(f"its gradient is zero in {names_in_words(still)}: is it cut off there (stop_gradient)?")
     ratios = _finite(curves, LOSS_RATIO)
     if len(ratios) and (ratios.min() > 1 + SAME_LOSS or ratios.max() < 1 - SAME_LOSS):
         told.append(
