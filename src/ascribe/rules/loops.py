@@ -6,6 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 
 from ascribe.jaxprs import Equation, Variable, read, scan_options, zeros
 from ascribe.types import Array
@@ -43,7 +44,8 @@ def through_scan(walk: Any, equation: Equation) -> Callable[[Cotangents, Array, 
             every = iter(cotangents)
             return pull([next(every) if one else None for one in wanted], delta)
 
-        return made[:carried], (made[carried:], kept.arrays_of(back, _examples(equation, carried), walk.terms.delta))
+        delta = jnp.zeros(walk.terms.delta.shape, walk.terms.delta.dtype)
+        return made[:carried], (made[carried:], kept.arrays_of(back, _examples(equation, carried), delta))
 
     last, (made, residuals) = jax.lax.scan(step, list(start), (list(rows), own_rows), **scan_options(equation))
     walk.known |= dict(zip(equation.outputs, [*last, *made], strict=True))
@@ -93,11 +95,11 @@ class _Kept:
         )
 
 
-def _examples(equation: Equation, carried: int) -> list[jax.ShapeDtypeStruct]:
-    """The shapes of one step's outputs that have a derivative."""
+def _examples(equation: Equation, carried: int) -> list[Array]:
+    """Zeros in the shapes of one step's outputs that have a derivative: arrays, which know the program's mesh as outputs do."""
     shapes = [one.shape[number >= carried :] for number, one in enumerate(equation.outputs)]
     pairs = zip(shapes, equation.outputs, strict=True)
-    return [jax.ShapeDtypeStruct(shape, one.dtype) for shape, one in pairs if one.floating]
+    return [jnp.zeros(shape, one.dtype) for shape, one in pairs if one.floating]
 
 
 def _filled(found: Sequence[Array | None], like: Sequence[Any]) -> list[Array | None]:
