@@ -360,4 +360,5 @@ def network_of(name):
 def batch_of(name, loss="categorical-cross-entropy"):
     shape = SHAPES.get(name) or MODELS[name]().shape
     targets = jnp.array([0, 2, 1, 1, 0]) if loss != "squared-error" else jr.normal(jr.key(9), (5, 3))
-    return Batch(jr.normal(jr.key(8), (5, *shape)), targets, losses.get(loss))
+    state = network_of(name).initial_state()
+    return Batch(jr.normal(jr.key(8), (5, *shape)), targets, losses.get(loss), network_state=state)

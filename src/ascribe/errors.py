@@ -9,9 +9,6 @@ DISTRIBUTION = "ascribe-learning"
 """What package indexes and pip call ascribe, whose import and command are `ascribe`."""
 
 
-from collections.abc import Sequence
-
-
 class UserError(ValueError):
     """Bad input. Its text is one sentence; the command line prints it and exits with code 2."""
 

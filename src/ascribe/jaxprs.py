@@ -152,14 +152,15 @@ def run(equations: Iterable[Equation], known: dict[Variable, Any], forms: Forms 
         form = (forms or {}).get(equation.name)
         found = None if form is None else form(equation, values)
         if found is None:
-            opened = equation.inner if forms else None
+            opened = equation.inner if forms and equation.name != "custom_jvp_call" else None
             inside = opened is not None and any(one.name in forms for one in opened.everywhere())  # pyright: ignore
             found = _opened(equation, values, forms) if inside else equation.evaluate(*values)
         known |= dict(zip(equation.outputs, found, strict=True))
 
 
 def _opened(equation: Equation, values: Sequence[Any], forms: Forms | None) -> list[Any]:
-    """An equation with a graph inside, evaluated by that graph. (A derivative of its own goes where there was one.)"""
+    """An equation with a graph inside, evaluated by that graph: a loop, or rematerialization (which goes). A function with a
+    derivative of its own is never opened, for it would lose that."""
     inner: Any = equation.inner
     if equation.name != "scan":
         return inner.evaluate(*values, forms=forms)

@@ -7,8 +7,22 @@ import numpy as np
 import pytest
 
 from ascribe import losses
+from ascribe.metrics import gradient_alignment
 from ascribe.networks import Activation, Linear, Network, Residual, from_function, record
-from ascribe.rules import Batch, BFunction, DirectFeedbackAlignment, SignSymmetry, Terms, backward_sweep
+from ascribe.rules import (
+    Backpropagation,
+    Batch,
+    BFunction,
+    DirectFeedbackAlignment,
+    FeedbackAlignment,
+    GradientNoise,
+    KolenPollack,
+    SignSymmetry,
+    Terms,
+    backward_sweep,
+    hooks,
+)
+from ascribe.rules.base import network_of
 from ascribe.rules.naming import hidden_activations, slope_of
 from ascribe.rules.terms import layer_errors, output_error
 
@@ -256,3 +270,45 @@ def test_softplus_derivative_in_the_tanh_of_gated_units():
         expected["hidden"] = expected["hidden"] + d_h.T @ h[t]
         error = error * z + d_h @ p["hidden"]
     assert_close(asarrays(ours), expected, 1e-11)
+
+
+# Where no term is the exact one
+
+RULES = {
+    "feedback-alignment": FeedbackAlignment,
+    "sign-symmetry": SignSymmetry,
+    "kolen-pollack": KolenPollack,
+    "direct, micro": DirectFeedbackAlignment,
+    "direct, macro": lambda: DirectFeedbackAlignment(cuts="macro"),
+    "b-function": lambda: BFunction(0.7),
+    "gradient-noise": GradientNoise,
+}
+FEW = ("gru", "low_rank", "tied", "rematerialized")
+MANY = pytest.mark.slow
+
+
+@pytest.mark.parametrize("name", [name if name in FEW else pytest.param(name, marks=MANY) for name in models.NAMES])
+def test_at_random_terms_the_lowest_site_learns_something_else_and_the_highest_the_same(name):
+    network, batch = models.network_of(name), models.batch_of(name)
+    made = {told: rule() for told, rule in RULES.items()}
+    if not network.activations:
+        del made["b-function"]
+    if not network.inside.cuts and network.composites == network.names:
+        del made["direct, macro"]  # something passes around everything
+
+    @jax.jit
+    def everything(network):
+        found = {}
+        for told, rule in made.items():
+            trained = hooks.trainables(rule, network, batch, key=jr.key(1))
+            state = hooks.init(rule, network, batch, key=jr.key(1))
+            found[told] = network_of(hooks.credit(rule, trained, state, batch, key=KEY).gradients)
+        exact = Backpropagation()(network, None, batch, key=KEY).gradients
+        return {told: gradient_alignment(gradients, exact) for told, gradients in found.items()}
+
+    for told, angles in everything(network).items():
+        degrees = {site: float(angles[f"gradient_angle/{site}"]) for site in network.synaptic}
+        lowest, highest = network.synaptic[0], network.synaptic[-1]
+        assert degrees[lowest] > 1, (told, degrees)
+        if name != "tied":  # whose lowest parameter is its highest
+            assert (degrees[highest] < 1e-5) == (told != "gradient-noise"), (told, degrees)

@@ -15,6 +15,7 @@ from ascribe.types import Array, Elementwise
 
 from . import sites
 from .curves import KNOWN
+from .in_turn import shape_after
 from .layer import AbstractLayer
 
 KEPT = 64
@@ -36,8 +37,8 @@ class Point(NamedTuple):
 
 class Site(NamedTuple):
     """A synaptic site: `name`; the number of its layer, and of the parameter among that layer's leaves; the counts of
-    `AbstractSynapticLayer`; whether an error passes it on its way to parameters below; the shape of its parameter; and the
-    signals that it multiplies (several where one parameter is used in several places)."""
+    `AbstractSynapticLayer`; whether an error passes it on its way to parameters below; and the signals that it
+    multiplies where one does (several where one parameter is used in several places)."""
 
     name: str
     layer: int
@@ -134,12 +135,12 @@ def look_inside(
     convolutional = False
     shape = tuple(input_shape)
     for number, (name, layer) in enumerate(zip(names, layers, strict=True)):
+        before, shape = shape, shape_after(name, layer, shape, _dtype(layer))
         if name not in composites:
-            shape = _output_shape(layer, shape)
             continue
         prefix = "" if len(names) == 1 else f"{name}/"
         below = any(jax.tree.leaves(one) for one in layers[:number])
-        small, large = (_read(layer, (batch, *shape), below) for batch in BATCHES)
+        small, large = (_read(layer, (batch, *before), below) for batch in BATCHES)
         found_sites += _sites(small, large, prefix, number)
         activations += [ActivationSite(prefix + one.name, number, one.function) for one in small.curves.values()]
         wider = sites.cuts(large)
@@ -147,7 +148,6 @@ def look_inside(
         cuts += [one for one in points if one is not None]
         closed += [prefix + one.name for one in small.products.values() if one.closed]
         convolutional |= any(one.name == "conv_general_dilated" for one in small.products)
-        shape = _output_shape(layer, shape)
     return Inside(
         tuple(input_shape),
         shape,
@@ -157,12 +157,6 @@ def look_inside(
         tuple(dict.fromkeys(closed)),
         convolutional,
     )
-
-
-def _output_shape(layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    state = layer.initial_state()
-    example = jax.ShapeDtypeStruct((1, *shape), _dtype(layer))
-    return eqx.filter_eval_shape(lambda x: layer(x, state)[0], example).shape[1:]
 
 
 def _dtype(layer: Any) -> Any:
@@ -191,7 +185,7 @@ def _sites(small: sites.Sites, large: sites.Sites, prefix: str, number: int) -> 
         if product.closed:
             continue
         signals: Any = [one.inputs[product.signal] for one in (equation, other)]
-        point = _point(prefix + product.place, *signals)
+        point = _point(prefix + product.place, *signals) if product.transports else None
         points = () if point is None else (point,)
         name = prefix + product.name
         if name not in found:

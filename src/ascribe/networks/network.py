@@ -117,6 +117,13 @@ class Network(eqx.Module):
         """The same numbers, with the sites that another network of this structure has."""
         return self if self.inside == other.inside else self._holding(other.inside)
 
+    def _check_located(self) -> None:
+        if self.composites and self.inside is None:
+            raise UserError(
+                f"what the layer {self.composites[0]} holds inside is found for inputs of one shape: take "
+                f"network.located(input_shape), the shape of one example, in the network's place."
+            )
+
     def _holding(self, inside: Inside | None) -> "Network":
         made = object.__new__(type(self))
         for field in dataclasses.fields(self):
@@ -170,11 +177,7 @@ class Network(eqx.Module):
     def transported(self) -> tuple[str, ...]:
         """Names of the weights that an error passes through on its way down: of the synaptic layers all but the lowest, of the
         sites those with parameters below them."""
-        if self.composites and self.inside is None:
-            raise UserError(
-                f"what the layer {self.composites[0]} holds inside is found for inputs of one shape: take "
-                f"network.located(input_shape), the shape of one example, in the network's place."
-            )
+        self._check_located()
         inner = {site.name: site.transports for site in self.sites}
         lowest = self.units[0]
         return tuple(name for name in self.synaptic if inner.get(name, name != lowest))
@@ -253,8 +256,10 @@ class Network(eqx.Module):
     @property
     def outputs(self) -> int:
         """Units of the last synaptic layer, or outputs of a network that ends in another one with weights."""
-        if self.inside is not None and self.units[-1] not in self.synaptic:
-            return self.inside.output_shape[-1]
+        if self.units[-1] not in self.synaptic:
+            self._check_located()
+            shape: Any = self.inside and self.inside.output_shape
+            return shape[-1]
         return self[self.synaptic[-1]].outputs
 
     @property

@@ -4,11 +4,10 @@ B at every step."""
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ascribe.jaxprs import Equation, Variable, read, scan_options, zeros
+from ascribe.jaxprs import Equation, Graph, Variable, read, scan_options, trace, zeros
 from ascribe.types import Array
 
 from .cotangents import Cotangents, only
@@ -81,18 +80,17 @@ class _Kept:
 
     def arrays_of(self, function: Callable[..., Any], *examples: Any) -> list[Array]:
         """The arrays of one step; what else there is of the function is the same in all of them."""
-        arrays, fixed = eqx.partition(eqx.filter_closure_convert(function, *examples), eqx.is_array)
-        leaves, structure = jax.tree.flatten(arrays)
-        self._rest = fixed, structure, [leaf if id(leaf) in self._shared else None for leaf in leaves]
-        return [leaf for leaf in leaves if id(leaf) not in self._shared]
+        graph, structure = trace(function, *examples)
+        shared = {one: value for one, value in graph.constants.items() if id(value) in self._shared}
+        self._rest = graph, structure, shared
+        return [value for one, value in graph.constants.items() if one not in shared]
 
     def function(self, arrays: Sequence[Array]) -> Callable[..., Any]:
         """The function of one step."""
-        fixed, structure, shared = self._rest
-        every = iter(arrays)
-        return eqx.combine(
-            jax.tree.unflatten(structure, [next(every) if one is None else one for one in shared]), fixed
-        )
+        graph, structure, shared = self._rest
+        own = dict(zip((one for one in graph.constants if one not in shared), arrays, strict=True))
+        filled = Graph(graph.inputs, graph.outputs, graph.equations, shared | own)
+        return lambda *given: jax.tree.unflatten(structure, filled.evaluate(*jax.tree.leaves(given)))
 
 
 def _examples(equation: Equation, carried: int) -> list[Array]:

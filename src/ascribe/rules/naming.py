@@ -23,10 +23,12 @@ def activation_of(network: Network, name: str) -> str:
     if any(one.name == name for one in network.activations):
         return name
     if name in network.synaptic and name not in network.names:
-        above = next((one.name for one in network.activations if one.name.startswith(f"{name}/")), None)
-        if above is None:
+        above = [one.name for one in network.activations if one.name.rpartition("/")[0] == name]
+        if not above:
             raise UserError(f"no activation follows the site {name}: its derivative cannot be replaced.")
-        return above
+        if len(above) > 1:
+            raise UserError(f"several activations follow the site {name}: name one of {listed(above)}.")
+        return above[0]
     i, layers = network.index(name), network.templates
     if layers[i].synaptic:
         above = itertools.takewhile(lambda j: not layers[j].synaptic, range(i + 1, len(layers)))

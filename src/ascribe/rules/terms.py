@@ -371,8 +371,9 @@ def _by_name(names: tuple[str, ...], met: tuple[Array | None, ...]) -> dict[str,
 
 
 def _check_feedback(weight: Array, wanted: tuple[int, ...]) -> None:
-    if weight.shape != wanted:
-        raise UserError(f"feedback has the weight's own shape {wanted}; got {weight.shape}.")
+    if not hasattr(weight, "shape") or weight.shape != wanted:
+        came = getattr(weight, "shape", type(weight).__name__)
+        raise UserError(f"feedback has the weight's own shape {wanted}; got {came}.")
 
 
 def with_weight(layer: Any, weight: Array) -> Any:
@@ -404,6 +405,10 @@ def expand(network: Network, terms: Terms) -> Terms:
 
 
 def _check_names(network: Network, terms: Terms) -> None:
+    unreached = () if network.inside is None else network.inside.closed
+    for name in unreached:
+        if any(name in part for part in (terms.feedback, terms.direct, terms.error)):
+            raise UserError(walk.closed(name))
     inner = {*network.synaptic, *(point.name for point in network.points), *network.composites}
     for part in (terms.feedback, terms.direct, terms.error):
         for name in part:
@@ -411,9 +416,15 @@ def _check_names(network: Network, terms: Terms) -> None:
                 raise UserError(
                     f"layer {name} has no weights: feedback and errors belong to {names_in_words(network.synaptic)}."
                 )
-    for name in terms.feedback:
-        if name not in network.names:
-            _check_feedback(terms.feedback[name], network[name].weight.shape)
+    for site in network.sites:
+        if not site.transports and (site.name in terms.feedback or site.name in terms.direct):
+            raise UserError(f"no error passes below the site {site.name}: it takes no feedback.")
+        if site.name in terms.direct and not any(point.name == site.name for point in site.points):
+            raise UserError(
+                f"the signal of the site {site.name} has no axis of examples, so that no error can be brought there directly."
+            )
+        if site.name in terms.feedback:
+            _check_feedback(terms.feedback[site.name], network[site.name].weight.shape)
     lowest = network.units[0]
     if lowest in network.composites:
         return

@@ -96,13 +96,18 @@ def forward(
     return y, new_state, back
 
 
+def closed(name: str) -> str:
+    """Why no term reaches a site."""
+    return (
+        f"the site {name} is inside lax.cond, lax.while_loop or a custom_vjp, where every step is exact: take its name out of "
+        f"the terms, or write the model without these."
+    )
+
+
 def _refuse_closed(found: sites.Sites, terms: InnerTerms) -> None:
     for product in found.products.values():
         if product.closed and terms.concerns(product) and not terms.asked:
-            raise UserError(
-                f"the site {product.name} is inside lax.cond, lax.while_loop or a custom_vjp, where every step is exact: take "
-                f"its name out of the terms, or write the model without these."
-            )
+            raise UserError(closed(product.name))
 
 
 class _Unit(NamedTuple):

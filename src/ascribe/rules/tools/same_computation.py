@@ -13,8 +13,10 @@ import jax
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
-CALLS = {"jit": "jaxpr", "pjit": "jaxpr", "closed_call": "call_jaxpr", "custom_jvp_call": "call_jaxpr"}
-"""Operations that only wrap others, which are looked at in their place."""
+from ascribe.jaxprs import OPENED, WRAPPERS
+
+CALLS = {**WRAPPERS, "custom_jvp_call": OPENED["custom_jvp_call"]}
+"""Operations that only wrap others, which are looked at in their place; what derivative a function has is of no interest."""
 
 
 def numbered(function: Callable[..., Any], *arguments: Any) -> tuple[Any, set[str]]:
