@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from ascribe.jaxprs import Equation, Graph, Variable, read, scan_options, trace, zeros
 from ascribe.types import Array
@@ -43,8 +42,7 @@ def through_scan(walk: Any, equation: Equation) -> Callable[[Cotangents, Array, 
             every = iter(cotangents)
             return pull([next(every) if one else None for one in wanted], delta)
 
-        delta = jnp.zeros(walk.terms.delta.shape, walk.terms.delta.dtype)
-        return made[:carried], (made[carried:], kept.arrays_of(back, _examples(equation, carried), delta))
+        return made[:carried], (made[carried:], kept.arrays_of(back, _examples(equation, carried), walk.terms.delta))
 
     last, (made, residuals) = jax.lax.scan(step, list(start), (list(rows), own_rows), **scan_options(equation))
     walk.known |= dict(zip(equation.outputs, [*last, *made], strict=True))
@@ -93,11 +91,11 @@ class _Kept:
         return lambda *given: jax.tree.unflatten(structure, filled.evaluate(*jax.tree.leaves(given)))
 
 
-def _examples(equation: Equation, carried: int) -> list[Array]:
-    """Zeros in the shapes of one step's outputs that have a derivative: arrays, which know the program's mesh as outputs do."""
+def _examples(equation: Equation, carried: int) -> list[jax.ShapeDtypeStruct]:
+    """The shapes of one step's outputs that have a derivative."""
     shapes = [one.shape[number >= carried :] for number, one in enumerate(equation.outputs)]
     pairs = zip(shapes, equation.outputs, strict=True)
-    return [jnp.zeros(shape, one.dtype) for shape, one in pairs if one.floating]
+    return [jax.ShapeDtypeStruct(shape, one.dtype) for shape, one in pairs if one.floating]
 
 
 def _filled(found: Sequence[Array | None], like: Sequence[Any]) -> list[Array | None]:
