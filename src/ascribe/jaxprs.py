@@ -199,7 +199,9 @@ def graph_of(program: ClosedJaxpr | Jaxpr) -> Graph:
     equations: list[Equation] = []
     inputs = [_variable(one) for one in jaxpr.invars]
     outputs = _inline(jaxpr, values, inputs, constants, equations)
-    return Graph(inputs, outputs, _used(equations, outputs), constants)
+    equations = _used(equations, outputs)
+    used = {*outputs, *(atom for one in equations for atom in one.inputs)}
+    return Graph(inputs, outputs, equations, {one: value for one, value in constants.items() if one in used})
 
 
 def _used(equations: Sequence[Equation], outputs: Sequence[Atom]) -> list[Equation]:

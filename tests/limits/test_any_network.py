@@ -21,10 +21,12 @@ from ascribe.rules import (
     Terms,
     backward_sweep,
     hooks,
+    verify,
 )
 from ascribe.rules.base import network_of
 from ascribe.rules.naming import hidden_activations, slope_of
 from ascribe.rules.terms import layer_errors, output_error
+from ascribe.rules.tools.verify import notes
 
 from .. import models
 from ..cases import assert_active, assert_close
@@ -312,3 +314,22 @@ def test_at_random_terms_the_lowest_site_learns_something_else_and_the_highest_t
         assert degrees[lowest] > 1, (told, degrees)
         if name != "tied":  # whose lowest parameter is its highest
             assert (degrees[highest] < 1e-5) == (told != "gradient-noise"), (told, degrees)
+
+
+def test_verification_tells_site_from_site():
+    network, batch = models.network_of("low_rank"), models.batch_of("low_rank")
+    found = verify(FeedbackAlignment(), Network(network.layers), batch)
+    assert list(found.angles) == ["total", "left", "down", "out"] and found.differs == ("left", "down")
+    assert found.angles["left"] > 1 and found.angles["down"] > 1 and found.angles["out"] < 1e-5
+
+
+def test_a_rule_that_is_backpropagation_inside_says_so():
+    everywhere = ("backpropagation's own gradients in every layer",)
+    network, batch = models.network_of("odd_loop"), models.batch_of("odd_loop")
+    assert notes(DirectFeedbackAlignment(cuts="macro"), network, batch, {}) == everywhere  # it has no cut
+    assert notes(DirectFeedbackAlignment(), network, batch, {}) == ()
+    network, batch = models.network_of("low_rank"), models.batch_of("low_rank")
+    rule = BFunction({"left": "softplus"})
+    assert notes(rule, network, batch, {}) == ("backpropagation's own gradients in down, out",)
+    assert notes(rule, network, batch, {}, only="down") == everywhere
+    assert notes(rule, network, batch, {}, only="left") == ()

@@ -110,7 +110,9 @@ def curves_of(graph: Graph) -> list[Curve]:
         if len(inside) == len(later) and out not in results:
             continue
         curves = (
-            Curve("", "", shape.root, end, _between(shape.root, end, made)) for end in _ends(out, made, shapes, uniform)
+            Curve("", "", root, end, _between(root, end, made))
+            for end in _ends(out, made, shapes, uniform)
+            for root in _chain(shape.root, lifted)
         )
         named = next((one._replace(function=name) for one in curves if (name := _function(one)) is not None), None)
         if named is None or any(one in taken for equation in named.equations for one in equation.outputs):
@@ -192,7 +194,9 @@ def _function(curve: Curve) -> str | None:
         z = jnp.asarray(PROBES, curve.input.dtype)
         values = np.asarray(_probed(curve.equations, {curve.input: z})[curve.output], float)
     scale = 1e-5 * (1 + np.abs(values).max())
-    return next((name for name, one in _known_values().items() if np.abs(one - values).max() < scale), None)
+    near = (name for name, one in _known_values().items() if np.abs(one - values).max() < scale)
+    # max(z, 1e-6), which keeps a divisor from 0, is no relu: where that is 0, it is exactly 0.
+    return next((name for name in near if not np.any(values[_known_values()[name] == 0])), None)
 
 
 def _probed(equations: Iterable[Equation], known: dict[Variable, Any]) -> dict[Variable, Any]:

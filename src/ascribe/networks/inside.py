@@ -3,6 +3,7 @@
 A *composite* has weights inside that are not one `weight` of its own: several layers as one, or a model of another library.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -10,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from ascribe.jaxprs import Variable, trace
+from ascribe.jaxprs import Graph, Variable, total, trace
 from ascribe.types import Array, Elementwise
 
 from . import sites
@@ -141,10 +142,12 @@ def look_inside(
         prefix = "" if len(names) == 1 else f"{name}/"
         below = any(jax.tree.leaves(one) for one in layers[:number])
         small, large = (_read(layer, (batch, *before), below) for batch in BATCHES)
-        found_sites += _sites(small, large, prefix, number)
-        activations += [ActivationSite(prefix + one.name, number, one.function) for one in small.curves.values()]
+        interleaved = _interleaved(small.graph, large.graph)
+        found_sites += _sites(small, large, prefix, number, interleaved)
+        activations += _activations(small, large, prefix, number)
         wider = sites.cuts(large)
-        points = (_point(prefix + one, value, wider[one][1]) for one, (_, value) in sites.cuts(small).items())
+        narrow = {one: value for one, (_, value) in sites.cuts(small).items()}
+        points = (_point(prefix + one, value, wider[one][1], interleaved) for one, value in narrow.items())
         cuts += [one for one in points if one is not None]
         closed += [prefix + one.name for one in small.products.values() if one.closed]
         convolutional |= any(one.name == "conv_general_dilated" for one in small.products)
@@ -178,14 +181,14 @@ def _read(layer: Any, shape: tuple[int, ...], below: bool) -> sites.Sites:
     return sites.find(graph, sites.parameter_names(layer), below=below)
 
 
-def _sites(small: sites.Sites, large: sites.Sites, prefix: str, number: int) -> list[Site]:
+def _sites(small: sites.Sites, large: sites.Sites, prefix: str, number: int, interleaved: set[Variable]) -> list[Site]:
     """The sites of one layer, each with all places where its parameter is used."""
     found: dict[str, Site] = {}
     for (equation, product), other in zip(small.products.items(), large.products, strict=True):
         if product.closed:
             continue
         signals: Any = [one.inputs[product.signal] for one in (equation, other)]
-        point = _point(prefix + product.place, *signals) if product.transports else None
+        point = _point(prefix + product.place, *signals, interleaved) if product.transports else None
         points = () if point is None else (point,)
         name = prefix + product.name
         if name not in found:
@@ -196,13 +199,57 @@ def _sites(small: sites.Sites, large: sites.Sites, prefix: str, number: int) -> 
     return list(found.values())
 
 
-def _point(name: str, small: Variable, large: Variable) -> Point | None:
-    """Where a value has its examples; None where no axis has them."""
+def _activations(small: sites.Sites, large: sites.Sites, prefix: str, number: int) -> list[ActivationSite]:
+    """The activations of one layer; max(0, v) of a variance v over all examples is none."""
+    outside = set(small.graph.equations)
+    return [
+        ActivationSite(prefix + one.name, number, one.function)
+        for (equation, one), other in zip(small.curves.items(), large.curves.values(), strict=True)
+        if equation not in outside or one.input.shape != other.input.shape
+    ]
+
+
+def _interleaved(small: Graph, large: Graph, inherited: Iterable[Variable] = ()) -> set[Variable]:
+    """The values that have several rows for each example which do not follow one another, as those of steps and examples do
+    where the steps are the axis in front: which example a row belongs to is known of no such value."""
+    found = set(inherited)
+    for one, other in zip(small.equations, large.equations, strict=True):
+        before = [
+            (atom, place)
+            for atom, wide in zip(one.inputs, other.inputs, strict=True)
+            if isinstance(atom, Variable) and isinstance(wide, Variable) and (place := _axis(atom, wide)) is not None
+        ]
+        for out, wide in zip(one.outputs, other.outputs, strict=True):
+            place = _axis(out, wide)
+            if place is None or place[1] == 1:
+                continue
+            axis, rows = place
+            if one.name == "reshape":
+                kept = [total(atom.shape[:at]) == total(out.shape[:axis]) for atom, (at, _) in before]
+            else:
+                kept = [one.name != "concatenate" for _, (_, own) in before if own == rows]
+            if not any(kept) or not all(kept) or any(atom in found for atom, _ in before):
+                found.add(out)
+        if one.inner is not None and other.inner is not None:
+            pairs = zip(one.inner.inputs, one.inputs, strict=True)
+            found |= _interleaved(one.inner, other.inner, [own for own, outer in pairs if outer in found])
+    return found
+
+
+def _axis(small: Variable, large: Variable) -> tuple[int, int] | None:
+    """The axis of a value that has its examples, and how many rows each has there; None where no axis has them."""
     differing = [i for i, sizes in enumerate(zip(small.shape, large.shape, strict=True)) if len(set(sizes)) > 1]
     if len(differing) != 1:
         return None
     axis = differing[0]
     rows = small.shape[axis] // BATCHES[0]
-    if small.shape[axis] != rows * BATCHES[0] or large.shape[axis] != rows * BATCHES[1]:
+    same = small.shape[axis] == rows * BATCHES[0] and large.shape[axis] == rows * BATCHES[1]
+    return (axis, rows) if same else None
+
+
+def _point(name: str, small: Variable, large: Variable, interleaved: set[Variable]) -> Point | None:
+    """Where a value has its examples; None where no axis has them in their order."""
+    place = _axis(small, large)
+    if place is None or small in interleaved:
         return None
-    return Point(name, sites.example_shape(small.shape, axis, rows), axis, rows)
+    return Point(name, sites.example_shape(small.shape, *place), *place)

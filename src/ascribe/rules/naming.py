@@ -27,7 +27,7 @@ def activation_of(network: Network, name: str) -> str:
         if not above:
             raise UserError(f"no activation follows the site {name}: its derivative cannot be replaced.")
         if len(above) > 1:
-            raise UserError(f"several activations follow the site {name}: name one of {listed(above)}.")
+            raise UserError(f"several activations follow the site {name}: name one of {names_in_words(above)}.")
         return above[0]
     i, layers = network.index(name), network.templates
     if layers[i].synaptic:

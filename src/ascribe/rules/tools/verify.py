@@ -84,7 +84,8 @@ def verify(
     made, batch = registry.made(rule), as_batch(network, batch, loss)
     network = network.located(batch.inputs.shape[1:])
     with hooks.blamed(registry.name_of(made), made):
-        ours, theirs, alignment = _gradients(made, network, batch, jr.key(0) if key is None else key)
+        anew = object() if hooks.is_own(made) else None  # a user's code may read other values than when it was traced
+        ours, theirs, alignment = _gradients(made, network, batch, jr.key(0) if key is None else key, anew)
     found = {name: float(value) for name, value in alignment.items()}
     names = {"total": "", **{name: f"/{name}" for name in network.synaptic}}
     return Verification(
@@ -240,9 +241,10 @@ _answers: dict[Any, Traced] = {}
 
 @eqx.filter_jit
 def _gradients(
-    rule: AbstractRule, network: Network, batch: Batch, key: Key
+    rule: AbstractRule, network: Network, batch: Batch, key: Key, anew: Any
 ) -> tuple[Network, Network, dict[str, Array]]:
-    """The rule's gradient where it begins, backpropagation's there, and the angles and sizes between them."""
+    """The rule's gradient where it begins, backpropagation's there, and the angles and sizes between them; `anew`: not what it
+    was before where it is traced anew."""
     ours, theirs = _both(rule, batch, key=key, network=network)
     return ours, theirs, gradient_alignment(ours, theirs)
 
@@ -259,7 +261,8 @@ def _ours(rule: AbstractRule, batch: Batch, *, key: Key, network: Network) -> tu
     """The rule's gradient, the network that it begins with, and the batch with the network's state."""
     if batch.network_state is None:
         batch = dataclasses.replace(batch, network_state=network.initial_state())
-    init_key, step_key = jr.split(key)
+    keys = jr.split(key)  # taken apart as in `_both`, so that a trace shows the same randomness
+    init_key, step_key = keys[0], keys[1]
     trainables = hooks.trainables(rule, network, batch, key=init_key)
     state = hooks.init(rule, network, batch, key=init_key)
     gradients = hooks.credit(rule, trainables, state, batch, key=step_key).gradients
