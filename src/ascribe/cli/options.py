@@ -85,7 +85,8 @@ class Training:
     network: str = option(
         "64x64",
         f"Hidden layers as 64x64, or {either(NETWORKS)} (depth x width; the last two for sequences, or images row by row), "
-        "with options as in vit/4x64:patch=7, or a network or a factory of your own in a file, as ./my_network.py:make.",
+        "with options as in vit/4x64:patch=7, or a network, a factory or a model (Equinox, Flax NNX, PyTorch) "
+        "of your own in a file, as ./my_network.py:make or ./model.py:Net:width=64.",
     )
     activation: str = option("relu", f"Of the hidden layers: {', '.join(ACTIVATIONS)}, or leaky-relu:slope=0.2.")
     seeds: Whole = option(10, "Fresh seeds of the final runs, in every fold the same.")
