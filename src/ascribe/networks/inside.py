@@ -187,8 +187,9 @@ def _sites(small: sites.Sites, large: sites.Sites, prefix: str, number: int, int
     for (equation, product), other in zip(small.products.items(), large.products, strict=True):
         if product.closed:
             continue
-        signals: Any = [one.inputs[product.signal] for one in (equation, other)]
-        point = _point(prefix + product.place, *signals, interleaved) if product.transports else None
+        signal: Any = equation.inputs[product.signal]
+        wider: Any = other.inputs[product.signal]
+        point = _point(prefix + product.place, signal, wider, interleaved) if product.transports else None
         points = () if point is None else (point,)
         name = prefix + product.name
         if name not in found:
