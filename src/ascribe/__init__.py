@@ -33,23 +33,8 @@ _WHERE = {
     "UserError": "ascribe.errors",
 }
 _MODULES = (
-    "autodiff",
-    "cluster",
-    "datasets",
-    "networks",
-    "neurons",
-    "losses",
-    "metrics",
-    "rules",
-    "training",
-    "loggers",
-    "estimators",
-    "experiments",
-    "search",
-    "store",
-    "statistics",
-    "report",
-    "papers",
+    *("autodiff", "cluster", "datasets", "networks", "neurons", "losses", "metrics", "rules", "training", "loggers"),
+    *("estimators", "experiments", "search", "store", "statistics", "report", "papers"),
 )
 
 if TYPE_CHECKING:

@@ -18,26 +18,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_array, check_is_fitted, column_or_1d, validate_data
 
-from ascribe import losses, rules
+from ascribe import losses, rules, training
 from ascribe.checks import positive
 from ascribe.datasets import Dataset, Split, Transform
 from ascribe.errors import UserError
 from ascribe.measures import measure_for
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule
-from ascribe.training import (
-    Experiment,
-    Predictor,
-    Recipe,
-    Setup,
-    check_rule,
-    complete,
-    honor,
-    loop,
-    named_rule,
-    network_for,
-    processes,
-)
+from ascribe.training import Experiment, Predictor, Recipe, Setup
 from ascribe.training.driver import chunks
 from ascribe.training.passes import Passes, judge
 from ascribe.training.seeds import LARGEST
@@ -61,7 +49,7 @@ class _Progress:
     """
 
     seed: int
-    states: loop.RunState | None
+    states: training.loop.RunState | None
     network_state: PyTree
     transforms: tuple[Transform, ...]
     loss: str
@@ -168,7 +156,7 @@ class AbstractCreditEstimator(BaseEstimator):
         self.loss_curve_, self.n_iter_ = np.append(self.loss_curve_ if done else [], loss), done + 1
 
     def _keep(
-        self, experiment: Experiment, seed: int, states: loop.RunState, network: Network, network_state: PyTree
+        self, experiment: Experiment, seed: int, states: training.loop.RunState, network: Network, network_state: PyTree
     ) -> None:
         """The fitted attributes, after everything has gone well."""
         kept = None if _of_examples(experiment.recipe.rule, states) else jax.device_get(states)
@@ -202,8 +190,8 @@ class AbstractCreditEstimator(BaseEstimator):
     def _experiment(self, data: Dataset, *, epochs: Any, progress: _Progress | None = None) -> Experiment:
         """The rule on these rows, as `ascribe.train` would have it; after the first rows, with the network and the encoding
         that these led to."""
-        name, rule = named_rule(self.rule)
-        check_rule(rule, name, data)
+        name, rule = training.named_rule(self.rule)
+        training.check_rule(rule, name, data)
         setup = Setup(
             optimizer=self.optimizer,
             learning_rate=self.learning_rate,
@@ -211,13 +199,13 @@ class AbstractCreditEstimator(BaseEstimator):
             batch_size=_whole(self.batch_size),
             diagnostics=False,
         )
-        recipe = honor(rule, name, network_for(self.network, data, self.activation), data, setup)
+        recipe = training.honor(rule, name, training.network_for(self.network, data, self.activation), data, setup)
         if progress is not None:
             recipe = self._going_on(recipe, data, progress)
-        recipe = complete(recipe)
+        recipe = training.complete(recipe)
         if not rule.acts_between_epochs:  # then the programs are the same for any number of epochs
             recipe = dataclasses.replace(recipe, setup=dataclasses.replace(recipe.setup, epochs=1))
-        processes.alone("an estimator's training")
+        training.processes.alone("an estimator's training")
         return Experiment(recipe)
 
     def _going_on(self, recipe: Recipe, data: Dataset, progress: _Progress) -> Recipe:
@@ -426,7 +414,7 @@ def _same(one: Any, other: Any) -> bool:
     return one is other or (isinstance(one, str | tuple | dict) and one == other)
 
 
-def _of_examples(rule: AbstractRule, states: loop.RunState) -> bool:
+def _of_examples(rule: AbstractRule, states: training.loop.RunState) -> bool:
     """Whether a run keeps something of its training examples, or acts on all of them."""
     return rule.acts_between_epochs or getattr(states.trainables, "auxiliary", None) is not None
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from ascribe.checks import unknown
 from ascribe.errors import UserError
 from ascribe.types import Array, Float, Scalar
 
@@ -81,9 +82,8 @@ class Loss:
 
     def values(self, z: Float[Array, "batch outputs"], targets: Array) -> Float[Array, " batch"]:
         """L of every example from the preactivation of the link."""
-        if (
-            self.link == "softmax" and targets.ndim == 1 and jnp.issubdtype(targets.dtype, jnp.integer)
-        ):  # without building one-hot rows
+        if self.link == "softmax" and targets.ndim == 1 and jnp.issubdtype(targets.dtype, jnp.integer):
+            # Without building one-hot rows.
             shifted = z - jax.lax.stop_gradient(jnp.max(z, axis=1, keepdims=True))
             of_labels = jnp.take_along_axis(shifted, targets[:, None], axis=1)[:, 0]
             return jax.nn.logsumexp(shifted, axis=1) - of_labels
@@ -127,12 +127,9 @@ def _categorical_from_logits(z: Array, t: Array) -> Array:
 SQUARED_ERROR = Loss("squared-error", "identity", _half_square, lambda y, t: y - t, _half_square)
 """½‖y - t‖²; ∇_a = y - t."""
 
+_bernoulli_gradient = lambda y, t: _over(1 - t, 1 - y) - _over(t, y)
 BERNOULLI_CROSS_ENTROPY = Loss(
-    "bernoulli-cross-entropy",
-    "logistic",
-    _bernoulli,
-    lambda y, t: _over(1 - t, 1 - y) - _over(t, y),
-    _bernoulli_from_logits,
+    "bernoulli-cross-entropy", "logistic", _bernoulli, _bernoulli_gradient, _bernoulli_from_logits
 )
 """-(t ln y + (1 - t) ln(1 - y)); ∇_a = (y - t) / (y(1 - y)). Several outputs are independent labels: their sum."""
 
@@ -154,7 +151,7 @@ def get(name: str | Loss) -> Loss:
             )
         return name
     if not isinstance(name, str) or name not in LOSSES:
-        raise UserError(f"unknown loss {name!r}: choose one of {', '.join(LOSSES)}.")
+        raise unknown("loss", name, LOSSES)
     return LOSSES[name]
 
 

@@ -19,18 +19,8 @@ from .errors import UserError, shown
 from .measures import CLASS_MEASURES, NUMBER_MEASURES
 
 OPTIMIZERS = (
-    "sgd",
-    "momentum",
-    "adam",
-    "adamw",
-    "rmsprop",
-    "rprop",
-    "adagrad",
-    "adadelta",
-    "lion",
-    "hypergradient-sgd",
-    "hypergradient-adam",
-    "hypergradient-adadelta",
+    *("sgd", "momentum", "adam", "adamw", "rmsprop", "rprop", "adagrad", "adadelta", "lion"),
+    *("hypergradient-sgd", "hypergradient-adam", "hypergradient-adadelta"),
 )
 LOSSES = ("squared-error", "bernoulli-cross-entropy", "categorical-cross-entropy")
 """The names of `training.optimizers.OPTIMIZERS` and of `losses.LOSSES`, for whom these are too heavy to import."""

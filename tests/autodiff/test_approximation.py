@@ -372,10 +372,10 @@ REFUSED = {
     "a negative constant": (
         (np.sin, (0, 1), 0.1),
         {"lipschitz": -1},
-        "lipschitz is a finite number, at least 0; got -1",
+        "`lipschitz` is a finite number that is not negative; got -1",
     ),
-    "an infinite constant": ((np.sin, (0, 1), 0.1), {"lipschitz": math.inf}, "lipschitz is a finite number"),
-    "a constant in words": ((np.sin, (0, 1), 0.1), {"lipschitz": "one"}, "lipschitz is a finite number.*'one'"),
+    "an infinite constant": ((np.sin, (0, 1), 0.1), {"lipschitz": math.inf}, "`lipschitz` is a finite number"),
+    "a constant in words": ((np.sin, (0, 1), 0.1), {"lipschitz": "one"}, "`lipschitz` is a finite number.*'one'"),
     "a falling modulus": ((np.sin, (0, 1), 0.1), {"modulus": lambda d: 1 / (1 + d)}, "never falls as δ grows"),
     "a negative modulus": ((np.sin, (0, 1), 0.1), {"modulus": lambda d: d - 1}, "modulus is at least 0"),
     "a modulus that is not finite": (
@@ -389,7 +389,7 @@ REFUSED = {
         "no number of pieces is enough",
     ),
     "ε out of all reach": ((np.sin, (0, 1), 1e-30), {"lipschitz": 1}, "no number of pieces is enough for ε = 1e-30"),
-    "limit 0": ((np.sin, (0, 1), 0.1), {"limit": 0}, "limit is a positive whole number of hidden units; got 0"),
+    "limit 0": ((np.sin, (0, 1), 0.1), {"limit": 0}, "`limit` is a positive integer; got 0"),
 }
 for _interval in (
     (1, 0),
@@ -412,7 +412,7 @@ for _epsilon in (0, -0.1, math.nan, math.inf, "small", None):
     REFUSED[f"ε {_epsilon}"] = (
         (np.sin, (0, 1), _epsilon),
         {"lipschitz": 1},
-        "ε is a finite number above 0, as in 0.01; got",
+        "`epsilon` is a positive number; got",
     )
 
 

@@ -311,5 +311,5 @@ def test_it_is_saved_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_what_cannot_be_drawn():
     with pytest.raises(UserError, match="of a Var; got float"):
         graph(3.0)
-    with pytest.raises(UserError, match="1 or more; got 0"):
+    with pytest.raises(UserError, match="a positive integer; got 0"):
         graph(Var(1.0), limit=0)

@@ -122,10 +122,14 @@ def test_every_part_of_the_error_is_in_the_bound():
 
 
 REFUSED = {
-    "no inputs": ((lambda x: x[:, 0], 0, 0.1), {"lipschitz": 1}, "`inputs` is how many inputs f has"),
-    "ε": ((lambda x: x[:, 0], 2, 0), {"lipschitz": 1}, "ε is a finite number above 0"),
-    "lipschitz": ((lambda x: x[:, 0], 2, 0.1), {"lipschitz": -1}, "lipschitz is a finite number, at least 0; got -1"),
-    "limit": ((lambda x: x[:, 0], 2, 0.1), {"lipschitz": 1, "limit": 0}, "limit is a positive whole number"),
+    "no inputs": ((lambda x: x[:, 0], 0, 0.1), {"lipschitz": 1}, "`inputs` is a positive integer"),
+    "ε": ((lambda x: x[:, 0], 2, 0), {"lipschitz": 1}, "`epsilon` is a positive number"),
+    "lipschitz": (
+        (lambda x: x[:, 0], 2, 0.1),
+        {"lipschitz": -1},
+        "`lipschitz` is a finite number that is not negative; got -1",
+    ),
+    "limit": ((lambda x: x[:, 0], 2, 0.1), {"lipschitz": 1, "limit": 0}, "`limit` is a positive integer"),
     "too many inputs": (
         (lambda x: x[:, 0], 9, 0.1),
         {"lipschitz": 1},

@@ -53,7 +53,7 @@ def test_the_plan_is_what_is_then_done(here, capsys):
 def test_time_is_that_of_one_rule_for_all(here, capsys, monkeypatch):
     """Two rules compiled on two cores at once in 3 s; 2 candidates and 2 final runs of 3 epochs each, two at a time."""
     monkeypatch.setattr(Experiment, "timed", lambda self, example: (3.0, 0.5))
-    monkeypatch.setattr(module.devices, "cores", lambda: 2)
+    monkeypatch.setattr(module.training.devices, "cores", lambda: 2)
     plan = told(capsys, *COMMAND_LINE)
     widths = [rule["at_a_time"] for rule in plan["rules"].values()]
     chunks = sum(2 * -(-2 // width) for width in widths)

@@ -63,7 +63,7 @@ def test_without_json_it_says_what_came_out(capsys):
         (["hodgkin-huxley", "--dt", "0.0002", "--method", "euler"], "stops being finite"),
         (["tuning-curve", "--current", "1"], "FROM:TO:COUNT"),
         (["network", "--neurons", "1"], "--neurons is 2 at least; got 1"),
-        (["network", "--probability", "2"], "`probability` is between 0 and 1"),
+        (["network", "--probability", "2"], "`probability` is a number from 0 to 1"),
         (["lif", "--out", "picture.gif"], "--out is a picture, .png or .svg; got 'picture.gif'"),
         (["perceptron"], "perceptron"),
     ],

@@ -194,7 +194,7 @@ def test_another_record_is_not_replaced(here, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["god"], "unknown entry 'god': did you mean good?"),
+        (["god"], "unknown entry 'god': did you mean 'good', or list them"),
         (["good", "nosuch"], "unknown entry 'nosuch': list them with `ascribe reproduce --list`."),
         (["good", "--all"], "give one of them"),
         (["--list", "--all"], "give one of them"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ascribe.datasets.assembly import assemble
+from ascribe.datasets.assembly import Assembly
 from ascribe.datasets.base import Card
 from ascribe.datasets.splits import split_indices, standardization, stratified_subset
 from ascribe.errors import UserError
@@ -79,7 +79,7 @@ def test_perturbing_held_out_rows_leaves_the_training_inputs_bit_identical(shape
     changed[held_out] = 1000.0 * changed[held_out] + 5.0
     changed_targets[held_out] += 77.0
     before, after = (
-        assemble("x", "regression", values, answers, seed=2, card=CARD, standardize=True)
+        Assembly("x", "regression", values, answers, 2, CARD, standardize=True).divided()
         for values, answers in ((inputs, targets), (changed, changed_targets))
     )
     assert before.train.inputs.tobytes() == after.train.inputs.tobytes()
@@ -89,9 +89,9 @@ def test_perturbing_held_out_rows_leaves_the_training_inputs_bit_identical(shape
 
 def test_image_shaped_inputs_share_one_scale_and_tables_do_not():
     inputs = np.random.default_rng(1).standard_normal((50, 2)) * [1.0, 100.0]
-    names = {"class_names": ("even", "odd")}
-    table = assemble("x", "binary", inputs, np.arange(50) % 2, seed=0, card=CARD, standardize=True, **names)
-    image = assemble("x", "binary", inputs[:, None], np.arange(50) % 2, seed=0, card=CARD, standardize=True, **names)
+    names = ("even", "odd")
+    table = Assembly("x", "binary", inputs, np.arange(50) % 2, 0, CARD, True, names).divided()
+    image = Assembly("x", "binary", inputs[:, None], np.arange(50) % 2, 0, CARD, True, names).divided()
     assert table.train.inputs.std(axis=0) == pytest.approx([1.0, 1.0], abs=1e-5)
     assert image.train.inputs.std() == pytest.approx(1.0, abs=1e-5)
     assert image.train.inputs[:, 0, 0].std() < 0.1

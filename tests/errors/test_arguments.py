@@ -116,8 +116,8 @@ CASES = {
     "seeds of halves": (train(seeds=np.array([0.5, 1.0])), "every seed is an integer from 0 to"),
     "seeds of two axes": (train(seeds=np.zeros((2, 2), int)), "`seeds` is a number of seeds or a list of them; got array"),
     "a layer of True": (lambda: networks.Linear(True, 2), "`fan_in` of Linear is a positive integer; got True"),
-    "a pool of True": (lambda: networks.MaxPool2d(True), "`window` of MaxPool2d is a positive number of pixels; got True"),
-    "BatchNorm's momentum a text": (lambda: networks.BatchNorm(2, momentum="0.9"), "`momentum` of BatchNorm lies in [0, 1)"),
+    "a pool of True": (lambda: networks.MaxPool2d(True), "`window` of MaxPool2d is a positive integer; got True"),
+    "BatchNorm's momentum a text": (lambda: networks.BatchNorm(2, momentum="0.9"), "`momentum` of BatchNorm is a number"),
     "search without a seed": (
         lambda: ascribe.search.suggest(np.zeros((0, 2)), np.zeros(0), 1, seed=None),
         "`seed` is an integer that is not negative; got None",
@@ -155,7 +155,7 @@ CASES = {
     "Jacobian by nothing": (lambda: ad.jacobian(np.tanh), "a Jacobian is by at least one input"),
     "gradients with an array for a word": (
         lambda: ad.gradients(ad.Var(1.0), [ad.Var(2.0)], missing=np.zeros(3)),
-        '`missing` is "error" or "zero"; got array([0., 0., 0.])',
+        "`missing` is one of error, zero; got array([0., 0., 0.])",
     ),
     "about no name": (lambda: rules.about(True, {}), "a rule's name is a text, as in 'backpropagation'; got True"),
     "about no settings": (lambda: rules.about("mine", int), "settings"),
@@ -199,7 +199,7 @@ CASES = {
     "network of texts": (lambda: networks.Network(["relu"]), "a network is made of a list of layers"),
     "lenet": (lambda: networks.lenet(5), "LeNet takes images (height, width, channels)"),
     "simplenet": (lambda: networks.simplenet("x", 3), "SimpleNet takes images (height, width, channels)"),
-    "dropout": (lambda: networks.Dropout("x"), "`rate` of Dropout is a probability in [0, 1); got 'x'"),
+    "dropout": (lambda: networks.Dropout("x"), "`rate` of Dropout is a number from 0 to below 1; got 'x'"),
     "shift": (lambda: networks.Shift("x"), "`offset` of Shift is a finite number; got 'x'"),
     "a rule's number": (lambda: rules.FeedbackAlignment(scale="x"), "is wanted; got 'x'"),
     "a rule's ragged number": (lambda: rules.KolenPollack(decay=[[1], [1, 2]]), "is wanted; got [[1], [1, 2]]"),
@@ -258,7 +258,7 @@ CASES = {
     ),
     "order of a filter": (
         lambda: neurons.PostSynapticFilter(order=np.float32(2)),
-        "a whole number from 0 to 100; got np.float32(2.0)",
+        "`order` is an integer that is not negative; got np.float32(2.0)",
     ),
     "constants of a filter": (
         lambda: neurons.PostSynapticFilter([[0.1], []]),
@@ -303,7 +303,7 @@ CASES = {
     ),
     "receivers": (lambda: sparse(post=2.5), "`post` is a positive integer; got 2.5"),
     "receivers beyond count": (lambda: sparse(post=HUGE), "`post` is 2,147,483,647 at most; got 1000"),
-    "probability of a connection": (lambda: neurons.random_connection(3, 3, [0.5], 1.0), "is between 0 and 1; got [0.5]"),
+    "probability of a connection": (lambda: neurons.random_connection(3, 3, [0.5], 1.0), "is a number from 0 to 1; got [0.5]"),
     "activities of senders": (lambda: neurons.Connection(np.eye(2))([1.0, 2.0, 3.0]), "activities have the shape (…, 2)"),
     "surrogate of ragged currents": (
         lambda: surrogate([[1.0, 2.0], [1.0]]),

@@ -68,7 +68,10 @@ CASES = {
     "thousands of layers": (lambda: networks.mlp([30_000] * 3000), "does not hold a network"),
     "neurons": (lambda: neurons.random_connection(10**8, 10**8, 0.5, 1.0), "does not hold a connection"),
     "neurons without end": (lambda: neurons.random_connection(HUGE, 9, 0.5, 1.0), "does not hold a connection"),
-    "seed of neurons": (lambda: neurons.random_connection(9, 9, 0.5, 1.0, seed=-1), "`seed` is a whole number from 0"),
+    "seed of neurons": (
+        lambda: neurons.random_connection(9, 9, 0.5, 1.0, seed=-1),
+        "`seed` is an integer that is not negative",
+    ),
     "time constant": (lambda: neurons.LIF(HUGE, 0.002), "tau_m is a number"),
     "simulation": (lambda: neurons.simulate(neurons.LIF(), currents(10**8), 100.0), "does not hold a simulation"),
     "tuning curve": (lambda: neurons.tuning_curve(neurons.LIF(), currents(10**8), 100.0), "does not hold a simulation"),

@@ -202,7 +202,7 @@ WRONG = {
     "rate of nobody": ({"learning_rate": {"backpropagation": 1.0, "me": 1.0}}, "'me'"),
     "negative rate": ({"learning_rate": -1.0}, "`learning_rate` is a positive number"),
     "few points": ({"points": 2}, "`points` is an integer of at least 3"),
-    "negative margin": ({"margin": -0.1}, "`margin` is a number that is not negative"),
+    "negative margin": ({"margin": -0.1}, "`margin` is a finite number that is not negative"),
     "no epochs": ({"epochs": 0}, "`epochs` is a positive integer"),
     "seed": ({"seed": -1}, "seed is an integer"),
     "a word": ({"directions": "random"}, "`directions` is 'principal' or two arrays of 24 numbers"),

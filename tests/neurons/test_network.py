@@ -322,7 +322,7 @@ def test_a_network_learns_a_number_of_spikes_by_it():
         (lambda: Connection([[np.inf]]), "the weights has to be finite"),
         (lambda: Connection.sparse([[3]], 1.0, 3), "numbered from 0 to 2; neuron 0 has 3 to 3"),
         (lambda: Connection.sparse([[1]], [[1.0, 2.0]], 3), "differ in length"),
-        (lambda: random_connection(5, 5, 1.5, 1.0), "`probability` is between 0 and 1; got 1.5"),
+        (lambda: random_connection(5, 5, 1.5, 1.0), "`probability` is a number from 0 to 1; got 1.5"),
         (lambda: random_connection(5, 5, 0.5, [1.0, 2.0]), "one for each of the 5 senders"),
         (lambda: SpikingNetwork(LIF(), Connection(np.ones((2, 3)))), "from its neurons to its neurons; got 3 to 2"),
         (lambda: SpikingNetwork(LIF([0.01] * 3), Connection(np.eye(2))), "of 2 neurons, and their parameters"),

@@ -136,8 +136,8 @@ def test_what_a_neuron_sends_through_its_synapse():
     [
         (lambda: PostSynapticFilter(-0.01), "tau_s has to be above 0"),
         (lambda: PostSynapticFilter(5.0), "tau_s=5 is in seconds; did you mean 0.005"),
-        (lambda: PostSynapticFilter(0.01, -1), "`order` is a whole number from 0 to 100; got -1"),
-        (lambda: PostSynapticFilter(0.01, 1.5), "`order` is a whole number"),
+        (lambda: PostSynapticFilter(0.01, -1), "`order` is an integer that is not negative; got -1"),
+        (lambda: PostSynapticFilter(0.01, 1.5), "`order` is an integer that is not negative"),
         (lambda: PostSynapticFilter().filter(TRAIN, 0.0), "dt has to be above 0"),
     ],
 )

@@ -52,7 +52,7 @@ def test_the_table_names_itself():
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("perceptrn", "did you mean perceptron?"),
+        ("perceptrn", "did you mean 'perceptron'"),
         ("qqqq", "list them with `ascribe reproduce --list`."),
         ("", "list them"),
     ],

@@ -56,8 +56,8 @@ def small(monkeypatch, few):
             for kind, one, row in zip(kinds, settings, rows, strict=True)
         ]
 
-    monkeypatch.setattr(module, "trained", trained)
-    monkeypatch.setattr(module, "DEEP", SIZES)
+    monkeypatch.setattr(runs_module, "trained", trained)
+    monkeypatch.setattr(runs_module, "DEEP", SIZES)
     monkeypatch.setattr(gradients_module, "GRADIENT_STEPS", (1, 3))
     monkeypatch.setattr(module, "STEPS", dict.fromkeys(module.STEPS, 2))
 

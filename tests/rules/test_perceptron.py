@@ -266,7 +266,7 @@ def test_passes_are_a_positive_integer(passes):
 
 @pytest.mark.parametrize("seed", [-1, True])
 def test_a_seed_is_a_whole_number(seed):
-    with pytest.raises(UserError, match="`seed` is a whole number"):
+    with pytest.raises(UserError, match="`seed` is an integer that is not negative"):
         perceptron_algorithm(*XOR, seed=seed)
 
 

@@ -207,6 +207,21 @@ def test_numbers_that_are_drawn_while_a_rule_is_traced_are_told():
     assert told(Noisy(True), mlp([2, 3, 1])) == ()
 
 
+class Gained(Negated):
+    gain = 1.0
+
+    def __call__(self, network, state, batch, *, key):
+        credit = backward_sweep(network, state, batch, key=key)
+        return Credit(credit.loss, jax.tree.map(lambda g: self.gain * g, credit.gradients), state)
+
+
+def test_a_value_that_was_changed_is_seen(monkeypatch):
+    batch = (np.ones((4, 2), np.float32), np.arange(4) % 2)
+    assert not verify(Gained, tiny.mlp(), batch)
+    monkeypatch.setattr(Gained, "gain", 2.0)
+    np.testing.assert_allclose(verify(Gained, tiny.mlp(), batch).norm_ratios["total"], 2.0, rtol=1e-5)
+
+
 def test_runs_carry_the_note_with_and_without_diagnostics():
     network = mlp([2, 1])
     for diagnostics in (True, False):

@@ -134,8 +134,8 @@ def test_the_second_point_of_a_batch_is_where_the_mean_over_draws_of_the_first_i
     z = np.random.default_rng(seed + 10).normal(size=(2, draws))
     offers = np.linspace(0, 1, MODULE.NEAR + MODULE.SPREAD)
     offers = np.random.default_rng(0).permutation(offers)[:, None]
-    pad = lambda rows: MODULE.pad(rows, MODULE.bucket(8))
-    with MODULE.double_precision():
+    pad = lambda rows: MODULE.gp.pad(rows, MODULE.gp.bucket(8))
+    with MODULE.gp.double_precision():
         found = MODULE._propose(
             pad(x[:, None]),
             pad(y),
@@ -184,10 +184,10 @@ def test_precision_outside_is_untouched():
 
 
 def test_padding_does_not_change_the_points():
-    size = MODULE.bucket
+    size = MODULE.gp.bucket
     with pytest.MonkeyPatch.context() as patch:
         small = suggest(*record(20, 2), 2, seed=0)
-        patch.setattr(MODULE, "bucket", lambda count: 2 * size(count))
+        patch.setattr(MODULE.gp, "bucket", lambda count: 2 * size(count))
         np.testing.assert_allclose(small, suggest(*record(20, 2), 2, seed=0), atol=1e-5)
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -519,6 +520,27 @@ def _scaled(factor):
     return lambda z: factor * z
 
 
+def _rule(factor, **attributes):
+    """A class made by a function, which closes over a number."""
+
+    class Scaled(BFunction):
+        gain = 1.0
+
+        def __call__(self, *given, key):
+            credit = super().__call__(*given, key=key)
+            return dataclasses.replace(credit, loss=factor * credit.loss)
+
+        def again(self, depth):
+            return Scaled if depth else repeated(depth)
+
+    def repeated(depth):
+        return repeated(depth - 1)
+
+    for name, value in attributes.items():
+        setattr(Scaled, name, value)
+    return Scaled
+
+
 def test_objects_are_known_by_what_they_do():
     other = [
         1,
@@ -526,6 +548,8 @@ def test_objects_are_known_by_what_they_do():
         "1",
         jnp.ones(2),
         jnp.zeros(2),
+        jax.random.key(0),
+        jax.random.key(1),
         np.ones(2, np.float32),
         np.zeros(2, np.int64),  # the bytes are those of the other zeros
         functools.partial(_scaled, 1.0),
@@ -545,11 +569,54 @@ def test_objects_are_known_by_what_they_do():
         lambda z: z in {"sparse", "dense", "none"},
         int,
         Phases,
+        _rule(1.0),
+        _rule(2.0),
+        _rule(1.0, gain=2.0),
+        _rule(1.0, gain=np.ones(2)),
+        _rule(1.0, shift=property(_scaled(1.0))),
+        _rule(1.0, shift=property(_scaled(2.0))),
     ]
     prints = [json.dumps(fingerprint(one)) for one in other]
     assert len(set(prints)) == len(prints)
     assert prints == [json.dumps(fingerprint(one)) for one in other]
     assert fingerprint(_scaled(2.0)) == fingerprint(_scaled(2.0))
+    assert fingerprint(_rule(2.0)) == fingerprint(_rule(2.0)) == fingerprint(_rule(2.0, kept=[object()]))
+    traced = []
+    jax.eval_shape(traced.append, 1.0)
+    assert fingerprint(_rule(2.0, last=traced[0])) == fingerprint(_rule(2.0))  # what nobody can read
+
+
+CELL = """
+from ascribe.rules import BFunction
+
+GAIN, loss = 1.0, 0.5
+
+
+def scaled(z):
+    return GAIN * z.loss
+
+
+class Cell(BFunction):
+    def __call__(self, *given, key):
+        return scaled(super().__call__(*given, key=key))
+"""
+
+
+def test_code_of_a_notebook_is_known_by_what_it_reads_there():
+    def known(cell, name):
+        here = {"__name__": "a_notebook"}
+        exec(cell, here)
+        return json.dumps(fingerprint(here[name]))
+
+    for name in ("scaled", "Cell"):
+        first = known(CELL, name)
+        assert first == known(
+            CELL.replace("loss = 1.0, 0.5", "loss = 1.0, 0.25"), name
+        )  # an attribute's name, not read
+        changed = [
+            known(CELL.replace(*change), name) for change in (("GAIN, loss = 1.0", "GAIN, loss = 2.0"), ("* z", "+ z"))
+        ]
+        assert len({first, *changed}) == 3
 
 
 @pytest.mark.slow

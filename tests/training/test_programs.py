@@ -1,5 +1,7 @@
 """One compilation does for all learning rates, hyper-parameter values, chunks and shards of a rule, and for tuning."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -161,3 +163,30 @@ def test_the_memory_estimate_covers_what_the_compiled_program_takes(monkeypatch)
     monkeypatch.setattr(devices, "_memory", lambda: 2**40)
     estimate = runs * 2**40 / devices.runs_that_fit(network, size, (20,), tiny.BATCH, in_turn=False)
     assert taken < estimate < 50 * taken
+
+
+class Gained(Backpropagation):
+    """Backpropagation times a number of the class, and one of the module."""
+
+    gain = 1.0
+
+    def __call__(self, *given, key):
+        credit = super().__call__(*given, key=key)
+        return dataclasses.replace(credit, gradients=jax.tree.map(lambda g: self.gain * FACTOR * g, credit.gradients))
+
+
+FACTOR = 1.0
+
+
+def test_a_value_that_a_rule_reads_counts_as_it_is_now(monkeypatch):
+    """Of the class or of the module: the program of the value before is another one."""
+
+    def loss():
+        return tiny.trained(Gained()).train_loss[:, -1].tolist()
+
+    first = loss()
+    monkeypatch.setattr(Gained, "gain", 0.5)
+    half = loss()
+    monkeypatch.setattr(Gained, "gain", 1.0)
+    monkeypatch.setitem(globals(), "FACTOR", 0.5)
+    assert loss() == half != first

@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ascribe.checks import real, real_numbers, whole
+from ascribe.checks import at_least, not_negative, positive, real, real_numbers
 from ascribe.errors import UserError, shown
 
 from .operators import logistic
@@ -173,10 +173,7 @@ def approximate(
     """
     (a, b), epsilon = _checked(interval, epsilon)
     sigma = _sigmoid(sigmoid)
-    most = whole(limit)
-    if most is None or most < 1:
-        raise UserError(f"limit is a positive whole number of hidden units; got {shown(limit)}.")
-    limit = most
+    limit = at_least(1, "limit", limit)
     if lipschitz is None and modulus is None:
         return _estimated(f, a, b, epsilon, sigma, limit)
     omega = _modulus(lipschitz, modulus)
@@ -254,9 +251,7 @@ def _checked(interval: Any, epsilon: Any) -> tuple[tuple[float, float], float]:
     ends = [_number(end) for end in interval] if listed else []
     if len(ends) != 2 or not (ends[0] < ends[1] and math.isfinite(ends[1] - ends[0])):
         raise UserError(f"the interval is two finite numbers (a, b) with a < b, as in (0, 1); got {shown(interval)}.")
-    if not 0 < _number(epsilon) < math.inf:
-        raise UserError(f"ε is a finite number above 0, as in 0.01; got {shown(epsilon)}.")
-    return (ends[0], ends[1]), float(epsilon)
+    return (ends[0], ends[1]), positive("epsilon", epsilon, "try 0.01")
 
 
 def _modulus(lipschitz: Any, modulus: Any) -> Callable[[np.ndarray], np.ndarray]:
@@ -264,9 +259,7 @@ def _modulus(lipschitz: Any, modulus: Any) -> Callable[[np.ndarray], np.ndarray]
     if (lipschitz is None) == (modulus is None):
         raise UserError("give one of the two, lipschitz or modulus: a number L, or a function ω(δ).")
     if lipschitz is not None:
-        constant = _number(lipschitz)
-        if not 0 <= constant < math.inf:
-            raise UserError(f"lipschitz is a finite number, at least 0; got {lipschitz!r}.")
+        constant = not_negative("lipschitz", lipschitz)
         return lambda distance: constant * distance
     if not callable(modulus):
         raise UserError(f"modulus is a function ω(δ), as in lambda d: 2 * d ** 0.5; got {modulus!r}.")

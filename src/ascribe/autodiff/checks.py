@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.checks import at_least, explained, not_negative, positive, whole
+from ascribe.checks import at_least, explained, not_negative, positive
 from ascribe.errors import UserError, shown
 
 from .operators import sum
@@ -61,8 +61,7 @@ def check_gradients(
 
     **Raises:** `UserError` for an order that is not 1 or 2, or a function that returns no `Var`.
     """
-    if whole(order) not in (1, 2):
-        raise UserError(f"`order` is 1 or 2; got {order!r}.")
+    order = at_least(1, "order", order, most=2)
     if not callable(function) or not inputs:
         raise UserError(
             f"a function of Vars and a number or an array for each are wanted; got {shown(function)} and {len(inputs)}."

@@ -19,32 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from ascribe.checks import unknown
 from ascribe.errors import UserError
 
-from .operators import (
-    broadcast,
-    cos,
-    exp,
-    fit,
-    getitem,
-    log,
-    logistic,
-    logsumexp,
-    matmul,
-    nonzero,
-    positive,
-    power,
-    reshape,
-    scatter,
-    shares,
-    sign,
-    sin,
-    softmax,
-    sum,
-    swap_last,
-    threshold,
-    transpose,
-)
+from . import operators as op
 from .variable import OPERATORS, shape_of
 
 Rule = Callable[..., Any]
@@ -66,8 +44,8 @@ def restore(s: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     shape = shape_of(x)
     if not keepdims:
         axes = range(len(shape)) if axis is None else np.atleast_1d(axis) % max(len(shape), 1)
-        s = reshape(s, tuple(1 if i in axes else n for i, n in enumerate(shape)))
-    return broadcast(s, shape)
+        s = op.reshape(s, tuple(1 if i in axes else n for i, n in enumerate(shape)))
+    return op.broadcast(s, shape)
 
 
 def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
@@ -77,7 +55,7 @@ def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 
 def shaped(x: Any, shape: tuple[int, ...]) -> Any:
     """x in that shape; x itself where it has it."""
-    return x if shape_of(x) == shape else reshape(x, shape)
+    return x if shape_of(x) == shape else op.reshape(x, shape)
 
 
 def _matrices(s: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
@@ -85,24 +63,24 @@ def _matrices(s: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
     left, right = shape_of(a), shape_of(b)
     shape = shape_of(s)
     if len(right) == 1:
-        b, shape = reshape(b, (*right, 1)), (*shape, 1)
+        b, shape = op.reshape(b, (*right, 1)), (*shape, 1)
     if len(left) == 1:
-        a, shape = reshape(a, (1, *left)), (*shape[:-1], 1, shape[-1])
+        a, shape = op.reshape(a, (1, *left)), (*shape[:-1], 1, shape[-1])
     return shaped(s, shape), a, b
 
 
 def _matmul_left(s: Any, y: Any, a: Any, b: Any) -> Any:
     s, left, right = _matrices(s, a, b)
-    return shaped(fit(matmul(s, swap_last(right)), shape_of(left)), shape_of(a))
+    return shaped(op.fit(op.matmul(s, op.swap_last(right)), shape_of(left)), shape_of(a))
 
 
 def _matmul_right(s: Any, y: Any, a: Any, b: Any) -> Any:
     s, left, right = _matrices(s, a, b)
-    return shaped(fit(matmul(swap_last(left), s), shape_of(right)), shape_of(b))
+    return shaped(op.fit(op.matmul(op.swap_last(left), s), shape_of(right)), shape_of(b))
 
 
 def _max(s: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    return restore(s, x, axis, keepdims) * shares(x, axis=axis)
+    return restore(s, x, axis, keepdims) * op.shares(x, axis=axis)
 
 
 def _mean(s: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
@@ -112,7 +90,7 @@ def _mean(s: Any, y: Any, x: Any, axis: Any, keepdims: bool) -> Any:
 def _part(number: int, s: Any, y: Any, *parts: Any, axis: int) -> Any:
     ends = np.cumsum([shape_of(part)[axis] for part in parts])
     place = slice(int(ends[number] - shape_of(parts[number])[axis]), int(ends[number]))
-    return getitem(s, (slice(None),) * (axis % len(shape_of(y))) + (place,))
+    return op.getitem(s, (slice(None),) * (axis % len(shape_of(y))) + (place,))
 
 
 DERIVATIVES: dict[str, tuple[Rule | None, ...] | Rule] = {
@@ -121,31 +99,31 @@ DERIVATIVES: dict[str, tuple[Rule | None, ...] | Rule] = {
     "multiply": (lambda s, y, a, b: s * b, lambda s, y, a, b: s * a),
     "divide": (lambda s, y, a, b: s / b, lambda s, y, a, b: -s * y / b),
     "power": (
-        lambda s, y, a, b: s * b * power(a, b - nonzero(b)),
-        lambda s, y, a, b: s * y * log(a + (1.0 - nonzero(a))),
+        lambda s, y, a, b: s * b * op.power(a, b - op.nonzero(b)),
+        lambda s, y, a, b: s * y * op.log(a + (1.0 - op.nonzero(a))),
     ),
     "negative": (lambda s, y, x: -s,),
     "matmul": (_matmul_left, _matmul_right),
     "affine": (
         lambda s, y, x, W, b: _matmul_left(s, y, x, W),
         lambda s, y, x, W, b: _matmul_right(s, y, x, W),
-        lambda s, y, x, W, b: fit(s, shape_of(b)),
+        lambda s, y, x, W, b: op.fit(s, shape_of(b)),
     ),
     "exp": (lambda s, y, x: s * y,),
     "log": (lambda s, y, x: s / x,),
-    "times_log": (lambda s, y, t, x: s * log(x), lambda s, y, t, x: s * t / (x + (1.0 - nonzero(t)))),
-    "sin": (lambda s, y, x: s * cos(x),),
-    "cos": (lambda s, y, x: -s * sin(x),),
+    "times_log": (lambda s, y, t, x: s * op.log(x), lambda s, y, t, x: s * t / (x + (1.0 - op.nonzero(t)))),
+    "sin": (lambda s, y, x: s * op.cos(x),),
+    "cos": (lambda s, y, x: -s * op.sin(x),),
     "arctan": (lambda s, y, x: s / (1.0 + x * x),),
     "sqrt": (lambda s, y, x: s * 0.5 / y,),
-    "abs": (lambda s, y, x: s * sign(x),),
+    "abs": (lambda s, y, x: s * op.sign(x),),
     "sign": (None,),
     "tanh": (lambda s, y, x: s * (1.0 - y * y),),
     "logistic": (lambda s, y, x: s * y * (1.0 - y),),
-    "relu": (lambda s, y, x: s * positive(x),),
-    "leaky_relu": (lambda s, y, x, slope: s * (slope + (1.0 - slope) * threshold(x)),),
+    "relu": (lambda s, y, x: s * op.positive(x),),
+    "leaky_relu": (lambda s, y, x, slope: s * (slope + (1.0 - slope) * op.threshold(x)),),
     "threshold": (None,),
-    "softplus": (lambda s, y, x: s * logistic(x),),
+    "softplus": (lambda s, y, x: s * op.logistic(x),),
     "positive": (None,),
     "nonzero": (None,),
     "equal": (None, None),
@@ -155,22 +133,25 @@ DERIVATIVES: dict[str, tuple[Rule | None, ...] | Rule] = {
     "mean": (_mean,),
     "max": (_max,),
     "logsumexp": (
-        lambda s, y, x, axis, keepdims: restore(s, x, axis, keepdims) * exp(x - restore(y, x, axis, keepdims)),
+        lambda s, y, x, axis, keepdims: restore(s, x, axis, keepdims) * op.exp(x - restore(y, x, axis, keepdims)),
     ),
-    "softmax": (lambda s, y, x, axis: y * (s - sum(s * y, axis, keepdims=True)),),
-    "reshape": (lambda s, y, x, shape: reshape(s, shape_of(x)),),
-    "transpose": (lambda s, y, x, axes: transpose(s, None if axes is None else inverse(axes)),),
-    "broadcast": (lambda s, y, x, shape: fit(s, shape_of(x)),),
-    "fit": (lambda s, y, x, shape: broadcast(s, shape_of(x)),),
-    "getitem": (lambda s, y, x, index: scatter(s, index, shape_of(x)),),
-    "scatter": (lambda s, y, x, index, shape: getitem(s, index),),
+    "softmax": (lambda s, y, x, axis: y * (s - op.sum(s * y, axis, keepdims=True)),),
+    "reshape": (lambda s, y, x, shape: op.reshape(s, shape_of(x)),),
+    "transpose": (lambda s, y, x, axes: op.transpose(s, None if axes is None else inverse(axes)),),
+    "broadcast": (lambda s, y, x, shape: op.fit(s, shape_of(x)),),
+    "fit": (lambda s, y, x, shape: op.broadcast(s, shape_of(x)),),
+    "getitem": (lambda s, y, x, index: op.scatter(s, index, shape_of(x)),),
+    "scatter": (lambda s, y, x, index, shape: op.getitem(s, index),),
     "concatenate": _part,
-    "stack": lambda number, s, y, *parts: getitem(s, number),
+    "stack": lambda number, s, y, *parts: op.getitem(s, number),
     "squared_error": (lambda s, y, a, t: each(s, a) * (a - t), lambda s, y, a, t: each(s, a) * (t - a)),
-    "logistic_cross_entropy": (lambda s, y, z, t: each(s, z) * (logistic(z) - t), lambda s, y, z, t: -each(s, z) * z),
+    "logistic_cross_entropy": (
+        lambda s, y, z, t: each(s, z) * (op.logistic(z) - t),
+        lambda s, y, z, t: -each(s, z) * z,
+    ),
     "softmax_cross_entropy": (
-        lambda s, y, z, t: each(s, z) * (softmax(z) * sum(t, -1, keepdims=True) - t),
-        lambda s, y, z, t: each(s, z) * (logsumexp(z, -1, keepdims=True) - z),
+        lambda s, y, z, t: each(s, z) * (op.softmax(z) * op.sum(t, -1, keepdims=True) - t),
+        lambda s, y, z, t: each(s, z) * (op.logsumexp(z, -1, keepdims=True) - z),
     ),
 }
 """Operator → its derivative rules."""
@@ -202,7 +183,7 @@ def replaced(**entries: tuple[Rule | None, ...] | Rule) -> Iterator[None]:
     """
     for name in entries:
         if name not in OPERATORS:
-            raise UserError(f"there is no operator {name!r}: choose one of {', '.join(sorted(OPERATORS))}.")
+            raise unknown("operator", name, sorted(OPERATORS))
     before = dict(DERIVATIVES)
     DERIVATIVES.update(entries)
     try:

@@ -16,8 +16,8 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from ascribe.checks import whole
-from ascribe.errors import UserError, shown
+from ascribe.checks import at_least
+from ascribe.errors import UserError
 from ascribe.files import path_of, write_whole
 
 from .variable import Op, Var, order
@@ -192,10 +192,7 @@ def graph(expression: Any, *, limit: int = LIMIT) -> Graph:
     """
     if not isinstance(expression, Var):
         raise UserError(f"graph() draws the expression of a Var; got {type(expression).__name__}.")
-    most = whole(limit)
-    if most is None or most < 1:
-        raise UserError(f"`limit` is a whole number, 1 or more; got {shown(limit)}.")
-    drawn, cut = _nearest(expression, most)
+    drawn, cut = _nearest(expression, at_least(1, "limit", limit))
     made: dict[Var, Node] = {}
     nodes: list[Node] = []
     for v in order(expression):

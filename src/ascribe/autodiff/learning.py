@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.checks import at_least, explained, not_negative, plain, real, whole
+from ascribe.checks import at_least, explained, not_negative, plain, positive, share, whole
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 
@@ -87,7 +87,7 @@ class GradientDescent:
 
     @explained
     def __init__(self, rate: float):
-        self.rate = _positive("rate", rate)
+        self.rate = positive("rate", rate)
 
     def step(self, parameters: Sequence[Var]) -> None:
         """Changes every parameter by its `grad`."""
@@ -100,7 +100,7 @@ class Momentum:
 
     @explained
     def __init__(self, rate: float, momentum: float = 0.9):
-        self.rate, self.momentum = _positive("rate", rate), _share("momentum", momentum)
+        self.rate, self.momentum = positive("rate", rate), share("momentum", momentum, zero=True)
         self._means: dict[Var, Value] = {}
 
     def step(self, parameters: Sequence[Var]) -> None:
@@ -118,8 +118,8 @@ class Adam:
 
     @explained
     def __init__(self, rate: float = 1e-3, decay: float = 0.9, square_decay: float = 0.999, epsilon: float = 1e-8):
-        self.rate, self.epsilon = _positive("rate", rate), _positive("epsilon", epsilon)
-        self.decay, self.square_decay = _share("decay", decay), _share("square_decay", square_decay)
+        self.rate, self.epsilon = positive("rate", rate), positive("epsilon", epsilon)
+        self.decay, self.square_decay = share("decay", decay, zero=True), share("square_decay", square_decay, zero=True)
         self._means: dict[Var, tuple[Value, Value]] = {}
         self._steps = 0
 
@@ -139,20 +139,6 @@ class Adam:
 def _less(value: Value, step: Value) -> Value:
     """value − step, in the memory of step: another new array of a large layer costs more than the sum."""
     return np.subtract(value, step, out=step) if step.__class__ is np.ndarray else value - step
-
-
-def _positive(name: str, value: float) -> float:
-    number = real(value)
-    if number is None or not number > 0:
-        raise UserError(f"`{name}` is a positive number; got {shown(value)}.")
-    return number
-
-
-def _share(name: str, value: float) -> float:
-    number = real(value)
-    if number is None or not 0 <= number < 1:
-        raise UserError(f"`{name}` is a number from 0 to below 1; got {shown(value)}.")
-    return number
 
 
 @explained

@@ -37,10 +37,10 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.checks import real, whole
-from ascribe.errors import UserError, shown
+from ascribe.checks import at_least, not_negative, positive
+from ascribe.errors import UserError
 
-from .approximation import LARGEST, PRECISION, Approximation, Sigmoid, approximate, pieces_needed
+from .approximation import PRECISION, Approximation, Sigmoid, approximate, pieces_needed
 from .values import Value
 
 SHARES = (0.5, 0.1, 0.389, 0.001)
@@ -126,17 +126,8 @@ def approximate_cube(
     **Raises:** `UserError` where it would take more samples of f or hidden units than there may be, and where samples of f
     contradict L, are not finite, or are not one number for each point.
     """
-    n, most = whole(inputs), whole(limit)
-    constant, error = real(lipschitz), real(epsilon)
-    if n is None or n < 1:
-        raise UserError(f"`inputs` is how many inputs f has, a positive whole number; got {shown(inputs)}.")
-    if error is None or not 0 < error <= LARGEST:
-        raise UserError(f"ε is a finite number above 0, as in 0.1; got {shown(epsilon)}.")
-    if constant is None or not 0 <= constant <= LARGEST:
-        raise UserError(f"lipschitz is a finite number, at least 0; got {shown(lipschitz)}.")
-    if most is None or most < 1:
-        raise UserError(f"limit is a positive whole number of hidden units; got {shown(limit)}.")
-    constant, epsilon = float(constant), float(error)
+    n, most = at_least(1, "inputs", inputs), at_least(1, "limit", limit)
+    constant, epsilon = not_negative("lipschitz", lipschitz), positive("epsilon", epsilon, "try 0.1")
     degree = constant * n * math.pi / (2.0 * SHARES[0] * epsilon) - 2.0
     if not degree < SAMPLES or n * math.log(2.0 * max(degree, 1.0) + 3.0) > math.log(2.0 * SAMPLES):
         raise UserError(

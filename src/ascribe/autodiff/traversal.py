@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.checks import explained
+from ascribe.checks import explained, one_of
 from ascribe.errors import UserError, shown
 
 from .derivatives import DERIVATIVES, rule
@@ -150,8 +150,7 @@ def gradients(
     """
     path = order(f)
     check_variables(variables)
-    if not isinstance(missing, str) or missing not in ("error", "zero"):
-        raise UserError(f'`missing` is "error" or "zero"; got {shown(missing)}.')
+    one_of("missing", missing, ("error", "zero"))
     wanted = set(variables)
     for v in wanted.difference(path) if missing == "error" else ():
         raise UserError(

@@ -9,9 +9,8 @@ def contours(field: np.ndarray, levels: np.ndarray) -> np.ndarray:
     **Returns:** `(segments, 5)`: the level, and the column and row of either end, as fractions of a cell. Cells with a corner
     that is not finite have none.
     """
-    corners = np.stack(
-        [field[:-1, :-1], field[:-1, 1:], field[1:, 1:], field[1:, :-1]]
-    )  # around each cell, from the top left
+    # Around each cell, from the top left.
+    corners = np.stack([field[:-1, :-1], field[:-1, 1:], field[1:, 1:], field[1:, :-1]])
     places = np.array([(0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)])  # (column, row) of each corner
     known = np.isfinite(corners).all(axis=0)
     found = []

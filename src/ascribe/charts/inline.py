@@ -14,11 +14,17 @@ ROW_LABEL = alt.ExprRef("(isValid(datum.rule) ? datum.rule : '') + ', row ' + da
 """The description of a mark that shows a row of its table, or a line that shows that row and those after it."""
 
 
-def inline(columns: Mapping[str, Sequence[Any] | np.ndarray], name: str | None = None) -> alt.Data:
-    """Altair data from columns of one length; every number with all its digits, what is not finite as an empty cell.
+Columns = Mapping[str, Sequence[Any] | np.ndarray]
+Table = Columns | Sequence[Mapping[str, Any]]
+"""Columns of one length by their names, or rows that all have the same names."""
+
+
+def inline(table: Table, name: str | None = None) -> alt.Data:
+    """Altair data from a table; every number with all its digits, what is not finite as an empty cell.
 
     A table with a `name` is offered for download on a page; `numbered`, its rows can be pointed at.
     """
+    columns = table if isinstance(table, Mapping) else {name: [row[name] for row in table] for name in table[0]}
     kinds = {name: "string" if _is_text(column) else "number" for name, column in columns.items()}
     # Kinds are stated, not guessed, so that a rule called "1" stays a name.
     data = alt.Data(values=to_csv(columns), format=alt.CsvDataFormat(type="csv", parse=kinds))
@@ -27,12 +33,12 @@ def inline(columns: Mapping[str, Sequence[Any] | np.ndarray], name: str | None =
     return data
 
 
-def numbered(columns: Mapping[str, Sequence[Any] | np.ndarray]) -> dict[str, Any]:
+def numbered(columns: Columns) -> dict[str, Any]:
     """The columns, and `row`, which counts from 0."""
     return {**columns, "row": range(len(next(iter(columns.values()))))}
 
 
-def to_csv(columns: Mapping[str, Sequence[Any] | np.ndarray]) -> str:
+def to_csv(columns: Columns) -> str:
     """The columns as CSV text."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import numpy as np
 
-from .inline import inline
+from .inline import Table, inline
 
 
 def stacked(x: Sequence[Any] | np.ndarray, columns: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -26,7 +26,7 @@ def kind_color(colors: Mapping[str, str], field: str = "kind", **legend: Any) ->
 
 
 def line_chart(
-    rows: Mapping[str, Sequence[Any] | np.ndarray],
+    rows: Table,
     colors: Mapping[str, str],
     x: alt.X | str,
     y: alt.Y | str | None,

@@ -31,6 +31,7 @@ _WHEEL = tuple(
     for lightness in (0.24, 0.32, 0.4)
 )
 
+_TEXT: dict[str, Any] = {"labelFontSize": 12, "titleFontSize": 13, "titleFontWeight": 500}
 CONFIG: dict[str, Any] = {
     "background": "white",
     "font": FONT,
@@ -47,9 +48,7 @@ CONFIG: dict[str, Any] = {
         "offset": 14,
     },
     "axis": {
-        "labelFontSize": 12,
-        "titleFontSize": 13,
-        "titleFontWeight": 500,
+        **_TEXT,
         "labelColor": "#4b5563",
         "titleColor": INK,
         "titlePadding": 8,
@@ -59,9 +58,7 @@ CONFIG: dict[str, Any] = {
         "labelFlush": False,
     },
     "legend": {
-        "labelFontSize": 12,
-        "titleFontSize": 13,
-        "titleFontWeight": 500,
+        **_TEXT,
         "labelLimit": 230,
         "symbolLimit": 0,
         "symbolStrokeWidth": 3,

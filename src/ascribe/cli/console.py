@@ -14,6 +14,7 @@ import dataclasses
 import re
 import sys
 import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,34 +27,11 @@ FORMS = {
     **dict.fromkeys("‘’‚′", "'"),
     **dict.fromkeys("“”„″", '"'),
     **dict.fromkeys("∙·⊙⋅", "*"),
-    **{
-        "…": "...",
-        "±": "+/-",
-        "×": "x",
-        "÷": "/",
-        "⁄": "/",
-        "µ": "u",
-        "°": " deg",
-        "∂": "d",
-        "∇": "grad ",
-        "∑": "sum ",
-    },
+    **{"…": "...", "±": "+/-", "×": "x", "÷": "/", "⁄": "/", "µ": "u", "°": " deg"},
+    **{"∂": "d", "∇": "grad ", "∑": "sum "},
     **{"≤": "<=", "≥": ">=", "≠": "!=", "≈": "~", "→": "->", "←": "<-", "↦": "->", "∞": "inf", "√": "sqrt ", "‖": "||"},
-    **{
-        "λ": "lambda",
-        "Λ": "Lambda",
-        "ς": "sigma",
-        "∫": "integral ",
-        "•": "*",
-        "✓": "yes",
-        "✗": "no",
-        "ß": "ss",
-        "ø": "o",
-        "Ø": "O",
-        "æ": "ae",
-        "Æ": "AE",
-        "ł": "l",
-    },
+    **{"λ": "lambda", "Λ": "Lambda", "ς": "sigma", "∫": "integral ", "•": "*", "✓": "yes", "✗": "no"},
+    **{"ß": "ss", "ø": "o", "Ø": "O", "æ": "ae", "Æ": "AE", "ł": "l"},
     **dict(zip("▁▂▃▄▅▆▇█", "_.-:=+*#", strict=True)),
     **dict(zip("─━│┃╴╶╸╺", "--||----", strict=True)),
 }
@@ -127,6 +105,18 @@ def show(*things: Any, **how: Any) -> None:
                 console.print(part)
         else:
             console.print(thing, **how)
+
+
+def listing(titles: tuple[str, ...], rows: Iterable[Sequence[str]]) -> "Table":
+    """Rows below their titles; names, in the first column, are not broken."""
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    for title in titles:
+        table.add_column(title, no_wrap=title is titles[0])
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def _plain_table(table: "Table", console: "Console") -> "Table":

@@ -7,16 +7,8 @@ from typing import Any
 from ascribe.errors import UserError, shown
 
 FLAGS = {
-    "target": "--target",
-    "task": "--task",
-    "missing": "--missing",
-    "ignore": "--ignore",
-    "samples": "--samples",
-    "noise": "--noise",
-    "classes": "--classes",
-    "transforms": "--transform",
-    "seed": "--data-seed",
-    "folds": "--folds",
+    **{name: f"--{name}" for name in ("target", "task", "missing", "ignore", "samples", "noise", "classes", "folds")},
+    **{"transforms": "--transform", "seed": "--data-seed"},
 }
 """The options about data that have one of their own; the others are a --data-option."""
 TEXTS = ("target", "ignore", "separator", "decimal", "thousands", "encoding", "missing_words", "comment", "sheet")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .console import show
+from .console import listing, show
 from .options import Json
 
 
@@ -36,10 +36,5 @@ def datasets(
     for name, card in cards.items():
         # The citation alone; who collected or copied the data is in the JSON.
         table.add_row(name, card.task, card.size, card.source.split(";")[0].rstrip("."), card.license)
-    transforms = Table(box=None, pad_edge=False)
-    for column in ("transform", "what becomes of the inputs"):
-        transforms.add_column(column, no_wrap=column == "transform")
-    for name, does in library.TRANSFORMS.items():
-        transforms.add_row(name, does)
-    show(table, "", transforms)
+    show(table, "", listing(("transform", "what becomes of the inputs"), library.TRANSFORMS.items()))
     return 0

@@ -143,7 +143,8 @@ def _recording(
     from ascribe import neurons as wing  # noqa: PLC0415
     from ascribe.neurons import pictures  # noqa: PLC0415
 
-    length = duration if duration is not None else _length(driven) or (1.0 if model == "network" else 0.2)
+    segments = sum(seconds for seconds, _ in driven) if isinstance(driven, list) else None
+    length = duration if duration is not None else segments or (1.0 if model == "network" else 0.2)
     record = {"hodgkin-huxley": ("V", "n", "m", "h"), "network": ()}.get(model, ("V",))
     found = wing.simulate(cell, driven, length, record=record, **given)
     if model == "network":
@@ -194,10 +195,6 @@ def _range(text: str | None, usual: tuple[float, float, int]) -> Any:
     return np.linspace(*ends, number)
 
 
-def _length(current: Any) -> float | None:
-    return sum(seconds for seconds, _ in current) if isinstance(current, list) else None
-
-
 def _network(cell: Any, driven: Any, network: Network) -> tuple[Any, Any]:
     """The network of such neurons, and what drives each of them."""
     import numpy as np  # noqa: PLC0415
@@ -218,14 +215,9 @@ def _network(cell: Any, driven: Any, network: Network) -> tuple[Any, Any]:
 
 def _spikes(recording: Any) -> dict[str, Any]:
     spikes = recording.spikes
-    facts = {
-        "duration": recording.duration,
-        "dt": recording.dt,
-        "method": recording.method,
-        "neurons": spikes.size,
-        "spikes": len(spikes),
-        "mean_rate": len(spikes) / recording.duration / spikes.size,
-    }
+    facts = {name: getattr(recording, name) for name in ("duration", "dt", "method")}
+    facts |= {"neurons": spikes.size, "spikes": len(spikes)}
+    facts |= {"mean_rate": len(spikes) / recording.duration / spikes.size}
     if spikes.size == 1:
         facts |= {"rate": float(recording.rates()), "spike_times": spikes.times.tolist()}
     return facts

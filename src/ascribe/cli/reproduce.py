@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from ascribe.errors import UserError
 
-from .console import show
+from .console import listing, show
 from .options import Json
 
 
@@ -70,7 +70,8 @@ def reproduce(
     try:
         with answering(stop_at_once), Lines() as lines:
             for entry in entries:
-                lines.say(f"{entry.name}: {'its full size' if full else _duration(entry.minutes)}")
+                usual = "some seconds" if entry.minutes < 0.5 else f"about {entry.minutes:.0f} min"
+                lines.say(f"{entry.name}: {'its full size' if full else usual}")
                 began = time.monotonic()
                 found[entry] = entry.run(lines, full=full)
                 seconds[entry.name] = round(time.monotonic() - began, 3)
@@ -91,8 +92,6 @@ def reproduce(
 
 
 def _list(as_json: bool) -> int:
-    from rich.table import Table  # noqa: PLC0415
-
     from ascribe import papers  # noqa: PLC0415
 
     entries = papers.TABLE.values()
@@ -100,13 +99,7 @@ def _list(as_json: bool) -> int:
         keys = ("name", "title", "source", "minutes")
         print(json.dumps({"entries": [{key: getattr(entry, key) for key in keys} for entry in entries]}))
         return 0
-    table = Table(box=None, pad_edge=False)
-    table.add_column("entry", no_wrap=True)
-    for column in ("what it redoes", "source"):
-        table.add_column(column)
-    for entry in entries:
-        table.add_row(entry.name, entry.title, entry.source)
-    show(table)
+    show(listing(("entry", "what it redoes", "source"), [(one.name, one.title, one.source) for one in entries]))
     return 0
 
 
@@ -132,7 +125,3 @@ def _print(found: dict[Any, Any], page: Path) -> None:
     if missed := [entry.name for entry, result in found.items() if not result.passed]:
         show(Text(f"{NOT_REPRODUCED}: {', '.join(missed)}", style="bold red"))
     show(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
-
-
-def _duration(minutes: float) -> str:
-    return "some seconds" if minutes < 0.5 else f"about {minutes:.0f} min"

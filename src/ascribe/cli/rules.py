@@ -5,15 +5,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from .console import show
+from .console import listing, show
 from .options import Json
 
 
 def rules(*, json_output: Annotated[Json, Parameter(help="Print one JSON object instead.")] = False) -> int:
     """List the learning rules, one line each, with the tasks they can do and their source."""
-    from rich.table import Table  # noqa: PLC0415 - late, so that --help is instant
-
-    from ascribe import rules as library  # noqa: PLC0415
+    from ascribe import rules as library  # noqa: PLC0415 - late, so that --help is instant
 
     rows = []
     for name in library.names():
@@ -22,12 +20,7 @@ def rules(*, json_output: Annotated[Json, Parameter(help="Print one JSON object 
     if json_output:
         print(json.dumps({"rules": rows}))
         return 0
-    table = Table(box=None, pad_edge=False)
-    table.add_column("rule", no_wrap=True)
-    for column in ("what it does", "tasks", "source"):
-        table.add_column(column)
-    for row in rows:
-        tasks = "all" if len(row["tasks"]) == 3 else ", ".join(row["tasks"])
-        table.add_row(row["name"], row["description"], tasks, row["source"])
-    show(table)
+    tasks = lambda row: "all" if len(row["tasks"]) == 3 else ", ".join(row["tasks"])
+    told = [(row["name"], row["description"], tasks(row), row["source"]) for row in rows]
+    show(listing(("rule", "what it does", "tasks", "source"), told))
     return 0

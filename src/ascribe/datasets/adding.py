@@ -4,7 +4,7 @@ import numpy as np
 
 from ascribe.checks import flag
 
-from .assembly import assemble
+from .assembly import Assembly
 from .base import Card, Dataset
 from .options import Option, ask, sample_count, whole_number
 
@@ -42,14 +42,6 @@ def adding(*, seed: int = 0, samples: Option = 1000, length: Option = 20, standa
     half, every = length // 2, np.arange(samples)
     markers[every, generator.integers(half, size=samples)] = 1.0
     markers[every, generator.integers(half, length, size=samples)] = 1.0
-    return assemble(
-        "adding",
-        "regression",
-        np.stack([numbers, markers], axis=2),
-        np.sum(numbers * markers, axis=1, keepdims=True),
-        seed=seed,
-        card=CARD,
-        standardize=standardize,
-        by_feature=True,
-        standardize_targets=standardize,
-    )
+    inputs, targets = np.stack([numbers, markers], axis=2), np.sum(numbers * markers, axis=1, keepdims=True)
+    own = {"standardize_targets": standardize, "by_feature": True}
+    return Assembly("adding", "regression", inputs, targets, seed, CARD, standardize, **own).divided()

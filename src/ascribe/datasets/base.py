@@ -78,7 +78,7 @@ class Card:
     description: str
     source: str
     license: str
-    url: str
+    url: str = ""
     task: str = ""
     size: str = ""
 
@@ -121,7 +121,7 @@ class Dataset:
     test: Split
     class_names: tuple[str, ...] = ()
     feature_names: tuple[str, ...] = ()
-    card: Card = Card(title="", description="", source="", license="", url="")
+    card: Card = Card(title="", description="", source="", license="")
     target_mean: np.ndarray | None = None
     target_scale: np.ndarray | None = None
     input_mean: np.ndarray | None = None
@@ -132,9 +132,8 @@ class Dataset:
     augmentations: tuple[str, ...] = ()
     division: Division | None = None
     fold: tuple[int, int] | None = None
-    understood: Any = (
-        None  # an `Understood`, which is not imported: its words decide nothing of a run, whose key knows imports
-    )
+    # An `Understood`, which is not imported: its words decide nothing of a run, whose key knows imports.
+    understood: Any = None
 
     def __post_init__(self) -> None:
         one_of("task", self.task, get_args(Task))

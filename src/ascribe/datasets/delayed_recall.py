@@ -4,7 +4,7 @@ import numpy as np
 
 from ascribe.checks import flag
 
-from .assembly import assemble
+from .assembly import Assembly
 from .base import Card, Dataset
 from .options import MINIMUM_EXAMPLES, Option, ask, sample_count, whole_number
 from .sequences import distinct_sequences, one_hot, too_many
@@ -50,14 +50,6 @@ def delayed_recall(
     sequences[:, 0] = cues
     for cue in range(symbols):
         sequences[cues == cue, 1:] = distinct_sequences(generator, symbols, delay, int((cues == cue).sum()))
-    return assemble(
-        "delayed-recall",
-        "binary" if symbols == 2 else "classification",
-        one_hot(sequences, symbols),
-        cues,
-        seed=seed,
-        card=CARD,
-        class_names=tuple(f"symbol {symbol + 1}" for symbol in range(symbols)),
-        standardize=standardize,
-        by_feature=True,
-    )
+    task, names = "binary" if symbols == 2 else "classification", tuple(f"symbol {i + 1}" for i in range(symbols))
+    own = {"class_names": names, "by_feature": True}
+    return Assembly("delayed-recall", task, one_hot(sequences, symbols), cues, seed, CARD, standardize, **own).divided()

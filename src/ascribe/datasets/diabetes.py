@@ -6,7 +6,7 @@ import numpy as np
 
 from ascribe.checks import flag
 
-from .assembly import assemble
+from .assembly import Assembly
 from .base import Card, Dataset
 from .options import Option, ask
 
@@ -39,13 +39,8 @@ def diabetes(*, seed: int = 0, standardize: Option = True) -> Dataset:
 
     # scaled=False: the scaled version was standardized over all rows, test rows included.
     bunch: Any = load_diabetes(scaled=False)
-    return assemble(
-        "diabetes",
-        "regression",
-        np.asarray(bunch["data"], dtype=np.float64),
-        np.asarray(bunch["target"], dtype=np.float64)[:, None],
-        seed=seed,
-        card=CARD,
-        feature_names=tuple(str(name) for name in bunch["feature_names"]),
-        standardize=standardize,
-    )
+    inputs, targets = (np.asarray(bunch[name], dtype=np.float64) for name in ("data", "target"))
+    names = tuple(map(str, bunch["feature_names"]))
+    return Assembly(
+        "diabetes", "regression", inputs, targets[:, None], seed, CARD, standardize, feature_names=names
+    ).divided()

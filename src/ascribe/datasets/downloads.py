@@ -7,7 +7,8 @@ in the user's cache folder, and what is not there either is downloaded into it.
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,18 @@ def read_bytes(path: Path, *, limit: int | None = None) -> bytes:
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"the file {shown(str(path))} could not be read ({reason}): try a copy of it.") from None
+
+
+@contextmanager
+def readable(path: Path, kind: str, advice: str) -> Iterator[None]:
+    """What a library raises inside depends on where the damage of a file is; it comes out as one sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split()).split(". ")[0][:80]
+        raise UserError(f"{path} is not a readable {kind} ({reason}): {advice}.") from None
 
 
 def read_checked(path: Path, md5: str) -> bytes:

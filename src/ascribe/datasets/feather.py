@@ -9,7 +9,7 @@ from ascribe.memory import check_room
 
 from .columns import CELL
 from .delimited import SMALLER, Table, column_name, header_names
-from .downloads import read_bytes, size_of
+from .downloads import read_bytes, readable, size_of
 from .parquet import check_kinds, made
 
 MAGIC = b"ARROW1"
@@ -29,7 +29,7 @@ def read_feather(path: Path, *, ignore: tuple[str, ...] = ()) -> Table:
     content = read_bytes(path)
     if content[: len(MAGIC)] != MAGIC:
         raise UserError(f"{path} is not a Feather file of version 2: write it anew, or as CSV.")
-    try:
+    with readable(path, "Feather file", "write it anew or use CSV"):
         # After the magic bytes and their padding, the file is a stream of messages.
         check_room(f"the table {path}", _announced(pyarrow.py_buffer(content[8:])), SMALLER)
         with pyarrow.ipc.open_file(pyarrow.py_buffer(content)) as file:
@@ -41,11 +41,6 @@ def read_feather(path: Path, *, ignore: tuple[str, ...] = ()) -> Table:
             table = file.read_all()
         table.validate(full=True)
         chosen = table.select([names.index(name) for name in kept])
-    except UserError:
-        raise
-    except Exception as error:  # what pyarrow raises depends on where the damage is
-        reason = " ".join(str(error).split()).split(". ")[0][:80]
-        raise UserError(f"{path} is not a readable Feather file ({reason}): write it anew or use CSV.") from None
     return made(path, names, [*kept], chosen, schema.metadata)
 
 

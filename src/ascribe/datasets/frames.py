@@ -136,7 +136,8 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
 
 def _check_index(inputs: Any, targets: Any) -> None:
     """Refuse inputs and targets of pandas whose rows have different labels: row by row they would be joined wrongly."""
-    index, other = (getattr(part, "index", None) for part in (inputs, targets))
+    index: Any = getattr(inputs, "index", None)
+    other: Any = getattr(targets, "index", None)
     if hasattr(index, "equals") and hasattr(other, "equals") and len(index) == len(other) and not index.equals(other):
         raise UserError(
             f"{PAIR} has rows of the same index, in the same order; got others: give targets.loc[inputs.index], or "

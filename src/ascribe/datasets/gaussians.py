@@ -4,7 +4,7 @@ import numpy as np
 
 from ascribe.checks import flag
 
-from .assembly import assemble
+from .assembly import Assembly
 from .base import Card, Dataset
 from .options import Option, ask, sample_count, whole_number
 
@@ -19,7 +19,6 @@ CARD = Card(
         "an implicit learning rate'."
     ),
     license="CC0-1.0 (generated)",
-    url="",
     task="binary",
     size="1,000 points (samples=), 2 features (dimensions=)",
 )
@@ -40,14 +39,5 @@ def gaussians(*, seed: int = 0, samples: Option = 1000, dimensions: Option = 2, 
     labels = np.arange(samples) % 2
     means = np.where(labels == 0, 1.0, -1.0)[:, None]
     inputs = means + generator.standard_normal((samples, dimensions))
-    return assemble(
-        "gaussians",
-        "binary",
-        inputs,
-        labels,
-        seed=seed,
-        card=CARD,
-        class_names=("plus", "minus"),
-        feature_names=tuple(f"x{axis + 1}" for axis in range(dimensions)),
-        standardize=standardize,
-    )
+    classes, features = ("plus", "minus"), tuple(f"x{axis + 1}" for axis in range(dimensions))
+    return Assembly("gaussians", "binary", inputs, labels, seed, CARD, standardize, classes, features).divided()

@@ -206,11 +206,7 @@ def loader(read: Callable[[int], ImageSet]) -> Callable[..., Dataset]:
         standardize = ask(flag, "standardize", standardize, True)
         return read(seed).chosen(seed, classes, samples, test_samples).divided(seed, standardize=standardize)
 
-    for name in (
-        "__module__",
-        "__name__",
-        "__qualname__",
-        "__doc__",
-    ):  # not by `wraps`, which keeps the signature of `read`
+    # Not by `wraps`, which keeps the signature of `read`.
+    for name in ("__module__", "__name__", "__qualname__", "__doc__"):
         setattr(load, name, getattr(read, name))
     return load

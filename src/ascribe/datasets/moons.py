@@ -4,7 +4,7 @@ import numpy as np
 
 from ascribe.checks import flag, not_negative
 
-from .assembly import assemble
+from .assembly import Assembly
 from .base import Card, Dataset
 from .options import Option, ask, sample_count
 
@@ -40,14 +40,5 @@ def moons(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.2, standar
     )
     labels = np.repeat([0, 1], [len(upper), len(lower)])
     points += noise * np.random.default_rng(seed).standard_normal(points.shape)
-    return assemble(
-        "moons",
-        "binary",
-        points,
-        labels,
-        seed=seed,
-        card=CARD,
-        class_names=("upper", "lower"),
-        feature_names=("x1", "x2"),
-        standardize=standardize,
-    )
+    classes, features = ("upper", "lower"), ("x1", "x2")
+    return Assembly("moons", "binary", points, labels, seed, CARD, standardize, classes, features).divided()

@@ -4,7 +4,7 @@ import numpy as np
 
 from ascribe.checks import flag
 
-from .assembly import assemble
+from .assembly import Assembly
 from .base import Card, Dataset
 from .options import MINIMUM_EXAMPLES, Option, ask, sample_count, whole_number
 from .sequences import distinct_sequences, too_many
@@ -46,14 +46,5 @@ def parity(*, seed: int = 0, samples: Option = 1000, bits: Option = 10, standard
         chosen = labels == label
         inputs[chosen, :-1, 0] = distinct_sequences(generator, 2, bits - 1, int(chosen.sum()))
         inputs[chosen, -1, 0] = (inputs[chosen].sum(axis=(1, 2)) + label) % 2
-    return assemble(
-        "parity",
-        "binary",
-        inputs,
-        labels,
-        seed=seed,
-        card=CARD,
-        class_names=("even", "odd"),
-        standardize=standardize,
-        by_feature=True,
-    )
+    own = {"class_names": ("even", "odd"), "by_feature": True}
+    return Assembly("parity", "binary", inputs, labels, seed, CARD, standardize, **own).divided()

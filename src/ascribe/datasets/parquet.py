@@ -10,6 +10,7 @@ from ascribe.memory import check_room
 
 from .columns import CELL, check_texts, column_from_values, neither
 from .delimited import Table, column_name, header_names, too_few_columns
+from .downloads import readable
 
 TEXTS = ("string", "large_string", "string_view", "binary", "large_binary", "binary_view")
 ROWS = 2**16
@@ -22,7 +23,7 @@ def read_parquet(path: Path, *, ignore: tuple[str, ...] = ()) -> Table:
     **Raises:** `UserError` if pyarrow is missing, the file is damaged, or a column holds lists or other nested values.
     """
     parquet = needed("pyarrow.parquet", "tables", "a Parquet file")
-    try:
+    with readable(path, "Parquet file", "write it anew or use CSV"):
         with parquet.ParquetFile(path) as file:
             schema = file.schema_arrow
         # Texts stay a dictionary and numbers, as in the file: spelled out, one text may be there a million times.
@@ -34,11 +35,6 @@ def read_parquet(path: Path, *, ignore: tuple[str, ...] = ()) -> Table:
             check_kinds(kept)
             _check_announced(path, file.metadata)
             table = _read(path, file, [field.name for field in kept.values()])
-    except UserError:
-        raise
-    except Exception as error:  # what pyarrow raises depends on where the damage is
-        reason = " ".join(str(error).split()).split(". ")[0][:80]
-        raise UserError(f"{path} is not a readable Parquet file ({reason}): write it anew or use CSV.") from None
     return made(path, names, [*kept], table, schema.metadata)
 
 

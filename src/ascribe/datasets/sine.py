@@ -4,7 +4,7 @@ import numpy as np
 
 from ascribe.checks import flag, not_negative
 
-from .assembly import assemble
+from .assembly import Assembly
 from .base import Card, Dataset
 from .options import Option, ask, sample_count
 
@@ -16,7 +16,6 @@ CARD = Card(
     ),
     source="Generated here.",
     license="CC0-1.0 (generated)",
-    url="",
     task="regression",
     size="1,000 points (samples=), 1 feature",
 )
@@ -36,14 +35,5 @@ def sine(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standard
     generator = np.random.default_rng(seed)
     inputs = generator.uniform(-np.pi, np.pi, (samples, 1))
     targets = np.sin(inputs) + noise * generator.standard_normal((samples, 1))
-    return assemble(
-        "sine",
-        "regression",
-        inputs,
-        targets,
-        seed=seed,
-        card=CARD,
-        feature_names=("x",),
-        standardize=standardize,
-        standardize_targets=standardize,
-    )
+    options = {"feature_names": ("x",), "standardize_targets": standardize}
+    return Assembly("sine", "regression", inputs, targets, seed, CARD, standardize, **options).divided()

@@ -56,16 +56,7 @@ UNREAD = {
         ".7z",
     ): "is an archive: unpack it, or pack one table with gzip (.csv.gz)",
     (
-        ".h5",
-        ".hdf5",
-        ".mat",
-        ".sav",
-        ".dta",
-        ".rds",
-        ".rdata",
-        ".sas7bdat",
-        ".db",
-        ".sqlite",
+        *(".h5", ".hdf5", ".mat", ".sav", ".dta", ".rds", ".rdata", ".sas7bdat", ".db", ".sqlite"),
     ): "is of a format that is not read: save its table as CSV, Parquet or NPZ",
 }
 """Endings of files that are known and not read, and what to do instead."""

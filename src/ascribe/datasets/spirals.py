@@ -5,7 +5,7 @@ import numpy as np
 from ascribe.checks import flag, not_negative, positive, refusal
 from ascribe.errors import option, shown
 
-from .assembly import assemble
+from .assembly import Assembly
 from .base import Card, Dataset
 from .options import MINIMUM_EXAMPLES, Option, ask, sample_count, suggest, whole_number
 
@@ -20,7 +20,6 @@ CARD = Card(
         "the 1988 Connectionist Models Summer School."
     ),
     license="CC0-1.0 (generated)",
-    url="",
     task="binary",
     size="1,000 points (samples=), 2 features",
 )
@@ -56,14 +55,5 @@ def spirals(
     angle = 2.0 * np.pi * (turns * radius + labels / classes)
     points = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     points += noise * generator.standard_normal(points.shape)
-    return assemble(
-        "spirals",
-        "binary" if classes == 2 else "classification",
-        points,
-        labels,
-        seed=seed,
-        card=CARD,
-        class_names=tuple(f"arm {arm + 1}" for arm in range(classes)),
-        feature_names=("x1", "x2"),
-        standardize=standardize,
-    )
+    task, names = "binary" if classes == 2 else "classification", tuple(f"arm {arm + 1}" for arm in range(classes))
+    return Assembly("spirals", task, points, labels, seed, CARD, standardize, names, ("x1", "x2")).divided()

@@ -119,13 +119,8 @@ def fold_indices(count: int, folds: int, *, seed: int, labels: np.ndarray | None
     cuts = []
     for fold in range(folds):
         rest = np.sort(np.delete(dealt, np.s_[fold::folds]))
-        inner = split_indices(
-            len(rest),
-            seed=seed,
-            labels=None if labels is None else labels[rest],
-            validation=VALIDATION_FRACTION / (1.0 - TEST_FRACTION),
-            test=0.0,
-        )
+        own, share = None if labels is None else labels[rest], VALIDATION_FRACTION / (1.0 - TEST_FRACTION)
+        inner = split_indices(len(rest), seed=seed, labels=own, validation=share, test=0.0)
         cuts.append(Indices(rest[inner.train], rest[inner.validation], generator.permutation(dealt[fold::folds])))
     return cuts
 

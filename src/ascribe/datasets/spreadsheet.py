@@ -11,7 +11,7 @@ from ascribe.errors import UserError, needed, option, shown
 from ascribe.memory import check_room
 
 from .delimited import SMALLER, Layout, Row, Table, check_widths, table_of_rows
-from .downloads import read_bytes, size_of
+from .downloads import read_bytes, readable, size_of
 
 EXPANSION = 50
 """What a sheet takes in memory, at most, in units of its unpacked text."""
@@ -32,7 +32,7 @@ def read_spreadsheet(
     openpyxl = needed("openpyxl", "tables", "an Excel file")
     check_room(f"the file {path}", size_of(path), SMALLER)
     content = read_bytes(path)
-    try:
+    with readable(path, "Excel file", "save it anew as .xlsx, or as CSV"):
         book = openpyxl.load_workbook(_bounded(content, path), read_only=True, data_only=True, keep_links=False)
         chosen, names = _chosen(book, sheet, path), [one.title for one in book.worksheets]
         rows: list[Row] = []
@@ -45,11 +45,6 @@ def read_spreadsheet(
             if number > layout.skip and any(cells):
                 rows.append((number, cells))
         book.close()
-    except UserError:
-        raise
-    except Exception as error:  # what openpyxl raises depends on where the damage is
-        reason = " ".join(str(error).split()).split(". ")[0][:80]
-        raise UserError(f"{path} is not a readable Excel file ({reason}): save it anew as .xlsx, or as CSV.") from None
     if not rows:
         raise UserError(
             f"{path} is a table with one example per row; got the empty sheet {chosen!r}: choose one with {option('sheet')}."

@@ -11,7 +11,7 @@ import numpy as np
 from ascribe.checks import flag, one_of, plain, refusal
 from ascribe.errors import UserError, option, shown
 
-from .assembly import assemble
+from .assembly import Assembly
 from .base import Card, Dataset
 from .columns import Column
 from .contents import Contents, find_frame_target, parse_classes, read_arrays, read_columns
@@ -186,19 +186,8 @@ def _make_dataset(
         if min(len(part) for part in rows) == 0:
             raise UserError(f"{what} has examples in every split; got none in one: write its arrays anew.")
     name, card = _describe(source, what, found.task, len(inputs), math.prod(inputs.shape[1:]))
-    data = assemble(
-        name,
-        found.task,
-        inputs,
-        targets,
-        seed=seed,
-        card=card,
-        class_names=names,
-        feature_names=contents.feature_names,
-        standardize=standardize,
-        by_feature=by_feature,
-        rows=rows,
-    )
+    own = {"class_names": names, "feature_names": contents.feature_names, "by_feature": by_feature}
+    data = Assembly(name, found.task, inputs, targets, seed, card, standardize, **own).divided(rows)
     counts = np.bincount(targets, minlength=len(names)).tolist() if names else []
     understood = Understood(
         target=found.name,
@@ -224,7 +213,6 @@ def _describe(source: Any, what: str, task: Task, count: int, features: int) -> 
         description=f"{count} examples of {features} features, {'read from a file' if from_file else 'given in memory'}.",
         source=str(path) if from_file else "Given in memory",
         license=f"Not stated; that of the {'file' if from_file else 'data'}",
-        url="",
         task=task,
         size=f"{count:,} rows, {features:,} feature{'' if features == 1 else 's'}",
     )
@@ -273,12 +261,7 @@ def given_rows(sizes: tuple[int, int, int], keep: np.ndarray, labels: np.ndarray
     origin = np.repeat([0, 1, 2], sizes)[keep]
     train, validation, test = (np.flatnonzero(origin == part) for part in range(3))
     if len(validation) == 0:
-        part = split_indices(
-            len(train),
-            seed=seed,
-            labels=None if labels is None else labels[train],
-            validation=VALIDATION_FRACTION,
-            test=0.0,
-        )
+        own = None if labels is None else labels[train]
+        part = split_indices(len(train), seed=seed, labels=own, validation=VALIDATION_FRACTION, test=0.0)
         train, validation = train[part.train], train[part.validation]
     return Indices(train, validation, test)

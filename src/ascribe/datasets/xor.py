@@ -4,7 +4,7 @@ import numpy as np
 
 from ascribe.checks import flag, not_negative
 
-from .assembly import assemble
+from .assembly import Assembly
 from .base import Card, Dataset
 from .options import Option, ask, sample_count
 
@@ -20,7 +20,6 @@ CARD = Card(
         "Minsky and Papert, Perceptrons, 1969, and of Rumelhart, Hinton and Williams, Nature 323, 1986."
     ),
     license="CC0-1.0 (generated)",
-    url="",
     task="binary",
     size="1,000 points (samples=), 2 features",
 )
@@ -41,14 +40,5 @@ def xor(*, seed: int = 0, samples: Option = 1000, noise: Option = 0.1, standardi
     standardize = ask(flag, "standardize", standardize, True)
     corner = np.arange(samples) % 4
     inputs = CORNERS[corner] + noise * np.random.default_rng(seed).standard_normal((samples, 2))
-    return assemble(
-        "xor",
-        "binary",
-        inputs,
-        LABELS[corner],
-        seed=seed,
-        card=CARD,
-        class_names=("equal", "different"),
-        feature_names=("x1", "x2"),
-        standardize=standardize,
-    )
+    classes, features = ("equal", "different"), ("x1", "x2")
+    return Assembly("xor", "binary", inputs, LABELS[corner], seed, CARD, standardize, classes, features).divided()

@@ -16,29 +16,14 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ascribe import losses
+from ascribe import losses, training
 from ascribe.checksums import checksum
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError
 from ascribe.measures import measure_for
 from ascribe.search import Tuning
 from ascribe.setup import meanings
-from ascribe.training import (
-    NOTHING,
-    Engine,
-    Keeper,
-    Listener,
-    LossLandscape,
-    Rules,
-    Runs,
-    Setup,
-    Trainer,
-    check_data,
-    devices,
-    find_leaf,
-    processes,
-    silent,
-)
+from ascribe.training import Engine, Keeper, Listener, LossLandscape, Rules, Runs, Setup, Trainer
 from ascribe.training.progress import or_one_line
 from ascribe.training.source import digest
 
@@ -108,7 +93,7 @@ def compare(
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
-    data = check_data(data)
+    data = training.check_data(data)
     setup = Setup(
         optimizer=optimizer,
         learning_rate=1e-3 if learning_rate is None else learning_rate,
@@ -138,7 +123,7 @@ def _carry_out(
     """Every fold's runs, or those of the one comparison that was asked for, and what is made of them. `told`: what the record
     says of it beside all else, how many folds, and of which layer there is a landscape, among it."""
     first = asked[0]
-    listener = or_one_line(listener) if processes.number() == 0 else silent
+    listener = or_one_line(listener) if training.processes.number() == 0 else training.silent
     trainers = first.trainers(listener, keeper, engine)
     if keeper.keeps and keeper.experiment is None:
         keeper.begin(first.data.name, command=told["command"])
@@ -209,17 +194,11 @@ def _draw(
     for name, plan in asked.plans.items():
         rule: Any = plan.recipe.rule
         for path, value in runs[name].hyperparameters.items():
-            where = find_leaf(path)
+            where = training.find_leaf(path)
             rule = eqx.tree_at(where, rule, jnp.asarray(value, where(rule).dtype))
         chosen[name] = rule
     rates = {name: float(one.learning_rates[0]) for name, one in runs.items()}
-    setup = asked.setup
-    settings: Any = {
-        "optimizer": setup.optimizer,
-        "epochs": setup.epochs,
-        "batch_size": setup.batch_size,
-        "loss": setup.loss,
-    }
+    settings: Any = {name: getattr(asked.setup, name) for name in ("optimizer", "epochs", "batch_size", "loss")}
     settings |= {"seed": asked.seeds[0], "learning_rate": rates, "listener": listener}
     try:
         drawn = draw(asked.source, asked.data, chosen, layer=layer, **settings)
@@ -265,7 +244,9 @@ def _compile_all(plans: Mapping[Trainer, Plan]) -> None:
         with jax.enable_x64(double), jax.numpy_dtype_promotion(promotion):
             trainer.compile(plans[trainer].example())
 
-    pool = ThreadPoolExecutor(1 if processes.joined() else devices.cores())  # in every process the same order
+    pool = ThreadPoolExecutor(
+        1 if training.processes.joined() else training.devices.cores()
+    )  # in every process the same order
     try:
         list(pool.map(compile_one, plans))
     finally:
@@ -292,14 +273,14 @@ def preview(
 
     **Raises:** `UserError`, as `compare`.
     """
-    training: dict[str, Any] = {name: asked.pop(name) for name in meanings() if name in asked}
+    settings: dict[str, Any] = {name: asked.pop(name) for name in meanings() if name in asked}
     if learning_rate is not None:
-        training["learning_rate"] = learning_rate
-    setup = Setup(**training)
+        settings["learning_rate"] = learning_rate
+    setup = Setup(**settings)
     budget = Budget.of(tune, tune_seeds, search, fixed=learning_rate is not None)
     every = ask_in_folds(data, folds, Request(**asked), setup, budget)
     found, shapes = every[0], len({tuple(len(split) for _, split in one.data.splits) for one in every})
-    trainers = found.trainers(silent, NOTHING, None)
+    trainers = found.trainers(training.silent, training.NOTHING, None)
     experiments = {name: one.experiment for name, one in trainers.items()}
     finals = len(found.seeds)
     counts = {
@@ -312,7 +293,7 @@ def preview(
     measured = "backpropagation" if "backpropagation" in experiments else next(iter(experiments))
     compiling, epoch = experiments[measured].timed(found.plans[measured].example())
     in_all = {
-        "compiling": shapes * compiling * -(-len(experiments) // devices.cores()),
+        "compiling": shapes * compiling * -(-len(experiments) // training.devices.cores()),
         "training": epoch * epochs * chunks,
     }
     template = found.template

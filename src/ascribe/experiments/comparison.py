@@ -10,7 +10,7 @@ import numpy as np
 
 from ascribe import report, rules, store
 from ascribe.datasets import Dataset
-from ascribe.errors import UserError, how_to_install
+from ascribe.errors import UserError
 from ascribe.files import path_of
 from ascribe.search import Tuning
 from ascribe.statistics import RuleStatistics, summarize
@@ -99,11 +99,7 @@ class Comparison:
     def to_frame(self) -> Any:
         """One row a run as a pandas data frame (extra `tables`), with the columns of the record's `runs.csv`: rule, seed,
         learning rate, whether it was tuned, hyper-parameters, epochs, status, where it diverged, and every score."""
-        try:
-            import pandas  # noqa: PLC0415 - an extra
-        except ImportError as error:
-            raise UserError(f"a data frame needs pandas: {how_to_install('tables')}.") from error
-        return pandas.DataFrame(store.run_rows(self))
+        return store.data_frame(store.run_rows(self))
 
     def report(self, path: str | Path) -> Path:
         """Writes the self-contained page and returns its path."""

@@ -16,7 +16,7 @@ from typing import Any, TypedDict, Unpack
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe import datasets, networks, rules, search
+from ascribe import datasets, networks, rules, search, training
 from ascribe.checks import at_least, flag, positive
 from ascribe.checksums import checksum
 from ascribe.datasets import DataLike, Dataset
@@ -25,44 +25,13 @@ from ascribe.memory import check_room
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, BFunction, MatchedNoise, WhereSlope
 from ascribe.search import Evaluations, Objective, Space
-from ascribe.training import (
-    Checkpoint,
-    Engine,
-    Keeper,
-    Listener,
-    NetworkSource,
-    Setup,
-    check_data,
-    check_runs,
-    check_seeds,
-    complete,
-    honor,
-    network_for,
-    optimizers,
-    processes,
-    template_of,
-)
+from ascribe.training import Checkpoint, Engine, Keeper, Listener, NetworkSource, Setup
 from ascribe.training.progress import or_one_line
 
+from . import discovery
 from .compare import compare
 from .comparison import Comparison
-from .discovery import (
-    FINER,
-    FOR_AREA,
-    FOUND,
-    FOUND_FOR_AREA,
-    FOUND_TUNED,
-    LEARNED,
-    LEAST_FACTOR,
-    NOISE,
-    OTHERS,
-    SAME,
-    SCALED,
-    SEARCHED,
-    TUNED,
-    WITHOUT_ZERO,
-    Discovery,
-)
+from .discovery import Discovery
 from .plan import TUNING_SEEDS
 from .stores import open_store, recorded_end, versions, warn_outdated
 
@@ -106,7 +75,7 @@ def discover(
     command: str | None = None,
     store: str | Path | Keeper | None = None,
     cluster: Engine | None = None,
-    **training: Unpack[Training],
+    **options: Unpack[Training],
 ) -> Discovery:
     """Learns a b-function and compares it.
 
@@ -132,24 +101,24 @@ def discover(
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
-    processes.alone("a search for a b-function")
+    training.processes.alone("a search for a b-function")
     counts = {"evaluations": evaluations, "batch": batch, "seeds": seeds, "tune": tune}
     evaluations, batch, seeds, tune = (at_least(1, name, value) for name, value in counts.items())
     fresh_seeds, seed = at_least(2, "fresh_seeds", fresh_seeds), at_least(0, "seed", seed)
     random_search, widths = flag("random_search", random_search), flag("widths", widths)
     if not callable(after_round):
         raise UserError(f"`after_round` is a function of a kind and what was tried; got {shown(after_round)}.")
-    unknown = [name for name in training if name not in TRAINING]
+    unknown = [name for name in options if name not in TRAINING]
     if unknown:
         raise TypeError(f"discover() got an unexpected keyword argument {unknown[0]!r}")
-    settings: Training = {**TRAINING, **training}
+    settings: Training = {**TRAINING, **options}
     setup, bound = Setup(**settings, diagnostics=False), positive("bound", bound)
-    data = check_data(data)
-    source = network_for(network, data, activation)
-    template = template_of(source)
+    data = training.check_data(data)
+    source = training.network_for(network, data, activation)
+    template = training.template_of(source)
     layer = _layer(template, layer)
     space = Space(layer, hidden, hidden_activation, bound)
-    check_seeds(fresh_seeds)
+    training.check_seeds(fresh_seeds)
     search_seeds = _search_seeds(seeds, max(evaluations, batch, tune), space)
     elsewhere = _elsewhere(network, data, activation, widths=widths, transfer=transfer)
     _check_elsewhere(elsewhere, layer, setup)
@@ -163,31 +132,22 @@ def discover(
         kinds = [search.BAYESIAN, *([search.RANDOM] if random_search else [])]
         found = {kind: _searched(objective, space, kind, evaluations, seed, keeper, after_round) for kind in kinds}
         tried = found[search.BAYESIAN]
-        few = search.best_few(space, tried, 1 + len(OTHERS))
+        few = search.best_few(space, tried, 1 + len(discovery.OTHERS))
         best, *others = [space.rule(tried.points[number]) for number in few]
         common = {**settings, "seeds": fresh_seeds, "diagnostics": False, "listener": listener}
         common |= {"store": keeper, "cluster": cluster, "tune_seeds": min(3, seeds)}
         comparisons, factor, tried_rates = _compare_found(target, space, best, others, tune, common, elsewhere)
-        configuration = {
-            **target.described(objective),
-            "space": dataclasses.asdict(space),
-            "batch": batch,
-            "seed": seed,
-            "evaluations": evaluations,
-            "initial": space.initial,
-            "fresh_seeds": fresh_seeds,
-            "tune": tune,
-            "versions": versions(),
-            "command": command,
-        }
+        configuration = target.described(objective) | {"space": dataclasses.asdict(space), "batch": batch, "seed": seed}
+        configuration |= {"evaluations": evaluations, "initial": space.initial, "fresh_seeds": fresh_seeds}
+        configuration |= {"tune": tune, "versions": versions(), "command": command}
         random, predicted = found.get(search.RANDOM), search.left_out(tried)
-        discovery = Discovery(data, space, tried, few, random, predicted, comparisons, factor, configuration)
+        result = Discovery(data, space, tried, few, random, predicted, comparisons, factor, configuration)
         if keeper.keeps:
             keys = {f"{kind} search": objective.keys(one.points) for kind, one in found.items()}
             keeper.end("finished", configuration=configuration, keys=keys | tried_rates)
     if keeper is not store:
         keeper.close()
-    return discovery
+    return result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,17 +163,17 @@ class _Target:
         self, rule: AbstractRule, name: str, place: Callable[[np.ndarray], tuple[tuple[str, Any], ...]], **own: Any
     ) -> Objective:
         """What a rule's numbers are worth: the area under the training loss."""
-        recipe = complete(honor(rule, name, self.source, self.data, self.setup))
+        recipe = training.complete(training.honor(rule, name, self.source, self.data, self.setup))
         return Objective(recipe, place, **own, **self.further)
 
     def described(self, objective: Objective) -> dict[str, Any]:
         """What the record says of it, and of how it is trained in the search."""
-        template, training = template_of(self.source), self.setup.recorded()
+        template, recorded = training.template_of(self.source), self.setup.recorded()
         return {
             "data": self.data.summary(),
             "network": str(template),
             "structure": template.config(),
-            "training": {**{name: training[name] for name in TRAINING}, "loss": objective.trainer.recipe.loss.name},
+            "training": {**{name: recorded[name] for name in TRAINING}, "loss": objective.trainer.recipe.loss.name},
             "search_seeds": list(objective.seeds),
             "penalty": objective.penalty,
         }
@@ -223,13 +183,13 @@ class _Target:
         what the runs that were tried are kept under."""
         place = lambda point: (("scale", float(point[0])),)
         objective = self.objective(BFunction({space.layer: "exact"}), "c·σ'", place, dimensions=1)
-        return _least(objective, search.candidates(count, {"c": (LEAST_FACTOR, space.largest)})["c"])
+        return _least(objective, search.candidates(count, {"c": (discovery.LEAST_FACTOR, space.largest)})["c"])
 
     def rates_for_area(self, best: BFunction, count: int) -> tuple[dict[str, float], dict[str, list[str]]]:
         """The learning rates with the least area of backpropagation and of the found g, on the search's own seeds: learned as g
         was, but one number; and what the runs that were tried are kept under."""
-        ends, rates, keys = optimizers.search_range(self.setup.optimizer), {}, {}
-        for name, rule in ((FOR_AREA, Backpropagation()), (FOUND_FOR_AREA, best)):
+        ends, rates, keys = training.optimizers.search_range(self.setup.optimizer), {}, {}
+        for name, rule in ((discovery.FOR_AREA, Backpropagation()), (discovery.FOUND_FOR_AREA, best)):
             rate = lambda point: float(point[0])
             objective = self.objective(rule, name, lambda point: (), dimensions=1, rate=rate)
             points = search.candidates(count, {search.LEARNING_RATE: ends})[search.LEARNING_RATE]
@@ -244,11 +204,11 @@ def _least(objective: Objective, numbers: np.ndarray) -> tuple[float, list[str]]
 
 def _search_seeds(count: int, candidates: int, space: Space) -> tuple[int, ...]:
     """The seeds of the search, if the runs of so many candidates, and what is told apart by them, fit into memory."""
-    check_runs(count * candidates)
+    training.check_runs(count * candidates)
     # A Gaussian process has a few matrices of all pairs of candidates.
     size = 8 * candidates * (4 * candidates + 8 * space.dimensions)
     check_room(f"a search among {shown(candidates)} candidates", size, "choose fewer")
-    return check_seeds(range(TUNING_SEEDS, TUNING_SEEDS + count))
+    return training.check_seeds(range(TUNING_SEEDS, TUNING_SEEDS + count))
 
 
 def experiment_of(data: Dataset) -> str:
@@ -286,10 +246,10 @@ def _controls(
     best: BFunction, others: Sequence[BFunction], layer: str, factor: float, replaced: str
 ) -> dict[str, AbstractRule]:
     """What is compared at the same rate: the functions that were found, and what tells their shape from their size."""
-    controls: dict[str, AbstractRule] = {FOUND: best, **dict(zip(OTHERS, others, strict=False))}
-    controls |= {SCALED: BFunction({layer: "exact"}, scale=factor), NOISE: MatchedNoise(best)}
+    controls: dict[str, AbstractRule] = {discovery.FOUND: best, **dict(zip(discovery.OTHERS, others, strict=False))}
+    controls |= {discovery.SCALED: BFunction({layer: "exact"}, scale=factor), discovery.NOISE: MatchedNoise(best)}
     if bool(jnp.any(networks.activations.get(replaced).derivative(jnp.asarray(search.Z)) == 0)):
-        controls[WITHOUT_ZERO] = BFunction({layer: WhereSlope(best.derivative[layer], replaced)})
+        controls[discovery.WITHOUT_ZERO] = BFunction({layer: WhereSlope(best.derivative[layer], replaced)})
     return controls
 
 
@@ -305,17 +265,17 @@ def _compare_found(
     """The comparisons of every setting; the tuned c of the control; what the runs are kept under that tuned it and the rates
     for the area. `common`: how `compare` trains and where it keeps that."""
     factor, tried_factors = target.tuned_factor(space, tune)
-    rates, tried_rates = target.rates_for_area(best, FINER * tune)
-    replaced = template_of(target.source)[space.layer].function
+    rates, tried_rates = target.rates_for_area(best, discovery.FINER * tune)
+    replaced = training.template_of(target.source)[space.layer].function
     controls, keeper = _controls(best, others, space.layer, factor, replaced), common["store"]
-    with keeper.part(SEARCHED):
-        comparisons = {SEARCHED: _compare(target.data, target.source, best, controls, common, tune, rates)}
+    with keeper.part(discovery.SEARCHED):
+        comparisons = {discovery.SEARCHED: _compare(target.data, target.source, best, controls, common, tune, rates)}
     for setting, (there, its_network) in elsewhere.items():
         own = common if there is target.data else {**common, "loss": None}
         with keeper.part(setting):
-            same = {name: controls[name] for name in (FOUND, SCALED)}
+            same = {name: controls[name] for name in (discovery.FOUND, discovery.SCALED)}
             comparisons[setting] = _compare(there, its_network, best, same, own, tune)
-    return comparisons, factor, {SCALED: tried_factors, **tried_rates}
+    return comparisons, factor, {discovery.SCALED: tried_factors, **tried_rates}
 
 
 def _compare(
@@ -332,15 +292,17 @@ def _compare(
     common = {**common, "network": source}
     tuned = {name: value for name, value in common.items() if name != "learning_rate"}
     parts = [
-        compare(data, rules={SAME: Backpropagation(), **controls}, **common),
-        compare(data, rules={TUNED: Backpropagation(), FOUND_TUNED: best}, tune=tune, **tuned),
+        compare(data, rules={discovery.SAME: Backpropagation(), **controls}, **common),
+        compare(data, rules={discovery.TUNED: Backpropagation(), discovery.FOUND_TUNED: best}, tune=tune, **tuned),
     ]
     for name, rate in (rates or {}).items():
-        rule = best if name == FOUND_FOR_AREA else Backpropagation()
+        rule = best if name == discovery.FOUND_FOR_AREA else Backpropagation()
         parts.append(compare(data, rules={name: rule}, **{**common, "learning_rate": rate}))
     hypergradient = f"hypergradient-{common['optimizer']}"
-    if rates and hypergradient in optimizers.OPTIMIZERS:
-        parts.append(compare(data, rules={LEARNED: Backpropagation()}, **{**common, "optimizer": hypergradient}))
+    if rates and hypergradient in training.optimizers.OPTIMIZERS:
+        parts.append(
+            compare(data, rules={discovery.LEARNED: Backpropagation()}, **{**common, "optimizer": hypergradient})
+        )
     return tuple(parts)
 
 
@@ -367,10 +329,10 @@ def _elsewhere(
         return found
     wider = _wider(network) if widths else None
     if wider is not None:
-        found[f"network {wider}"] = (data, network_for(wider, data, activation))
-    other = _other_data(transfer, data, template_of(network_for(network, data, activation)))
+        found[f"network {wider}"] = (data, training.network_for(wider, data, activation))
+    other = _other_data(transfer, data, training.template_of(training.network_for(network, data, activation)))
     if other is not None:
-        found[f"data {other.name}"] = (other, network_for(network, other, activation))
+        found[f"data {other.name}"] = (other, training.network_for(network, other, activation))
     return found
 
 
@@ -378,8 +340,8 @@ def _check_elsewhere(elsewhere: Mapping[str, tuple[Dataset, NetworkSource]], lay
     """A `UserError`, before the search and not hours later, where the found g would not fit."""
     setup = dataclasses.replace(setup, loss=None)
     for data, network in elsewhere.values():
-        rules.activation_of(template_of(network), layer)
-        complete(honor(Backpropagation(), SAME, network, data, setup))
+        rules.activation_of(training.template_of(network), layer)
+        training.complete(training.honor(Backpropagation(), discovery.SAME, network, data, setup))
 
 
 def _wider(network: str) -> str | None:
@@ -401,7 +363,7 @@ def _other_data(transfer: DataLike | None, data: Dataset, template: Network) -> 
     if transfer is None:
         return None
     if not _is_auto(transfer):
-        return check_data(transfer)
+        return training.check_data(transfer)
     of_sequences = ("digit-rows", "mnist-rows") if len(data.input_shape) == 2 else ("digits", "mnist")
     first, second = ("moons", "digits") if template.first.wants_vectors else of_sequences
     try:

@@ -17,10 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from ascribe import losses
-from ascribe.checks import at_least, positive, real
+from ascribe import losses, training
+from ascribe.checks import at_least, not_negative, positive
 from ascribe.datasets import DataLike, Dataset
-from ascribe.errors import UserError, shown
+from ascribe.errors import UserError
 from ascribe.networks import BatchNorm, Network
 from ascribe.rules import AbstractRule, Trainables, network_of
 from ascribe.setup import described
@@ -35,14 +35,6 @@ from ascribe.training import (
     Rules,
     Setup,
     Specification,
-    check_data,
-    check_seeds,
-    complete,
-    devices,
-    honor,
-    named_rules,
-    network_for,
-    template_of,
 )
 from ascribe.training.evaluate import CHUNK, Examples, evaluate
 from ascribe.training.examples import examples_of
@@ -101,23 +93,21 @@ def landscape(
     **Raises:** `UserError` for anything that does not fit together, and where no rule is left.
     """
     alone("a loss landscape")
-    data = check_data(data)
-    named = named_rules(rules, data)
+    data = training.check_data(data)
+    named = training.named_rules(rules, data)
     rates = _rates(learning_rate, named)
-    (seed,) = check_seeds([seed])
-    points, around = at_least(3, "points", points), real(margin)
-    if around is None or not 0 <= around < float("inf"):
-        raise UserError(f"`margin` is a number that is not negative; got {shown(margin)}.")
+    (seed,) = training.check_seeds([seed])
+    points, margin = at_least(3, "points", points), not_negative("margin", margin)
     size = len(data.train) if batch_size is None else batch_size
     setup = Setup(optimizer=optimizer, epochs=epochs, batch_size=size, loss=loss, diagnostics=False, only=layer)
-    network = network_for(network, data)
-    template = template_of(network)
+    network = training.network_for(network, data)
+    template = training.template_of(network)
     start, _ = ravel_pytree(template[check_layer("layer", template, layer)])
     if not isinstance(directions, str) or directions != "principal":
         directions = plane.chosen_directions(directions, start.size, template[layer].weight.shape)
     recipes, left_out = _drawn(named, rates, network, data, setup)
     check_size(layer, template, len(recipes), setup.epochs)
-    recipes = {name: complete(one) for name, one in recipes.items()}
+    recipes = {name: training.complete(one) for name, one in recipes.items()}
     listener = or_one_line(listener)
     placed: dict[Any, Any] = {}
     walks: dict[str, _Walk] = {}
@@ -141,7 +131,7 @@ def landscape(
         directions = directions * np.where(ends < 0, -1.0, 1.0)[:, None]  # paths run to the right and upwards
     else:
         kind, origin = "chosen", next(iter(walks.values())).weights[0]
-    axes = plane.axes((recorded - origin) @ directions.T, points, around)
+    axes = plane.axes((recorded - origin) @ directions.T, points, margin)
     title = f"loss surface of {layer}"
     listener(Progress(title, "computing", 0, points**2, float("nan")))
     values = surface.over(origin, directions, axes)
@@ -198,7 +188,7 @@ class _Surface(eqx.Module):
     @classmethod
     def make(cls, experiment: Experiment, seed: int, layer: str) -> "_Surface":
         network = _first(
-            devices.new_networks(experiment.recipe.source, experiment.mesh, jnp.asarray([seed], jnp.uint32))
+            training.devices.new_networks(experiment.recipe.source, experiment.mesh, jnp.asarray([seed], jnp.uint32))
         )
         data = examples_of(experiment.data, "train")
         most = CHUNK if _normalized(network.layers) else MOST_EXAMPLES
@@ -337,7 +327,7 @@ def _drawn(
     left_out: dict[str, str] = {}
     for name, rule in named.items():
         try:
-            recipe = honor(rule, name, network, data, dataclasses.replace(setup, learning_rate=rates[name]))
+            recipe = training.honor(rule, name, network, data, dataclasses.replace(setup, learning_rate=rates[name]))
         except UserError as error:  # it refuses the network
             left_out[name] = str(error).rstrip(".")
             continue
@@ -362,7 +352,7 @@ def check_size(layer: str, network: Network, rules: int, epochs: int) -> None:
     if size < 2:
         raise UserError(f"the layer {layer} has one number and a plane needs two: choose a larger layer.")
     needed = 4 * 8 * size * rules * (epochs + 1)  # recorded, centered, and on the way
-    free = devices.available_memory()
+    free = training.devices.available_memory()
     if jax.default_backend() == "cpu" and needed > free:
         raise UserError(
             f"the paths of {rules} rules over {epochs} epochs through the {size:,} numbers of {layer} take "

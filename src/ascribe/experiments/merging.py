@@ -91,20 +91,13 @@ def _free_name(rule: str, taken: Collection[str]) -> str:
 
 def _way(runs: Runs, configuration: Mapping[str, Any]) -> str:
     """How runs were trained, as a text that is equal where it was the same."""
-    own = (
-        runs.rule_settings,
-        runs.network.config(),
-        runs.loss,
-        runs.optimizer,
-        runs.hyperparameters,
-        sorted(runs.curves),
-    )
-    known = {
-        field.name for field in dataclasses.fields(runs)
-    }  # what a rule may have forced, and the score, which has a default
+    own = (runs.rule_settings, runs.network.config(), runs.loss, runs.optimizer, runs.hyperparameters)
+    # What a rule may have forced, and the score, which has a default.
+    known = {field.name for field in dataclasses.fields(runs)}
     shared = [value for name, value in deciding(configuration).items() if name not in known]
     judged = main_score(runs.data.task, name=configuration.get("score"))
-    return repr((own, shared, judged, float(runs.learning_rates[0]), [transform.name for transform in runs.encoding]))
+    encoding = [transform.name for transform in runs.encoding]
+    return repr((own, sorted(runs.curves), shared, judged, float(runs.learning_rates[0]), encoding))
 
 
 def _with_seeds(runs: Runs, more: Runs) -> Runs:

@@ -5,39 +5,14 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ascribe import datasets, rules, search
+from ascribe import datasets, rules, search, training
 from ascribe.checks import at_least
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule
 from ascribe.search import Tuning
-from ascribe.training import (
-    FINAL,
-    Engine,
-    Keeper,
-    Listener,
-    NetworkSource,
-    Recipe,
-    Renamed,
-    Rules,
-    Runs,
-    Setup,
-    Specification,
-    Trainer,
-    check_data,
-    check_runs,
-    check_seeds,
-    complete,
-    devices,
-    honor,
-    named_rules,
-    network_for,
-    optimizers,
-    processes,
-    runs_of,
-    template_of,
-)
+from ascribe.training import Engine, Keeper, Listener, NetworkSource, Recipe, Rules, Runs, Setup, Specification, Trainer
 from ascribe.training.freezing import check_layer
 from ascribe.training.mesh import check_devices_per_run
 
@@ -87,7 +62,7 @@ class Budget:
 
     def seeds(self, finals: tuple[int, ...]) -> tuple[int, ...]:
         """Seeds of tuning, which are none of the final ones."""
-        check_runs(self.tune_seeds * max(self.tune, 1))
+        training.check_runs(self.tune_seeds * max(self.tune, 1))
         first = max(TUNING_SEEDS, max(finals) + 1)
         if first + self.tune_seeds < 2**31:
             return tuple(range(first, first + self.tune_seeds))
@@ -127,7 +102,7 @@ class Asked:
     def trainers(self, listener: Listener, keeper: Keeper, engine: Engine | None) -> dict[str, Trainer]:
         """Every rule ready to train. One that cannot be, such as for want of memory, moves from `plans` to `left_out`."""
         if self.data.fold is not None:
-            listener = Renamed(listener, f", fold {self.data.fold[0]}")
+            listener = training.Renamed(listener, f", fold {self.data.fold[0]}")
         placed: dict[Any, Any] = {}
         found: dict[str, Trainer] = {}
         for name, plan in list(self.plans.items()):
@@ -152,17 +127,18 @@ def ask_in_folds(data: Dataset, folds: int | None, request: Request, setup: Setu
         raise UserError("`landscape` is drawn of one division of the data, and `folds` make several: give one of them.")
     first, *others = datasets.folds(data, folds)
     found = [ask(first, request, setup, budget)]
-    check_runs((1 + len(others)) * len(found[0].seeds))
+    training.check_runs((1 + len(others)) * len(found[0].seeds))
     return found + [ask(one, request, setup, budget, like=found[0]) for one in others]
 
 
 def ask(data: Dataset, request: Request, setup: Setup, budget: Budget, *, like: Asked | None = None) -> Asked:
     """What `compare` is asked for; its errors are those of `compare`. `like`: the same on other data, whose rules and network
     these are."""
+    data = training.check_data(data)
     chosen = _chosen_rules(request.rules, data) if like is None else like.chosen
-    seeds, cluster = check_seeds(request.seeds), request.cluster
-    source = network_for(request.network, check_data(data), request.activation) if like is None else like.source
-    template = template_of(source)
+    seeds, cluster = training.check_seeds(request.seeds), request.cluster
+    source = training.network_for(request.network, data, request.activation) if like is None else like.source
+    template = training.template_of(source)
     for setting, layer in (("only", setup.only), ("landscape", request.landscape)):
         if layer is not None:
             check_layer(setting, template, layer)
@@ -171,8 +147,8 @@ def ask(data: Dataset, request: Request, setup: Setup, budget: Budget, *, like: 
     for name, rule in chosen.items():
         recipe = None
         try:
-            recipe = honor(rule, name, source, data, setup)
-            recipe = complete(recipe)
+            recipe = training.honor(rule, name, source, data, setup)
+            recipe = training.complete(recipe)
         except UserError as error:
             everybodys = recipe is not None and recipe.source is source  # what is wrong is not the rule's network
             if request.rules is not None or len(chosen) == 1 or everybodys:
@@ -186,14 +162,14 @@ def ask(data: Dataset, request: Request, setup: Setup, budget: Budget, *, like: 
     per_run = check_devices_per_run(setup.devices_per_run)
     _check_cluster(cluster, per_run)
     shares = 1 if cluster is None else -(-cluster.workers // len(plans))
-    side_by_side = devices.count() // per_run if cluster is None else 1
+    side_by_side = training.devices.count() // per_run if cluster is None else 1
     width = max(_width(len(seeds), budget.tune * budget.tune_seeds, shares), side_by_side)
     found = (plans, left_out, seeds, tuning_seeds, width)
     return Asked(data, chosen, source, template, setup, budget, *found, may_leave_out=request.rules is None)
 
 
 def _check_cluster(cluster: Engine | None, devices_per_run: int) -> None:
-    if cluster is not None and (devices_per_run != 1 or processes.joined()):
+    if cluster is not None and (devices_per_run != 1 or training.processes.joined()):
         raise UserError(
             "a cluster's workers train whole runs, each by itself: leave `cluster` out to divide runs over devices or "
             "joined processes, or keep it and leave those out."
@@ -206,7 +182,7 @@ def _check_landscape(
     """A `UserError`, before anything is trained, where no rule would have a path or the paths do not fit into memory."""
     if layer is None:
         return
-    processes.alone("a loss landscape")
+    training.processes.alone("a loss landscape")
     reasons = {name: outsider(plan.recipe, source) for name, plan in plans.items()}
     if all(reasons.values()):
         words = "; ".join(f"{name}: {why}" for name, why in reasons.items())
@@ -217,7 +193,8 @@ def _check_landscape(
 def _width(finals: int, candidates: int, shares: int) -> int:
     """Runs at a time: those of one share of the final ones, or a part of it that tuning's runs fill better."""
     most = -(-finals // shares)
-    least = max(most // 4, min(most, devices.AT_ONCE * devices.count()))  # fewer would leave a processor's width unused
+    # Fewer would leave a processor's width unused.
+    least = max(most // 4, min(most, training.devices.AT_ONCE * training.devices.count()))
     filled = lambda width: sum(-(-count // width) * width for count in (finals, candidates))
     return min(range(most, least - 1, -1), key=filled)
 
@@ -239,7 +216,7 @@ class Plan:
             raise UserError(
                 f"the rule {recipe.name} forces its learning rate and is not tuned: leave {leaves[0]} out of the search."
             )
-        rates = optimizers.search_range(recipe.setup.optimizer)
+        rates = training.optimizers.search_range(recipe.setup.optimizer)
         return cls(recipe, tune, search.ranges_of(recipe.name, recipe.rule, rates, budget.search))
 
     def candidates(self, tuning_seeds: tuple[int, ...]) -> list[Specification]:
@@ -263,7 +240,7 @@ class Plan:
         tuning = None
         if self.tune:
             candidates = self.candidates(tuning_seeds)
-            if None in trainer.kept(candidates, networks=search.has_own_finish(trainer)):
+            if None in trainer.kept(candidates, networks=self.recipe.rule.finishes):
                 return True
             tuning = self.tuned(trainer, tuning_seeds)
         return None in trainer.kept(self.finals(seeds, tuning), networks=True)
@@ -286,11 +263,11 @@ class Plan:
 
     def begin_tuning(self, trainer: Trainer, tuning_seeds: tuple[int, ...]) -> None:
         """Sends what tuning trains to the trainer's engine."""
-        trainer.begin(self.candidates(tuning_seeds), "tuning", keep=search.has_own_finish(trainer))
+        trainer.begin(self.candidates(tuning_seeds), "tuning", keep=self.recipe.rule.finishes)
 
     def begin(self, trainer: Trainer, seeds: tuple[int, ...], tuning: Tuning | None) -> None:
         """Sends the final runs there."""
-        trainer.begin(self.finals(seeds, tuning), FINAL)
+        trainer.begin(self.finals(seeds, tuning), training.FINAL)
 
     def tuned(self, trainer: Trainer, tuning_seeds: tuple[int, ...]) -> Tuning | None:
         """What tuning tried and chose; None without tuning."""
@@ -300,13 +277,12 @@ class Plan:
         """The final runs."""
         specifications = self.finals(seeds, tuning)
         notes = ("tuned rate at the end of its range",) if tuning is not None and tuning.at_edge else ()
-        return runs_of(trainer, specifications, trainer.train(specifications, FINAL), data, notes)
+        return training.runs_of(trainer, specifications, trainer.train(specifications, training.FINAL), data, notes)
 
 
 def _chosen_rules(chosen: Rules | None, data: Dataset) -> dict[str, AbstractRule]:
-    check_data(data)
     if chosen is not None:
-        return named_rules(chosen, data)
+        return training.named_rules(chosen, data)
     known = {}
     for name in rules.default_names():
         try:

@@ -153,10 +153,7 @@ def _fresh(parent: Path, rule: str) -> Path:
 
 def _numbered(name: str) -> Iterator[str]:
     yield name
-    number = 2
-    while True:
-        yield f"{name}-{number}"
-        number += 1
+    yield from (f"{name}-{number}" for number in itertools.count(2))
 
 
 def _file_name(name: str) -> str:

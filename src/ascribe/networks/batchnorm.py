@@ -1,13 +1,11 @@
 """Batch normalization with explicit statistics."""
 
-import math
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
 
-from ascribe.checks import real
-from ascribe.errors import UserError, shown
+from ascribe.checks import not_negative, share
 from ascribe.types import Array, Float, Key, PyTree
 
 from .initializers import check_parameters
@@ -31,13 +29,9 @@ class BatchNorm(AbstractLayer):
     def __init__(self, channels: int, *, momentum: float = 0.9, epsilon: float = 1e-5, key: Key | None = None):
         channels = size_of("channels", "BatchNorm", channels)
         check_parameters(2 * channels)
-        kept, small = real(momentum), real(epsilon)
-        if kept is None or not 0 <= kept < 1:
-            raise UserError(f"`momentum` of BatchNorm lies in [0, 1); got {shown(momentum)}.")
-        if small is None or not 0 <= small < math.inf:
-            raise UserError(f"`epsilon` of BatchNorm is a number that is not negative; got {shown(epsilon)}.")
         self.scale, self.shift = jnp.ones(channels), jnp.zeros(channels)
-        self.momentum, self.epsilon = float(kept), float(small)
+        self.momentum = share("`momentum` of BatchNorm", momentum, zero=True)
+        self.epsilon = not_negative("`epsilon` of BatchNorm", epsilon)
 
     def __call__(
         self,

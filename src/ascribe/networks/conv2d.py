@@ -6,8 +6,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ascribe.checks import flag, whole
-from ascribe.errors import UserError, shown
+from ascribe.checks import at_least, flag, whole
+from ascribe.errors import UserError
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
@@ -107,10 +107,7 @@ class Conv2d(AbstractSynapticLayer):
     ):
         channels, fan_out = size_of("channels", "Conv2d", channels), size_of("fan_out", "Conv2d", fan_out)
         kernel, self.stride = size_of("kernel", "Conv2d", kernel), size_of("stride", "Conv2d", stride)
-        pixels = whole(padding)
-        if pixels is None or pixels < 0:
-            raise UserError(f"`padding` of Conv2d is a number of pixels, 0 or more; got {shown(padding)}.")
-        self.padding = pixels
+        self.padding = at_least(0, "`padding` of Conv2d", padding)
         self.initializer = initializers.check(initializer)
         key = initializers.own_key(key)
         self.weight = initializers.draw(initializer, key, (kernel, kernel, channels, fan_out), in_axis=2, out_axis=3)

@@ -6,8 +6,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 
-from ascribe.checks import real
-from ascribe.errors import UserError, shown
+from ascribe.checks import share
+from ascribe.errors import UserError
 from ascribe.types import Array, Key, PyTree
 
 from .layer import AbstractLayer
@@ -21,10 +21,7 @@ class Dropout(AbstractLayer):
     kind: ClassVar[str] = "dropout"
 
     def __init__(self, rate: float = 0.5, *, key: Key | None = None):
-        number = real(rate)
-        if number is None or not 0 <= number < 1:
-            raise UserError(f"`rate` of Dropout is a probability in [0, 1); got {shown(rate)}.")
-        self.rate = float(number)
+        self.rate = share("`rate` of Dropout", rate, zero=True)
 
     def __call__(
         self, x: Array, state: PyTree = None, *, key: Key | None = None, training: bool = False

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jax.nn import initializers
 
+from ascribe.checks import unknown
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.types import Array, Key
@@ -55,7 +56,7 @@ def default_for(activation: str) -> str:
 def check(name: str) -> str:
     """`name`, or a `UserError` that lists the known ones."""
     if not isinstance(name, str) or name not in _LAWS:
-        raise UserError(f"unknown initializer {name!r}: choose one of {', '.join(_LAWS)}.")
+        raise unknown("initializer", name, _LAWS)
     return name
 
 

@@ -9,8 +9,8 @@ import equinox as eqx
 import jax
 import jax.random as jr
 
-from ascribe.checks import whole
-from ascribe.errors import UserError, shown
+from ascribe.checks import at_least
+from ascribe.errors import UserError
 from ascribe.types import Array, Float, Key, PyTree
 
 OWN = "own."
@@ -133,7 +133,4 @@ def check_last_axis(name: str, shape: tuple[int, ...], features: int) -> None:
 
 def size_of(name: str, kind: str, value: Any) -> int:
     """The positive number that an option of a layer was given; a `UserError` for anything else."""
-    size = whole(value)
-    if size is None or size < 1:
-        raise UserError(f"`{name}` of {kind} is a positive integer; got {shown(value)}.")
-    return size
+    return at_least(1, f"`{name}` of {kind}", value)

@@ -6,11 +6,9 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax.numpy as jnp
 
-from ascribe.checks import whole
-from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
-from .layer import AbstractLayer, check_image
+from .layer import AbstractLayer, check_image, size_of
 
 
 def _windows(x: Array, window: int) -> Array:
@@ -27,10 +25,7 @@ class _AbstractPool2d(AbstractLayer):
     reduction: eqx.AbstractClassVar[Callable[..., Array]]
 
     def __init__(self, window: int = 2, *, key: Key | None = None):
-        pixels = whole(window)
-        if pixels is None or pixels < 1:
-            raise UserError(f"`window` of {type(self).__name__} is a positive number of pixels; got {shown(window)}.")
-        self.window = pixels
+        self.window = size_of("window", type(self).__name__, window)
 
     def __call__(
         self,

@@ -1,12 +1,10 @@
 """A constant offset."""
 
-import sys
 from typing import Any, ClassVar
 
 import equinox as eqx
 
-from ascribe.checks import real
-from ascribe.errors import UserError, shown
+from ascribe.checks import finite
 from ascribe.types import Array, Float, Key, PyTree
 
 from .layer import AbstractLayer
@@ -20,10 +18,7 @@ class Shift(AbstractLayer):
     kind: ClassVar[str] = "shift"
 
     def __init__(self, offset: float = -0.001, *, key: Key | None = None):
-        number = real(offset)
-        if number is None or not abs(number) <= sys.float_info.max:
-            raise UserError(f"`offset` of Shift is a finite number; got {shown(offset)}.")
-        self.offset = float(number)
+        self.offset = finite("`offset` of Shift", offset)
 
     def __call__(
         self, x: Float[Array, "batch ..."], state: PyTree = None, *, key: Key | None = None, training: bool = False

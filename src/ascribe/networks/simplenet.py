@@ -10,7 +10,7 @@ import math
 
 import jax.random as jr
 
-from ascribe.checks import explained, real
+from ascribe.checks import explained, positive
 from ascribe.errors import UserError, shown
 from ascribe.types import Key
 
@@ -26,19 +26,11 @@ from .network import Network
 from .pooling import MaxPool2d
 
 BLOCKS = (
-    # channels, kernel, pooled after
-    (64, 3, False),
-    (128, 3, False),
-    (128, 3, False),
-    (128, 3, True),
-    (128, 3, False),
-    (128, 3, False),
-    (256, 3, True),
-    (256, 3, False),
-    (256, 3, True),
-    (512, 3, False),
-    (2048, 1, False),
-    (256, 1, True),
+    # channels, kernel, pooled after: a line for each size of the images
+    *((64, 3, False), (128, 3, False), (128, 3, False), (128, 3, True)),
+    *((128, 3, False), (128, 3, False), (256, 3, True)),
+    *((256, 3, False), (256, 3, True)),
+    *((512, 3, False), (2048, 1, False), (256, 1, True)),
     (256, 3, False),
 )
 """The thirteen convolutions of the CIFAR-10 network."""
@@ -85,10 +77,7 @@ def simplenet(
             f"SimpleNet takes images (height, width, channels); got the shape {shown(input_shape)}: "
             f"use an MLP, such as --network 64x64."
         )
-    part = real(width)
-    if part is None or not 0 < part < math.inf:
-        raise UserError(f"`width` of SimpleNet is a positive number, such as 0.125; got {shown(width)}.")
-    width = part
+    width = positive("`width` of SimpleNet", width, "try 0.125")
     if dropout is None:
         dropout = 0.2 if width >= 1 else 0.0
     rows, columns, channels = input_shape

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 
-from ascribe.checks import at_least, flag, real, whole
+from ascribe.checks import at_least, flag, share, whole
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.types import Array
@@ -126,14 +126,13 @@ def check_populations(pre: Any, post: Any, probability: Any) -> tuple[int, int, 
 
     **Raises:** `UserError` for what is no size or no probability, and for more connections than fit into memory.
     """
-    senders, receivers, chance = whole(pre), whole(post), real(probability)
+    senders, receivers = whole(pre), whole(post)
     if senders is None or receivers is None or senders < 1 or receivers < 1:
         raise UserError(f"both populations have 1 neuron at least; got {shown(pre)} and {shown(post)}.")
-    if chance is None or not 0 <= chance <= 1:
-        raise UserError(f"`probability` is between 0 and 1; got {shown(probability)}.")
+    chance = share("probability", probability, zero=True, one=True)
     size = int(LISTED * (senders * receivers * Fraction(chance) + senders + receivers))
     check_room(f"a connection of {shown(pre)} to {shown(post)} neurons", size, "choose fewer, or a lower probability")
-    return senders, receivers, float(chance)
+    return senders, receivers, chance
 
 
 def random_connection(
@@ -148,13 +147,10 @@ def random_connection(
     **Raises:** `UserError` for a probability that is none, or sizes below 1.
     """
     pre, post, probability = check_populations(pre, post, probability)
-    if (number := whole(seed)) is None or number < 0:
-        raise UserError(f"`seed` is a whole number from 0; got {shown(seed)}: try 0.")
-    own = flag("own", own)
+    draw, own = np.random.default_rng(at_least(0, "seed", seed, advice="try 0")), flag("own", own)
     each = numbers("the weight", weight, "what a spike is worth")
     if each.shape not in ((), (pre,)):
         raise UserError(f"`weight` is one number, or one for each of the {pre} senders; got the shape {each.shape}.")
-    draw = np.random.default_rng(number)
     targets = []
     for number in range(pre):
         row = np.flatnonzero(draw.random(post, np.float32) < probability)

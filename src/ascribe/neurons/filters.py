@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.checks import explained, whole
-from ascribe.errors import UserError, shown
+from ascribe.checks import at_least, explained
+from ascribe.errors import UserError
 
 from .quantities import Numbers, check_steps, numbers, seconds, single, whole_steps
 from .spikes import SpikeTrain
@@ -36,13 +36,11 @@ class PostSynapticFilter:
     order: Any = 0
 
     def __post_init__(self) -> None:
-        tau_s, order = seconds("tau_s", self.tau_s), whole(self.order)
+        tau_s = seconds("tau_s", self.tau_s)
         if tau_s.ndim:
             raise UserError(f"a filter has one time constant; got {tau_s.size} for tau_s.")
-        if order is None or not 0 <= order <= HIGHEST:
-            raise UserError(f"`order` is a whole number from 0 to {HIGHEST}; got {shown(self.order)}.")
         object.__setattr__(self, "tau_s", float(tau_s))
-        object.__setattr__(self, "order", order)
+        object.__setattr__(self, "order", at_least(0, "order", self.order, most=HIGHEST))
 
     def impulse_response(self, t: Any) -> Numbers:
         """h(t), per second; 0 for t < 0."""

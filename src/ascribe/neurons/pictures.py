@@ -1,9 +1,8 @@
 """The pictures of the wing, as Altair charts: traces, gates, tuning curves, filters, rasters."""
 
 import io
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import altair as alt
 import numpy as np
@@ -21,6 +20,10 @@ from .lif import LIF
 from .quantities import counted
 from .spikes import SpikeTrain
 
+if TYPE_CHECKING:  # which draw themselves with this module
+    from .recording import Recording
+    from .tuning import TuningCurve
+
 WIDTH = 640
 POINTS = 3000
 """More samples than this are drawn as the least and the largest of each of half as many groups: no peak is lost."""
@@ -37,43 +40,7 @@ BAND = 0.35
 KINDS = {"excites": BLUE, "inhibits": RED, "does neither, or both": GRAY}
 
 
-@runtime_checkable
-class Recorded(Protocol):
-    """What is drawn of a `Recording`, which imports this module to draw itself."""
-
-    @property
-    def model(self) -> Any: ...
-    @property
-    def t(self) -> np.ndarray: ...
-    @property
-    def traces(self) -> Mapping[str, np.ndarray]: ...
-    @property
-    def current(self) -> np.ndarray: ...
-    @property
-    def spikes(self) -> SpikeTrain: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def duration(self) -> float: ...
-    def __getitem__(self, name: str, /) -> np.ndarray: ...
-    def rates(self) -> Any: ...
-
-
-@runtime_checkable
-class Tuned(Protocol):
-    """What is drawn of a `TuningCurve`, which does the same."""
-
-    @property
-    def model(self) -> Any: ...
-    @property
-    def currents(self) -> np.ndarray: ...
-    @property
-    def rates(self) -> np.ndarray: ...
-    @property
-    def analytic(self) -> np.ndarray | None: ...
-
-
-def traces(recording: Recorded, neuron: int = 0) -> Any:
+def traces(recording: "Recording", neuron: int = 0) -> Any:
     """V with a mark for each spike and the threshold of a LIF neuron, the gates or the synaptic current where they were
     recorded, and the input, over time. Where single spikes would run into each other, bands from the lowest to the highest
     value stand for the lines."""
@@ -89,16 +56,8 @@ def traces(recording: Recorded, neuron: int = 0) -> Any:
         legend += [] if isinstance(model, HodgkinHuxley) else ["dashed: the threshold"]
     gates = [name for name in ("n", "m", "h") if name in recording.traces]
     if gates:
-        panels.append(
-            _several(
-                recording.t,
-                {_gate(name): one(recording[name]) for name in gates},
-                "open fraction",
-                [0, 1],
-                labels=False,
-                band=many,
-            )
-        )
+        rows = {_gate(name): one(recording[name]) for name in gates}
+        panels.append(_several(recording.t, rows, "open fraction", [0, 1], labels=False, band=many))
     if "s" in recording.traces:
         title = ["synaptic current", "s (thresholds)"]
         panels.append((_band if many else _line)(recording.t, one(recording["s"]), title, GREEN, 100))
@@ -116,7 +75,7 @@ def traces(recording: Recorded, neuron: int = 0) -> Any:
     return themed(chart, _title(model), *said)
 
 
-def phase_plane(recording: Recorded, first: str = "n", second: str = "h", neuron: int = 0) -> Any:
+def phase_plane(recording: "Recording", first: str = "n", second: str = "h", neuron: int = 0) -> Any:
     """One trace against another: the path of a Hodgkin–Huxley neuron through its gates, colored by V."""
     neuron = recording.spikes.numbered(neuron)
     one = lambda name: _one(recording[name], recording.shape, neuron)
@@ -137,7 +96,7 @@ def phase_plane(recording: Recorded, first: str = "n", second: str = "h", neuron
     )
 
 
-def tuning(curve: Tuned) -> Any:
+def tuning(curve: "TuningCurve") -> Any:
     """The simulated rates as points, on the closed form where there is one."""
     rows = {"current": curve.currents, "rate": curve.rates}
     x = alt.X(
@@ -385,7 +344,7 @@ def _extremes(t: np.ndarray, values: np.ndarray) -> dict[str, np.ndarray]:
     return {"t": np.append(t[starts], t[-1]), "low": np.append(low, low[-1]), "high": np.append(high, high[-1])}
 
 
-def _voltage(recording: Recorded, V: np.ndarray, neuron: int, many: bool) -> Any:
+def _voltage(recording: "Recording", V: np.ndarray, neuron: int, many: bool) -> Any:
     model, times = recording.model, recording.spikes.of(neuron)
     x, layers = _time(recording.t, labels=False), []
     if isinstance(model, HodgkinHuxley):  # marks above the spikes

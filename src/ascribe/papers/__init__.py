@@ -1,8 +1,7 @@
-"""The source documents' figures and printed numbers, redone, each with its checks: a file for each part of a document."""
+"""The source documents' figures and printed numbers, redone, each with its checks: a file for each part of a document. How a
+document is read, and where it slips: docs/documents/."""
 
-import difflib
-
-from ascribe.errors import UserError
+from ascribe.checks import unknown
 
 from .base import Check as Check
 from .base import Entry as Entry
@@ -127,9 +126,7 @@ def names() -> list[str]:
 def get(name: str) -> Entry:
     """The entry of that name; a `UserError` names one that is close."""
     if name not in TABLE:
-        near = difflib.get_close_matches(name, TABLE, 1)
-        hint = f"did you mean {near[0]}?" if near else "list them with `ascribe reproduce --list`."
-        raise UserError(f"unknown entry {name!r}: {hint}")
+        raise unknown("entry", name, TABLE, "list them with `ascribe reproduce --list`")
     return TABLE[name]
 
 

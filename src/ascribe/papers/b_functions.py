@@ -115,21 +115,10 @@ def substituted(name: str) -> BFunction:
 
 def rows_of_width(data: datasets.Dataset, width: int, listener: Listener) -> list[dict[str, Any]]:
     """What became of every derivative in networks of that width: losses, angles, and what the end of the path is like."""
-    network, batch_size = network_of(data, width), len(data.train)
+    network = network_of(data, width)
     batch = as_batch(network, (data.train.inputs, data.train.targets))
-    found = {
-        name: training.train(
-            network,
-            data,
-            substituted(name),
-            only=LAYER,
-            seeds=SEEDS,
-            batch_size=batch_size,
-            listener=listener,
-            **SETTINGS,
-        )
-        for name in DERIVATIVES
-    }
+    asked = {"only": LAYER, "seeds": SEEDS, "batch_size": len(data.train), "listener": listener, **SETTINGS}
+    found = {name: training.train(network, data, substituted(name), **asked) for name in DERIVATIVES}
     fall = lambda loss: float((loss[:, 0] - loss[:, -1]).mean())
     best, rows = found["relu"].curves["train_loss"], []
     for name, runs in found.items():
@@ -228,76 +217,24 @@ class Search:
     options: dict[str, Any]
 
 
+ALIKE: dict[str, Any] = {"layer": "relu2", "widths": False, "transfer": None}
 DIGITS = Search(
-    "digits",
-    None,
-    {
-        "network": "64x64",
-        "layer": "relu2",
-        "bound": 24.0,
-        "evaluations": 96,
-        "seeds": 4,
-        "fresh_seeds": 12,
-        "widths": False,
-        "transfer": None,
-    },
+    "digits", None, {**ALIKE, "network": "64x64", "bound": 24.0, "evaluations": 96, "seeds": 4, "fresh_seeds": 12}
 )
-MNIST: dict[str, Any] = {"bound": 12.0, "epochs": 5, "random_search": False, "widths": False, "transfer": None}
-MNIST_SMALL = Search(
-    "mnist",
-    2000,
-    {
-        **MNIST,
-        "network": "256x256x256x256",
-        "layer": "relu2",
-        "evaluations": 32,
-        "batch": 4,
-        "seeds": 2,
-        "fresh_seeds": 6,
-        "tune": 6,
-    },
-)
+MNIST: dict[str, Any] = {**ALIKE, "bound": 12.0, "epochs": 5, "random_search": False}
+SMALL = {"evaluations": 32, "batch": 4, "seeds": 2, "fresh_seeds": 6, "tune": 6}
+MNIST_SMALL = Search("mnist", 2000, {**MNIST, "network": "256x256x256x256", **SMALL})
 """Four hidden layers, and as many images as a CPU learns from in a minute."""
-MNIST_FULL = Search(
-    "mnist",
-    None,
-    {**MNIST, "network": "1024x1024x1024x1024", "layer": "relu2", "evaluations": 64, "seeds": 4, "fresh_seeds": 8},
-)
+FULL = {"evaluations": 64, "seeds": 4, "fresh_seeds": 8}
+MNIST_FULL = Search("mnist", None, {**MNIST, "network": "1024x1024x1024x1024", **FULL})
 """All images, and 4 million numbers, for a GPU. (The document gives no size.)"""
-CIFAR = {"optimizer": "adadelta", "learning_rate": 0.01, "epochs": 5, "layer": "relu4", "transfer": None}
-CIFAR10_SMALL = Search(
-    "cifar10",
-    200,
-    {
-        **CIFAR,
-        "network": "simplenet/32",
-        "evaluations": 12,
-        "batch": 4,
-        "seeds": 1,
-        "batch_size": 32,
-        "fresh_seeds": 4,
-        "tune": 4,
-        "random_search": False,
-        "widths": False,
-    },
-)
+CIFAR: dict[str, Any] = {**ALIKE, "optimizer": "adadelta", "learning_rate": 0.01, "epochs": 5, "layer": "relu4"}
+CIFAR |= {"batch": 4, "seeds": 1, "tune": 4, "random_search": False}
+THIN = {"network": "simplenet/32", "evaluations": 12, "batch_size": 32, "fresh_seeds": 4}
+CIFAR10_SMALL = Search("cifar10", 200, {**CIFAR, **THIN})
 """A thin network and few images, for a CPU: no size of the document's. (Four runs at a time throughout: one program a rule.)"""
-CIFAR10_FULL = Search(
-    "cifar10",
-    None,
-    {
-        **CIFAR,
-        "network": "simplenet",
-        "evaluations": 20,
-        "batch": 4,
-        "seeds": 1,
-        "batch_size": 128,
-        "fresh_seeds": 3,
-        "tune": 4,
-        "random_search": False,
-        "widths": False,
-    },
-)
+WHOLE = {"network": "simplenet", "evaluations": 20, "batch_size": 128, "fresh_seeds": 3}
+CIFAR10_FULL = Search("cifar10", None, {**CIFAR, **WHOLE})
 """The document's own network, data, optimizer, rate and number of epochs, for a GPU."""
 
 

@@ -24,7 +24,7 @@ from ascribe.networks import Network, activations, record
 from ascribe.rules import B_FUNCTIONS, AbstractRule, Backpropagation, Batch, BFunction, as_batch
 from ascribe.rules.terms import layer_errors, output_error
 
-from .base import Check, Listener, Result, at_most, close
+from .base import Check, Listener, Result, above, at_most, close
 
 HIDDEN = (16, 14, 12)
 EXAMPLES = 256
@@ -183,15 +183,11 @@ def layers_below(network: Network, batch: Batch) -> tuple[list[Check], list[dict
     for place, name in ((3, "linear3"), (2, "linear2"), (1, "linear1")):
         ours, theirs = (rows_of(network, one, batch, name) for one in (rule, BFunction()))
         found[name] = rates = ratio(ours, theirs)
-        low, middle, high = np.quantile(rates, [0.1, 0.5, 0.9])
         cosine = (ours * theirs).sum((1, 2)) / np.sqrt((ours**2).sum((1, 2)) * (theirs**2).sum((1, 2)))
         rows.append(
             {
                 "layer": place,
-                "rate_10_percent": float(low),
-                "rate_median": float(middle),
-                "rate_90_percent": float(high),
-                "share_of_negative_rates": float(np.mean(rates < 0)),
+                **_summary(rates),
                 "angle_to_backpropagation": float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).mean()),
             }
         )
@@ -203,9 +199,15 @@ def layers_below(network: Network, batch: Batch) -> tuple[list[Check], list[dict
             deviation(ours, expected, theirs),
         ),
         at_most("in the layer itself no factor is below 0: share", 0.0, rows[0]["share_of_negative_rates"]),
-        _above("below it some are: the step goes uphill there, share", 0.0, rows[1]["share_of_negative_rates"]),
+        above("below it some are: the step goes uphill there, share", 0.0, rows[1]["share_of_negative_rates"]),
     ]
     return checks, rows
+
+
+def _summary(rates: np.ndarray) -> dict[str, float]:
+    low, middle, high = map(float, np.quantile(rates, [0.1, 0.5, 0.9]))
+    negative = float(np.mean(rates < 0))
+    return {"rate_10_percent": low, "rate_median": middle, "rate_90_percent": high, "share_of_negative_rates": negative}
 
 
 def batches(made: dict[str, Network], batch: Batch) -> list[dict[str, Any]]:
@@ -219,9 +221,7 @@ def batches(made: dict[str, Network], batch: Batch) -> list[dict[str, Any]]:
             a, b = (each.reshape(-1, size, *each.shape[1:]).mean(1) for each in (ours, theirs))
             square = (b**2).sum(2)
             best = (a * b).sum(2) / np.where(square == 0, 1, square)
-            a = (
-                a * (square > 0)[..., None]
-            )  # units with σ' = 0 in the whole batch have no gradient that a rate could scale
+            a = a * (square > 0)[..., None]  # where σ' = 0 in the whole batch no rate could scale the gradient
             rest = np.sqrt(((a - best[..., None] * b) ** 2).sum((1, 2)) / (a**2).sum((1, 2)))
             rows.append({"g": f"{G[name]}' for {name}'", "batch": size, "unexplained": float(rest.mean())})
     return rows
@@ -235,7 +235,7 @@ def batch_checks(rows: list[dict[str, Any]]) -> list[Check]:
         checks.append(
             at_most(f"{g}, batches of 1: share of the gradient that no rate of a unit explains", 1e-12, at[1])
         )
-        checks.append(_above(f"{g}, batches of 32: the same share (a sum of examples with a rate each)", 0.01, at[32]))
+        checks.append(above(f"{g}, batches of 32: the same share (a sum of examples with a rate each)", 0.01, at[32]))
     return checks
 
 
@@ -253,14 +253,10 @@ def feedback_rates(network: Network, batch: Batch) -> tuple[list[Check], list[di
         ours, theirs = (rows_of(one, each, batch, "linear2") for each in (rule, BFunction()))
         worst = max(worst, deviation(ours, rates, theirs))
         w, b = (np.asarray(m).ravel() for m in (one["linear3"].weight, state["linear3"]))
-        low, middle, high = np.quantile(rates, [0.1, 0.5, 0.9])
         rows.append(
             {
                 "when": when,
-                "rate_10_percent": float(low),
-                "rate_median": float(middle),
-                "rate_90_percent": float(high),
-                "share_of_negative_rates": float(np.mean(rates < 0)),
+                **_summary(rates),
                 "angle_between_B_and_W": float(np.degrees(np.arccos(w @ b / np.linalg.norm(w) / np.linalg.norm(b)))),
             }
         )
@@ -274,20 +270,15 @@ def feedback_rates(network: Network, batch: Batch) -> tuple[list[Check], list[di
     return checks, rows
 
 
-def _above(statement: str, limit: float, got: float) -> Check:
-    return Check(statement, f"above {limit:g}", got, bool(got > limit))
-
-
 def unit_figure(cloud: list[dict[str, Any]]) -> Any:
     """Every unit's factor over its z, of single examples: a curve in the layer itself, a cloud below."""
     names = list(dict.fromkeys(row["layer"] for row in cloud))
-    columns = {key: [row[key] for row in cloud] for key in cloud[0]}
     colors = dict(zip(names, (INK, RED), strict=True))
     color = kind_color(colors, "layer", symbolOpacity=1.0, symbolType="circle", labelLimit=320)
-    low, high = np.quantile(columns["rate"], [0.02, 0.98])
+    low, high = np.quantile([row["rate"] for row in cloud], [0.02, 0.98])
     scale = alt.Scale(domain=[min(float(low), -0.5), float(high)], clamp=True, nice=False)
     chart = (
-        alt.Chart(inline(columns, "rates"))
+        alt.Chart(inline(cloud, "rates"))
         .mark_point(filled=True, size=14, opacity=0.6)
         .encode(
             x=alt.X("z:Q", title="z of the unit", scale=alt.Scale(nice=False)),
@@ -307,9 +298,8 @@ def unit_figure(cloud: list[dict[str, Any]]) -> Any:
 def batch_figure(rows: list[dict[str, Any]]) -> Any:
     """How much of a batch's gradient no rate explains, over the batch's size."""
     names = list(dict.fromkeys(row["g"] for row in rows))
-    columns = {key: [row[key] for row in rows] for key in rows[0]}
     chart = (
-        alt.Chart(inline(columns, "batches"))
+        alt.Chart(inline(rows, "batches"))
         .mark_line(point=True, strokeWidth=2.4)
         .encode(
             x=alt.X("batch:Q", title="Examples in a batch", scale=alt.Scale(type="log", base=2, nice=False)),

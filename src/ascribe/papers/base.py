@@ -128,6 +128,16 @@ def more(statement: str, limit: float, got: float) -> Check:
     return Check(statement, f"more than {limit:.3f}", f"{got:.3f}", bool(got > limit))
 
 
+def above(statement: str, limit: float, got: float) -> Check:
+    """Passes where `got`, which is shown as it is, is above `limit`."""
+    return Check(statement, f"above {limit:g}", got, bool(got > limit))
+
+
+def alike(statement: str, limit: float, one: Any, other: Any) -> Check:
+    """Passes where the largest difference between two arrays is no more than `limit`."""
+    return at_most(f"{statement}: largest difference", limit, apart(one, other))
+
+
 def largest(values: Any) -> float:
     """The largest of an array's numbers."""
     return float(np.max(values))

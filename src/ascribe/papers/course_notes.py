@@ -4,8 +4,6 @@ derivative by central differences.
 The figure with the weights of the network of 3.1.2 is not part of the text, so a network of ours stands in: logistic units, two
 inputs, two hidden units, one output, searched for until it had every number that the section prints. That it has them is no
 finding; how its differences converge is.
-
-How it is read, and where it slips: docs/documents/course-notes.md.
 """
 
 import itertools
@@ -166,12 +164,12 @@ def _surface(surface: Surface, kinds: list[tuple[str, Any]]) -> Any:
     found = contours(field, np.linspace(field.min(), field.max(), 15)[1:-1])
     place: Callable[[np.ndarray], np.ndarray] = lambda index: np.interp(index, np.arange(len(grid)), grid)
     ends = {"level": found[:, 0]} | {name: place(found[:, i]) for name, i in (("a", 1), ("b", 2), ("a2", 3), ("b2", 4))}
-    rows = {"a": [], "b": [], "path": [], "step": [], "kind": []}
-    for kind, paths in kinds:
-        for number, path in enumerate(paths):
-            for step, (x, y) in enumerate(path):
-                for key, cell in zip(rows, (x, y, f"{kind} {number}", step, kind), strict=True):
-                    rows[key].append(cell)
+    rows = [
+        {"a": x, "b": y, "path": f"{kind} {number}", "step": step, "kind": kind}
+        for kind, paths in kinds
+        for number, path in enumerate(paths)
+        for step, (x, y) in enumerate(path)
+    ]
     x = alt.X("a:Q", title="a", scale=alt.Scale(domain=[0, 1], nice=False))
     y = alt.Y("b:Q", title="b", scale=alt.Scale(domain=[0, 1], nice=False))
     lines = (
@@ -187,9 +185,7 @@ def _surface(surface: Surface, kinds: list[tuple[str, Any]]) -> Any:
     )
     colors = kind_color(dict(zip((kind for kind, _ in kinds), (RED, BLUE), strict=True)))
     paths = alt.Chart(inline(rows)).encode(x=x, y=y, color=colors, detail="path:N", order="step:Q")
-    starts = alt.Chart(
-        inline({key: [v for v, s in zip(column, rows["step"], strict=True) if s == 0] for key, column in rows.items()})
-    )
+    starts = alt.Chart(inline([row for row in rows if row["step"] == 0]))
     return alt.layer(
         lines,
         paths.mark_line(strokeWidth=2),

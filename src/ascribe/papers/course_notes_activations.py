@@ -1,7 +1,4 @@
-"""What can be redone of "Neural networks" (course notes), section 1.5: the activations of a single neuron, softmax and one-hot.
-
-How it is read, and where it slips: docs/documents/course-notes.md.
-"""
+"""What can be redone of "Neural networks" (course notes), section 1.5: activations of a neuron, softmax and one-hot."""
 
 import math
 from dataclasses import replace
@@ -17,7 +14,7 @@ from ascribe.charts.theme import BLUE, GREEN, INK, PURPLE, RED, themed
 from ascribe.networks import activations as table
 from ascribe.networks.activations import LEAK
 
-from .base import FLOAT32, ROUNDING, Listener, Result, apart, at_most, close, printed, same
+from .base import FLOAT32, ROUNDING, Listener, Result, alike, apart, at_most, close, printed, same
 
 FUNCTIONS = {
     "logistic": ("logistic", lambda z: 1.0 / (1.0 + np.exp(-z))),
@@ -92,7 +89,7 @@ def softmax_and_one_hot(listener: Listener) -> Result:
     y, hot = ad.softmax(x), ad.one_hot(x)
     total = math.fsum(math.exp(score) for score in SCORES)
     written = [math.exp(score) / total for score in SCORES]
-    checks = [at_most(f"softmax{SCORES} against e^z / Σ e^z: largest difference", ROUNDING, apart(y.value, written))]
+    checks = [alike(f"softmax{SCORES} against e^z / Σ e^z", ROUNDING, y.value, written)]
     for number, ((rounded, shown), got) in enumerate(zip(PRINTED_SOFTMAX, y.value, strict=True), 1):
         check = printed(f"entry {number}, rounded", rounded, float(got))
         slip = f"{rounded} (printed: {shown}, a slip)"

@@ -1,7 +1,4 @@
-"""What can be redone of "Neural networks" (course notes), section 2.2: universal approximation.
-
-How it is read, and where it slips: docs/documents/course-notes.md.
-"""
+"""What can be redone of "Neural networks" (course notes), section 2.2: universal approximation."""
 
 import itertools
 from typing import Any
@@ -222,12 +219,12 @@ def _two_inputs(fine: Any) -> Any:
 
 
 def _growth(found: dict[int, list[dict[str, Any]]]) -> Any:
-    rows = {"epsilon": [], "units": [], "kind": []}
     names = [f"{inputs} input{'s' * (inputs > 1)}" for inputs in found]
-    for name, of in zip(names, found.values(), strict=True):
-        rows["epsilon"] += [row["epsilon"] for row in of]
-        rows["units"] += [row["hidden_units"] for row in of]
-        rows["kind"] += [name] * len(of)
+    rows = [
+        {"epsilon": row["epsilon"], "units": row["hidden_units"], "kind": name}
+        for name, of in zip(names, found.values(), strict=True)
+        for row in of
+    ]
     scale = alt.Scale(type="log", domain=[0.04, 1.0], nice=False, reverse=True)
     x = alt.X("epsilon:Q", title="ε", scale=scale, axis=alt.Axis(values=[0.05, 0.1, 0.2, 0.4, 0.8]))
     powers = alt.Axis(values=[10**power for power in range(7)], format="~s")

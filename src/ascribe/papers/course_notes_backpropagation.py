@@ -1,8 +1,6 @@
 """What can be redone of "Neural networks" (course notes), section 3.2: error backpropagation through a network 3–4–2.
 
 Row vectors, as the notes have them: α = x W + a, h = σ(α), β = h M + b, y = σ(β). The weights, inputs and targets are ours.
-
-How it is read, and where it slips: docs/documents/course-notes.md.
 """
 
 import itertools
@@ -214,26 +212,18 @@ def _drawing(W: np.ndarray, M: np.ndarray, found: dict[str, Any]) -> Any:
         for layer, size in enumerate(SIZES)
         for unit in range(size)
     }
-    edges = {"x": [], "y": [], "x2": [], "y2": [], "size": [], "sign": []}
-    for layer, gradient in enumerate((found["W"], found["M"])):
-        for (before, after), value in np.ndenumerate(gradient):
-            ends = (*places[layer, before], *places[layer + 1, after])
-            sign = "∂E/∂w > 0" if value > 0 else "∂E/∂w < 0"
-            for key, cell in zip(edges, (*ends, abs(float(value)), sign), strict=True):
-                edges[key].append(cell)
-    letters = "xhy"
-    nodes = {"x": [], "y": [], "name": []}
-    for (layer, unit), (x, y) in places.items():
-        for key, cell in zip(nodes, (x, y, f"{letters[layer]}{unit + 1}"), strict=True):
-            nodes[key].append(cell)
-    currents = {(1, i): value for i, value in enumerate(found["alpha"])} | {
-        (2, k): value for k, value in enumerate(found["beta"])
-    }
-    below = {
-        "x": [places[at][0] for at in currents],
-        "y": [places[at][1] for at in currents],
-        "error": [f"{value:.3f}".replace("-", "−") for value in currents.values()],
-    }
+    edges = [
+        dict(zip(("x", "y", "x2", "y2"), (*places[layer, before], *places[layer + 1, after]), strict=True))
+        | {"size": abs(float(value)), "sign": "∂E/∂w > 0" if value > 0 else "∂E/∂w < 0"}
+        for layer, gradient in enumerate((found["W"], found["M"]))
+        for (before, after), value in np.ndenumerate(gradient)
+    ]
+    nodes = [{"x": x, "y": y, "name": f"{'xhy'[layer]}{unit + 1}"} for (layer, unit), (x, y) in places.items()]
+    below = [
+        {"x": places[layer, unit][0], "y": places[layer, unit][1], "error": f"{value:.3f}".replace("-", "−")}
+        for layer, currents in ((1, found["alpha"]), (2, found["beta"]))
+        for unit, value in enumerate(currents)
+    ]
     x = alt.X("x:Q", axis=None, scale=alt.Scale(domain=[-0.2, 2.2], nice=False))
     y = alt.Y("y:Q", axis=None, scale=alt.Scale(domain=[-2.0, 2.0], nice=False))
     lines = (

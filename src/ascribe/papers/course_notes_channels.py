@@ -2,8 +2,6 @@
 
 The text has no parameters of the model. Those of the squid axon stand in, all voltages 5 mV lower, so that it rests at −70 mV
 as the notes say. Reference values that are not in the notes come from SciPy's DOP853, tolerance 1e-9 or less.
-
-How it is read, and where it slips: docs/documents/course-notes.md.
 """
 
 import math
@@ -22,7 +20,7 @@ from ascribe.charts.theme import BLUE, GRAY, GREEN, RED, themed
 from ascribe.neurons import HodgkinHuxley, pictures
 from ascribe.neurons.hodgkin_huxley import State
 
-from .base import FLOAT32, Listener, Result, apart, at_most, close, largest, same
+from .base import FLOAT32, Listener, Result, alike, apart, at_most, close, largest, same
 
 MS = 1000.0
 """Milliseconds in a second."""
@@ -61,11 +59,7 @@ def channels(listener: Listener) -> Result:
         close("rest: V in mV", -69.99638, float(rest.V), 1e-3),
         *(close(f"rest: {name}", value, float(getattr(rest, name)), 1e-5) for name, value in REST.items()),
         *(
-            at_most(
-                f"{name}_∞ against the formula: largest difference",
-                POWERS,
-                apart(steady[name][defined], formula[defined]),
-            )
+            alike(f"{name}_∞ against the formula", POWERS, steady[name][defined], formula[defined])
             for name, formula in expected_steady.items()
         ),
         *(

@@ -1,7 +1,5 @@
 """What can be redone of "Neural networks" (course notes), chapter 4, with the expression graphs of
 `ascribe.autodiff`: it takes NumPy alone.
-
-How it is read, and where it slips: docs/documents/course-notes.md.
 """
 
 import math
@@ -15,7 +13,7 @@ from ascribe.charts.inline import inline
 from ascribe.charts.lines import line_chart, stacked
 from ascribe.charts.theme import BLUE, INK, RED, themed
 
-from .base import ROUNDING, Check, Listener, Result, apart, at_most, close, same
+from .base import ROUNDING, Check, Listener, Result, alike, apart, at_most, close, largest, same
 
 XOR_INPUTS = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
 XOR_TARGETS = np.array([[0.0], [1.0], [1.0], [0.0]])
@@ -98,12 +96,13 @@ def matrix_gradients(listener: Listener) -> Result:
     checks.append(
         at_most("largest error against central differences, first and second order", 1e-6, max(checked.errors))
     )
-    cells = {"row": [], "column": [], "value": [], "name": []}
-    for name, matrix in (("by A: s times B transposed", a.grad), ("by B: A transposed times s", b.grad)):
-        for (row, column), value in np.ndenumerate(matrix):
-            for key, cell in zip(cells, (str(row + 1), str(column + 1), value, name), strict=True):
-                cells[key].append(cell)
-    limit = float(np.max(np.abs(cells["value"])))
+    found = {"by A: s times B transposed": a.grad, "by B: A transposed times s": b.grad}
+    cells = [
+        {"row": str(row + 1), "column": str(column + 1), "value": value, "name": name}
+        for name, matrix in found.items()
+        for (row, column), value in np.ndenumerate(matrix)
+    ]
+    limit = max(largest(np.abs(matrix)) for matrix in found.values())
     color = alt.Color("value:Q", title=None, scale=alt.Scale(scheme="blueorange", domain=[-1.6 * limit, 1.6 * limit]))
     place = alt.Chart().encode(
         x=alt.X("column:N", title="column", axis=alt.Axis(labelAngle=0)), y=alt.Y("row:N", title="row")
@@ -115,9 +114,7 @@ def matrix_gradients(listener: Listener) -> Result:
             data=inline(cells),
         )
         .properties(width=200, height=150)
-        .facet(
-            column=alt.Column("name:N", title=None, sort=["by A: s times B transposed", "by B: A transposed times s"])
-        )
+        .facet(column=alt.Column("name:N", title=None, sort=list(found)))
         .resolve_scale(x="independent", y="independent")
     )
     return Result(
@@ -174,11 +171,7 @@ def xor_by_graph(listener: Listener) -> Result:
         for (u, v), (t,), y in zip(XOR_INPUTS, XOR_TARGETS, learned, strict=True)
     ]
     checks += [
-        at_most(
-            "the cost of every epoch against gradient descent written out: largest difference",
-            1e-9,
-            apart(costs, written),
-        ),
+        alike("the cost of every epoch against gradient descent written out", 1e-9, costs, written),
         at_most(f"cross entropy after {XOR_EPOCHS} epochs", 0.02, costs[-1]),
     ]
     names = [f"gradient descent, κ = {XOR_RATE:g}", "Adam, 0.05"]
@@ -217,4 +210,4 @@ def _xor_written() -> np.ndarray:
 
 
 def _equal(statement: str, expected: np.ndarray, got: np.ndarray) -> Check:
-    return at_most(f"{statement}: largest difference", ROUNDING, apart(expected, got))
+    return alike(f"{statement}", ROUNDING, expected, got)

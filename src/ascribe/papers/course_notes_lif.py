@@ -1,7 +1,4 @@
-"""What can be redone of "Neural networks" (course notes), section 1.4: the leaky integrate-and-fire neuron.
-
-How it is read, and where it slips: docs/documents/course-notes.md.
-"""
+"""What can be redone of "Neural networks" (course notes), section 1.4: the leaky integrate-and-fire neuron."""
 
 import math
 from typing import Any
@@ -15,7 +12,7 @@ from ascribe.charts.lines import line_chart, stacked
 from ascribe.charts.theme import BLUE, GRAY, GREEN, INK, RED, themed
 from ascribe.neurons import LIF, HodgkinHuxley, pictures
 
-from .base import FLOAT32, ROUNDING, Check, Listener, Result, apart, at_most, close, largest, same
+from .base import FLOAT32, ROUNDING, Listener, Result, above, alike, apart, at_most, close, largest, same
 from .course_notes_channels import FASTER, MS, PARTS, experiment
 
 ZOOM, ZOOMED = (0.72, 0.73), 1.79696
@@ -58,7 +55,7 @@ def lif_beside_spike(listener: Listener) -> Result:
     checks = [
         same("spikes of the Hodgkin–Huxley neuron between 0.72 and 0.73 s", 1, len(inside)),
         close("that spike, ms after 0.72 s", ZOOMED, MS * (spike - ZOOM[0]), 2e-2),
-        Check("its largest V, which models the spike itself", "above 0", float(np.max(V)), bool(np.max(V) > 0)),
+        above("its largest V, which models the spike itself", 0.0, largest(V)),
         at_most("its width at half its height, ms: within τ_ref", MS * TAU_REF, MS * half),
         at_most(
             "the LIF neuron between two spikes: largest difference from the solution of its equation, mV",
@@ -126,10 +123,11 @@ def lif(listener: Listener) -> Result:
         at_most(
             "and at the same times: largest difference in ms", 1e-3, MS * apart(scaled.spikes.times, found.spikes.times)
         ),
-        at_most(
-            "and v = (V − V_L) / (V_th − V_L): largest difference",
+        alike(
+            "and v = (V − V_L) / (V_th − V_L)",
             1e-4,
-            apart((scaled.V[before] - LIF_REST) / (LIF_THRESHOLD - LIF_REST), found.V[before]),
+            (scaled.V[before] - LIF_REST) / (LIF_THRESHOLD - LIF_REST),
+            found.V[before],
         ),
     ]
     t = np.linspace(0.0, 0.1, 201)
@@ -162,11 +160,7 @@ def tuning_curve(listener: Listener) -> Result:
     weak = neurons.tuning_curve(cell, WEAK)
     checks = [
         at_most("simulated against G: largest relative difference", FLOAT32, apart(found.rates / closed, 1.0)),
-        at_most(
-            "G against its reference values, Hz: largest difference",
-            1e-6,
-            apart(closed, np.array(list(RATES.values()))),
-        ),
+        alike("G against its reference values, Hz", 1e-6, closed, np.array(list(RATES.values()))),
         at_most(
             "LIF.rate against G: largest relative difference", ROUNDING, apart(cell.rate(list(RATES)) / closed, 1.0)
         ),

@@ -1,7 +1,4 @@
-"""What can be redone of "Neural networks" (course notes), section 2.3: losses, and the outputs that they go with.
-
-How it is read, and where it slips: docs/documents/course-notes.md.
-"""
+"""What can be redone of "Neural networks" (course notes), section 2.3: losses, and the outputs that they go with."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +12,7 @@ from ascribe import losses
 from ascribe.charts.lines import line_chart, stacked
 from ascribe.charts.theme import BLUE, RED, themed
 
-from .base import ROUNDING, Check, Listener, Result, apart, at_most, close
+from .base import ROUNDING, Check, Listener, Result, alike, apart, at_most, close
 
 WIDTH = 1e-6
 """Of central differences, whose error is then 1e-9 or less for numbers of size 1."""
@@ -84,11 +81,7 @@ def _categorical() -> list[Check]:
     ad.categorical_cross_entropy(of_y, t).backward()
     slope = np.asarray(jax.jit(loss.cost_gradient)(y[None], t[None]))[0]
     checks = [
-        at_most(
-            "2.3.3: y = [0.2, 0.1, 0.4, 0.3] is the softmax of ln y + 7: largest difference",
-            ROUNDING,
-            apart(ad.softmax(np.log(y) + 7.0), y),
-        ),
+        alike("2.3.3: y = [0.2, 0.1, 0.4, 0.3] is the softmax of ln y + 7", ROUNDING, ad.softmax(np.log(y) + 7.0), y),
         close("the likelihood of the third class, Π y_k^t_k", 0.4, float(np.exp(-values[0])), ROUNDING),
         _agreeing("L = −ln 0.4", -np.log(0.4), *values, labels[0]),
         at_most(

@@ -1,7 +1,4 @@
-"""What can be redone of "Neural networks" (course notes), section 1.7: neurons that hear each other.
-
-How it is read, and where it slips: docs/documents/course-notes.md.
-"""
+"""What can be redone of "Neural networks" (course notes), section 1.7: neurons that hear each other."""
 
 import math
 from typing import Any
@@ -14,7 +11,7 @@ from ascribe.charts.inline import inline
 from ascribe.charts.theme import GREEN, INK, RED, themed
 from ascribe.neurons import LIF, Connection, PostSynapticFilter, SpikeTrain, SpikingNetwork, pictures
 
-from .base import FLOAT32, Check, Listener, Result, apart, at_most, close, largest, same
+from .base import FLOAT32, Check, Listener, Result, above, alike, apart, at_most, close, largest, same
 from .course_notes_channels import MS
 from .course_notes_lif import TAU_M, TAU_REF
 from .course_notes_synapses import TAU_S
@@ -58,14 +55,10 @@ def two_neurons(listener: Listener) -> Result:
     column = np.asarray(between.augmented(), np.float64) @ np.append(x, 1.0)
     checks = [
         close("s jumps at the first spike by w/τ_s", WEIGHT / TAU_S, jump, 1e-4),
-        at_most("then decays with τ_s: largest difference", 1e-4, apart(s[after], decay(found.t[after]))),
+        alike("then decays with τ_s", 1e-4, s[after], decay(found.t[after])),
         close("s before the first spike", 0.0, largest(np.abs(s[found.t < sent[0]])), 0.0),
-        at_most(
-            "v of the second neuron after it, in closed form: largest difference",
-            1e-5,
-            apart(found.V[after, 1], rounder[after]),
-        ),
-        at_most("s is w times the filtered spike train: largest difference", 1e-4, apart(s[:size], all_of_it[:size])),
+        alike("v of the second neuron after it, in closed form", 1e-5, found.V[after, 1], rounder[after]),
+        alike("s is w times the filtered spike train", 1e-4, s[:size], all_of_it[:size]),
         same("spikes sent, with the input off after 30 ms", 1, len(once.spikes.of(0))),
         at_most("∫ s dt = w, relative difference", 1e-4, abs(injected / WEIGHT - 1.0)),
         at_most("∫ v dt of the second neuron = ∫ s dt = w, relative difference", 1e-4, abs(area / WEIGHT - 1.0)),
@@ -75,10 +68,8 @@ def two_neurons(listener: Listener) -> Result:
             f"{len(heard)} of {len(sent)}",
             0 < len(heard) < len(sent),
         ),
-        at_most(
-            "z = W x + b, two neurons to three: largest difference", FLOAT32, apart(np.asarray(between(x)), W @ x + b)
-        ),
-        at_most("Ŵ [x; 1] is the same: largest difference", FLOAT32, apart(column, W @ x + b)),
+        alike("z = W x + b, two neurons to three", FLOAT32, np.asarray(between(x)), W @ x + b),
+        alike("Ŵ [x; 1] is the same", FLOAT32, column, W @ x + b),
     ]
     panels = [
         _spiking(found.t, found.V[:, 0], sent, "first neuron, v", labels=False),
@@ -135,7 +126,7 @@ def spiking_network(listener: Listener) -> Result:
         ),
         same("the first 0.1 s, in steps of 0.1 and of 0.5 ms: as many spikes", len(fine), len(coarse)),
         at_most("and at the same times: largest difference, ms", 0.01, MS * _moved(fine, coarse)),
-        Check("with spikes on the grid of 0.5 ms: largest difference, ms", "above 0.1", MS * moved, MS * moved > 0.1),
+        above("with spikes on the grid of 0.5 ms: largest difference, ms", 0.1, MS * moved),
     ]
     table = [
         {"kind": kind, "neurons": int(np.sum(kinds == kind)), "mean_rate_Hz": float(rates[kinds == kind].mean())}

@@ -1,8 +1,6 @@
 """What can be redone of "Neural networks" (course notes), section 2.1: regression and classification.
 
 The data are ours; references come from closed forms and from scikit-learn.
-
-How it is read, and where it slips: docs/documents/course-notes.md.
 """
 
 from collections.abc import Callable
@@ -114,17 +112,14 @@ def _targets(encoded: np.ndarray) -> Any:
     from sklearn.datasets import load_digits  # noqa: PLC0415 - importing it is slow
 
     bunch: Any = load_digits()
-    pixels: dict[str, list[Any]] = {"x": [], "y": [], "value": [], "digit": []}
-    cells: dict[str, list[Any]] = {"class": [], "value": [], "digit": []}
+    pixels, cells = [], []
     names = [str(digit) for digit in DIGITS]
     for digit, row in zip(DIGITS, encoded, strict=True):
         image = bunch["images"][int(np.flatnonzero(bunch["target"] == digit)[0])]
         for (y, x), value in np.ndenumerate(image):
-            for key, cell in zip(pixels, (str(x), str(y), float(value), str(digit)), strict=True):
-                pixels[key].append(cell)
+            pixels.append({"x": str(x), "y": str(y), "value": float(value), "digit": str(digit)})
         for number, value in enumerate(row):
-            for key, cell in zip(cells, (str(number), int(value), str(digit)), strict=True):
-                cells[key].append(cell)
+            cells.append({"class": str(number), "value": int(value), "digit": str(digit)})
     column = alt.Column("digit:N", title=None, sort=names, header=alt.Header(labels=False))
     shade = alt.Color("value:Q", legend=None, scale=alt.Scale(range=["#ffffff", INK]))
     images = (

@@ -1,7 +1,4 @@
-"""What can be redone of "Neural networks" (course notes), section 1.6: what a spike injects.
-
-How it is read, and where it slips: docs/documents/course-notes.md.
-"""
+"""What can be redone of "Neural networks" (course notes), section 1.6: what a spike injects."""
 
 import math
 

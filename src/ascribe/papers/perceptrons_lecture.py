@@ -2,8 +2,6 @@
 perceptron algorithm.
 
 Its plots are pictures without numbers, so the checks are of its equations and of its truth tables; the data are ours.
-
-How it is read, and where it slips: docs/documents/lecture.md.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """What can be redone of "Solving Deeper Multilayer Perceptrons" (lecture of January 24, 2020): a layer as one product (1), and
 backpropagation for the quadratic cost (3)–(21).
-
-How it is read, and where it slips: docs/documents/lecture.md.
 """
 
 import time
@@ -150,19 +148,11 @@ def _two_layers() -> dict[str, float]:
     network = _sigmoid_network([4, 3, 3], 1)
     x, t = (np.random.default_rng(1).uniform(size=n) for n in (4, 3))
     layers = [network[name] for name in network.synaptic]
-    (w1, b1), (w2, b2) = ((np.asarray(layer.weight), np.asarray(layer.bias)) for layer in layers)
-    a1 = np.array(_unit_by_unit(w1.tolist(), b1.tolist(), x.tolist()))  # (4)
-    a2 = np.array(_unit_by_unit(w2.tolist(), b2.tolist(), a1.tolist()))  # (5)
-    inputs, hidden, outputs = len(x), len(a1), len(a2)
-    upper, slip, lower = np.zeros_like(w2), np.zeros_like(w2), np.zeros_like(w1)
-    for k in range(outputs):
-        for j in range(hidden):
-            upper[k, j] = -(t[k] - a2[k]) * a2[k] * (1 - a2[k]) * a1[j]  # (8), (9), and (10) with j
-            slip[k, j] = -(t[k] - a2[k]) * a2[k] * (1 - a2[k]) * a1[k]  # as (11) is printed
-    for j in range(hidden):
-        through = sum(-(t[k] - a2[k]) * a2[k] * (1 - a2[k]) * w2[k, j] for k in range(outputs))  # (15)
-        for i in range(inputs):
-            lower[j, i] = through * a1[j] * (1 - a1[j]) * x[i]  # (12), (13), (14)
+    weights, biases = [layer.weight for layer in layers], [layer.bias for layer in layers]
+    found = by_hand.two_layer_by_index(weights, biases, x, t)
+    (lower, upper), (_, delta) = found.weights, found.errors
+    a1 = _unit_by_unit(weights[0].tolist(), biases[0].tolist(), x.tolist())  # (4)
+    slip = np.array([[delta[k] * a1[k] for _ in a1] for k in range(len(delta))])  # (11) as it is printed
     rule = _gradient(network, jnp.asarray(x[None]), jnp.asarray(t[None])).gradients.weights
     first, second = (np.asarray(rule[name]) for name in network.synaptic)
     return {"upper": apart(upper, second), "lower": apart(lower, first), "as_printed": apart(slip, second)}

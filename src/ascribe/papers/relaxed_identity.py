@@ -15,25 +15,11 @@ import numpy as np
 
 from ascribe.rules import Backpropagation
 
+from . import relaxed_identity_runs as runs
 from .base import Check, Listener, Result, at_least, at_most, close, less, more, printed
 from .relaxed_identity_figures import curves, landscapes
 from .relaxed_identity_gradients import gradient_checks, gradient_table, gradients
-from .relaxed_identity_runs import (
-    DECAY,
-    DEEP,
-    FEW_SEEDS,
-    GAIN_4,
-    HE,
-    PUBLISHED,
-    SHALLOW,
-    Observed,
-    Setting,
-    disagreement,
-    moons,
-    straight_line,
-    trained,
-    trains,
-)
+from .relaxed_identity_runs import Observed, Setting
 
 STEPS = {"shallow": 1000, "shallow, ours": 500, "deep": 600, "backpropagation": 250, "ours": 250, "few": 10, "one": 1}
 """Steps of each kind of row. The published runs have 10,000."""
@@ -50,21 +36,21 @@ CONSTANT = (
 
 def shallow(listener: Listener) -> Result:
     """Figures 2 and 3: four hidden layers of ReLUs."""
-    decay: Any = DECAY
+    decay: Any = runs.DECAY
     published = Observed(relax_output=True, consolidate="never")
     steps, ours = STEPS["shallow"], STEPS["shallow, ours"]
     settings = [
-        Setting("backpropagation", Backpropagation(), steps, PUBLISHED, "relu"),
-        Setting("RAI as published", published, steps, PUBLISHED, "relu"),
-        Setting("RAI as published, consolidated", Observed(relax_output=True), steps, PUBLISHED, "relu"),
-        Setting("RAI, ours", Observed(weight_decay=decay), ours, PUBLISHED, "relu"),
-        Setting("RAI, ours, He's weights", Observed(weight_decay=decay), ours, HE, "relu"),
-        Setting("RAI, ours, no weight decay", Observed(), ours, PUBLISHED, "relu"),
+        Setting("backpropagation", Backpropagation(), steps, runs.PUBLISHED, "relu"),
+        Setting("RAI as published", published, steps, runs.PUBLISHED, "relu"),
+        Setting("RAI as published, consolidated", Observed(relax_output=True), steps, runs.PUBLISHED, "relu"),
+        Setting("RAI, ours", Observed(weight_decay=decay), ours, runs.PUBLISHED, "relu"),
+        Setting("RAI, ours, He's weights", Observed(weight_decay=decay), ours, runs.HE, "relu"),
+        Setting("RAI, ours, no weight decay", Observed(), ours, runs.PUBLISHED, "relu"),
     ]
-    found = trained(settings, SHALLOW, listener)
+    found = runs.trained(settings, runs.SHALLOW, listener)
     rows = {one.setting.name: one.row for one in found}
     figures = {
-        "landscapes": landscapes(found, f"Moons, {tuple(SHALLOW)}, ReLU"),
+        "landscapes": landscapes(found, f"Moons, {tuple(runs.SHALLOW)}, ReLU"),
         "curves": curves([found[1], found[3]]),
     }
     biases = bias_row(found[0].logits > 0, found[1].logits > 0)
@@ -103,8 +89,8 @@ def bias_row(plain: np.ndarray, relaxed: np.ndarray) -> dict[str, float]:
     votes = np.mean(plain, axis=0) > 0.5, np.mean(relaxed, axis=0) > 0.5
     return {
         "across": float(across),
-        "backpropagation": disagreement(plain),
-        "RAI": disagreement(relaxed),
+        "backpropagation": runs.disagreement(plain),
+        "RAI": runs.disagreement(relaxed),
         "majorities": float(np.mean(votes[0] != votes[1])),
     }
 
@@ -134,30 +120,32 @@ def deep(listener: Listener, *, full: bool = False) -> Result:
     settings = deep_settings()
     if full:
         settings = [dataclasses.replace(one, steps=FULL.get(one.name, one.steps)) for one in settings]
-    found = trained(settings, DEEP, listener, seeds=FEW_SEEDS)
+    found = runs.trained(settings, runs.DEEP, listener, seeds=runs.FEW_SEEDS)
     rows = {one.setting.name: one.row for one in found}
-    norms = gradient_table(DEEP)
+    norms = gradient_table(runs.DEEP)
     figures = {
-        "landscapes": landscapes(found[:6], f"Moons, {len(DEEP) - 2} hidden layers", CONSTANT),
+        "landscapes": landscapes(found[:6], f"Moons, {len(runs.DEEP) - 2} hidden layers", CONSTANT),
         "gradients": gradients(norms),
         "curves": curves([found[2], found[3]]),
     }
-    checks = (*deep_checks(rows, straight_line(moons()), full=full), *gradient_checks(norms))
+    checks = (*deep_checks(rows, runs.straight_line(runs.moons()), full=full), *gradient_checks(norms))
     return Result(checks, figures, {"rows": list(rows.values()), "gradients": norms})
 
 
 def deep_settings() -> list[Setting]:
     """The rows of the deep network: what is drawn, then the controls."""
-    decay: Any = DECAY
+    decay: Any = runs.DECAY
     long, plain, ours, few, one = (STEPS[name] for name in ("deep", "backpropagation", "ours", "few", "one"))
-    make = lambda name, rule, steps, initializer=GAIN_4: Setting(name, rule, steps, initializer, "logistic")
+    make = lambda name, rule, steps, initializer=runs.GAIN_4: Setting(name, rule, steps, initializer, "logistic")
     return [
-        make("backpropagation", Backpropagation(), plain, PUBLISHED),
+        make("backpropagation", Backpropagation(), plain, runs.PUBLISHED),
         make("backpropagation, gain 4", Backpropagation(), plain),
-        make("RAI as published", Observed(relax_output=True, consolidate="never"), long, PUBLISHED),
+        make("RAI as published", Observed(relax_output=True, consolidate="never"), long, runs.PUBLISHED),
         make("RAI, ours", Observed(), ours),
-        Setting("backpropagation, ReLU", Backpropagation(), plain, HE, "relu", RELU_RATE["backpropagation"]),
-        Setting("RAI, ours, ReLU", Observed(weight_decay=decay, **RELU_OPTIONS), ours, HE, "relu", RELU_RATE["RAI"]),
+        Setting("backpropagation, ReLU", Backpropagation(), plain, runs.HE, "relu", RELU_RATE["backpropagation"]),
+        Setting(
+            "RAI, ours, ReLU", Observed(weight_decay=decay, **RELU_OPTIONS), ours, runs.HE, "relu", RELU_RATE["RAI"]
+        ),
         make(f"RAI, ours, {few} steps", Observed(), few),
         make(f"RAI, ours, {one} step", Observed(), one),
         make(f"labels as auxiliaries, {one} step", Observed(start="label"), one),
@@ -175,7 +163,7 @@ def deep_checks(rows: dict[str, dict[str, Any]], line: float, *, full: bool = Fa
     controls = [row["test"] for name, row in rows.items() if name.endswith((" step", " steps"))]
     after, limit, said = (
         f"after {published['steps']:,} steps",
-        trains(line),
+        runs.trains(line),
         f"half of a straight line's errors, {line:.4f}",
     )
     objective = (

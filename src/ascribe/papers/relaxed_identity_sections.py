@@ -17,24 +17,11 @@ from ascribe.charts.theme import BLUE, GRAY, themed
 from ascribe.datasets import Dataset, Split
 from ascribe.rules import Backpropagation, RelaxedIdentity
 
-from .base import Check, Listener, Result, at_least, at_most, less, more, same
+from . import relaxed_identity_runs as runs
+from .base import Check, Listener, Result, above, at_least, at_most, less, more, same
 from .relaxed_identity_figures import landscapes
 from .relaxed_identity_gradients import gradient_norms
-from .relaxed_identity_runs import (
-    DECAY,
-    EDGE,
-    FEW_SEEDS,
-    PUBLISHED,
-    SHALLOW,
-    Decayed,
-    Observed,
-    Setting,
-    disagreement,
-    moons,
-    straight_line,
-    trained,
-    trains,
-)
+from .relaxed_identity_runs import Decayed, Observed, Setting
 
 STEPS = 300
 """Of every row but those in mini-batches."""
@@ -42,13 +29,7 @@ DIMENSIONS = (2, 10)
 """Of the inputs whose seeds are compared: the two of the moons, and more that say nothing."""
 SPREAD = 0.5
 """Standard deviation of the inputs that say nothing."""
-BATCHES: dict[str, Any] = {
-    "optimizer": "adam",
-    "learning_rate": 3e-3,
-    "batch_size": 32,
-    "epochs": 40,
-    "seeds": FEW_SEEDS,
-}
+BATCHES: dict[str, Any] = {"optimizer": "adam", "learning_rate": 3e-3, "batch_size": 32, "epochs": 40}
 """Of the runs in mini-batches, every rule alike."""
 EARLY_STEPS = (0, 2, 4)
 """After how many steps gradients are looked at with the output's loss alone, which is soon 0 to rounding."""
@@ -58,19 +39,19 @@ def output_alone(listener: Listener) -> Result:
     """Section 3: with the output's loss alone (β = 0) only the last layer learns, and the network does not generalize."""
     alone: Any = {"hidden_weight": 0.0}
     settings = [
-        Setting("the output's loss alone", Observed(consolidate="never", **alone), STEPS, PUBLISHED, "relu"),
-        Setting("with the hidden losses", Observed(consolidate="never"), STEPS, PUBLISHED, "relu"),
+        Setting("the output's loss alone", Observed(consolidate="never", **alone), STEPS, runs.PUBLISHED, "relu"),
+        Setting("with the hidden losses", Observed(consolidate="never"), STEPS, runs.PUBLISHED, "relu"),
     ]
-    found = trained(settings, SHALLOW, listener, seeds=FEW_SEEDS)
+    found = runs.trained(settings, runs.SHALLOW, listener, seeds=runs.FEW_SEEDS)
     rows = {one.setting.name: one.row for one in found}
-    norms = gradient_norms(RelaxedIdentity(**alone), PUBLISHED, SHALLOW, EARLY_STEPS, activation="relu")
+    norms = gradient_norms(RelaxedIdentity(**alone), runs.PUBLISHED, runs.SHALLOW, EARLY_STEPS, activation="relu")
     table = [
         {"steps": steps, "layer": layer, "norm": float(norm)}
         for (_, steps), layers in norms
         for layer, norm in enumerate(layers, start=1)
     ]
-    figures = {"landscapes": landscapes(found, f"Moons, {tuple(SHALLOW)}, ReLU: section 3")}
-    checks = tuple(output_checks(rows, table, straight_line(moons())))
+    figures = {"landscapes": landscapes(found, f"Moons, {tuple(runs.SHALLOW)}, ReLU: section 3")}
+    checks = tuple(output_checks(rows, table, runs.straight_line(runs.moons())))
     return Result(checks, figures, {"rows": list(rows.values()), "gradients": table})
 
 
@@ -82,22 +63,24 @@ def output_checks(rows: dict[str, dict[str, Any]], norms: list[dict[str, Any]], 
     said = f"half of a straight line's errors, {line:.4f}"
     return [
         same("the output's loss alone: largest gradient below the last layer", 0.0, max(lower)),
-        Check("the output's loss alone: least gradient of the last layer", "above 0", min(upper), min(upper) > 0.0),
+        above("the output's loss alone: least gradient of the last layer", 0.0, min(upper)),
         at_most("the output's loss alone: that loss, at the auxiliaries, in the end", 0.01, alone["objective"]),
         Check(
             "it does not generalize: test accuracy of the forward pass",
-            f"less than {trains(line):.4f} ({said})",
+            f"less than {runs.trains(line):.4f} ({said})",
             f"{alone['test']:.4f}",
-            bool(alone["test"] < trains(line)),
+            bool(alone["test"] < runs.trains(line)),
         ),
-        at_least("with the hidden losses, as many steps: test accuracy", said, round(trains(line), 4), both["test"]),
+        at_least(
+            "with the hidden losses, as many steps: test accuracy", said, round(runs.trains(line), 4), both["test"]
+        ),
     ]
 
 
 def dimensions(listener: Listener) -> Result:
     """Section 5: how far seeds disagree in two and in more dimensions, RAI as published and backpropagation, each with weight
     decay and without."""
-    decay: Any = DECAY
+    decay: Any = runs.DECAY
     kinds = {
         "backpropagation": Backpropagation(),
         "backpropagation, weight decay": Decayed(),
@@ -106,13 +89,13 @@ def dimensions(listener: Listener) -> Result:
     }
     rows = []
     for inputs in DIMENSIONS:
-        data, sizes = wider_moons(inputs), [inputs, *SHALLOW[1:]]
-        points = np.random.default_rng(0).uniform(-EDGE, EDGE, (2000, inputs)).astype(np.float32)
-        settings = [Setting(name, rule, STEPS, PUBLISHED, "relu") for name, rule in kinds.items()]
-        for one in trained(settings, sizes, listener, seeds=FEW_SEEDS, data=data, points=points):
+        data, sizes = wider_moons(inputs), [inputs, *runs.SHALLOW[1:]]
+        points = np.random.default_rng(0).uniform(-runs.EDGE, runs.EDGE, (2000, inputs)).astype(np.float32)
+        settings = [Setting(name, rule, STEPS, runs.PUBLISHED, "relu") for name, rule in kinds.items()]
+        for one in runs.trained(settings, sizes, listener, seeds=runs.FEW_SEEDS, data=data, points=points):
             seen = one.runs.predict(data.test.inputs)
             row = {"inputs": inputs, "rule": one.setting.name, "steps": one.setting.steps, "test": one.row["test"]}
-            rows.append({**row, "everywhere": one.row["disagreement"], "test_points": disagreement(seen)})
+            rows.append({**row, "everywhere": one.row["disagreement"], "test_points": runs.disagreement(seen)})
     return Result(tuple(dimension_checks(rows)), {"disagreement": dimension_figure(rows)}, {"rows": rows})
 
 
@@ -124,7 +107,7 @@ def wider_moons(inputs: int) -> Dataset:
         noise = SPREAD * rng.normal(size=(len(split), inputs - 2))
         return Split(np.hstack([split.inputs, noise]).astype(np.float32), split.targets)
 
-    plain = moons()
+    plain = runs.moons()
     train, test = wider(plain.train), wider(plain.test)
     return Dataset("moons", "binary", train, train, test, class_names=plain.class_names)
 
@@ -185,11 +168,12 @@ def mini_batches(listener: Listener) -> Result:
     rows = []
     for label, name in names.items():
         told = lambda progress, label=label: listener(progress._replace(rule=label))
-        runs = training.train("32x32", data, name, listener=told, diagnostics=label == "ours", **BATCHES)
-        accuracy = runs.scores["test_accuracy"]
-        angle = float(np.nanmean(runs.curves["gradient_angle"])) if label == "ours" else None
+        own: dict[str, Any] = {"seeds": runs.FEW_SEEDS, "listener": told, "diagnostics": label == "ours"}
+        its = training.train("32x32", data, name, **own, **BATCHES)
+        accuracy = its.scores["test_accuracy"]
+        angle = float(np.nanmean(its.curves["gradient_angle"])) if label == "ours" else None
         row = {"rule": label, "name": name, "test": float(accuracy.mean()), "worst": float(accuracy.min())}
-        rows.append({**row, "angle": angle, "seconds": runs.seconds / len(runs.seeds)})
+        rows.append({**row, "angle": angle, "seconds": its.seconds / len(its.seeds)})
     return Result(tuple(batch_checks(rows)), {"scores": batch_figure(rows)}, {"rows": rows})
 
 
@@ -229,5 +213,5 @@ def batch_figure(rows: list[dict[str, Any]]) -> Any:
     return themed(
         alt.layer(low, dots).properties(width=480, height=180),
         "Relaxed identity in mini-batches",
-        f"The two moons, 32-32, batches of 32, Adam, {FEW_SEEDS} seeds; the mean, and (gray) the worst of them.",
+        f"The two moons, 32-32, batches of 32, Adam, {runs.FEW_SEEDS} seeds; the mean, and (gray) the worst of them.",
     )

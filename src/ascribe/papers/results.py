@@ -51,13 +51,9 @@ def save(
                 pictures[name.replace("_", " ").capitalize()] = drawn
             for name, rows in result.tables.items():
                 _write_table(rows, temporary / entry.name / f"{name}.csv")
+            told = lambda wanted, got: {"expected": format_value(wanted), "got": format_got(wanted, got)}
             checks = [
-                {
-                    **check,
-                    "expected": format_value(check["expected"]),
-                    "got": format_got(check["expected"], check["got"]),
-                    "outcome": one.outcome,
-                }
+                {**check, **told(check["expected"], check["got"]), "outcome": one.outcome}
                 for one, check in zip(result.checks, about["checks"], strict=True)
             ]
             shown.append({**about, "checks": checks, "figures": charts, "drawings": pictures})
@@ -106,12 +102,7 @@ def format_got(expected: Value, got: Value) -> str:
 
 def _plain(check: Check) -> dict[str, Any]:
     number = lambda value: str(value) if isinstance(value, float) and not math.isfinite(value) else value
-    return {
-        "statement": check.statement,
-        "expected": number(check.expected),
-        "got": number(check.got),
-        "passed": bool(check.passed),
-    }
+    return {name: number(value) for name, value in vars(check).items()} | {"passed": bool(check.passed)}
 
 
 def _write_table(rows: list[dict[str, Any]], path: Path) -> None:

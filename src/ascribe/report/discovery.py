@@ -89,13 +89,9 @@ def _verdict(differences: np.ndarray) -> str:
 
 def figures(discovery: Any) -> dict[str, Any]:
     """Figure name to Altair chart, in reading order."""
-    return {
-        "b_functions": tried(discovery),
-        "differences": differences(discovery),
-        "loss_curves": curves(discovery),
-        "convergence": convergence(discovery),
-        "surrogate": surrogate(discovery),
-    }
+    made = {"b_functions": tried, "differences": differences, "loss_curves": curves}
+    made |= {"convergence": convergence, "surrogate": surrogate}
+    return {name: make(discovery) for name, make in made.items()}
 
 
 def tried(discovery: Any) -> Any:

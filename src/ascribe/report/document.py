@@ -74,16 +74,7 @@ def figure(
         "panels": panels,
         "kind": _kind(drawing, panels),
         "epochs": list(earlier),
-        "legend": [
-            {
-                "name": entry.name,
-                "color": entry.color,
-                "dash": entry.dash,
-                "line": entry.line,
-                "number": known.get(entry.name),
-            }
-            for entry in drawing.legend
-        ],
+        "legend": [{**vars(entry), "number": known.get(entry.name)} for entry in drawing.legend],
         "tables": [_table(title, text) for title, text in tables.items()],
     }
 

@@ -112,14 +112,14 @@ def _best(table: Sequence[Row]) -> str:
 
 def _above_constant(comparison: Comparison, table: Sequence[Row]) -> str:
     constant = constant_score(comparison)
-    known = [row for row in table if row.mean is not None and row.half_width is not None]
+    known = [(row, row.mean, row.half_width) for row in table if row.mean is not None and row.half_width is not None]
     if constant is None or not known:
         return ""
     words, score = constant
-    measure = measure_of(known[0].score)
+    measure = measure_of(known[0][0].score)
     shown = f"{100 * score:.1f} %" if measure.percent else f"{score:.3g}"
     rounding = SINGLE * abs(score)  # a network that always names that class has this score, in single precision
-    better = [row for row in known if measure.worth(row.mean) - measure.worth(score) > max(row.half_width, rounding)]
+    better = [row for row, mean, half in known if measure.worth(mean) - measure.worth(score) > max(half, rounding)]
     others = [row.rule for row in table if row not in better]
     said = f"{words} would give {shown}: "
     if not others:

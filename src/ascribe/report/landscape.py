@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 
 from ascribe.charts.contours import contours
-from ascribe.charts.inline import ROW_LABEL, RULE_LABEL, inline, numbered, to_csv
+from ascribe.charts.inline import ROW_LABEL, RULE_LABEL, inline, to_csv
 from ascribe.charts.maps import doubled
 from ascribe.charts.png import data_uri
 from ascribe.charts.theme import INK, legend_selection, rgb, rule_color, rule_colors, rule_dash, themed
@@ -132,7 +132,7 @@ def _scale(corners: Mapping[str, float], ends: tuple[float, float], log: bool, x
 
 def _paths(landscape: LossLandscape, colors: Mapping[str, str], selection: alt.Parameter, x: Any, y: Any) -> list[Any]:
     """Every path on a white edge, from the start (a ring that all share) to its end: a disc, or a cross where it leads away."""
-    columns: dict[str, list] = {name: [] for name in ("rule", "epoch", "x", "y", "loss", "mark")}
+    rows: list[dict[str, Any]] = []
     stride = _stride(landscape.epochs)
     # Later rows are drawn on top: backpropagation, which others may lie on, is the last.
     for rule in sorted(landscape.trajectories, key=lambda rule: rule == "backpropagation"):
@@ -141,21 +141,15 @@ def _paths(landscape: LossLandscape, colors: Mapping[str, str], selection: alt.P
         for epoch in range(last + 1):
             end = "end" if last + 1 == len(path) and rule not in landscape.diverged_at else "away"
             mark = end if epoch == last else "" if epoch % stride else "dot"
-            row = (
-                rule,
-                epoch,
-                float(path[epoch, 0]),
-                float(path[epoch, 1]),
-                float(landscape.losses[rule][epoch]),
-                mark,
+            (across, up), loss = map(float, path[epoch]), float(landscape.losses[rule][epoch])
+            rows.append(
+                {"rule": rule, "epoch": epoch, "x": across, "y": up, "loss": loss, "mark": mark, "row": len(rows)}
             )
-            for name, value in zip(columns, row, strict=True):
-                columns[name].append(value)
     shown = alt.when(selection).then(alt.value(1.0)).otherwise(alt.value(0.07))
     tips = [alt.Tooltip("rule:N", title="Rule"), alt.Tooltip("epoch:Q", title="Epoch")]
     tips.append(alt.Tooltip("loss:Q", title="Training loss", format=".4~g"))
     color = rule_color(colors)
-    table = alt.Chart(inline(numbered(columns), "paths")).encode(x=x("x"), y=y("y"), opacity=shown)
+    table = alt.Chart(inline(rows, "paths")).encode(x=x("x"), y=y("y"), opacity=shown)
     line = table.mark_line(clip=True, strokeJoin="round", strokeCap="round", description=RULE_LABEL).encode(
         order="epoch:Q"
     )

@@ -154,12 +154,7 @@ def _ranks(parts: Sequence[Comparison], numbers: Mapping[str, int]) -> dict[str,
         words += f" Left out, since some data set lacks them: {', '.join(summary.left_out)}."
     places = {rule: place for place, rule in enumerate(summary.rules)}
     lines = [
-        {
-            "rule": rule,
-            "number": numbers[rule],
-            "average": mean,
-            "ranks": [float(x) for x in summary.ranks[:, places[rule]]],
-        }
+        {"rule": rule, "number": numbers[rule], "average": mean, "ranks": summary.ranks[:, places[rule]].tolist()}
         for rule, mean in summary.average_ranks.items()
     ]
     return {"caption": words, "data_sets": summary.data_sets, "lines": lines}

@@ -32,25 +32,12 @@ def statistics_titles(rows: Sequence[RuleStatistics]) -> list[str]:
     """Titles of the columns, the rule's first, with units and what was stated."""
     row = rows[0]
     unit = " (points)" if _percent(row) else ""
+    difference = (f"Difference{unit}", "p (Holm)")
+    learning = ("Curve area", f"Epochs to {'target' if row.target is None else _score(row.target, row)}")
     if row.folds:
-        return ["Rule", "Folds", f"Difference{unit}", "p (Holm)", "P(better)", "Curve area", _epochs_title(row)]
+        return ["Rule", "Folds", *difference, "P(better)", *learning]
     stated = "a difference" if row.stated_difference is None else _amount(row.stated_difference, row)
-    return [
-        "Rule",
-        "Pairs",
-        f"Difference{unit}",
-        "p (Holm)",
-        "d_z (g)",
-        "P(better)",
-        f"Seeds for {stated}",
-        "Tuned grid",
-        "Curve area",
-        _epochs_title(row),
-    ]
-
-
-def _epochs_title(row: RuleStatistics) -> str:
-    return f"Epochs to {'target' if row.target is None else _score(row.target, row)}"
+    return ["Rule", "Pairs", *difference, "d_z (g)", "P(better)", f"Seeds for {stated}", "Tuned grid", *learning]
 
 
 def statistics_cells(row: RuleStatistics) -> list[Cell]:

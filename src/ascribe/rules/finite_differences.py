@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from ascribe.checks import plain
+from ascribe.checks import at_least, plain
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.networks import Network, record
@@ -39,8 +39,7 @@ class FiniteDifferences(AbstractRule[Network, PyTree]):
     limit: int = eqx.field(static=True, default=1000, converter=plain)
 
     def __check_init__(self):
-        if not isinstance(self.limit, int) or isinstance(self.limit, bool) or self.limit < 1:
-            raise UserError(f"`limit` of FiniteDifferences is a positive integer; got {self.limit!r}.")
+        at_least(1, "`limit` of FiniteDifferences", self.limit)
 
     def adapt(self, network: Network, data: Dataset) -> Network:
         """The network itself, if it is small enough."""

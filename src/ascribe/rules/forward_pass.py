@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from ascribe.checks import flag
 from ascribe.datasets import Dataset
 from ascribe.datasets.transforms import transform_names
 from ascribe.errors import UserError, shown
@@ -92,8 +93,7 @@ class ForwardPass(AbstractRule[Network, None]):
             if not isinstance(getattr(self, name), str | bool | None) or getattr(self, name) not in known:
                 raise UserError(f"`{name}` is {' or '.join(known)}; got {shown(getattr(self, name))}.")
         for name in FLAGS:
-            if not isinstance(getattr(self, name), bool):
-                raise UserError(f"`{name}` is True or False; got {shown(getattr(self, name))}.")
+            flag(name, getattr(self, name))
 
     def encoding(self, data: Dataset) -> tuple[str, ...]:
         """`transforms`; without them, signs split where there is a negative input, and a constant 1 for the bias."""

@@ -9,7 +9,7 @@ from typing import Any
 import equinox as eqx
 import jax.numpy as jnp
 
-from ascribe.checks import whole
+from ascribe.checks import at_least
 from ascribe.errors import UserError, shown
 from ascribe.memory import check_room
 from ascribe.networks import activations
@@ -60,9 +60,7 @@ def parameters(hidden: int) -> int:
 
 def check(hidden: Any, activation: Any) -> None:
     """A `UserError` for a meta-network that cannot be."""
-    neurons = whole(hidden)
-    if neurons is None or neurons < 1:
-        raise UserError(f"the hidden neurons of a meta-network are a positive integer; got {shown(hidden)}.")
+    at_least(1, "`hidden`, the hidden neurons of a meta-network,", hidden)
     check_room(f"a meta-network of {shown(hidden)} hidden neurons", 100 * parameters(hidden), "choose fewer")
     if not activations.get(activation).elementwise:
         raise UserError(

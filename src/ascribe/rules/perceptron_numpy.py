@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.checks import whole
+from ascribe.checks import at_least
 from ascribe.errors import UserError
 
 LARGEST = 1e100
@@ -92,11 +92,9 @@ def perceptron_algorithm(inputs: Any, labels: Any, *, passes: int = 1000, seed: 
     **Raises:** `UserError` for other shapes, numbers that are not finite, labels of one class or of more than two.
     """
     rows, classes = _signed_examples(inputs, labels)
-    if not _whole(passes) or passes < 1:
-        raise UserError(f"`passes` is a positive integer; got {passes!r}.")
-    if seed is not None and (not _whole(seed) or seed < 0):
-        raise UserError(f"`seed` is a whole number from 0, or None for the order of the data; got {seed!r}.")
-    generator = None if seed is None else np.random.default_rng(seed)
+    passes = at_least(1, "passes", passes)
+    advice = "leave it out for the order of the data"
+    generator = None if seed is None else np.random.default_rng(at_least(0, "seed", seed, advice=advice))
     w, pocket = np.zeros(rows.shape[1]), _Pocket(rows)
     order, visited, mistakes, made, separated = np.arange(len(rows)), rows, [], 0, False
     while made < passes and not separated:
@@ -236,10 +234,6 @@ def _numbers(values: Any, name: str) -> np.ndarray:
             f"leave those rows out, or scale them."
         )
     return array
-
-
-def _whole(value: Any) -> bool:
-    return whole(value) is not None
 
 
 def _radius(rows: np.ndarray) -> float:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from ascribe.checks import plain
+from ascribe.checks import flag, plain
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network
@@ -132,8 +132,7 @@ class RelaxedIdentity(AbstractRule[Network | Trainables, None]):
             listed = isinstance(chosen, list | tuple) and all(isinstance(one, kind) for one in chosen)
             if chosen is not None and not listed:
                 raise UserError(f"`{name}` is a tuple, one entry for each layer; got {chosen!r}.")
-        if not isinstance(self.relax_output, bool):
-            raise UserError(f"`relax_output` is True or False; got {shown(self.relax_output)}.")
+        flag("relax_output", self.relax_output)
         weights = self.layer_weights
         if weights is not None and not all(0 < one < float("inf") for one in weights):
             raise UserError(f"`layer_weights` are positive numbers, from the input upwards; got {weights!r}.")

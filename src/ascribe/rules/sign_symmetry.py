@@ -8,7 +8,8 @@ import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 
-from ascribe.errors import UserError, shown
+from ascribe.checks import one_of
+from ascribe.errors import UserError
 from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
@@ -34,8 +35,7 @@ class SignSymmetry(AbstractRule[Network, dict[str, Array]]):
     scale: Scalar = hyperparameter(1.0, "(0, inf)")
 
     def __post_init__(self) -> None:
-        if not isinstance(self.kind, str) or self.kind not in KINDS:
-            raise UserError(f"`kind` of SignSymmetry is one of {', '.join(KINDS)}; got {shown(self.kind)}.")
+        one_of("`kind` of SignSymmetry", self.kind, KINDS)
 
     def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Array]:
         """The magnitudes |M|, by layer name; of the batch-random kind, those of the latest batch."""

@@ -19,7 +19,6 @@ from .gaussian_process import fit as fit
 from .tune import LEARNING_RATE as LEARNING_RATE
 from .tune import Tuning as Tuning
 from .tune import candidates as candidates
-from .tune import has_own_finish as has_own_finish
 from .tune import ranges_of as ranges_of
 from .tune import specifications as specifications
 from .tune import tune as tune

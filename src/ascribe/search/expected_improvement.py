@@ -13,21 +13,7 @@ from jaxtyping import Array, Float
 
 from ascribe.checks import at_least, refusal
 
-from .gaussian_process import (
-    bucket,
-    covariance,
-    double_precision,
-    factorize,
-    fit_standardized,
-    inputs_of,
-    matern,
-    minimize,
-    observations_of,
-    pad,
-    squared_distances,
-    standardization,
-    whiten,
-)
+from . import gaussian_process as gp
 
 DRAWS = 64  # posterior draws of the pending points
 SPREAD = 512  # candidates of the Sobol sequence
@@ -63,7 +49,7 @@ def log_expected_improvement(mean: Any, variance: Any, best: Any) -> Float[np.nd
     mean, variance, best = np.broadcast_arrays(*(np.asarray(a, np.float64) for a in (mean, variance, best)))
     s = np.sqrt(variance)
     some = s > 0
-    with double_precision(), np.errstate(divide="ignore"):
+    with gp.double_precision(), np.errstate(divide="ignore"):
         scaled = np.asarray(_log_scaled(np.where(some, (best - mean) / np.where(some, s, 1.0), 0.0)))
         certain = np.log(np.maximum(best - mean, 0.0))
         return np.where(some, np.log(np.where(some, s, 1.0)) + scaled, certain)
@@ -90,9 +76,9 @@ def suggest(
 
     **Raises:** `UserError` for points outside of the cube, a y that is not finite, or a count or seed below 1 or 0.
     """
-    x = inputs_of(x)
+    x = gp.inputs_of(x)
     size, dimensions = x.shape
-    y = observations_of(x, y)[1] if size else np.zeros(0)
+    y = gp.observations_of(x, y)[1] if size else np.zeros(0)
     if np.any((x < 0) | (x > 1)):
         raise refusal("x", "an array of points in the unit cube", "one outside of it", "scale each number to [0, 1]")
     count, seed = at_least(1, "count", count), at_least(0, "seed", seed)
@@ -102,24 +88,18 @@ def suggest(
     from scipy.special import ndtri  # noqa: PLC0415 - importing it is slow
 
     y = below_fence(np.clip(y, -1e300, 1e300))
-    center, scale = standardization(y)
+    center, scale = gp.standardization(y)
     y = (y - center) / scale
-    length_scales, noise = fit_standardized(x, y)
-    rows, draws = bucket(size + count), 1 if count == 1 else DRAWS
+    length_scales, noise = gp.fit_standardized(x, y)
+    rows, draws = gp.bucket(size + count), 1 if count == 1 else DRAWS
     generator = np.random.default_rng([int(seed), size])
     offers = candidates(x, y, length_scales, sobol(dimensions, SPREAD, generator), generator)
     quantiles = ndtri((np.arange(draws) + 0.5) / draws)
     normal = generator.permuted(np.tile(quantiles, (count, 1)), axis=1)  # a Latin hypercube
-    with double_precision():
-        points = _propose(
-            pad(x, rows),
-            pad(y, rows),
-            np.asarray(size),
-            np.asarray(count),
-            (length_scales, np.float64(noise)),
-            offers,
-            pad(normal, rows),
-        )
+    with gp.double_precision():
+        observed, noise = (gp.pad(x, rows), gp.pad(y, rows)), np.float64(noise)
+        counts = np.asarray(size), np.asarray(count)
+        points = _propose(*observed, *counts, (length_scales, noise), offers, gp.pad(normal, rows))
         return np.asarray(points)[size : size + count].copy()
 
 
@@ -219,19 +199,19 @@ def _propose(x, y, size, count, process, candidates, normal):
     (rows, dimensions), draws, (length_scales, noise) = x.shape, normal.shape[1], process
     low, high, unit = jnp.zeros(dimensions), jnp.ones(dimensions), jnp.ones(dimensions)
     used = (jnp.arange(rows) < size).astype(x.dtype)
-    _, inverse = factorize(covariance(x, used, length_scales, noise)[0])
-    whitened, mean = whiten(inverse, y, used)
+    _, inverse = gp.factorize(gp.covariance(x, used, length_scales, noise)[0])
+    whitened, mean = gp.whiten(inverse, y, used)
     best = jnp.broadcast_to(jnp.where(used > 0, y, jnp.inf).min() - mean, (draws,))
     columns = jnp.broadcast_to(whitened[:, None], (rows, draws))
 
     def kernel(x, used, points):
-        return used[:, None] * matern(squared_distances(x, points, length_scales))
+        return used[:, None] * gp.matern(gp.squared_distances(x, points, length_scales))
 
     v = inverse @ kernel(x, used, candidates)
     means, variances = v.T @ columns, 1 - (v**2).sum(0)
 
     def distinct(x, used, points):
-        return (squared_distances(x, points, unit) + jnp.where(used > 0, 0.0, jnp.inf)[:, None]).min(0) > NEAREST**2
+        return (gp.squared_distances(x, points, unit) + jnp.where(used > 0, 0.0, jnp.inf)[:, None]).min(0) > NEAREST**2
 
     def highest(scores):
         """The indices of the highest ones: less to compile than a sort."""
@@ -257,7 +237,7 @@ def _propose(x, y, size, count, process, candidates, normal):
         scores = jnp.where(free, jax.vmap(acquisition, (0, 0, None))(means, variances, best), -jnp.inf)
         best_spread = [NEAR + i for i in highest(scores[NEAR:])]
         starts = candidates[jnp.stack([*highest(scores[:NEAR]), *best_spread])]
-        climb = lambda start: minimize(objective, start, low, high, iterations=20, tolerance=1e-3, step=0.02)
+        climb = lambda start: gp.minimize(objective, start, low, high, iterations=20, tolerance=1e-3, step=0.02)
         found, values = jax.vmap(climb)(starts)
         chosen = found[jnp.argmin(values)]
         point = jnp.where(distinct(x, used, chosen[None, :])[0], chosen, candidates[best_spread[0]])
@@ -267,10 +247,10 @@ def _propose(x, y, size, count, process, candidates, normal):
         last = jnp.sqrt(jnp.maximum(1 - below @ below, 1e-8))
         z = normal[number]
         best = jnp.minimum(best, below @ columns + last * z)
-        among = matern(squared_distances(point[None, :], candidates, length_scales))[0]
+        among = gp.matern(gp.squared_distances(point[None, :], candidates, length_scales))[0]
         new = (among - below @ v) / last
         inverse = inverse.at[row].set(-(below @ inverse) / last).at[row, row].set(1 / last)
-        free = free & (squared_distances(point[None, :], candidates, unit)[0] > NEAREST**2)
+        free = free & (gp.squared_distances(point[None, :], candidates, unit)[0] > NEAREST**2)
         return (
             x.at[row].set(point),
             used.at[row].set(1.0),

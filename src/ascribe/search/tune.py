@@ -82,18 +82,13 @@ def specifications(
     ]
 
 
-def has_own_finish(trainer: Trainer) -> bool:
-    """Whether candidates are judged by the networks after the rule's own `finish`, not by their curves."""
-    return trainer.recipe.rule.finishes
-
-
 def tune(trainer: Trainer, count: int, ranges: Mapping[str, tuple[float, float]], seeds: tuple[int, ...]) -> Tuning:
     """Trains every candidate on every seed and chooses by the mean validation score over seeds (then by the mean
     validation loss). `ranges` holds `learning_rate` and any array leaves of the rule."""
     points = candidates(count, ranges)
     rates = points[LEARNING_RATE]
     others = {name: values for name, values in points.items() if name != LEARNING_RATE}
-    own_finish = has_own_finish(trainer)
+    own_finish = trainer.recipe.rule.finishes
     parts = trainer.train(specifications(count, ranges, seeds), "tuning", keep=own_finish)
     curves, diverged = curves_of(parts), diverged_at(parts) >= 0
     if own_finish:  # curves end before it; what is judged is what is tested

@@ -177,10 +177,8 @@ def _mean(values: np.ndarray) -> float | None:
 def _difference(reference: Runs, score: str) -> float | None:
     if measure_of(score).percent:
         return POINT
-    return (
-        CLOSE * abs(_mean(resampled(reference, finished(reference.scores[score], reference.diverged))[0]) or 0.0)
-        or None
-    )
+    mean = _mean(resampled(reference, finished(reference.scores[score], reference.diverged))[0])
+    return CLOSE * abs(mean or 0.0) or None
 
 
 def _target(reference: Runs, score: str) -> float | None:

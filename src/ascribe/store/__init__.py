@@ -2,6 +2,7 @@
 
 from .database import NotLetIn as NotLetIn
 from .discovery import save_discovery as save_discovery
+from .export import data_frame as data_frame
 from .export import run_rows as run_rows
 from .folder import DATABASE as DATABASE
 from .folder import DISCOVERY as DISCOVERY

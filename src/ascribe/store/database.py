@@ -285,19 +285,9 @@ class Database:
         data = safetensors.numpy.save(content, {"head": json.dumps(head)})
         parts = [data[start : start + PART] for start in range(0, len(data), PART)]
         self.erase(connection, owner, kind)
-        rows = [
-            {
-                "owner": owner,
-                "kind": kind,
-                "part": number,
-                "parts": len(parts),
-                "checksum": hashlib.sha256(part).hexdigest(),
-                "data": part,
-            }
-            for number, part in enumerate(parts)
-        ]
-        for row in rows:
-            connection.execute(payloads.insert(), row)
+        for number, part in enumerate(parts):
+            row = {"owner": owner, "kind": kind, "part": number, "parts": len(parts), "data": part}
+            connection.execute(payloads.insert(), row | {CHECKSUM: hashlib.sha256(part).hexdigest()})
 
     def erase(self, connection: sql.Connection, owner: str, kind: str) -> None:
         """Nothing under that name."""

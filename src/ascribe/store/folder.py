@@ -30,15 +30,8 @@ REPLACEMENT = "replacement"
 """The folder in that of a record where `--overwrite` works until what it makes is finished and takes the record's place."""
 FILES = {
     RECORD: (
-        "runs.csv",
-        "curves",
-        "parameters",
-        FOLDS,
-        "data.npz",
-        "statistics.npz",
-        "landscape.npz",
-        "index.html",
-        "figures",
+        *("runs.csv", "curves", "parameters", FOLDS, "data.npz", "statistics.npz", "landscape.npz"),
+        *("index.html", "figures"),
     ),
     DISCOVERY: ("found.json", "table.csv", "curves.npz", "index.html", "figures"),
 }

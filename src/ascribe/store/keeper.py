@@ -60,14 +60,9 @@ class Store(Book):
                     if curves is None:
                         raise UserError(f"the store {self.place!r} is damaged: the run {key[:12]} has no curves.")
                     networks = self.read(connection, key, "networks")
-                    found[key] = Kept(
-                        curves[0],
-                        row["diverged_at"],
-                        None if networks is None else _listed(networks[0]),
-                        None if row["scores"] is None else numbers_of(json.loads(row["scores"])),
-                        row["seconds"],
-                        None if networks is None else _maps(networks[0]),
-                    )
+                    leaves, maps = (None, None) if networks is None else (_listed(networks[0]), _maps(networks[0]))
+                    scores = None if row["scores"] is None else numbers_of(json.loads(row["scores"]))
+                    found[key] = Kept(curves[0], row["diverged_at"], leaves, scores, row["seconds"], maps)
         return found
 
     def finish(self, done: Mapping[str, tuple[About, Kept]]) -> None:
@@ -75,23 +70,16 @@ class Store(Book):
         with self.writing() as connection:
             first = self._next(connection, runs)
             for number, (key, (about, kept)) in enumerate(done.items(), first):
-                context = dict(about.context)
+                texts = {"hyperparameters": about.hyperparameters, "context": about.context, "versions": self.versions}
                 values = {
+                    **about._asdict(),
+                    **{name: json.dumps(value) for name, value in texts.items()},
                     "key": key,
-                    "rule": about.rule,
-                    "phase": about.phase,
-                    "data": context["data"]["name"],
-                    "network": context["network"],
-                    "seed": about.seed,
-                    "learning_rate": about.learning_rate,
-                    "hyperparameters": json.dumps(about.hyperparameters),
-                    "epochs": about.epochs,
+                    "data": about.context["data"]["name"],
+                    "network": about.context["network"],
                     "status": "diverged" if kept.diverged_at >= 0 else "finished",
                     "diverged_at": kept.diverged_at,
-                    "scores": None,
                     "seconds": kept.seconds,
-                    "context": json.dumps(context),
-                    "versions": json.dumps(self.versions),
                     "finished": now(),
                     "number": number,
                 }

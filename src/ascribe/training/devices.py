@@ -103,13 +103,14 @@ def _over_runs(function: Callable, mesh: Mesh, in_turn: bool, batched: PyTree, *
 
 class Programs(eqx.Module):
     """The compiled functions of one rule and one shape of runs. `fixed` is the rule without its arrays; `curves`: their
-    names."""
+    names; `read`: what users' code in it reads (`identity.read_by`), so that it is traced anew where that has changed."""
 
     setup: Setup = eqx.field(static=True)
     fixed: Any = eqx.field(static=True)
     mesh: Mesh = eqx.field(static=True)
     in_turn: bool = eqx.field(static=True)
     curves: tuple[str, ...] = eqx.field(static=True)
+    read: str = eqx.field(static=True)
 
     def _run(self, run: loop.Run) -> loop.Run:
         return loop.Run(eqx.combine(run.rule, self.fixed), run.learning_rate, run.seed)

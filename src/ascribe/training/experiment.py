@@ -17,7 +17,7 @@ from ascribe.rules import hooks
 
 from . import devices, loop
 from .examples import examples_of, flatten_for
-from .identity import Identity
+from .identity import Identity, read_by
 from .keeping import NOTHING, Checkpoints
 from .mesh import EVERYWHERE, RUNS, check_devices_per_run, mesh_for, replicate, spread
 from .network_sources import template_of
@@ -71,7 +71,8 @@ class Experiment:
         """The size of everything that changes in one run."""
         devices.check_memory(recipe.name, self.run_bytes)
         self.in_turn = devices.one_after_another(self.template, self.run_bytes)
-        self.programs = devices.Programs(setup.compiled(), fixed, self.mesh, self.in_turn, tuple(state.curves))
+        read = read_by(recipe.rule, self.template)
+        self.programs = devices.Programs(setup.compiled(), fixed, self.mesh, self.in_turn, tuple(state.curves), read)
         self.width = self._width(keeper)
         self.compile_seconds = 0.0
         self._compiled = False

@@ -2,18 +2,21 @@
 
 import contextlib
 import dataclasses
+import dis
 import functools
 import hashlib
 import inspect
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from types import CodeType
 from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from ascribe import rules
 from ascribe.checksums import checksum
@@ -95,6 +98,13 @@ class Identity:
         return checksum(self.context)
 
 
+def read_by(rule: rules.AbstractRule, network: Network) -> str:
+    """What users' classes, of a rule and of a network's layers, read beside their text: a program that was traced with other
+    values is another one."""
+    kinds = [one for kind in (type(rule), *layer_classes(network)) for one in _of_users(kind)]
+    return checksum([_held(one, code=not _sources(one.__module__)) for one in kinds])
+
+
 def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
     """An object as plain JSON values that are equal where it does the same: arrays by their bytes, functions by their code and
     what they close over, objects by their class and fields. Classes and functions of this package are known by the source of
@@ -115,10 +125,9 @@ def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
     if isinstance(value, set | frozenset):  # their order is another one in every process
         return {"set": sorted(json.dumps(fingerprint(one)) for one in value)}
     if isinstance(value, jax.Array | np.ndarray | np.generic):
-        array = np.asarray(value)
-        return [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
+        return _array(value)
     if isinstance(value, type):
-        return _class(value)
+        return _once(value, _class)
     if isinstance(value, functools.partial):
         return ["partial", *map(fingerprint, (value.func, value.args, value.keywords))]
     if inspect.ismethod(value):
@@ -126,16 +135,32 @@ def fingerprint(value: Any) -> Any:  # noqa: PLR0911 - one line for every kind
     if callable(value) and not isinstance(value, type) and hasattr(value, "__wrapped__"):  # such as a compiled function
         return fingerprint(inspect.unwrap(value))
     if inspect.isfunction(value):
-        cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        own = source.ours(value.__module__ or "")
-        digest = source.digest(value.__module__) if own else checksum(_code(value.__code__))
-        used = [] if own else source.used(value.__code__, value.__globals__)
-        held = [] if own and not cells else [value.__defaults__, value.__kwdefaults__, cells]
-        return [_told(_name(value), digest), *map(_module, used), *map(fingerprint, held)]
+        return _once(value, _function)
     if dataclasses.is_dataclass(value):
         fields = {field.name: fingerprint(getattr(value, field.name)) for field in dataclasses.fields(value)}
         return [fingerprint(type(value)), fields]
     return f"{type(value).__module__}.{type(value).__qualname__} {value!r}"
+
+
+def _array(value: Any) -> list[Any]:
+    key = isinstance(value, jax.Array) and jax.numpy.issubdtype(value.dtype, jax.dtypes.prng_key)
+    array = np.asarray(jax.random.key_data(value) if key else value)
+    return [array.dtype.str, list(array.shape), hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()]
+
+
+def _once(value: Any, known: Callable[[Any], list[Any]]) -> Any:
+    """What a function or a class is known by; inside itself, as where a function calls itself, its name."""
+    within = _within.get()
+    if any(value is one for one in within):
+        return _name(value)
+    token = _within.set((*within, value))
+    try:
+        return known(value)
+    finally:
+        _within.reset(token)
+
+
+_within: ContextVar[tuple[Any, ...]] = ContextVar("within", default=())
 
 
 def _name(value: Any) -> str:
@@ -151,16 +176,80 @@ def _module(name: str) -> dict[str, str]:
     return _told(name, source.digest(name))
 
 
+def _function(function: Any) -> list[Any]:
+    own, cells = source.ours(function.__module__ or ""), _cells(function)
+    digest = source.digest(function.__module__) if own else checksum(_code(function.__code__))
+    used = [] if own else source.used(function.__code__, function.__globals__)
+    held = [] if own and not cells else [function.__defaults__, function.__kwdefaults__, cells]
+    return [
+        _told(_name(function), digest),
+        *map(_module, used),
+        *map(fingerprint, held),
+        *([] if own else _read(function)),
+    ]
+
+
+def _read(function: Any, *, code: bool = True) -> list[Any]:
+    """What a function reads from its module by name: plain values and, with `code`, the module's functions and classes."""
+    found = []
+    for name in sorted(set(_globals(function.__code__)) & function.__globals__.keys()):
+        value = function.__globals__[name]
+        is_code = inspect.isroutine(value) or isinstance(value, type) or hasattr(value, "__wrapped__")
+        of_module = code and is_code and getattr(value, "__module__", None) == function.__module__
+        if of_module or _plain(value):
+            found.append([name, fingerprint(value)])
+    return found
+
+
+def _globals(code: CodeType) -> Iterator[str]:
+    yield from (one.argval for one in dis.get_instructions(code) if one.opname == "LOAD_GLOBAL")
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _globals(constant)
+
+
+def _cells(function: Any) -> list[Any]:
+    """What a function closes over, but for the class that it is a method of."""
+    named = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    return [cell.cell_contents for name, cell in named if name != "__class__"]
+
+
+def _held(kind: type, *, code: bool) -> list[Any]:
+    """What is not in the text of a class: what its methods close over and read from their module (functions and classes there
+    with `code`), and the plain values of its attributes. All of them may have been set later."""
+    found = []
+    for name, value in sorted(vars(kind).items()):
+        function = inspect.unwrap(getattr(value, "__func__", None) or getattr(value, "fget", None) or value)
+        if inspect.isfunction(function):
+            # Dataclasses write some methods, of what the text says.
+            generated = function.__code__.co_qualname.startswith("__create_fn__")
+            found += [] if generated else [name, *map(fingerprint, _cells(function)), *_read(function, code=code)]
+        elif not name.startswith("__") and _plain(value):
+            found.append([name, fingerprint(value)])
+    return found
+
+
+def _plain(value: Any) -> bool:
+    """Whether it is a number, a word or an array, or some of them."""
+    if isinstance(value, tuple):
+        return all(map(_plain, value))
+    kinds = (int, float, str, np.ndarray, np.generic, jax.Array, type(None))
+    return isinstance(value, kinds) and not isinstance(value, Tracer)
+
+
 def _class(kind: type) -> list[Any]:
     """A class by its name and the source of itself and its bases: those from outside this package by their file, or by their
-    methods where they have none."""
+    methods where they have none, and what they hold beside it."""
     own: list[str] = []
+    held: list[Any] = []
     used: set[str] = set()
+    users = _of_users(kind)
     for one in kind.__mro__:
         if source.ours(one.__module__):
             used.add(one.__module__)
-        elif one is kind or one.__module__.split(".")[0] not in FOUNDATIONS:
+        elif one in users:
             texts, codes = _sources(one.__module__), []
+            held += _held(one, code=not texts)
             for name, text in texts.items():
                 own.append(hashlib.sha256(text).hexdigest())
                 with contextlib.suppress(SyntaxError):  # it was another one when it was loaded, or is no Python
@@ -171,7 +260,13 @@ def _class(kind: type) -> list[Any]:
                 codes = [(code, one.__module__) for code in methods]
             for code, name in codes:
                 used.update(source.used(code, vars(sys.modules[name]) if name in sys.modules else {}))
-    return [_told(_name(kind), checksum(own)), *map(_module, sorted(used))]
+    return [_told(_name(kind), checksum(own)), *map(_module, sorted(used)), *held]
+
+
+def _of_users(kind: type) -> list[type]:
+    """A class and its bases, but for those of this package and of what they are built on."""
+    outside = [one for one in kind.__mro__ if not source.ours(one.__module__)]
+    return [one for one in outside if one is kind or one.__module__.split(".")[0] not in FOUNDATIONS]
 
 
 def _sources(module: str) -> dict[str, bytes]:

@@ -129,15 +129,8 @@ def initialize(setup: Setup, network: Network, run: Run, data: Data, curves: Col
     rule_state = hooks.init(run.rule, network, everything, key=rule_keys[1])
     optimizer = transformation(factory(setup.optimizer), run.learning_rate)
     dtype = network.dtype
-    state = RunState(
-        trainables,
-        network.initial_state(),
-        rule_state,
-        optimizer.init(trainables),
-        jnp.asarray(-1, jnp.int32),
-        {},
-        None,
-    )
+    moments, never = optimizer.init(trainables), jnp.asarray(-1, jnp.int32)
+    state = RunState(trainables, network.initial_state(), rule_state, moments, never, {}, None)
     if curves is None:
         measured = eqx.filter_eval_shape(lambda: measure(setup, run, state, data, jr.key(0), before=trainables))
         curves = ("train_loss", *measured)
@@ -255,13 +248,9 @@ def step(
         run.rule, only_layer(setup.only, trainables, state.trainables), credit.state
     )
     trainables = only_layer(setup.only, trainables, state.trainables)  # no decay of the optimizer or of the rule
-    moved = dataclasses.replace(
-        state,
-        trainables=trainables,
-        rule_state=rule_state,
-        optimizer_state=optimizer_state,
-        network_state=state.network_state if credit.network_state is None else credit.network_state,
-    )
+    statistics = state.network_state if credit.network_state is None else credit.network_state
+    own = {"rule_state": rule_state, "optimizer_state": optimizer_state, "network_state": statistics}
+    moved = dataclasses.replace(state, trainables=trainables, **own)
     return into_whole(whole, moved, data, indices), credit.loss
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -17,8 +18,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ascribe import losses, notebook
-from ascribe.checks import plain, real, whole
-from ascribe.errors import UserError, shown
+from ascribe.checks import at_least, plain, positive
+from ascribe.errors import UserError
 from ascribe.networks import Network
 from ascribe.rules import registry
 from ascribe.rules.base import AbstractRule, Credit, network_of
@@ -167,17 +168,14 @@ def check_gradients(
     **Raises:** `UserError` for what is neither rule nor function, gradients of another tree, and numbers that are not finite.
     """
     checked = registry.made(checked)
-    options = {
-        "step": plain(step),
-        "tolerance": plain(tolerance),
-        "samples": plain(samples),
-        "key": jr.key(0) if key is None else key,
-    }
+    options: dict[str, Any] = {"step": plain(step), "tolerance": plain(tolerance), "samples": plain(samples)}
+    options["key"] = jr.key(0) if key is None else key
     _check_arguments(checked, parameters, batch, loss, options)
     batch = as_batch(parameters, batch, loss) if isinstance(checked, AbstractRule) else None
     with jax.enable_x64(True):
         try:
-            return _check(*_cast((checked, parameters, batch)), **options)
+            cast = lambda leaf: jnp.asarray(leaf, jnp.float64) if _is_real(leaf) else leaf
+            return _check(*jax.tree.map(cast, (checked, parameters, batch)), **options)
         except UserError:
             raise
         except (TypeError, ValueError):  # it insists on its own number type
@@ -399,20 +397,13 @@ def _check_arguments(checked: Any, parameters: Any, batch: Any, loss: Any, optio
         raise UserError("complex parameters cannot be checked: split them into real and imaginary parts.")
     if not any(_is_real(leaf) and jnp.size(leaf) for leaf in leaves):
         raise UserError("there is nothing to check: the parameters hold no floating-point number.")
-    for name in ("step", "tolerance"):
-        if options[name] is not None and not 0 < (real(options[name]) or 0) < math.inf:
-            raise UserError(f"`{name}` of check_gradients is a positive number; got {shown(options[name])}.")
-    samples = options["samples"]
-    if samples is not None and (whole(samples) or 0) < 1:
-        raise UserError(f"`samples` of check_gradients is a positive integer; got {shown(samples)}.")
+    for name, check in (("step", positive), ("tolerance", positive), ("samples", partial(at_least, 1))):
+        if options[name] is not None:
+            check(f"`{name}` of check_gradients", options[name])
 
 
 def _is_real(leaf: Any) -> bool:
     return eqx.is_inexact_array_like(leaf) and not jnp.iscomplexobj(leaf)
-
-
-def _cast(tree: PyTree) -> PyTree:
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64) if _is_real(leaf) else leaf, tree)
 
 
 def _place(index: Any) -> str:

@@ -84,7 +84,8 @@ def verify(
     made, batch = registry.made(rule), as_batch(network, batch, loss)
     network = network.located(batch.inputs.shape[1:])
     with hooks.blamed(registry.name_of(made), made):
-        ours, theirs, alignment = _gradients(made, network, batch, jr.key(0) if key is None else key)
+        anew = object() if hooks.is_own(made) else None  # a user's code may read other values than when it was traced
+        ours, theirs, alignment = _gradients(made, network, batch, jr.key(0) if key is None else key, anew)
     found = {name: float(value) for name, value in alignment.items()}
     names = {"total": "", **{name: f"/{name}" for name in network.synaptic}}
     return Verification(
@@ -240,9 +241,10 @@ _answers: dict[Any, Traced] = {}
 
 @eqx.filter_jit
 def _gradients(
-    rule: AbstractRule, network: Network, batch: Batch, key: Key
+    rule: AbstractRule, network: Network, batch: Batch, key: Key, anew: Any
 ) -> tuple[Network, Network, dict[str, Array]]:
-    """The rule's gradient where it begins, backpropagation's there, and the angles and sizes between them."""
+    """The rule's gradient where it begins, backpropagation's there, and the angles and sizes between them; `anew`: not what it
+    was before where it is traced anew."""
     ours, theirs = _both(rule, batch, key=key, network=network)
     return ours, theirs, gradient_alignment(ours, theirs)
 
