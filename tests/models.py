@@ -139,6 +139,25 @@ def mixer():
     return Model(apply, drawn(**shapes), (2, 3), tuple(shapes))
 
 
+@model
+def convolutional():
+    """Channels first, strided, dilated and in groups."""
+
+    def convolved(x, kernel, **options):
+        return jax.lax.conv_general_dilated(
+            x, kernel, padding="SAME", dimension_numbers=("NCHW", "OIHW", "NCHW"), **options
+        )
+
+    def apply(p, x, taps=NO_TAPS):
+        h = tap(taps, "first", convolved(jnp.moveaxis(x, -1, 1), p["first"], window_strides=(2, 1)))
+        h = tap(taps, "dilated", convolved(jax.nn.relu(h), p["dilated"], window_strides=(1, 1), rhs_dilation=(2, 1)))
+        h = h + tap(taps, "groups", convolved(jnp.tanh(h), p["groups"], window_strides=(1, 1), feature_group_count=2))
+        return tap(taps, "head", h.mean((2, 3)) @ p["head"])
+
+    shapes = {"first": (4, 1, 3, 2), "dilated": (4, 4, 2, 2), "groups": (4, 2, 3, 3), "head": (4, 3)}
+    return Model(apply, drawn(**shapes), (4, 3, 1), tuple(shapes))
+
+
 # Recurrence
 
 
