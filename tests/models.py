@@ -91,6 +91,23 @@ class Transformer(eqx.Module):
         return self.head(x.mean(0))
 
 
+class Stateful(eqx.Module):
+    """Batch normalization over mapped examples, and dropout."""
+
+    first: eqx.nn.Linear
+    norm: eqx.nn.BatchNorm
+    dropout: eqx.nn.Dropout
+    second: eqx.nn.Linear
+
+    def __init__(self, key):
+        self.first, self.second = eqx.nn.Linear(3, 4, key=key), eqx.nn.Linear(4, 3, key=key)
+        self.norm, self.dropout = eqx.nn.BatchNorm(4, axis_name="batch", mode="batch"), eqx.nn.Dropout(0.3)
+
+    def __call__(self, x, state, *, key=None):
+        x, state = self.norm(jnp.tanh(self.first(x)), state)
+        return self.second(self.dropout(x, key=key)), state
+
+
 def einsum_block(p, x, taps):
     q, k, v = (tap(taps, name, jnp.einsum("btd,dhk->bthk", normalized(x), p[name])) for name in "qkv")
     mixed = jnp.einsum("bhts,bshk->bthk", jax.nn.softmax(jnp.einsum("bthk,bshk->bhts", q, k)), v)
@@ -345,6 +362,8 @@ def layers_of(name):
     """The model of that name as layers."""
     if name == "transformer":
         return [networks.from_model(Transformer(jr.key(0)))]
+    if name == "stateful":
+        return [networks.from_model(Stateful, shape=(3,))]
     if name == "resnet":
         return small_resnet()
     return [networks.from_function(MODELS[name]().apply, MODELS[name]().parameters)]
@@ -363,7 +382,7 @@ def small_resnet():
     return [conv(1, 2), L.BatchNorm(2), relu(), *blocks, L.GlobalAveragePool(), L.Linear(3, 3)]
 
 
-SHAPES = {"transformer": (2, 3), "resnet": (5, 5, 1)}
+SHAPES = {"transformer": (2, 3), "resnet": (5, 5, 1), "stateful": (3,)}
 NAMES = (*MODELS, *SHAPES)
 
 
