@@ -26,6 +26,7 @@ PAGES = {
     "tutorial.md": 15,
     "guide.md": 8,
     "writing-rules.md": 3,
+    "own-networks.md": 2,
     "autodiff.md": 8,
     "neurons.md": 6,
     "b-functions.md": 0,
@@ -40,9 +41,10 @@ PAGES = {
     **{f"rules/{path.name}": 1 for path in sorted((DOCS / "rules").glob("*.md")) if path.stem != "index"},
 }
 """The pages whose code runs, and how many printed results are checked on them at least."""
-COMMANDS = ("guide.md",)
+COMMANDS = ("guide.md", "own-networks.md")
 """The pages whose command lines run as they stand; README's and others' take minutes, and are run shrunken or by hand."""
 SHRUNKEN = {
+    "own-networks.md": {"--out first": "--out first --samples 200 --seeds 1 --epochs 1 --tune 0"},
     "relaxed-identity.md": {"[100] * 100": "[10] * 10", '"epochs": 250': '"epochs": 2'},
     "clusters.md": {"workers=2": "workers=1"},
     "integrations.md": {"tune=2,": "tune=2, tune_seeds=1,"},  # as many candidates as seeds: they share a program

@@ -267,6 +267,7 @@ SIZES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "Subsample": lambda of: f"{of['added']} channels of zeros{_stride(of)}",
     "Patches": lambda of: f"{of['rows']}×{of['columns']} pixels",
     "Embedding": lambda of: f"{of['features']} → {of['width']}{_positions(of)}",
+    "Block": lambda of: f"{of['model']}{', '.join(f' {name}={value}' for name, value in of['options'].items())}",
     "GRU": lambda of: f"{of['features']} → {of['units']} units",
     "Attention": lambda of: f"{of['width']}, {_heads(of)}",
     "Residual": lambda of: (

@@ -79,10 +79,9 @@ def by_equinox(training):
     model, state = eqx.nn.make_with_state(Small)(jr.key(0), width=4)
     model = eqx.nn.inference_mode(model, not training)
     keys = jr.split(jr.key(7), IMAGES[0])
-    one = lambda x, state, key: model(x, state, key=key)
-    return jax.vmap(one, (0, None, 0), (0, None), axis_name="batch")(
-        jnp.moveaxis(jnp.asarray(jnp.asarray(images())), -1, 1), state, keys
-    )
+    one = lambda model, x, state, key: model(x, state, key=key)
+    every = jax.vmap(one, (None, 0, None, 0), (0, None), axis_name="batch")
+    return eqx.filter_jit(every)(model, jnp.moveaxis(jnp.asarray(images()), -1, 1), state, keys)
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -1,6 +1,7 @@
 """Flax NNX modules as blocks, beside Flax."""
 
 import functools
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -168,3 +169,10 @@ def test_other_kinds_of_modules_are_refused():
         from_model(Old())
     with pytest.raises(UserError, match=r"NoCall has no `__call__\(self, x\)`"):
         from_model(NoCall())
+
+
+def test_without_flax_a_sentence_says_what_installs_it(monkeypatch):
+    module = made()
+    monkeypatch.setitem(sys.modules, "flax", None)
+    with pytest.raises(UserError, match=r"a Flax module needs flax: pip install 'ascribe-learning\[flax\]'"):
+        from_model(module)

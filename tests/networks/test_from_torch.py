@@ -1,6 +1,8 @@
 """PyTorch modules as blocks, beside PyTorch, and their weights back in PyTorch."""
 
 import functools
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ import pytest
 from ascribe import networks
 from ascribe.errors import UserError
 from ascribe.networks import Linear, Network, from_model, to_torch
+from ascribe.training import network_for
 
 from ..cases import assert_identical
 from ..later import Later, needs
@@ -196,6 +199,78 @@ def test_what_is_no_model_to_train_is_refused():
         from_model(nn.Linear(2, 2, dtype=torch.complex64))
     with pytest.raises(UserError, match="the model ReLU has no parameters"):
         from_model(nn.ReLU())
+
+
+class Data:
+    """What a model is fitted to."""
+
+    name, input_shape, outputs = "small", (6,), 4
+
+
+def layers(forward, **fields):
+    """A module of one dense layer whose `forward` is this."""
+
+    class Odd(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(6, 4)
+            self.normalization = nn.BatchNorm1d(4, momentum=None)
+            self.__dict__.update({name: one() for name, one in fields.items()})
+
+    Odd.forward = forward
+    return Odd
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (
+            lambda: layers(lambda self, x: self.linear(x) if x.sum() > 0 else self.linear(-x)),
+            r"the model Odd decides by the values of its data \(test_from_torch.py, line \d+\): JAX traces a model once",
+        ),
+        (
+            lambda: layers(lambda self, x: self.linear(F.adaptive_max_pool1d(x[:, None], 6)[:, 0])),
+            "the model Odd uses the PyTorch operator .*adaptive_max_pool.*, which torchax .* has no form of in JAX",
+        ),
+        (
+            lambda: layers(lambda self, x: self.linear(x) * self.plain, plain=lambda: torch.ones(4)),
+            "the model Odd computes with a tensor that is neither a parameter nor a buffer: keep it by self.register_buffer",
+        ),
+        (lambda: layers(lambda self, x: self.normalization(self.linear(x))), "the model Odd decides by the values"),
+        (
+            lambda: layers(lambda self, x: self.linear(x[:, :5])),
+            r"takes no examples of the shape \(6,\) \(test_from_torch",
+        ),
+        (
+            lambda: layers(lambda self, x: self.linear(x)[None]),
+            r"Odd answers with \(1, 2, 4\): choose another last layer",
+        ),
+        (
+            lambda: layers(lambda self, x: (self.linear(x), x)),
+            "Odd answers with a tuple of 2 arrays: return the outputs alone",
+        ),
+        (
+            lambda: layers(lambda self, x: self.nothing(x)),
+            r"\(test_from_torch.py, line \d+\): AttributeError: 'Odd' object",
+        ),
+    ],
+    ids=["if", "operator", "plain tensor", "momentum", "shape", "outputs", "tuple", "attribute"],
+)
+@pytest.mark.usefixtures("as_installed")
+def test_what_cannot_be_traced_is_refused_in_a_sentence(make, sentence):
+    with pytest.raises(UserError, match=sentence):
+        network_for(make(), Data())
+
+
+def test_without_torchax_a_sentence_says_what_installs_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchax", None)
+    with pytest.raises(UserError, match=r"a PyTorch module needs torchax: pip install 'ascribe-learning\[torch\]'"):
+        from_model(nn.Linear(2, 2))
+
+
+def test_neither_pytorch_nor_flax_comes_along_with_ascribe():
+    code = "import ascribe, sys; ascribe.networks, ascribe.train; print({'torch', 'torchax', 'flax'} & {*sys.modules})"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_weights_go_back_into_a_module_of_their_own_kind_alone():

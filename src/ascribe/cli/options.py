@@ -85,7 +85,8 @@ class Training:
     network: str = option(
         "64x64",
         f"Hidden layers as 64x64, or {either(NETWORKS)} (depth x width; the last two for sequences, or images row by row), "
-        "with options as in vit/4x64:patch=7, or a network or a factory of your own in a file, as ./my_network.py:make.",
+        "with options as in vit/4x64:patch=7, or a network, a factory or a model (Equinox, Flax NNX, PyTorch) "
+        "of your own in a file, as ./my_network.py:make or ./model.py:Net:width=64.",
     )
     activation: str = option("relu", f"Of the hidden layers: {', '.join(ACTIVATIONS)}, or leaky-relu:slope=0.2.")
     seeds: Whole = option(10, "Fresh seeds of the final runs, in every fold the same.")
@@ -99,8 +100,8 @@ class Data:
 
     target: str | None = option(
         None,
-        "The target column of a file, by name or by number: 1 is the first, -1 the last. Default: the one called target, "
-        "label, class or y; else the last.",
+        "The target column of a file, by name or by number: 1 is the first, -1 the last; several of numbers with commas "
+        "between. Default: the one called target, label, class or y; else the last.",
     )
     task: str | None = option(None, "binary, classification or regression, where a file leaves it open.")
     missing: str | None = option(None, "refuse, drop or mean: what to do with missing values of a file.")

@@ -44,7 +44,7 @@ def _in_windows(equation: Equation, values: Sequence[Any]) -> list[Any] | None:
     apart = x.reshape([one for pair in zip(whole, window, strict=True) for one in pair])
     axes = range(len(whole))
     rows = jnp.transpose(apart, [*(2 * i for i in axes), *(2 * i + 1 for i in axes)]).reshape(*whole, -1)
-    first = jnp.argmax(rows, axis=-1, keepdims=True) == jnp.arange(rows.shape[-1])
+    first = jax.nn.one_hot(jnp.argmax(rows, axis=-1), rows.shape[-1], dtype=bool)
     return [jnp.sum(jnp.where(first, rows, jnp.zeros_like(rows)), axis=-1)]
 
 

@@ -44,21 +44,22 @@ class EquinoxAdapter(AbstractAdapter):
         if state is None:
             module, state = _with_state(module)
         self.asked = arguments_of(type(module).__call__)
-        parameters, _ = eqx.partition(module, eqx.is_inexact_array)
-        self._structure = jax.tree.structure(parameters)
-        leaves = jax.tree_util.tree_leaves_with_path(parameters)
+        self._trained = eqx.filter(module, eqx.is_inexact_array)
+        leaves = jax.tree_util.tree_leaves_with_path(self._trained)
         self._paths = [tuple(_name(key) for key in path) for path, _ in leaves]
-        self.parameters = checked_parameters(name, nested(zip(self._paths, jax.tree.leaves(parameters), strict=True)))
+        self.parameters = checked_parameters(
+            name, nested(zip(self._paths, jax.tree.leaves(self._trained), strict=True))
+        )
         self._rest = {
             training: eqx.partition(eqx.nn.inference_mode(module, not training), eqx.is_inexact_array)[1]
             for training in (False, True)
         }
-        state_leaves, self._state_structure = jax.tree.flatten(state)
-        self.state = tuple(map(jnp.asarray, state_leaves)) or None
+        self._state = state
+        self.state = tuple(map(jnp.asarray, jax.tree.leaves(state))) or None
 
     def apply(self, parameters: PyTree, x: Array, state: PyTree, *, key: Key | None, training: bool) -> Any:
         leaves = [leaf_at(parameters, path) for path in self._paths]
-        module = eqx.combine(jax.tree.unflatten(self._structure, leaves), self._rest[training])
+        module = eqx.combine(jax.tree.unflatten(jax.tree.structure(self._trained), leaves), self._rest[training])
         given = {name: mode(training) for name, mode in MODES.items() if name in self.asked and name != "inference"}
         keyed = "key" in self.asked and key is not None
 
@@ -67,7 +68,7 @@ class EquinoxAdapter(AbstractAdapter):
             return (module(x, **named), None) if state is None else module(x, state, **named)
 
         keys = jr.split(key, x.shape[0]) if keyed and key is not None else None
-        before = None if state is None else jax.tree.unflatten(self._state_structure, state)
+        before = None if state is None else jax.tree.unflatten(jax.tree.structure(self._state), state)
         outputs, after = jax.vmap(one, (0, 0 if keyed else None, None), (0, None), axis_name=BATCH)(
             channels_first(x), keys, before
         )

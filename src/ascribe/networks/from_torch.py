@@ -88,7 +88,9 @@ class TorchAdapter(AbstractAdapter):
         assert self.make is not None
         with _one_at_a_time, torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(number))
-            key = jr.wrap_key_data(np.array([0, number], np.uint32))  # as `jr.key(number)`, without a computation
+            key = jr.wrap_key_data(
+                jnp.asarray(np.array([0, number], np.uint32))
+            )  # as `jr.key(number)`, without a computation
             found = dict(self.make(key).named_parameters())
         dtype = jnp.zeros(()).dtype
         return [found[name].detach().cpu().numpy().astype(dtype) for name in self._names]

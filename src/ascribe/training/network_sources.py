@@ -82,9 +82,9 @@ def _source(network: Any, data: Dataset, activation: str) -> NetworkSource:
     if isinstance(network, str):
         module, name, inline = registry.network_of_file(network)
         value = getattr(sys.modules[module], name)
-        options = options_of(name, value, inline)
-        if options and (isinstance(value, Network | Block) or not callable(value)):
+        if inline and not (isinstance(value, type) or inspect.isroutine(value)):
             raise UserError(f"options are for a class or a function; {name} of {network} is {shown(value)}.")
+        options = options_of(name, value, inline)
         model = _model(value, data, options)
         if model is not None:
             return model
