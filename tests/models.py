@@ -91,6 +91,23 @@ class Transformer(eqx.Module):
         return self.head(x.mean(0))
 
 
+class Stateful(eqx.Module):
+    """Batch normalization over mapped examples, and dropout."""
+
+    first: eqx.nn.Linear
+    norm: eqx.nn.BatchNorm
+    dropout: eqx.nn.Dropout
+    second: eqx.nn.Linear
+
+    def __init__(self, key):
+        self.first, self.second = eqx.nn.Linear(3, 4, key=key), eqx.nn.Linear(4, 3, key=key)
+        self.norm, self.dropout = eqx.nn.BatchNorm(4, axis_name="batch", mode="batch"), eqx.nn.Dropout(0.3)
+
+    def __call__(self, x, state, *, key=None):
+        x, state = self.norm(jnp.tanh(self.first(x)), state)
+        return self.second(self.dropout(x, key=key)), state
+
+
 def einsum_block(p, x, taps):
     q, k, v = (tap(taps, name, jnp.einsum("btd,dhk->bthk", normalized(x), p[name])) for name in "qkv")
     mixed = jnp.einsum("bhts,bshk->bthk", jax.nn.softmax(jnp.einsum("bthk,bshk->bhts", q, k)), v)
@@ -137,6 +154,25 @@ def mixer():
 
     shapes = {"embed": (3, 4), "tokens_up": (2, 5), "tokens_down": (5, 2), "up": (4, 6), "down": (6, 4), "head": (4, 3)}
     return Model(apply, drawn(**shapes), (2, 3), tuple(shapes))
+
+
+@model
+def convolutional():
+    """Channels first, strided, dilated and in groups."""
+
+    def convolved(x, kernel, **options):
+        return jax.lax.conv_general_dilated(
+            x, kernel, padding="SAME", dimension_numbers=("NCHW", "OIHW", "NCHW"), **options
+        )
+
+    def apply(p, x, taps=NO_TAPS):
+        h = tap(taps, "first", convolved(jnp.moveaxis(x, -1, 1), p["first"], window_strides=(2, 1)))
+        h = tap(taps, "dilated", convolved(jax.nn.relu(h), p["dilated"], window_strides=(1, 1), rhs_dilation=(2, 1)))
+        h = h + tap(taps, "groups", convolved(jnp.tanh(h), p["groups"], window_strides=(1, 1), feature_group_count=2))
+        return tap(taps, "head", h.mean((2, 3)) @ p["head"])
+
+    shapes = {"first": (4, 1, 3, 2), "dilated": (4, 4, 2, 2), "groups": (4, 2, 3, 3), "head": (4, 3)}
+    return Model(apply, drawn(**shapes), (4, 3, 1), tuple(shapes))
 
 
 # Recurrence
@@ -326,6 +362,8 @@ def layers_of(name):
     """The model of that name as layers."""
     if name == "transformer":
         return [networks.from_model(Transformer(jr.key(0)))]
+    if name == "stateful":
+        return [networks.from_model(Stateful, shape=(3,))]
     if name == "resnet":
         return small_resnet()
     return [networks.from_function(MODELS[name]().apply, MODELS[name]().parameters)]
@@ -344,7 +382,7 @@ def small_resnet():
     return [conv(1, 2), L.BatchNorm(2), relu(), *blocks, L.GlobalAveragePool(), L.Linear(3, 3)]
 
 
-SHAPES = {"transformer": (2, 3), "resnet": (5, 5, 1)}
+SHAPES = {"transformer": (2, 3), "resnet": (5, 5, 1), "stateful": (3,)}
 NAMES = (*MODELS, *SHAPES)
 
 

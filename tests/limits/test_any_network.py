@@ -66,11 +66,13 @@ def test_with_every_term_equal_to_the_exact_one_it_is_the_gradient(name):
     @jax.jit
     def both(network):
         own = sweep(network, batch, same_terms(network)["all"])
-        return (own.loss, own.gradients), jax.value_and_grad(loss_of)(network, batch)
+        after = record(network, batch.inputs, batch.network_state, key=KEY)[1]
+        loss, gradients = jax.value_and_grad(loss_of)(network, batch)
+        return (own.loss, own.gradients, own.network_state), (loss, gradients, after)
 
     ours, theirs = both(network)
     if name not in ("branching", "odd_loop"):  # of two branches one is taken; a product is unused
-        assert_active(theirs)
+        assert_active(theirs[:2])
     assert_close(ours, theirs, RTOL)
 
 
@@ -216,6 +218,32 @@ def test_direct_feedback_through_two_blocks(cuts):
         for part in name.split("/"):
             found = found[int(part) if part.isdigit() else part]
         np.testing.assert_allclose(found, gradient, rtol=RTOL, atol=RTOL, err_msg=name)
+
+
+def test_direct_feedback_is_the_same_whether_examples_and_steps_are_one_axis_or_two():
+    def separate(p, x):
+        return (jnp.tanh(x @ p["first"]) @ p["second"]).sum(1)
+
+    def merged(p, x):
+        h = jnp.tanh(x.reshape(-1, 2) @ p["first"]) @ p["second"]
+        return h.reshape(len(x), -1, 3).sum(1)
+
+    def columns(p, x):
+        h = jnp.tanh(p["first"].T @ jnp.moveaxis(x, -1, 0).reshape(2, -1))
+        return (p["second"].T @ h).reshape(3, len(x), -1).sum(-1).T
+
+    parameters = models.drawn(first=(2, 4), second=(4, 3))
+    batch, _ = squared_error(None, (6, 2))
+    B = jr.normal(jr.key(4), (3, 6, 4))
+    found = []
+    for apply in (separate, merged, columns):
+        network = Network([from_function(apply, parameters)]).located((6, 2))
+        point = next(one for one in network.points if one.name == "second")
+        own = jnp.moveaxis(B, 2, 1) if point.axis else B
+        assert own.shape == (3, *point.shape)
+        found.append(swept(network, batch, Terms(direct={"second": own})).first.parameters)
+    for other in found[1:]:
+        assert_close(other, found[0], 1e-11)
 
 
 def test_sign_symmetry_through_time_has_the_same_feedback_at_every_step():

@@ -11,7 +11,7 @@ import pytest
 from ascribe.errors import UserError
 from ascribe.networks import Linear, Network, from_function
 from ascribe.rules import BFunction, DirectFeedbackAlignment, FeedbackAlignment, Terms, backward_sweep
-from ascribe.rules.naming import activation_of, matched
+from ascribe.rules.naming import activation_of, hidden_activations, matched
 from ascribe.training.freezing import check_layer, one_layer
 
 from .. import models
@@ -131,6 +131,14 @@ def test_an_activation_is_called_by_its_site_where_it_is_the_only_one():
     network = models.network_of("mixer")
     assert activation_of(network, "up") == activation_of(network, "up/silu") == "up/silu"
     assert activation_of(network, "tokens_up") == "tokens_up/gelu-exact"
+
+
+def test_the_output_s_activation_is_no_hidden_one_wherever_it_is():
+    apply = lambda p, x: jax.nn.sigmoid(jnp.tanh(x @ p["first"]) @ p["second"])
+    layer = from_function(apply, models.drawn(first=(3, 4), second=(4, 3)))
+    last, below = Network([layer]).located((3,)), Network([layer, Linear(3, 2)]).located((3,))
+    assert hidden_activations(last) == ("first/tanh",)
+    assert hidden_activations(below) == ("block1/first/tanh", "block1/second/logistic")
 
 
 def test_one_site_can_be_trained_alone():

@@ -52,11 +52,13 @@ class Site(NamedTuple):
 
 
 class ActivationSite(NamedTuple):
-    """An activation inside a layer: `name`, the number of its layer, and the function's name (`curves.KNOWN`)."""
+    """An activation inside a layer: `name`, the number of its layer, and the function's name (`curves.KNOWN`); `last`: whether
+    the layer answers with it."""
 
     name: str
     layer: int
     function: str
+    last: bool = False
 
     def derivative(self, z: Array) -> Array:
         """σ'(z)."""
@@ -187,8 +189,9 @@ def _sites(small: sites.Sites, large: sites.Sites, prefix: str, number: int, int
     for (equation, product), other in zip(small.products.items(), large.products, strict=True):
         if product.closed:
             continue
-        signals: Any = [one.inputs[product.signal] for one in (equation, other)]
-        point = _point(prefix + product.place, *signals, interleaved) if product.transports else None
+        signal: Any = equation.inputs[product.signal]
+        wider: Any = other.inputs[product.signal]
+        point = _point(prefix + product.place, signal, wider, interleaved) if product.transports else None
         points = () if point is None else (point,)
         name = prefix + product.name
         if name not in found:
@@ -203,7 +206,7 @@ def _activations(small: sites.Sites, large: sites.Sites, prefix: str, number: in
     """The activations of one layer; max(0, v) of a variance v over all examples is none."""
     outside = set(small.graph.equations)
     return [
-        ActivationSite(prefix + one.name, number, one.function)
+        ActivationSite(prefix + one.name, number, one.function, one.output is small.graph.outputs[0])
         for (equation, one), other in zip(small.curves.items(), large.curves.values(), strict=True)
         if equation not in outside or one.input.shape != other.input.shape
     ]

@@ -54,6 +54,8 @@ def hidden_activations(network: Network) -> tuple[str, ...]:
     """The names of the activation layers whose derivative can be replaced: all but the output's."""
     inner: dict[int, list[str]] = {}
     for one in network.activations:
+        if one.last and one.layer == len(network.names) - 1:
+            continue
         inner.setdefault(one.layer, []).append(one.name)
     found: list[str] = []
     for number, (name, layer) in enumerate(zip(network.names, network.templates, strict=True)):
