@@ -175,7 +175,9 @@ def test_long_curves_are_thinned_and_keep_their_ends():
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])
-@pytest.mark.parametrize(("epochs", "seeds", "names"), [(1, [3, 4], "ab"), (20, [3], "ab"), (1, [3], "a")])
+@pytest.mark.parametrize(
+    ("epochs", "seeds", "names"), [(1, [3, 4, 5], "a"), (1, [3, 4], "ab"), (20, [3], "ab"), (1, [3], "a")]
+)
 def test_the_smallest_comparisons_are_shown(task, epochs, seeds, names):
     found = make_comparison(task, epochs=epochs, seeds=seeds, rules=tuple(names))
     page = read(report.to_html(found))
@@ -185,7 +187,7 @@ def test_the_smallest_comparisons_are_shown(task, epochs, seeds, names):
         assert len(values) > 0
         for band, line in lines(panel).values():
             assert np.isfinite(line).all() and np.isfinite(band).all() and len(line) == max(2, epochs)
-            assert (len(np.unique(band, axis=0)) > len(np.unique(line, axis=0))) == (len(seeds) > 1)
+            assert (len(np.unique(band, axis=0)) > len(np.unique(line, axis=0))) == (len(seeds) > 2)
 
 
 def test_a_comparison_without_rules_is_shown():

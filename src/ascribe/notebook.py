@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ascribe.measures import measure_of, score_name, title_of
-from ascribe.statistics import Runs, corrected_interval, finished, resampled
+from ascribe.statistics import Runs, band, corrected_interval, finished, resampled
 
 POINTS, RATIO_FOR_LOG, LARGEST = 100, 30.0, 1e100
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 370, 230, 62, 12, 28, 38  # of a panel, and its margins, in pixels
@@ -92,8 +92,9 @@ def _line(runs: Runs, name: str) -> _Line:
     curve = np.asarray(runs.curves[name], np.float64)
     curve = curve if np.all(runs.diverged) else finished(curve, runs.diverged)
     places = np.unique(np.linspace(0, curve.shape[1] - 1, min(curve.shape[1], POINTS)).round().astype(int))
-    mean, half_width = corrected_interval(*resampled(runs, curve[:, places]))
-    half_width = np.where(half_width < LARGEST, half_width, 0.0)
+    values, test_to_train = resampled(runs, curve[:, places])
+    mean, half_width = corrected_interval(values, test_to_train)
+    half_width = np.where(half_width < LARGEST, band(values, half_width), 0.0)
     kept = np.abs(mean) < LARGEST
     mean, half_width = mean[kept], half_width[kept]
     return _Line(places[kept] + 1.0, mean, mean - half_width, mean + half_width)

@@ -240,6 +240,12 @@ def test_a_layer_used_twice_is_one_layer():
             lambda: minimize((x := Var([3.0, 1.0])) ** 2.0, [x], GradientDescent(0.1)),
             r"what is minimized is one number, and the Var that power created has the shape \(2,\)",
         ),
+        (
+            lambda: minimize((x := Var(1.0)) ** 2.0, [x], 0.1),
+            r"has a method `step`, as GradientDescent\(0\.1\) has; got 0\.1",
+        ),
+        (lambda: minimize((x := Var(1.0)) ** 2.0, [x], GradientDescent), "has a method `step`"),
+        (lambda: train(Network(Dense(1, 1)), squared_error, [[1.0]], [[1.0]], optimizer=0.1, epochs=1), "`step`"),
         (lambda: minimize((x := Var(9.0)) ** 4.0, [x], GradientDescent(9.0)), "after .* steps: take a smaller rate"),
     ],
 )

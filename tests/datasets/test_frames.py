@@ -134,6 +134,17 @@ def test_a_pair_whose_rows_have_other_labels_is_refused(wrapped):
     assert datasets.load((wrapped(inputs.set_index(targets)), targets.set_axis(targets))).checksum == wanted
 
 
+def test_a_pair_may_have_several_targets():
+    names, spread = ("u", "v"), np.stack([INPUTS[:, 1] * 2.0, INPUTS[:, 0] - 3.0], axis=1)
+    inputs = Frame({"a": INPUTS[:, 0], "b": INPUTS[:, 1]})
+    wanted = datasets.load((INPUTS, spread))
+    for targets, name in ((Frame(dict(zip(names, spread.T, strict=True))), "u, v"), (spread, "target1, target2")):
+        data = datasets.load((inputs, targets))
+        assert (data.checksum, data.outputs, data.feature_names) == (wanted.checksum, 2, ("a", "b"))
+        assert data.understood.target == name
+    assert datasets.load((inputs, spread[:, :1])).understood.target == "target"
+
+
 def test_targets_among_their_own_inputs_are_refused():
     inputs = {"a": INPUTS[:, 0], "kind": LABELS}
     with pytest.raises(UserError, match=r"got inputs with the targets' own column 'kind': give inputs without it"):
@@ -149,7 +160,7 @@ def test_images_and_gaps_of_a_pair():
     assert datasets.load((images, np.arange(30) % 2)).input_shape == (4, 4, 1)
     holes = np.where(2 * INPUTS.std() < INPUTS, np.nan, INPUTS)
     assert datasets.load((holes, LABELS), missing="mean").understood.filled == np.isnan(holes).sum()
-    with pytest.raises(UserError, match=r"the pair \(inputs, targets\) has \d+ missing values"):
+    with pytest.raises(UserError, match=r"the pair \(inputs, targets\) has \d+ missing values?"):
         datasets.load((holes, LABELS))
 
 

@@ -353,6 +353,48 @@ def test_the_way_a_file_is_written_can_be_told(load, text, options):
     assert data.name == "trees" and data.understood.target == "kind"
 
 
+def test_several_columns_of_numbers_are_several_targets(load):
+    text = table([[*HEIGHTS[[i, -i - 1]], WEIGHTS[i], KINDS[i]] for i in EVERY], "height", "depth", "weight", "kind")
+    data = load(text, target=("weight", "height"))
+    assert (data.task, data.outputs, data.feature_names) == (
+        "regression",
+        2,
+        ("depth", "kind=elm", "kind=fir", "kind=oak"),
+    )
+    understood, targets = data.understood, data.train.targets * data.target_scale + data.target_mean
+    assert understood.target == "weight, height" and understood.target_chosen == "named"
+    assert [column.name for column in understood.columns if column.role == "target"] == ["height", "weight"]
+    assert {*np.round(targets[:, 0], 1).tolist()} <= {*WEIGHTS.tolist()}  # in the order in which they are named
+    for same in ("weight,height", (3, 1), "3,1", (-2, "height")):
+        assert load(text, target=same).checksum == data.checksum
+    gap = text + ",1,2,oak\n"
+    with pytest.raises(UserError, match="has 1 rows without a target, which no mean can fill"):
+        load(gap, target=("weight", "height"), missing="mean")
+    assert load(gap, target=("weight", "height"), missing="drop").checksum == data.checksum
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"target": ("weight", "kind")}, "has several targets where all are numbers; got texts in 'kind'"),
+        ({"target": ("weight", "kid")}, "got 'kid': did you mean 'kind'"),
+        (
+            {"target": ("weight", "height"), "classes": ("a", "b")},
+            "has targets of several columns and no classes to choose",
+        ),
+        ({"target": ("weight", "height"), "task": "binary"}, "has targets of 2 columns, which is regression"),
+        (
+            {"target": ("weight", "height"), "ignore": "height"},
+            "has the target 'height' among the columns to leave out",
+        ),
+        ({"target": ("weight", "height", "kind")}, "has no column left beside the target 'weight, height, kind'"),
+    ],
+)
+def test_several_targets_that_cannot_be_are_refused(load, options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        load(trees("height", "weight", "kind"), **options)
+
+
 def test_words_for_missing_values_can_be_told(load):
     text = PLAIN + "-99,100,oak\n171.5,n. b.,elm\n"
     data = load(text, missing_words="-99, n. b.", missing="drop")
@@ -377,6 +419,18 @@ def test_a_number_that_stands_for_a_missing_value_does_so_in_every_writing(load,
     assert (understood.filled, understood.notes) == (1, ())
 
 
+def test_rows_that_are_there_several_times_and_copies_of_the_target_are_told(load):
+    plain = trees("height", "weight", "kind")
+    lines = plain.splitlines()
+    assert load(plain).understood.notes == ()
+    again = load("\n".join([*lines, *lines[1:6]])).understood.notes
+    assert again == ("5 of 29 rows repeat an earlier one, so that the same row may be trained on and tested",)
+    other = load("\n".join([*lines, lines[1].replace("oak", "elm")]))  # the same inputs, another class
+    assert other.understood.notes == ()
+    copied = load("\n".join(["height,copy,kind", *(f"{HEIGHTS[i]},{KINDS[i]},{KINDS[i]}" for i in EVERY)])).understood
+    assert copied.notes == ("copy is the target in every row; leave it out with `ignore='copy'`",)
+
+
 def test_words_that_no_cell_is_are_told(load):
     told = load(PLAIN + "unknown,100,oak\n", missing_words="unknown,-99", missing="drop").understood
     assert told.dropped == 1 and told.notes == ("no cell is -99, which `missing_words='-99'` has for a missing value",)
@@ -387,6 +441,7 @@ REFUSED = [
     (written(lambda x: f'"{x:,.1f}"'), {}, r"give `thousands=','` if the comma stands between thousands"),
     (written(lambda x: f"{x:.1f}".replace(".", ","), ";"), {}, r"give `decimal=','` for the decimal comma"),
     (written(german, ";"), {}, r"give `decimal=','`"),
+    (written(lambda x: f"{100 * x:,.0f}".replace(",", "."), ";"), {"decimal": ","}, r"give `thousands='\.'` if the point"),
     (PLAIN.replace("weight", "größe").encode("latin-1"), {}, r"try `encoding='cp1252'`"),
     (PLAIN, {"separator": ";;"}, r"`separator` is one character or comma, semicolon"),
     (PLAIN, {"decimal": ",", "thousands": ","}, r"are two different marks"),

@@ -89,6 +89,39 @@ def test_a_structure_is_built_where_its_layers_are_registered():
     assert type(built["linear1"]) is networks.Linear and type(built["still1"]) is Linear
 
 
+class Drawn(AbstractLayer):
+    """x W with a W of its own draw; the key must be given."""
+
+    weights: jax.Array
+    size: int = eqx.field(static=True)
+
+    def __init__(self, size, *, key):
+        self.weights, self.size = jr.normal(key, (size, size)), size
+
+    def config(self):
+        return {"size": self.size}
+
+    def __call__(self, x, state=None, *, key=None, training=False):
+        return x @ self.weights, state
+
+
+def test_a_layer_that_draws_its_weights_is_given_a_key_where_a_structure_is_built():
+    networks.register_layer(Residual)
+    networks.register_layer(Drawn)
+    one = Network([Residual([Drawn(2, key=jr.key(1))]), Drawn(2, key=jr.key(2)), networks.Linear(2, 1)])
+    built = from_config(json.loads(json.dumps(one.config())))
+    assert jax.tree.structure(built) == jax.tree.structure(one)
+    assert jax.tree.map(jnp.shape, built) == jax.tree.map(jnp.shape, one)
+
+
+def test_a_config_that_lacks_an_argument_of_the_constructor_is_told(monkeypatch):
+    monkeypatch.setattr(Drawn, "config", lambda self: {})
+    with pytest.raises(
+        UserError, match=r"the layer Drawn is built anew from what its `config` returns, here \{\}: missing"
+    ):
+        Network([Drawn(2, key=jr.key(1)), networks.Linear(2, 1)]).initialize(jr.key(0))
+
+
 def test_this_package_s_own_layers_stay_what_they_are():
     before = dict(networks.LAYERS)
     for layer in (Linear, networks.Linear):

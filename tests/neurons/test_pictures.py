@@ -109,4 +109,9 @@ def test_a_file_is_whole_or_not_there(tmp_path):
         found.plot(tmp_path / "b.png", neuron=3)
     with pytest.raises(UserError, match="'s' was not recorded; there is V"):
         found["s"]
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png", "new"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "new"]
+
+
+def test_a_notebook_shows_the_picture_that_plot_writes(tmp_path):
+    for found in (simulate(LIF(), 1.5, 0.05), tuning_curve(LIF(), [0.5, 2.0])):
+        assert found._repr_svg_() == found.plot(tmp_path / "a.svg").read_text(encoding="utf-8")

@@ -242,6 +242,15 @@ def test_series_holds_mean_and_interval():
     np.testing.assert_allclose(got, [values.mean(), low, high], rtol=1e-9)
 
 
+def test_over_two_seeds_no_band_is_drawn_as_no_interval_is_told():
+    comparison = make_comparison(**FEW | {"seeds": (3, 4)})
+    columns = series(comparison, ("train_loss",))
+    assert columns["low"] == columns["mean"] == columns["high"]
+    drawn = drawing("learning_curves", comparison)
+    assert "No band: too few seeds, fewer than 3." in json.dumps(drawn["title"])
+    assert "No band" not in json.dumps(drawing("learning_curves", make_comparison(**FEW))["title"])
+
+
 def test_long_runs_are_thinned_but_keep_their_ends():
     shown = epochs_shown(5000, 4)
     assert len(shown) <= 200 and shown[0] == 0 and shown[-1] == 4999 and np.all(np.diff(shown) > 0)

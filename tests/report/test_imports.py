@@ -15,7 +15,6 @@ NEEDED = (
     "ascribe.setup",
     "ascribe.statistics",
     "ascribe.statistics.means",
-    "ascribe.statistics.pairs",
 )
 
 

@@ -1,6 +1,7 @@
 """One compilation does for all learning rates, hyper-parameter values, chunks and shards of a rule, and for tuning."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import equinox as eqx
 import jax
@@ -190,3 +191,22 @@ def test_a_value_that_a_rule_reads_counts_as_it_is_now(monkeypatch):
     monkeypatch.setattr(Gained, "gain", 1.0)
     monkeypatch.setitem(globals(), "FACTOR", 0.5)
     assert loss() == half != first
+
+
+def test_compiled_programs_are_kept_only_where_they_can_be_written(tmp_path, monkeypatch):
+    """JAX warns of every program that it cannot write, in a folder of somebody else as on a machine without a home."""
+    given = {}
+    config = SimpleNamespace(jax_compilation_cache_dir=None, update=given.__setitem__)
+    monkeypatch.setattr(devices, "jax", SimpleNamespace(config=config))
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    devices.use_compilation_cache()
+    assert not given
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with monkeypatch.context() as one:
+        one.setattr(devices.os, "access", lambda *_: False)
+        devices.use_compilation_cache()
+    assert not given
+    devices.use_compilation_cache()
+    assert given["jax_compilation_cache_dir"] == str(tmp_path / "ascribe" / "compiled")
+    assert (tmp_path / "ascribe" / "compiled").is_dir()

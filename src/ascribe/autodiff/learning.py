@@ -142,6 +142,11 @@ def _less(value: Value, step: Value) -> Value:
 
 
 @explained
+def _check_optimizer(optimizer: Any) -> None:
+    if isinstance(optimizer, type) or not callable(getattr(optimizer, "step", None)):
+        raise UserError(f"the optimizer has a method `step`, as GradientDescent(0.1) has; got {shown(optimizer)}.")
+
+
 def minimize(
     expression: Var,
     variables: Sequence[Var],
@@ -161,6 +166,7 @@ def minimize(
     expression is not finite any more, is more than one number, or does not depend on one of the variables.
     """
     check_variables(variables)
+    _check_optimizer(optimizer)
     tolerance, limit = not_negative("tolerance", tolerance), at_least(0, "limit", limit)
     reached = set(order(expression))
     for v in variables:
@@ -204,8 +210,10 @@ def train(
 
     **Returns:** the mean cost of every epoch. Where it stops being finite, learning ends, and so does the list.
 
-    **Raises:** `UserError` for inputs and targets of different lengths, or numbers of epochs or examples below 1.
+    **Raises:** `UserError` for inputs and targets of different lengths, numbers of epochs or examples below 1, and an optimizer
+    without `step`.
     """
+    _check_optimizer(optimizer)
     inputs, targets = np.asarray(inputs), np.asarray(targets)
     count = len(inputs)
     if count != len(targets):

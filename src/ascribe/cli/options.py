@@ -100,8 +100,8 @@ class Data:
 
     target: str | None = option(
         None,
-        "The target column of a file, by name or by number: 1 is the first, -1 the last. Default: the one called target, "
-        "label, class or y; else the last.",
+        "The target column of a file, by name or by number: 1 is the first, -1 the last; several of numbers with commas "
+        "between. Default: the one called target, label, class or y; else the last.",
     )
     task: str | None = option(None, "binary, classification or regression, where a file leaves it open.")
     missing: str | None = option(None, "refuse, drop or mean: what to do with missing values of a file.")

@@ -14,7 +14,7 @@ from .columns import Column
 from .delimited import Table, column_name
 from .encoding import are_dates, chosen_rows, class_name, doubt, encode_feature
 from .npz import Arrays
-from .options import COPIES, Option, suggest
+from .options import COPIES, Option, names_list, suggest
 from .row_labels import counts_rows, row_labels
 from .understood import CONSTANT, ColumnRead
 
@@ -26,7 +26,7 @@ class Contents:
     """What a table holds, of whatever kind it came: inputs with gaps, the target, and what was understood so far.
 
     `gaps`: which rows of each column lack a value; `features`: how many columns of inputs `gaps` speaks of; `sizes`: as in
-    `Arrays`; `kept`: which rows of the table these are.
+    `Arrays`; `kept`: which rows of the table these are; `target_name`: of several targets, all with commas between.
     """
 
     inputs: np.ndarray
@@ -39,21 +39,24 @@ class Contents:
     columns: tuple[ColumnRead, ...] = ()
     notes: tuple[str, ...] = ()
     hint: str = ""
+    target_name: str = "y"
 
 
 def read_columns(table: Table, what: str, target: Option, classes: tuple[str, ...] | None) -> Contents:
     """The contents of a table of columns: which is the target, which label the rows, and how the others become numbers."""
     read = {column.name: column for column in table.columns}
-    named = None if target is None else column_name("target", target, table.names, what)
+    named = _named(target, table.names, what)
     labels = row_labels(table, named)
-    name, how = find_target(target, [name for name in read if name not in labels], table.names, what)
-    chosen, features = read[name], [read[other] for other in read if other != name and other not in labels]
+    names, how = find_targets(named, [name for name in read if name not in labels], what)
+    chosen, features = [read[name] for name in names], [read[name] for name in read if name not in {*names, *labels}]
     if not features:
-        raise UserError(f"{what} has no column left beside the target {name!r}: ignore fewer columns.")
-    kept = np.ones(len(chosen.missing), dtype=bool)
+        raise UserError(f"{what} has no column left beside the target {', '.join(names)!r}: ignore fewer columns.")
+    kept = np.ones(len(chosen[0].missing), dtype=bool)
     if classes is not None:
-        kept = _choose_rows(chosen, classes, what)
-        chosen, features = chosen.keep(kept), [column.keep(kept) for column in features]
+        if len(chosen) > 1:
+            raise _no_classes(what)
+        kept = _choose_rows(chosen[0], classes, what)
+        chosen, features = ([column.keep(kept) for column in columns] for columns in (chosen, features))
     blocks = []
     for column in features:
         blocks.append(encode_feature(column))
@@ -61,10 +64,9 @@ def read_columns(table: Table, what: str, target: Option, classes: tuple[str, ..
         check_room(f"the one-hot encoded texts of the table {what}", size, "choose fewer rows, or ignore some columns")
     roles = {other: ("left out", "ignored") for other in table.names if other not in read}
     roles |= {other: ("left out", reason) for other, reason in labels.items()}
-    roles |= {column.name: ("feature", _describe(column)) for column in features} | {
-        name: ("target", _describe(chosen))
-    }
-    gaps = {column.name: int(column.missing.sum()) for column in (*features, chosen)}
+    roles |= {column.name: ("feature", _describe(column)) for column in features}
+    roles |= {column.name: ("target", _describe(column)) for column in chosen}
+    gaps = {column.name: int(column.missing.sum()) for column in (*features, *chosen)}
     notes = [*table.notes]
     notes += [f"{other} is left out ({reason}); to use it, give it another name" for other, reason in labels.items()]
     notes += [
@@ -72,7 +74,12 @@ def read_columns(table: Table, what: str, target: Option, classes: tuple[str, ..
         for column in features
         if counts_rows(column)
     ]
-    notes += filter(None, map(doubt, (*features, chosen)))
+    notes += [
+        f"{column.name} is the target in every row; leave it out with {option('ignore', column.name)}"
+        for column in features
+        if any(np.array_equal(column.values, target.values) for target in chosen)
+    ]
+    notes += filter(None, map(doubt, (*features, *chosen)))
     hint = ""
     if table.without_header:
         hint = f", or try {option('header', True)} if the first line holds names"
@@ -80,7 +87,7 @@ def read_columns(table: Table, what: str, target: Option, classes: tuple[str, ..
             notes.append(f"the first line is data; try {option('header', True)} if it holds names")
     return Contents(
         np.concatenate([block for block, _ in blocks], axis=1),
-        chosen,
+        chosen[0] if len(chosen) == 1 else _several(chosen, what),
         {column.name: column.missing for column in features},
         kept,
         how,
@@ -88,6 +95,7 @@ def read_columns(table: Table, what: str, target: Option, classes: tuple[str, ..
         columns=tuple(ColumnRead(other, *roles[other], missing=gaps.get(other, 0)) for other in table.names),
         notes=tuple(notes),
         hint=hint,
+        target_name=", ".join(names),
     )
 
 
@@ -97,43 +105,67 @@ def read_arrays(arrays: Arrays, what: str, classes: tuple[str, ...] | None) -> C
     kept = np.ones(len(inputs), dtype=bool)
     if classes is not None:
         if not isinstance(target, Column):
-            raise UserError(
-                f"{what} has targets of several columns and no classes to choose: leave {option('classes')} out."
-            )
+            raise _no_classes(what)
         kept = _choose_rows(target, classes, what)
         inputs, target = inputs[kept], target.keep(kept)
     gaps = np.isnan(inputs.reshape(len(inputs), -1))
     return Contents(inputs, target, {"x": np.asarray(gaps.any(axis=1))}, kept, "the array of targets", sizes=sizes)
 
 
-def find_target(target: Option, names: Sequence[str], every: Sequence[str], what: str) -> tuple[str, str]:
-    """The name of the target column, as named, as numbered, or by convention, and how it was chosen.
+def _named(target: Option, names: Sequence[str], what: str) -> tuple[str, ...]:
+    """The columns that a target names: none, one, or several, in a list or with commas between; each once."""
+    if target is None:
+        return ()
+    listed = isinstance(target, list | tuple) or (isinstance(target, str) and target not in names and "," in target)
+    every = names_list("target", target) if listed else (target,)
+    return tuple(dict.fromkeys(column_name("target", one, names, what) for one in every or (target,)))
+
+
+def find_targets(named: tuple[str, ...], names: Sequence[str], what: str) -> tuple[tuple[str, ...], str]:
+    """The names of the target columns, as named or by convention, and how they were chosen.
 
     Without a choice it is the one column called target, label, class or y; else the last one.
 
     **Arguments:**
 
-    - `names`: the columns that may be the target; `every`: all of the table, by which it is numbered.
+    - `names`: the columns that may be the target.
 
     **Raises:** `UserError` if there is no such column.
     """
-    if target is None:
+    if not named:
         usual = [name for name in names if name.casefold() in TARGET_NAMES]
         if len(usual) == 1:
-            return usual[0], f"guessed: it is called {usual[0]}"
+            return (usual[0],), f"guessed: it is called {usual[0]}"
         if not names:
             raise UserError(f"{what} has no column left: ignore fewer columns.")
-        return names[-1], "guessed: the last column"
-    name = column_name("target", target, every, what)
-    if name not in names:
+        return (names[-1],), "guessed: the last column"
+    ignored = [name for name in named if name not in names]
+    if ignored:
         raise UserError(
-            f"{what} has the target {name!r} among the columns to leave out: take it from {option('ignore')}."
+            f"{what} has the target {ignored[0]!r} among the columns to leave out: take it from {option('ignore')}."
         )
-    return name, "named"
+    return named, "named"
+
+
+def _several(targets: Sequence[Column], what: str) -> np.ndarray:
+    """Several columns of numbers as targets `(rows, columns)`, NaN where missing."""
+    for column in targets:
+        column.check_size()
+        if column.numbers is None:
+            raise UserError(
+                f"{what} has several targets where all are numbers; got texts in {column.name!r}: name it alone, or others."
+            )
+    return np.stack([column.values for column in targets], axis=1)
+
+
+def _no_classes(what: str) -> UserError:
+    return UserError(f"{what} has targets of several columns and no classes to choose: leave {option('classes')} out.")
 
 
 def find_frame_target(frame: Any, target: Option) -> Option:
-    """The target of a data frame, whose columns may have numbers for names."""
+    """The target of a data frame, whose columns may have numbers for names; of several, each."""
+    if isinstance(target, list | tuple):
+        return [find_frame_target(frame, one) for one in target]
     try:
         named = not isinstance(target, str) and target is not None and target in list(frame.columns)
     except (TypeError, ValueError):

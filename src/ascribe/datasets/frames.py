@@ -1,7 +1,7 @@
 """Data frames and arrays in memory, of whatever library: pandas, polars, pyarrow, NumPy, lists."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -99,19 +99,21 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
     if is_frame(inputs):
         table = read_frame(inputs, least=1)
         rows = len(table.columns[0].missing) if table.columns else len(targets)
-        values = _values(targets)
-        if len(values) != rows:
-            raise UserError(f"{PAIR} has one target per row; got {rows} rows and {len(values)} targets: match them.")
-        name = getattr(targets, "name", None)
-        name = name if isinstance(name, str) and name else "target"
-        if name in table.names and values_of(inputs, name) == values:
-            raise UserError(
-                f"{PAIR} has the targets apart from the inputs; got inputs with the targets' own column {name!r}: give inputs "
-                "without it."
-            )
-        while name in table.names:
-            name += "'"
-        return Table([*table.names, name], [*table.columns, column_from_values(name, values)])
+        for name, values in _named_targets(targets).items():
+            if len(values) != rows:
+                raise UserError(
+                    f"{PAIR} has one target per row; got {rows} rows and {len(values)} targets: match them."
+                )
+            if name in table.names and values_of(inputs, name) == values:
+                raise UserError(
+                    f"{PAIR} has the targets apart from the inputs; got inputs with the targets' own column {name!r}: give "
+                    "inputs without it."
+                )
+            apart = name
+            while apart in table.names:
+                apart += "'"
+            table = Table([*table.names, apart], [*table.columns, column_from_values(apart, values)])
+        return table
     rows, answers = _array("inputs", inputs), _array("targets", targets)
     rows = rows[:, None] if rows.ndim == 1 else rows
     if rows.ndim < 1 or answers.ndim < 1 or len(rows) != len(answers) or rows.size == 0:
@@ -134,10 +136,20 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
     return checked(Arrays(rows.astype(np.float64), answers, None), PAIR)
 
 
+def _named_targets(targets: Any) -> dict[str, list[Any]]:
+    """The columns of targets by their names; those of an array are numbered."""
+    if is_frame(targets):
+        return {str(key): _values(targets[key]) for key in _names(targets) or []}
+    if getattr(targets, "ndim", 1) == 2:
+        columns = [_values(column) for column in np.asarray(targets).T]
+        return {f"target{number if len(columns) > 1 else ''}": column for number, column in enumerate(columns, 1)}
+    name = getattr(targets, "name", None)
+    return {name if isinstance(name, str) and name else "target": _values(targets)}
+
+
 def _check_index(inputs: Any, targets: Any) -> None:
     """Refuse inputs and targets of pandas whose rows have different labels: row by row they would be joined wrongly."""
-    index: Any = getattr(inputs, "index", None)
-    other: Any = getattr(targets, "index", None)
+    index, other = (cast("Any", getattr(part, "index", None)) for part in (inputs, targets))
     if hasattr(index, "equals") and hasattr(other, "equals") and len(index) == len(other) and not index.equals(other):
         raise UserError(
             f"{PAIR} has rows of the same index, in the same order; got others: give targets.loc[inputs.index], or "

@@ -1,6 +1,7 @@
 """Columns that number or name the rows of a table, as its writer put them beside the data: no features, and no targets."""
 
 import re
+from collections.abc import Collection
 
 import numpy as np
 
@@ -11,18 +12,18 @@ _LEVEL = re.compile(r"__index_level_\d+__")  # as pandas writes an index without
 _UNNAMED = re.compile(r"Unnamed: 0([._]\w+)*")  # as pandas reads such an index from a text table
 
 
-def row_labels(table: Table, target: str | None) -> dict[str, str]:
+def row_labels(table: Table, targets: Collection[str]) -> dict[str, str]:
     """The names of the columns that label the rows, each with the reason, in the order of the table.
 
     Such is what the file itself calls the index of a data frame; a first column without a name that has another whole number or
     text in every row; and, in a file without any names, a first column that counts the rows. Columns are guessed to be such
-    only where another feature remains; the `target` never is one.
+    only where another feature remains; the `targets` never are.
     """
     has_names = not all(column.nameless for column in table.columns)
     found: dict[str, str] = {}
     guessed: dict[str, str] = {}
     for column in table.columns:
-        if column.name == target:
+        if column.name in targets:
             continue
         if column.index or _LEVEL.fullmatch(column.name):
             found[column.name] = "the index of a data frame"
@@ -30,7 +31,7 @@ def row_labels(table: Table, target: str | None) -> dict[str, str]:
             reason = _guess(column, has_names=has_names)
             if reason is not None:
                 guessed[column.name] = reason
-    if len(table.columns) - len(found) - len(guessed) < 2:
+    if len(table.columns) - len(found) - len(guessed) < 1 + max(len(targets), 1):
         guessed = {}
     return {name: (found | guessed)[name] for name in table.names if name in found or name in guessed}
 

@@ -17,6 +17,7 @@ from .columns import Column
 from .contents import Contents, find_frame_target, parse_classes, read_arrays, read_columns
 from .delimited import Table
 from .encoding import encode_target, infer_task
+from .frames import column_names
 from .images import VALIDATION_FRACTION
 from .npz import is_one_hot
 from .options import MINIMUM_EXAMPLES, Option, Task, ask
@@ -58,8 +59,8 @@ def table(
     **Arguments:**
 
     - `source`: a path, a data frame of pandas or polars, a table of pyarrow, or a pair of inputs and targets.
-    - `target`: the target column, by name or by number (1 is the first, -1 the last). By default the one column called
-      target, label, class or y; else the last.
+    - `target`: the target column, by name or by number (1 is the first, -1 the last), or several columns of numbers, as
+      `("height", "weight")`. By default the one column called target, label, class or y; else the last.
     - `task`: binary, classification or regression; by default texts or at most 20 distinct whole numbers are
       classes, all else is regression, whose targets are standardized.
     - `missing`: what to do about missing values: refuse the table, drop the rows, or fill in the mean.
@@ -93,7 +94,7 @@ def table(
     if kind == FRAME_KIND:
         target = find_frame_target(source, target)
     elif isinstance(found, Table) and kind == PAIR_KIND:
-        target = found.names[-1]
+        target = found.names[len(column_names(source[0])) :]
     contents = (
         read_columns(found, what, target, wanted) if isinstance(found, Table) else read_arrays(found, what, wanted)
     )
@@ -132,7 +133,7 @@ def _find_targets(
 ) -> _Targets:
     """The targets of the rows that stay, for the task that is named or that they mean."""
     if not isinstance(contents.target, Column):
-        return _read_several(contents.target[keep], task, what)
+        return _read_several(contents.target_name, contents.target[keep], task, what)
     column = contents.target.keep(keep)
     kind, why = infer_task(column)
     if classes is not None:
@@ -146,7 +147,7 @@ def _find_targets(
     return _Targets(column.name, kind, why, targets, names)
 
 
-def _read_several(targets: np.ndarray, task: Task | None, what: str) -> _Targets:
+def _read_several(name: str, targets: np.ndarray, task: Task | None, what: str) -> _Targets:
     """Targets of several columns: numbers, or one-hot classes where the task says so."""
     count = targets.shape[1]
     classes = "binary" if count == 2 else "classification"
@@ -155,14 +156,14 @@ def _read_several(targets: np.ndarray, task: Task | None, what: str) -> _Targets
             f"the targets look like one-hot classes and are trained as {count} numbers; {option('task', classes)} makes "
             f"classes of them"
         )
-        return _Targets("y", "regression", "guessed: the targets have several columns", targets, notes=(note,))
+        return _Targets(name, "regression", "guessed: the targets have several columns", targets, notes=(note,))
     if task is None or task == "regression":
         why = "guessed: the targets have several columns" if task is None else "named"
-        return _Targets("y", "regression", why, targets)
+        return _Targets(name, "regression", why, targets)
     if task != classes or not is_one_hot(targets):
         raise UserError(f"{what} has targets of {count} columns, which is regression: leave {option('task')} out.")
-    column = Column("y", np.zeros(len(targets), dtype=bool), numbers=targets.argmax(axis=1).astype(np.float64))
-    return _Targets("y", task, "named", *encode_target(column, task))
+    column = Column(name, np.zeros(len(targets), dtype=bool), numbers=targets.argmax(axis=1).astype(np.float64))
+    return _Targets(name, task, "named", *encode_target(column, task))
 
 
 def _make_dataset(
@@ -199,9 +200,17 @@ def _make_dataset(
         filled=sum(int(gap[keep].sum()) for gap in contents.gaps.values()),
         columns=contents.columns,
         classes=dict(zip(names, counts, strict=True)),
-        notes=(*contents.notes, *found.notes),
+        notes=(*contents.notes, *found.notes, *_repetition(inputs, targets)),
     )
     return replace(data, understood=understood)
+
+
+def _repetition(inputs: np.ndarray, targets: np.ndarray) -> list[str]:
+    """A note where rows are there several times, inputs and targets alike."""
+    rows = zip(inputs, targets.reshape(len(targets), -1), strict=True)
+    again = len(inputs) - len({hash((row.tobytes(), target.tobytes())) for row, target in rows})
+    told = f"{again:,} of {len(inputs):,} rows repeat an earlier one, so that the same row may be trained on and tested"
+    return [told] if again else []
 
 
 def _describe(source: Any, what: str, task: Task, count: int, features: int) -> tuple[str, Card]:
@@ -221,17 +230,16 @@ def _describe(source: Any, what: str, task: Task, count: int, features: int) -> 
 
 def rows_to_keep(contents: Contents, missing: str, what: str) -> np.ndarray:
     """The rows that stay under a policy for missing values, as a mask; what the policy forbids is a `UserError`."""
-    gaps, target_gaps = contents.gaps, np.zeros(len(contents.inputs), dtype=bool)
-    if isinstance(contents.target, Column):
-        target_gaps = contents.target.missing
-        gaps = gaps | {contents.target.name: target_gaps}
+    target = contents.target
+    target_gaps = target.missing if isinstance(target, Column) else np.any(np.isnan(target), axis=1)
+    gaps = contents.gaps | {contents.target_name: target_gaps}
     count = sum(int(mask.sum()) for mask in gaps.values())
     worst = max(gaps, key=lambda name: int(gaps[name].sum()))
     drop, mean = option("missing", "drop"), option("missing", "mean")
     if missing == "refuse" and count:
         raise UserError(
-            f"{what} has {count} missing values, {int(gaps[worst].sum())} of them in column {worst!r}: "
-            f"try {drop} to leave those rows out or {mean} to fill them."
+            f"{what} has {count} missing value{'s' if count > 1 else ''}, {int(gaps[worst].sum())} of them in column "
+            f"{worst!r}: try {drop} to leave those rows out or {mean} to fill them."
         )
     if missing == "mean" and target_gaps.any():
         raise UserError(

@@ -111,6 +111,8 @@ def number_as_text(texts: Sequence[str]) -> str:
 
 def number_advice(cell: str) -> str:
     """What to do about a cell that is nearly a number."""
+    if PLAIN.number(cell) is not None:  # it is none for its point alone, where the comma is named as the decimal mark
+        return f"give {option('thousands', '.')} if the point stands between thousands"
     bare = cell.strip(_SIGNS)
     if bare != cell and PLAIN.number(bare.replace(",", "")) is not None:
         return f"write them without the sign {cell.replace(bare, '').strip()}"

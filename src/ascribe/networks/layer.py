@@ -10,7 +10,7 @@ import jax
 import jax.random as jr
 
 from ascribe.checks import at_least
-from ascribe.errors import UserError
+from ascribe.errors import UserError, shown
 from ascribe.types import Array, Float, Key, PyTree
 
 OWN = "own."
@@ -58,16 +58,14 @@ class AbstractLayer(eqx.Module):
     def config(self) -> dict[str, Any]:
         """The constructor's arguments as plain JSON values: `type(layer)(**config, key=key)` has the same structure. Values may
         be layers too, alone or in lists and dicts, for a layer that is made of others. A constructor that draws nothing need
-        not take a `key`."""
+        not take a `key`; one that takes it is given one, for every seed and where a record or a model is loaded."""
 
     def initialize(self, key: Key) -> "AbstractLayer":
         """The same layer with fresh parameters, and so every layer in it."""
-        build: Any = type(self)
         layer = lambda one: isinstance(one, AbstractLayer)
         parts, structure = jax.tree.flatten(self.config(), is_leaf=lambda one: one is None or layer(one))
         fresh = [one.initialize(jr.fold_in(key, i)) if layer(one) else one for i, one in enumerate(parts)]
-        options = jax.tree.unflatten(structure, fresh)
-        return build(**options, key=key) if takes_key(build) else build(**options)
+        return built(type(self), jax.tree.unflatten(structure, fresh), key)
 
     def initial_state(self) -> PyTree:
         """Normalization statistics before any example was seen; None for a layer that has none."""
@@ -84,6 +82,22 @@ class AbstractLayer(eqx.Module):
     def workspace(self, outputs: int) -> int:
         """How many numbers a forward pass keeps beside the layer's input and its `outputs` numbers of output."""
         return 0
+
+
+def built(kind: Any, options: dict[str, Any], key: Key) -> Any:
+    """A layer of a class and the arguments that `config` gave, with a `key` where its constructor takes one.
+
+    **Raises:** `UserError` where these are not the constructor's arguments.
+    """
+    arguments = {**options, "key": key} if takes_key(kind) else options
+    try:
+        inspect.signature(kind).bind(**arguments)
+    except TypeError as error:
+        raise UserError(
+            f"the layer {kind.__name__} is built anew from what its `config` returns, here {shown(options)}: {error}; return "
+            f"the constructor's arguments there, by name."
+        ) from error
+    return kind(**arguments)
 
 
 def takes_key(build: Any) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import jax.random as jr
 import numpy as np
 
 from ascribe.checks import explained
@@ -13,7 +14,7 @@ from ascribe.errors import UserError, names_in_words, shown
 
 from .block import models
 from .foreign import LIBRARIES, blocks, code_of, library_of, name_of, register_model
-from .layer import OWN, AbstractLayer, inner_layers, layer_name
+from .layer import OWN, AbstractLayer, built, inner_layers, layer_name
 from .network import Network
 
 LAYERS: dict[str, type[AbstractLayer]] = {}
@@ -79,7 +80,7 @@ def _made(value: Any, known: Mapping[str, type[AbstractLayer]]) -> Any:
     """A part of a structure: a layer where it names one, with the layers in it."""
     if isinstance(value, Mapping):
         parts = {name: _made(one, known) for name, one in value.items() if name != "layer"}
-        return known[value["layer"]](**parts) if "layer" in value else parts
+        return built(known[value["layer"]], parts, jr.key(0)) if "layer" in value else parts
     return [_made(one, known) for one in value] if isinstance(value, list) else value
 
 

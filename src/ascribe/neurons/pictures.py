@@ -231,12 +231,21 @@ def save(chart: Any, path: str | Path) -> Path:
     path = path_of(path, "a picture")
     if path.suffix not in (".png", ".svg"):
         raise UserError(f"a picture is saved as .png or .svg; got {path.name!r}.")
-    buffer: Any = io.BytesIO() if path.suffix == ".png" else io.StringIO()
-    with alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None):
-        chart.save(buffer, format=path.suffix[1:], scale_factor=2 if path.suffix == ".png" else 1)
-    data = buffer.getvalue()
+    data = _drawn(chart, path.suffix[1:])
     write_whole(path, data if isinstance(data, bytes) else data.encode("utf-8"), parents=True)
     return path
+
+
+def svg(chart: Any) -> str:
+    """The text of an SVG file, as notebooks show it."""
+    return _drawn(chart, "svg")
+
+
+def _drawn(chart: Any, kind: str) -> Any:
+    buffer: Any = io.BytesIO() if kind == "png" else io.StringIO()
+    with alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None):
+        chart.save(buffer, format=kind, scale_factor=2 if kind == "png" else 1)
+    return buffer.getvalue()
 
 
 def _title(model: Any) -> str:

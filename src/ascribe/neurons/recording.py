@@ -54,6 +54,11 @@ class Recording:
         """1 / the last interspike interval of every neuron, Hz, in the neurons' shape; 0 for those that do not fire on."""
         return self.spikes.steady_rates().reshape(self.shape)[()]
 
+    def _repr_svg_(self) -> str:
+        from .pictures import svg  # noqa: PLC0415
+
+        return svg(self.chart())
+
     def chart(self, neuron: int = 0) -> Any:
         """One neuron's traces above its current, spikes marked, as an Altair chart."""
         from .pictures import traces  # noqa: PLC0415 - drawing takes a while to import

@@ -33,6 +33,11 @@ class TuningCurve:
             f"{self.rates.max():.4g} Hz>"
         )
 
+    def _repr_svg_(self) -> str:
+        from .pictures import svg  # noqa: PLC0415
+
+        return svg(self.chart())
+
     def chart(self) -> Any:
         """The curve, the closed form as a line under it, as an Altair chart."""
         from .pictures import tuning  # noqa: PLC0415 - drawing takes a while to import

@@ -13,6 +13,7 @@ from ascribe.statistics import main_score
 
 from .base import Comparison
 from .series import series
+from .table import DASH, rows, too_few_to_tell
 
 
 def learning_curves(comparison: Comparison) -> Any:
@@ -27,7 +28,10 @@ def learning_curves(comparison: Comparison) -> Any:
         elif part["mean"]:
             axes[name] = ValueAxis(title_of(name), log=log_worthy(part["mean"]), least=least_of(part["mean"]))
     shown = "folds" if comparison.folds else "the seeds that finished"
-    return curve_figure(comparison, columns, axes, "Learning curves", f"Mean over {shown}, with its 95 % interval.")
+    subtitle = f"Mean over {shown}, with its 95 % interval."
+    if few := too_few_to_tell(rows(comparison)):
+        subtitle += f" {few}".replace(f"± {DASH}", "No band")
+    return curve_figure(comparison, columns, axes, "Learning curves", subtitle)
 
 
 def curve_figure(

@@ -14,7 +14,7 @@ from ascribe.charts.lines import kind_color, panel_title
 from ascribe.charts.theme import BLUE, GRAY, INK, joined, legend_selection, many_colors, rule_colors, themed
 from ascribe.files import write_whole
 from ascribe.measures import AREA, measure_of
-from ascribe.statistics import interval
+from ascribe.statistics import band, interval
 
 from . import series
 from .document import figure, render, rule_filter
@@ -173,8 +173,9 @@ def curves(discovery: Any) -> Any:
     rows: dict[str, list] = {name: [] for name in series.COLUMNS}
     for setting, parts in discovery.comparisons.items():
         for name, runs in ((name, one) for part in parts for name, one in part.runs.items()):
-            mean, half = interval(np.where(runs.diverged[:, None], np.nan, runs.curves["train_loss"]))
-            series.add_band(rows, name, setting, range(len(mean)), mean, half)
+            curve = np.where(runs.diverged[:, None], np.nan, runs.curves["train_loss"])
+            mean, half = interval(curve)
+            series.add_band(rows, name, setting, range(len(mean)), mean, band(curve, half))
     columns = numbered(rows)
     data = inline(columns, "curves")
     for setting in discovery.comparisons:

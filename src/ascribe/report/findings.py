@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from ascribe.measures import measure_of, title_of
-from ascribe.statistics import corrected_interval, main_score, paired_runs
+from ascribe.statistics import SINGLE, corrected_interval, main_score, paired_runs
 from ascribe.statistics.means import DASH, LEVEL, decimals_of
-from ascribe.statistics.pairs import SINGLE
 
 from .base import Comparison
 from .statement import listed
@@ -117,7 +116,7 @@ def _above_constant(comparison: Comparison, table: Sequence[Row]) -> str:
         return ""
     words, score = constant
     measure = measure_of(known[0][0].score)
-    shown = f"{100 * score:.1f} %" if measure.percent else f"{score:.3g}"
+    shown = f"{100 * score:.1f} %" if measure.percent else f"{score:.3g}".replace("-", "−")
     rounding = SINGLE * abs(score)  # a network that always names that class has this score, in single precision
     better = [row for row, mean, half in known if measure.worth(mean) - measure.worth(score) > max(half, rounding)]
     others = [row.rule for row in table if row not in better]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ascribe.charts.inline import numbered
-from ascribe.statistics import corrected_interval, finished, resampled
+from ascribe.statistics import band, corrected_interval, finished, resampled
 
 from .base import Comparison, Runs
 
@@ -30,15 +30,17 @@ def over_seeds(runs: Runs, name: str) -> np.ndarray:
 def series(comparison: Comparison, names: Sequence[str], points: int = POINTS) -> dict[str, Any]:
     """Columns `rule, curve, epoch, mean, low, high, row` of the curves in `names`, for the rules that have them.
 
-    `epoch` counts from 1; `low` and `high` bound the 95 % interval over seeds or folds (the mean itself for one). The rows of a
-    rule's curve follow each other.
+    `epoch` counts from 1; `low` and `high` bound the 95 % interval over seeds or folds (the mean itself over too few). The rows
+    of a rule's curve follow each other.
     """
     columns: dict[str, list] = {name: [] for name in COLUMNS}
     drawn = [(rule, name) for rule, runs in comparison.runs.items() for name in names if name in runs.curves]
     for rule, name in drawn:
         curve = over_seeds(comparison.runs[rule], name)
         shown = epochs_shown(curve.shape[1], len(drawn), points)
-        add_band(columns, rule, name, shown, *corrected_interval(*resampled(comparison.runs[rule], curve[:, shown])))
+        values, test_to_train = resampled(comparison.runs[rule], curve[:, shown])
+        mean, half = corrected_interval(values, test_to_train)
+        add_band(columns, rule, name, shown, mean, band(values, half))
     return numbered(columns)
 
 

@@ -14,9 +14,11 @@ from .effect_size import cohens_d as cohens_d
 from .effect_size import hedges_g as hedges_g
 from .effect_size import superiority as superiority
 from .holm import holm as holm
+from .means import band as band
 from .means import finished as finished
 from .means import interval as interval
 from .means import optional as optional
+from .pairs import SINGLE as SINGLE
 from .pairs import Pairs as Pairs
 from .pairs import paired as paired
 from .pairs import paired_runs as paired_runs

@@ -74,6 +74,15 @@ def plus_minus(
     return f"{text} ± {DASH if half_width is None else f'{width:.{decimals}f}'}"
 
 
+def band(values: np.ndarray, half_width: np.ndarray) -> np.ndarray:
+    """`half_width`, of the means along the first axis of `values`, as it is drawn: 0 over fewer than `FEWEST` finite values.
+
+    >>> band(np.array([[1.0, 1.0], [2.0, 2.0], [np.nan, 3.0]]), np.array([6.4, 2.5])).tolist()
+    [0.0, 2.5]
+    """
+    return np.where(np.isfinite(values).sum(axis=0) >= FEWEST, half_width, 0.0)
+
+
 def too_few(counts: Iterable[int], one: str = "seed") -> str:
     """A sentence on intervals over so many seeds, or folds, each, where some are too few; else empty."""
     return f"± {DASH}: too few {one}s, fewer than {FEWEST}." if any(0 < count < FEWEST for count in counts) else ""

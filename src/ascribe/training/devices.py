@@ -49,10 +49,17 @@ def count() -> int:
 
 
 def use_compilation_cache() -> None:
-    """Compiled programs are kept in the user's cache folder, unless JAX was told another place."""
+    """Compiled programs are kept in the user's cache folder, if it can be written, unless JAX was told another place."""
     if jax.config.jax_compilation_cache_dir is None:  # pyright: ignore[reportAttributeAccessIssue]
         base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-        jax.config.update("jax_compilation_cache_dir", os.path.join(base, "ascribe", "compiled"))
+        folder = os.path.join(base, "ascribe", "compiled")
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError:
+            return
+        if not os.access(folder, os.W_OK):  # JAX would warn of every program
+            return
+        jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
