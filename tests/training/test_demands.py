@@ -214,9 +214,10 @@ def test_a_factory_that_the_rule_leaves_alone_is_used_as_it_is():
     ("network", "shape", "rule", "sentence"),
     [
         (lambda: small_lenet(outputs=1), IMAGE, "forward-pass", "defined for dense layers"),
+        (lambda: networks.gru((3, 2), 1, units=2), (3, 2), "forward-pass", "defined for dense layers"),
         (lambda: networks.mlp([2, 250, 1]), (2,), "finite-differences", "this one has 1,001 and the limit is 1,000"),
     ],
-    ids=["forward-pass", "finite-differences"],
+    ids=["forward-pass", "forward-pass-gru", "finite-differences"],
 )
 def test_a_rule_that_the_network_does_not_suit_is_refused_with_the_reason(network, shape, rule, sentence):
     data, network = tiny.data(shape=shape), network()

@@ -108,7 +108,7 @@ class ForwardPass(AbstractRule[Network, None]):
 
     def _adapted(self, network: Network, data: Dataset, times: int) -> Network:
         dense: list[Any] = [layer for layer in network.layers if layer.synaptic]
-        if not all(layer.dense for layer in dense):
+        if network.composites or not all(layer.dense for layer in dense):
             raise UserError(
                 "the forward-pass rule is defined for dense layers: give it hidden layers as 64x64, or leave it out."
             )

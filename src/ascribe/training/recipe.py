@@ -81,7 +81,6 @@ def honor(rule: AbstractRule, name: str, source: NetworkSource, data: Dataset, s
     notes: list[str] = []
     names = hooks.encoding(rule, name, data)
     encoded = data.flat().encode(*names) if names else data
-    source = located(source, encoded)
     template = template_of(source)
     encoding = encoded.transforms[len(data.transforms) :]
     if encoding:
@@ -89,7 +88,8 @@ def honor(rule: AbstractRule, name: str, source: NetworkSource, data: Dataset, s
     adapted = hooks.adapt(rule, name, template, encoded)
     if adapted.config() != template.config():
         notes.append(f"network changed by the rule: {adapted}")
-        source = located(adapted if isinstance(source, Network) else _adapting(rule, name, source, encoded), encoded)
+        source = adapted if isinstance(source, Network) else _adapting(rule, name, source, encoded)
+    source = located(source, encoded)
     notes += [
         f"every seed starts from the weights that {block.adapter.name} came with (give its class, or a function of a key, for "
         f"weights of each seed's own)"
