@@ -73,6 +73,7 @@ def file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "helper.py").write_text(HELPER)
     (tmp_path / "net.py").write_text(NETWORK)
+    (tmp_path / "broken.py").write_text("import math\nimport absent\n")
     return tmp_path / "net.py"
 
 
@@ -145,6 +146,10 @@ def test_a_run_is_known_by_the_file_of_its_model(file):
     ("text", "sentence"),
     [
         ("nowhere.py:make", "there is no file 'nowhere.py'"),
+        (
+            "broken.py:Net",
+            "the file of a network 'broken.py' cannot be run: ModuleNotFoundError: No module named 'absent' (line 2)",
+        ),
         ("net.py", "a network of a file is PATH.py:NAME"),
         ("net.py:absent", "the file 'net.py' defines no 'absent'"),
         ("net.py:number", "a network is a text as in '64x64', an ascribe Network or a factory key -> Network; got 5"),

@@ -175,6 +175,8 @@ def test_a_block_is_known_by_its_source_its_options_and_where_it_cannot_be_made_
     assert known(one) == known(Cell(eqx.nn.GRUCell, jr.key(0))) != known(other)
     functions = [from_function(f, {"w": jnp.ones(2)}) for f in (lambda p, x: x @ p["w"], lambda p, x: x * p["w"])]
     assert fingerprint(functions[0].adapter.identity) != fingerprint(functions[1].adapter.identity)
+    two = [from_function(line, {"w": jnp.full(2, number)}) for number in (1.0, 2.0)]
+    assert fingerprint(two[0].adapter.identity) != fingerprint(two[1].adapter.identity)
 
 
 # Functions

@@ -14,6 +14,7 @@ from ascribe import networks
 from ascribe.errors import UserError
 from ascribe.networks import Linear, Network, from_model, to_torch
 from ascribe.training import network_for
+from ascribe.training.identity import fingerprint
 
 from ..cases import assert_identical
 from ..later import Later, needs
@@ -151,6 +152,12 @@ def test_weights_go_back_from_a_network():
     network = Network([from_model(made(), shape=IMAGES[1:]), Linear(4, 2)])
     module = to_torch(network, made(8), state=network.initial_state())
     np.testing.assert_array_equal(module.dense[0].weight.detach(), network.layers[0].parameters["dense"][0]["weight"])
+
+
+def test_a_module_is_known_by_its_numbers_and_a_class_by_its_options():
+    known = lambda model, **options: fingerprint(from_model(model, options=options).adapter.identity)
+    assert known(made(1)) == known(made(1)) != known(made(2))
+    assert known(kind(), width=4) == known(kind(), width=4) != known(kind(), width=3)
 
 
 @pytest.mark.parametrize("cell", ["GRU", "LSTM", "RNN"])
