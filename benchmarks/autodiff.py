@@ -194,9 +194,7 @@ def chains():
         for _ in range(count):
             u = u + x
         if count == CHAINS[0]:
-            print(
-                f"\nmemory of a Var and its Op: {tracemalloc.get_traced_memory()[0] / count:.0f} bytes before backward"
-            )
+            print(f"\nmemory of a Var and its Op: {tracemalloc.get_traced_memory()[0] / count:.0f} bytes before backward")
             tracemalloc.stop()
         best = np.inf
         for _ in range(3):

@@ -99,9 +99,7 @@ def main():
     for seeds in MANY:
         row = child(2, seeds)
         growth = f"{row['cpu'] / base / (seeds / SEEDS):.2f} of linear"
-        print(
-            f"{seeds} seeds: {row['seconds']:.1f} s, {row['cpu']:.1f} CPU-s ({growth}), {row['memory']:.0f} MB a worker"
-        )
+        print(f"{seeds} seeds: {row['seconds']:.1f} s, {row['cpu']:.1f} CPU-s ({growth}), {row['memory']:.0f} MB a worker")
 
 
 if __name__ == "__main__":

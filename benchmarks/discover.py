@@ -77,14 +77,8 @@ def race() -> None:
     print(f"  {np.mean(before):.4f} before the rival and {np.mean(after):.4f} after; compiling took {compiling:.1f} s")
     for name, kind in (("Gaussian process", ""), ("tree of Parzen estimators", "_tpe")):
         print(f"PyTorch and Optuna's {name}: {rival[f'seconds_per_evaluation{kind}']:.3f} s an evaluation (median)")
-    print(
-        f"times as fast: {ratios['GP']:.1f} (Gaussian process), {ratios['TPE']:.1f} (tree of Parzen estimators); wanted 12"
-    )
-    print(
-        json.dumps(
-            {"ours": ours_mean, "rival": rival, "ratios": ratios, "compiling": compiling, "versions": versions()}
-        )
-    )
+    print(f"times as fast: {ratios['GP']:.1f} (Gaussian process), {ratios['TPE']:.1f} (tree of Parzen estimators); wanted 12")
+    print(json.dumps({"ours": ours_mean, "rival": rival, "ratios": ratios, "compiling": compiling, "versions": versions()}))
 
 
 def against_random() -> None:
@@ -102,9 +96,7 @@ def against_random() -> None:
     bayesian, random = (np.asarray(best[kind]) for kind in (search.BAYESIAN, search.RANDOM))
     mean, half = report.interval(bayesian - random)
     wins = int(np.sum(bayesian < random))
-    print(
-        f"best area after {EVALUATIONS} evaluations: Bayesian {bayesian.mean():.4f}, random {random.mean():.4f} (means)"
-    )
+    print(f"best area after {EVALUATIONS} evaluations: Bayesian {bayesian.mean():.4f}, random {random.mean():.4f} (means)")
     print(f"difference {float(mean):+.4f} ± {float(half):.4f} (95 %), Bayesian better in {wins} of {REPEATS} repeats")
     print(json.dumps({**best, "versions": versions()}))
 

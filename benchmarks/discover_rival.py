@@ -243,9 +243,7 @@ def measure(evaluations: int = 12, epochs: int = 10, seeds: int = 8) -> dict[str
 def main() -> None:
     sizes = {"evaluations": 2, "epochs": 1, "seeds": 2} if "--quick" in sys.argv else {}
     found = measure(**sizes)
-    print(
-        f"b-functions on digits, PyTorch eager and Optuna: {found['seeds']} seeds of {found['epochs']} epochs an evaluation"
-    )
+    print(f"b-functions on digits, PyTorch eager and Optuna: {found['seeds']} seeds of {found['epochs']} epochs an evaluation")
     for kind, rate in found["sgd_steps_per_second"].items():
         print(f"  SGD, {kind:<39} {rate:8.0f} steps a second on one thread")
     for name, rate in found["layouts"].items():

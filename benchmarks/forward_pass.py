@@ -37,9 +37,7 @@ def main():
                 counted,
             ),
         }
-        report(
-            f"{inputs_count}-{DEPTH}×{WIDTH}-1 without biases, batch {BATCH}, SGD", times, steps=STEPS, claims=claims
-        )
+        report(f"{inputs_count}-{DEPTH}×{WIDTH}-1 without biases, batch {BATCH}, SGD", times, steps=STEPS, claims=claims)
 
 
 if __name__ == "__main__":

@@ -83,9 +83,7 @@ def defaults():
                     settings = {"optimizer": "sgd", "epochs": EPOCHS, "seeds": seeds, "diagnostics": False}
                     curves = []
                     for rate in (0.1, 0.3, 0.6, 1.0):
-                        runs = ascribe.train(
-                            mlp([data.features, *HIDDEN, 1]), data, rule, learning_rate=rate, **settings
-                        )
+                        runs = ascribe.train(mlp([data.features, *HIDDEN, 1]), data, rule, learning_rate=rate, **settings)
                         curves.append(np.nan_to_num(runs.validation_accuracy))
                     best.append(max(curve.max(axis=1).mean() for curve in curves))
                     last.append(max(curve[:, -5:].mean() for curve in curves))
@@ -119,9 +117,7 @@ def drift():
     for name, (options, (optimizer, batch_size, length)) in cases.items():
         settings = {"optimizer": optimizer, "batch_size": batch_size, "epochs": length, "seeds": SEEDS}
         rule = ForwardPass(**options)
-        runs = ascribe.train(
-            mlp([data.features, *HIDDEN, 1]), data, rule, learning_rate=1.0, diagnostics=False, **settings
-        )
+        runs = ascribe.train(mlp([data.features, *HIDDEN, 1]), data, rule, learning_rate=1.0, diagnostics=False, **settings)
         accuracy, loss = runs.validation_accuracy, runs.train_loss[:, -1]
         sizes = np.abs(np.asarray(runs.networks["linear1"].weight))
         spread = np.log(np.where(sizes > 0, sizes, 1e-30)).std(axis=(1, 2))

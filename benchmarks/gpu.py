@@ -22,9 +22,7 @@ def many_seeds(sizes, seeds, batch, steps):
     """All seeds at once, from the same first state (the time of a step does not depend on its numbers)."""
     inputs, targets = jr.normal(jr.key(0), (1024, sizes[0])), jr.randint(jr.key(1), (1024,), 0, 2)
     batches = jr.randint(jr.key(2), (steps, batch), 0, 1024)
-    state, run, data, train = training(
-        mlp(sizes), "backpropagation", inputs, targets, optimizer="adam", batch_size=batch
-    )
+    state, run, data, train = training(mlp(sizes), "backpropagation", inputs, targets, optimizer="adam", batch_size=batch)
     states = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (seeds, *leaf.shape)), state)
     program = jax.jit(jax.vmap(lambda one: train(one, run, data, batches, jr.key(0))))
     return lambda: jax.block_until_ready(program(states))

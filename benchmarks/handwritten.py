@@ -11,10 +11,7 @@ import optax
 
 def mlp_parameters(key, sizes):
     keys = jr.split(key, len(sizes) - 1)
-    return [
-        (jr.normal(k, (n, m)) * jnp.sqrt(2 / m), jnp.zeros(n))
-        for k, m, n in zip(keys, sizes[:-1], sizes[1:], strict=True)
-    ]
+    return [(jr.normal(k, (n, m)) * jnp.sqrt(2 / m), jnp.zeros(n)) for k, m, n in zip(keys, sizes[:-1], sizes[1:], strict=True)]
 
 
 def mlp_forward(parameters, x):
@@ -28,13 +25,11 @@ def lenet_parameters(key):
     keys = jr.split(key, 5)
     shapes = [(5, 5, 1, 6), (5, 5, 6, 16)]
     convolutions = [
-        (jr.normal(k, s) * jnp.sqrt(2 / (s[0] * s[1] * s[2])), jnp.zeros(s[3]))
-        for k, s in zip(keys, shapes, strict=False)
+        (jr.normal(k, s) * jnp.sqrt(2 / (s[0] * s[1] * s[2])), jnp.zeros(s[3])) for k, s in zip(keys, shapes, strict=False)
     ]
     sizes = [400, 120, 84, 10]
     dense = [
-        (jr.normal(k, (n, m)) * jnp.sqrt(2 / m), jnp.zeros(n))
-        for k, m, n in zip(keys[2:], sizes[:-1], sizes[1:], strict=True)
+        (jr.normal(k, (n, m)) * jnp.sqrt(2 / m), jnp.zeros(n)) for k, m, n in zip(keys[2:], sizes[:-1], sizes[1:], strict=True)
     ]
     return convolutions, dense
 

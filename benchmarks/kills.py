@@ -47,9 +47,7 @@ COMPARE = ["moons", "--samples", "200", "--rules", "backprop,feedback-alignment,
 COMPARE += ["--seeds", "4", "--tune", "3", "--tune-seeds", "2", "--epochs", "60000"]
 if QUICK:
     LATEST = 0.2
-    UNDRAWN = (
-        "import sys; from ascribe import cli, report; report.drawings = lambda _: {}; sys.exit(cli.main(sys.argv[1:]))"
-    )
+    UNDRAWN = "import sys; from ascribe import cli, report; report.drawings = lambda _: {}; sys.exit(cli.main(sys.argv[1:]))"
     PROGRAM = ["-c", UNDRAWN]
     COMPARE = ["moons", "--samples", "200", "--rules", "backprop,feedback-alignment", "--network", "4"]
     COMPARE += ["--seeds", "2", "--tune", "2", "--tune-seeds", "1", "--epochs", "1000"]
@@ -152,10 +150,7 @@ def content(folder):
     curves = {key: store.curves(key) for key in keys}
     store.close()
     assert len(set(keys)) == len(keys) and sorted(everything) == sorted(keys), "runs were lost or doubled"
-    told = [
-        {name: row[name] for name in ("key", "rule", "phase", "seed", "learning_rate", "status", "scores")}
-        for row in rows
-    ]
+    told = [{name: row[name] for name in ("key", "rule", "phase", "seed", "learning_rate", "status", "scores")} for row in rows]
     return told, curves
 
 

@@ -122,9 +122,7 @@ def main():
                 {"ours, staggered": hodgkin_huxley(size)},
                 (lambda size=size: brian(python, "hodgkin-huxley", size, folder)) if python else None,
                 # wanted for large populations
-                {"times as fast as Brian2": ("Brian2 C++, run loop", "ours, staggered", ">=", FASTER)}
-                if size > 100
-                else {},
+                {"times as fast as Brian2": ("Brian2 C++, run loop", "ours, staggered", ">=", FASTER)} if size > 100 else {},
             )
         for size in NETWORKS if only != "hodgkin-huxley" else ():
             made, drive = network(size)

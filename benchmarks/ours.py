@@ -17,9 +17,7 @@ def race(network, names, inputs, targets, batches, key, *, batch_size):
         state, run, data, train = training(network, rule, inputs, targets, batch_size=batch_size)
         compiled = jax.jit(train).lower(state, run, data, batches, key).compile()
         operations[rule] = floating_point_operations(compiled)
-        programs[rule] = lambda compiled=compiled, a=(state, run, data, batches, key): jax.block_until_ready(
-            compiled(*a)
-        )
+        programs[rule] = lambda compiled=compiled, a=(state, run, data, batches, key): jax.block_until_ready(compiled(*a))
     return programs, operations
 
 

@@ -105,14 +105,10 @@ def main() -> None:
                 loads.append(tab.evaluate(LOAD)[1])
             filters = tab.evaluate(FILTER)
             hovers, values = tab.evaluate(HOVER)
-        print(
-            f"  loaded in                        {statistics.median(loads):8.0f} ms (median of {LOADS}; wanted < 1000)"
-        )
+        print(f"  loaded in                        {statistics.median(loads):8.0f} ms (median of {LOADS}; wanted < 1000)")
         for what, times in (("a rule filtered away", filters), ("values at the pointer", hovers)):
             worked, shown = (statistics.median(column) for column in zip(*times, strict=True))
-            print(
-                f"  {what:<32} {worked:8.1f} ms, {shown:.1f} ms until the next frame (median of {len(times)}; wanted < 50)"
-            )
+            print(f"  {what:<32} {worked:8.1f} ms, {shown:.1f} ms until the next frame (median of {len(times)}; wanted < 50)")
         print(f"  the last values: {values}")
 
 

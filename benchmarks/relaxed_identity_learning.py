@@ -36,9 +36,7 @@ def show(title, comparison, epochs):
             f"{accuracy.min():.2f}",
             f"{before.mean():.2f}",
         )
-        print(
-            f"| {name} | {' | '.join(row)} | {runs.diverged.sum()} | {runs.seconds / len(runs.seeds):.2f} |", flush=True
-        )
+        print(f"| {name} | {' | '.join(row)} | {runs.diverged.sum()} | {runs.seconds / len(runs.seeds):.2f} |", flush=True)
 
 
 def mnist(epochs, seeds):

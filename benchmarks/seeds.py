@@ -66,9 +66,7 @@ def by_hand(data):
 
     mesh = training.mesh.mesh_for(SEEDS)
     program = jax.jit(
-        jax.shard_map(
-            all_seeds, mesh=mesh, in_specs=(P("runs"), P(), P(), P(), P()), out_specs=P("runs"), check_vma=False
-        )
+        jax.shard_map(all_seeds, mesh=mesh, in_specs=(P("runs"), P(), P(), P(), P()), out_specs=P("runs"), check_vma=False)
     )
     keys = jr.split(jr.key(0), SEEDS)
     data_everywhere = training.mesh.replicate((*arrays, *validation), mesh)
@@ -112,9 +110,7 @@ def main():
     if torch_steps is not None:
         times["PyTorch eager"] = [seconds * steps / torch_steps for seconds in times["PyTorch eager"]]
         claims["steps per second, ours / PyTorch eager"] = (1 / ratio(times, "ours", "PyTorch eager"), ">=", 12)
-    report(
-        f"{SEEDS} seeds of {'-'.join(map(str, SIZES))} on moons, batch {BATCH}, Adam", times, steps=steps, claims=claims
-    )
+    report(f"{SEEDS} seeds of {'-'.join(map(str, SIZES))} on moons, batch {BATCH}, Adam", times, steps=steps, claims=claims)
 
 
 if __name__ == "__main__":

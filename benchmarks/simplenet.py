@@ -33,9 +33,7 @@ def ours():
     inputs, targets = (jnp.asarray(array) for array in images(BATCH * STEPS))
     batches = jnp.arange(BATCH * STEPS).reshape(STEPS, BATCH)
     network = simplenet(width=WIDTH, dropout=0.0)
-    state, run, data, train = training(
-        network, "backpropagation", inputs, targets, optimizer="adadelta", batch_size=BATCH
-    )
+    state, run, data, train = training(network, "backpropagation", inputs, targets, optimizer="adadelta", batch_size=BATCH)
     states = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (RUNS, *leaf.shape)), state)
     one = lambda state: train(state, run, data, batches, jr.key(0))
     alone = jax.jit(one).lower(state).compile()

@@ -43,8 +43,7 @@ def drawn(**shapes):
     """Parameters by name: normal, with a spread that keeps what passes of one size."""
     keys = jr.split(jr.key(len(shapes)), len(shapes))
     return {
-        name: jr.normal(key, shape) / max(shape[-1], 1) ** 0.5
-        for key, (name, shape) in zip(keys, shapes.items(), strict=True)
+        name: jr.normal(key, shape) / max(shape[-1], 1) ** 0.5 for key, (name, shape) in zip(keys, shapes.items(), strict=True)
     }
 
 
@@ -161,9 +160,7 @@ def convolutional():
     """Channels first, strided, dilated and in groups."""
 
     def convolved(x, kernel, **options):
-        return jax.lax.conv_general_dilated(
-            x, kernel, padding="SAME", dimension_numbers=("NCHW", "OIHW", "NCHW"), **options
-        )
+        return jax.lax.conv_general_dilated(x, kernel, padding="SAME", dimension_numbers=("NCHW", "OIHW", "NCHW"), **options)
 
     def apply(p, x, taps=NO_TAPS):
         h = tap(taps, "first", convolved(jnp.moveaxis(x, -1, 1), p["first"], window_strides=(2, 1)))

@@ -91,8 +91,6 @@ def test_a_page_runs_and_prints_what_it_says(page, claims, capsys, monkeypatch, 
 
 def test_every_page_with_code_runs():
     """But for those whose only blocks are commands that take minutes."""
-    pages = {
-        str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if "```python" in path.read_text(encoding="utf-8")
-    }
+    pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md") if "```python" in path.read_text(encoding="utf-8")}
     assert pages == {page for page in PAGES if "```python" in (DOCS / page).read_text(encoding="utf-8")}
     assert pages <= set(PAGES)

@@ -91,9 +91,7 @@ GROUPS = {
 
 def test_the_slow_test_has_every_group():
     text = (ROOT / "tools" / "fuzz.py").read_text(encoding="utf-8")
-    groups = next(
-        node for node in ast.parse(text).body if isinstance(node, ast.Assign) and node.targets[0].id == "GROUPS"
-    )
+    groups = next(node for node in ast.parse(text).body if isinstance(node, ast.Assign) and node.targets[0].id == "GROUPS")
     listed = [group for _, some in GROUPS.values() for group in some]
     assert sorted(ast.literal_eval(groups.value)) == sorted(listed)
 

@@ -31,9 +31,7 @@ def network():
 @pytest.fixture(scope="module")
 def runs(data, network):
     rule = ascribe.rules.FeedbackAlignment()
-    return ascribe.train(
-        network, data, rule, optimizer="adam", learning_rate=1e-3, epochs=EPOCHS, batch_size=32, seeds=SEEDS
-    )
+    return ascribe.train(network, data, rule, optimizer="adam", learning_rate=1e-3, epochs=EPOCHS, batch_size=32, seeds=SEEDS)
 
 
 @pytest.mark.parametrize("name", [name for name in dir(ascribe) if not name.startswith("_")])

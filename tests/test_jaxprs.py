@@ -179,9 +179,7 @@ def test_jax_calls_operations_and_what_they_are_told_as_this_package_reads_them(
     found = {one.primitive.name: set(one.params) for one in equations}
     aliases = {"remat2": ("remat2", "checkpoint"), "jit": ("jit", "pjit")}.get(name, (name,))
     given = next((found[one] for one in aliases if one in found), None)
-    assert given is not None, (
-        f"JAX {jax.__version__} has another name for {name} than src/ascribe/jaxprs.py: {list(found)}."
-    )
+    assert given is not None, f"JAX {jax.__version__} has another name for {name} than src/ascribe/jaxprs.py: {list(found)}."
     missing = wanted - given
     assert not missing, f"JAX {jax.__version__} tells {name} no {missing}, which src/ascribe reads, but {given}."
 

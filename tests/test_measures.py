@@ -119,9 +119,7 @@ def class_scores(name):
     return found
 
 
-@pytest.mark.parametrize(
-    "name", ["test_brier", "brier", "test_", "", "testaccuracy", "test_test_loss", "gradient_loss"]
-)
+@pytest.mark.parametrize("name", ["test_brier", "brier", "test_", "", "testaccuracy", "test_test_loss", "gradient_loss"])
 def test_a_score_that_the_table_has_not_is_refused(name):
     for question in (measures.measure_of, measures.title_of):
         with pytest.raises(UserError) as caught:

@@ -83,9 +83,7 @@ def lines(panel):
 def axes(panel):
     """What the ticks of the two axes say, and where they are: (value, place) each."""
     labels = [(element.text.replace("−", "-"), element) for element in panel if tag(element) == "text"]
-    epochs = [
-        (float(text), float(e.get("x"))) for text, e in labels if e.get("text-anchor") == "middle" and text != "Epoch"
-    ]
+    epochs = [(float(text), float(e.get("x"))) for text, e in labels if e.get("text-anchor") == "middle" and text != "Epoch"]
     values = [
         (float(text.removesuffix(" %")) / (100 if "%" in text else 1), float(e.get("y")) - 4)
         for text, e in labels
@@ -147,9 +145,7 @@ def test_a_curve_lies_where_its_axes_say(task):
             high = band[20:][::-1]
             np.testing.assert_allclose(band[:20, 0], line[:, 0])
             np.testing.assert_allclose(high[:, 0], line[:, 0])
-            top = (
-                mean + half_width if task == "regression" or name == "train_loss" else np.minimum(mean + half_width, 1)
-            )
+            top = mean + half_width if task == "regression" or name == "train_loss" else np.minimum(mean + half_width, 1)
             np.testing.assert_allclose(high[:, 1], between_ticks(values, top, log), atol=0.3)
             bottom = np.maximum(mean - half_width, least)
             np.testing.assert_allclose(band[:20, 1], between_ticks(values, bottom, log), atol=0.3)
@@ -175,9 +171,7 @@ def test_long_curves_are_thinned_and_keep_their_ends():
 
 
 @pytest.mark.parametrize("task", ["binary", "regression"])
-@pytest.mark.parametrize(
-    ("epochs", "seeds", "names"), [(1, [3, 4, 5], "a"), (1, [3, 4], "ab"), (20, [3], "ab"), (1, [3], "a")]
-)
+@pytest.mark.parametrize(("epochs", "seeds", "names"), [(1, [3, 4, 5], "a"), (1, [3, 4], "ab"), (20, [3], "ab"), (1, [3], "a")])
 def test_the_smallest_comparisons_are_shown(task, epochs, seeds, names):
     found = make_comparison(task, epochs=epochs, seeds=seeds, rules=tuple(names))
     page = read(report.to_html(found))

@@ -23,9 +23,7 @@ def pictures():
 
 def test_every_section_shows_its_picture_before_its_code(pictures):
     parts = dict(re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", TEXT, re.DOTALL | re.MULTILINE))
-    assert [section for section, _ in pictures.PICTURES.values()] == [
-        part for part in parts if "```python" in parts[part]
-    ]
+    assert [section for section, _ in pictures.PICTURES.values()] == [part for part in parts if "```python" in parts[part]]
     for name, (section, _) in pictures.PICTURES.items():
         before, _, _ = parts[section].partition("```")
         assert re.search(rf"!\[[^\]]+\]\(images/tutorial_{name}\.svg\)", before), name

@@ -48,9 +48,7 @@ def main(folder: Path) -> None:
 
 
 def same(what: str, found: set[str], expected: set[str]) -> None:
-    assert found == expected, (
-        f"{what} is without {sorted(expected - found)}, and has {sorted(found - expected)} besides"
-    )
+    assert found == expected, f"{what} is without {sorted(expected - found)}, and has {sorted(found - expected)} besides"
 
 
 if __name__ == "__main__":

@@ -197,9 +197,7 @@ def _plain(text: str) -> str:
 
 def _unreadable(folder: str, names: list[str]) -> list[str]:
     """What cannot be copied: pipes, and folders that nobody may read."""
-    return [
-        name for name in names if not os.access(p := Path(folder) / name, os.R_OK) or not (p.is_file() or p.is_dir())
-    ]
+    return [name for name in names if not os.access(p := Path(folder) / name, os.R_OK) or not (p.is_file() or p.is_dir())]
 
 
 def main() -> int:

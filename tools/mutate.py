@@ -186,9 +186,7 @@ def run(mutations: list[Mutation], jobs: int, *, checked: bool) -> list[Verdict]
             finally:
                 copies.put(copy)
             with lock:
-                print(
-                    f"{one.result:<11} {one.seconds:6.1f} s  {mutation.file}: {mutation.why}  {one.seen_by}", flush=True
-                )
+                print(f"{one.result:<11} {one.seconds:6.1f} s  {mutation.file}: {mutation.why}  {one.seen_by}", flush=True)
             return one
 
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:

@@ -163,9 +163,7 @@ def data_sets() -> str:
         text += f"## `{name}`\n\n{card.title}. {card.description}\n\n{_table(('', ''), rows)}\n\n"
         text += _directive(f"ascribe.datasets.{module}.{function}", level=3)
     text += "## A file of your own\n\n" + _directive("ascribe.datasets.table.table", level=3)
-    text += (
-        "## A text of your own\n\n`text:` before the path of a text file, as in `ascribe compare text:alice.txt`.\n\n"
-    )
+    text += "## A text of your own\n\n`text:` before the path of a text file, as in `ascribe compare text:alice.txt`.\n\n"
     text += _directive("ascribe.datasets.text.text", level=3)
     transforms = [(f"`{name}`", _cell(what)) for name, what in datasets.TRANSFORMS.items()]
     return text + "## Transforms of inputs\n\n" + _table(("name", "what it does"), transforms)
@@ -178,9 +176,7 @@ def networks() -> str:
     ready += ("approximator", "xor_network", "build")
     rows = [(link(name), _cell(_first(getattr(ascribe.networks, name)))) for name in ready]
     layers = [(link(name), _cell(_first(layer))) for name, layer in ascribe.networks.LAYERS.items()]
-    activations = [
-        (f"`{name}`", "yes" if row.elementwise else "no") for name, row in ascribe.networks.ACTIVATIONS.items()
-    ]
+    activations = [(f"`{name}`", "yes" if row.elementwise else "no") for name, row in ascribe.networks.ACTIVATIONS.items()]
     laws = ", ".join(f"`{name}`" for name in ascribe.networks.initializers.names())
     return (
         "# Networks and layers\n\nA network is a sequence of named layers and knows nothing of rules.\n\n"
@@ -205,9 +201,7 @@ def command_line() -> str:
     for command in COMMANDS:
         text += f"## `ascribe {command}`\n\n{told(command)}"
         if command == "runs":
-            text += "".join(
-                f"### `ascribe runs {one}`\n\n{told('runs', one)}" for one in ("list", "show", "export", "delete")
-            )
+            text += "".join(f"### `ascribe runs {one}`\n\n{told('runs', one)}" for one in ("list", "show", "export", "delete"))
     return text
 
 
@@ -223,9 +217,7 @@ def public_names(module: str) -> list[str]:
     """What a public module offers: `from .x import y as y`, and what it defines itself; "" is ascribe itself."""
     path = SOURCE / module if module else SOURCE
     tree = ast.parse((path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text(encoding="utf-8"))
-    found = [
-        a.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for a in node.names if a.asname == a.name
-    ]
+    found = [a.name for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for a in node.names if a.asname == a.name]
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.append(node.name)
@@ -260,9 +252,7 @@ def api_pages() -> dict[str, str]:
     for name in sorted(set(public_names("")) - set(modules)):
         where = ascribe._WHERE[name].partition(".")[2]
         if where in modules:
-            short.append(
-                (f"[`ascribe.{name}`]({where}.md#{place_of(where, name)})", _cell(_first(getattr(ascribe, name))))
-            )
+            short.append((f"[`ascribe.{name}`]({where}.md#{place_of(where, name)})", _cell(_first(getattr(ascribe, name)))))
         else:
             short.append((f"[`ascribe.{name}`](#ascribe.{name})", _cell(_first(getattr(ascribe, name)))))
             text += _directive(f"ascribe.{name}", level=2)

@@ -203,8 +203,7 @@ def two_layers(names: dict[str, Any]) -> Any:
     links = [(*places[a], *places[b], 2.2, ORANGE if weight > 0 else BLUE) for a, b, weight in joined]
     shown = ["x1", "x2", *(f"{b:+g}".replace("-", "−") for b in (b1, b2, b3))]
     nodes = [
-        (*place, 17, INK if index > 1 else GRAY, text)
-        for index, (place, text) in enumerate(zip(places, shown, strict=True))
+        (*place, 17, INK if index > 1 else GRAY, text) for index, (place, text) in enumerate(zip(places, shown, strict=True))
     ]
     words = [
         (middle, top - 26, "either", INK),
@@ -260,9 +259,7 @@ def slope(names: dict[str, Any]) -> Any:
         line,
         tangent.mark_line(color=ORANGE, strokeWidth=2.2).encode(x=x, y=y),
         point.mark_point(filled=True, size=110, color=ORANGE, opacity=1, stroke="white").encode(x=x, y=y),
-        point.mark_text(color=ORANGE, dx=14, dy=12, align="left", fontSize=13, fontWeight=600).encode(
-            x=x, y=y, text="text:N"
-        ),
+        point.mark_text(color=ORANGE, dx=14, dy=12, align="left", fontSize=13, fontWeight=600).encode(x=x, y=y, text="text:N"),
     ]
     right = alt.layer(*layers).properties(title=small("The loss along one weight, and its tangent"))
     return themed(alt.hconcat(left, right, spacing=34), "A slope in place of a step")
@@ -280,15 +277,12 @@ def way_back(names: dict[str, Any], back: np.ndarray) -> alt.LayerChart:
     rows = [40, 95, 150, 205]
     sent = back[0] * above[0]
     links = [(inputs, y, hidden, row, 1.0, "#c9ced6") for y in (80, 165) for row in rows]
-    arrows = [
-        (out, 122, hidden, row, 1.2 + 40 * abs(value), shade(value)) for row, value in zip(rows, sent, strict=True)
-    ]
+    arrows = [(out, 122, hidden, row, 1.2 + 40 * abs(value), shade(value)) for row, value in zip(rows, sent, strict=True)]
     nodes = [(inputs, y, 14, GRAY, text) for y, text in ((80, "0"), (165, "1"))]
     nodes += [(hidden, row, 8 + 240 * abs(value), shade(value), "") for row, value in zip(rows, below, strict=True)]
     nodes += [(out, 122, 8 + 60 * abs(above[0]), shade(above[0]), "")]
     words = [
-        (hidden - 16, row + 20 + 120 * abs(value), f"δ¹ = {number(value)}", INK)
-        for row, value in zip(rows, below, strict=True)
+        (hidden - 16, row + 20 + 120 * abs(value), f"δ¹ = {number(value)}", INK) for row, value in zip(rows, below, strict=True)
     ]
     words += [(out + 22, 92, f"δ² = {number(above[0])}", INK)]
     words += [(inputs, 120, "inputs", GRAY), (hidden, 12, "hidden neurons", GRAY), (out + 22, 76, "output", GRAY)]
@@ -335,8 +329,7 @@ def feedback(names: dict[str, Any]) -> Any:
     for step in shown:
         W1, b1, W2, b2 = steps[step - 1]
         own, true = (
-            np.concatenate([part.ravel() for part in names["slopes"](W1, b1, W2, b2, back=back)[:2]])
-            for back in (random, W2)
+            np.concatenate([part.ravel() for part in names["slopes"](W1, b1, W2, b2, back=back)[:2]]) for back in (random, W2)
         )
         angles.append(np.degrees(np.arccos(own @ true / np.sqrt((own @ own) * (true @ true)))))
     y = alt.Y(

@@ -94,9 +94,7 @@ def real(value: Any) -> int | float | None:
 def listed(value: Any) -> list[Any] | None:
     """The items of a list or tuple, or of an array of one axis, its numbers as Python's; None for anything else."""
     array = getattr(value, "ndim", 0) == 1
-    return (
-        [*map(plain, value)] if array or (isinstance(value, Sequence) and not isinstance(value, str | bytes)) else None
-    )
+    return [*map(plain, value)] if array or (isinstance(value, Sequence) and not isinstance(value, str | bytes)) else None
 
 
 def refusal(name: str, wanted: str, got: str, advice: str = "") -> UserError:

@@ -150,9 +150,7 @@ class Diagram:
             for k, line in enumerate(self._label(row)):
                 y = at[0][1] + 4.2 + LINE * (k - (len(self._label(row)) - 1) / 2)
                 bold = ' font-weight="600"' if k == 0 else ""
-                parts.append(
-                    f'<text x="{MARGIN:.0f}" y="{y:.1f}" class="words" fill="{INK}"{bold}>{escape(line)}</text>'
-                )
+                parts.append(f'<text x="{MARGIN:.0f}" y="{y:.1f}" class="words" fill="{INK}"{bold}>{escape(line)}</text>')
         height = 2 * MARGIN + 2 * RADIUS + (len(self.rows) - 1) * PITCH + LINE
         if self.weights:
             parts += _legend(height)

@@ -172,9 +172,7 @@ class AbstractCreditEstimator(BaseEstimator):
             return int(given)
         return int(check_random_state(given).randint(LARGEST))
 
-    def _split(
-        self, inputs: np.ndarray, targets: np.ndarray, seed: int, *, stratify: bool
-    ) -> tuple[Split, Split | None]:
+    def _split(self, inputs: np.ndarray, targets: np.ndarray, seed: int, *, stratify: bool) -> tuple[Split, Split | None]:
         """The rows to train on, in their order, and those that are held out, if there are any."""
         if self.validation_fraction is None:
             return Split(inputs, targets), None
@@ -298,9 +296,7 @@ class CreditClassifier(ClassifierMixin, AbstractCreditEstimator):
                 raise ValueError("classes must be passed on the first call to partial_fit.")
             self._found_classes(column_or_1d(classes))
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(
-                f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}"
-            )
+            raise ValueError(f"`classes={classes!r}` is not the same as on last call to partial_fit, was: {self.classes_!r}")
         self._fit_once(X, self._labels(y))
         return self
 

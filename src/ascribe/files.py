@@ -37,9 +37,7 @@ def path_of(place: Any, wanted: str) -> Path:
         raise UserError(f"{wanted} is named by a path that can be, unlike {_short(path)} ({error}).") from error
     except OSError as error:
         if error.errno in IMPOSSIBLE:
-            raise UserError(
-                f"{wanted} is named by a path that can be, unlike {_short(path)} ({error.strerror})."
-            ) from error
+            raise UserError(f"{wanted} is named by a path that can be, unlike {_short(path)} ({error.strerror}).") from error
     return path
 
 

@@ -60,11 +60,7 @@ class Loss:
         """**Raises:** `UserError` for labels that do not count from 0 to the last of the classes, and for numbers beyond 0 and
         1 where the loss takes probabilities. Inside a program, where there are no numbers yet, nothing is checked."""
         labels = not jnp.issubdtype(targets.dtype, jnp.floating)
-        if (
-            isinstance(targets, Tracer)
-            or not targets.size
-            or (self.link == "identity" and not (labels and outputs > 1))
-        ):
+        if isinstance(targets, Tracer) or not targets.size or (self.link == "identity" and not (labels and outputs > 1)):
             return
         found, last = np.asarray(targets), outputs - 1 if labels and outputs > 1 else 1
         if 0 <= found.min() <= found.max() <= last:
@@ -128,9 +124,7 @@ SQUARED_ERROR = Loss("squared-error", "identity", _half_square, lambda y, t: y -
 """½‖y - t‖²; ∇_a = y - t."""
 
 _bernoulli_gradient = lambda y, t: _over(1 - t, 1 - y) - _over(t, y)
-BERNOULLI_CROSS_ENTROPY = Loss(
-    "bernoulli-cross-entropy", "logistic", _bernoulli, _bernoulli_gradient, _bernoulli_from_logits
-)
+BERNOULLI_CROSS_ENTROPY = Loss("bernoulli-cross-entropy", "logistic", _bernoulli, _bernoulli_gradient, _bernoulli_from_logits)
 """-(t ln y + (1 - t) ln(1 - y)); ∇_a = (y - t) / (y(1 - y)). Several outputs are independent labels: their sum."""
 
 CATEGORICAL_CROSS_ENTROPY = Loss(
@@ -146,9 +140,7 @@ def get(name: str | Loss) -> Loss:
     """The loss of that name; a `UserError` names the known ones."""
     if isinstance(name, Loss):
         if LOSSES.get(name.name) is not name:
-            raise UserError(
-                f"the loss {name.name!r} is not registered: add it to ascribe.losses.LOSSES by its name first."
-            )
+            raise UserError(f"the loss {name.name!r} is not registered: add it to ascribe.losses.LOSSES by its name first.")
         return name
     if not isinstance(name, str) or name not in LOSSES:
         raise unknown("loss", name, LOSSES)

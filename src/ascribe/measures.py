@@ -92,9 +92,7 @@ def measure_for(task: str, name: Any = None) -> Measure:
 
 def main_among(names: Collection[str], split: str) -> Measure:
     """The main measure of the task whose curves or scores have these names, on this split."""
-    return next(
-        MEASURES[known[0]] for known in (CLASS_MEASURES, NUMBER_MEASURES) if score_name(split, known[0]) in names
-    )
+    return next(MEASURES[known[0]] for known in (CLASS_MEASURES, NUMBER_MEASURES) if score_name(split, known[0]) in names)
 
 
 def main_score(task: str, split: str = "test", name: str | None = None) -> str:

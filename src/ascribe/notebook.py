@@ -113,9 +113,7 @@ def _panel(name: str, lines: Mapping[str, _Line], colors: Mapping[str, str]) -> 
     first, end = (1.0, last) if last > 1.0 else (0.0, 2.0)
     scale = np.log10 if log else np.asarray
     x = lambda epochs: LEFT + (epochs - first) / (end - first) * (WIDTH - LEFT - RIGHT)
-    y = lambda values: (
-        HEIGHT - BOTTOM - (scale(values) - scale(low)) / (scale(high) - scale(low)) * (HEIGHT - TOP - BOTTOM)
-    )
+    y = lambda values: HEIGHT - BOTTOM - (scale(values) - scale(low)) / (scale(high) - scale(low)) * (HEIGHT - TOP - BOTTOM)
 
     right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
     parts = [f'<text x="{LEFT}" y="16" font-weight="600">{_clean(title)}</text>']

@@ -136,9 +136,7 @@ def test_any_sigmoid_keeps_its_certificate(sigmoid):
 def test_a_sigmoid_is_within_its_tail_of_its_limits(name):
     one = SIGMOIDS[name]
     z = one.distance * np.array([1.0, 1.5, 10.0, 1e3])
-    np.testing.assert_allclose(
-        one.function(np.array([-1.3, 0.0, 0.7])), SIGMA[name](np.array([-1.3, 0.0, 0.7])), rtol=1e-14
-    )
+    np.testing.assert_allclose(one.function(np.array([-1.3, 0.0, 0.7])), SIGMA[name](np.array([-1.3, 0.0, 0.7])), rtol=1e-14)
     assert np.all(one.function(-z) <= one.tail * (1 + 1e-3)) and np.all(1 - one.function(z) <= one.tail * (1 + 1e-3))
     assert one.function(-0.9 * z[:1]) > one.tail or name == "tanh"  # 1 + tanh rounds to 0 there
 
@@ -204,9 +202,7 @@ def test_pieces_for_a_modulus():
 
 
 def test_twice_the_epsilon_takes_half_the_units():
-    counts = [
-        approximate(np.sin, (0.0, 3.0), epsilon, lipschitz=1.0).hidden for epsilon in (0.001, 0.002, 0.004, 0.008)
-    ]
+    counts = [approximate(np.sin, (0.0, 3.0), epsilon, lipschitz=1.0).hidden for epsilon in (0.001, 0.002, 0.004, 0.008)]
     for more, fewer in itertools.pairwise(counts):
         assert abs(more - 2 * fewer) <= 1
     assert counts[0] == pieces_needed(0.001, (0.0, 3.0), lipschitz=1.0)

@@ -161,9 +161,7 @@ def test_columns_are_exactly_the_transpose_of_rows_where_nothing_is_rounded():
         np.testing.assert_array_equal(mine, other)
 
 
-@pytest.mark.parametrize(
-    ("loss", "link"), [("logistic_cross_entropy", ad.logistic), ("softmax_cross_entropy", ad.softmax)]
-)
+@pytest.mark.parametrize(("loss", "link"), [("logistic_cross_entropy", ad.logistic), ("softmax_cross_entropy", ad.softmax)])
 def test_a_cross_entropy_sends_back_outputs_minus_targets(loss, link):
     case = problem((3, 4, 3), loss)
     y = link(forward(*case[:3], "tanh", "identity"))

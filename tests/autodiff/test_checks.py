@@ -43,8 +43,7 @@ def test_a_rule_that_is_right_once_and_wrong_twice_is_found_in_the_second_order(
 def test_the_quotients_converge_with_slope_two():
     x = draw(size=4)
     errors = [
-        check_gradients(lambda x: ad.exp(ad.sin(x)), x, order=1, step=step).errors[0]
-        for step in (4e-2, 2e-2, 1e-2, 5e-3)
+        check_gradients(lambda x: ad.exp(ad.sin(x)), x, order=1, step=step).errors[0] for step in (4e-2, 2e-2, 1e-2, 5e-3)
     ]
     slopes = np.diff(np.log(errors)) / np.log(0.5)
     np.testing.assert_allclose(slopes, 2.0, atol=0.05)

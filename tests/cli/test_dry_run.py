@@ -39,9 +39,7 @@ def test_the_plan_is_what_is_then_done(here, capsys):
     assert plan["runs"] == len(rows) == 8
     for name in RULES:
         for phase in ("tuning", "training"):
-            assert plan["rules"][name][phase] == len(
-                [row for row in rows if (row["rule"], row["phase"]) == (name, phase)]
-            )
+            assert plan["rules"][name][phase] == len([row for row in rows if (row["rule"], row["phase"]) == (name, phase)])
     assert list(plan["rules"]) == list(done.runs)
     assert {row["epochs"] for row in rows} == {plan["epochs"]}
     assert plan["network"] == done.configuration["network"]
@@ -109,10 +107,7 @@ def test_what_the_data_are():
 def test_what_should_be_known_of_a_table_is_told(here, capsys):
     (here / "t.csv").write_text("id,a,kind\n" + "".join(f"{i},{i * 0.7 % 1:.3f},{'uv'[i % 2]}\n" for i in range(40)))
     assert main(["compare", "t.csv", "--rules", "backprop", "--network", "4", "--dry-run"]) == 0
-    assert (
-        "note 1: id counts the rows; if it is no measurement, leave it out with --ignore id\n"
-        in capsys.readouterr().out
-    )
+    assert "note 1: id counts the rows; if it is no measurement, leave it out with --ignore id\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(("size", "words"), [(2**20, "1.0 MiB"), (2**30, "1.0 GiB"), (5 * 2**18, "1.2 MiB")])

@@ -169,7 +169,5 @@ def test_a_file_without_such_a_network_is_refused(file, text, sentence, capsys):
 
 def test_a_factory_that_fails_is_told_by_its_line(file):
     line = NETWORK.split("\n").index('    return {}["weights"]') + 1
-    with pytest.raises(
-        UserError, match=rf"the network factory fails failed in .*net.py, line {line}: KeyError: 'weights'\."
-    ):
+    with pytest.raises(UserError, match=rf"the network factory fails failed in .*net.py, line {line}: KeyError: 'weights'\."):
         template_of(network_for("net.py:fails", tiny.data()))

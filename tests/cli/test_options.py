@@ -38,9 +38,7 @@ def test_the_options_of_a_command_are_those_of_its_groups_and_their_defaults_the
     assert sorted(one.field_info.name for one in offered) == sorted(["data", *names])
     function = {one.name: one.default for one in inspect.signature(getattr(ascribe, command)).parameters.values()}
     function |= TRAINING if command == "discover" else {}
-    shared = [
-        one for one in offered if one.field_info.name in function and one.field_info.name not in ("data", "store")
-    ]
+    shared = [one for one in offered if one.field_info.name in function and one.field_info.name not in ("data", "store")]
     assert len(shared) > 12
     for one in shared:
         assert one.field_info.default == function[one.field_info.name], one.name

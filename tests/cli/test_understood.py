@@ -96,6 +96,4 @@ def test_a_text_is_told_kept_and_shown(folder, capsys):
     answers = loaded.runs["backpropagation"].predict(data.test.inputs)
     np.testing.assert_array_equal(answers, loaded.runs["backpropagation"].predict(data.flat().test.inputs))
     page = (folder / "out" / "index.html").read_text()
-    assert (
-        "What was understood of the text" in page and "Its target is the next character (after a window of 3)." in page
-    )
+    assert "What was understood of the text" in page and "Its target is the next character (after a window of 3)." in page

@@ -151,9 +151,7 @@ class Two(Meets):
 def test_a_rule_of_a_file_and_one_of_a_program_go_along(cluster, data, tmp_path):
     text = "from sizes import Sized\n\n\nclass Mine(Sized):\n    gain: float = 2.0\n"
     (tmp_path / "mine.py").write_text(text)
-    (tmp_path / "sizes.py").write_text(
-        "from ascribe.rules import FeedbackAlignment\nclass Sized(FeedbackAlignment): ...\n"
-    )
+    (tmp_path / "sizes.py").write_text("from ascribe.rules import FeedbackAlignment\nclass Sized(FeedbackAlignment): ...\n")
     rules = [f"{tmp_path}/mine.py:Mine"]
     options = OPTIONS | {"rules": rules, "tune": 0, "optimizer": lambda rate: __import__("optax").sgd(rate)}
     same(compare(data, **options), compare(data, **options, cluster=cluster))

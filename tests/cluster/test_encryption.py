@@ -55,9 +55,7 @@ def test_on_this_machine_it_may_talk_in_the_open(address):
     "address", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", "ws://host:8786", "tcp://127.0.0.1.host:1", "tcp://["]
 )
 def test_on_another_host_it_may_not_unless_that_is_said(address):
-    with pytest.raises(
-        UserError, match=r"on another host and talks in the open: whoever is on the way could .* run code"
-    ):
+    with pytest.raises(UserError, match=r"on another host and talks in the open: whoever is on the way could .* run code"):
         security(address)
     assert not security(address, insecure=True).require_encryption
 

@@ -246,8 +246,7 @@ def test_the_tape_can_replay_the_layer(name):
     def replayed(network, x):
         tape, _ = record(network, x, key=jr.key(7))
         again = [
-            layer(tape.inputs[i], tape.state[i], key=tape.keys[i], training=True)[0]
-            for i, layer in enumerate(network.layers)
+            layer(tape.inputs[i], tape.state[i], key=tape.keys[i], training=True)[0] for i, layer in enumerate(network.layers)
         ]
         return again, [tape.outputs(i) for i in range(3)]
 
@@ -265,9 +264,7 @@ def test_convolution_is_scipy_s_correlation(stride, padding, form, getkey):
     expected = np.stack(
         [
             [
-                sum(signal.correlate2d(image[:, :, c], weight[:, :, c, k], mode="valid") for c in range(3))[
-                    ::stride, ::stride
-                ]
+                sum(signal.correlate2d(image[:, :, c], weight[:, :, c, k], mode="valid") for c in range(3))[::stride, ::stride]
                 for k in range(4)
             ]
             for image in padded

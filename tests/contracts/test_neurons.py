@@ -108,9 +108,7 @@ def test_double_precision_is_not_single_precision_without_a_word():
         assert simulate(neurons.LIF(), 1.5, 0.01).V.dtype == np.float32
         assert simulate(neurons.LIF(), 1.5, 0.01, dtype=float).V.dtype == np.float32  # Python's, as JAX takes it
         for dtype in (np.float64, np.dtype("float64"), "float64", jax.numpy.float64):
-            with pytest.raises(
-                UserError, match="`dtype` is float64, which JAX has only with its 64 bits: set JAX_ENABLE"
-            ):
+            with pytest.raises(UserError, match="`dtype` is float64, which JAX has only with its 64 bits: set JAX_ENABLE"):
                 simulate(neurons.LIF(), 1.5, 0.01, dtype=dtype)
 
 

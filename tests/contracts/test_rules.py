@@ -105,14 +105,10 @@ def like(tree):
 
 def narrow(tree):
     """Shapes and types of the tree in float32."""
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, "float32" if is_float(leaf) else leaf.dtype), tree
-    )
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, "float32" if is_float(leaf) else leaf.dtype), tree)
 
 
-ONE_OUTPUT = [
-    (*cell[:2], "bernoulli-cross-entropy", "binary") for cell in cells("mlp") if cell[0] not in SEVERAL_CLASSES
-]
+ONE_OUTPUT = [(*cell[:2], "bernoulli-cross-entropy", "binary") for cell in cells("mlp") if cell[0] not in SEVERAL_CLASSES]
 
 
 @pytest.mark.parametrize("cell", dict.fromkeys([*cells(*KINDS), *ONE_OUTPUT]), ids="-".join)

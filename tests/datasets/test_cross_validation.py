@@ -89,9 +89,7 @@ def test_what_is_tested_changes_nothing_of_what_is_trained_on(transform):
     inputs, labels = numbered(LABELS)
     changed = inputs.copy()
     changed[4, 1] = 1e4
-    before, after = (
-        folds(load((some, labels), task="classification", transforms=transform), 3) for some in (inputs, changed)
-    )
+    before, after = (folds(load((some, labels), task="classification", transforms=transform), 3) for some in (inputs, changed))
     plain = [one.original or one for one in before]
     holding = [name for own in plain for name, split in own.splits if 4 in rows(split, own)]
     assert sorted(holding).count("test") == 1

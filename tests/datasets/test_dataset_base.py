@@ -198,9 +198,7 @@ def test_prepare_refuses_other_shapes_in_one_sentence(inputs, fragment):
 
 
 def test_request_holds_plain_values():
-    data = datasets.load(
-        "digits", seed=np.int64(2), classes=(np.int64(3), "8"), samples=np.int32(60), standardize=False
-    )
+    data = datasets.load("digits", seed=np.int64(2), classes=(np.int64(3), "8"), samples=np.int32(60), standardize=False)
     assert data.request == {"data": "digits", "seed": 2, "classes": [3, "8"], "samples": 60, "standardize": False}
     assert json.loads(json.dumps(data.summary())) == data.summary()
     assert small().request == {} == small().summary()["request"]

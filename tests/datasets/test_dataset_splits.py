@@ -25,9 +25,7 @@ def test_sizes_are_exact_and_classes_keep_their_share():
     rows = split_indices(1000, seed=0, labels=labels)
     assert [len(part) for part in rows] == [700, 150, 150]
     assert [np.bincount(labels[part]).tolist() for part in rows] == [[420, 210, 70], [90, 45, 15], [90, 45, 15]]
-    uneven = split_indices(
-        60_000, seed=0, labels=np.random.default_rng(0).integers(0, 10, 60_000), validation=0.1, test=0.0
-    )
+    uneven = split_indices(60_000, seed=0, labels=np.random.default_rng(0).integers(0, 10, 60_000), validation=0.1, test=0.0)
     assert [len(part) for part in uneven] == [54_000, 6_000, 0]
 
 

@@ -122,9 +122,7 @@ def test_a_pair_whose_rows_have_other_labels_is_refused(wrapped):
     pandas = pytest.importorskip("pandas")
     inputs, targets = pandas.DataFrame(INPUTS, columns=["a", "b"]), pandas.Series(LABELS, name="kind")
     for other in (targets.sample(frac=1.0, random_state=0), targets.set_axis(range(1, 31))):
-        with pytest.raises(
-            UserError, match=r"got others: give targets\.loc\[inputs\.index\], or targets\.to_numpy\(\)"
-        ):
+        with pytest.raises(UserError, match=r"got others: give targets\.loc\[inputs\.index\], or targets\.to_numpy\(\)"):
             datasets.load((wrapped(inputs), other))
         kept = datasets.load((wrapped(inputs), other.to_numpy()))
         assert sorted(kept.understood.classes.values()) == [10, 10, 10]
@@ -149,9 +147,7 @@ def test_targets_among_their_own_inputs_are_refused():
     inputs = {"a": INPUTS[:, 0], "kind": LABELS}
     with pytest.raises(UserError, match=r"got inputs with the targets' own column 'kind': give inputs without it"):
         datasets.load((Frame(inputs), Named(LABELS, "kind")))
-    other = datasets.load(
-        (Frame(inputs | {"kind": INPUTS[:, 1]}), Named(LABELS, "kind"))
-    )  # the name alone is no reason
+    other = datasets.load((Frame(inputs | {"kind": INPUTS[:, 1]}), Named(LABELS, "kind")))  # the name alone is no reason
     assert other.feature_names == ("a", "kind") and other.understood.target == "kind'"
 
 
@@ -248,9 +244,7 @@ def test_whole_numbers_dates_and_formulas_of_a_sheet(tmp_path):
     data = datasets.load(sheet(tmp_path / "x.xlsx", rows))
     assert data.feature_names[:2] == ("day=2024-01-01", "day=2024-01-02") and data.class_names == ("0", "1")
     rows = [["a", "b", "n"], *([float(a), f"=A{i + 2}*2", i % 2] for i, a in enumerate(INPUTS[:, 0]))]
-    with pytest.raises(
-        UserError, match="'b' holds no value at all"
-    ):  # nothing has computed it yet, and nothing does here
+    with pytest.raises(UserError, match="'b' holds no value at all"):  # nothing has computed it yet, and nothing does here
         datasets.load(sheet(tmp_path / "x.xlsx", rows))
 
 

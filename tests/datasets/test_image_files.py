@@ -187,11 +187,7 @@ def fashion_files() -> dict[str, bytes]:
     generator = np.random.default_rng(2)
     return {
         name: gzip.compress(
-            idx(
-                generator.integers(0, 256, (count, 28, 28))
-                if "images" in name
-                else np.arange(count, dtype=np.uint8) % 10
-            )
+            idx(generator.integers(0, 256, (count, 28, 28)) if "images" in name else np.arange(count, dtype=np.uint8) % 10)
         )
         for name, count in zip(fashion_mnist.FILES, (200, 200, 50, 50), strict=True)
     }
@@ -324,9 +320,7 @@ def test_an_archive_of_the_users_own_is_unpacked_and_missing_batches_are_named(f
     for name in cifar10.PYTHON_FILES:
         if name not in ("data_batch_2", "test_batch"):
             (given / "cifar-10-batches-py" / name).write_bytes(b"")
-    with pytest.raises(
-        UserError, match=r"cifar-10-batches-py/ of CIFAR-10 lacks data_batch_2, test_batch, and the whole"
-    ):
+    with pytest.raises(UserError, match=r"cifar-10-batches-py/ of CIFAR-10 lacks data_batch_2, test_batch, and the whole"):
         datasets.load("cifar10")
     (given / "archives").mkdir()
     archive = given / "archives" / cifar10.ARCHIVE

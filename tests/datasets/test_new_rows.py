@@ -27,9 +27,7 @@ def data(request):
 
 def encoded(rows):
     """The raw inputs by hand, in the order of the feature names."""
-    return np.column_stack([rows.height, *(rows.soil == text for text in ("2", "clay", "sand")), rows.depth]).astype(
-        float
-    )
+    return np.column_stack([rows.height, *(rows.soil == text for text in ("2", "clay", "sand")), rows.depth]).astype(float)
 
 
 def test_columns_are_found_by_their_names_and_texts_are_encoded(data):

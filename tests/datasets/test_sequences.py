@@ -39,9 +39,7 @@ def test_recall_asks_for_the_first_symbol():
     assert np.bincount(labels).tolist() == [100] * 5
     assert len(np.unique(symbols, axis=0)) == 500
     # Distractors tell nothing of the cue: every symbol follows every cue about as often at every step.
-    counts = np.array(
-        [[np.bincount(column, minlength=5) for column in symbols[labels == cue, 1:].T] for cue in range(5)]
-    )
+    counts = np.array([[np.bincount(column, minlength=5) for column in symbols[labels == cue, 1:].T] for cue in range(5)])
     assert counts.min() > 5 and counts.max() < 40
 
 

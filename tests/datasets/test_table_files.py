@@ -49,9 +49,7 @@ def flipped(content: bytes) -> bytes:
 
 def together(data: datasets.Dataset) -> np.ndarray:
     """All examples as rows (inputs, target), sorted, whatever split they are in."""
-    every = np.concatenate(
-        [np.column_stack([split.inputs.reshape(len(split), -1), split.targets]) for _, split in data.splits]
-    )
+    every = np.concatenate([np.column_stack([split.inputs.reshape(len(split), -1), split.targets]) for _, split in data.splits])
     return every[np.lexsort(every.T[::-1])]
 
 
@@ -320,9 +318,7 @@ def test_delimiters_and_headers(tmp_path, name, text):
 
 def test_target_by_name_position_and_convention(tmp_path):
     path = tmp_path / "x.csv"
-    path.write_text(
-        lines([[label, *row] for row, label in zip(NUMBERS, LABELS, strict=True)], header=["Class", *"abc"])
-    )
+    path.write_text(lines([[label, *row] for row, label in zip(NUMBERS, LABELS, strict=True)], header=["Class", *"abc"]))
     for options in ({}, {"target": "Class"}, {"target": 1}, {"target": -4}, {"target": "1"}):
         data = datasets.load(path, standardize=False, **options)
         assert np.array_equal(together(data), expected(NUMBERS, LABELS)), options

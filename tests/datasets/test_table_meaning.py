@@ -241,9 +241,7 @@ def test_one_hot_targets_are_told_and_become_classes_when_asked(load):
 
 def test_classes_of_a_file_can_be_chosen(load):
     rare = trees("height", "weight", "kind") + "170.0,70.0,yew\n"
-    with pytest.raises(
-        UserError, match=r"got 1 of class 'yew' .*: keep the others with `classes=\('elm', 'fir', 'oak'\)`"
-    ):
+    with pytest.raises(UserError, match=r"got 1 of class 'yew' .*: keep the others with `classes=\('elm', 'fir', 'oak'\)`"):
         load(rare)
     data = load(rare, classes="oak,fir")
     assert (data.task, data.class_names, data.understood.dropped) == ("binary", ("oak", "fir"), 9)
@@ -326,22 +324,14 @@ DOUBTS = {
 def test_what_may_be_a_number_in_another_writing_is_told(load, doses, words):
     rows = [[HEIGHTS[i], dose, KINDS[i]] for i, dose in enumerate(doses)]
     notes = load(table(rows, "height", "dose", "kind", separator=";")).understood.notes
-    assert (
-        notes == ()
-        if words is None
-        else (len(notes) == 1 and notes[0].startswith("dose is read as") and words in notes[0])
-    )
+    assert notes == () if words is None else (len(notes) == 1 and notes[0].startswith("dose is read as") and words in notes[0])
 
 
 def test_a_target_that_may_hold_numbers_in_another_writing_gets_that_advice(load):
     rows = [[HEIGHTS[i], f"{i},5"] for i in EVERY]
-    with pytest.raises(
-        UserError, match=r"got 1 of class .*: if it holds numbers, give `decimal=','` for the decimal comma"
-    ):
+    with pytest.raises(UserError, match=r"got 1 of class .*: if it holds numbers, give `decimal=','` for the decimal comma"):
         load(table(rows, "height", "dose", separator=";"))
-    with pytest.raises(
-        UserError, match="texts such as '0,5': give `decimal=','` for the decimal comma or name another column"
-    ):
+    with pytest.raises(UserError, match="texts such as '0,5': give `decimal=','` for the decimal comma or name another column"):
         load(table(rows, "height", "dose", separator=";"), task="regression")
 
 
@@ -491,9 +481,7 @@ def test_dates_are_told(load):
     with pytest.raises(UserError, match=r"'day' holds dates \(such as '2024-01-01'\), which are not read as numbers"):
         load(text)
     assert load(text, ignore="day").features == 1
-    with pytest.raises(
-        UserError, match=r"got 1 of class '2024-01-01' .*: these are dates, so name another column as `target`"
-    ):
+    with pytest.raises(UserError, match=r"got 1 of class '2024-01-01' .*: these are dates, so name another column as `target`"):
         load(text, target="day")
 
 

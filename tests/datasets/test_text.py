@@ -55,8 +55,7 @@ def test_windows_are_the_texts_own_and_put_together_they_are_the_text(written, w
 def test_some_windows_are_some_of_all_from_the_same_pieces(written):
     address = written(LINES)
     whole, some, others = (
-        datasets.load(address, window=6, samples=samples, seed=seed)
-        for samples, seed in ((None, 0), (200, 0), (200, 1))
+        datasets.load(address, window=6, samples=samples, seed=seed) for samples, seed in ((None, 0), (200, 0), (200, 1))
     )
     assert sum(len(split) for _, split in some.splits) == 200
     for (name, split), (_, every), (_, other) in zip(some.splits, whole.splits, others.splits, strict=True):
@@ -106,9 +105,7 @@ def test_what_was_understood_is_told_and_kept(written):
     first, counts, classes, notes = data.understood.sentences()
     assert first == "target: the next character (after a window of 4); task: classification (one class a character)"
     assert counts == f"windows: {len(LINES) - 12:,}" and "space (" in classes
-    assert notes.startswith(
-        f"characters: {len(LINES):,}, {data.classes} different ones; train, validation and test are 1 to"
-    )
+    assert notes.startswith(f"characters: {len(LINES):,}, {data.classes} different ones; train, validation and test are 1 to")
     labels = np.concatenate([split.targets for _, split in data.splits])
     assert list(data.understood.classes.values()) == np.bincount(labels, minlength=data.classes).tolist()
     summary = json.loads(json.dumps(data.summary()))
@@ -129,9 +126,7 @@ def test_prepare_takes_windows_and_texts(written):
         np.testing.assert_array_equal(data.flat().prepare(texts), data.flat().test.inputs[-1:])
     encoded = data.encode("constant-one")
     np.testing.assert_array_equal(encoded.prepare([end]), encoded.test.inputs[-1:])
-    with pytest.raises(
-        UserError, match="new texts of song have at least 16 characters, as many as a window; got 'green'"
-    ):
+    with pytest.raises(UserError, match="new texts of song have at least 16 characters, as many as a window; got 'green'"):
         data.prepare(["green"])
     with pytest.raises(UserError, match=r"are of its \d+ characters; got 'Z' in 'Z green .*': replace it"):
         data.prepare(["Z green bottles,"])

@@ -255,10 +255,7 @@ LARGE = {"samples": 500, "test_samples": 100}
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[pytest.mark.data] * (name in ("mnist", "mnist-rows", "cifar10")))
-        for name in datasets.names()
-    ],
+    [pytest.param(name, marks=[pytest.mark.data] * (name in ("mnist", "mnist-rows", "cifar10"))) for name in datasets.names()],
 )
 def test_every_data_set_can_be_encoded(name):
     large = name in ("mnist", "mnist-rows", "fashion-mnist", "cifar10")

@@ -20,9 +20,7 @@ from ..training import tiny
 
 pytestmark = pytest.mark.usefixtures("as_installed")
 HUGE = 10**400
-Module = type(
-    "Module", (), {"__module__": "keras.models", "__call__": lambda self, x: x @ x, "__repr__": lambda _: "Module()"}
-)
+Module = type("Module", (), {"__module__": "keras.models", "__call__": lambda self, x: x @ x, "__repr__": lambda _: "Module()"})
 
 
 class Sized(networks.AbstractLayer):

@@ -118,9 +118,7 @@ def test_results_that_do_not_fit_are_refused_before_the_training(monkeypatch):
 def test_a_small_number_of_bytes_is_asked_of_nobody(monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 0)
     memory.check_room("little", memory.SMALL, "try")
-    with pytest.raises(
-        UserError, match=r"does not hold more: 0\.1 GiB are wanted and this machine has 0\.0 GiB; try\."
-    ):
+    with pytest.raises(UserError, match=r"does not hold more: 0\.1 GiB are wanted and this machine has 0\.0 GiB; try\."):
         memory.check_room("more", memory.SMALL + 1, "try")
 
 
@@ -173,9 +171,7 @@ def test_complex_examples_are_refused():
 def test_a_parameter_file_that_asks_for_a_large_network_allocates_none(tmp_path, monkeypatch):
     runs, path = comparison().runs["backpropagation"], tmp_path / "forged.safetensors"
     config = (
-        json.dumps(runs.network.config())
-        .replace('"fan_out": 4', '"fan_out": 30000')
-        .replace('"fan_in": 4', '"fan_in": 30000')
+        json.dumps(runs.network.config()).replace('"fan_out": 4', '"fan_out": 30000').replace('"fan_in": 4', '"fan_in": 30000')
     )
     safetensors.numpy.save_file(parameters.tensors_of(runs.networks, runs.states), path, {"network": config})
     made, real = [], networks.from_config

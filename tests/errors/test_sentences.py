@@ -93,7 +93,7 @@ RULES = {
     "rule file with no rule": ("moons --rules ./empty.py", ["defines 0 rules"]),
     "class that is no rule": ("moons --rules ./rule.py:NotARule", ["rule.py:NotARule is no rule", "AbstractRule"]),
     "rule that needs an argument": ("moons --rules ./rule.py:Picky", ["Picky", "cannot be built", "strength"]),
-    "option that a rule has not": ("moons --rules bp,dfa:size=2", ["dfa has no option 'size'", "it has scale"]),
+    "option that a rule has not": ("moons --rules bp,dfa:size=2", ["dfa has no option 'size'", "it has cuts, scale"]),
     "option out of range": ("moons --rules fa:scale=0", ["option scale of the rule fa", "(0, inf)", "got 0"]),
     "yes or no of a rule": ("moons --rules forward-pass:natural=perhaps", ["natural", "forward-pass", "yes or no"]),
     "number of a rule in words": (
@@ -330,9 +330,7 @@ BOUNDS = {
     "out that is no UTF-8": ("moons --out \udcff", ["UTF-8", "'\\udcff'"]),
     "file that is no UTF-8": ("\udcff.csv", ["UTF-8", "'\\udcff.csv'"]),
 }
-CASES = {
-    name: (f"compare {line}", wanted) for name, (line, wanted) in (RULES | SETTINGS | DATA | OUT | BOUNDS).items()
-} | {
+CASES = {name: (f"compare {line}", wanted) for name, (line, wanted) in (RULES | SETTINGS | DATA | OUT | BOUNDS).items()} | {
     "hidden neurons beyond the memory": (f"discover moons --hidden {10**20}", ["memory does not hold a meta-network"]),
     "evaluations beyond the memory": (f"discover moons --evaluations {10**9}", ["memory does not hold", "fewer"]),
     "neurons beyond the memory": (f"neuron network --neurons {10**9}", ["memory does not hold", "fewer"]),

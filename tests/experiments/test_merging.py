@@ -167,9 +167,7 @@ def test_what_differs_in_anything_has_a_row_of_its_own(pair, change):
 
 def test_tuning_is_that_of_the_row_that_was_first(pair):
     rule = "feedback-alignment"
-    one, another = (
-        Tuning(np.ones(1), {}, np.ones((1, 1)), np.ones((1, 1)), 0, False, (7,), time) for time in (1.0, 2.0)
-    )
+    one, another = (Tuning(np.ones(1), {}, np.ones((1, 1)), np.ones((1, 1)), 0, False, (7,), time) for time in (1.0, 2.0))
     first = dataclasses.replace(named(pair[0], rule, [rule]), tuning={rule: one})
     later = dataclasses.replace(named(pair[0], rule, [rule], seeds=(2, 3)), tuning={rule: another})
     assert merge(first, later).tuning[rule] is one

@@ -69,9 +69,7 @@ def by_jax(network, batch, *, key=None, training=True):
 
 def every_term_exact(network, batch, activation="tanh"):
     """Every term of the equations replaced by what it is anyway, through other doors: written-out derivatives, W itself."""
-    derivative = {"tanh": lambda z: 1 / jnp.cosh(z) ** 2, "leaky-relu": lambda z: jnp.where(z < 0, 0.01, 1.0)}[
-        activation
-    ]
+    derivative = {"tanh": lambda z: 1 / jnp.cosh(z) ** 2, "leaky-relu": lambda z: jnp.where(z < 0, 0.01, 1.0)}[activation]
     return BFunction(
         derivative,
         transport=upper_weights(network),
@@ -287,9 +285,7 @@ def test_implicit_rates_by_hand():
     np.testing.assert_allclose(found["error_ratio/linear2"], np.median(ours[seen] / theirs[seen]), rtol=1e-9)
     ours, theirs = (ours @ W["linear2"]) * g, (theirs @ W["linear2"]) * on["linear1"]
     seen = theirs != 0
-    np.testing.assert_allclose(
-        found["error_ratio_high/linear1"], np.quantile(ours[seen] / theirs[seen], 0.9), rtol=1e-9
-    )
+    np.testing.assert_allclose(found["error_ratio_high/linear1"], np.quantile(ours[seen] / theirs[seen], 0.9), rtol=1e-9)
     assert found["error_ratio/linear3"] == 1
 
 

@@ -107,9 +107,7 @@ def dense(x, weight, bias):
 
 
 def conv(x, weight, bias, padding=0):
-    z = jax.lax.conv_general_dilated(
-        x, weight, (1, 1), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+    z = jax.lax.conv_general_dilated(x, weight, (1, 1), [(padding, padding)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
     return z if bias is None else z + jnp.broadcast_to(bias, z.shape)
 
 

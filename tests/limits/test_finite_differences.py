@@ -217,9 +217,7 @@ def test_a_float32_network_gets_float32_numbers():
 def test_a_network_above_the_limit_is_refused():
     network = networks.mlp([64, 64, 3], key=jr.key(0))
     batch = examples((64,), "categorical-cross-entropy")
-    sentence = (
-        r"this one has 4,355 and the limit is 1,000; use a smaller .*, or, in Python, FiniteDifferences\(limit=5000\)"
-    )
+    sentence = r"this one has 4,355 and the limit is 1,000; use a smaller .*, or, in Python, FiniteDifferences\(limit=5000\)"
     for refused in (lambda r: r.adapt(network, tiny.data()), lambda r: r(network, None, batch)):
         with pytest.raises(UserError, match=sentence):
             refused(FiniteDifferences())

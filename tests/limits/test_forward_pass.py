@@ -174,9 +174,7 @@ def test_the_stabilized_network_is_the_one_that_is_tested():
     x = np.full((1, 2), 1e6, np.float32)
     w2 = np.asarray(runs.networks["linear2"].weight)[:, 0]
     w1 = np.asarray(runs.networks["linear1"].weight) @ np.asarray([1e6, 1e6, 0, 0, 1])
-    np.testing.assert_allclose(
-        runs.outputs(x)[:, 0, 0], np.sum(w2 * np.clip(w1, 0, 10), axis=1) - 0.001, rtol=1e-5, atol=1e-6
-    )
+    np.testing.assert_allclose(runs.outputs(x)[:, 0, 0], np.sum(w2 * np.clip(w1, 0, 10), axis=1) - 0.001, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

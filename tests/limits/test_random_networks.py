@@ -212,9 +212,7 @@ CHUNK = 5
 
 @pytest.mark.parametrize("chunk", [*range(4), *(pytest.param(i, marks=pytest.mark.slow) for i in range(4, 40))])
 def test_a_model_drawn_at_random_has_the_gradients_of_the_one_with_other_ways_back(chunk):
-    for seed, (ours, theirs) in jax.jit(
-        lambda: {i: both(i) for i in range(CHUNK * chunk, CHUNK * (chunk + 1))}
-    )().items():
+    for seed, (ours, theirs) in jax.jit(lambda: {i: both(i) for i in range(CHUNK * chunk, CHUNK * (chunk + 1))})().items():
         try:
             assert_close(ours, theirs, RTOL)
         except AssertionError as error:

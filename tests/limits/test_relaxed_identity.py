@@ -525,9 +525,7 @@ def test_every_layer_turns_to_backpropagation_s_direction_as_the_inner_rate_fall
     exact = gradients_of(Backpropagation(), network, batch)
     angles = []
     for rate in (1e-2, 1e-3):
-        rule = RelaxedIdentity(
-            kind="transient", hidden_loss="sum", inner_steps=steps, inner_rate=rate, coordinates=coordinates
-        )
+        rule = RelaxedIdentity(kind="transient", hidden_loss="sum", inner_steps=steps, inner_rate=rate, coordinates=coordinates)
         ours = gradients_of(rule, network, batch)
         angles.append([float(angle(ours[name], exact[name])) for name in network.synaptic])
         for below, name in enumerate(reversed(network.synaptic)):

@@ -258,9 +258,7 @@ def test_kolen_pollack_decay_does_not_depend_on_the_learning_rate():
         trainables = step(trainables)
     shrunk = (1 - decay) ** steps
     assert_close(trainables.feedback, jax.tree.map(lambda b: shrunk * b, start.feedback), 1e-12)
-    assert_close(
-        upper_weights(trainables.network), jax.tree.map(lambda w: shrunk * w, upper_weights(start.network)), 1e-12
-    )
+    assert_close(upper_weights(trainables.network), jax.tree.map(lambda w: shrunk * w, upper_weights(start.network)), 1e-12)
     assert_identical(trainables.network.layers[0], start.network.layers[0])
     for name in network.synaptic:
         assert_identical(trainables.network[name].bias, start.network[name].bias)
@@ -371,9 +369,7 @@ def test_an_exact_derivative_passed_as_b_function_is_backpropagation(hidden):
 
     @jax.jit
     def gradients(network):
-        every = [
-            Terms(derivative=dict.fromkeys(names, slope)) for names in (network.names[1::2], network.synaptic[:-1])
-        ]
+        every = [Terms(derivative=dict.fromkeys(names, slope)) for names in (network.names[1::2], network.synaptic[:-1])]
         return [backward_sweep(network, None, batch, terms).gradients for terms in (Terms(), *every)]
 
     theirs, *both = gradients(network)
@@ -381,9 +377,7 @@ def test_an_exact_derivative_passed_as_b_function_is_backpropagation(hidden):
         assert_close(ours, theirs, RTOL)
 
 
-@pytest.mark.parametrize(
-    ("kind", "scaled", "layer"), [("mlp", 1, "linear1"), ("mlp", 2, "tanh2"), ("lenet", 2, "conv2")]
-)
+@pytest.mark.parametrize(("kind", "scaled", "layer"), [("mlp", 1, "linear1"), ("mlp", 2, "tanh2"), ("lenet", 2, "conv2")])
 def test_a_scaled_derivative_scales_the_gradients_at_and_below_its_layer(kind, scaled, layer):
     """Equation 2 of the b-function paper: a constant factor in one layer is a learning rate of the layers below."""
     network, batch = case(kind, "categorical-cross-entropy")

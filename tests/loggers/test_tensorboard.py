@@ -153,9 +153,7 @@ def test_a_full_disk_costs_the_log_and_not_the_numbers(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(logger, "_append", full)
-    with pytest.warns(
-        UserWarning, match=r"no more is logged in .* \(No space left on device\); training goes on"
-    ) as said:
+    with pytest.warns(UserWarning, match=r"no more is logged in .* \(No space left on device\); training goes on") as said:
         runs = trained(logger)
     assert len(said) == 1
     assert np.isfinite(runs.test_accuracy).all()

@@ -85,9 +85,7 @@ def test_gradients_are_compared_as_a_whole_and_layer_by_layer():
         squares[0] + 4 * squares[1] + squares[2],
         sum(squares),
     )
-    np.testing.assert_allclose(
-        found["gradient_angle"], np.degrees(np.arccos(inner / np.sqrt(ours * theirs))), rtol=1e-12
-    )
+    np.testing.assert_allclose(found["gradient_angle"], np.degrees(np.arccos(inner / np.sqrt(ours * theirs))), rtol=1e-12)
     np.testing.assert_allclose(found["gradient_norm_ratio"], np.sqrt(ours / theirs), rtol=1e-14)
 
 

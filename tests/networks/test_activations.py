@@ -66,9 +66,7 @@ def test_the_slope_at_zero():
         "softplus": 0.5,
         "gelu": 0.5,
     }
-    assert slopes == {
-        name: float(y) for name, y in of_all(lambda row: row.derivative(jnp.zeros(())), names=slopes).items()
-    }
+    assert slopes == {name: float(y) for name, y in of_all(lambda row: row.derivative(jnp.zeros(())), names=slopes).items()}
 
 
 def test_the_clipped_relu_is_flat_from_its_ceiling_on():
@@ -92,9 +90,7 @@ def test_the_leaky_relu_of_another_slope(slope):
     row = activations.get(f"leaky-relu:slope={slope}")
     assert row.name == activations.get(f"leaky-relu:slope={slope:.3f}").name
     assert activations.get(row.name) is row
-    y, found, expected = jax.jit(lambda z: (row.function(z), row.derivative(z), jax.vmap(jax.grad(row.function))(z)))(
-        GRID
-    )
+    y, found, expected = jax.jit(lambda z: (row.function(z), row.derivative(z), jax.vmap(jax.grad(row.function))(z)))(GRID)
     np.testing.assert_array_equal(y, np.where(GRID < 0, slope * GRID, GRID))
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(found, np.where(GRID < 0, slope, 1.0))
@@ -122,9 +118,7 @@ def test_a_row_says_whether_it_couples_the_units():
 def test_the_rate_of_an_integrate_and_fire_neuron_is_its_tuning_curve():
     """τ_m G(1 + z) well above the threshold; at least σ/|z|-close to 0 below it."""
     z = np.array([0.5, 1.0, 3.0, 20.0])
-    both = of_all(
-        lambda row, z, x: (row.function(z), row.derivative(x)), np.append(z, -1.0), np.linspace(-1.0, 5.0, 10_001)
-    )
+    both = of_all(lambda row, z, x: (row.function(z), row.derivative(x)), np.append(z, -1.0), np.linspace(-1.0, 5.0, 10_001))
     rates, slopes = both["lif-rate"]
     np.testing.assert_allclose(rates[:-1], 0.02 * LIF().rate(1 + z), rtol=1e-9)
     assert rates[-1] < 0.02
@@ -149,9 +143,7 @@ def test_softmax_s_derivative_is_the_diagonal_of_its_jacobian():
 
 def test_softmax_and_one_hot_act_on_the_last_axis():
     both = lambda row, z: (row.function(z), jax.lax.map(row.function, z))
-    for together, one_by_one in of_all(
-        both, np.stack([NOTES, -NOTES, 2 * NOTES]), names=["softmax", "one-hot"]
-    ).values():
+    for together, one_by_one in of_all(both, np.stack([NOTES, -NOTES, 2 * NOTES]), names=["softmax", "one-hot"]).values():
         np.testing.assert_allclose(together, one_by_one, rtol=1e-15)
 
 

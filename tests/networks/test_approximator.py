@@ -60,9 +60,7 @@ def test_two_inputs():
 
 def test_a_sigmoid_that_no_layer_has_is_refused():
     own = Sigmoid("ramp", lambda z: np.clip(0.5 + z, 0.0, 1.0), 1.0, 0.0)
-    with pytest.raises(
-        UserError, match="makes layers of the sigmoids logistic, tanh, arctan; this approximation has 'ramp'"
-    ):
+    with pytest.raises(UserError, match="makes layers of the sigmoids logistic, tanh, arctan; this approximation has 'ramp'"):
         approximator(approximate(np.sin, (0.0, 1.0), 0.1, lipschitz=1.0, sigmoid=own))
 
 

@@ -266,9 +266,7 @@ def test_all_weights_begin_with_the_variance_of_their_law(text, shape, variance)
 
 def test_without_normalization_the_variance_stays_within_e():
     """Π (1 + 1/L) < e: without the factor 1/√L it would be 2^L."""
-    network = networks.resnet(
-        (8, 8, 16), 2, depth=56, width=16, normalization=False, activation="identity", key=jr.key(0)
-    )
+    network = networks.resnet((8, 8, 16), 2, depth=56, width=16, normalization=False, activation="identity", key=jr.key(0))
     tape, _ = jax.jit(record)(network, jr.normal(jr.key(1), (16, 8, 8, 16)))
     below, above = tape.outputs(0), tape.outputs(network.index("globalaveragepool1") - 1)
     assert 0.5 < np.mean(np.square(above)) * 4 / np.mean(np.square(below)) < 2 * np.e
@@ -277,9 +275,7 @@ def test_without_normalization_the_variance_stays_within_e():
 # That they learn
 
 
-@pytest.mark.parametrize(
-    "text", ["gru/8", *(pytest.param(one, marks=pytest.mark.slow) for one in ("vit/1x8", "resnet/8x4"))]
-)
+@pytest.mark.parametrize("text", ["gru/8", *(pytest.param(one, marks=pytest.mark.slow) for one in ("vit/1x8", "resnet/8x4"))])
 def test_they_learn_digits_and_are_kept(text, tmp_path):
     data = ascribe.datasets.load("digits", samples=400)
     settings = {"seeds": 2, "epochs": 3, "batch_size": 25, "learning_rate": 0.01, "diagnostics": False}

@@ -240,9 +240,7 @@ def test_the_arrays_of_layers_inside_are_kept_by_readable_names():
     network = Network([Residual([Linear(3, 3, key=jr.key(0)), BatchNorm(3)]), Linear(3, 1)])
     pair = network, network.initial_state()
     tensors = tensors_of(*pair)
-    assert {"residual1.branch.linear1.weight", "residual1.branch.batchnorm1.scale", "residual1.state.0.1.0"} < set(
-        tensors
-    )
+    assert {"residual1.branch.linear1.weight", "residual1.branch.batchnorm1.scale", "residual1.state.0.1.0"} < set(tensors)
     assert_identical(filled(jax.eval_shape(lambda: pair), tensors), pair)
 
 
@@ -318,9 +316,7 @@ def test_many_seeds_at_once_are_each_alone():
     assert many.config() == network.config()
 
 
-@pytest.mark.parametrize(
-    "made", [lambda law: Attention(200, 2, initializer=law), lambda law: GRU(200, 150, initializer=law)]
-)
+@pytest.mark.parametrize("made", [lambda law: Attention(200, 2, initializer=law), lambda law: GRU(200, 150, initializer=law)])
 def test_every_projection_has_the_law_s_spread(made):
     layer = networks.Network([made("lecun-normal"), Linear(1, 1)]).initialize(jr.key(3)).first
     for one in inner_layers(layer):

@@ -90,9 +90,7 @@ def test_a_module_answers_as_in_flax_and_moves_its_statistics_as_there():
 def test_the_gradient_in_training_is_that_of_the_module():
     silent = from_model(lambda key: without_dropout(kind()(4, rngs=nnx.Rngs(key))), shape=IMAGES[1:])
     found = jax.jit(
-        jax.grad(
-            lambda block: jnp.sum(jnp.sin(block(jnp.asarray(jnp.asarray(images())), key=jr.key(7), training=True)[0]))
-        )
+        jax.grad(lambda block: jnp.sum(jnp.sin(block(jnp.asarray(jnp.asarray(images())), key=jr.key(7), training=True)[0])))
     )(silent)
     module = without_dropout(made())
     module.train()
@@ -112,9 +110,7 @@ def without_dropout(module):
 
 def test_dropout_is_of_the_key_and_of_training_alone():
     answers = jax.jit(
-        lambda key, block: [
-            block(jnp.asarray(jnp.asarray(images())), key=key, training=one)[0] for one in (True, False)
-        ]
+        lambda key, block: [block(jnp.asarray(jnp.asarray(images())), key=key, training=one)[0] for one in (True, False)]
     )
     first, other, again = (answers(jr.key(number), block()) for number in (0, 1, 0))
     assert np.any(first[0] != other[0])

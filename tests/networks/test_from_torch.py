@@ -90,9 +90,7 @@ def test_the_gradient_in_training_is_that_of_pytorch():
     module = made(rate=0.0).train()
     block = from_model(module)
     found = jax.jit(
-        jax.grad(
-            lambda block: jnp.sum(jnp.sin(block(jnp.asarray(jnp.asarray(images())), key=jr.key(7), training=True)[0]))
-        )
+        jax.grad(lambda block: jnp.sum(jnp.sin(block(jnp.asarray(jnp.asarray(images())), key=jr.key(7), training=True)[0])))
     )(block)
     torch.sin(module(tensor(images()))).sum().backward()
     for ours, theirs in (
@@ -106,9 +104,7 @@ def test_the_gradient_in_training_is_that_of_pytorch():
 
 def test_dropout_is_of_the_key_and_of_training_alone():
     answers = jax.jit(
-        lambda key, block: [
-            block(jnp.asarray(jnp.asarray(images())), key=key, training=one)[0] for one in (True, False)
-        ]
+        lambda key, block: [block(jnp.asarray(jnp.asarray(images())), key=key, training=one)[0] for one in (True, False)]
     )
     first, other, again = (answers(jr.key(number), from_model(made())) for number in (0, 1, 0))
     assert np.any(first[0] != other[0])

@@ -273,9 +273,7 @@ def test_the_forward_pass_is_pytorch_s(training):
     state = jax.jit(lambda *given: record(*given)[1])(network, x)
     y = torch.tensor(np.asarray(x)).permute(0, 3, 1, 2)
     for layer, own in zip(network.layers, state, strict=True):
-        tensors = {
-            name: torch.tensor(np.asarray(getattr(layer, name))) for name in ("weight", "bias") if layer.synaptic
-        }
+        tensors = {name: torch.tensor(np.asarray(getattr(layer, name))) for name in ("weight", "bias") if layer.synaptic}
         if layer.kind == "conv":
             y = F.conv2d(y, tensors["weight"].permute(3, 2, 0, 1), tensors["bias"], padding=layer.padding)
         elif layer.kind == "batchnorm":

@@ -178,9 +178,7 @@ def test_its_gradient_is_jax_s():
 
 def equations(jaxpr):
     """How many there are, those inside loops and calls too."""
-    inner = [
-        one for equation in jaxpr.eqns for one in jax.tree.leaves(tuple(equation.params.values()), is_leaf=is_jaxpr)
-    ]
+    inner = [one for equation in jaxpr.eqns for one in jax.tree.leaves(tuple(equation.params.values()), is_leaf=is_jaxpr)]
     return len(jaxpr.eqns) + sum(equations(getattr(one, "jaxpr", one)) for one in inner if is_jaxpr(one))
 
 

@@ -199,9 +199,7 @@ def test_the_grid_approaches_the_exact_times(expected):
 def test_a_spike_adds_its_weight_over_tau_to_the_current():
     """Neuron 0 drives 1 and nothing else is there: s_1 is w/τ_s e^{−t/τ_s} from each spike on, of area w."""
     W = np.array([[0.0, 0.0], [0.003, 0.0]])
-    found = simulate(
-        SpikingNetwork(LIF(), Connection(W, [2.0, 0.0])), 0.0, 0.1, dt=1e-4, record=("V", "s"), record_every=1
-    )
+    found = simulate(SpikingNetwork(LIF(), Connection(W, [2.0, 0.0])), 0.0, 0.1, dt=1e-4, record=("V", "s"), record_every=1)
     times = found.spikes.of(0)
     since = found.t[:, None] - times[None, :]
     written = np.where(since >= 0, 0.003 / 0.005 * np.exp(-np.maximum(since, 0.0) / 0.005), 0.0).sum(axis=1)

@@ -83,9 +83,7 @@ def test_of_a_batch_the_best_rates_explain_what_least_squares_says(small, monkey
     np.testing.assert_allclose([row["unexplained"] for row in rows], [0, np.sqrt(rest / (ours**2).sum())], atol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("at_one", "at_32", "wrong"), [(0, 0.2, 0), (1e-9, 0.2, 1), (0, 0.001, 1), (np.nan, np.nan, 2)]
-)
+@pytest.mark.parametrize(("at_one", "at_32", "wrong"), [(0, 0.2, 0), (1e-9, 0.2, 1), (0, 0.001, 1), (np.nan, np.nan, 2)])
 def test_the_theorem_holds_at_one_example_and_not_at_32(at_one, at_32, wrong):
     rows = [{"g": "g", "batch": size, "unexplained": rest} for size, rest in ((1, at_one), (32, at_32))]
     assert len(failed(b_functions_rates.batch_checks(rows))) == wrong
@@ -191,9 +189,7 @@ def found(monkeypatch, *, touched=(), searched=2.0, **areas):
     ]
     rows = [row | {"area_difference_interval": 0.1} for row in rows]
     evaluations = lambda value: SimpleNamespace(values=np.array([9.0, value]))
-    return SimpleNamespace(
-        table=lambda: rows, touched=touched, evaluations=evaluations(searched), random=evaluations(2.5)
-    )
+    return SimpleNamespace(table=lambda: rows, touched=touched, evaluations=evaluations(searched), random=evaluations(2.5))
 
 
 @pytest.mark.parametrize(

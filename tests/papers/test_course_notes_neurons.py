@@ -18,11 +18,7 @@ def failed(name):
 
 def test_the_notes_are_in_the_order_of_their_sections():
     assert len(ENTRIES) == 11
-    places = [
-        entry.source.removeprefix(f"{papers.NOTES}, ")
-        for entry in papers.TABLE.values()
-        if papers.NOTES in entry.source
-    ]
+    places = [entry.source.removeprefix(f"{papers.NOTES}, ") for entry in papers.TABLE.values() if papers.NOTES in entry.source]
     sections = [tuple(map(int, place.split(",")[0].split("."))) for place in places]
     assert sections == sorted(sections)
 

@@ -130,9 +130,7 @@ FORWARD_PASS = (
     Fault(
         "forward-pass-options",
         "weights below η keep their sign",
-        lambda patch: patch.setattr(
-            rules.ForwardPass, "after_update", lambda self, trainables, state: (trainables, state)
-        ),
+        lambda patch: patch.setattr(rules.ForwardPass, "after_update", lambda self, trainables, state: (trainables, state)),
         "with (14): those that fell below η",
         compiled=True,
     ),
@@ -171,9 +169,7 @@ B_FUNCTIONS = (
     Fault(
         "zero-slope-credit",
         "no credit is taken out where the slope is 0",
-        lambda patch: patch.setattr(
-            rules.WhereSlope, "__call__", lambda self, z: rules.b_functions.evaluate(self.g, z)
-        ),
+        lambda patch: patch.setattr(rules.WhereSlope, "__call__", lambda self, z: rules.b_functions.evaluate(self.g, z)),
         "functions that learn slower for their credit",
         compiled=True,
     ),

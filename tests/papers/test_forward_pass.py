@@ -121,9 +121,7 @@ def test_odds_that_leave_the_interval_are_told():
     assert not natural_rate.odds_checks([odds(0.02, 0.93, None), *good[1:]], good)[0].passed
     assert not natural_rate.odds_checks([odds(0.02, None, 1.08), *good[1:]], good)[0].passed
     for more in ({"towards": 0.9}, {"inside": 0.5}):
-        missed = [
-            check for check in natural_rate.odds_checks(good, [odds(0.02, None, None, **more)]) if not check.passed
-        ]
+        missed = [check for check in natural_rate.odds_checks(good, [odds(0.02, None, None, **more)]) if not check.passed]
         assert len(missed) == 1
 
 
@@ -132,9 +130,7 @@ def test_the_natural_rate_without_the_sign_of_its_divisor_is_noticed(monkeypatch
     right, compiled = ForwardPass._coefficients, cast("Any", forward_pass_steps._after)
     monkeypatch.setattr(ForwardPass, "_coefficients", lambda self, z, *more: right(self, abs(z), *more))
     compiled.clear_cache()
-    missed = [
-        check.statement for check in natural_rate.natural_checks(natural_rate.natural_steps()) if not check.passed
-    ]
+    missed = [check.statement for check in natural_rate.natural_checks(natural_rate.natural_steps()) if not check.passed]
     compiled.clear_cache()
     assert missed and missed[0].startswith("(13), one sign")
 
@@ -157,9 +153,7 @@ def test_what_stops_an_explosion_is_noticed_where_it_does_not():
     for i, (hidden, rounding) in enumerate(
         [({False: 10.0, True: 10.0}, good[1]), ({False: 1e9, True: 11.0}, good[1]), (good[0], {False: 1.0, True: 1.0})]
     ):
-        assert [check.passed for check in forward_pass_options.explosion_checks(growth(hidden, rounding))].index(
-            False
-        ) == i
+        assert [check.passed for check in forward_pass_options.explosion_checks(growth(hidden, rounding))].index(False) == i
     assert picture(forward_pass_options.growth_figure(growth(*good))).count("<path") > 8
 
 

@@ -47,8 +47,7 @@ def small(monkeypatch, few):
 
     def trained(settings, sizes, listener, **_):
         kinds = [
-            0 if isinstance(one.rule, Backpropagation) else 1 if one.rule.consolidate == "never" else 2
-            for one in settings
+            0 if isinstance(one.rule, Backpropagation) else 1 if one.rule.consolidate == "never" else 2 for one in settings
         ]
         rows = [few[kind].row | {"rule": one.name} for kind, one in zip(kinds, settings, strict=True)]
         return [
@@ -81,10 +80,7 @@ def test_the_table_holds_what_the_runs_are_worth(few):
 
 
 def pictures(result):
-    return [
-        vl_convert.vegalite_to_svg(report.specification(chart), vl_version=VEGA_LITE)
-        for chart in result.figures.values()
-    ]
+    return [vl_convert.vegalite_to_svg(report.specification(chart), vl_version=VEGA_LITE) for chart in result.figures.values()]
 
 
 @pytest.mark.slow
@@ -166,9 +162,7 @@ def test_gradient_norms_are_those_of_jax_grad():
     assert kind == ("backpropagation", 0)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
-    (_, at_start), (kind, later), (_, last) = gradients_module.gradient_norms(
-        RelaxedIdentity(), initializer, sizes, (0, 1, 3)
-    )
+    (_, at_start), (kind, later), (_, last) = gradients_module.gradient_norms(RelaxedIdentity(), initializer, sizes, (0, 1, 3))
     np.testing.assert_allclose(at_start, [0.0, 0.0, expected[-1]], rtol=1e-10, atol=1e-14)
     assert kind == ("RAI", 1)
     of = lambda parts: written_out(*parts, batch, sigma=jax.nn.sigmoid)
@@ -273,10 +267,7 @@ def dimension_rows(**changed):
 
 def batch_rows(**changed):
     tests = {"backpropagation": 1.0, "as published": 0.8, "as published, equation (4)": 0.8, "ours": 0.99}
-    return [
-        {"rule": name, "test": changed.get(name, test), "angle": changed.get("angle", 5.0)}
-        for name, test in tests.items()
-    ]
+    return [{"rule": name, "test": changed.get(name, test), "angle": changed.get("angle", 5.0)} for name, test in tests.items()]
 
 
 def bias_rows(**changed):
@@ -373,9 +364,9 @@ def test_weight_decay_beside_backpropagation_is_the_gradient_of_the_sum_of_squar
         squares = sum(jnp.sum(weight**2) for weight in network.weights.values())
         return Backpropagation()(network, None, batch).loss + 0.3 / 2 * squares
 
-    ours, theirs = jax.jit(
-        lambda one: (runs_module.Decayed(0.3)(one, None, batch).gradients, jax.grad(objective)(one))
-    )(network)
+    ours, theirs = jax.jit(lambda one: (runs_module.Decayed(0.3)(one, None, batch).gradients, jax.grad(objective)(one)))(
+        network
+    )
     for mine, its in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
         np.testing.assert_allclose(mine, its, rtol=1e-9, atol=1e-12)
 
@@ -419,9 +410,7 @@ def test_vanishing_gradients_are_told_from_others():
 def test_a_last_layer_without_a_gradient_is_no_error():
     """Where every output is certain to rounding; a network whose layers all have none fails."""
     for rai, passed in ((0.01, True), (0.0, False)):
-        rows = [
-            row | {"norm": 0.0} if row["layer"] == 2 and row["rule"] == "RAI" else row for row in gradient_rows(rai)
-        ]
+        rows = [row | {"norm": 0.0} if row["layer"] == 2 and row["rule"] == "RAI" else row for row in gradient_rows(rai)]
         assert [check.passed for check in gradients_module.gradient_checks(rows)] == [True, True, passed, passed]
 
 
@@ -431,9 +420,7 @@ def test_a_landscape_that_is_not_finite_is_gray():
     row = {"disagreement": 0.0, "test": float("nan")}
     setting = runs_module.Setting("a", Backpropagation(), 3, "zeros", "relu")
     found = runs_module.Found(setting, None, logits, row)
-    picture = vl_convert.vegalite_to_svg(
-        report.specification(figures_module.landscapes([found], "t")), vl_version=VEGA_LITE
-    )
+    picture = vl_convert.vegalite_to_svg(report.specification(figures_module.landscapes([found], "t")), vl_version=VEGA_LITE)
     assert picture.count("<image") == 2
     assert "no seed stayed finite" in picture
     shares = figures_module._shade(np.array([[[0.0], [0.6], [np.nan]]]))

@@ -163,10 +163,7 @@ class Loops:
     def curvature(self, place, z):
         """Of the place's own term of E, by one of its auxiliaries, times the number of examples."""
         weight = float(self.rule.hidden_weight) * self.layer_weights[place]
-        return (
-            weight
-            * {"mean": 2 / z[0].size, "sum": 1.0, "relative": 2 / z[0].size / self.spread(z)}[self.rule.hidden_loss]
-        )
+        return weight * {"mean": 2 / z[0].size, "sum": 1.0, "relative": 2 / z[0].size / self.spread(z)}[self.rule.hidden_loss]
 
     def activations(self, residuals):
         """z of the preactivations' residuals: what the one below gives, and the residual."""
@@ -174,9 +171,7 @@ class Loops:
         for level, residual in enumerate(residuals):
             w, b = self.arrays[2 * level : 2 * level + 2]
             found.append(
-                np.array(
-                    [[sum(w[j] * h) + b[j] + e[j] for j in range(len(b))] for h, e in zip(below, residual, strict=True)]
-                )
+                np.array([[sum(w[j] * h) + b[j] + e[j] for j in range(len(b))] for h, e in zip(below, residual, strict=True)])
             )
             below = np.tanh(found[-1])
         return found
@@ -195,9 +190,7 @@ class Loops:
 
 
 def loops(rule, network, batch, trainables, relaxed):
-    return Loops(rule, network, batch, relaxed), [
-        one.astype(complex) for one in by_place(network, trainables.auxiliary)
-    ]
+    return Loops(rule, network, batch, relaxed), [one.astype(complex) for one in by_place(network, trainables.auxiliary)]
 
 
 def assert_gradients(network, gradients, theirs):

@@ -111,11 +111,7 @@ def test_dense_step_is_pytorch_s(name, loss, optimizer, precision):
         x = x if not inputs else torch.tanh(preactivations[-1])
         inputs.append(x)
         b = feedback.get(layer, weight.detach())
-        z = (
-            functions.AlignedLinear.apply(x, weight, bias, b)
-            if name == "feedback-alignment"
-            else F.linear(x, weight, bias)
-        )
+        z = functions.AlignedLinear.apply(x, weight, bias, b) if name == "feedback-alignment" else F.linear(x, weight, bias)
         preactivations.append(z)
     value = TORCH_LOSS[loss](preactivations[-1], t)
     np.testing.assert_allclose(credit.loss, value.item(), rtol=1e-5 if precision == "float32" else 1e-12)

@@ -58,9 +58,7 @@ def make_data(task="binary", shape=(2,), classes=2, name="two moons"):
             targets = np.sin(2.0 * inputs[:, :1]) + 0.1 * rng.normal(size=(count, 1)).astype(np.float32)
         else:
             flat = inputs.reshape(count, -1)
-            targets = ((np.arctan2(flat[:, 1], flat[:, 0]) + np.pi) / (2.0 * np.pi) * classes).astype(
-                np.int32
-            ) % classes
+            targets = ((np.arctan2(flat[:, 1], flat[:, 0]) + np.pi) / (2.0 * np.pi) * classes).astype(np.int32) % classes
         return SimpleNamespace(inputs=inputs, targets=targets)
 
     card = SimpleNamespace(

@@ -10,9 +10,7 @@ from ascribe.report import write_page
 
 from .stand_in import RULES, make_comparison
 
-SPECIFICATION = importlib.util.spec_from_file_location(
-    "browser", Path(__file__).parents[2] / "benchmarks" / "browser.py"
-)
+SPECIFICATION = importlib.util.spec_from_file_location("browser", Path(__file__).parents[2] / "benchmarks" / "browser.py")
 chromium = importlib.util.module_from_spec(SPECIFICATION)
 SPECIFICATION.loader.exec_module(chromium)
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium.find() is None, reason="no Chromium is installed")]
@@ -72,9 +70,7 @@ def test_keys_and_pointer_tell_the_values(opened):
 def test_a_rule_stands_out_where_the_pointer_is(opened):
     _, tab = opened
     faint = "[...document.querySelectorAll('#learning_curves .panel [data-row]')].map((one) => getComputedStyle(one).filter)"
-    enter = (
-        """document.querySelector('#learning_curves .legend [data-rule="1"]').dispatchEvent(new Event("pointer%s"))"""
-    )
+    enter = """document.querySelector('#learning_curves .legend [data-rule="1"]').dispatchEvent(new Event("pointer%s"))"""
     assert set(tab.evaluate(faint)) == {"none"}
     tab.evaluate(enter % "enter")
     assert sorted(tab.evaluate(faint)) == ["none"] * 2 + ["opacity(0.12)"] * 4
@@ -89,9 +85,7 @@ def test_nothing_is_cut_off_and_figures_are_legible(opened, width):
     tab.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 500)
     try:
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        tables = (
-            "[...document.querySelectorAll('.cards')].every((one) => one.scrollWidth <= one.parentElement.clientWidth)"
-        )
+        tables = "[...document.querySelectorAll('.cards')].every((one) => one.scrollWidth <= one.parentElement.clientWidth)"
         assert width == 768 or tab.evaluate(tables)
         assert tab.evaluate("getComputedStyle(document.querySelector('.cards td')).display") == (
             "flex" if width == 360 else "table-cell"
@@ -128,18 +122,13 @@ def test_a_slider_shows_the_class_maps_of_earlier_epochs(opened):
 def test_the_table_of_values_and_the_pictures(opened):
     comparison, tab = opened
     opening = "(async () => { const one = document.querySelector('#learning_curves details'); one.open = true;"
-    opening += (
-        "await new Promise((done) => setTimeout(done, 200)); return one.querySelectorAll('tbody tr').length; })()"
-    )
+    opening += "await new Promise((done) => setTimeout(done, 200)); return one.querySelectorAll('tbody tr').length; })()"
     assert tab.evaluate(opening) == len(comparison.runs) * 2 * 4
     assert tab.evaluate("picture(document.querySelector('#learning_curves')).size") > 5000
     texts = "arranged(document.querySelector('#learning_curves')).querySelectorAll(':scope > text')"
     shown = f"[...{texts}].map((one) => one.textContent)"
     assert set(tab.evaluate(shown)) == set(comparison.runs)
-    assert (
-        tab.evaluate("arranged(document.querySelector('#learning_curves')).querySelectorAll('svg [data-row]').length")
-        == 6
-    )
+    assert tab.evaluate("arranged(document.querySelector('#learning_curves')).querySelectorAll('svg [data-row]').length") == 6
     assert tab.evaluate("document.querySelector('#learning_curves .downloads a').href.startsWith('data:text/csv')")
     assert HOSTILE in tab.evaluate("document.querySelector('#learning_curves details').textContent")
     assert tab.evaluate("document.title") == "3 learning rules on two moons"

@@ -22,9 +22,7 @@ def mapped(classes=2, epochs=(0, 1, 2)):
     for number, runs in enumerate(comparison.runs.values()):
         for epoch in epochs:
             levels = 20 * (epoch + number) + 30 * np.arange(3)
-            runs.class_maps[epoch] = np.broadcast_to(levels[:, None, None, None], (3, 4, 4, classes - 1)).astype(
-                np.uint8
-            )
+            runs.class_maps[epoch] = np.broadcast_to(levels[:, None, None, None], (3, 4, 4, classes - 1)).astype(np.uint8)
     return comparison
 
 

@@ -305,9 +305,7 @@ def test_files_are_written(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         written = save_figures(comparison, tmp_path / "figures")
-    assert {path.name for path in written} == {
-        f"{name}.{kind}" for name in figures(comparison) for kind in ("png", "svg")
-    }
+    assert {path.name for path in written} == {f"{name}.{kind}" for name in figures(comparison) for kind in ("png", "svg")}
     for path in written:
         data = path.read_bytes()
         if path.suffix == ".png":
@@ -335,17 +333,13 @@ def drawn_values(figure, comparison, panel=0):
     """How Vega-Lite reckons where the band of a panel ends, or the bars of the only one."""
     found = drawing(figure, comparison)
     layers = found["concat"][panel]["layer"] if "concat" in found else found["layer"]
-    return next(
-        layer["transform"] for layer in layers if any("calculate" in step for step in layer.get("transform", ()))
-    )
+    return next(layer["transform"] for layer in layers if any("calculate" in step for step in layer.get("transform", ())))
 
 
 def test_nothing_is_drawn_beyond_what_is_possible():
     """With two seeds an interval reaches far: an accuracy ends at 1, a loss and a ratio of norms at 0."""
     comparison = make_comparison(seeds=range(2), tuned=False, **FEW)
-    of_scores = {
-        step["as"]: step["calculate"] for step in drawn_values("final_scores", comparison) if "calculate" in step
-    }
+    of_scores = {step["as"]: step["calculate"] for step in drawn_values("final_scores", comparison) if "calculate" in step}
     assert of_scores == {"from": "min(max(datum.low, 0.0), 1.0)", "to": "min(max(datum.high, 0.0), 1.0)"}
     for figure, panel in (("learning_curves", 0), ("gradient_angles", 1)):
         for runs in comparison.runs.values():

@@ -134,7 +134,4 @@ def test_a_network_that_names_one_class_always_is_not_better_than_the_constant_a
     above = np.full(5, np.nextafter(np.float32(17 / 18), np.float32(1)))  # as single precision rounds, it may lie above
     comparison = with_scores(backpropagation=above, perturbation=above)
     comparison.data.test.targets = (np.arange(18) == 0).astype(int)
-    assert (
-        findings(comparison)[1]
-        == "Always naming the most common class would give 94.4 %: no rule is shown to be better."
-    )
+    assert findings(comparison)[1] == "Always naming the most common class would give 94.4 %: no rule is shown to be better."

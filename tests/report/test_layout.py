@@ -43,9 +43,7 @@ def test_grids_inside_a_grid_are_taken_apart_and_keep_their_titles():
     point = lambda name: alt.Chart(alt.Data(values=[{"x": 1, name: 2}])).mark_point().encode(x="x:Q", y=f"{name}:Q")
     large, small = (point(name).properties(width=90, height=60) for name in ("large", "small"))
     inner = alt.hconcat(large, small.properties(title="beside")).properties(title="a row")
-    panels = Drawing(
-        specification(themed(alt.concat(inner, point("last").properties(width=50, height=50)), "All"))
-    ).panels
+    panels = Drawing(specification(themed(alt.concat(inner, point("last").properties(width=50, height=50)), "All"))).panels
     assert [panel.title for panel in panels] == [("a row",), ("beside",), ()]
     assert [name in panel.svg for panel, name in zip(panels, ("large", "small", "last"), strict=True)] == [True] * 3
     facets = point("y").properties(width=50, height=50).facet(alt.Facet("x:N"))

@@ -85,9 +85,7 @@ def test_a_landscape_is_one_figure_of_a_comparison_that_has_one():
     assert re.findall(r'data-title="([^"]*)"( data-points)?', text) == [("paths", " data-points"), ("surface", "")]
     surface = csv.reader(io.StringIO(drawing["datasets"]["surface"]))
     values = np.array([line for line in surface][1:], dtype=float)
-    np.testing.assert_array_equal(
-        values[:, 2].reshape(comparison.landscape.surface.shape), comparison.landscape.surface
-    )
+    np.testing.assert_array_equal(values[:, 2].reshape(comparison.landscape.surface.shape), comparison.landscape.surface)
     np.testing.assert_array_equal(np.unique(values[:, 0]), comparison.landscape.axes[0])
     assert len(json.dumps(drawing)) < 300_000
 

@@ -66,9 +66,7 @@ def test_the_layers_of_a_group_share_an_axis():
     comparison = with_own("share/relu1", "total")
     comparison.runs["perturbation"].curves["share/relu2"] = 3.0 * comparison.runs["perturbation"].curves["share/relu1"]
     comparison.runs["perturbation"].curves["nothing"] = np.zeros((5, 20))
-    first, second, other, flat = (
-        panel["layer"][0]["encoding"]["y"]["scale"] for panel in drawing(comparison)["concat"]
-    )
+    first, second, other, flat = (panel["layer"][0]["encoding"]["y"]["scale"] for panel in drawing(comparison)["concat"])
     assert first["domain"] == second["domain"] != other["domain"]
     assert "domain" not in flat
 

@@ -151,9 +151,7 @@ def pictures(text, figure):
 def test_marks_carry_the_rows_and_the_rules_of_their_table(plain):
     text = plain[1]
     lines = downloads(text)["learning_curves-curves.csv"][1:]
-    marks = [
-        mark for shape in pictures(text, "learning_curves") for mark in shape.iter("path") if "data-row" in mark.attrib
-    ]
+    marks = [mark for shape in pictures(text, "learning_curves") for mark in shape.iter("path") if "data-row" in mark.attrib]
     assert len(marks) == 2 * len(PLAIN)
     for mark in marks:
         first, count = int(mark.get("data-row")), len(re.findall("[ML]", mark.get("d")))

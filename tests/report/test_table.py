@@ -130,9 +130,7 @@ def test_one_seed_has_no_interval():
 def test_an_interval_is_told_of_three_seeds_at_least(seeds):
     comparison = make_comparison(rules=RULES[:2], seeds=range(seeds), epochs=2, layers=1, tuned=False)
     table, others = rows(comparison), statistics_lines(comparison, RULES[:2])
-    assert (
-        all(row.half_width > 0.0 for row in table) and table[1].difference_half_width > 0.0
-    )  # records keep the numbers
+    assert all(row.half_width > 0.0 for row in table) and table[1].difference_half_width > 0.0  # records keep the numbers
     few = "too few seeds, fewer than 3"
     cells = [cell for row in table for cell in format_score(row) if "±" in cell]
     assert len(cells) == 3 and all(cell.endswith(f"± {DASH}") == (seeds == 2) for cell in cells)

@@ -37,8 +37,7 @@ def test_a_picture_grows_with_its_room_to_twice_its_size_and_a_fixed_one_hardly_
     svg = drawing().svg
     assert width_of(svg) > 0
     plain, fixed = (
-        ElementTree.fromstring(embedded(svg, name="f", rules=RULES, numbers=(0, 1, 2), fixed=fixed))
-        for fixed in (False, True)
+        ElementTree.fromstring(embedded(svg, name="f", rules=RULES, numbers=(0, 1, 2), fixed=fixed)) for fixed in (False, True)
     )
     assert plain.get("viewBox") == f"0 0 {plain.get('width')} {plain.get('height')}"
     assert plain.get("style") == f"max-width:{2 * width_of(svg):g}px"

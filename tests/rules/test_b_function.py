@@ -46,9 +46,7 @@ def test_a_synaptic_layer_stands_for_the_activation_above_it_and_a_name_wins_ove
 
 
 def test_settings_of_a_rule_are_plain_json_values():
-    rule = BFunction(
-        {"relu1": MetaNetwork([1.0, 0.0, 2.0, 0.5]), "relu2": "tanh"}, transport={"linear3": jnp.ones((2, 2))}
-    )
+    rule = BFunction({"relu1": MetaNetwork([1.0, 0.0, 2.0, 0.5]), "relu2": "tanh"}, transport={"linear3": jnp.ones((2, 2))})
     found = json.loads(json.dumps(rules.settings(rule)))
     assert found["derivative"]["relu1"] == {
         "class": "MetaNetwork",

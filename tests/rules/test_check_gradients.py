@@ -27,9 +27,7 @@ def labeled():
 # Rules
 
 
-@pytest.mark.parametrize(
-    ("kind", "loss"), [*(("mlp", loss) for loss in LOSSES), ("lenet", "categorical-cross-entropy")]
-)
+@pytest.mark.parametrize(("kind", "loss"), [*(("mlp", loss) for loss in LOSSES), ("lenet", "categorical-cross-entropy")])
 def test_backpropagation_passes(kind, loss):
     network, batch = case(kind, loss)
     found = check("backpropagation", network, batch)
@@ -124,9 +122,7 @@ def test_a_float32_network_is_checked_in_float64():
 
 def test_it_judges_by_the_named_loss():
     batch = examples((4,), "squared-error")
-    found = check(
-        "backprop", small_mlp(), (batch.inputs, jax.nn.sigmoid(batch.targets)), loss="bernoulli-cross-entropy"
-    )
+    found = check("backprop", small_mlp(), (batch.inputs, jax.nn.sigmoid(batch.targets)), loss="bernoulli-cross-entropy")
     assert found
     assert found.value != check("backprop", small_mlp(), batch).value
 

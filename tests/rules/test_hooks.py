@@ -44,10 +44,7 @@ def rehearsed(rule, **changes):
 
 def wrong(**hooks):
     """A rule with these hooks; a hook that is no function returns what is given."""
-    made = {
-        name: hook if inspect.isfunction(hook) else lambda self, *_, hook=hook, **__: hook
-        for name, hook in hooks.items()
-    }
+    made = {name: hook if inspect.isfunction(hook) else lambda self, *_, hook=hook, **__: hook for name, hook in hooks.items()}
     return type("Wrong", (Right,), made | {"__module__": __name__})()
 
 
@@ -102,9 +99,7 @@ RULES = {
         "than what it trains (a Network); got nothing for linear2.bias: return one number",
     ),
     "a shape": (
-        with_credit(
-            lambda credit: {"gradients": eqx.tree_at(lambda n: n["linear2"].bias, credit.gradients, jnp.zeros(2))}
-        ),
+        with_credit(lambda credit: {"gradients": eqx.tree_at(lambda n: n["linear2"].bias, credit.gradients, jnp.zeros(2))}),
         "the gradient linear2.bias of Wrong has the shape (2,); its weight has (1,)",
     ),
     "no state": (
@@ -314,9 +309,7 @@ class Remembering(AbstractRule):
 
 
 def test_an_array_of_one_step_that_is_kept_beside_the_state_is_told():
-    with pytest.raises(
-        UserError, match=r"the rule Remembering failed in .*UnexpectedTracerError: .*: hand it on in the state"
-    ):
+    with pytest.raises(UserError, match=r"the rule Remembering failed in .*UnexpectedTracerError: .*: hand it on in the state"):
         tiny.trained(Remembering())
 
 

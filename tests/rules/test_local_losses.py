@@ -40,8 +40,7 @@ def test_direct_random_target_projection_is_its_equations(recipe):
         h.append(np.tanh(z[-1]))
     chances = np.exp(z[-1]) / np.exp(z[-1]).sum(1, keepdims=True)
     errors = [
-        t @ np.asarray(state[above]) * (1 - np.tanh(at) ** 2) / 7
-        for above, at in zip(("linear2", "linear3"), z, strict=False)
+        t @ np.asarray(state[above]) * (1 - np.tanh(at) ** 2) / 7 for above, at in zip(("linear2", "linear3"), z, strict=False)
     ]
     errors.append((chances - t) / 7)
     for name, below, delta in zip(network.synaptic, h, errors, strict=False):

@@ -356,9 +356,7 @@ def test_a_file_whose_path_was_forgotten_is_found(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "hebb.py").write_text(WITH_NUMBERS)
     for text in ("hebb", "hebb:Scaled", "hebb:Scaled:gain=2"):
-        with pytest.raises(
-            UserError, match=rf"unknown rule 'hebb': write \./hebb\.py{text[4:]} for a rule in that file"
-        ):
+        with pytest.raises(UserError, match=rf"unknown rule 'hebb': write \./hebb\.py{text[4:]} for a rule in that file"):
             rules.get(text)
 
 

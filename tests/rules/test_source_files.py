@@ -68,9 +68,7 @@ def test_a_neighbor_that_changed_makes_another_rule_and_another_key(tmp_path):
 def test_neighbors_of_neighbors_and_circles_are_run_once(tmp_path):
     path = written(tmp_path, "import one\nimport two", "one.value() + two.value()")
     (tmp_path / "one.py").write_text("count = []\nimport two\ndef value(): return 2 * len(two.count)\n")
-    (tmp_path / "two.py").write_text(
-        "import one\ncount = [1]\none.count.append(1)\ndef value(): return len(one.count)\n"
-    )
+    (tmp_path / "two.py").write_text("import one\ncount = [1]\none.count.append(1)\ndef value(): return len(one.count)\n")
     rule = rules.get(path)
     assert rule.factor() == 3
     before = fingerprint(rule)
@@ -86,9 +84,7 @@ def test_another_process_needs_no_file(tmp_path):
     for file in files:
         del sys.modules[file.module]
         (tmp_path / file.path).unlink()
-    source_files.run_sent(
-        [source_files.SourceFile(*file) for file in pickle.loads(pickle.dumps(list(map(tuple, files))))]
-    )
+    source_files.run_sent([source_files.SourceFile(*file) for file in pickle.loads(pickle.dumps(list(map(tuple, files))))])
     again = pickle.loads(pickled)
     assert again.factor() == 3.0 and type(again) is not type(rule)
 

@@ -84,9 +84,7 @@ def test_the_targets_choose_the_loss_unless_one_is_named(targets, outputs, loss,
 
 def test_a_named_loss_replaces_that_of_a_batch():
     squared = value_and_credit(rules.Backpropagation(), "squared-error")(small_mlp(), None, labeled())[0]
-    expected = 0.5 * np.mean(
-        np.sum((np.asarray(small_mlp()(labeled().inputs)) - np.eye(3)[labeled().targets]) ** 2, axis=1)
-    )
+    expected = 0.5 * np.mean(np.sum((np.asarray(small_mlp()(labeled().inputs)) - np.eye(3)[labeled().targets]) ** 2, axis=1))
     np.testing.assert_allclose(squared, expected, rtol=1e-12)
     assert as_batch(small_mlp(), labeled()).loss is labeled().loss
 
@@ -142,9 +140,7 @@ def test_targets_that_the_loss_is_not_made_for_are_refused(targets, loss, senten
         with pytest.raises(UserError, match=sentence):
             ask()
     assert as_batch(network, batch, "squared-error").loss.name == "squared-error"  # where they are only numbers
-    inside = jax.eval_shape(
-        lambda x, t: value_and_credit(rules.Backpropagation())(network, None, (x, t))[0], *labeled_pair()
-    )
+    inside = jax.eval_shape(lambda x, t: value_and_credit(rules.Backpropagation())(network, None, (x, t))[0], *labeled_pair())
     assert inside.shape == ()
 
 
@@ -167,11 +163,7 @@ NOT_HERE = ("forward-pass-as-published",)
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=() if name in FAST else pytest.mark.slow)
-        for name in rules.names()
-        if name not in NOT_HERE
-    ],
+    [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in rules.names() if name not in NOT_HERE],
 )
 def test_every_rule_learns_in_a_plain_optax_loop(name):
     """Two classes that a line separates. After a hundred epochs the loss of a rule that is about errors is below a fifth

@@ -167,9 +167,7 @@ def test_another_loss_than_the_mean_of_the_batch_is_told():
     ratio = lambda *values: {"train_loss_ratio": np.asarray([values, values])}
     network = mlp([2, 3, 1])
     (sentence,) = told(Negated(), network, ratio(2.0, np.nan, 4.0))
-    assert sentence.startswith(
-        "the loss that it returns is 3 times the batch's mean: its training loss and loss area do not"
-    )
+    assert sentence.startswith("the loss that it returns is 3 times the batch's mean: its training loss and loss area do not")
     assert "0.5 times" in told(Negated(), network, ratio(0.25, 0.75))[0]
     for same in (ratio(1.0, 1.001), ratio(0.9, 1.1), ratio(np.nan)):
         assert told(Negated(), network, same) == ()
@@ -184,9 +182,7 @@ def test_runs_and_verify_tell_of_a_layer_that_is_cut_off_and_of_a_sum_of_losses(
         f"the loss that it returns is {examples} times the batch's mean: its training loss and loss area do not compare",
     )
     batch = (np.ones((4, 2), np.float32), np.arange(4) % 2)
-    assert (
-        str(verify(Detached, tiny.mlp(), batch)).splitlines()[0].endswith("in linear1; its gradient is zero in linear1")
-    )
+    assert str(verify(Detached, tiny.mlp(), batch)).splitlines()[0].endswith("in linear1; its gradient is zero in linear1")
     assert "train_loss_ratio" not in tiny.trained("feedback-alignment", diagnostics=True).curves
 
 

@@ -21,9 +21,7 @@ def moons():
 
 
 def test_rules_given_as_instances_have_their_registered_names(moons):
-    found = ascribe.compare(
-        moons, rules=[FeedbackAlignment(), SignSymmetry("fixed-random"), Backpropagation()], **SMALL
-    )
+    found = ascribe.compare(moons, rules=[FeedbackAlignment(), SignSymmetry("fixed-random"), Backpropagation()], **SMALL)
     assert list(found.runs) == ["feedback-alignment", "sign-symmetry-fixed-random", "backpropagation"]
     assert found.reference == "backpropagation"
 
@@ -86,9 +84,7 @@ class Broken(AbstractRule):
         raise ValueError("nothing to finish.")
 
 
-@pytest.mark.parametrize(
-    ("rule", "sentence"), [(Forgetful(), "pass it on"), (Broken(), "failed in .*line.*nothing to finish")]
-)
+@pytest.mark.parametrize(("rule", "sentence"), [(Forgetful(), "pass it on"), (Broken(), "failed in .*line.*nothing to finish")])
 def test_a_rule_that_breaks_its_contract_is_told_where(moons, rule, sentence):
     with pytest.raises(UserError, match=sentence):
         ascribe.compare(moons, rules=[rule], **SMALL)

@@ -62,17 +62,13 @@ def test_the_runs_of_all_folds_are_those_of_each_in_turn(folded):
 
 
 def test_the_table_and_the_statistics_are_over_folds(folded):
-    own, other = (
-        [fold.runs[rule].test_accuracy.mean() for fold in folded.folds] for rule in (ALIGNMENT, BACKPROPAGATION)
-    )
+    own, other = ([fold.runs[rule].test_accuracy.mean() for fold in folded.folds] for rule in (ALIGNMENT, BACKPROPAGATION))
     row = {row.rule: row for row in folded.table()}[ALIGNMENT]
     ratio = 20 / 40
     assert row.folds == pytest.approx(own) and row.seeds == 2 * FOLDS
     assert (row.mean, row.half_width) == pytest.approx(tuple(map(float, corrected_interval(np.array(own), ratio))))
     apart = np.subtract(own, other)
-    assert (row.difference, row.difference_half_width) == pytest.approx(
-        tuple(map(float, corrected_interval(apart, ratio)))
-    )
+    assert (row.difference, row.difference_half_width) == pytest.approx(tuple(map(float, corrected_interval(apart, ratio))))
     statistics = {one.rule: one for one in folded.statistics()}[ALIGNMENT]
     p_value = corrected_t_test(apart, test_to_train=ratio)
     assert (statistics.p_value, statistics.adjusted_p_value) == pytest.approx((p_value, holm([p_value])[0]))
@@ -211,10 +207,7 @@ def test_folds_are_merged_one_by_one(folded):
 
 
 def _of_rules(comparison, names):
-    folds = [
-        dataclasses.replace(fold, runs={name: fold.runs[name] for name in names}, tuning={})
-        for fold in comparison.folds
-    ]
+    folds = [dataclasses.replace(fold, runs={name: fold.runs[name] for name in names}, tuning={}) for fold in comparison.folds]
     return comparison.of_folds(folds, comparison.configuration)
 
 

@@ -177,9 +177,7 @@ def test_what_the_process_says_of_each_evaluation_from_the_others():
 def test_a_search_says_that_other_code_has_made_its_candidates(tmp_path):
     store = Store(tmp_path)
     ours = objective(keeper=store)
-    run = About(
-        ours.trainer.recipe.name, "searching", 7, 0.1, {}, 3, {**ours.trainer.identity.about, "source": "another"}
-    )
+    run = About(ours.trainer.recipe.name, "searching", 7, 0.1, {}, 3, {**ours.trainer.identity.about, "source": "another"})
     store.finish({"a": (run, Kept({"train_loss": np.zeros(3)}, -1, None, None, 1.0))})
     go_on = lambda kind: _searched(ours, SPACE, kind, 0, 0, store, lambda *_: None)
     with pytest.warns(UserWarning, match="the store has 1 of these runs as other code made them"):

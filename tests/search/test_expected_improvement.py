@@ -17,9 +17,7 @@ integrate = Later("scipy.integrate")
 MODULE = importlib.import_module("ascribe.search.expected_improvement")  # the module; the name is the function's
 
 
-@pytest.mark.parametrize(
-    ("mean", "deviation", "best"), [(0, 1, 0), (2, 0.5, 1.8), (-1, 3, 4), (5, 1, 0), (0, 0.01, 0.05)]
-)
+@pytest.mark.parametrize(("mean", "deviation", "best"), [(0, 1, 0), (2, 0.5, 1.8), (-1, 3, 4), (5, 1, 0), (0, 0.01, 0.05)])
 def test_it_is_the_integral(mean, deviation, best):
     integral, _ = integrate.quad(
         lambda f: (best - f) * stats.norm.pdf(f, mean, deviation),

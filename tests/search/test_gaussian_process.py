@@ -31,9 +31,7 @@ def test_posterior_is_that_of_scikit_learn(count, dimensions):
     y = 100 + 7 * y
     length_scales, noise = 0.3 + 0.2 * np.arange(dimensions), 1e-3
     ours = condition(x, y, length_scales, noise)
-    theirs = gaussian_process.GaussianProcessRegressor(
-        kernels.Matern(length_scales, nu=2.5), alpha=noise, optimizer=None
-    )
+    theirs = gaussian_process.GaussianProcessRegressor(kernels.Matern(length_scales, nu=2.5), alpha=noise, optimizer=None)
     theirs.fit(x, (y - ours.center) / ours.scale)
     points = np.random.default_rng(1).random((70, dimensions))
     mean, deviation = theirs.predict(points, return_std=True)
@@ -62,9 +60,9 @@ def test_log_likelihood_is_that_of_scikit_learn():
             theta = jnp.asarray([*logs, np.log(0.01)])
             values.append(float(jax.jit(negative_log_posterior)(theta, x, y, np.ones(30))[0]))
         centered = y - condition(x, y, scales, 0.01).center
-        theirs = gaussian_process.GaussianProcessRegressor(
-            kernels.Matern(scales, nu=2.5), alpha=0.01, optimizer=None
-        ).fit(x, centered)
+        theirs = gaussian_process.GaussianProcessRegressor(kernels.Matern(scales, nu=2.5), alpha=0.01, optimizer=None).fit(
+            x, centered
+        )
         likelihoods.append(theirs.log_marginal_likelihood(logs))
         # log of LogNormal(√2 + ½ log 2, √3), as a density over the length-scale
         priors.append((-0.5 * (logs - 2**0.5 - 0.5 * np.log(2)) ** 2 / 3 - logs).sum())

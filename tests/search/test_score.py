@@ -25,9 +25,7 @@ OPTIONS = tiny.WORLD | {"learning_rate": None, "rules": RULES, "tune": 2, "tune_
 def uneven():
     """Three classes, of which one is rare."""
     data = tiny.data("classification")
-    rare = lambda split: Split(
-        split.inputs, np.where(np.arange(len(split)) % 5 == 0, 2, split.targets % 2).astype(np.int32)
-    )
+    rare = lambda split: Split(split.inputs, np.where(np.arange(len(split)) % 5 == 0, 2, split.targets % 2).astype(np.int32))
     parts = {name: rare(getattr(data, name)) for name in ("train", "validation", "test")}
     return Dataset("uneven", "classification", **parts, class_names=data.class_names)
 
@@ -138,9 +136,7 @@ def test_many_classes_have_no_confusion_matrix(found, monkeypatch):
     runs = tiny.trained(dataset=uneven(), network=tiny.mlp(3))
     assert runs.confusion is None
     comparison = dataclasses.replace(found, runs={RULES[0]: runs})
-    with pytest.raises(
-        UserError, match="no confusion matrix of backpropagation was kept: there is one of 2 to 20 classes"
-    ):
+    with pytest.raises(UserError, match="no confusion matrix of backpropagation was kept: there is one of 2 to 20 classes"):
         comparison.confusion_matrix(RULES[0])
     assert "test_auc" not in runs.scores and "test_macro_f1" in runs.scores
     asked = tiny.trained(dataset=uneven(), network=tiny.mlp(3), score="auc")

@@ -44,9 +44,7 @@ def test_rounding_has_the_unit_of_the_differences(unit):
     values = np.asarray([1.0, 1.1, 0.9]) * unit
     assert bootstrap_interval(values, rounding=0.3 * unit) == (pytest.approx(unit), pytest.approx(unit))
     assert np.isnan(cohens_d(values, rounding=0.3 * unit))
-    assert (
-        sign_flip_test(values, rounding=0.7 * unit) == 0.75
-    )  # sums of 3 less 2.1, and of 1.2, 1.0 and 0.8 in its unit
+    assert sign_flip_test(values, rounding=0.7 * unit) == 0.75  # sums of 3 less 2.1, and of 1.2, 1.0 and 0.8 in its unit
 
 
 def test_the_ends_by_hand():

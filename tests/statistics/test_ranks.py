@@ -66,9 +66,7 @@ def test_demsars_example():
 
 def test_nemenyis_quantiles_are_those_of_demsars_table():
     """Table 5(a), at 0.05: with √(k (k + 1) / (6 N)) = 1 the critical difference would be the quantile itself."""
-    for rules, quantile in zip(
-        range(2, 11), [1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164], strict=True
-    ):
+    for rules, quantile in zip(range(2, 11), [1.960, 2.343, 2.569, 2.728, 2.850, 2.949, 3.031, 3.102, 3.164], strict=True):
         found = critical_difference(rules, 1) / np.sqrt(rules * (rules + 1) / 6.0)
         assert found == pytest.approx(quantile, abs=1.1e-3)
 

@@ -19,9 +19,7 @@ def test_each_number_is_that_of_its_technique():
     comparison = make_comparison(seeds=range(10))
     runs = comparison.runs
     rows = by_rule(comparison)
-    differences = {
-        rule: runs[rule].scores["test_accuracy"] - runs[RULES[0]].scores["test_accuracy"] for rule in RULES[1:]
-    }
+    differences = {rule: runs[rule].scores["test_accuracy"] - runs[RULES[0]].scores["test_accuracy"] for rule in RULES[1:]}
     adjusted = statistics.holm([statistics.sign_flip_test(values) for values in differences.values()])
     for values, p_value, rule in zip(differences.values(), adjusted, RULES[1:], strict=True):
         row = rows[rule]

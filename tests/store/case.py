@@ -58,10 +58,7 @@ def plain(monkeypatch):
 
 def snapshot(folder):
     """Everything under a folder, hidden files too: names, and bytes of files."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
-        for path in sorted(folder.rglob("*"))
-    }
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
 
 
 def two_at_once(place, data, options):

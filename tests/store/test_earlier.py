@@ -21,9 +21,7 @@ def test_a_record_is_read():
     found = ascribe.load(EARLIER / "record")
     assert list(found.runs) == ["backpropagation", SCALED]
     for name, runs in found.runs.items():
-        assert (
-            runs.curves["train_loss"][:, -1].tolist() == LOSSES
-        )  # only the last layer is trained: both rules are the same
+        assert runs.curves["train_loss"][:, -1].tolist() == LOSSES  # only the last layer is trained: both rules are the same
         assert np.allclose(runs.scores["test_accuracy"], [5 / 9, 4 / 9], atol=1e-6)
         assert (runs.seeds, runs.optimizer, runs.loss) == ((0, 1), "adam", "bernoulli-cross-entropy")
         assert found.tuning[name].learning_rate == 0.046415888336127774

@@ -102,9 +102,7 @@ def test_a_server_that_is_started_anew_in_between_costs_nothing(data, alone, add
 def test_of_two_processes_that_finish_a_run_the_first_one_counts(address):
     store = Store(address)
     for number in (1.0, 2.0):
-        store.finish(
-            {"a": (about(epochs=1, hyperparameters={}), Kept({"loss": np.full(1, number)}, -1, None, None, number))}
-        )
+        store.finish({"a": (about(epochs=1, hyperparameters={}), Kept({"loss": np.full(1, number)}, -1, None, None, number))})
     (kept,) = store.finished(["a"]).values()
     np.testing.assert_array_equal(kept.curves["loss"], [1.0])
     assert kept.seconds == 1.0

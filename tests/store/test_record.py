@@ -110,9 +110,7 @@ def test_a_landscape_comes_back_bit_for_bit(drawn, tmp_path):
 def test_every_part_of_a_landscape_is_put_back_where_it_was():
     numbers = lambda *shape: np.random.default_rng(len(shape)).normal(size=shape)
     words = {name: name for name in ("layer", "loss", "optimizer", "kind")}
-    counts = {
-        name: place for place, name in enumerate(("seed", "epochs", "batch_size", "examples", "training_examples"))
-    }
+    counts = {name: place for place, name in enumerate(("seed", "epochs", "batch_size", "examples", "training_examples"))}
     by_rule = {"learning_rates": {"a/b": 0.1, "c": 0.2}, "left_out": {"d": "why", "e": "as well"}}
     steps = {"shown": {"a/b": 2, "c": 3}, "diverged_at": {"c": 4}, "notes": ("one", "two")}
     paths = {"trajectories": {"a/b": numbers(4, 2), "c": numbers(3, 2)}, "losses": {"a/b": numbers(4), "c": numbers(3)}}
@@ -582,9 +580,7 @@ def test_every_layer_survives_its_parameter_file(tmp_path):
     again, stacked_again, states_again = parameters.load_parameters(tmp_path / "p.safetensors")
     assert again.config() == template.config()
     assert again.names == template.names
-    for ours, theirs in zip(
-        jax.tree.leaves((stacked, states)), jax.tree.leaves((stacked_again, states_again)), strict=True
-    ):
+    for ours, theirs in zip(jax.tree.leaves((stacked, states)), jax.tree.leaves((stacked_again, states_again)), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

@@ -100,9 +100,7 @@ def test_more_epochs_go_on_from_the_last_one(data, tmp_path):
     began = []
     heard = Phases(lambda progress: began.append(progress.done))
     same(compare(data, **longer), compare(data, **longer, store=tmp_path, listener=heard), rules=RULES[:1])
-    assert (
-        min(done for done in began if done) == 2 * 4
-    )  # two runs, the fourth epoch: the first three are not trained again
+    assert min(done for done in began if done) == 2 * 4  # two runs, the fourth epoch: the first three are not trained again
     store = Store(tmp_path)
     with store.reading() as connection:
         epochs = set(connection.execute(sql.select(tables.states.c.epoch)).scalars())
@@ -610,12 +608,8 @@ def test_code_of_a_notebook_is_known_by_what_it_reads_there():
 
     for name in ("scaled", "Cell"):
         first = known(CELL, name)
-        assert first == known(
-            CELL.replace("loss = 1.0, 0.5", "loss = 1.0, 0.25"), name
-        )  # an attribute's name, not read
-        changed = [
-            known(CELL.replace(*change), name) for change in (("GAIN, loss = 1.0", "GAIN, loss = 2.0"), ("* z", "+ z"))
-        ]
+        assert first == known(CELL.replace("loss = 1.0, 0.5", "loss = 1.0, 0.25"), name)  # an attribute's name, not read
+        changed = [known(CELL.replace(*change), name) for change in (("GAIN, loss = 1.0", "GAIN, loss = 2.0"), ("* z", "+ z"))]
         assert len({first, *changed}) == 3
 
 

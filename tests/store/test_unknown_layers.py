@@ -75,9 +75,7 @@ def made(tmp_path_factory):
 
 
 def loaded(folder):
-    with pytest.warns(
-        UserWarning, match=r"without the networks of own, .* no class is known here for the layer Doubled"
-    ):
+    with pytest.warns(UserWarning, match=r"without the networks of own, .* no class is known here for the layer Doubled"):
         return ascribe.load(folder)
 
 
@@ -93,9 +91,7 @@ def test_a_record_whose_layer_is_not_known_loses_its_networks_alone(made):
     np.testing.assert_array_equal(found.runs["plain"].predict(inputs), comparison.runs["plain"].predict(inputs))
     assert (found.runs["plain"].built, found.runs["own"].built) == (True, False)
     for use in (lambda: found.runs["own"].predict(inputs), lambda: ascribe.Model.of(found.runs["own"], seed=0)):
-        with pytest.raises(
-            UserError, match="the networks of own could not be built from their record: no class is known"
-        ):
+        with pytest.raises(UserError, match="the networks of own could not be built from their record: no class is known"):
             use()
     assert str(found.runs["own"].network) == str(comparison.runs["own"].network)
 
@@ -131,9 +127,7 @@ def test_where_the_class_is_registered_everything_comes_back(made):
 
 def test_a_model_whose_layer_is_not_known_says_so(made):
     _, folder, _ = made
-    with pytest.raises(
-        UserError, match=r"cannot be loaded: no class is known here for the layer Doubled: register it"
-    ) as told:
+    with pytest.raises(UserError, match=r"cannot be loaded: no class is known here for the layer Doubled: register it") as told:
         ascribe.load_model(folder / "model.safetensors")
     assert "damaged" not in str(told.value)
 

@@ -57,9 +57,7 @@ def test_a_crop_is_a_window_of_the_padded_image(dtype):
     x = images().astype(dtype)
     found = random_crop(x, jr.key(1), black=jnp.asarray(BLACK))
     assert (found.shape, found.dtype) == (x.shape, x.dtype)
-    padded = np.stack(
-        [np.pad(np.asarray(x[..., c]), ((0, 0), (1, 1), (2, 2)), constant_values=BLACK[c]) for c in (0, 1)], -1
-    )
+    padded = np.stack([np.pad(np.asarray(x[..., c]), ((0, 0), (1, 1), (2, 2)), constant_values=BLACK[c]) for c in (0, 1)], -1)
     places = []
     for image, window in zip(padded, np.asarray(found), strict=True):
         fits = [(i, j) for i in range(3) for j in range(5) if np.array_equal(image[i : i + 8, j : j + 16], window)]

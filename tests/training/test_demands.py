@@ -258,9 +258,7 @@ def test_a_comparison_of_named_rules_leaves_none_out():
 @pytest.mark.parametrize("setting", ["epochs", "network", "seeds"])
 def test_what_belongs_to_the_comparison_cannot_be_forced(setting):
     rule = type("Demanding", (Narrow,), {"forced": {setting: 1}})()
-    with pytest.raises(
-        UserError, match=f"the rule demanding forces '{setting}': it can force optimizer, learning_rate"
-    ):
+    with pytest.raises(UserError, match=f"the rule demanding forces '{setting}': it can force optimizer, learning_rate"):
         honor(rule, "demanding", tiny.mlp(), tiny.data(), GIVEN)
 
 
@@ -409,9 +407,7 @@ def test_a_metric_with_the_name_of_another_curve_is_refused(name):
 @pytest.mark.parametrize("value", [np.ones(2), np.ones((1, 1)), [1.0]])
 def test_a_metric_that_is_no_single_number_is_refused(value):
     with pytest.raises(UserError, match="a metric is one number under a name of its own; Mine gives 'speeds'"):
-        tiny.trained(
-            with_metrics({"speeds": value if isinstance(value, list) else jnp.asarray(value)}), diagnostics=True
-        )
+        tiny.trained(with_metrics({"speeds": value if isinstance(value, list) else jnp.asarray(value)}), diagnostics=True)
 
 
 class Odd(AbstractRule):

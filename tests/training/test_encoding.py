@@ -27,9 +27,7 @@ def test_runs_apply_the_encoding_of_their_rule(options, own, forced, flat):
     encoded = (data.flat() if flat else data).encode(*forced)
     network = networks.mlp([encoded.features, 4, data.outputs])
     several = jax.jit(jax.vmap(network.initialize))(jr.split(jr.key(0), 2))
-    plain = dataclasses.replace(
-        tiny.trained(), data=encoded, network=network, networks=several, states=network.initial_state()
-    )
+    plain = dataclasses.replace(tiny.trained(), data=encoded, network=network, networks=several, states=network.initial_state())
     runs = dataclasses.replace(plain, data=data, encoding=encoded.transforms[len(data.transforms) :])
     assert len(runs.encoding) == len(forced) and plain.encoding == ()
     inputs, wanted = data.test.inputs, encoded.test.inputs

@@ -19,9 +19,7 @@ RUN = Specification(0, 0.1)
 
 def identity(dataset=None, network=None, rule=None, name="any name", width=2, **settings):
     """The identity of a recipe that differs from that of `identity()` in what is given."""
-    recipe = tiny.recipe(
-        network or tiny.mlp(), dataset or tiny.data(), rule or Backpropagation(), name=name, width=width
-    )
+    recipe = tiny.recipe(network or tiny.mlp(), dataset or tiny.data(), rule or Backpropagation(), name=name, width=width)
     return Identity(dataclasses.replace(recipe, setup=dataclasses.replace(recipe.setup, **settings)))
 
 
@@ -129,9 +127,7 @@ def test_a_key_does_not_depend_on_the_order_of_its_parts():
 
 def test_the_task_s_main_measure_is_the_same_by_its_name():
     """Asked for or not: nothing is trained twice for it."""
-    plain, named, dashed = (
-        tiny.recipe(tiny.mlp(), tiny.data(), score=one).setup for one in (None, "accuracy", "log-loss")
-    )
+    plain, named, dashed = (tiny.recipe(tiny.mlp(), tiny.data(), score=one).setup for one in (None, "accuracy", "log-loss"))
     assert plain == named and dashed.score == "log_loss"
 
 

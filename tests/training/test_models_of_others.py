@@ -67,9 +67,7 @@ def test_backpropagation_through_a_model_is_that_of_the_same_network_of_ours():
     model = Perceptron(jr.key(0))
     own = networks.mlp([2, 4, 1], activation="tanh")
     weights = [leaf for layer in model.layers for leaf in (layer.weight, layer.bias)]
-    own = eqx.tree_at(
-        lambda one: [leaf for i in (0, 2) for leaf in (one.layers[i].weight, one.layers[i].bias)], own, weights
-    )
+    own = eqx.tree_at(lambda one: [leaf for i in (0, 2) for leaf in (one.layers[i].weight, one.layers[i].bias)], own, weights)
     own = network_for(networks.from_function(lambda p, x: own.with_layers(p)(x), own.layers), tiny.data())
     both = [ascribe.train(one, tiny.data(), "backpropagation", **tiny.WORLD) for one in (model, own)]
     np.testing.assert_allclose(both[0].train_loss, both[1].train_loss, rtol=1e-12)
@@ -78,9 +76,7 @@ def test_backpropagation_through_a_model_is_that_of_the_same_network_of_ours():
 
 
 def test_every_seed_of_a_class_has_its_own_weights_and_a_comparison_takes_it():
-    comparison = ascribe.compare(
-        tiny.data(), rules=["backpropagation", "feedback-alignment"], network=Perceptron, **OPTIONS
-    )
+    comparison = ascribe.compare(tiny.data(), rules=["backpropagation", "feedback-alignment"], network=Perceptron, **OPTIONS)
     runs = comparison.runs["backpropagation"]
     first = jax.tree.leaves(runs.networks)[0]
     assert np.all(np.asarray(first)[0] != np.asarray(first)[1])

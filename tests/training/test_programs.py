@@ -113,9 +113,7 @@ def test_chunks_do_not_change_what_is_trained(watched, monkeypatch):
     heard = []
     rate = float(watched[0].runs["Counted"].learning_rates[0])
     strength = watched[0].runs["Counted"].hyperparameters["strength"]
-    runs = train(
-        tiny.mlp(), tiny.data(), Counted(strength), learning_rate=rate, seeds=2, listener=heard.append, **OPTIONS
-    )
+    runs = train(tiny.mlp(), tiny.data(), Counted(strength), learning_rate=rate, seeds=2, listener=heard.append, **OPTIONS)
     assert [progress.done for progress in heard if progress.phase == "training"] == [2, 4, 6, 8, 10, 12]
     for name, curve in watched[0].runs["Counted"].curves.items():
         assert (curve == runs.curves[name]).all(), name

@@ -229,9 +229,7 @@ def test_a_worker_with_other_source_is_refused():
     theirs = {"rule": fingerprint(rules.FeedbackAlignment()), "loss": fingerprint(losses.SQUARED_ERROR)}
     work._check_source(theirs, theirs)
     other = {"rule": [{"code": RULE, "source": "another"}], "mine": [{"code": "mine.Rule", "source": "1"}]}
-    work._check_source(
-        {"mine": [{"code": "mine.Rule", "source": "2"}]}, other
-    )  # a user's file goes along with the work
+    work._check_source({"mine": [{"code": "mine.Rule", "source": "2"}]}, other)  # a user's file goes along with the work
     jax = lambda version: {"packages": [{"code": "jax", "source": version}]}
     work._check_source(jax("1"), jax("1"))
     for one, two, name in ((theirs, other, r"ascribe\.rules\.feedback_"), (jax("1"), jax("2"), "jax ")):

@@ -110,9 +110,7 @@ def valid() -> dict[str, Callable[[], Any]]:
         **dict.fromkeys(("data", "dataset"), data),
         **dict.fromkeys(("network", "template", "trainables", "source"), network),
         **dict.fromkeys(("rule", "name", "name_or_rule"), lambda: "backprop"),
-        **dict.fromkeys(
-            ("seeds", "count", "outputs", "inputs", "features", "hidden", "neurons", "pieces", "n"), lambda: 2
-        ),
+        **dict.fromkeys(("seeds", "count", "outputs", "inputs", "features", "hidden", "neurons", "pieces", "n"), lambda: 2),
         **dict.fromkeys(("sizes", "widths", "shape", "input_shape"), lambda: [2, 2, 1]),
         **dict.fromkeys(
             ("learning_rate", "rate", "level", "size", "target", "probability", "dt", "duration", "test_to_train"),
@@ -137,12 +135,7 @@ def public() -> list[tuple[str, Any]]:
         holder = importlib.import_module(f"ascribe.{module}".rstrip("."))
         for name in dir(holder):
             one = getattr(holder, name)
-            if (
-                name.startswith("_")
-                or (not module and name in NOT_CALLED)
-                or not callable(one)
-                or inspect.ismodule(one)
-            ):
+            if name.startswith("_") or (not module and name in NOT_CALLED) or not callable(one) or inspect.ismodule(one):
                 continue
             if not getattr(one, "__module__", "").startswith("ascribe.") or inspect.isabstract(one):
                 continue
@@ -224,9 +217,7 @@ def trainings(maker: Maker) -> Input:
         given[wrong] = junk
         function(**given)
 
-    return Input(
-        f"{function.__name__}(…, {wrong}={_short(junk)})", call, writes=("x", "a", "out", "ascribe.sqlite", str(junk))
-    )
+    return Input(f"{function.__name__}(…, {wrong}={_short(junk)})", call, writes=("x", "a", "out", "ascribe.sqlite", str(junk)))
 
 
 def estimators(maker: Maker) -> Input:
@@ -241,9 +232,7 @@ def estimators(maker: Maker) -> Input:
     def call() -> None:
         x = np.random.default_rng(0).normal(size=(20, 2))
         given: dict[str, Any] = {"hidden": (2,), "epochs": 1, "batch_size": 8, "random_state": 0}
-        arguments = {name: value for name, value in given.items() if name in names} | (
-            {wrong: junk} if wrong in names else {}
-        )
+        arguments = {name: value for name, value in given.items() if name in names} | ({wrong: junk} if wrong in names else {})
         make: Any = kind
         found = make(**arguments)
         found.fit(junk if wrong == "X" else x, junk if wrong == "y" else (x[:, 0] > 0).astype(int))

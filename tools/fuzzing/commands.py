@@ -257,9 +257,7 @@ def _another(maker: Maker, command: str, given: list[str]) -> list[str]:
 
 
 def _told(given: list[str]) -> str:
-    return " ".join(repr(word) if not word.isprintable() or " " in word or not word else word[:60] for word in given)[
-        :400
-    ]
+    return " ".join(repr(word) if not word.isprintable() or " " in word or not word else word[:60] for word in given)[:400]
 
 
 WIDTHS = (
@@ -349,9 +347,7 @@ def sizes(maker: Maker) -> Input:
     )
     if option in ("--network", "--seeds", "--epochs", "--tune", "--tune-seeds", "--samples") and huge == "100000":
         huge = "10000000000"
-    text = {"--network": chance.choice((huge, f"{huge}x{huge}")), "--data-option": f"dimensions={huge}"}.get(
-        option, huge
-    )
+    text = {"--network": chance.choice((huge, f"{huge}x{huge}")), "--data-option": f"dimensions={huge}"}.get(option, huge)
     data = "gaussians" if option == "--data-option" else chance.choice(("moons", "spirals", "xor", "sine"))
     command = [
         "compare",
@@ -366,9 +362,7 @@ def sizes(maker: Maker) -> Input:
     command = changed(command, option, text)
     if chance.random() < 0.15:
         option = chance.choice(("--neurons", "--duration"))
-        command = changed(
-            ["neuron", "network", "--neurons", "5", "--duration", "0.001", "--out", "out.svg"], option, huge
-        )
+        command = changed(["neuron", "network", "--neurons", "5", "--duration", "0.001", "--out", "out.svg"], option, huge)
     elif chance.random() < 0.15:
         option = chance.choice(("--evaluations", "--batch", "--seeds", "--hidden", "--fresh-seeds"))
         command = [

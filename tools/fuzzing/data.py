@@ -115,9 +115,7 @@ def npz(maker: Maker) -> Input:
     if kind == 2 and chance.random() < 0.2:
         return loaded(maker, maker.write("input.npz", zeros(1_600_000_000, (400_000_000,))), "1.6 GB of zeros")
     inputs, labels = np.ones((20, 3), np.float32), np.arange(20) % 2
-    names = chance.choice(
-        (("x", "y"), ("x_train", "y_train"), ("X", "labels"), ("x", "z"), ("../../x", "/y"), ("x", "x"))
-    )
+    names = chance.choice((("x", "y"), ("x_train", "y_train"), ("X", "labels"), ("x", "z"), ("../../x", "/y"), ("x", "x")))
     parts = [npy(inputs), npy(labels)]
     what = "valid"
     if kind < 5:
@@ -206,9 +204,7 @@ def _forged(maker: Maker) -> bytes:
     evil = pickle.dumps(Evil(maker.canary), protocol=2)
     version = maker.chance.choice((1, 1, 1, 2, 3, 9))
     length = len(data) if maker.chance.random() < 0.8 else maker.chance.choice((0, 1, 65535))
-    return (
-        b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if version == 1 else "<I", length % 2**16) + data + evil
-    )
+    return b"\x93NUMPY" + bytes([version, 0]) + struct.pack("<H" if version == 1 else "<I", length % 2**16) + data + evil
 
 
 def zipped(parts: dict[str, bytes]) -> bytes:
@@ -239,9 +235,7 @@ def zeros(size: int, shape: tuple[int, ...]) -> bytes:
     entries, directory = b"", b""
     for name in (b"x.npy", b"y.npy"):
         sizes = struct.pack("<HHHHHIIIHH", 20, 0, 8, 0, 33, checksum, len(data), length, len(name), 0)
-        directory += (
-            b"PK\x01\x02" + struct.pack("<H", 20) + sizes + struct.pack("<HHHII", 0, 0, 0, 0, len(entries)) + name
-        )
+        directory += b"PK\x01\x02" + struct.pack("<H", 20) + sizes + struct.pack("<HHHII", 0, 0, 0, 0, len(entries)) + name
         entries += b"PK\x03\x04" + sizes + name + data
     return entries + directory + b"PK\x05\x06" + struct.pack("<HHHHIIH", 0, 0, 2, 2, len(directory), len(entries), 0)
 
@@ -365,9 +359,7 @@ def frames(maker: Maker) -> Input:
     targets = chance.choice((np.arange(20) % 2, ["a", "b"] * 10, np.eye(20)[:, :2], chance.choice(odd)))
     data: Any = chance.choice(((inputs, targets), [inputs, targets], inputs, (inputs, targets, inputs)))
     if chance.random() < 0.5:
-        columns = [
-            chance.choice((list(range(20)), ["a", "b"] * 10, *odd[-3:], [float("nan"), 1] * 10)) for _ in range(3)
-        ]
+        columns = [chance.choice((list(range(20)), ["a", "b"] * 10, *odd[-3:], [float("nan"), 1] * 10)) for _ in range(3)]
         names = chance.sample(("a", "b", 0, 1, "", None, ("a", "b"), "label"), 3)
         data = pandas.DataFrame({name: pandas.Series(column) for name, column in zip(names, columns, strict=True)})
     chosen = {name: chance.choice(values) for name, values in OPTIONS.items() if chance.random() < 0.05}
@@ -386,9 +378,7 @@ WINDOWS: dict[str, tuple[Any, ...]] = {
 def texts(maker: Maker) -> Input:
     """Texts whose characters are learned: short, of odd characters, of other encodings, damaged, packed."""
     chance = maker.chance
-    letters = chance.choice(
-        ("ab", "a", "the cat\n", "\r\n", "é\u0301\u202e\u2028", "".join(map(chr, range(0x4E00, 0x5200))))
-    )
+    letters = chance.choice(("ab", "a", "the cat\n", "\r\n", "é\u0301\u202e\u2028", "".join(map(chr, range(0x4E00, 0x5200)))))
     odd = chance.choice(("", "", "\0", "\ufeff", "\x1b[31m", "<script>", "=1+1", "\U0001f600", "\x7f\x80"))
     text = "".join(chance.choice([*letters, odd]) for _ in range(chance.choice((0, 1, 20, 111, 400, 5000))))
     data = text.encode(chance.choice(("utf-8",) * 8 + ("utf-16", "utf-32", "utf-8-sig", "utf-7")))
@@ -452,9 +442,7 @@ def _archive(maker: Maker) -> Input:
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
         for number in range(1, 7):
-            name = (
-                f"cifar-10-batches-bin/data_batch_{number}.bin" if number < 6 else "cifar-10-batches-bin/test_batch.bin"
-            )
+            name = f"cifar-10-batches-bin/data_batch_{number}.bin" if number < 6 else "cifar-10-batches-bin/test_batch.bin"
             member = tarfile.TarInfo(maker.chance.choice((name, name, name, f"../../{name}", f"/tmp/{name}")))
             kinds = (
                 tarfile.REGTYPE,

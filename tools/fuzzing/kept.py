@@ -44,9 +44,7 @@ def records(maker: Maker) -> Input:
     if chance.random() < 0.6:
         return Input(f"load of a record whose {name} is spoiled", lambda: _used(folder))
     out = chance.choice(([], ["--out", "out"]))
-    return Input(
-        f"report of a record whose {name} is spoiled", ["report", "input", *out], writes=("out", "input/index.html")
-    )
+    return Input(f"report of a record whose {name} is spoiled", ["report", "input", *out], writes=("out", "input/index.html"))
 
 
 def _used(folder: Any) -> None:
@@ -74,9 +72,7 @@ def odd_array(chance: Any, *, plain: bool = False) -> Any:
     numbers = (np.zeros((0, 0)), np.zeros(3, np.int8), np.full((2, 2), np.nan), np.zeros((2, 99), np.float32))
     if plain:
         return chance.choice(numbers)
-    return chance.choice(
-        (*numbers, np.zeros((0, 0)), np.array("x"), np.zeros((2, 1), complex), np.full((2, 99), np.nan))
-    )
+    return chance.choice((*numbers, np.zeros((0, 0)), np.array("x"), np.zeros((2, 1), complex), np.full((2, 99), np.nan)))
 
 
 def safetensors(maker: Maker, data: bytes) -> bytes:
@@ -105,15 +101,11 @@ def discoveries(maker: Maker) -> Input:
     name = chance.choice(("found.json", "found.json", "found.json", "discovery.json", "curves.npz"))
     path = folder / name
     data = path.read_bytes()
-    path.write_bytes(
-        _spoiled_arrays(maker, data, ".npz") if name == "curves.npz" else wrong_json(chance, data.decode())
-    )
+    path.write_bytes(_spoiled_arrays(maker, data, ".npz") if name == "curves.npz" else wrong_json(chance, data.decode()))
     if name == "found.json":
         if chance.random() < 0.9:
             return Input("rules.get of a spoiled found.json", lambda: rules.get(str(path)))
-        return Input(
-            "compare with a spoiled found.json", [*COMPARE, "--rules", "backprop,input/found.json", "--out", "out"]
-        )
+        return Input("compare with a spoiled found.json", [*COMPARE, "--rules", "backprop,input/found.json", "--out", "out"])
     command = chance.choice((["report", "input"], ["runs", "list", "input"], [*COMPARE, "--out", "input"]))
     if chance.random() < 0.1:
         command = ["discover", "moons", "--out", "input", "--resume"]
@@ -175,9 +167,7 @@ def spoiled_store(maker: Maker) -> None:
 def _changed_by_sql(maker: Maker, path: Any) -> str:
     chance = maker.chance
     connection = sqlite3.connect(path)
-    tables = [
-        name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
-    ]
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
     kind = chance.randrange(10)
     table = chance.choice(tables)
     if kind == 0:
@@ -187,9 +177,7 @@ def _changed_by_sql(maker: Maker, path: Any) -> str:
             connection.execute("INSERT INTO ascribe_schema VALUES (?)", (version if version != "x" else 0,))
         note = f"schema {version}"
     elif kind == 1:
-        statement = chance.choice(
-            (f"DROP TABLE {table}", f"DELETE FROM {table}", f"ALTER TABLE {table} RENAME TO other")
-        )
+        statement = chance.choice((f"DROP TABLE {table}", f"DELETE FROM {table}", f"ALTER TABLE {table} RENAME TO other"))
         connection.execute(statement)
         note = statement
     elif kind == 2:
@@ -284,9 +272,7 @@ def addresses(maker: Maker) -> Input:
     if chance.random() < 0.3:
         base = chance.choice(("postgresql://u:pw@127.0.0.1:1/db", "sqlite:///beside/record/ascribe.sqlite"))
         place = chance.randrange(len(base))
-        address = (
-            base[:place] + chance.choice((":", "@", "/", "%", "?", "#", "[", "]", " ", "\n", "%zz", "é")) + base[place:]
-        )
+        address = base[:place] + chance.choice((":", "@", "/", "%", "?", "#", "[", "]", " ", "\n", "%zz", "é")) + base[place:]
     if not address.isprintable() and chance.random() < 0.5:
         address = address.replace("\udcff", "x")
     command = chance.choice(

@@ -82,9 +82,7 @@ def heaviside(x: Any, b: float = 0.0, w: float = math.inf, sigmoid: Any = "logis
     """
     numbers, place, steepness = real_numbers(x), real(b), real(w)
     if numbers is None or place is None or steepness is None or not (abs(place) <= LARGEST and steepness > 0):
-        raise UserError(
-            f"a step is at a number b, of numbers x, with a w above 0; got {shown(b)}, {shown(x)} and {shown(w)}."
-        )
+        raise UserError(f"a step is at a number b, of numbers x, with a w above 0; got {shown(b)}, {shown(x)} and {shown(w)}.")
     with np.errstate(invalid="ignore", over="ignore"):
         z = np.where(numbers == place, 0.0, (steepness if steepness <= LARGEST else math.inf) * (numbers - place))
         return np.asarray(_sigmoid(sigmoid).function(z))[()]
@@ -350,9 +348,7 @@ def _scattered(a: float, b: float, count: int) -> np.ndarray:
     return np.clip(a + (b - a) * parts, a, b)
 
 
-def _contradicted(
-    f: Callable[[Any], Any], omega: Callable[[np.ndarray], np.ndarray], a: float, b: float, n: int
-) -> None:
+def _contradicted(f: Callable[[Any], Any], omega: Callable[[np.ndarray], np.ndarray], a: float, b: float, n: int) -> None:
     """Raises `UserError` where f changes more between neighboring samples than ω allows."""
     x = np.unique(np.concatenate([[a, b], _scattered(a, b, max(n, 4096))]))
     y, precision = _values(f, x)
@@ -368,9 +364,7 @@ def _contradicted(
         )
 
 
-def _estimated(
-    f: Callable[[Any], Any], a: float, b: float, epsilon: float, sigmoid: Sigmoid, limit: int
-) -> Approximation:
+def _estimated(f: Callable[[Any], Any], a: float, b: float, epsilon: float, sigmoid: Sigmoid, limit: int) -> Approximation:
     n = 1
     while True:
         network, _ = _built(f, a, b, epsilon, sigmoid, n)

@@ -89,8 +89,7 @@ def forward_by_unit(weights: Any, biases: Any, x: Any, activation: str, output: 
         a = example
         for w, b, f in layers:
             a = [
-                float(f(sum(w_jk * a_k for w_jk, a_k in zip(w_j, a, strict=True)) + b_j))
-                for w_j, b_j in zip(w, b, strict=True)
+                float(f(sum(w_jk * a_k for w_jk, a_k in zip(w_j, a, strict=True)) + b_j)) for w_j, b_j in zip(w, b, strict=True)
             ]
         outputs.append(a)
     return np.array(outputs).reshape(*examples.shape[:-1], -1)
@@ -155,9 +154,7 @@ def two_layer_by_index(weights: Any, biases: Any, x: Any, t: Any) -> Gradients:
     **Returns:** `Gradients`, as `backpropagate_columns` of the single columns x and t, with errors of `(units,)`.
     """
     x = _array(x, "the inputs")
-    weights, biases, _, _ = _prepared(
-        weights, biases, x[:, None] if x.ndim == 1 else x, "logistic", None, layout="columns"
-    )
+    weights, biases, _, _ = _prepared(weights, biases, x[:, None] if x.ndim == 1 else x, "logistic", None, layout="columns")
     if x.ndim != 1 or len(weights) != 2:
         raise UserError(
             f"one example for two layers is wanted, as a vector; got {x.shape} for {len(weights)}: take backpropagate_columns."

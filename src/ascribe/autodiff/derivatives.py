@@ -132,9 +132,7 @@ DERIVATIVES: dict[str, tuple[Rule | None, ...] | Rule] = {
     "sum": (lambda s, y, x, axis, keepdims: restore(s, x, axis, keepdims),),
     "mean": (_mean,),
     "max": (_max,),
-    "logsumexp": (
-        lambda s, y, x, axis, keepdims: restore(s, x, axis, keepdims) * op.exp(x - restore(y, x, axis, keepdims)),
-    ),
+    "logsumexp": (lambda s, y, x, axis, keepdims: restore(s, x, axis, keepdims) * op.exp(x - restore(y, x, axis, keepdims)),),
     "softmax": (lambda s, y, x, axis: y * (s - op.sum(s * y, axis, keepdims=True)),),
     "reshape": (lambda s, y, x, shape: op.reshape(s, shape_of(x)),),
     "transpose": (lambda s, y, x, axes: op.transpose(s, None if axes is None else inverse(axes)),),

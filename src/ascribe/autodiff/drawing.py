@@ -326,13 +326,7 @@ def _legend(nodes: list[Node], top: float) -> tuple[list[str], float]:
 def _extent(line: str) -> float:
     """About how wide a line of text is, in pixels."""
     return sum(
-        12.5
-        if unicodedata.east_asian_width(c) in "WF"
-        else 11.4
-        if c in "WMm@%…"
-        else 9.2
-        if c.isupper() or c == "w"
-        else 7.0
+        12.5 if unicodedata.east_asian_width(c) in "WF" else 11.4 if c in "WMm@%…" else 9.2 if c.isupper() or c == "w" else 7.0
         for c in line
     )
 

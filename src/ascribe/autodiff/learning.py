@@ -46,9 +46,7 @@ class Dense:
             raise UserError(f"a layer has 1 input and 1 output at least; got {shown(inputs)} and {shown(outputs)}.")
         if not _is_floating(dtype):
             raise UserError(f"`dtype` of a layer is numpy.float32 or numpy.float64; got {shown(dtype)}.")
-        check_room(
-            f"a layer of {shown(inputs)} inputs and {shown(outputs)} outputs", 16 * inputs * outputs, "make it smaller"
-        )
+        check_room(f"a layer of {shown(inputs)} inputs and {shown(outputs)} outputs", 16 * inputs * outputs, "make it smaller")
         bound = np.sqrt(6.0 / (inputs + outputs))
         drawn = np.random.default_rng([seed, inputs, outputs]).uniform(-bound, bound, (inputs, outputs))
         self.weights = Var(drawn.astype(dtype), name=f"W {inputs}×{outputs}")
@@ -184,9 +182,7 @@ def minimize(
             return path
         optimizer.step(variables)
         path.append(tuple(v.value for v in variables))
-    raise UserError(
-        f"not converged after {limit} steps (derivatives below {tolerance}): take another rate, or more steps."
-    )
+    raise UserError(f"not converged after {limit} steps (derivatives below {tolerance}): take another rate, or more steps.")
 
 
 @explained
@@ -236,9 +232,7 @@ def train(
         losses.append(total / count)
         if progress is not None:
             end = "\n" if epoch == epochs or not progress.isatty() else "\r"
-            progress.write(
-                f"epoch {epoch} of {epochs}: cost {losses[-1]:.4g} ({time.perf_counter() - began:.0f} s){end}"
-            )
+            progress.write(f"epoch {epoch} of {epochs}: cost {losses[-1]:.4g} ({time.perf_counter() - began:.0f} s){end}")
             progress.flush()
         if not np.isfinite(losses[-1]):
             break

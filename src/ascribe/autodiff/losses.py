@@ -60,9 +60,7 @@ def _checked(y: Any, t: Any, *, probabilities: bool = True) -> tuple[Any, Any]:
             f"a loss compares two arrays of one shape; the outputs have {shape_of(y)} and the targets {shape_of(t)}."
         )
     if 0 in shape_of(y):
-        raise UserError(
-            f"a loss is the mean over examples, and there are none: the outputs have the shape {shape_of(y)}."
-        )
+        raise UserError(f"a loss is the mean over examples, and there are none: the outputs have the shape {shape_of(y)}.")
     y, t = (joined(x) if isinstance(x, Var) or holds_variables(x) else np.asarray(x) for x in (y, t))
     values = getattr(t, "value", t)
     if probabilities and values is not None and not (np.min(values) >= 0 and np.max(values) <= 1):

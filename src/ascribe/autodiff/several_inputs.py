@@ -75,9 +75,7 @@ class CubeApproximation:
     @functools.cached_property
     def hidden_weights(self) -> np.ndarray:
         """w, `(N, n)`."""
-        return np.concatenate(
-            [wave.hidden_weights[:, None] * k for wave, k in zip(self.waves, self.directions, strict=True)]
-        )
+        return np.concatenate([wave.hidden_weights[:, None] * k for wave, k in zip(self.waves, self.directions, strict=True)])
 
     @functools.cached_property
     def hidden_biases(self) -> np.ndarray:

@@ -22,9 +22,7 @@ from .values import Value, number_or_array
 from .variable import WALKS, Var, joined, label, order, shape_of
 
 
-def arriving(
-    root: Var, s: Any = None, *, graph: bool = False, only: set[Var] | None = None
-) -> Iterator[tuple[Var, Any]]:
+def arriving(root: Var, s: Any = None, *, graph: bool = False, only: set[Var] | None = None) -> Iterator[tuple[Var, Any]]:
     """Every `Var` v that `root` depends on, with the derivative s · ∂root/∂v, in the order in which they are complete.
 
     `graph`: derivatives are `Var`s. `only`: the `Var`s that matter; the others pass nothing on.
@@ -63,9 +61,7 @@ def arriving(
 def _check_times(path: list[Var]) -> None:
     for v in path:
         if v._value is None:
-            raise UserError(
-                f"{label(v)} has no value yet: give its variables values and call evaluate() before backward()."
-            )
+            raise UserError(f"{label(v)} has no value yet: give its variables values and call evaluate() before backward().")
         if v.creator is not None:
             for a in v.creator.args:
                 if a.__class__ is Var and a._time > v._time:
@@ -137,9 +133,7 @@ def check_variables(variables: Any) -> None:
         raise UserError(f"`variables` is a list of Vars, as in [x, y]; got {shown(variables)}.")
 
 
-def gradients(
-    f: Var, variables: Sequence[Var], *, s: Any = None, graph: bool = False, missing: str = "error"
-) -> list[Any]:
+def gradients(f: Var, variables: Sequence[Var], *, s: Any = None, graph: bool = False, missing: str = "error") -> list[Any]:
     """∂f/∂v for every v of `variables`, without a trace in their `grad`.
 
     `graph`: each is a `Var`, an expression of the same variables, which can be evaluated again and differentiated again (at

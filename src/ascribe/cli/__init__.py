@@ -163,9 +163,7 @@ def _check_text(tokens: Sequence[str]) -> None:
     path it would be the folder that this runs in."""
     for place, token in enumerate(tokens):
         if not token or (token.startswith("--") and token.endswith("=")):
-            name = token.rstrip("=") or next(
-                (one for one in tokens[place - 1 : place] if one.startswith("--")), "an argument"
-            )
+            name = token.rstrip("=") or next((one for one in tokens[place - 1 : place] if one.startswith("--")), "an argument")
             raise UserError(f"{name} wants a value; got an empty text: is a variable of the shell without one?")
         try:
             token.encode("utf-8")

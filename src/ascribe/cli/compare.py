@@ -74,9 +74,7 @@ class Tuning:
         if learning_rate is not None and self.rates is not None:
             raise UserError("--learning-rate switches tuning off and --rates steers it: give one of them.")
         if (self.rates is not None or self.search) and (self.tune == 0 or learning_rate is not None):
-            raise UserError(
-                "--rates and --search steer tuning, which is off (--tune 0 or --learning-rate): leave them out."
-            )
+            raise UserError("--rates and --search steer tuning, which is off (--tune 0 or --learning-rate): leave them out.")
         return {"tune": self.tune, "tune_seeds": self.tune_seeds, "search": _ranges(self.rates, self.search or [])}
 
 
@@ -143,9 +141,7 @@ def compare(
         learn the next character of a text.
     """
     if data is None:
-        raise UserError(
-            "compare wants DATA, the name of a set or a file, as in `ascribe compare moons`, or --config DIR."
-        )
+        raise UserError("compare wants DATA, the name of a set or a file, as in `ascribe compare moons`, or --config DIR.")
     from ascribe.store import check_folder  # noqa: PLC0415 - late, so that --help is instant
 
     if keeping.dry_run and machines.coordinator is not None:

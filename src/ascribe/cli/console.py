@@ -125,9 +125,7 @@ def _plain_table(table: "Table", console: "Console") -> "Table":
     said = lambda cell: _plain_text(cell, console)
     whole = lambda column: column.no_wrap or column.overflow == "fold"  # what would break only where nothing else helps
     changed.columns = [
-        dataclasses.replace(
-            column, header=said(column.header), _cells=list(map(said, column.cells)), no_wrap=whole(column)
-        )
+        dataclasses.replace(column, header=said(column.header), _cells=list(map(said, column.cells)), no_wrap=whole(column))
         for column in table.columns
     ]
     changed.title, changed.caption = said(table.title), said(table.caption)
@@ -167,9 +165,7 @@ def _part(table: "Table", group: list[int], console: "Console", *, last: bool) -
         first, *others = columns
         broken = columns if _width_of(table, [first], console) > NAMES * console.width else others
         columns = [
-            dataclasses.replace(column, no_wrap=False, overflow="fold")
-            if any(column is one for one in broken)
-            else column
+            dataclasses.replace(column, no_wrap=False, overflow="fold") if any(column is one for one in broken) else column
             for column in columns
         ]
     part.columns = [dataclasses.replace(column, _index=place) for place, column in enumerate(columns)]

@@ -84,9 +84,7 @@ def _plan_lines(plan: dict[str, Any]) -> dict[str, str]:
     if plan["folds"]:
         lines["folds"] = folds_told(len(plan["folds"]), sum(plan["folds"][0].values()))
     everywhere = f" in {len(plan['folds'])} folds" if plan["folds"] else ""
-    lines["runs"] = (
-        f"{plan['runs']} of {plan['epochs']} epochs{everywhere}: {tuning} to tune, {training} with fresh seeds"
-    )
+    lines["runs"] = f"{plan['runs']} of {plan['epochs']} epochs{everywhere}: {tuning} to tune, {training} with fresh seeds"
     lines["memory"] = f"about {_bytes(plan['memory'])}, of the runs that train at a time and the data"
     lines["time"] = _time(plan["time"], len(plan["rules"]))
     return lines

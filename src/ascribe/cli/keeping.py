@@ -66,9 +66,7 @@ def _was_for(folder: Path, kept: "Store", experiment: str) -> bool:
     from . import given  # noqa: PLC0415
 
     last = next((one for one in kept.experiments() if one["name"] == experiment and one["options"]), None)
-    return last is not None and os.path.abspath(given(last["options"][-1]).get("out") or folder) == os.path.abspath(
-        folder
-    )
+    return last is not None and os.path.abspath(given(last["options"][-1]).get("out") or folder) == os.path.abspath(folder)
 
 
 def asked_to_go_on(tokens: Sequence[str]) -> dict[str, Any]:
@@ -77,9 +75,7 @@ def asked_to_go_on(tokens: Sequence[str]) -> dict[str, Any]:
 
     now = given(tokens)
     if "config" in now:
-        raise UserError(
-            "--resume takes the options of what was begun, and --config those of a record: give one of them."
-        )
+        raise UserError("--resume takes the options of what was begun, and --config those of a record: give one of them.")
     if "dry_run" in now:
         raise UserError("--dry-run is about what has not begun: leave --resume out.")
     if now.get("out") is None:

@@ -8,9 +8,7 @@ from ascribe import training
 
 
 @contextmanager
-def heard_by(
-    lines: training.Listener, name: str, tensorboard: Path | None, mlflow: str | None
-) -> Iterator[training.Listener]:
+def heard_by(lines: training.Listener, name: str, tensorboard: Path | None, mlflow: str | None) -> Iterator[training.Listener]:
     """The terminal's listener, and with it the loggers that were asked for; MLflow's has everything when the block ends."""
     listeners = [lines]
     new = tensorboard is not None and not tensorboard.exists()

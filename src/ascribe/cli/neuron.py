@@ -27,9 +27,7 @@ class Simulation:
     )
     duration: float | None = option(None, "Default: all segments, or 0.2 for one neuron, 1 for the others.")
     dt: float | None = option(None, "The step. Default: 1e-5 for Hodgkin-Huxley, else 1e-4.")
-    method: str | None = option(
-        None, "hodgkin-huxley: staggered, rk4, exponential-euler or euler; network: exact or grid."
-    )
+    method: str | None = option(None, "hodgkin-huxley: staggered, rk4, exponential-euler or euler; network: exact or grid.")
 
 
 @headed("Neuron")
@@ -124,9 +122,7 @@ def _model(cell: Neuron, channels: bool) -> tuple[Any, float]:
     return wing.LIF(_or(cell.tau_m, 0.02), _or(cell.tau_ref, 0.002)), 1.5
 
 
-def _tuning_curve(
-    cell: Any, simulation: Simulation, given: dict[str, Any], highest: float
-) -> tuple[Any, dict[str, Any]]:
+def _tuning_curve(cell: Any, simulation: Simulation, given: dict[str, Any], highest: float) -> tuple[Any, dict[str, Any]]:
     """The picture, and what is told of it; `highest`: the current up to which it usually goes."""
     from ascribe import neurons as wing  # noqa: PLC0415
     from ascribe.neurons import pictures  # noqa: PLC0415
@@ -246,8 +242,6 @@ def _print(facts: dict[str, Any], path: Path) -> None:
     else:
         spikes, cells = counted(facts["spikes"], "spike"), counted(facts["neurons"], "neuron")
         said = f"{spikes} of {cells} in {facts['duration']:g} s"
-        rate = (
-            f"; {facts['rate']:.5g} Hz at the end" if facts.get("rate") else f"; {facts['mean_rate']:.4g} Hz on average"
-        )
+        rate = f"; {facts['rate']:.5g} Hz at the end" if facts.get("rate") else f"; {facts['mean_rate']:.4g} Hz on average"
         show(f"{said}{rate} (dt {facts['dt']:g} s, {facts['method']})", highlight=False)
     show(f"picture: {path}", soft_wrap=True, highlight=False, markup=False)

@@ -37,9 +37,7 @@ a test compares them."""
 SHARED = ("epochs", "batch_size", "optimizer", "loss")
 """The settings of a `Setup` that `discover` takes, too."""
 
-Json = Annotated[
-    bool, Parameter(name="--json", help="Print one JSON object on standard output and nothing else there.")
-]
+Json = Annotated[bool, Parameter(name="--json", help="Print one JSON object on standard output and nothing else there.")]
 
 
 def option(default: Any, told: str) -> Any:
@@ -166,8 +164,7 @@ class Machines:
     )
     tls_ca: Path | None = option(
         None,
-        "For that scheduler: the certificate of the authority that signed its own (a PEM file). Default: Dask's "
-        "configuration.",
+        "For that scheduler: the certificate of the authority that signed its own (a PEM file). Default: Dask's configuration.",
     )
     tls_cert: Path | None = option(None, "For that scheduler: a certificate of that authority for this process.")
     tls_key: Path | None = option(None, "The key of that certificate, where the certificate's file does not hold it.")
@@ -182,9 +179,7 @@ class Machines:
         tls = {name: getattr(self, name) for name in ("tls_ca", "tls_cert", "tls_key")}
         given = {name: str(path) for name, path in tls.items() if path is not None}
         if self.scheduler is None and (given or self.insecure):
-            raise UserError(
-                "--tls-ca, --tls-cert, --tls-key and --insecure are about a scheduler: name it with --scheduler."
-            )
+            raise UserError("--tls-ca, --tls-cert, --tls-key and --insecure are about a scheduler: name it with --scheduler.")
         if self.scheduler is None and self.workers is None:
             return nullcontext()
         from ascribe.cluster import Cluster  # noqa: PLC0415 - late, so that --help is instant

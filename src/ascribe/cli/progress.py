@@ -50,9 +50,7 @@ class Lines:
             self._clock.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
         self._ended.set()
 
@@ -134,8 +132,7 @@ class _Phase:
 def _how_far(phases: list[_Phase]) -> str:
     """How far these are, and when they will be done if the rest is as fast as what was heard of."""
     begun, done, total = (
-        sum(counts)
-        for counts in zip(*((one.first.done, one.latest.done, one.latest.total) for one in phases), strict=True)
+        sum(counts) for counts in zip(*((one.first.done, one.latest.done, one.latest.total) for one in phases), strict=True)
     )
     words = f"{100 * done / total:.0f} % of {total}"
     if done > begun:

@@ -83,9 +83,7 @@ def reproduce(
     passed = all(result.passed for result in found.values())
     if json_output:
         described = [results.describe(entry, result) for entry, result in found.items()]
-        print(
-            json.dumps({"passed": passed, "entries": described, "page": str(page), "out": str(folder)}, allow_nan=False)
-        )
+        print(json.dumps({"passed": passed, "entries": described, "page": str(page), "out": str(folder)}, allow_nan=False))
     else:
         _print(found, page)
     return 0 if passed else 1

@@ -65,11 +65,7 @@ def runs(
             if experiment is None:
                 raise UserError("delete wants the id of an experiment: `ascribe runs list` shows them.")
             gone = store.delete(experiment)
-            print(
-                json.dumps({"deleted": experiment, "runs": gone})
-                if json_output
-                else f"{experiment} and {gone} runs deleted"
-            )
+            print(json.dumps({"deleted": experiment, "runs": gone}) if json_output else f"{experiment} and {gone} runs deleted")
             return 0
         chosen = _chosen(store.experiments(), experiment, places[0])
         rows = store.runs(chosen["id"])

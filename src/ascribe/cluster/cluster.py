@@ -84,9 +84,7 @@ class Cluster:
         insecure: bool = False,
     ):
         if (scheduler is None) == (workers is None):
-            raise UserError(
-                "a cluster is the address of a `scheduler` or a number of `workers` here: give one of them."
-            )
+            raise UserError("a cluster is the address of a `scheduler` or a number of `workers` here: give one of them.")
         workers = None if workers is None else at_least(1, "workers", workers)
         insecure = flag("insecure", insecure)
         check_room(f"{shown(workers)} workers", WORKER * (workers or 0), "choose fewer")
@@ -163,9 +161,7 @@ class Cluster:
             self._local.close()
         self._fetcher.shutdown()
 
-    def begin(
-        self, trainer: "Trainer", specifications: "Sequence[Specification]", phase: str, *, networks: bool
-    ) -> None:
+    def begin(self, trainer: "Trainer", specifications: "Sequence[Specification]", phase: str, *, networks: bool) -> None:
         """Sends out these runs and waits for nothing."""
         self._sent(trainer, specifications, phase, networks)
 
@@ -307,9 +303,7 @@ class Cluster:
         if self._local is not None:
             self._local.revive()
         if self._client.status != "running":
-            raise UserError(
-                f"the scheduler at {self.address} is gone: what was finished is kept where there is a store."
-            )
+            raise UserError(f"the scheduler at {self.address} is gone: what was finished is kept where there is a store.")
 
     def _result(self, trainer: "Trainer", task: Any, attempt: int) -> "list[Kept] | None":
         """What became of a shard's runs; None where it must be given out again."""
@@ -391,9 +385,7 @@ class Cluster:
 
         watched.trainer.listener(Progress(watched.trainer.recipe.name, news["phase"], done, total, news["loss"]))
 
-    def _tell(
-        self, trainer: "Trainer", specifications: "Sequence[Specification]", phase: str, found: "list[Kept]"
-    ) -> None:
+    def _tell(self, trainer: "Trainer", specifications: "Sequence[Specification]", phase: str, found: "list[Kept]") -> None:
         """A shard's curves, to a listener that wants numbers."""
         import numpy as np  # noqa: PLC0415
 

@@ -70,9 +70,7 @@ def security(
         found.get_connection_args("client")
     except (OSError, ssl.SSLError) as error:
         names = ", ".join(repr(str(file)) for file in (ca, cert, key) if file is not None) or "Dask's configuration"
-        raise UserError(
-            f"the certificates in {names} cannot be used ({error}): give PEM files of {OPTIONS}."
-        ) from error
+        raise UserError(f"the certificates in {names} cannot be used ({error}): give PEM files of {OPTIONS}.") from error
     return found
 
 

@@ -128,9 +128,7 @@ def _experiment(wanted: Order, recipe: bytes, data: bytes) -> Any:
     whole, placed = _data[wanted.data]
     version, files, content = pickle.loads(recipe)
     if version != ascribe.__version__:
-        raise UserError(
-            f"a worker has ascribe {ascribe.__version__} and the comparison {version}: install the same version."
-        )
+        raise UserError(f"a worker has ascribe {ascribe.__version__} and the comparison {version}: install the same version.")
     source_files.run_sent([source_files.SourceFile(*file) for file in files])
     fields, context = pickle.loads(content)
     own = Recipe(data=whole, **fields)
@@ -151,11 +149,7 @@ def _check_source(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> None:
     from ascribe.training.source import PACKAGES, ours  # noqa: PLC0415
 
     here = dict(code_of(own))
-    other = [
-        name
-        for name, source in code_of(theirs)
-        if (ours(name) or name in PACKAGES) and here.get(name, source) != source
-    ]
+    other = [name for name, source in code_of(theirs) if (ours(name) or name in PACKAGES) and here.get(name, source) != source]
     if other:
         raise UserError(
             f"a worker's code is not the comparison's ({other[0]} or what it imports): install the same ascribe, JAX, Equinox "

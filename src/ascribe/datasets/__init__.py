@@ -112,9 +112,7 @@ def load(data: DataLike, /, *, seed: Option = 0, transforms: Option = None, **op
         _check_options(module.text, "a text", options)
         path = data.removeprefix(TEXT_PREFIX)
         if not path:
-            raise UserError(
-                f"{TEXT_PREFIX} stands before the path of a text; got no path: write {TEXT_PREFIX}alice.txt."
-            )
+            raise UserError(f"{TEXT_PREFIX} stands before the path of a text; got no path: write {TEXT_PREFIX}alice.txt.")
         return replace(module.text(path, seed=seed, **options), request=_request(data, seed, options))
     if not isinstance(data, str | Path) or is_file(data):
         _check_in_memory(data)
@@ -145,9 +143,7 @@ def _check_in_memory(data: Option) -> None:
         return
     if hasattr(data, "shape"):
         shape = tuple(getattr(data, "shape", ()))
-        raise UserError(
-            f"data are inputs and targets; got one array of the shape {shape}: give a pair (inputs, targets)."
-        )
+        raise UserError(f"data are inputs and targets; got one array of the shape {shape}: give a pair (inputs, targets).")
     raise UserError(f"{DATA}; got {shown(data)}: list the names with `ascribe datasets`.")
 
 

@@ -213,6 +213,4 @@ def _describe(column: Column) -> str:
         return f"{'dates' if are_dates(column) else 'texts'}, {len(values)} different"
     present = column.numbers[~column.missing]
     whole = "whole numbers" if np.all(present == np.round(present)) else "numbers"
-    return (
-        f"{whole}, {len(values)} different" if column.written is None else f"{whole} with leading zeros or many digits"
-    )
+    return f"{whole}, {len(values)} different" if column.written is None else f"{whole} with leading zeros or many digits"

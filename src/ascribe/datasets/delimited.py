@@ -112,9 +112,7 @@ def unpacked(content: bytes, path: Path, check_size: Callable[[Path, int], None]
             if not packer.eof:
                 raise zlib.error("cut short")
         except zlib.error:
-            raise UserError(
-                f"{path} is cut short or damaged, and its gzip packing cannot be opened: pack it anew."
-            ) from None
+            raise UserError(f"{path} is cut short or damaged, and its gzip packing cannot be opened: pack it anew.") from None
         content = packer.unused_data  # a file may be of several parts
     return b"".join(parts) if parts else content
 

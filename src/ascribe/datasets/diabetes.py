@@ -41,6 +41,4 @@ def diabetes(*, seed: int = 0, standardize: Option = True) -> Dataset:
     bunch: Any = load_diabetes(scaled=False)
     inputs, targets = (np.asarray(bunch[name], dtype=np.float64) for name in ("data", "target"))
     names = tuple(map(str, bunch["feature_names"]))
-    return Assembly(
-        "diabetes", "regression", inputs, targets[:, None], seed, CARD, standardize, feature_names=names
-    ).divided()
+    return Assembly("diabetes", "regression", inputs, targets[:, None], seed, CARD, standardize, feature_names=names).divided()

@@ -28,9 +28,7 @@ def doubt(column: Column) -> str:
     if are_dates(column):
         return f"{column.name} holds dates, which are taken as texts; write what matters of them as numbers, such as the month"
     cell = _number_as_text(column)
-    return (
-        f"{column.name} is read as texts, such as {cell!r}; if it holds numbers, {number_advice(cell)}" if cell else ""
-    )
+    return f"{column.name} is read as texts, such as {cell!r}; if it holds numbers, {number_advice(cell)}" if cell else ""
 
 
 def are_dates(column: Column) -> bool:
@@ -162,12 +160,8 @@ def encode_target(column: Column, task: Task, *, hint: str = "") -> tuple[np.nda
         elif cell:
             advice = f"if it holds numbers, {number_advice(cell)}"
         elif len(large) > 1:
-            advice = (
-                f"keep the others with {option('classes', (*large[:5], '...') if len(large) > 5 else tuple(large))}"
-            )
-        quantity = (
-            f", or try {option('task', 'regression')} if the target is a quantity" if column.texts is None else ""
-        )
+            advice = f"keep the others with {option('classes', (*large[:5], '...') if len(large) > 5 else tuple(large))}"
+        quantity = f", or try {option('task', 'regression')} if the target is a quantity" if column.texts is None else ""
         raise UserError(
             f"every class has at least {SMALLEST_CLASS} examples, one per split; got {counts[smallest]} of class "
             f"{names[smallest]!r} in the target {column.name!r}: {advice}{quantity}{hint}."

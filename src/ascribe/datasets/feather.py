@@ -71,9 +71,7 @@ def _announced(stream: Any) -> int:
         columns = 0 if nodes is None else struct.unpack_from("<I", metadata, _followed(metadata, nodes))[0]
         size += CELL * columns * (0 if rows is None else max(struct.unpack_from("<q", metadata, rows)[0], 0))
         if buffers is not None and _field(metadata, batch, 3) is not None:
-            size += 2 * _unpacked(
-                metadata, _followed(metadata, buffers), body.to_pybytes() if body is not None else b""
-            )
+            size += 2 * _unpacked(metadata, _followed(metadata, buffers), body.to_pybytes() if body is not None else b"")
 
 
 def _unpacked(metadata: bytes, buffers: int, body: bytes) -> int:
@@ -90,9 +88,7 @@ def _field(metadata: bytes, table: int, number: int) -> int | None:
     fields = table - struct.unpack_from("<i", metadata, table)[0]
     place = 4 + 2 * number
     offset = (
-        struct.unpack_from("<H", metadata, fields + place)[0]
-        if place < struct.unpack_from("<H", metadata, fields)[0]
-        else 0
+        struct.unpack_from("<H", metadata, fields + place)[0] if place < struct.unpack_from("<H", metadata, fields)[0] else 0
     )
     return table + offset if offset else None
 

@@ -24,9 +24,7 @@ def is_frame(value: Any) -> bool:
 
 def is_pair(value: Any) -> bool:
     """Whether it is inputs and targets: a tuple or list of two arrays, frames or lists, and none of numbers or texts."""
-    return (
-        isinstance(value, tuple | list) and len(value) == 2 and all(is_frame(part) or _is_array(part) for part in value)
-    )
+    return isinstance(value, tuple | list) and len(value) == 2 and all(is_frame(part) or _is_array(part) for part in value)
 
 
 def _is_array(value: Any) -> bool:
@@ -71,9 +69,7 @@ def read_frame(frame: Any, *, ignore: tuple[str, ...] = (), least: int = 2) -> T
     rows = max(map(len, columns.values()))
     if rows == 0:
         raise UserError(f"{FRAME} has columns but no rows: give one with one example per row.")
-    check_room(
-        f"a data frame of {rows} rows and {len(names)} columns", CELL * rows * len(names), "choose fewer of them"
-    )
+    check_room(f"a data frame of {rows} rows and {len(names)} columns", CELL * rows * len(names), "choose fewer of them")
     ignored = {column_name("ignore", name, names, FRAME) for name in ignore}
     kept = {name: column for name, column in columns.items() if name not in ignored}
     return Table(names, [column_from_values(name, _values(column)) for name, column in kept.items()])
@@ -101,9 +97,7 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
         rows = len(table.columns[0].missing) if table.columns else len(targets)
         for name, values in _named_targets(targets).items():
             if len(values) != rows:
-                raise UserError(
-                    f"{PAIR} has one target per row; got {rows} rows and {len(values)} targets: match them."
-                )
+                raise UserError(f"{PAIR} has one target per row; got {rows} rows and {len(values)} targets: match them.")
             if name in table.names and values_of(inputs, name) == values:
                 raise UserError(
                     f"{PAIR} has the targets apart from the inputs; got inputs with the targets' own column {name!r}: give "

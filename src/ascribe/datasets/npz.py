@@ -124,9 +124,7 @@ def _pair(arrays: dict[str, np.ndarray], suffixes: tuple[str, ...], path: Path) 
         return None
     ending = f"_{suffixes[0]}" if suffixes[0] else ""
     if inputs is None or targets is None:
-        raise UserError(
-            f"{path} has both x{ending} and y{ending}; got {', '.join(arrays)}: add the one that is missing."
-        )
+        raise UserError(f"{path} has both x{ending} and y{ending}; got {', '.join(arrays)}: add the one that is missing.")
     if inputs.ndim == 1:
         inputs = inputs[:, None]
     if inputs.ndim < 1 or targets.ndim < 1 or len(inputs) != len(targets) or inputs.size == 0:
@@ -160,9 +158,7 @@ def read_npz(path: Path) -> Arrays:
             raise UserError(f"{path} holds x_train but no x_test: add a test part, or save one pair x and y.")
         present = [pair for pair in pairs.values() if pair is not None]
         if len({(pair[0].shape[1:], pair[1].shape[1:]) for pair in present}) > 1:
-            raise UserError(
-                f"{path} has the same shape of examples in every split; got several: write its arrays anew."
-            )
+            raise UserError(f"{path} has the same shape of examples in every split; got several: write its arrays anew.")
         sizes = [0 if pair is None else len(pair[0]) for pair in pairs.values()]
         inputs = np.concatenate([pair[0] for pair in present]).astype(np.float64)
         targets, counted = np.concatenate([pair[1] for pair in present]), (sizes[0], sizes[1], sizes[2])
@@ -191,9 +187,7 @@ def checked(arrays: Arrays, what: str) -> Arrays:
             raise UserError(f"{what} holds {number} among its arrays: replace it by a smaller number or by NaN.")
     if targets.ndim == 2:
         if is_text or np.isnan(targets.astype(np.float64)).any():
-            raise UserError(
-                f"{what} has targets of several columns, which are numbers without gaps; got others: write y anew."
-            )
+            raise UserError(f"{what} has targets of several columns, which are numbers without gaps; got others: write y anew.")
         return Arrays(inputs, targets.astype(np.float64), sizes)
     if is_text:
         return Arrays(inputs, Column("y", targets == "", texts=targets), sizes)
@@ -207,7 +201,5 @@ def checked(arrays: Arrays, what: str) -> Arrays:
 def is_one_hot(targets: np.ndarray) -> bool:
     """Whether every row has one 1 and else 0, in at least two columns: classes, and no numbers to be learned."""
     return (
-        targets.ndim == 2
-        and targets.shape[1] > 1
-        and bool(np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all())
+        targets.ndim == 2 and targets.shape[1] > 1 and bool(np.isin(targets, (0, 1)).all() and (targets.sum(axis=1) == 1).all())
     )

@@ -11,8 +11,7 @@ from .options import Option, ask, sample_count
 CARD = Card(
     title="Noisy sine",
     description=(
-        "One input x, uniform on [-pi, pi], one target y = sin(x) + Gaussian noise; samples=1000 points, noise=0.1 "
-        "by default."
+        "One input x, uniform on [-pi, pi], one target y = sin(x) + Gaussian noise; samples=1000 points, noise=0.1 by default."
     ),
     source="Generated here.",
     license="CC0-1.0 (generated)",

@@ -149,11 +149,7 @@ def _layout(given: Mapping[str, Any]) -> Layout:
     separator = SEPARATORS.get(separator, separator) if isinstance(separator, str) else separator
     for name, value in {**given, "separator": separator}.items():
         marks = ("separator", "decimal", "thousands")
-        if (
-            name in marks
-            and value is not None
-            and not (isinstance(value, str) and len(value) == 1 and value not in '"\r\n\0')
-        ):
+        if name in marks and value is not None and not (isinstance(value, str) and len(value) == 1 and value not in '"\r\n\0'):
             words = f" or {', '.join(SEPARATORS)}" if name == "separator" else ""
             raise refusal(option(name), f"one character{words}", shown(value), suggest(name, ","))
     decimal, thousands = given["decimal"] or ".", given["thousands"] or ""
@@ -165,9 +161,7 @@ def _layout(given: Mapping[str, Any]) -> Layout:
     encoding, comment = given["encoding"], given["comment"]
     check_encoding(encoding)
     if comment is not None and not (isinstance(comment, str) and comment.strip()):
-        raise refusal(
-            option("comment"), "the text that lines of comment begin with", shown(comment), suggest("comment", "#")
-        )
+        raise refusal(option("comment"), "the text that lines of comment begin with", shown(comment), suggest("comment", "#"))
     words = given["missing_words"]
     words = () if words is None else words if isinstance(words, str | Sequence) else [words]
     words = words if isinstance(words, str) else [str(word) if isinstance(word, float) else word for word in words]

@@ -111,9 +111,7 @@ def fold_indices(count: int, folds: int, *, seed: int, labels: np.ndarray | None
         owner = "the data" if labels is None else "the smallest class"
         several = f"a number from {allowed[0]} to {allowed[-1]}" if len(allowed) > 1 else "3"  # two of 3 remain
         several, advice = (several, "") if allowed else ("for more examples", "leave it out or add examples")
-        wanted = (
-            f"{several}, so that every fold has an example of {owner} to test on, and two more to train and validate on"
-        )
+        wanted = f"{several}, so that every fold has an example of {owner} to test on, and two more to train and validate on"
         raise refusal(option("folds"), wanted, f"{folds} for {size} examples", advice)
     dealt = np.concatenate([generator.permutation(group) for group in groups])
     cuts = []

@@ -20,9 +20,7 @@ CELLS = 10_000_000
 """A sheet's own limit is 17 thousand million; a single cell at its end would make rows of blanks up to there."""
 
 
-def read_spreadsheet(
-    path: Path, layout: Layout, *, sheet: str | int | None = None, ignore: tuple[str, ...] = ()
-) -> Table:
+def read_spreadsheet(path: Path, layout: Layout, *, sheet: str | int | None = None, ignore: tuple[str, ...] = ()) -> Table:
     """The columns of one sheet, the first or that of a name or a number (from 1); dates are texts.
 
     Nothing in the file is executed: neither formulas nor macros are looked at.
@@ -50,11 +48,7 @@ def read_spreadsheet(
             f"{path} is a table with one example per row; got the empty sheet {chosen!r}: choose one with {option('sheet')}."
         )
     others = [name for name in names if name != chosen]
-    advice = (
-        f"choose another sheet with {option('sheet', others[0])}"
-        if others
-        else "write each cell into a column of its own"
-    )
+    advice = f"choose another sheet with {option('sheet', others[0])}" if others else "write each cell into a column of its own"
     table = table_of_rows(check_widths(_without_margins(rows), path, unit="row", advice=advice), path, layout, ignore)
     if others and sheet is None:
         note = f"the sheet {chosen} is read, the first of {len(names)}; {option('sheet', others[0])} reads another"

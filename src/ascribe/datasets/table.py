@@ -95,17 +95,13 @@ def table(
         target = find_frame_target(source, target)
     elif isinstance(found, Table) and kind == PAIR_KIND:
         target = found.names[len(column_names(source[0])) :]
-    contents = (
-        read_columns(found, what, target, wanted) if isinstance(found, Table) else read_arrays(found, what, wanted)
-    )
+    contents = read_columns(found, what, target, wanted) if isinstance(found, Table) else read_arrays(found, what, wanted)
     if kind == PAIR_KIND:
         contents = replace(contents, target_chosen="the targets of the pair")
     keep = rows_to_keep(contents, missing, what)
     check_rows(contents.inputs[keep], what)
     targets = _find_targets(contents, keep, task, wanted, what)
-    return _make_dataset(
-        source, what, contents, keep, targets, seed=seed, standardize=standardize, by_feature=by_feature
-    )
+    return _make_dataset(source, what, contents, keep, targets, seed=seed, standardize=standardize, by_feature=by_feature)
 
 
 def _true_or_false(name: str, value: Any, advice: str) -> bool:
@@ -242,9 +238,7 @@ def rows_to_keep(contents: Contents, missing: str, what: str) -> np.ndarray:
             f"{worst!r}: try {drop} to leave those rows out or {mean} to fill them."
         )
     if missing == "mean" and target_gaps.any():
-        raise UserError(
-            f"{what} has {int(target_gaps.sum())} rows without a target, which no mean can fill: try {drop}."
-        )
+        raise UserError(f"{what} has {int(target_gaps.sum())} rows without a target, which no mean can fill: try {drop}.")
     if missing == "drop":
         keep = ~np.any(np.stack(list(gaps.values())), axis=0)
         if count and not keep.any():

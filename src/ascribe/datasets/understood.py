@@ -97,9 +97,7 @@ class Understood:
         """What `settings` told."""
         told = {"kind": TABLE, **settings}  # which earlier records do not say
         known = {field.name: told[field.name] for field in fields(cls)}
-        columns = tuple(
-            ColumnRead(**{field.name: one[field.name] for field in fields(ColumnRead)}) for one in known["columns"]
-        )
+        columns = tuple(ColumnRead(**{field.name: one[field.name] for field in fields(ColumnRead)}) for one in known["columns"])
         return cls(**{**known, "columns": columns, "notes": tuple(known["notes"])})
 
 

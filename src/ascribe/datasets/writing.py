@@ -44,9 +44,7 @@ class Writing:
     @cached_property
     def _gap_numbers(self) -> frozenset[float]:
         words = self.gaps - GAPS
-        return frozenset(
-            number for word in words for number in (self.number(word), PLAIN.number(word)) if number is not None
-        )
+        return frozenset(number for word in words for number in (self.number(word), PLAIN.number(word)) if number is not None)
 
     def unused(self, cells: Collection[str]) -> list[str]:
         """The missing words beside the usual ones that none of the cells is."""
@@ -117,9 +115,7 @@ def number_advice(cell: str) -> str:
     if bare != cell and PLAIN.number(bare.replace(",", "")) is not None:
         return f"write them without the sign {cell.replace(bare, '').strip()}"
     if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", cell):
-        decimals = (
-            "" if "." in cell or cell.count(",") > 1 else f", or {option('decimal', ',')} if it is the decimal comma"
-        )
+        decimals = "" if "." in cell or cell.count(",") > 1 else f", or {option('decimal', ',')} if it is the decimal comma"
         return f"give {option('thousands', ',')} if the comma stands between thousands{decimals}"
     if re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+(,\d*)?", cell) and ("," in cell or cell.count(".") > 1):
         return f"give {option('decimal', ',')} and {option('thousands', '.')}"

@@ -145,8 +145,7 @@ def _carry_out(
     if told["folds"] is None:
         return Comparison(first.data, found[0].runs, found[0].tuning, configuration, drawn)
     alone = [
-        dataclasses.replace(one, configuration=configuration | {"data": one.data.summary(), "folds": None})
-        for one in found
+        dataclasses.replace(one, configuration=configuration | {"data": one.data.summary(), "folds": None}) for one in found
     ]
     return Comparison.of_folds(alone, configuration)
 
@@ -169,9 +168,7 @@ def _configuration(asked: Sequence[Asked], runs: Mapping[str, Runs], ours: Seque
         "tune_seeds": list(first.tuning_seeds) if budget.tune else [],
         "learning_rate": None if budget.tune else setup.learning_rate,
         "ranges": {
-            name: {leaf: list(ends) for leaf, ends in plan.ranges.items()}
-            for name, plan in first.plans.items()
-            if plan.tune
+            name: {leaf: list(ends) for leaf, ends in plan.ranges.items()} for name, plan in first.plans.items() if plan.tune
         },
         "versions": versions(),
     }
@@ -244,9 +241,7 @@ def _compile_all(plans: Mapping[Trainer, Plan]) -> None:
         with jax.enable_x64(double), jax.numpy_dtype_promotion(promotion):
             trainer.compile(plans[trainer].example())
 
-    pool = ThreadPoolExecutor(
-        1 if training.processes.joined() else training.devices.cores()
-    )  # in every process the same order
+    pool = ThreadPoolExecutor(1 if training.processes.joined() else training.devices.cores())  # in every process the same order
     try:
         list(pool.map(compile_one, plans))
     finally:
@@ -283,13 +278,9 @@ def preview(
     trainers = found.trainers(training.silent, training.NOTHING, None)
     experiments = {name: one.experiment for name, one in trainers.items()}
     finals = len(found.seeds)
-    counts = {
-        name: {"tuning": plan.tune * len(found.tuning_seeds), "training": finals} for name, plan in found.plans.items()
-    }
+    counts = {name: {"tuning": plan.tune * len(found.tuning_seeds), "training": finals} for name, plan in found.plans.items()}
     epochs = found.setup.epochs
-    chunks = len(every) * sum(
-        -(-count // experiments[name].width) for name, both in counts.items() for count in both.values()
-    )
+    chunks = len(every) * sum(-(-count // experiments[name].width) for name, both in counts.items() for count in both.values())
     measured = "backpropagation" if "backpropagation" in experiments else next(iter(experiments))
     compiling, epoch = experiments[measured].timed(found.plans[measured].example())
     in_all = {

@@ -55,9 +55,7 @@ class Comparison:
         """One line on what each rule is; empty for one of which nothing is known."""
         merged = self.configuration.get("original_names")
         original = merged if isinstance(merged, dict) else {}
-        return {
-            name: rules.about(str(original.get(name, name)), runs.rule_settings) for name, runs in self.runs.items()
-        }
+        return {name: rules.about(str(original.get(name, name)), runs.rule_settings) for name, runs in self.runs.items()}
 
     def table(self) -> list[report.Row]:
         """One row a rule, best first: test score with its 95 % interval over seeds (or folds), paired difference to the

@@ -300,18 +300,14 @@ def _compare(
         parts.append(compare(data, rules={name: rule}, **{**common, "learning_rate": rate}))
     hypergradient = f"hypergradient-{common['optimizer']}"
     if rates and hypergradient in training.optimizers.OPTIMIZERS:
-        parts.append(
-            compare(data, rules={discovery.LEARNED: Backpropagation()}, **{**common, "optimizer": hypergradient})
-        )
+        parts.append(compare(data, rules={discovery.LEARNED: Backpropagation()}, **{**common, "optimizer": hypergradient}))
     return tuple(parts)
 
 
 def _layer(template: Network, layer: str | None) -> str:
     hidden = rules.hidden_activations(template)
     if not hidden:
-        raise UserError(
-            "this network has no hidden activation, so there is no derivative to learn: give it hidden layers."
-        )
+        raise UserError("this network has no hidden activation, so there is no derivative to learn: give it hidden layers.")
     return hidden[-1] if layer is None else rules.activation_of(template, layer)
 
 

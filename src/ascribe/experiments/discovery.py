@@ -104,8 +104,6 @@ def _rows(setting: str, parts: tuple[Comparison, ...]) -> list[dict[str, Any]]:
         for key, column in ((AREA, "area"), (score, "score")):
             values, against = one.scores[key], reference.scores[key]
             row[column], row[f"{column}_interval"] = map(float, report.interval(values))
-            row[f"{column}_difference"], row[f"{column}_difference_interval"] = map(
-                float, report.interval(values - against)
-            )
+            row[f"{column}_difference"], row[f"{column}_difference_interval"] = map(float, report.interval(values - against))
         rows.append({**row, "score_name": score, "diverged": int(one.diverged.sum()), "seeds": len(one.seeds)})
     return rows

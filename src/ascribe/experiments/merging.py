@@ -116,9 +116,7 @@ def _with_seeds(runs: Runs, more: Runs) -> Runs:
         diverged_at=join(runs.diverged_at, more.diverged_at),
         confusion=None if runs.confusion is None or more.confusion is None else join(runs.confusion, more.confusion),
         class_maps={
-            epoch: join(maps, more.class_maps[epoch])
-            for epoch, maps in runs.class_maps.items()
-            if epoch in more.class_maps
+            epoch: join(maps, more.class_maps[epoch]) for epoch, maps in runs.class_maps.items() if epoch in more.class_maps
         },
         networks=jax.tree.map(join, runs.networks, more.networks),
         states=jax.tree.map(join, runs.states, more.states),

@@ -43,9 +43,7 @@ class Budget:
         tune = (0 if fixed else 8) if tune is None else tune
         tune, tune_seeds = at_least(0, "tune", tune), at_least(1, "tune_seeds", tune_seeds)
         if search is not None and not isinstance(search, Mapping):
-            raise UserError(
-                f"`search` is a dict of ranges, as in {{'learning_rate': (1e-4, 1.0)}}; got {shown(search)}."
-            )
+            raise UserError(f"`search` is a dict of ranges, as in {{'learning_rate': (1e-4, 1.0)}}; got {shown(search)}.")
         if search and not tune:
             raise UserError(f"tuning is off, so there is nothing to search in {', '.join(search)}: leave `search` out.")
         return cls(tune, tune_seeds, search or {})

@@ -99,6 +99,4 @@ def axes(coordinates: np.ndarray, points: int, margin: float) -> np.ndarray:
     longest = float(sides.max()) or 1.0
     sides = np.maximum(sides, SHORT_SIDE * longest) * (1.0 + 2.0 * margin)
     center = (low + high) / 2.0
-    return np.stack(
-        [np.linspace(c - side / 2.0, c + side / 2.0, points) for c, side in zip(center, sides, strict=True)]
-    )
+    return np.stack([np.linspace(c - side / 2.0, c + side / 2.0, points) for c, side in zip(center, sides, strict=True)])

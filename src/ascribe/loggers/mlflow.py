@@ -94,9 +94,7 @@ class MLflowLogger:
     def __enter__(self) -> "MLflowLogger":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
     def __call__(self, progress: Progress) -> None:

@@ -49,9 +49,7 @@ def gradient_alignment(gradients: Network, reference: Network) -> dict[str, Arra
     weight).
     """
     both = lambda ours, theirs: (angle(ours, theirs), norm(ours) / norm(theirs))
-    found: dict[str, Array] = dict(
-        zip(("gradient_angle", "gradient_norm_ratio"), both(gradients, reference), strict=True)
-    )
+    found: dict[str, Array] = dict(zip(("gradient_angle", "gradient_norm_ratio"), both(gradients, reference), strict=True))
     ours: Any
     theirs: Any
     for number, (ours, theirs) in enumerate(zip(gradients.parts, reference.parts, strict=True)):

@@ -150,9 +150,7 @@ def get(name: str) -> ActivationFunction:
         base, _, option = name.partition(":")
         if base == "leaky-relu" and option:
             return _leaky(option)
-    raise UserError(
-        f"unknown activation {shown(name)}: choose one of {', '.join(ACTIVATIONS)}, or leaky-relu:slope=0.2."
-    )
+    raise UserError(f"unknown activation {shown(name)}: choose one of {', '.join(ACTIVATIONS)}, or leaky-relu:slope=0.2.")
 
 
 @functools.cache

@@ -51,8 +51,7 @@ class Attention(AbstractLayer):
         if width % self.heads:
             raise UserError(f"`heads` of Attention divides its width {width}; got {self.heads}.")
         self.query, self.key, self.value, self.output = (
-            Linear(width, width, bias=bias, initializer=initializer, key=own)
-            for own in jr.split(initializers.own_key(key), 4)
+            Linear(width, width, bias=bias, initializer=initializer, key=own) for own in jr.split(initializers.own_key(key), 4)
         )
 
     def __call__(
@@ -63,9 +62,7 @@ class Attention(AbstractLayer):
         key: Key | None = None,
         training: bool = False,
     ) -> tuple[Float[Array, "batch time width"], PyTree]:
-        q, k, v = (
-            projection(x)[0].reshape(*x.shape[:2], self.heads, -1) for projection in (self.query, self.key, self.value)
-        )
+        q, k, v = (projection(x)[0].reshape(*x.shape[:2], self.heads, -1) for projection in (self.query, self.key, self.value))
         scores = jnp.einsum("bthd,bshd->bhts", q, k) / math.sqrt(q.shape[-1])
         if self.causal:
             past = jnp.tril(jnp.ones(scores.shape[2:], bool))

@@ -118,9 +118,7 @@ class Block(AbstractLayer):
     ):
         if isinstance(model, str):
             if model not in models:
-                raise UserError(
-                    f"no model {shown(model)} is known here: ascribe.networks.register_layer makes it known."
-                )
+                raise UserError(f"no model {shown(model)} is known here: ascribe.networks.register_layer makes it known.")
             model = models[model](options or {})
         elif not isinstance(model, AbstractAdapter):
             raise UserError(f"a block is made by ascribe.networks.from_model or from_function; got {shown(model)}.")
@@ -286,9 +284,7 @@ def as_before(name: str, template: PyTree, found: PyTree) -> PyTree:
     """Parameters of another key in the tree of the first ones; a `UserError` where they are of other shapes."""
     new, old = jax.tree.leaves(found), jax.tree.leaves(template)
     if [(one.shape, one.dtype) for one in new] != [(one.shape, one.dtype) for one in old]:
-        raise UserError(
-            f"the parameters of {name} have other shapes for another key: shapes are the same for all seeds."
-        )
+        raise UserError(f"the parameters of {name} have other shapes for another key: shapes are the same for all seeds.")
     return jax.tree.unflatten(jax.tree.structure(template), new)
 
 

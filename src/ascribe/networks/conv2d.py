@@ -156,9 +156,7 @@ class Conv2d(AbstractSynapticLayer):
         if shape[2] != channels:
             raise UserError(f"layer {name} takes {channels} channels but gets the shape {shape}.")
         if min(shape[:2]) + 2 * self.padding < kernel:
-            raise UserError(
-                f"the image is too small for layer {name}: a kernel of {kernel} pixels does not fit into {shape}."
-            )
+            raise UserError(f"the image is too small for layer {name}: a kernel of {kernel} pixels does not fit into {shape}.")
 
     def workspace(self, outputs: int) -> int:
         """The gathered views of the kernel, and what their products and gradients make of them."""

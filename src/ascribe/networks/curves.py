@@ -27,8 +27,7 @@ PROBES = np.array([-3.0, -1.2, -0.4, 0.0, 0.3, 1.0, 2.5, 8.0, 12.0])
 
 KNOWN: dict[str, Callable[[Any], Any]] = {
     **{name: row.function for name, row in ACTIVATIONS.items() if row.elementwise and name != "identity"},
-    "gelu": lambda z: jax.nn.gelu(z, approximate=True),
-    "gelu-exact": lambda z: jax.nn.gelu(z, approximate=False),
+    "gelu-tanh": lambda z: jax.nn.gelu(z, approximate=True),
     "silu": jax.nn.silu,
     "elu": jax.nn.elu,
     "selu": jax.nn.selu,

@@ -47,9 +47,7 @@ class EquinoxAdapter(AbstractAdapter):
         self._trained = eqx.filter(module, eqx.is_inexact_array)
         leaves = jax.tree_util.tree_leaves_with_path(self._trained)
         self._paths = [tuple(_name(key) for key in path) for path, _ in leaves]
-        self.parameters = checked_parameters(
-            name, nested(zip(self._paths, jax.tree.leaves(self._trained), strict=True))
-        )
+        self.parameters = checked_parameters(name, nested(zip(self._paths, jax.tree.leaves(self._trained), strict=True)))
         self._rest = {
             training: eqx.partition(eqx.nn.inference_mode(module, not training), eqx.is_inexact_array)[1]
             for training in (False, True)

@@ -49,9 +49,7 @@ class FlaxAdapter(AbstractAdapter):
                 f"give it as a function of its parameters, with ascribe.networks.from_function(module.apply, parameters)."
             )
         if not callable(module):
-            raise UserError(
-                f"a Flax module that is trained can be called with a batch; {name} has no `__call__(self, x)`."
-            )
+            raise UserError(f"a Flax module that is trained can be called with a batch; {name} has no `__call__(self, x)`.")
         self.asked = arguments_of(type(module).__call__)
         self._kinds = [type(one) for _, one in nnx.iter_modules(module)]
         self._graphs = {}

@@ -56,9 +56,7 @@ class TorchAdapter(AbstractAdapter):
         self.module = module if make is not None else copy.deepcopy(module)
         trained = {name: one for name, one in module.named_parameters() if one.requires_grad}
         self._names = {name: tuple(name.split(".")) for name in trained}
-        self.parameters = checked_parameters(
-            name, nested((self._names[key], _array(one)) for key, one in trained.items())
-        )
+        self.parameters = checked_parameters(name, nested((self._names[key], _array(one)) for key, one in trained.items()))
         self.state = {key: _array(one) for key, one in every if key not in trained} or None
 
     def apply(self, parameters: PyTree, x: Array, state: PyTree, *, key: Key | None, training: bool) -> Any:
@@ -88,9 +86,7 @@ class TorchAdapter(AbstractAdapter):
         assert self.make is not None
         with _one_at_a_time, torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(number))
-            key = jr.wrap_key_data(
-                jnp.asarray(np.array([0, number], np.uint32))
-            )  # as `jr.key(number)`, without a computation
+            key = jr.wrap_key_data(jnp.asarray(np.array([0, number], np.uint32)))  # as `jr.key(number)`, without a computation
             found = dict(self.make(key).named_parameters())
         dtype = jnp.zeros(()).dtype
         return [found[name].detach().cpu().numpy().astype(dtype) for name in self._names]

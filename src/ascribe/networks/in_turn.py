@@ -69,9 +69,7 @@ def shape_after(name: str, layer: AbstractLayer, shape: tuple[int, ...], dtype: 
         after = jax.eval_shape(lambda layer, x: layer(x, layer.initial_state())[0], layer, example).shape[1:]
     except (TypeError, ValueError) as error:
         reason = str(error).strip().split("\n")[0].rstrip(".")
-        raise UserError(
-            f"layer {name} does not accept examples of the shape {shape}: build it for them ({reason})."
-        ) from error
+        raise UserError(f"layer {name} does not accept examples of the shape {shape}: build it for them ({reason}).") from error
     if 0 in after:
         raise UserError(f"the image is too small for layer {name}: nothing is left of it ({after}).")
     return after

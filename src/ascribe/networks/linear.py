@@ -30,9 +30,7 @@ class Linear(AbstractSynapticLayer):
     dense: ClassVar[bool] = True
     wants_vectors: ClassVar[bool] = True
 
-    def __init__(
-        self, fan_in: int, fan_out: int, *, bias: bool = True, initializer: str = "he-normal", key: Key | None = None
-    ):
+    def __init__(self, fan_in: int, fan_out: int, *, bias: bool = True, initializer: str = "he-normal", key: Key | None = None):
         fan_in, fan_out = size_of("fan_in", "Linear", fan_in), size_of("fan_out", "Linear", fan_out)
         self.initializer = initializers.check(initializer)
         key = initializers.own_key(key)

@@ -218,7 +218,7 @@ class Network(eqx.Module):
 
     def __getitem__(self, name: str) -> Any:
         """The layer of that name, or a site or an activation inside one; a `UserError` names the ones there are."""
-        if name not in self.names:
+        if isinstance(name, str) and name not in self.names:
             site = next((one for one in self.sites if one.name == name), None)
             if site is not None:
                 weight = jax.tree.leaves(self.layers[site.layer])[site.leaf]

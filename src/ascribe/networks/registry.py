@@ -57,9 +57,7 @@ def register_layers_of(module: Any) -> list[str]:
     """Registers every layer class, and every class of another library's models or function that may return one, that a module
     defines; their names."""
     own = [one for one in vars(module).values() if getattr(one, "__module__", None) == module.__name__]
-    found = [
-        one for one in own if inspect.isclass(one) and (issubclass(one, AbstractLayer) or library_of(one) in LIBRARIES)
-    ]
+    found = [one for one in own if inspect.isclass(one) and (issubclass(one, AbstractLayer) or library_of(one) in LIBRARIES)]
     return [register_layer(one).__name__ for one in [*found, *filter(inspect.isfunction, own)]]
 
 
@@ -108,9 +106,7 @@ def sources(network: Network) -> dict[str, dict[str, str]]:
     and its text, to be read. It is empty where nobody can tell."""
     found = {}
     made_of = {layer_name(kind): kind for kind in layer_classes(network) if LAYERS.get(kind.__name__) is not kind}
-    for name, kind in (
-        made_of | {block.adapter.name: code_of(block.adapter.source) for block in blocks(network)}
-    ).items():
+    for name, kind in (made_of | {block.adapter.name: code_of(block.adapter.source) for block in blocks(network)}).items():
         module = sys.modules.get(kind.__module__)
         kept, file = getattr(module, "__source__", None), Path(getattr(module, "__file__", None) or "")
         if kept is not None or file.is_file():

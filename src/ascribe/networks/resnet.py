@@ -70,9 +70,7 @@ def resnet(
         )
     layers_with_weights, width = whole(depth), size_of("width", "resnet", width)
     if layers_with_weights is None or layers_with_weights % 6 != 2 or not 8 <= layers_with_weights <= DEEPEST:
-        raise UserError(
-            f"`depth` of resnet is 6n + 2, such as 8, 14 or 20, and {DEEPEST:,} at most; got {shown(depth)}."
-        )
+        raise UserError(f"`depth` of resnet is 6n + 2, such as 8, 14 or 20, and {DEEPEST:,} at most; got {shown(depth)}.")
     count, normalized = (layers_with_weights - 2) // 6, flag("normalization", normalization)
     initializers.check_parameters(18 * width * width * count * (1 + 4 + 16))
     law = initializer or initializers.default_for(activation)

@@ -154,9 +154,7 @@ class _Reader:
             end = constants + carried
             while True:  # what is carried comes from what the steps before made of it
                 found = self.read(inner, sources, closed=closed, final=False)
-                wider = [
-                    one.joined([other]) for one, other in zip(sources[constants:end], found[:carried], strict=True)
-                ]
+                wider = [one.joined([other]) for one, other in zip(sources[constants:end], found[:carried], strict=True)]
                 if wider == sources[constants:end]:
                     return self.read(inner, sources, closed=closed, final=final)
                 sources[constants:end] = wider
@@ -203,9 +201,7 @@ def _named_curves(reader: _Reader) -> dict[Equation, Curve]:
     found: dict[Equation, Curve] = {}
     counts: Counter[str] = Counter()
     for graph in reader.graphs:
-        latest: dict[
-            Variable, tuple[int, str]
-        ] = {}  # the last site that a value comes through: its place, and its name
+        latest: dict[Variable, tuple[int, str]] = {}  # the last site that a value comes through: its place, and its name
         for i, equation in enumerate(graph.equations):
             before = [latest.get(one, NOWHERE) for one in equation.inputs if isinstance(one, Variable)]
             inside = [reader.products[one].name for one in _all_of(equation) if one in reader.products]
@@ -240,8 +236,7 @@ def cuts(sites: Sites) -> dict[str, tuple[int, Variable]]:
     called like a site has its cut under another name (`mix/input`), for that of the site is its signal's."""
     graph, places = sites.graph, {product.place for product in sites.products.values()}
     inside = {
-        equation: [sites.products[one] for one in _all_of(equation) if one in sites.products]
-        for equation in graph.equations
+        equation: [sites.products[one] for one in _all_of(equation) if one in sites.products] for equation in graph.equations
     }
     last = {one: len(graph.equations) for one in graph.outputs[:1] if isinstance(one, Variable)}
     for i in reversed(range(len(graph.equations))):

@@ -36,9 +36,7 @@ class Connection(eqx.Module):
     def __init__(self, weights: Any, bias: Any = None):
         W = numbers("the weights", weights, "what a spike is worth")
         if W.ndim != 2 or not W.size:
-            raise UserError(
-                f"weights are a matrix (post, pre), w_ij from neuron j to neuron i; got the shape {W.shape}."
-            )
+            raise UserError(f"weights are a matrix (post, pre), w_ij from neuron j to neuron i; got the shape {W.shape}.")
         post, pre = W.shape
         self._set(np.broadcast_to(np.arange(post), (pre, post)), W.T, bias, post)
 
@@ -64,9 +62,7 @@ class Connection(eqx.Module):
         filled = np.zeros(table.shape)
         for number, (row, value) in enumerate(zip(rows, values, strict=True)):
             if len(row) and (row.min() < 0 or row.max() >= post):
-                raise UserError(
-                    f"targets are numbered from 0 to {post - 1}; neuron {number} has {row.min()} to {row.max()}."
-                )
+                raise UserError(f"targets are numbered from 0 to {post - 1}; neuron {number} has {row.min()} to {row.max()}.")
             table[number, : len(row)], filled[number, : len(row)] = row, value
         made = object.__new__(cls)
         made._set(table, filled, bias, post)
@@ -75,9 +71,7 @@ class Connection(eqx.Module):
     def _set(self, targets: np.ndarray, weights: np.ndarray, bias: Any, post: int) -> None:
         b = None if bias is None else numbers("the bias", bias, "v_in")
         if b is not None and b.shape != (post,):
-            raise UserError(
-                f"the bias has one number for each of the {post} receiving neurons; got the shape {b.shape}."
-            )
+            raise UserError(f"the bias has one number for each of the {post} receiving neurons; got the shape {b.shape}.")
         for name, value in (
             ("targets", jnp.asarray(np.ascontiguousarray(targets), jnp.int32)),
             ("weights", leaf(np.ascontiguousarray(weights))),
@@ -135,9 +129,7 @@ def check_populations(pre: Any, post: Any, probability: Any) -> tuple[int, int, 
     return senders, receivers, chance
 
 
-def random_connection(
-    pre: int, post: int, probability: float, weight: Any, *, seed: int = 0, own: bool = False
-) -> Connection:
+def random_connection(pre: int, post: int, probability: float, weight: Any, *, seed: int = 0, own: bool = False) -> Connection:
     """Each of the pre × post connections is there with that probability, independently of the others.
 
     **Arguments:** `weight`: of all, or one for each sender, `(pre,)` (negative for those that inhibit); `own`: whether
@@ -156,6 +148,4 @@ def random_connection(
         row = np.flatnonzero(draw.random(post, np.float32) < probability)
         targets.append(row[row != number] if pre == post and not own else row)
     values = np.broadcast_to(each, (pre,))
-    return Connection.sparse(
-        targets, [np.full(len(row), value) for row, value in zip(targets, values, strict=True)], post
-    )
+    return Connection.sparse(targets, [np.full(len(row), value) for row, value in zip(targets, values, strict=True)], post)

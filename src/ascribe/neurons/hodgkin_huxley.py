@@ -214,9 +214,7 @@ class HodgkinHuxley(AbstractModel):
         """
         J = numbers("the current", J, self.input_unit)
         if np.any((np.asarray(self.g_L) == 0) & (J != 0)):
-            raise UserError(
-                "without a leak (g_L = 0) there is no steady state under a current: take J=0, or g_L above 0."
-            )
+            raise UserError("without a leak (g_L = 0) there is no steady state under a current: take J=0, or g_L above 0.")
         return _steady(self, jnp.asarray(J, self.C.dtype))
 
     def resting_state(self) -> State:

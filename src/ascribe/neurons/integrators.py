@@ -64,13 +64,9 @@ def exponential_euler(model: Any, dt: Array) -> Stepper:
 
     def step(state: Any, J: Any, number: Array) -> Any:
         alpha, beta = model.rates(state.V)
-        gates = [
-            x + (x - a / (a + b)) * jnp.expm1(-dt * (a + b)) for x, a, b in zip(state[1:], alpha, beta, strict=True)
-        ]
+        gates = [x + (x - a / (a + b)) * jnp.expm1(-dt * (a + b)) for x, a, b in zip(state[1:], alpha, beta, strict=True)]
         G, S = model.conductance(*gates)
-        return state._make(
-            (state.V + (dt / model.C) * (J[0] + S - G * state.V) * mean_growth(-dt * G / model.C), *gates)
-        )
+        return state._make((state.V + (dt / model.C) * (J[0] + S - G * state.V) * mean_growth(-dt * G / model.C), *gates))
 
     return _as_it_is, step
 

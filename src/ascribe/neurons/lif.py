@@ -111,9 +111,7 @@ class LIF(AbstractModel):
         rate = numbers("the rate", rate, "Hz")
         tau_m, tau_ref = self._times
         if np.any(rate < 0) or np.any(rate * tau_ref >= 1):
-            raise UserError(
-                f"a rate is at least 0 and below 1/τ_ref = {float(np.max(1 / tau_ref)):g} Hz; got {written(rate)}."
-            )
+            raise UserError(f"a rate is at least 0 and below 1/τ_ref = {float(np.max(1 / tau_ref)):g} Hz; got {written(rate)}.")
         interval = 1.0 / np.where(rate > 0, rate, 1.0)
         return np.where(rate > 0, -1.0 / np.expm1((tau_ref - interval) / tau_m), 1.0)[()]
 
@@ -149,11 +147,7 @@ class LIF(AbstractModel):
         return max(1, int(whole_steps(np.min(self._times[1]), dt)))
 
     def start(self, shape: tuple[int, ...], dtype: Any, V: Any = None) -> State:
-        v = (
-            0.0
-            if V is None
-            else (numbers("V", V, "the unit of V") - np.asarray(self.V_L)) / np.asarray(self.V_th - self.V_L)
-        )
+        v = 0.0 if V is None else (numbers("V", V, "the unit of V") - np.asarray(self.V_L)) / np.asarray(self.V_th - self.V_L)
         if np.any(v >= 1.0):
             raise UserError(f"an initial V is below the threshold of {written(np.asarray(self.V_th))}; got {shown(V)}.")
         gap = jnp.broadcast_to(jnp.asarray(1.0 - v, dtype), shape)

@@ -158,11 +158,7 @@ class SpikingNetwork(AbstractModel):
             def some(state: Any) -> Any:
                 s, done = state
                 slot = jnp.where(fires & (number > done), number - done - 1, TOGETHER)
-                who = (
-                    jnp.full(TOGETHER, count, jnp.int32)
-                    .at[slot]
-                    .set(jnp.arange(len(fires), dtype=jnp.int32), mode="drop")
-                )
+                who = jnp.full(TOGETHER, count, jnp.int32).at[slot].set(jnp.arange(len(fires), dtype=jnp.int32), mode="drop")
                 w = weights.at[who].get(mode="fill", fill_value=0.0) / self.tau_s
                 row = targets.at[who].get(mode="fill", fill_value=count)
                 return s.at[row].add(w, mode="promise_in_bounds"), done + TOGETHER

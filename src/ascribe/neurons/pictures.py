@@ -91,25 +91,19 @@ def phase_plane(recording: "Recording", first: str = "n", second: str = "h", neu
             color=alt.Color("V:Q", title=recording.model.voltage_title, scale=alt.Scale(scheme="blueorange"))
         ),
     ).properties(width=380, height=340)
-    return themed(
-        chart, f"{_title(recording.model)}: phase plane", f"{second} against {first}, {recording.duration:g} s"
-    )
+    return themed(chart, f"{_title(recording.model)}: phase plane", f"{second} against {first}, {recording.duration:g} s")
 
 
 def tuning(curve: "TuningCurve") -> Any:
     """The simulated rates as points, on the closed form where there is one."""
     rows = {"current": curve.currents, "rate": curve.rates}
-    x = alt.X(
-        "current:Q", title=f"constant input current {_input(curve.model)}", scale=alt.Scale(zero=False, nice=False)
-    )
+    x = alt.X("current:Q", title=f"constant input current {_input(curve.model)}", scale=alt.Scale(zero=False, nice=False))
     layers = []
     if curve.analytic is not None:
         at = np.linspace(curve.currents.min(), curve.currents.max(), 801)
         line = {"current": at, "rate": np.atleast_1d(curve.model.rate(curve.model.drive(at)))}
         layers.append(
-            alt.Chart(inline(line))
-            .mark_line(strokeWidth=2, color=BLUE)
-            .encode(x=x, y=alt.Y("rate:Q", title="rate (Hz)"))
+            alt.Chart(inline(line)).mark_line(strokeWidth=2, color=BLUE).encode(x=x, y=alt.Y("rate:Q", title="rate (Hz)"))
         )
         points = alt.Chart(inline(rows)).mark_point(size=42, color=RED, strokeWidth=1.8, opacity=1.0)
         subtitle = "points: simulated; line: 1 / (τ_ref − τ_m ln(1 − 1/v_in))"
@@ -363,8 +357,7 @@ def _voltage(recording: "Recording", V: np.ndarray, neuron: int, many: bool) -> 
     else:  # the spike itself, which the model leaves out, from the threshold up
         cell = model if isinstance(model, LIF) else model.neurons
         place, rest = (
-            float(np.broadcast_to(np.asarray(values), recording.shape).ravel()[neuron])
-            for values in (cell.V_th, cell.V_L)
+            float(np.broadcast_to(np.asarray(values), recording.shape).ravel()[neuron]) for values in (cell.V_th, cell.V_L)
         )
         tall = 0.35 * (place - rest)
         rule = alt.Chart(inline({"y": [place]})).mark_rule(color=GRAY, strokeDash=[5, 4], strokeWidth=1.2)

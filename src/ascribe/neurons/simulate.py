@@ -96,9 +96,7 @@ def simulate(
     steps = round(length / step)
     method = model.methods[0] if method is None else str(method).replace("_", "-")
     if method not in model.methods:
-        raise UserError(
-            f"{type(model).__name__} is stepped by {', '.join(model.methods)}; got {shown(method)} for `method`."
-        )
+        raise UserError(f"{type(model).__name__} is stepped by {', '.join(model.methods)}; got {shown(method)} for `method`.")
     parts = model.parts(step, method)
     if parts * steps > STEPS:
         raise UserError(
@@ -130,9 +128,7 @@ def simulate(
     except (ValueError, TypeError) as error:
         if isinstance(error, UserError):
             raise
-        raise UserError(
-            f"`initial` is a voltage for each neuron, of the shape {shape}; got {np.shape(initial)}."
-        ) from None
+        raise UserError(f"`initial` is a voltage for each neuron, of the shape {shape}; got {np.shape(initial)}.") from None
     hits, traces = _stepped(cast, state, driven, step, chunks, _Steps(method, parts, chunk, every, names))
     hits = hits.reshape(-1, count)
     blown = _blown(hits, chunk * step, length)
@@ -192,9 +188,7 @@ def _recorded(record: Any, model: AbstractModel) -> tuple[str, ...]:
     names = (plain(record),) if given is None else tuple(given)
     for name in names:
         if not isinstance(name, str) or name not in model.traces:
-            raise UserError(
-                f"{type(model).__name__} has the traces {', '.join(model.traces)}; got {shown(name)} for `record`."
-            )
+            raise UserError(f"{type(model).__name__} has the traces {', '.join(model.traces)}; got {shown(name)} for `record`.")
     return names
 
 

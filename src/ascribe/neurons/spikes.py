@@ -40,8 +40,7 @@ class SpikeTrain:
         given = whole_numbers(neurons)
         if given is None or given.shape != self.times.shape:
             raise UserError(
-                f"every spike has the whole number of its neuron; got {len(self.times)} times and the neurons "
-                f"{shown(neurons)}."
+                f"every spike has the whole number of its neuron; got {len(self.times)} times and the neurons {shown(neurons)}."
             )
         lowest, highest = (int(given.min()), int(given.max())) if len(given) else (0, -1)
         self.size = highest + 1 if size is None else at_least(0, "size", size)

@@ -183,13 +183,9 @@ def width_checks(rows: list[dict[str, Any]], width: int) -> list[Check]:
         return Check(f"{width} units: {statement}", f"{len(own)} of {len(own)}", got, not others)
 
     share, fall, angle = "share_of_seeds_whose_loss_fell", "share_of_backpropagation_s_fall", "angle_mean"
-    flat = (
-        f"functions that end at a local minimum: {FLAT:.0%} of the gradient left at most (else what is), curved upwards"
-    )
+    flat = f"functions that end at a local minimum: {FLAT:.0%} of the gradient left at most (else what is), curved upwards"
     return [
-        all_do(
-            f"functions whose loss falls on all {SEEDS} seeds (else on what share)", share, lambda row: row[share] == 1
-        ),
+        all_do(f"functions whose loss falls on all {SEEDS} seeds (else on what share)", share, lambda row: row[share] == 1),
         all_do(
             f"functions whose loss falls {NEAR:.0%} as far as backpropagation's (else how far)",
             fall,
@@ -218,9 +214,7 @@ class Search:
 
 
 ALIKE: dict[str, Any] = {"layer": "relu2", "widths": False, "transfer": None}
-DIGITS = Search(
-    "digits", None, {**ALIKE, "network": "64x64", "bound": 24.0, "evaluations": 96, "seeds": 4, "fresh_seeds": 12}
-)
+DIGITS = Search("digits", None, {**ALIKE, "network": "64x64", "bound": 24.0, "evaluations": 96, "seeds": 4, "fresh_seeds": 12})
 MNIST: dict[str, Any] = {**ALIKE, "bound": 12.0, "epochs": 5, "random_search": False}
 SMALL = {"evaluations": 32, "batch": 4, "seeds": 2, "fresh_seeds": 6, "tune": 6}
 MNIST_SMALL = Search("mnist", 2000, {**MNIST, "network": "256x256x256x256", **SMALL})
@@ -282,19 +276,13 @@ def result_of(found: Any) -> Result:
     gain = lambda name: at[discovery.SAME]["area"] - at[name]["area"]
     share = gain(discovery.FOR_AREA) / gain(discovery.FOUND) if gain(discovery.FOUND) > 0 else float("nan")
     told = f"{share:.0%}" if gain(discovery.FOUND) > 0 else "the found g gains nothing"
-    what = (
-        "what a rate learned for the same area gains over backpropagation at the same rate, of what the found g gains"
-    )
+    what = "what a rate learned for the same area gains over backpropagation at the same rate, of what the found g gains"
     checks.append(Check(what, f"{ANALOGOUS:.0%} or more", told, bool(share >= ANALOGOUS)))
     if discovery.LEARNED in at:
-        what = (
-            "loss area with a rate learned by backpropagation (hypergradient), less that with the rate where it starts"
-        )
+        what = "loss area with a rate learned by backpropagation (hypergradient), less that with the rate where it starts"
         checks.append(_earlier(what, at[discovery.LEARNED]))
     checks.append(
-        same(
-            "numbers of the best ω at the end of the box that was searched", "none", ", ".join(found.touched) or "none"
-        )
+        same("numbers of the best ω at the end of the box that was searched", "none", ", ".join(found.touched) or "none")
     )
     if found.random is not None:
         ours, theirs = float(found.evaluations.values.min()), float(found.random.values.min())

@@ -41,9 +41,7 @@ def implicit_rate(listener: Listener) -> Result:
     with jax.enable_x64(True):
         data = datasets.load("digits")
         images, labels = data.train.inputs[:EXAMPLES].reshape(EXAMPLES, -1), data.train.targets[:EXAMPLES]
-        made = {
-            name: networks.mlp([data.features, *HIDDEN, data.classes], activation=name, key=jr.key(0)) for name in G
-        }
+        made = {name: networks.mlp([data.features, *HIDDEN, data.classes], activation=name, key=jr.key(0)) for name in G}
         batch = as_batch(made["tanh"], (images, labels))
         singles, cloud = single_examples(made, batch)
         lower, below = layers_below(made["tanh"], batch)
@@ -140,9 +138,7 @@ def single_examples(made: dict[str, Network], batch: Batch) -> tuple[list[Check]
         what = f"(3), (4): {G[name]}' for {name}', one example at a time: gradient against g(z)/σ'(z) times backpropagation's"
         if not there.all():
             what += ", units with σ' ≠ 0"
-        checks.append(
-            at_most(f"{what}, largest relative difference", 1e-12, deviation(ours * there[..., None], rates, theirs))
-        )
+        checks.append(at_most(f"{what}, largest relative difference", 1e-12, deviation(ours * there[..., None], rates, theirs)))
         if not there.all():
             without = (np.abs(ours).max(2) > 0) & (np.abs(theirs).max(2) == 0)
             counted = float(zero_slope_share(jnp.asarray(g), jnp.asarray(slope)))
@@ -173,9 +169,7 @@ def layers_below(network: Network, batch: Batch) -> tuple[list[Check], list[dict
     tape = record(network, batch.inputs)[0]
     z = tape.preactivations(network)["linear3"]
     delta = output_error(network, tape, batch, rule.terms(network, {}))[1]
-    exact = {
-        name: np.asarray(d) for name, d in layer_errors(network, tape, delta, BFunction().terms(network, {})).items()
-    }
+    exact = {name: np.asarray(d) for name, d in layer_errors(network, tape, delta, BFunction().terms(network, {})).items()}
     epsilon = np.asarray(rate_of(B_FUNCTIONS[G["tanh"]](z), activations.get("tanh").derivative(z)))
     w = np.asarray(network["linear3"].weight)
     expected = (exact["linear3"] * epsilon) @ w / (exact["linear3"] @ w)
@@ -232,9 +226,7 @@ def batch_checks(rows: list[dict[str, Any]]) -> list[Check]:
     checks = []
     for g in dict.fromkeys(row["g"] for row in rows):
         at = {row["batch"]: row["unexplained"] for row in rows if row["g"] == g}
-        checks.append(
-            at_most(f"{g}, batches of 1: share of the gradient that no rate of a unit explains", 1e-12, at[1])
-        )
+        checks.append(at_most(f"{g}, batches of 1: share of the gradient that no rate of a unit explains", 1e-12, at[1]))
         checks.append(above(f"{g}, batches of 32: the same share (a sum of examples with a rate each)", 0.01, at[32]))
     return checks
 
@@ -308,7 +300,5 @@ def batch_figure(rows: list[dict[str, Any]]) -> Any:
         )
         .properties(width=620, height=300)
     )
-    subtitle = (
-        "Of the gradient of layer 2, after every unit was given the rate that fits best: 0 for single examples only."
-    )
+    subtitle = "Of the gradient of layer 2, after every unit was given the rate that fits best: 0 for single examples only."
     return themed(chart, "Where the theorem ends: batches", subtitle)

@@ -300,9 +300,7 @@ def _figure(errors: np.ndarray, slope: float) -> Any:
         marked.mark_text(align="right", dx=-6, dy=-12, fontSize=13, color=RED).encode(x=x, y=y, text="text:N"),
         points.mark_line(color=BLUE, strokeWidth=1.4, opacity=0.6),
         points.mark_point(color=BLUE, filled=True, size=38, opacity=1.0),
-        alt.Chart(alt.Data(values=[note]))
-        .mark_text(align="right", fontSize=13, color=INK)
-        .encode(x=x, y=y, text="text:N"),
+        alt.Chart(alt.Data(values=[note])).mark_text(align="right", fontSize=13, color=INK).encode(x=x, y=y, text="text:N"),
     ).properties(width=520, height=360)
     return themed(
         chart,

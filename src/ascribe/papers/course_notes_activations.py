@@ -51,9 +51,7 @@ def activations(listener: Listener) -> Result:
         central = (formula(z + width) - formula(z - width)) / (2 * width)
         # in float32 z itself is off by 1e-7
         checks.append(at_most(f"{title}: largest difference from the formula", FLOAT32, apart(y, formula(z))))
-        checks.append(
-            at_most(f"{title}: derivative against central differences", 2e-6, apart(slope[smooth], central[smooth]))
-        )
+        checks.append(at_most(f"{title}: derivative against central differences", 2e-6, apart(slope[smooth], central[smooth])))
         found[name] = y, slope
     at = jnp.zeros(1)
     value = lambda name: float(table.get(name).function(at)[0])
@@ -68,9 +66,7 @@ def activations(listener: Listener) -> Result:
         for kind, values in zip(kinds, columns, strict=False):
             for key, column in zip(rows, (z, values, [kind] * len(z), [panel] * len(z)), strict=True):
                 rows[key] += list(column)
-    dash = alt.StrokeDash(
-        "kind:N", scale=alt.Scale(domain=list(kinds), range=[[1, 0], [1, 0], [6, 3], [6, 3]]), legend=None
-    )
+    dash = alt.StrokeDash("kind:N", scale=alt.Scale(domain=list(kinds), range=[[1, 0], [1, 0], [6, 3], [6, 3]]), legend=None)
     x = alt.X("z:Q", title="z", axis=alt.Axis(tickCount=5))
     y = alt.Y("y:Q", title=None, axis=alt.Axis(tickCount=7), scale=alt.Scale(domain=[-1.5, 2], nice=False))
     chart = (

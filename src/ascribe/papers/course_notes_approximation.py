@@ -47,9 +47,7 @@ def universal_approximation(listener: Listener) -> Result:
         plain = _sum_of_units(built, at[:2000, None], sigmoid)
         worst = apart(plain, f(at[:2000]))
         table.append(_row(1, sigmoid, SHOWN[1], built, worst))
-        checks.append(
-            _within(f"ε = {SHOWN[1]:g}, {sigmoid} scaled to 0 … 1, unit by unit", 2000, SHOWN[1], built, worst)
-        )
+        checks.append(_within(f"ε = {SHOWN[1]:g}, {sigmoid} scaled to 0 … 1, unit by unit", 2000, SHOWN[1], built, worst))
     by_inputs = _several_inputs(checks)
     figures = {
         "steps": _steps(),
@@ -77,9 +75,7 @@ def _limits() -> list[Check]:
         )
     beside = [PLACE - 1e-9, PLACE + 1e-9]
     checks.append(
-        same(
-            "w → ∞: H(x; b) just below b, just above", "0, 1", ", ".join(f"{ad.heaviside(x, PLACE):g}" for x in beside)
-        )
+        same("w → ∞: H(x; b) just below b, just above", "0, 1", ", ".join(f"{ad.heaviside(x, PLACE):g}" for x in beside))
     )
     x = np.linspace(-1.0, 2.0, 30_001)
     inside = (x > PLACE + 1e-9) & (x < PLACE + LENGTH - 1e-9)
@@ -150,9 +146,7 @@ def _several_inputs(checks: list[Check]) -> dict[int, tuple[Any, list[dict[str, 
     small = ad.approximate_cube(_hill, 2, INPUTS[2][1], lipschitz=HILL_LIPSCHITZ)
     at = np.random.default_rng(7).uniform(size=(500, 2))
     off = apart(_sum_of_units(small, at, "logistic"), small(at))
-    checks.append(
-        at_most("2 inputs: the sum over all units of one hidden layer is the same, largest difference", 1e-7, off)
-    )
+    checks.append(at_most("2 inputs: the sum over all units of one hidden layer is the same, largest difference", 1e-7, off))
     counts = [next(row["hidden_units"] for row in rows if row["epsilon"] == 0.4) for _, rows in found.values()]
     factors = [after / before for before, after in itertools.pairwise(counts)]
     checks.append(
@@ -208,9 +202,7 @@ def _two_inputs(fine: Any) -> Any:
         picture = np.round(diverging(np.clip(0.5 + 0.5 * values, 0.0, 1.0))).astype(np.uint8)
         axis = {"scale": alt.Scale(domain=[0, 1], nice=False), "axis": alt.Axis(values=[0, 0.5, 1], grid=False)}
         x, y = alt.X("x:Q", title="x₁", **axis), alt.Y("y:Q", title="x₂", **axis)
-        panels.append(
-            square_picture(picture, 0.0, 1.0, x, y).properties(width=200, height=200, title=panel_title(title))
-        )
+        panels.append(square_picture(picture, 0.0, 1.0, x, y).properties(width=200, height=200, title=panel_title(title)))
     return themed(
         alt.hconcat(*panels, spacing=26),
         "Two inputs, one hidden layer",

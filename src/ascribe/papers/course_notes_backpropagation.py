@@ -117,9 +117,7 @@ def _matrices(found: dict[str, Any], W: np.ndarray, a: np.ndarray, M: np.ndarray
     h = _sigma(x @ W + a)
     by_alpha = h * (1 - h) * (found["beta"] @ M.T)
     return [
-        at_most(
-            "∇_α E = h' ⊙ (∇_β E Mᵀ): largest difference from unit by unit", ROUNDING, apart(by_alpha, found["alpha"])
-        ),
+        at_most("∇_α E = h' ⊙ (∇_β E Mᵀ): largest difference from unit by unit", ROUNDING, apart(by_alpha, found["alpha"])),
         at_most("∂E/∂M = hᵀ ∇_β E, an outer product", ROUNDING, apart(np.outer(h, found["beta"]), found["M"])),
         at_most("∂E/∂W = xᵀ ∇_α E", ROUNDING, apart(np.outer(x, by_alpha), found["W"])),
     ]
@@ -208,9 +206,7 @@ def _any_depth() -> list[Check]:
 def _drawing(W: np.ndarray, M: np.ndarray, found: dict[str, Any]) -> Any:
     """The network: a line for each weight, as thick as its derivative is large; below the units, theirs by their currents."""
     places = {
-        (layer, unit): (float(layer), float((size - 1) / 2 - unit))
-        for layer, size in enumerate(SIZES)
-        for unit in range(size)
+        (layer, unit): (float(layer), float((size - 1) / 2 - unit)) for layer, size in enumerate(SIZES) for unit in range(size)
     }
     edges = [
         dict(zip(("x", "y", "x2", "y2"), (*places[layer, before], *places[layer + 1, after]), strict=True))
@@ -235,9 +231,7 @@ def _drawing(W: np.ndarray, M: np.ndarray, found: dict[str, Any]) -> Any:
             x2="x2:Q",
             y2="y2:Q",
             size=alt.Size("size:Q", legend=None, scale=alt.Scale(range=[0.5, 9])),
-            color=alt.Color(
-                "sign:N", title=None, scale=alt.Scale(domain=["∂E/∂w > 0", "∂E/∂w < 0"], range=[RED, BLUE])
-            ),
+            color=alt.Color("sign:N", title=None, scale=alt.Scale(domain=["∂E/∂w > 0", "∂E/∂w < 0"], range=[RED, BLUE])),
         )
     )
     units = alt.Chart(inline(nodes)).encode(x=x, y=y)

@@ -83,9 +83,7 @@ def channels(listener: Listener) -> Result:
             0,
             int(sum(np.sum(~np.isfinite(x)) for x in (*steady.values(), *tau.values()))),
         ),
-        at_most(
-            "m is the fastest: largest τ_m / min(τ_n, τ_h)", 0.5, largest(tau["m"] / np.minimum(tau["n"], tau["h"]))
-        ),
+        at_most("m is the fastest: largest τ_m / min(τ_n, τ_h)", 0.5, largest(tau["m"] / np.minimum(tau["n"], tau["h"]))),
         at_most(
             "the gates are the squid axon's, 5 mV lower: largest difference",
             3e-6,

@@ -38,9 +38,7 @@ def expression_graph(listener: Listener) -> Result:
     checks.append(close("the same graph at x = −1, y = 0.5", float(np.sin(-1.0) - 0.5), float(f.evaluate()), ROUNDING))
     x.value = 0.5
     asked = float(f.creator.evaluate()) if f.creator else math.nan  # f's own value is still the old one
-    checks.append(
-        close("Op.evaluate asks its arguments: f.creator.evaluate() at x = 0.5", np.sin(0.5) + 0.25, asked, ROUNDING)
-    )
+    checks.append(close("Op.evaluate asks its arguments: f.creator.evaluate() at x = 0.5", np.sin(0.5) + 0.25, asked, ROUNDING))
     f.evaluate()
     f.zero_grad()
     if f.creator:
@@ -93,9 +91,7 @@ def matrix_gradients(listener: Listener) -> Result:
         _equal("∇_B L of A·B is Aᵀ·s", a.value.T @ s, b.grad),
     ]
     checked = ad.check_gradients(lambda a, b: a @ b + ad.sum(a), a.value, b.value)
-    checks.append(
-        at_most("largest error against central differences, first and second order", 1e-6, max(checked.errors))
-    )
+    checks.append(at_most("largest error against central differences, first and second order", 1e-6, max(checked.errors)))
     found = {"by A: s times B transposed": a.grad, "by B: A transposed times s": b.grad}
     cells = [
         {"row": str(row + 1), "column": str(column + 1), "value": value, "name": name}
@@ -104,9 +100,7 @@ def matrix_gradients(listener: Listener) -> Result:
     ]
     limit = max(largest(np.abs(matrix)) for matrix in found.values())
     color = alt.Color("value:Q", title=None, scale=alt.Scale(scheme="blueorange", domain=[-1.6 * limit, 1.6 * limit]))
-    place = alt.Chart().encode(
-        x=alt.X("column:N", title="column", axis=alt.Axis(labelAngle=0)), y=alt.Y("row:N", title="row")
-    )
+    place = alt.Chart().encode(x=alt.X("column:N", title="column", axis=alt.Axis(labelAngle=0)), y=alt.Y("row:N", title="row"))
     chart = (
         alt.layer(
             place.mark_rect().encode(color=color),

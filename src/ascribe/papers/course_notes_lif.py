@@ -84,9 +84,7 @@ def lif_beside_spike(listener: Listener) -> Result:
         marks.mark_text(align="right", dx=-8, dy=6, color=BLUE, fontSize=12).encode(y="top:Q", text="text:N"),
         lines,
     ).properties(width=560, height=320)
-    subtitle = (
-        f"{drive:g} µA/cm², every {MS * interval:.2f} ms; the LIF neuron's resistance and time are chosen to meet it"
-    )
+    subtitle = f"{drive:g} µA/cm², every {MS * interval:.2f} ms; the LIF neuron's resistance and time are chosen to meet it"
     return Result(tuple(checks), {"spike": themed(chart, "A spike, and the model without one", subtitle)})
 
 
@@ -113,16 +111,12 @@ def lif(listener: Listener) -> Result:
         at_most("the claim solves τ_m dv/dt = v_in − v: largest residual", 1e-8, largest(np.abs(residual))),
         close("and v(0) = 0", 0.0, float(v(0.0)), 0.0),
         close("first spike, ms: −τ_m ln(1 − 1/v_in)", MS * rise, MS * first, 1e-4),
-        close(
-            "interspike interval, ms: τ_ref more", MS * (rise + TAU_REF), MS * float(found.spikes.intervals()[-1]), 1e-4
-        ),
+        close("interspike interval, ms: τ_ref more", MS * (rise + TAU_REF), MS * float(found.spikes.intervals()[-1]), 1e-4),
         close("largest |v| while refractory", 0.0, largest(np.abs(found.V[silent])), 0.0),
         same("spikes for v_in = 0.5, 0.9 and 1", 0, len(weak.spikes)),
         close("v after 20 τ_m for v_in = 0.9: it approaches v_in", 0.9, float(weak.V[-1, 1]), 1e-5),
         same("spikes in 0.2 s with V in mV, V_L = −70 and V_th = −55: as many", len(found.spikes), len(scaled.spikes)),
-        at_most(
-            "and at the same times: largest difference in ms", 1e-3, MS * apart(scaled.spikes.times, found.spikes.times)
-        ),
+        at_most("and at the same times: largest difference in ms", 1e-3, MS * apart(scaled.spikes.times, found.spikes.times)),
         alike(
             "and v = (V − V_L) / (V_th − V_L)",
             1e-4,
@@ -161,9 +155,7 @@ def tuning_curve(listener: Listener) -> Result:
     checks = [
         at_most("simulated against G: largest relative difference", FLOAT32, apart(found.rates / closed, 1.0)),
         alike("G against its reference values, Hz", 1e-6, closed, np.array(list(RATES.values()))),
-        at_most(
-            "LIF.rate against G: largest relative difference", ROUNDING, apart(cell.rate(list(RATES)) / closed, 1.0)
-        ),
+        at_most("LIF.rate against G: largest relative difference", ROUNDING, apart(cell.rate(list(RATES)) / closed, 1.0)),
         same(
             "rates for v_in = −1, 0, 0.5 and 1, simulated, Hz",
             "0, 0, 0, 0",
@@ -187,9 +179,7 @@ def tuning_curve(listener: Listener) -> Result:
     ]
     drawn = neurons.tuning_curve(
         cell,
-        np.concatenate(
-            [np.linspace(0.0, 1.0, 5), [1.001, 1.01, 1.03], np.arange(1.1, 2.05, 0.1), np.arange(2.5, 10.1, 0.5)]
-        ),
+        np.concatenate([np.linspace(0.0, 1.0, 5), [1.001, 1.01, 1.03], np.arange(1.1, 2.05, 0.1), np.arange(2.5, 10.1, 0.5)]),
     )
     return Result(tuple(checks), {"tuning": pictures.tuning(drawn), "asymptote": _asymptote(cell)}, {"rates": table})
 

@@ -46,9 +46,7 @@ def _squared() -> list[Check]:
     of_each = [5.0, 2.5]  # ½ (1 + 9 + 0), ½ (4 + 0 + 1)
     found = _jax(losses.SQUARED_ERROR, y, t)
     return [
-        _agreeing(
-            "2.3.1: L = ½ ‖y − t‖² of y = (1, −2, 0.5), t = (0, 1, 0.5)", 5.0, found[0], ad.squared_error(y[0], t[0])
-        ),
+        _agreeing("2.3.1: L = ½ ‖y − t‖² of y = (1, −2, 0.5), t = (0, 1, 0.5)", 5.0, found[0], ad.squared_error(y[0], t[0])),
         _agreeing("E of two examples: their mean", float(np.mean(of_each)), found.mean(), ad.squared_error(y, t)),
     ]
 

@@ -76,9 +76,7 @@ def two_neurons(listener: Listener) -> Result:
         _over_time(found.t, s, ["synaptic", "current s (v_in)"], GREEN, labels=False),
         _spiking(found.t, found.V[:, 1], heard, "second neuron, v", labels=True),
     ]
-    subtitle = (
-        f"w = {WEIGHT:g}, τ_s = {MS * TAU_S:g} ms; the first neuron's input is 1.5, the second hears it; red: spikes"
-    )
+    subtitle = f"w = {WEIGHT:g}, τ_s = {MS * TAU_S:g} ms; the first neuron's input is 1.5, the second hears it; red: spikes"
     chart = themed(alt.vconcat(*panels, spacing=8), "One neuron drives another", subtitle)
     return Result(tuple(checks), {"pair": chart})
 
@@ -102,8 +100,7 @@ def spiking_network(listener: Listener) -> Result:
     alone = neurons.simulate(silent, driven, 1.0, record=("s",)).rates()
     fine = _until(found.spikes, SHORT)
     coarse, grid = (
-        neurons.simulate(network, driven, SHORT, dt=COARSE, method=method, record=()).spikes
-        for method in ("exact", "grid")
+        neurons.simulate(network, driven, SHORT, dt=COARSE, method=method, record=()).spikes for method in ("exact", "grid")
     )
     moved = _moved(fine, grid)
     slower = float(excited.spikes.rates().mean()), float(rates.mean())
@@ -132,9 +129,7 @@ def spiking_network(listener: Listener) -> Result:
         {"kind": kind, "neurons": int(np.sum(kinds == kind)), "mean_rate_Hz": float(rates[kinds == kind].mean())}
         for kind in ("excites", "inhibits")
     ]
-    return Result(
-        tuple(checks), {"raster": pictures.raster(found.spikes, connection=network.connection)}, {"rates": table}
-    )
+    return Result(tuple(checks), {"raster": pictures.raster(found.spikes, connection=network.connection)}, {"rates": table})
 
 
 def _network(excite: float = EXCITE, inhibit: float = INHIBIT) -> SpikingNetwork:

@@ -76,9 +76,7 @@ def spike_train(listener: Listener) -> Result:
         t = np.arange(len(s)) * dt
         explicit = kind.impulse_response(t[:, None] - spikes.times[None, :]).sum(axis=1)
         off = apart(s, explicit) / largest(explicit)
-        checks.append(
-            at_most(f"n = {order}, dt = {MS * dt:g} ms: largest difference from the sum, relative", ROUNDING, off)
-        )
+        checks.append(at_most(f"n = {order}, dt = {MS * dt:g} ms: largest difference from the sum, relative", ROUNDING, off))
         binned = np.convolve(spikes.raster(dt)[:, 0], kind.impulse_response(t))[: len(t)]
         error = float(np.linalg.norm(binned - explicit) / np.linalg.norm(explicit))
         table.append({"n": order, "dt": dt, "largest_error": off, "error_of_spikes_on_the_grid": error})

@@ -81,9 +81,7 @@ def learning_checks(rows: list[dict[str, Any]]) -> list[Check]:
         alone = {rule: np.max([found[rule, "(8) alone"], found[rule, "(13) alone"]]) for rule in RULE_2}
         least = 0.9 if name == "gaussians" else 0.8
         checks += [
-            _at_least(
-                f"{name}: accuracy with (8) and (13), least over the rules 2", least, np.min(list(both.values()))
-            ),
+            _at_least(f"{name}: accuracy with (8) and (13), least over the rules 2", least, np.min(list(both.values()))),
             _at_least(
                 f"{name}: what is lost with exactly one of them, least over the rules 2",
                 0.1,
@@ -125,9 +123,7 @@ def ratio_checks(exact: list[tuple[float, int, int, float]]) -> list[Check]:
         expected = (1 + scaling if label else 1 - scaling) ** layers
         what = f"(1 {'+' if label else '−'} λ)^L, λ = {scaling:g}, L = {layers}, y = {label}"
         checks.append(
-            Check(
-                f"the trust region's end {what}", f"{expected:.9f}", f"{ratio:.9f}", bool(abs(ratio - expected) < 1e-9)
-            )
+            Check(f"the trust region's end {what}", f"{expected:.9f}", f"{ratio:.9f}", bool(abs(ratio - expected) < 1e-9))
         )
     return checks
 
@@ -190,8 +186,7 @@ def combinations(rows: list[dict[str, Any]]) -> Any:
 def trust_region(rows: list[dict[str, Any]]) -> Any:
     """The measured distribution of F_new/F_old against the document's interval."""
     panels = {
-        f"(13) {'on' if natural else 'off'}": [row for row in rows if row["natural"] == natural]
-        for natural in (False, True)
+        f"(13) {'on' if natural else 'off'}": [row for row in rows if row["natural"] == natural] for natural in (False, True)
     }
     return themed(
         regions(panels, "F after / F before", 4.0),

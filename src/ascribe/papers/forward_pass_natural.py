@@ -77,10 +77,7 @@ def bounded_steps() -> list[dict[str, Any]]:
         for epsilon in EPSILONS:
             new = outputs_of(bare(1e-7, natural=True, epsilon=epsilon), network, x, [1] * len(x))
             steps = (new - old) / (1e-7 * 3)
-            rows += [
-                {"epsilon": epsilon, "output": float(z), "step": float(step)}
-                for z, step in zip(old, steps, strict=True)
-            ]
+            rows += [{"epsilon": epsilon, "output": float(z), "step": float(step)} for z, step in zip(old, steps, strict=True)]
     return rows
 
 

@@ -54,9 +54,7 @@ def definition_checks() -> list[Check]:
     apart = np.ptp(factors["always"], axis=1) / np.max(np.abs(factors["always"]))
     return [
         at_most("Definition 0.1: how far the factors of one neuron's inputs differ", 1e-12, float(np.max(apart))),
-        above(
-            "Definition 0.1: an input that is always 0 moves its weights", 0.0, largest(np.abs(factors["always"][:, 0]))
-        ),
+        above("Definition 0.1: an input that is always 0 moves its weights", 0.0, largest(np.abs(factors["always"][:, 0]))),
         same("ours (nonzero): what such an input moves", 0.0, largest(np.abs(factors["nonzero"][:, 0]))),
     ]
 
@@ -172,9 +170,7 @@ def explosion_checks(rows: list[dict[str, Any]]) -> list[Check]:
             stable[-1]["rounding"] / plain[-1]["rounding"],
             bool(stable[-1]["rounding"] <= 1e-3 * plain[-1]["rounding"]),
         ),
-        close(
-            "(11): the output of a network that nothing reaches", -0.001, float(silent(jnp.zeros((1, 3)))[0, 0]), 1e-9
-        ),
+        close("(11): the output of a network that nothing reaches", -0.001, float(silent(jnp.zeros((1, 3)))[0, 0]), 1e-9),
     ]
 
 

@@ -58,9 +58,7 @@ def threshold_units(listener: Listener) -> Result:
     for what, signed in (("0 or 1", False), ("−1 or +1", True)):
         edge = networks.threshold_unit([1, 1], -1, signed=signed)
         checks.append(
-            same(
-                f"{what}: it is 1 with ≥, for u + v − 1 at 01, exactly on the line", 1, int(_outputs(edge, [[0, 1]])[0])
-            )
+            same(f"{what}: it is 1 with ≥, for u + v − 1 at 01, exactly on the line", 1, int(_outputs(edge, [[0, 1]])[0]))
         )
     figure = themed(
         alt.concat(*panels, columns=4, spacing=24),
@@ -131,9 +129,7 @@ def perceptron(listener: Listener) -> Result:
     theirs: Any = Perceptron(**settings).fit(inputs, labels)
     checks = (
         same("2. while some y (w · x) ≤ 0: points on the wrong side at the end", 0, int(np.sum(rows @ weights <= 0))),
-        same(
-            "f(x) = σ(w · x + b), ±1: answers that are not the label", 0, int(np.sum(found.predict(inputs) != labels))
-        ),
+        same("f(x) = σ(w · x + b), ±1: answers that are not the label", 0, int(np.sum(found.predict(inputs) != labels))),
         same(
             "the answers that there are",
             "−1, 1",
@@ -175,9 +171,7 @@ def _decision_line(inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray) 
     names = ["y = +1" if label > 0 else "y = −1" for label in labels]
 
     def axis(kind: Any, field: str, title: str) -> Any:
-        return kind(
-            f"{field}:Q", title=title, scale=alt.Scale(domain=[-1.1, 1.1], nice=False), axis=alt.Axis(tickCount=5)
-        )
+        return kind(f"{field}:Q", title=title, scale=alt.Scale(domain=[-1.1, 1.1], nice=False), axis=alt.Axis(tickCount=5))
 
     x, y = axis(alt.X, "x1", "x1"), axis(alt.Y, "x2", "x2")
     dots = alt.Chart(inline({"x1": inputs[:, 0], "x2": inputs[:, 1], "label": names})).mark_point(

@@ -216,14 +216,10 @@ def _descend() -> tuple[np.ndarray, np.ndarray]:
 def _falling(values: np.ndarray, title: str, limit: float | None = None) -> Any:
     """A curve over steps, both axes logarithmic, with at most some hundred points."""
     shown = np.unique(np.round(np.geomspace(1, len(values), 300)).astype(int)) - 1
-    x = alt.X(
-        "step:Q", title="Step", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format="d", values=DECADES[12:])
-    )
+    x = alt.X("step:Q", title="Step", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(format="d", values=DECADES[12:]))
     y = alt.Y("value:Q", title=title, scale=alt.Scale(type="log"), axis=alt.Axis(format="~e", values=DECADES))
     line = alt.Chart(inline({"step": shown + 1, "value": values[shown]})).mark_line(color=BLUE, strokeWidth=2.4)
     layers = [line.encode(x=x, y=y)]
     if limit is not None:
-        layers.append(
-            alt.Chart(alt.Data(values=[{"value": limit}])).mark_rule(color=GRAY, strokeDash=[5, 4]).encode(y=y)
-        )
+        layers.append(alt.Chart(alt.Data(values=[{"value": limit}])).mark_rule(color=GRAY, strokeDash=[5, 4]).encode(y=y))
     return alt.layer(*layers).properties(width=400, height=300)

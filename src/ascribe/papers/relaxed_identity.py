@@ -29,9 +29,7 @@ RELU_RATE = {"backpropagation": 0.001, "RAI": 0.01}
 """Of the deep network of ReLUs, on which both diverge at 0.1."""
 RELU_OPTIONS: dict[str, Any] = {"hidden_loss": "relative", "ridge": 0.01}
 """Found by trial, as are all of our settings; residuals that consolidation chases too closely grow from layer to layer."""
-CONSTANT = (
-    "With logistic units, each network of backpropagation says the same everywhere: some one class, some the other."
-)
+CONSTANT = "With logistic units, each network of backpropagation says the same everywhere: some one class, some the other."
 
 
 def shallow(listener: Listener) -> Result:
@@ -143,9 +141,7 @@ def deep_settings() -> list[Setting]:
         make("RAI as published", Observed(relax_output=True, consolidate="never"), long, runs.PUBLISHED),
         make("RAI, ours", Observed(), ours),
         Setting("backpropagation, ReLU", Backpropagation(), plain, runs.HE, "relu", RELU_RATE["backpropagation"]),
-        Setting(
-            "RAI, ours, ReLU", Observed(weight_decay=decay, **RELU_OPTIONS), ours, runs.HE, "relu", RELU_RATE["RAI"]
-        ),
+        Setting("RAI, ours, ReLU", Observed(weight_decay=decay, **RELU_OPTIONS), ours, runs.HE, "relu", RELU_RATE["RAI"]),
         make(f"RAI, ours, {few} steps", Observed(), few),
         make(f"RAI, ours, {one} step", Observed(), one),
         make(f"labels as auxiliaries, {one} step", Observed(start="label"), one),

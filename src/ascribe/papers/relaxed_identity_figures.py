@@ -35,9 +35,7 @@ def landscapes(found: Sequence[Found], title: str, *more: str) -> Any:
     """For every row the mean probability over its seeds with the training points, and beside it where seeds disagree."""
     split = moons().train
     names = ["upper", "lower"]
-    points = inline(
-        {"x1": split.inputs[:, 0], "x2": split.inputs[:, 1], "label": [names[label] for label in split.targets]}
-    )
+    points = inline({"x1": split.inputs[:, 0], "x2": split.inputs[:, 1], "label": [names[label] for label in split.targets]})
     panels = []
     for one in found:
         known = np.isfinite(one.logits).all(axis=0)
@@ -49,9 +47,7 @@ def landscapes(found: Sequence[Found], title: str, *more: str) -> Any:
         dots = dots.encode(
             x=_axis(alt.X, "x1"),
             y=_axis(alt.Y, "x2"),
-            color=kind_color(dict(zip(names, _POINTS, strict=True)), "label", symbolType="circle").title(
-                "Training points"
-            ),
+            color=kind_color(dict(zip(names, _POINTS, strict=True)), "label", symbolType="circle").title("Training points"),
         )
         large = alt.layer(_image(picture(_finer(both), _POINTS)), dots).properties(width=205, height=205)
         small = _image(_shade(_finer(apart)), labels=False).properties(width=96, height=96)
@@ -124,9 +120,7 @@ def curves(found: Sequence[Found]) -> Any:
         scale = alt.Scale(type="log", domain=domain, nice=False)
         y = alt.Y("value:Q", title="Loss", scale=scale, axis=alt.Axis(format="~e", values=DECADES))
         lines = line_chart(columns, COLORS, x, y, strokeWidth=1.4, opacity=0.75).encode(detail="seed:N")
-        panels.append(
-            lines.properties(width=400, height=260, title=panel_title(one.setting.name, **TITLE, fontSize=14))
-        )
+        panels.append(lines.properties(width=400, height=260, title=panel_title(one.setting.name, **TITLE, fontSize=14)))
     return themed(
         alt.concat(*panels, columns=2, spacing=32),
         "A low objective is not the network's loss",

@@ -36,9 +36,7 @@ def gradient_table(sizes: Sequence[int]) -> list[dict[str, Any]]:
         found += gradient_norms(RelaxedIdentity(), initializer, sizes, GRADIENT_STEPS)
         for (rule, steps), norms in found:
             for layer, norm in enumerate(norms, start=1):
-                rows.append(
-                    {"rule": rule, "steps": steps, "initializer": initializer, "layer": layer, "norm": float(norm)}
-                )
+                rows.append({"rule": rule, "steps": steps, "initializer": initializer, "layer": layer, "norm": float(norm)})
     return rows
 
 
@@ -56,9 +54,7 @@ def gradient_norms(
         jnp.asarray(split.inputs, network.dtype), jnp.asarray(split.targets, jnp.int32), losses.BERNOULLI_CROSS_ENTROPY
     )
     trainables: Any = rule.trainables(network, batch, key=jr.key(1))
-    optimizer = training.optimizers.transformation(
-        training.optimizers.factory("rprop"), jnp.asarray(RATE, network.dtype)
-    )
+    optimizer = training.optimizers.transformation(training.optimizers.factory("rprop"), jnp.asarray(RATE, network.dtype))
 
     def step(_: Array, state: tuple[Any, Any]) -> tuple[Any, Any]:
         trainables, moments = state
@@ -138,9 +134,7 @@ def gradients(rows: list[dict[str, Any]]) -> Any:
                 limit.mark_rule(color=GRAY, strokeDash=[5, 4]).encode(y=y),
                 limit.mark_text(align="left", dy=-9, color=GRAY, fontSize=12).encode(x="layer:Q", y=y, text="text:N"),
             ]
-        panels.append(
-            alt.layer(*parts).properties(width=400, height=280, title=panel_title(initializer, **TITLE, fontSize=14))
-        )
+        panels.append(alt.layer(*parts).properties(width=400, height=280, title=panel_title(initializer, **TITLE, fontSize=14)))
     return themed(
         alt.concat(*panels, columns=2, spacing=32),
         "What reaches the lower layers",

@@ -71,9 +71,7 @@ def output_checks(rows: dict[str, dict[str, Any]], norms: list[dict[str, Any]], 
             f"{alone['test']:.4f}",
             bool(alone["test"] < runs.trains(line)),
         ),
-        at_least(
-            "with the hidden losses, as many steps: test accuracy", said, round(runs.trains(line), 4), both["test"]
-        ),
+        at_least("with the hidden losses, as many steps: test accuracy", said, round(runs.trains(line), 4), both["test"]),
     ]
 
 
@@ -204,9 +202,7 @@ def batch_checks(rows: list[dict[str, Any]]) -> list[Check]:
 def batch_figure(rows: list[dict[str, Any]]) -> Any:
     """Test accuracy of every rule, mean and worst of the seeds."""
     shown = {key: [row[key] for row in rows] for key in ("rule", "test", "worst")}
-    x = lambda field: alt.X(
-        f"{field}:Q", title="Test accuracy", scale=alt.Scale(domain=[0.0, 1.0]), axis=alt.Axis(format="~%")
-    )
+    x = lambda field: alt.X(f"{field}:Q", title="Test accuracy", scale=alt.Scale(domain=[0.0, 1.0]), axis=alt.Axis(format="~%"))
     base = alt.Chart(inline(shown)).encode(y=alt.Y("rule:N", title=None, sort=None, axis=alt.Axis(labelLimit=240)))
     dots = base.mark_point(filled=True, size=110, opacity=1.0, color=BLUE).encode(x=x("test"))
     low = base.mark_tick(thickness=2, color=GRAY).encode(x=x("worst"))

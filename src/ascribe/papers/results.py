@@ -36,9 +36,7 @@ def save(
 
     `seconds`: how long each entry took, by its name. **Raises:** `UserError` where the folder cannot be written.
     """
-    described = [
-        {**describe(entry, result), "seconds": (seconds or {}).get(entry.name)} for entry, result in results.items()
-    ]
+    described = [{**describe(entry, result), "seconds": (seconds or {}).get(entry.name)} for entry, result in results.items()]
     with store.whole_folder(folder, overwrite=overwrite, record=RECORD) as temporary:
         shown = []
         for (entry, result), about in zip(results.items(), described, strict=True):
@@ -80,9 +78,7 @@ def describe(entry: Entry, result: Result) -> dict[str, Any]:
         "source": entry.source,
         "passed": result.passed,
         "checks": [_plain(check) for check in result.checks],
-        "figures": [
-            f"{entry.name}/{name}.{kind}" for name in (*result.figures, *result.drawings) for kind in ("png", "svg")
-        ],
+        "figures": [f"{entry.name}/{name}.{kind}" for name in (*result.figures, *result.drawings) for kind in ("png", "svg")],
         "tables": [f"{entry.name}/{name}.csv" for name in result.tables],
     }
 

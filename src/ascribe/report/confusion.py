@@ -46,12 +46,8 @@ def confusion(comparison: Comparison) -> Any:
         title = panel_title(rule, labels[rule], size)
         panels.append(panel.properties(width=size, height=size, title=title, name=panel_name(index)))
     chart = alt.concat(*panels, columns=across, spacing=16)
-    shares = ", ".join(
-        f"{100 * share:.3g} % {name}" for name, share in zip(names, examples / examples.sum(), strict=True)
-    )
-    lines = [
-        "Rows: the true class; columns: what a rule takes it for, in per cent of the class, over the seeds that finished."
-    ]
+    shares = ", ".join(f"{100 * share:.3g} % {name}" for name, share in zip(names, examples / examples.sum(), strict=True))
+    lines = ["Rows: the true class; columns: what a rule takes it for, in per cent of the class, over the seeds that finished."]
     below = f"Below each rule: its {score_title(comparison)}."
     lines.append(below if len(names) > MOST_NAMES else f"{below} Test examples: {shares}.")
     return themed(chart, "Which classes are taken for which", *lines)
@@ -88,9 +84,7 @@ def _panel(table: alt.Data, rule: str, names: list[str], size: int, left: bool, 
         title="Predicted class" if bottom else None,
         axis=alt.Axis(labels=bottom, labelAngle=-90 if long else 0, **look),
     )
-    y = alt.Y(
-        "true:N", sort=names, scale=scale, title="True class" if left else None, axis=alt.Axis(labels=left, **look)
-    )
+    y = alt.Y("true:N", sort=names, scale=scale, title="True class" if left else None, axis=alt.Axis(labels=left, **look))
     tips = [alt.Tooltip("rule:N", title="Rule"), alt.Tooltip("true:N", title="True class")]
     tips += [alt.Tooltip("predicted:N", title="Predicted class"), alt.Tooltip("count:Q", title="Examples")]
     tips += [alt.Tooltip("share:Q", title="Share of the class", format=".1%")]

@@ -226,9 +226,7 @@ def differences(discovery: Any) -> Any:
     scale, ticks = _reach(columns)
     for setting in settings:
         here = [row["rule"] for row in rows if row["setting"] == setting]
-        x = lambda field: alt.X(
-            f"{field}:Q", title="Difference of the loss area (less is faster)", scale=scale, axis=ticks
-        )
+        x = lambda field: alt.X(f"{field}:Q", title="Difference of the loss area (less is faster)", scale=scale, axis=ticks)
         y = alt.Y("rule:N", title=None, sort=here, axis=alt.Axis(labelLimit=260))
         base = alt.Chart(data).transform_filter(alt.FieldEqualPredicate(field="setting", equal=setting)).encode(y=y)
         zero = alt.Chart(alt.Data(values=[{"x": 0}])).mark_rule(color=INK, strokeDash=[5, 4]).encode(x="x:Q")
@@ -237,9 +235,7 @@ def differences(discovery: Any) -> Any:
             alt.layer(
                 zero,
                 base.mark_rule(strokeWidth=2.4, color=BLUE, description=RULE_LABEL).encode(x=x("low"), x2="high:Q"),
-                base.mark_point(filled=True, size=90, opacity=1.0, color=BLUE, description=ROW_LABEL).encode(
-                    x=x("difference")
-                ),
+                base.mark_point(filled=True, size=90, opacity=1.0, color=BLUE, description=ROW_LABEL).encode(x=x("difference")),
             ).properties(width=620, height=alt.Step(30), title=title)
         )
     return themed(
@@ -326,9 +322,7 @@ def page(discovery: Any, drawn: Mapping[str, Drawing]) -> str:
         about=about,
         rules=rule_filter({rule: colors[rule] for rule in rules}),
         columns=COLUMNS,
-        rows=[
-            {"cells": texts, "number": rules.index(row["rule"])} for row, texts in zip(table, cells(table), strict=True)
-        ],
+        rows=[{"cells": texts, "number": rules.index(row["rule"])} for row, texts in zip(table, cells(table), strict=True)],
         figures=[figure(name, drawing, rules, numbers) for name, drawing in drawn.items()],
         configuration=json.dumps(discovery.configuration, indent=2, ensure_ascii=False, allow_nan=False),
     )

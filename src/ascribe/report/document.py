@@ -32,9 +32,7 @@ def render(template: str, **values: Any) -> str:
     )
     environment.filters["number"] = lambda value: "" if value is None else repr(value)
     script = _asset("page.js")
-    return environment.get_template(template).render(
-        style=_asset("page.css"), script=script, policy=_policy(script), **values
-    )
+    return environment.get_template(template).render(style=_asset("page.css"), script=script, policy=_policy(script), **values)
 
 
 def figure(
@@ -64,9 +62,7 @@ def figure(
         kind = "rows" if panel.narrow else "fixed" if panel.fixed else ""
         number = None if panel.rule is None else numbers[panel.rule]
         before = [] if panel.rule is None else [maps[rules[panel.rule]] for maps in earlier.values()]
-        panels.append(
-            {"title": panel.title, "number": number, "kind": kind, "pictures": pictures, "earlier": " ".join(before)}
-        )
+        panels.append({"title": panel.title, "number": number, "kind": kind, "pictures": pictures, "earlier": " ".join(before)})
     return {
         "name": prefix + name,
         "title": heading["text"],

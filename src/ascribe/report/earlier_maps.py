@@ -30,9 +30,7 @@ def earlier_maps(comparison: Comparison) -> dict[int, dict[str, str]]:
     colors = class_colors(untransformed(comparison.data))
     return {
         epoch: {
-            rule: data_uri(
-                picture(doubled(doubled(_mean(maps[epoch], comparison.runs[rule].diverged))), colors, SHADES)
-            )
+            rule: data_uri(picture(doubled(doubled(_mean(maps[epoch], comparison.runs[rule].diverged))), colors, SHADES))
             for rule, maps in kept.items()
         }
         for epoch in epochs

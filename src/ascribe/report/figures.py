@@ -112,9 +112,7 @@ def drawings(comparison: Comparison) -> dict[str, Drawing]:
     return {name: Drawing(specification(chart)) for name, chart in figures(comparison).items()}
 
 
-def save_figures(
-    comparison: Comparison, folder: str | os.PathLike[str], drawn: dict[str, Drawing] | None = None
-) -> list[Path]:
+def save_figures(comparison: Comparison, folder: str | os.PathLike[str], drawn: dict[str, Drawing] | None = None) -> list[Path]:
     """Write every figure as `NAME.png` and `NAME.svg` into `folder`; returns the paths written.
 
     `drawn` is `drawings(comparison)` where it is at hand already.

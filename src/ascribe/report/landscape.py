@@ -63,9 +63,7 @@ def surface_chart(landscape: LossLandscape, colors: Mapping[str, str] | None = N
     chart = alt.layer(*layers, alt.layer(*paths).add_params(selection)).resolve_scale(
         color="independent", strokeDash="independent"
     )
-    chart = chart.properties(
-        width=round(sides[0]), height=round(sides[1]), datasets={"surface": _table(landscape, surface)}
-    )
+    chart = chart.properties(width=round(sides[0]), height=round(sides[1]), datasets={"surface": _table(landscape, surface)})
     return themed(chart, f"Loss surface of {landscape.layer}", *_subtitle(landscape))
 
 
@@ -119,9 +117,7 @@ def _scale(corners: Mapping[str, float], ends: tuple[float, float], log: bool, x
     """Invisible marks whose color scale is that of the picture: they bring its legend."""
     stops = (np.geomspace if log else np.linspace)(*ends, len(_RAMP))
     scale = alt.Scale(type="log" if log else "linear", domain=stops.tolist(), range=list(_RAMP), nice=False)
-    legend = alt.Legend(
-        title="Training loss", orient="right", gradientLength=180, format="~g" if log else "~r", tickCount=5
-    )
+    legend = alt.Legend(title="Training loss", orient="right", gradientLength=180, format="~g" if log else "~r", tickCount=5)
     rows = [{"x": corners["x"], "y": corners["y"], "loss": end} for end in ends]
     return (
         alt.Chart(alt.Data(values=rows))
@@ -142,20 +138,14 @@ def _paths(landscape: LossLandscape, colors: Mapping[str, str], selection: alt.P
             end = "end" if last + 1 == len(path) and rule not in landscape.diverged_at else "away"
             mark = end if epoch == last else "" if epoch % stride else "dot"
             (across, up), loss = map(float, path[epoch]), float(landscape.losses[rule][epoch])
-            rows.append(
-                {"rule": rule, "epoch": epoch, "x": across, "y": up, "loss": loss, "mark": mark, "row": len(rows)}
-            )
+            rows.append({"rule": rule, "epoch": epoch, "x": across, "y": up, "loss": loss, "mark": mark, "row": len(rows)})
     shown = alt.when(selection).then(alt.value(1.0)).otherwise(alt.value(0.07))
     tips = [alt.Tooltip("rule:N", title="Rule"), alt.Tooltip("epoch:Q", title="Epoch")]
     tips.append(alt.Tooltip("loss:Q", title="Training loss", format=".4~g"))
     color = rule_color(colors)
     table = alt.Chart(inline(rows, "paths")).encode(x=x("x"), y=y("y"), opacity=shown)
-    line = table.mark_line(clip=True, strokeJoin="round", strokeCap="round", description=RULE_LABEL).encode(
-        order="epoch:Q"
-    )
-    point = table.mark_point(clip=True, filled=True, opacity=1.0, description=ROW_LABEL).encode(
-        color=color, tooltip=tips
-    )
+    line = table.mark_line(clip=True, strokeJoin="round", strokeCap="round", description=RULE_LABEL).encode(order="epoch:Q")
+    point = table.mark_point(clip=True, filled=True, opacity=1.0, description=ROW_LABEL).encode(color=color, tooltip=tips)
     layers = [
         line.encode(detail="rule:N", color=alt.value("white"), strokeWidth=alt.value(4.6)),
         line.encode(color=color, strokeWidth=alt.value(2.2), strokeDash=rule_dash(colors)),

@@ -80,9 +80,7 @@ def panels_of(specification: dict[str, Any], version: str) -> list[Panel]:
     panels, many, titles = [], len(parts) > 1, _titles(parts)
     for part in parts:
         title = part.get("title")
-        lines = (
-            [title] if isinstance(title, str) else [title.get("text", ""), title.get("subtitle", "")] if title else []
-        )
+        lines = [title] if isinstance(title, str) else [title.get("text", ""), title.get("subtitle", "")] if title else []
         name = PANEL_NAME.fullmatch(part.get("name", ""))
         plain = {key: value for key, value in part.items() if key not in ("title", "name")}
         if many:

@@ -44,15 +44,12 @@ def own_metrics(comparison: Comparison) -> Any:
     parts = {name: one_curve(columns, name) for name in names}
     parts = {name: part for name, part in parts.items() if part["mean"]}
     groups = {
-        group: _axis(group, [part for name, part in parts.items() if _group(name) == group])
-        for group in map(_group, parts)
+        group: _axis(group, [part for name, part in parts.items() if _group(name) == group]) for group in map(_group, parts)
     }
     who = f"{columns['rule'][0] if len(set(columns['rule'])) == 1 else 'a rule'} records of itself"
     subtitle = [f"Numbers that {who} after every epoch, on the probe batch."]
     if ends:
-        subtitle.append(
-            "Where it records quantiles over units, the line is the median and the band goes from 10 % to 90 %."
-        )
+        subtitle.append("Where it records quantiles over units, the line is the median and the band goes from 10 % to 90 %.")
     if len(names) < len(every):
         subtitle.append(f"{len(names)} of {len(every)} curves, their layers evenly spaced from first to last.")
     axes, titles = {name: groups[_group(name)] for name in parts}, {name: _panel_title(name) for name in parts}

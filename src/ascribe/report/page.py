@@ -87,9 +87,7 @@ def draw(comparison: Comparison, folder: Path) -> None:
         write_page(comparison, folder / "index.html", drawn)
 
 
-def _part(
-    comparison: Comparison, drawn: dict[str, Drawing], numbers: Mapping[str, int], number: int | None
-) -> dict[str, Any]:
+def _part(comparison: Comparison, drawn: dict[str, Drawing], numbers: Mapping[str, int], number: int | None) -> dict[str, Any]:
     """What the page shows of one comparison; `numbers` are the page's numbers of the rules, `number` its own among several."""
     card, table = comparison.data.card, rows(comparison)
     own = [numbers[rule] for rule in comparison.runs]
@@ -146,9 +144,7 @@ def _ranks(parts: Sequence[Comparison], numbers: Mapping[str, int]) -> dict[str,
     except UserError:
         return None
     words = "Rank of every rule on each data set by its mean test score, 1 for the best; best on average first. "
-    words += (
-        f"Friedman's test that all rules are alike: p = {format_p_value(summary.p_value)}. Average ranks that differ "
-    )
+    words += f"Friedman's test that all rules are alike: p = {format_p_value(summary.p_value)}. Average ranks that differ "
     words += f"by {summary.critical_difference:.2f} or more differ at the {100 * summary.level:.0f} % level (Nemenyi)."
     if summary.left_out:
         words += f" Left out, since some data set lacks them: {', '.join(summary.left_out)}."

@@ -40,9 +40,7 @@ def panel_name(index: int) -> str:
 def panel_title(rule: str, score: str, size: int) -> alt.TitleParams:
     """The title of one panel `size` pixels wide: the rule, and its test score (or that it diverged) below."""
     score = "diverged" if score == DASH else score
-    font: dict[str, Any] = (
-        {"fontSize": 13, "subtitleFontSize": 12} if size >= 150 else {"fontSize": 11, "subtitleFontSize": 10}
-    )
+    font: dict[str, Any] = {"fontSize": 13, "subtitleFontSize": 12} if size >= 150 else {"fontSize": 11, "subtitleFontSize": 10}
     return alt.TitleParams(rule, subtitle=score, anchor="middle", offset=4, limit=size + 10, subtitlePadding=2, **font)
 
 

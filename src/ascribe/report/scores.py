@@ -34,9 +34,7 @@ def final_scores(comparison: Comparison) -> Any:
     for row in table:
         runs = comparison.runs[row.rule]
         # A dot is what the interval counts: a seed, or the mean of a fold.
-        dots = [*enumerate(row.folds, 1)] or zip(
-            runs.seeds, finished(runs.scores[row.score], runs.diverged), strict=True
-        )
+        dots = [*enumerate(row.folds, 1)] or zip(runs.seeds, finished(runs.scores[row.score], runs.diverged), strict=True)
         for place, value in dots:
             if value is not None and np.isfinite(value):
                 add(row.rule, one, place, float(value), None, None)
@@ -49,9 +47,7 @@ def final_scores(comparison: Comparison) -> Any:
     ends = (0.0, 1.0) if percent else (0.0, None) if not measure.higher_is_better else (None, None)
 
     def x(field: str) -> alt.X:
-        return alt.X(
-            f"{field}:Q", title=title, scale=scale, axis=alt.Axis(format="~%" if percent else "~g", tickCount=8)
-        )
+        return alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(format="~%" if percent else "~g", tickCount=8))
 
     y = alt.Y("rule:N", sort=order, title=None, axis=alt.Axis(labelLimit=260, grid=True, ticks=False, domain=False))
     color = rule_color(rule_colors(comparison.runs), legend=False)

@@ -94,9 +94,7 @@ def _chart(columns: dict[str, list], low: float, comparison: Comparison) -> Any:
     faint = alt.when(selection).then(alt.value(0.35)).otherwise(alt.value(0.03))
     found, lost = base.transform_filter("isValid(datum.score)"), base.transform_filter("!isValid(datum.score)")
     layers = [
-        found.mark_rule(strokeWidth=1.2, clip=True, description=RULE_LABEL).encode(
-            y=y("low"), y2="high:Q", opacity=faint
-        ),
+        found.mark_rule(strokeWidth=1.2, clip=True, description=RULE_LABEL).encode(y=y("low"), y2="high:Q", opacity=faint),
         found.mark_point(filled=True, size=45, description=ROW_LABEL).encode(y=y("drawn"), tooltip=tips),
         base.mark_point(shape="circle", size=190, strokeWidth=2.5, filled=False, description=ROW_LABEL)
         .encode(y=y("drawn"), tooltip=tips)

@@ -25,9 +25,7 @@ def sheet(title: str, entries: Sequence[dict[str, Any]]) -> str:
             {
                 **entry,
                 "title": capitalized(entry["title"]),
-                "figures": [
-                    figure(name, drawn, (), (), f"{entry['name']}-") for name, drawn in entry["figures"].items()
-                ],
+                "figures": [figure(name, drawn, (), (), f"{entry['name']}-") for name, drawn in entry["figures"].items()],
                 "drawings": {caption: data_uri(svg) for caption, svg in entry["drawings"].items()},
             }
             for entry in entries

@@ -71,18 +71,12 @@ def statistics_caption(rows: Sequence[RuleStatistics]) -> str:
     words += f"{row.level:.0%} BCa bootstrap interval (none over fewer than {FEWEST} pairs). ".replace("%", "\u00a0%")
     words += "p: sign-flip permutation test, two-sided, after Holm's correction over the rules"
     if pairs and smallest_p_value(pairs) > 0.001:
-        words += (
-            f" (with {pairs} {'pair' if pairs == 1 else 'pairs'} none is below {smallest_p_value(pairs):.2g} before it)"
-        )
-    words += (
-        ". d_z: mean over standard deviation of the differences; g: the same without its bias. P(better): share of "
-    )
+        words += f" (with {pairs} {'pair' if pairs == 1 else 'pairs'} none is below {smallest_p_value(pairs):.2g} before it)"
+    words += ". d_z: mean over standard deviation of the differences; g: the same without its bias. P(better): share of "
     words += "pairs in which the rule beats the reference, ties half. "
     words += "Seeds: how many a paired t test needs to find the stated difference with power 80 %. "
     if any(other.grid for other in rows):
-        words += (
-            "Tuned grid: mean score of all tuned candidates as a share of the rule's best; in brackets, how many are "
-        )
+        words += "Tuned grid: mean score of all tuned candidates as a share of the rule's best; in brackets, how many are "
         words += "within 5 % of it. "
     return words + _of_learning("seeds")
 

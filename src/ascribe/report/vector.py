@@ -62,9 +62,7 @@ class _Page:
             name = one.get("id")
             if name is None:
                 continue
-            content = repr(
-                [one.tag, *((part.tag, sorted(part.attrib.items())) for part in one.iter() if part is not one)]
-            )
+            content = repr([one.tag, *((part.tag, sorted(part.attrib.items())) for part in one.iter() if part is not one)])
             if content in first:
                 self.spare.add(name)
             self.shared[name] = first.setdefault(content, f"{self.name}-{len(first) + 1}")
@@ -145,9 +143,7 @@ def _join_dots(root: ElementTree.Element) -> None:
                 children.append(child)
                 continue
             row = int(child.get("data-row", -1))
-            look = repr(
-                [(name, value) for name, value in child.attrib.items() if name not in ("data-row", "transform")]
-            )
+            look = repr([(name, value) for name, value in child.attrib.items() if name not in ("data-row", "transform")])
             parts, following = strings.get(look, ([], 0))
             if not parts or row != following:
                 parts = _dots(child, 2 * float(circle[1]))

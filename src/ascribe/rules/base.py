@@ -154,9 +154,7 @@ class AbstractRule(eqx.Module, Generic[Trained, State]):
         """
         return trainables, state
 
-    def after_epoch(
-        self, trainables: Trained, state: State, data: Batch, *, epoch: Int[Array, ""]
-    ) -> tuple[Trained, State]:
+    def after_epoch(self, trainables: Trained, state: State, data: Batch, *, epoch: Int[Array, ""]) -> tuple[Trained, State]:
         """What the rule does between two epochs, such as a refit; after the last one there is `finish`.
 
         **Arguments:** `trainables`, `state`: as the epoch left them; `data`: all training examples; `epoch`: the one that
@@ -164,9 +162,7 @@ class AbstractRule(eqx.Module, Generic[Trained, State]):
         """
         return trainables, state
 
-    def metrics(
-        self, trainables: Trained, state: State, batch: Batch, *, before: Trained, after: Trained
-    ) -> dict[str, Array]:
+    def metrics(self, trainables: Trained, state: State, batch: Batch, *, before: Trained, after: Trained) -> dict[str, Array]:
         """Numbers of the rule's own, measured after every epoch; each name becomes a curve, and names like
         `activated_share/relu1` one panel of a figure.
 

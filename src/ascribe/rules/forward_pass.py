@@ -150,9 +150,7 @@ class ForwardPass(AbstractRule[Network, None]):
         for name, layer in zip(network.names, network.layers, strict=True):
             unknown = isinstance(layer, Activation) and layer.function not in ("relu", "clipped-relu")
             if unknown or not (layer.dense or isinstance(layer, Activation | Shift)):
-                raise UserError(
-                    f"the forward-pass rule knows dense layers with ReLU between them; got the layer {name}."
-                )
+                raise UserError(f"the forward-pass rule knows dense layers with ReLU between them; got the layer {name}.")
             if isinstance(layer, AbstractSynapticLayer) and layer.bias is not None:
                 raise UserError(
                     f"the forward-pass rule knows no biases, and {name} has one: build the network with bias=False."
@@ -160,9 +158,7 @@ class ForwardPass(AbstractRule[Network, None]):
         names, layers = network.synaptic, network.layers
         between = [isinstance(layers[i + 1], Activation) for i in map(network.index, names[:-1])]
         if not all(between) or isinstance(layers[-1], Activation):
-            raise UserError(
-                "the forward-pass rule wants a ReLU after every dense layer but the last, and logits after that."
-            )
+            raise UserError("the forward-pass rule wants a ReLU after every dense layer but the last, and logits after that.")
         if self.tasks == ("binary",) and network.outputs != 1:
             raise UserError(
                 f"the forward-pass rule learns one logit, and this network has {network.outputs}: "
@@ -196,9 +192,7 @@ class ForwardPass(AbstractRule[Network, None]):
 
         return jax.tree.map(cross, trainables), state
 
-    def metrics(
-        self, trainables: Network, state: None, batch: Batch, *, before: Network, after: Network
-    ) -> dict[str, Array]:
+    def metrics(self, trainables: Network, state: None, batch: Batch, *, before: Network, after: Network) -> dict[str, Array]:
         """`activated_share/LAYER`: of the probe batch's neurons; `sign_changes`: the share of weights whose sign the epoch
         changed; `trust_region_ratio`: the median of F_new(x)/F_old(x) over the probe batch for one more step on it, and
         `trust_region_share` how many lie in [(1 - λ)^L, (1 + λ)^L] (the text after equation 13), both without the examples
@@ -278,9 +272,7 @@ def _spread(values: Array, width: int, *, axis: int) -> Array:
     if outputs == 1:
         return values
     if width % outputs:
-        raise UserError(
-            f"the hidden layers hold one block a class: their sizes are multiples of {outputs}; got {width}."
-        )
+        raise UserError(f"the hidden layers hold one block a class: their sizes are multiples of {outputs}; got {width}.")
     return jnp.repeat(values, width // outputs, axis=axis)
 
 

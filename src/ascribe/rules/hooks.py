@@ -115,20 +115,14 @@ def after_update(rule: AbstractRule, trainables: Any, state: PyTree) -> tuple[An
 
 def after_epoch(rule: AbstractRule, trainables: Any, state: PyTree, data: Batch, *, epoch: Array) -> tuple[Any, PyTree]:
     """What the rule makes of the trainables between two epochs: the same kind of trainables and of state."""
-    return _pair(
-        rule, "after_epoch", _call(rule, "after_epoch", trainables, state, data, epoch=epoch), trainables, state
-    )
+    return _pair(rule, "after_epoch", _call(rule, "after_epoch", trainables, state, data, epoch=epoch), trainables, state)
 
 
-def metrics(
-    rule: AbstractRule, trainables: Any, state: PyTree, batch: Batch, *, before: Any, after: Any
-) -> dict[str, Array]:
+def metrics(rule: AbstractRule, trainables: Any, state: PyTree, batch: Batch, *, before: Any, after: Any) -> dict[str, Array]:
     """What the rule measures of itself: one real number under each name, and no name that every rule has."""
     measured, name = _call(rule, "metrics", trainables, state, batch, before=before, after=after), type(rule).__name__
     if not isinstance(measured, Mapping):
-        raise UserError(
-            f"`metrics` returns a dict of names to numbers; that of {name} returned a {type(measured).__name__}."
-        )
+        raise UserError(f"`metrics` returns a dict of names to numbers; that of {name} returned a {type(measured).__name__}.")
     for metric, value in measured.items():
         named = isinstance(metric, str) and metric.isprintable() and metric.strip() and not metric.startswith(MEASURED)
         if not named or not _real(value) or np.shape(value) != ():
@@ -199,11 +193,7 @@ def check_attributes(rule: AbstractRule, name: str) -> None:
     """A `UserError` where `tasks` or `forced` are not what a rule says of itself."""
     with blamed(name, rule):
         tasks, forced = rule.tasks, rule.forced
-    if (
-        not isinstance(tasks, tuple | list)
-        or not tasks
-        or not all(isinstance(task, str) and task in TASKS for task in tasks)
-    ):
+    if not isinstance(tasks, tuple | list) or not tasks or not all(isinstance(task, str) and task in TASKS for task in tasks):
         raise UserError(
             f"`tasks` of the rule {name} is a tuple of {', '.join(TASKS)}, as in ('binary',); got {tasks!r}: write a comma "
             f"after the only one."
@@ -230,9 +220,7 @@ def blamed(name: str, rule: AbstractRule) -> Iterator[None]:
     except BaseException as error:
         file = file_of(type(rule))
         line = line_in(file, error)
-        kept = isinstance(
-            error, jax.errors.UnexpectedTracerError
-        )  # told where the program begins, and at no line of the rule
+        kept = isinstance(error, jax.errors.UnexpectedTracerError)  # told where the program begins, and at no line of the rule
         if (line is None and not kept) or not is_own(rule):
             raise
         where = f"{file}, line {line}" if line else file or "its code"
@@ -289,8 +277,7 @@ def _call(rule: AbstractRule, hook: str, *given: Any, **named: Any) -> Any:
         signature = inspect.signature(getattr(AbstractRule, hook))
         bare = [one.replace(annotation=inspect.Parameter.empty) for one in signature.parameters.values()]
         raise UserError(
-            f"`{hook}` of the rule {type(rule).__name__} is written def {hook}{inspect.Signature(bare)}; with these, "
-            f"{error}."
+            f"`{hook}` of the rule {type(rule).__name__} is written def {hook}{inspect.Signature(bare)}; with these, {error}."
         ) from error
     return function(*given, **named)
 
@@ -312,9 +299,7 @@ def _check_gradients(name: str, gradients: PyTree, trainables: PyTree) -> None:
         got = {path for path, _ in ours}
         lacking = [where_in(trainables, path) for path, _ in theirs if path not in got]
         which = (
-            f"nothing for {names_in_words(lacking)}"
-            if type(gradients) is type(trainables) and lacking
-            else _told(gradients)
+            f"nothing for {names_in_words(lacking)}" if type(gradients) is type(trainables) and lacking else _told(gradients)
         )
         raise UserError(
             f"the gradients of {name} have another structure than what it trains ({_told(trainables)}); got {which}: return "
@@ -323,9 +308,7 @@ def _check_gradients(name: str, gradients: PyTree, trainables: PyTree) -> None:
     for (path, leaf), (_, wanted) in zip(ours, theirs, strict=True):
         where = where_in(trainables, path)
         if np.shape(leaf) != wanted.shape:
-            raise UserError(
-                f"the gradient {where} of {name} has the shape {np.shape(leaf)}; its weight has {wanted.shape}."
-            )
+            raise UserError(f"the gradient {where} of {name} has the shape {np.shape(leaf)}; its weight has {wanted.shape}.")
         if _kind(leaf) != _kind(wanted):
             raise UserError(
                 f"the gradient {where} of {name} is {_told(leaf)}; its weight is of the type {wanted.dtype}: return an array "

@@ -63,6 +63,4 @@ def check(hidden: Any, activation: Any) -> None:
     at_least(1, "`hidden`, the hidden neurons of a meta-network,", hidden)
     check_room(f"a meta-network of {shown(hidden)} hidden neurons", 100 * parameters(hidden), "choose fewer")
     if not activations.get(activation).elementwise:
-        raise UserError(
-            f"the hidden activation of a meta-network acts on each neuron alone; {activation} couples them."
-        )
+        raise UserError(f"the hidden activation of a meta-network acts on each neuron alone; {activation} couples them.")

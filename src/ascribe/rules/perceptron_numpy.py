@@ -144,8 +144,7 @@ def mistake_bound(inputs: Any, labels: Any, separator: Any = None) -> float:
     w = _numbers(separator, "separator")
     if w.shape != rows.shape[1:]:
         raise UserError(
-            f"the separator is {rows.shape[1] - 1} weights and then the bias, of the shape ({rows.shape[1]},); "
-            f"got {w.shape}."
+            f"the separator is {rows.shape[1] - 1} weights and then the bias, of the shape ({rows.shape[1]},); got {w.shape}."
         )
     if not w.any() or _margin(rows, w) <= 0:
         raise UserError(
@@ -210,9 +209,7 @@ def _signed_examples(inputs: Any, labels: Any) -> tuple[np.ndarray, tuple[int, i
         some = ", ".join(f"{value:g}" for value in sorted(found)[:5])
         raise UserError(f"the perceptron wants labels 0 and 1, or -1 and +1; got {some}: name two classes so.")
     if len(found) == 1:
-        raise UserError(
-            f"the perceptron wants examples of two classes; got the label {found.pop():g} alone: add others."
-        )
+        raise UserError(f"the perceptron wants examples of two classes; got the label {found.pop():g} alone: add others.")
     y = np.where(t == 1, 1.0, -1.0)
     return y[:, None] * np.column_stack([x, np.ones(len(x))]), (-1 if -1 in found else 0, 1)
 
@@ -224,9 +221,7 @@ def _numbers(values: Any, name: str) -> np.ndarray:
     except (TypeError, ValueError):
         array = np.asarray(None)
     if array.dtype.kind not in "buif":
-        raise UserError(
-            f"the perceptron wants an array of numbers for its {name}; got {type(values).__name__}: encode texts."
-        )
+        raise UserError(f"the perceptron wants an array of numbers for its {name}; got {type(values).__name__}: encode texts.")
     array = array.astype(np.float64)
     if not (np.abs(array) <= LARGEST).all():
         raise UserError(

@@ -58,9 +58,7 @@ class Entry(NamedTuple):
 
 TABLE: dict[str, Entry] = {
     "backpropagation": Entry(Backpropagation, "every term exact: the gradient of the loss", "Rumelhart et al. (1986)"),
-    "feedback-alignment": Entry(
-        FeedbackAlignment, "fixed random weights carry the error back", "Lillicrap et al. (2016)"
-    ),
+    "feedback-alignment": Entry(FeedbackAlignment, "fixed random weights carry the error back", "Lillicrap et al. (2016)"),
     "direct-feedback-alignment": Entry(
         DirectFeedbackAlignment,
         "the output error reaches every layer at once, through fixed random weights",
@@ -368,16 +366,12 @@ def name_of(rule: AbstractRule) -> str:
     """The registered name of a rule that was built elsewhere, of several the one with most options; the name of its class where
     there is none."""
     for name, row in sorted(TABLE.items(), key=lambda item: -len(item[1].options)):
-        if type(rule) is row.kind and all(
-            getattr(rule, option) == getattr(get(name), option) for option in row.options
-        ):
+        if type(rule) is row.kind and all(getattr(rule, option) == getattr(get(name), option) for option in row.options):
             return name
     return type(rule).__name__
 
 
-def _build(
-    name: str, rule_class: Callable[..., AbstractRule], options: dict[str, Any], given: dict[str, Any]
-) -> AbstractRule:
+def _build(name: str, rule_class: Callable[..., AbstractRule], options: dict[str, Any], given: dict[str, Any]) -> AbstractRule:
     """The rule, built with `options`; `given` are those of them that the name does not say."""
     short = name if len(name) <= 80 else f"{name[:60]}…"
     own = f" with {shown(given, 120)}" if given else "" if ":" in name and options else " with no options"

@@ -110,9 +110,7 @@ class RelaxedIdentity(AbstractRule[Network | Trainables, None]):
     def __check_init__(self) -> None:
         for name, known in CHOICES.items():
             if not isinstance(getattr(self, name), str | bool | None) or getattr(self, name) not in known:
-                raise UserError(
-                    f"`{name}` is {', '.join(known[:-1])} or {known[-1]}; got {shown(getattr(self, name))}."
-                )
+                raise UserError(f"`{name}` is {', '.join(known[:-1])} or {known[-1]}; got {shown(getattr(self, name))}.")
         if not (isinstance(self.start, str) and self.start in STARTS) and not callable(self.start):
             raise UserError(f"`start` is {', '.join(STARTS)} or a function; got {shown(self.start)}.")
         for name, text in (

@@ -175,9 +175,7 @@ def through(layers: tuple[Any, ...], x: Array) -> Array:
     return x
 
 
-def cut(
-    network: Network, *, after_activation: bool, layers: tuple[str | int, ...] | None, relax_output: bool
-) -> Segments:
+def cut(network: Network, *, after_activation: bool, layers: tuple[str | int, ...] | None, relax_output: bool) -> Segments:
     """The segments of a network that is relaxed after the chosen synaptic layers (all hidden ones by default), or after the
     activations that follow them.
 

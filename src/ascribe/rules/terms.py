@@ -78,9 +78,7 @@ def backward_sweep(
     return Credit(loss, sweep_down(own, tape, delta, terms).like(network), state, network_state)
 
 
-def output_error(
-    network: Network, tape: Tape, batch: Batch, terms: Terms
-) -> tuple[Scalar, Float[Array, "batch outputs"]]:
+def output_error(network: Network, tape: Tape, batch: Batch, terms: Terms) -> tuple[Scalar, Float[Array, "batch outputs"]]:
     """The loss and δ^L = ∂E/∂z^L, `(batch, outputs)`: terms 1 and 2.
 
     The output activation is the network's last layer if that is an activation, else the loss's link. Softmax and its
@@ -227,9 +225,7 @@ def _through_composite(
     with scope:
         back = None if asked else dict(tape.back).get(i)
         if back is None:
-            *_, back = walk.forward(
-                layer, tape.inputs[i], tape.state[i], inner, key=tape.keys[i], training=tape.training
-            )
+            *_, back = walk.forward(layer, tape.inputs[i], tape.state[i], inner, key=tape.keys[i], training=tape.training)
         gradient, below, met = back(cotangent, delta)
     if name in terms.direct:
         below = directly(terms.direct[name], delta, tape.inputs[i], name)
@@ -240,10 +236,7 @@ def _through_composite(
     return (
         gradient,
         below,
-        {
-            one: found[0] if len(found) == 1 else jnp.concatenate([e.ravel() for e in found])
-            for one, found in errors.items()
-        },
+        {one: found[0] if len(found) == 1 else jnp.concatenate([e.ravel() for e in found]) for one, found in errors.items()},
     )
 
 

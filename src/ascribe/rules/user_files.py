@@ -26,9 +26,7 @@ def refuse(what: str, error: BaseException, file: str) -> NoReturn:
 
 def class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
     if not os.path.isfile(path):
-        raise UserError(
-            f"there is no rule file {str(path)!r}: write the path of a Python file, as in ./my_rule.py:MyRule."
-        )
+        raise UserError(f"there is no rule file {str(path)!r}: write the path of a Python file, as in ./my_rule.py:MyRule.")
     module = _run(path, "rule file")
     if attribute:
         if not hasattr(module, attribute):
@@ -50,9 +48,7 @@ def layers_of_file(path: Path) -> list[str]:
     **Raises:** `UserError` where there is no such file, it cannot be run, or it defines no layer.
     """
     if not os.path.isfile(path):
-        raise UserError(
-            f"there is no file of layers {str(path)!r}: write the path of a Python file, as in ./my_layers.py."
-        )
+        raise UserError(f"there is no file of layers {str(path)!r}: write the path of a Python file, as in ./my_layers.py.")
     found = register_layers_of(_run(path, "file of layers"))
     if not found:
         raise UserError(f"the file {str(path)!r} defines no layer: a layer is a class that derives from AbstractLayer.")

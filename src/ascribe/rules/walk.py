@@ -79,9 +79,7 @@ def forward(
     found = sites.find(graph, sites.parameter_names(layer), below=terms.below)
     _refuse_closed(found, terms)
     replaced = {
-        product.leaf: terms.feedback[product.name]
-        for product in found.products.values()
-        if product.name in terms.feedback
+        product.leaf: terms.feedback[product.name] for product in found.products.values() if product.name in terms.feedback
     }
     shadows = {graph.inputs[leaf]: matrix.astype(leaves[leaf].dtype) for leaf, matrix in replaced.items()}
     walk = Walk(graph, found, terms, shadows, active=set(graph.inputs), cuts=sites.cuts(found))

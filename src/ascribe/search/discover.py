@@ -203,9 +203,7 @@ class Objective:
     def empty(self) -> Evaluations:
         """No evaluations yet."""
         seeds, epochs = len(self.seeds), self.trainer.recipe.setup.epochs
-        return Evaluations(
-            np.zeros((0, self.dimensions)), np.zeros((0, seeds, epochs), np.float32), np.zeros((0, seeds))
-        )
+        return Evaluations(np.zeros((0, self.dimensions)), np.zeros((0, seeds, epochs), np.float32), np.zeros((0, seeds)))
 
     @property
     def middle(self) -> np.ndarray:

@@ -55,9 +55,7 @@ def log_expected_improvement(mean: Any, variance: Any, best: Any) -> Float[np.nd
         return np.where(some, np.log(np.where(some, s, 1.0)) + scaled, certain)
 
 
-def suggest(
-    x: Any, y: Any, count: int, *, seed: int, initial: int | None = None
-) -> Float[np.ndarray, "count dimensions"]:
+def suggest(x: Any, y: Any, count: int, *, seed: int, initial: int | None = None) -> Float[np.ndarray, "count dimensions"]:
     """The next `count` points of a minimization over the unit cube: a function of its arguments, so that a search goes on from
     its record.
 

@@ -164,9 +164,7 @@ def inputs_of(x: Any) -> Float[np.ndarray, "points dimensions"]:
     return array("x", x, "an array of points, (points, dimensions)", lambda shape: len(shape) == 2 and shape[1] > 0)
 
 
-def observations_of(
-    x: Any, y: Any
-) -> tuple[Float[np.ndarray, "observations dimensions"], Float[np.ndarray, " observations"]]:
+def observations_of(x: Any, y: Any) -> tuple[Float[np.ndarray, "observations dimensions"], Float[np.ndarray, " observations"]]:
     """Observations as arrays of float64, checked."""
     x = inputs_of(x)
     advice = "give each a finite number, a large one in place of NaN"

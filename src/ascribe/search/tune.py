@@ -69,9 +69,7 @@ def candidates(count: int, ranges: Mapping[str, tuple[float, float]]) -> dict[st
     }
 
 
-def specifications(
-    count: int, ranges: Mapping[str, tuple[float, float]], seeds: tuple[int, ...]
-) -> list[Specification]:
+def specifications(count: int, ranges: Mapping[str, tuple[float, float]], seeds: tuple[int, ...]) -> list[Specification]:
     """The runs of tuning: every candidate on every seed."""
     points = candidates(count, ranges)
     others = [name for name in points if name != LEARNING_RATE]
@@ -107,9 +105,7 @@ def tune(trainer: Trainer, count: int, ranges: Mapping[str, tuple[float, float]]
     return Tuning(rates, others, scores, losses, chosen, bool(at_edge), seeds, sum(part.seconds for part in parts))
 
 
-def validation_score(
-    curves: dict[str, np.ndarray], select: str, score: str | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+def validation_score(curves: dict[str, np.ndarray], select: str, score: str | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The score (higher is better) and loss of each run at the epoch that `select` would test; `score`: the measure, by default
     the task's main one."""
     measure = deciding(score, curves)

@@ -42,11 +42,7 @@ def median_epochs(epochs: list[int | None]) -> float | None:
         >>> median_epochs([2, None, 4])
         4.0
     """
-    if (
-        not isinstance(epochs, list | tuple)
-        or not epochs
-        or any(one is not None and whole(one) is None for one in epochs)
-    ):
+    if not isinstance(epochs, list | tuple) or not epochs or any(one is not None and whole(one) is None for one in epochs):
         came = "none" if isinstance(epochs, list | tuple) and not epochs else shown(epochs)
         raise UserError(f"`epochs` holds one entry a run; got {came}: give what `epochs_to_target` returns.")
     median = float(np.median([np.inf if epoch is None else epoch for epoch in epochs]))

@@ -20,9 +20,7 @@ def holm(p_values: Numbers) -> np.ndarray:
     values = array("p_values", p_values, 1)
     made = ~np.isnan(values)
     if not np.all((values[made] >= 0.0) & (values[made] <= 1.0)):
-        raise UserError(
-            f"`p_values` lie between 0 and 1; got {values.tolist()!r:.80}: give raw p-values, nan for none."
-        )
+        raise UserError(f"`p_values` lie between 0 and 1; got {values.tolist()!r:.80}: give raw p-values, nan for none.")
     order = np.argsort(values[made], kind="stable")
     steps = np.arange(len(order), 0, -1)
     adjusted = np.full(len(values), np.nan)

@@ -54,9 +54,7 @@ def optional(value: float | np.ndarray) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def plus_minus(
-    mean: float | None, half_width: float | None, count: int, *, percent: bool = False, signed: bool = False
-) -> str:
+def plus_minus(mean: float | None, half_width: float | None, count: int, *, percent: bool = False, signed: bool = False) -> str:
     """A mean of `count` values with the half width of its interval as text, `97.50 ± 0.31`, in per cent or in the unit itself;
     None is a dash, and so is a half width over fewer than `FEWEST` values.
 

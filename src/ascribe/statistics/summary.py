@@ -104,9 +104,7 @@ def summarize(
     """
     reference = comparison.reference if reference is None else reference
     if reference is None or reference not in comparison.runs:
-        raise UserError(
-            f"`reference` is a rule of the comparison; got {reference!r}: take {', '.join(comparison.runs)}."
-        )
+        raise UserError(f"`reference` is a rule of the comparison; got {reference!r}: take {', '.join(comparison.runs)}.")
     score, level = score_of(comparison, score), share("level", level, "try 0.95")
     base = comparison.runs[reference]
     difference = _difference(base, score) if difference is None else positive("difference", difference, SIZE)

@@ -176,15 +176,11 @@ class Book(Database):
         **Raises:** `UserError` where there is no such experiment.
         """
         with self.writing() as connection:
-            mine = list(
-                connection.execute(sql.select(members.c.run).where(members.c.experiment == experiment)).scalars()
-            )
+            mine = list(connection.execute(sql.select(members.c.run).where(members.c.experiment == experiment)).scalars())
             others = connection.execute(sql.select(members).where(members.c.experiment != experiment))
             elsewhere = {self.checked(members, row)["run"] for row in others}
             if not connection.execute(experiments.delete().where(experiments.c.id == experiment)).rowcount:
-                raise UserError(
-                    f"the store {self.place!r} has no experiment {experiment!r}: `ascribe runs list` shows them."
-                )
+                raise UserError(f"the store {self.place!r} has no experiment {experiment!r}: `ascribe runs list` shows them.")
             connection.execute(members.delete().where(members.c.experiment == experiment))
             under_way = sql.select(states.c.key).where(states.c.experiment == experiment)
             gone = list(connection.execute(under_way).scalars())

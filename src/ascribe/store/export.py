@@ -114,9 +114,7 @@ def free_file(path: str | Path, *, overwrite: bool) -> Path:
     if path.is_dir():
         raise UserError(f"an export is a file, but {str(path)!r} is a folder: name a file in it.")
     if path.exists() and not flag("overwrite", overwrite):
-        raise UserError(
-            f"there is a file {str(path)!r} already: choose another name, or replace it with `overwrite=True`."
-        )
+        raise UserError(f"there is a file {str(path)!r} already: choose another name, or replace it with `overwrite=True`.")
     return path
 
 

@@ -59,8 +59,7 @@ def check_folder(folder: Path, *, overwrite: bool = False, resume: bool = False,
             unfinished = begun(folder)
             if record not in here and not unfinished:
                 raise UserError(
-                    f"{str(folder)!r} holds files that are no finished ascribe record: "
-                    f"choose an empty or new folder for --out."
+                    f"{str(folder)!r} holds files that are no finished ascribe record: choose an empty or new folder for --out."
                 )
             if any(other in here for other in (RECORD, DISCOVERY) if other != record):
                 raise UserError(f"{str(folder)!r} holds the record of another command: choose another --out.")
@@ -96,9 +95,7 @@ def begun(folder: Path) -> bool:
     if not file.is_file():
         return False
     try:
-        with contextlib.closing(
-            sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=PATIENCE)
-        ) as asked:
+        with contextlib.closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True, timeout=PATIENCE)) as asked:
             return any(asked.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone() for table in ("experiments", "runs"))
     except sqlite3.Error:
         return True

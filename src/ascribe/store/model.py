@@ -94,9 +94,7 @@ class Model:
         row = runs.seeds.index(seed)
         runs.check_built()
         if runs.diverged[row]:
-            raise UserError(
-                f"seed {seed} of {runs.rule} diverged in epoch {runs.diverged_at[row] + 1}: choose another seed."
-            )
+            raise UserError(f"seed {seed} of {runs.rule} diverged in epoch {runs.diverged_at[row] + 1}: choose another seed.")
         network, state = jax.tree.map(lambda leaf: jnp.asarray(leaf[row]), (runs.networks, runs.states))
         about = {
             "rule": runs.rule,

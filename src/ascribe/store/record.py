@@ -122,9 +122,7 @@ def _seal(comparison: Any, folder: Path, content: dict[str, Any]) -> None:
         "configuration": comparison.configuration,
         "data": comparison.data.summary(),
         **content,
-        "files": {
-            path.relative_to(folder).as_posix(): _checksum(path) for path in sorted(folder.rglob("*")) if path.is_file()
-        },
+        "files": {path.relative_to(folder).as_posix(): _checksum(path) for path in sorted(folder.rglob("*")) if path.is_file()},
     }
     (folder / RECORD).write_text(json.dumps(sealed(whole), indent=1, allow_nan=False), encoding="utf-8")
 
@@ -145,9 +143,7 @@ def _content(path: Path) -> dict[str, Any]:
     """
     folder = path.parent
     if not path.is_file():
-        raise UserError(
-            f"{str(folder)!r} holds no ascribe record ({RECORD} is missing): name a folder that compare wrote."
-        )
+        raise UserError(f"{str(folder)!r} holds no ascribe record ({RECORD} is missing): name a folder that compare wrote.")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["format"]
@@ -160,9 +156,7 @@ def _content(path: Path) -> dict[str, Any]:
         raise UserError(f"the record {str(path)!r} is damaged: it is not what was written; put back a copy of it.")
     wrong = misfit(content, FOLDED if content.get("folds") is not None else SHAPE)
     if wrong is not None or not content["rules"]:
-        raise UserError(
-            f"the record {str(path)!r} is damaged: no such thing can be its {wrong or 'rules'}; put back a copy."
-        )
+        raise UserError(f"the record {str(path)!r} is damaged: no such thing can be its {wrong or 'rules'}; put back a copy.")
     return content
 
 

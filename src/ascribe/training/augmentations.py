@@ -33,9 +33,7 @@ def random_crop(
     return jax.vmap(window)(padded, places)
 
 
-def random_flip(
-    images: Float[Array, "batch height width channels"], key: Key
-) -> Float[Array, "batch height width channels"]:
+def random_flip(images: Float[Array, "batch height width channels"], key: Key) -> Float[Array, "batch height width channels"]:
     """Each image, or with probability 1/2 its mirror image, left and right exchanged."""
     mirrored = jr.bernoulli(key, 0.5, (len(images), 1, 1, 1))
     return jnp.where(mirrored, images[:, :, ::-1], images)

@@ -131,9 +131,7 @@ class Programs(eqx.Module):
     def advance(
         self, runs: loop.Run, states: loop.RunState, data: loop.Data, start: jax.Array, stop: jax.Array
     ) -> loop.RunState:
-        function = lambda both, data, start, stop: loop.advance(
-            self.setup, self._run(both[0]), both[1], data, start, stop
-        )
+        function = lambda both, data, start, stop: loop.advance(self.setup, self._run(both[0]), both[1], data, start, stop)
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data, start, stop)
 
     @eqx.filter_jit
@@ -156,9 +154,7 @@ class Programs(eqx.Module):
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data, epoch)
 
     @eqx.filter_jit
-    def conclude(
-        self, runs: loop.Run, states: loop.RunState, data: loop.Data
-    ) -> tuple[Network, PyTree, Network | None]:
+    def conclude(self, runs: loop.Run, states: loop.RunState, data: loop.Data) -> tuple[Network, PyTree, Network | None]:
         function = lambda both, data: loop.conclude(self.setup, self._run(both[0]), both[1], data)
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data)
 
@@ -184,9 +180,7 @@ def outputs_of_runs(networks: Network, states: PyTree, inputs: jax.Array) -> jax
     return jax.lax.map(lambda both: both[0](inputs, both[1]), (networks, states))
 
 
-def runs_that_fit(
-    network: Network, state_bytes: int, example_shape: tuple[int, ...], batch_size: int, *, in_turn: bool
-) -> int:
+def runs_that_fit(network: Network, state_bytes: int, example_shape: tuple[int, ...], batch_size: int, *, in_turn: bool) -> int:
     """How many runs fit into memory at once, at least one.
 
     A run takes its state twice (before and after a chunk), its gradient and the optimizer's update, and the activations of

@@ -105,9 +105,7 @@ class Driver:
             found, curves = [], {name: curve.numbers() for name, curve in curves.items()}
             for row in range(len(shard)):
                 one = {name: curve[row] for name, curve in curves.items()}
-                own = (
-                    None if leaves is None else [leaf[row, ...] for leaf in leaves]
-                )  # an array also where it is one number
+                own = None if leaves is None else [leaf[row, ...] for leaf in leaves]  # an array also where it is one number
                 mine = {epoch: each[row] for epoch, each in maps.items()} or None
                 found.append(Kept(one, int(diverged_at[row]), own, None, seconds / len(shard), mine))
             yield range(first, first + len(shard)), found
@@ -217,9 +215,7 @@ class _State:
             of = f"{self.recipe.setup.epochs} of {self.recipe.name} ({self.phase})"
             raise Interrupted(f"stopped at epoch {epoch} of {of}")
 
-    def save(
-        self, epoch: int, states: loop.RunState, seconds: float, maps: dict[int, np.ndarray] | None = None
-    ) -> None:
+    def save(self, epoch: int, states: loop.RunState, seconds: float, maps: dict[int, np.ndarray] | None = None) -> None:
         """Keeps the state, unless it is too large for that."""
         finished = epoch == self.recipe.setup.epochs
         if self.size <= (self.remainder if finished else LARGEST_CHECKPOINT):

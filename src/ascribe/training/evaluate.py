@@ -64,9 +64,7 @@ def evaluate(
     return found if answers is None else found | judged(answers, examples.targets, network, found["loss"], also=also)
 
 
-def judged(
-    answers: Answers, targets: AnyArray, network: Network, loss: Any, *, also: tuple[str, ...]
-) -> dict[str, Any]:
+def judged(answers: Answers, targets: AnyArray, network: Network, loss: Any, *, also: tuple[str, ...]) -> dict[str, Any]:
     """The measures that are computed of all examples at once, by JAX or, for NumPy's arrays, without compiling anything; NaN
     where the loss is not finite."""
     found: dict[str, Any] = {}

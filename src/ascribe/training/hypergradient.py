@@ -99,9 +99,7 @@ class Hypergradient:
         start = jnp.asarray(learning_rate, float if isinstance(learning_rate, int) else None)
         made = self.inner(jnp.ones_like(start))
         if not isinstance(made, optax.GradientTransformation):
-            raise UserError(
-                f"`inner` of hypergradient makes an Optax transformation of a rate; it made {type(made).__name__}."
-            )
+            raise UserError(f"`inner` of hypergradient makes an Optax transformation of a rate; it made {type(made).__name__}.")
         direct = optax.with_extra_args_support(made)
 
         def init(params: PyTree) -> HypergradientState:

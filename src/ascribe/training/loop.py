@@ -240,13 +240,9 @@ def step(
     gradients = only_layer(setup.only, credit.gradients, jax.tree.map(jnp.zeros_like, credit.gradients))
     optimizer = transformation(factory(setup.optimizer), run.learning_rate)
     with jax.numpy_dtype_promotion("standard"):  # Optax raises floats to integer powers, which strict promotion forbids
-        updates, optimizer_state = optimizer.update(
-            gradients, state.optimizer_state, state.trainables, value=credit.loss
-        )
+        updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.trainables, value=credit.loss)
     trainables = optax.apply_updates(state.trainables, updates)
-    trainables, rule_state = hooks.after_update(
-        run.rule, only_layer(setup.only, trainables, state.trainables), credit.state
-    )
+    trainables, rule_state = hooks.after_update(run.rule, only_layer(setup.only, trainables, state.trainables), credit.state)
     trainables = only_layer(setup.only, trainables, state.trainables)  # no decay of the optimizer or of the rule
     statistics = state.network_state if credit.network_state is None else credit.network_state
     own = {"rule_state": rule_state, "optimizer_state": optimizer_state, "network_state": statistics}

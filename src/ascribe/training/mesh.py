@@ -89,6 +89,4 @@ def split(tree: PyTree) -> PyTree:
     if count == 1:
         return tree
     data = PartitionSpec("data")
-    return jax.tree.map(
-        lambda leaf: leaf if leaf.shape[0] % count else jax.lax.with_sharding_constraint(leaf, data), tree
-    )
+    return jax.tree.map(lambda leaf: leaf if leaf.shape[0] % count else jax.lax.with_sharding_constraint(leaf, data), tree)

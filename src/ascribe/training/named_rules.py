@@ -18,9 +18,7 @@ def check_data(data: DataLike) -> Dataset:
     """The data set of whatever was given as data; a `UserError` where there is none, or it has no examples."""
     data = as_dataset(data)
     if not len(data.train):
-        raise UserError(
-            f"the data set {data.name} has no examples, as in a record that leaves large data out: load it anew."
-        )
+        raise UserError(f"the data set {data.name} has no examples, as in a record that leaves large data out: load it anew.")
     return data
 
 

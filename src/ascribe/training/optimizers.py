@@ -156,9 +156,7 @@ def transformation(
     Its state is a pair: of what all examples share, and of the auxiliaries (None without), where every example has a state
     of its own, step counts included. So a batch's rows can be taken out, moved and put back."""
     parts = dict(made) if isinstance(made, tuple) else dict.fromkeys(LABELS, made)
-    own: dict[Any, Any] = {
-        label: optax.with_extra_args_support(_made(one, learning_rate)) for label, one in parts.items()
-    }
+    own: dict[Any, Any] = {label: optax.with_extra_args_support(_made(one, learning_rate)) for label, one in parts.items()}
     of_example = own["auxiliary"]
 
     def shared(trainables: Any) -> optax.GradientTransformationExtraArgs:

@@ -91,9 +91,7 @@ def prepared_inputs(inputs: Any, expected: tuple[int, ...]) -> np.ndarray:
         array = array.astype(np.float32)
     lost = int(np.count_nonzero(~np.isfinite(array)))
     if lost:
-        raise UserError(
-            f"{wanted}; got {lost} that are missing (NaN) or infinite: fill them in or leave these examples out."
-        )
+        raise UserError(f"{wanted}; got {lost} that are missing (NaN) or infinite: fill them in or leave these examples out.")
     if array.shape[1:] != expected and array.size == len(array) * math.prod(expected):
         array = array.reshape(len(array), *expected)
     if array.shape[1:] != expected:

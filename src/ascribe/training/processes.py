@@ -57,9 +57,7 @@ def alone(work: str) -> None:
         )
 
 
-def join_processes(
-    coordinator: str, processes: int | None = None, process: int | None = None, *, timeout: int = 300
-) -> int:
+def join_processes(coordinator: str, processes: int | None = None, process: int | None = None, *, timeout: int = 300) -> int:
     """Makes this process one of several that train together, on one machine or on many. To be called in each of them before
     anything else uses JAX.
 
@@ -80,24 +78,18 @@ def join_processes(
     """
     host, port = _address(coordinator)
     if (processes is None) != (process is None):
-        raise UserError(
-            "`processes` and `process` belong together: give both, or neither where SLURM or Open MPI knows."
-        )
+        raise UserError("`processes` and `process` belong together: give both, or neither where SLURM or Open MPI knows.")
     if processes is not None and process is not None:
         for name, value, least in (("processes", processes, 1), ("process", process, 0)):
             at_least(least, name, value)
         if process >= processes:
-            raise UserError(
-                f"`process` counts from 0, so that the last of {processes} is {processes - 1}; got {process}."
-            )
+            raise UserError(f"`process` counts from 0, so that the last of {processes} is {processes - 1}; got {process}.")
     if joined():
         raise UserError("this process has joined others already: join once.")
     own = _own_address(host, port)
     if process == 0:
         _check_free(host, port)
-    alone_still = (
-        f"not all processes met at {coordinator} within {timeout} seconds: start as many as you say, and at once."
-    )
+    alone_still = f"not all processes met at {coordinator} within {timeout} seconds: start as many as you say, and at once."
     try:
         jax.config.update("jax_num_cpu_devices", 1)  # with more of them, processes can wait for each other forever
     except RuntimeError as error:

@@ -67,9 +67,7 @@ class Recipe:
     def loss(self) -> losses.Loss:
         """The loss; a `UserError` where the recipe is not complete."""
         if not isinstance(self.setup.loss, losses.Loss):
-            raise UserError(
-                f"a complete recipe is wanted; that of {self.name} names no loss yet: make it one by `complete`."
-            )
+            raise UserError(f"a complete recipe is wanted; that of {self.name} names no loss yet: make it one by `complete`.")
         return self.setup.loss
 
 
@@ -200,6 +198,4 @@ def _check_outputs(network: Network, data: Dataset, loss: losses.Loss) -> None:
         allowed = {1}
     if outputs not in allowed:
         wanted = " or ".join(map(str, sorted(allowed)))
-        raise UserError(
-            f"{data.name} with the loss {loss.name} needs a network with {wanted} outputs; this one has {outputs}."
-        )
+        raise UserError(f"{data.name} with the loss {loss.name} needs a network with {wanted} outputs; this one has {outputs}.")

@@ -80,8 +80,7 @@ class Runs:
         mean = interval(resampled(self, finished(self.scores[name], self.diverged))[0])[0]
         score = f"{name} {mean:.4g}" if np.isfinite(mean) else "no run finished"
         return (
-            f"<runs of {self.rule} on {self.data.name}: {self._count}, {score} on average, "
-            f"{int(self.diverged.sum())} diverged>"
+            f"<runs of {self.rule} on {self.data.name}: {self._count}, {score} on average, {int(self.diverged.sum())} diverged>"
         )
 
     def _repr_html_(self) -> str:

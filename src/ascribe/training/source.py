@@ -20,9 +20,7 @@ from ascribe.errors import UserError
 PACKAGE = Path(__file__).parents[1]
 PROGRAMS = "ascribe.training.devices"
 """What runs of every rule go through: the compiled programs, with all that they import."""
-DRIVERS = tuple(
-    f"ascribe.training.{name}" for name in ("recipe", "examples", "experiment", "driver", "trainer", "results")
-)
+DRIVERS = tuple(f"ascribe.training.{name}" for name in ("recipe", "examples", "experiment", "driver", "trainer", "results"))
 """What puts data and runs into them and reads the scores: by its files alone, for their imports name every rule."""
 
 

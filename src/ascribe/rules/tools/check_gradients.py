@@ -102,9 +102,7 @@ class GradientCheck:
     def _repr_html_(self) -> str:
         rows = []
         for leaf in self.leaves:
-            result = (
-                f"{leaf.wrong} of {leaf.checked} wrong" if leaf.wrong else "passed" if leaf.checked else "only kinks"
-            )
+            result = f"{leaf.wrong} of {leaf.checked} wrong" if leaf.wrong else "passed" if leaf.checked else "only kinks"
             worst = _place(leaf.place), f"{leaf.ours:.6g}", f"{leaf.difference:.6g}"
             rows.append((leaf.name, result, f"{leaf.error:.1e}", *(worst if leaf.wrong else ("", "", ""))))
         titles = ("Array", "Result", "Largest error", "at", "Answer", "Difference quotient")
@@ -198,9 +196,7 @@ def _check(checked: Any, parameters: Any, batch: Any, *, step: Any, tolerance: A
     for name, leaf in zip(names, ours, strict=True):
         if not np.all(np.isfinite(leaf)):
             place = np.argwhere(~np.isfinite(leaf))[0]
-            raise UserError(
-                f"the gradient of {name} is {leaf[tuple(place)]} at {_place(place)}: finite ones are wanted."
-            )
+            raise UserError(f"the gradient of {name} is {leaf[tuple(place)]} at {_place(place)}: finite ones are wanted.")
 
     epsilon = float(jnp.finfo(middle.dtype).eps)
     step = epsilon ** (1 / 3) if step is None else float(step)
@@ -241,9 +237,7 @@ class Quotients(NamedTuple):
     half_gap: np.ndarray
 
 
-def _quotients(
-    value: Callable, theta: Array, unravel: Callable, which: np.ndarray, step: float, middle: float
-) -> Quotients:
+def _quotients(value: Callable, theta: Array, unravel: Callable, which: np.ndarray, step: float, middle: float) -> Quotients:
     """Four evaluations for each number of `which`, divided by the distances as they are in floating point."""
     offsets = jnp.asarray([step, -step, step / 2, -step / 2], theta.dtype)
     moved = lambda i, offset: value(unravel(theta.at[i].add(offset)))
@@ -279,9 +273,7 @@ def _compare(
     rough = ((moved > allowed) & ~smooth) | ((gap > allowed) & (np.abs(found.half_gap) > 0.75 * gap))
     kink = rough & (off <= np.maximum(gap, np.abs(found.half_gap)) + allowed)
     index = [tuple(int(k) for k in np.unravel_index(place, leaf.shape)) for place in places]
-    corners = [
-        Kink(name, index[i], float(ours[i]), float(found.below[i]), float(found.above[i])) for i in np.flatnonzero(kink)
-    ]
+    corners = [Kink(name, index[i], float(ours[i]), float(found.below[i]), float(found.above[i])) for i in np.flatnonzero(kink)]
     judged = np.where(kink, 0.0, off)
     worst = int(np.argmax(judged))
     error = float(judged[worst] / (allowed / tolerance))
@@ -322,9 +314,7 @@ def _of_function(function: Callable, real: PyTree, rest: PyTree) -> tuple[Callab
         _number(answer)
         return value, jax.grad(value)(jax.tree.map(jnp.asarray, real))
     if len(answer) != 2:
-        raise UserError(
-            f"the function returns (value, gradients), or the value alone; it returned {len(answer)} things."
-        )
+        raise UserError(f"the function returns (value, gradients), or the value alone; it returned {len(answer)} things.")
     gradients = answer[1].gradients if isinstance(answer[1], Credit) else answer[1]
     return lambda real: _number(function(eqx.combine(real, rest))[0]), gradients
 
@@ -336,9 +326,7 @@ def _number(value: Any) -> Any:
     except (TypeError, ValueError) as error:
         raise UserError(f"the value is one real number; the function returned a {type(value).__name__}.") from error
     if array.shape != () or not jnp.issubdtype(array.dtype, jnp.floating):
-        raise UserError(
-            f"the value is one real number; the function returned {array.dtype} of the shape {array.shape}."
-        )
+        raise UserError(f"the value is one real number; the function returned {array.dtype} of the shape {array.shape}.")
     return array
 
 
@@ -387,9 +375,7 @@ def _check_arguments(checked: Any, parameters: Any, batch: Any, loss: Any, optio
         )
     if isinstance(checked, AbstractRule):
         if not isinstance(parameters, Network) or batch is None:
-            raise UserError(
-                "a rule is checked on a network and a batch: check_gradients(rule, network, (inputs, targets))."
-            )
+            raise UserError("a rule is checked on a network and a batch: check_gradients(rule, network, (inputs, targets)).")
     elif batch is not None or loss is not None:
         raise UserError("a function is checked on its parameters alone: put the batch and the loss inside it.")
     leaves = jax.tree.leaves(parameters)

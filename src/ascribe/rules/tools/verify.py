@@ -55,11 +55,7 @@ class Verification:
         still = [name for name, ratio in self.norm_ratios.items() if ratio == 0 and name != "total"]
         lines = [
             f"{self.rule} "
-            + (
-                f"differs from backpropagation in {', '.join(self.differs)}"
-                if self.differs
-                else "is backpropagation here"
-            )
+            + (f"differs from backpropagation in {', '.join(self.differs)}" if self.differs else "is backpropagation here")
             + (f"; its gradient is zero in {', '.join(still)}" if still else "")
         ]
         for name, degrees in self.angles.items():
@@ -127,9 +123,7 @@ def notes(
     told = (
         []
         if found.steady
-        else [
-            "it draws numbers while it is traced, once for all steps and other ones in the next process: draw from `key`"
-        ]
+        else ["it draws numbers while it is traced, once for all steps and other ones in the next process: draw from `key`"]
     )
     equal |= {name for name in network.synaptic if _measured_equal(curves, f"/{name}")}
     if equal.issuperset(trained) or (only is None and _measured_equal(curves, "")):
