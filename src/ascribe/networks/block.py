@@ -145,6 +145,11 @@ class Block(AbstractLayer):
         return {"model": self.adapter.name, "options": dict(self.adapter.options), "shape": list(self.shape)}
 
     @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.adapter.name
+
+    @property
     def wants_vectors(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Whether it takes examples of one axis."""
         return len(self.shape) == 1

@@ -297,7 +297,9 @@ class Network(eqx.Module):
 
     def __str__(self) -> str:
         def text(name: str, layer: Any) -> str:
-            return f"{name} {'×'.join(map(str, layer.weight.shape))}" if layer.synaptic else name
+            model = getattr(layer, "model", None)
+            own = f" ({model})" if isinstance(model, str) else ""
+            return f"{name} {'×'.join(map(str, layer.weight.shape))}" if layer.synaptic else name + own
 
         found = []
         for part, first in zip(self.parts, self.starts, strict=True):

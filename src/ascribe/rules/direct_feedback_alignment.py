@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
 from ascribe.networks import Network, record
 from ascribe.types import Array, Float, Key, Scalar
@@ -27,7 +28,7 @@ class DirectFeedbackAlignment(AbstractRule[Network, dict[str, Array]]):
 
     Inside a layer made of others (a residual block, a whole model of another library) the error comes to the `cuts`: with
     `"micro"`, to the signal of every synaptic site, in the place of every product Wᵀδ; with `"macro"`, to what enters a whole
-    block, inside which backpropagation goes on as it is (Launay et al. 2020, arXiv:2006.12878, section 3.3).
+    block, inside which backpropagation goes on as it is (Launay et al. 2020, arXiv:2006.12878, for transformers).
 
     **Arguments:** `cuts`: `"micro"` or `"macro"`; `scale`: standard deviation of B_l in units of 1/√outputs; positive.
     """
@@ -38,6 +39,11 @@ class DirectFeedbackAlignment(AbstractRule[Network, dict[str, Array]]):
     def __post_init__(self) -> None:
         if not isinstance(self.cuts, str) or self.cuts not in CUTS:
             raise UserError(f"`cuts` of DirectFeedbackAlignment is {' or '.join(CUTS)}; got {shown(self.cuts)}.")
+
+    def adapt(self, network: Network, data: Dataset) -> Network:
+        """The network as it is, where the error can be brought to all points."""
+        _check_points(network, self.cuts)
+        return network
 
     def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, Float[Array, "outputs ..."]]:
         network = network.located(data.inputs.shape[1:])
@@ -68,10 +74,14 @@ def input_shapes(network: Network, shape: tuple[int, ...], *, cuts: str = "micro
     found = {name: example[network.index(name)].shape[1:] for name in names if name in network.names}
     if cuts == "macro":
         return found | {point.name: point.shape for point in (() if network.inside is None else network.inside.cuts)}
-    for site in network.sites:
+    _check_points(network, cuts)
+    return found | {point.name: point.shape for site in network.sites if site.transports for point in site.points}
+
+
+def _check_points(network: Network, cuts: str) -> None:
+    for site in network.sites if cuts == "micro" else ():
         if site.transports and not site.points:
             raise UserError(
                 f"the signal of the site {site.name} has no axis of examples, so that no error can be brought there directly: "
                 f"use cuts='macro', or another rule."
             )
-    return found | {point.name: point.shape for site in network.sites if site.transports for point in site.points}

@@ -398,6 +398,9 @@ def _spread(z: Array, examples: int, *, axis: Any = None, keepdims: bool = False
 
 
 def _sum_of_squares(network: Network) -> Scalar:
+    """Of all weights, those inside composites among them."""
     layers: Any = [layer for part in network.parts for layer in getattr(part, "layers", (part,))]
-    squares = [jnp.sum(layer.weight**2) for layer in layers if layer.synaptic]
+    weights = [layer.weight for layer in layers if layer.synaptic]
+    inner = [leaf for name in network.composites for leaf in jax.tree.leaves(network[name]) if leaf.ndim > 1]
+    squares = [jnp.sum(weight**2) for weight in (*weights, *inner)]
     return sum(squares[1:], start=squares[0])
