@@ -80,7 +80,7 @@ GIVEN = {
     "autodiff.graph": lambda: {"expression": ad.Var(1.0) + 2.0},
     "autodiff.heaviside": lambda: {"x": 1.0},
     "autodiff.leaky_relu": lambda: {"x": ad.Var(1.0)},
-    "autodiff.minimize": lambda: {"expression": ad.Var(1.0), "variables": [], "optimizer": None},
+    "autodiff.minimize": lambda: {"expression": ad.Var(1.0), "variables": [], "optimizer": ad.GradientDescent(0.1)},
     "autodiff.piece": lambda: {"x": 1.0},
     "autodiff.softmax": lambda: {"x": ad.Var([1.0])},
     "autodiff.train": lambda: {

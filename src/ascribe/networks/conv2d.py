@@ -13,6 +13,7 @@ from ascribe.types import Array, Float, Key, PyTree
 from . import initializers
 from .layer import check_image, size_of
 from .sites import is_read
+from .slices import convolve_slices, views_of
 from .synaptic import AbstractSynapticLayer
 
 
@@ -38,36 +39,11 @@ def convolve(
     return convolve_slices(x, weight, strides=(stride, stride), padding=((padding, padding), (padding, padding)))
 
 
-Pairs = tuple[tuple[int, int], tuple[int, int]]
-
-
-def convolve_slices(x: Array, weight: Array, *, strides: tuple[int, int], padding: Pairs) -> Array:
-    """`convolve` in its second form, with strides and zeros on each side of both axes."""
-    kernel_height, kernel_width, channels, fan_out = weight.shape
-    views = _views(x, kernel_height, kernel_width, strides, padding)
-    weight = jnp.swapaxes(weight, 0, 1)
-    z = views.reshape(-1, kernel_width * kernel_height * channels) @ weight.reshape(-1, fan_out)
-    return z.reshape(*views.shape[:3], fan_out)
-
-
 def patches(
     x: Float[Array, "batch height width channels"], kernel_height: int, kernel_width: int, *, stride: int, padding: int
 ) -> Float[Array, "batch out_height out_width view"]:
     """What the kernel sees at every place, in the order (kernel_width, kernel_height, channels)."""
-    return _views(x, kernel_height, kernel_width, (stride, stride), ((padding, padding), (padding, padding)))
-
-
-def _views(x: Array, kernel_height: int, kernel_width: int, strides: tuple[int, int], padding: Pairs) -> Array:
-    if any(map(any, padding)):
-        x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
-    down, right = strides
-    out_height = (x.shape[1] - kernel_height) // down + 1
-    out_width = (x.shape[2] - kernel_width) // right + 1
-    # First the kernel's rows side by side, then its columns: 2·kernel slices in place of kernel², which compile faster.
-    rows = [x[:, i : i + down * (out_height - 1) + 1 : down] for i in range(kernel_height)]
-    tall = jnp.concatenate(rows, axis=-1)
-    columns = [tall[:, :, j : j + right * (out_width - 1) + 1 : right] for j in range(kernel_width)]
-    return jnp.concatenate(columns, axis=-1)
+    return views_of(x, kernel_height, kernel_width, (stride, stride), ((padding, padding), (padding, padding)))
 
 
 def is_image_shape(shape: Any) -> bool:

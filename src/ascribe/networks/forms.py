@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from ascribe.jaxprs import Equation, Forms, trace
 from ascribe.types import PyTree
 
-from .conv2d import convolve_slices
 from .sites import is_read
+from .slices import convolve_slices
 
 
 def _in_slices(equation: Equation, values: Sequence[Any]) -> list[Any] | None:

@@ -1,10 +1,10 @@
 """What came out of a comparison, in sentences that its intervals bear out."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from ascribe import measures
 from ascribe.measures import measure_of, title_of
 from ascribe.statistics import SINGLE, corrected_interval, main_score, paired_runs
 from ascribe.statistics.means import DASH, LEVEL, decimals_of
@@ -46,53 +46,11 @@ def findings(comparison: Comparison) -> list[str]:
 
 
 def constant_score(comparison: Comparison) -> tuple[str, float] | None:
-    """As `_constant_score`, on average over folds where there are any."""
+    """What a constant answer reaches (`measures.constant_score`), on average over folds where there are any."""
     measure = measure_of(main_score(comparison)).name
-    found = [_constant_score(one, measure) for one in comparison.folds or [comparison]]
+    found = [measures.constant_score(one.data, measure) for one in comparison.folds or [comparison]]
     known = [one for one in found if one is not None]
     return (known[0][0], float(np.mean([score for _, score in known]))) if known else None
-
-
-def _constant_score(comparison: Comparison, measure: str) -> tuple[str, float] | None:
-    """What is reached without looking at the inputs, in words and as a score of that measure: by always answering with the
-    training split's most common class, its classes' shares, or its mean. Of data whose examples were not kept, by guessing
-    one class of all. None where nothing constant is known: of numbers that were not kept, and of the loss, which may be any."""
-    data = comparison.data
-    if not len(data.test.inputs):
-        chance = 1.0 / max(len(data.class_names), 1)
-        guessed = {"accuracy": chance, "balanced_accuracy": chance, "auc": 0.5}.get(measure)
-        return ("Guessing the class", guessed) if guessed and data.task != "regression" and data.class_names else None
-    seen, asked = np.asarray(data.train.targets), np.asarray(data.test.targets)
-    if data.task == "regression":
-        return _constant_number(data, seen, asked, measure)
-    classes, counts = np.unique(seen, return_counts=True)
-    most = classes[counts.argmax()]
-    share, present = float(np.mean(asked == most)), len(np.unique(asked))
-    named = {
-        "accuracy": share,
-        "balanced_accuracy": (share > 0) / present,
-        "macro_f1": 2.0 * share / (1.0 + share) / (present + (share == 0)),
-    }
-    if measure in named:
-        return "Always naming the most common class", named[measure]
-    if measure == "auc" and present > 1:
-        return "The same probabilities for every example", 0.5
-    if measure == "log_loss":
-        known = dict(zip(classes.tolist(), counts / len(seen), strict=True))
-        shares = np.array([known.get(label, 0.0) for label in asked.tolist()]).clip(SINGLE, 1.0 - SINGLE)
-        return "Giving every class its share of the training examples", float(-np.log(shares).mean())
-    return None
-
-
-def _constant_number(data: Any, seen: np.ndarray, asked: np.ndarray, measure: str) -> tuple[str, float] | None:
-    errors = np.mean((asked - seen.mean(axis=0, dtype=np.float64)) ** 2, axis=0)
-    variances, words = asked.var(axis=0, dtype=np.float64), "Always answering with the mean of the training targets"
-    if measure == "rmse":
-        scale = 1.0 if data.target_scale is None else np.asarray(data.target_scale)
-        return words, float(np.sqrt(np.mean(errors * scale**2)))
-    if measure == "r2" and np.all(variances > 0):
-        return words, float(np.mean(1.0 - errors / variances))
-    return None
 
 
 def _best(table: Sequence[Row]) -> str:
