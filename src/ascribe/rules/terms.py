@@ -72,7 +72,7 @@ def backward_sweep(
     """
     terms = Terms() if terms is None else terms
     own = network.located(batch.inputs.shape[1:])
-    through = partial(_onto_tape, own, expand(own, terms))
+    through = _onto_tape(own, expand(own, terms))
     tape, network_state = record(own, batch.inputs, batch.network_state, key=key, training=training, through=through)
     loss, delta = output_error(own, tape, batch, terms)
     return Credit(loss, sweep_down(own, tape, delta, terms).like(network), state, network_state)
@@ -169,9 +169,8 @@ def _sweep(network: Network, tape: Tape, delta: Array, terms: Terms, errors: dic
             continue
         own = _Own.of(terms, network.names[i])
         if network.names[i] in network.composites:
-            gradients[number], cotangent, met = _through_composite(
-                network, tape, i, part, cotangent, delta, terms, asked=errors is not None
-            )
+            found = _through_composite(network, tape, i, cotangent, delta, terms, asked=errors is not None)
+            gradients[number], cotangent, met = found
             if errors is not None:
                 errors |= met
             continue
@@ -204,40 +203,37 @@ def _inner(network: Network, name: str, terms: Terms, delta: Any, *, asked: bool
     return walk.InnerTerms(feedback, direct, error, derivative, below, asked, axes, delta)
 
 
-def _onto_tape(
-    network: Network, terms: Terms, name: str, layer: Any, x: Array, state: PyTree, key: Key | None, training: bool
-) -> tuple[Array, PyTree, Callable[..., Any]]:
-    """What `record` does with a composite: its forward pass, and the way back."""
-    delta = jax.ShapeDtypeStruct((x.shape[0], network.outputs), network.dtype)
-    return walk.forward(layer, x, state, _inner(network, name, terms, delta), key=key, training=training)
+def _onto_tape(network: Network, terms: Terms) -> Callable[..., tuple[Array, PyTree, Callable[..., Any]]]:
+    """What `record` does with a composite: its forward pass, with the way back that these terms want."""
+
+    def through(name: str, layer: Any, x: Array, state: PyTree, key: Key | None, training: bool) -> Any:
+        delta = jax.ShapeDtypeStruct((x.shape[0], network.outputs), network.dtype)
+        return walk.forward(layer, x, state, _inner(network, name, terms, delta), key=key, training=training)
+
+    return through
 
 
 def _through_composite(
-    network: Network, tape: Tape, i: int, layer: Any, cotangent: Array, delta: Array, terms: Terms, *, asked: bool
+    network: Network, tape: Tape, i: int, cotangent: Array, delta: Array, terms: Terms, *, asked: bool
 ) -> tuple[Any, Array, dict[str, Array]]:
     """The gradient of a layer with sites inside, the error at its input, and the errors at its sites where they are `asked`
     for."""
-    name = network.names[i]
+    name, x = network.names[i], tape.inputs[i]
     inner = _inner(network, name, terms, delta, asked=asked)
     # What no term reaches is told apart where others replace weights, since the error passes weights there that nothing does.
     hidden = (terms.feedback or terms.direct) and not (inner.feedback or inner.direct)
-    scope = jax.named_scope(f"{INSIDE}{name}") if hidden else contextlib.nullcontext()
-    with scope:
+    with jax.named_scope(f"{INSIDE}{name}") if hidden else contextlib.nullcontext():
         back = None if asked else dict(tape.back).get(i)
         if back is None:
-            *_, back = walk.forward(layer, tape.inputs[i], tape.state[i], inner, key=tape.keys[i], training=tape.training)
+            *_, back = walk.forward(network[name], x, tape.state[i], inner, key=tape.keys[i], training=tape.training)
         gradient, below, met = back(cotangent, delta)
     if name in terms.direct:
-        below = directly(terms.direct[name], delta, tape.inputs[i], name)
-    prefix = "" if len(network.names) == 1 else f"{name}/"
-    errors = {}
+        below = directly(terms.direct[name], delta, x, name)
+    by_name: dict[str, list[Array]] = {}
     for place, error in met.items():
-        errors.setdefault(prefix + place.partition("@")[0], []).append(error)
-    return (
-        gradient,
-        below,
-        {one: found[0] if len(found) == 1 else jnp.concatenate([e.ravel() for e in found]) for one, found in errors.items()},
-    )
+        by_name.setdefault(_prefix(network, name) + place.partition("@")[0], []).append(error)
+    joined = lambda found: found[0] if len(found) == 1 else jnp.concatenate([one.ravel() for one in found])
+    return gradient, below, {one: joined(found) for one, found in by_name.items()}
 
 
 def has_inner_weights(layer: Any) -> bool:
