@@ -43,6 +43,7 @@ def run(process):
     [
         *(
             "tape.py",
+            "any_network.py",
             "direct_feedback.py",
             "forward_pass.py",
             "seeds.py",
