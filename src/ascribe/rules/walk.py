@@ -26,9 +26,8 @@ Pull = Callable[[Sequence[Array | None], Array], tuple[list[Array | None], Error
 
 class InnerTerms(NamedTuple):
     """The terms of one layer's inside, by the names that its sites have there. `below`: whether there are parameters in layers
-    below it; `asked`: whether the errors at all sites are
-    wanted; `batch_axes`: where the batch is in the signals that direct feedback replaces (`sites.Point`); `delta`: the shape of
-    δ^L."""
+    below it; `asked`: whether the errors at all sites are wanted; `batch_axes`: where the batch is in the signals that direct
+    feedback replaces (`inside.Point`); `delta`: the shape of δ^L."""
 
     feedback: Mapping[str, Array] = {}
     direct: Mapping[str, Array] = {}
