@@ -24,11 +24,20 @@ LIMITS = ("limits", "references", "rules")
 HEADINGS = ("The equations", "What it needs", "When it is something known")
 
 
+EXTRAS = ("flax", "torch", "torchax")
+"""What models of other libraries want, and a package without extras has not."""
+
+
 def classes_of(folder, base):
     """The classes derived from `base`, by the files of a folder that define them; abstract ones left out."""
     found = {}
     for path in sorted((SOURCE / folder).glob("*.py")):
-        module = importlib.import_module(f"ascribe.{folder}.{path.stem}".removesuffix(".__init__"))
+        try:
+            module = importlib.import_module(f"ascribe.{folder}.{path.stem}".removesuffix(".__init__"))
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRAS:
+                raise
+            continue
         for one in vars(module).values():
             own = inspect.isclass(one) and issubclass(one, base) and one.__module__ == module.__name__
             if own and not inspect.isabstract(one) and not one.__name__.startswith("_"):
