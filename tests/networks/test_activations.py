@@ -147,7 +147,13 @@ def test_softmax_and_one_hot_act_on_the_last_axis():
         np.testing.assert_allclose(together, one_by_one, rtol=1e-15)
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh:slope=0.1", "leaky-relu:"])
+@pytest.mark.parametrize(("name", "called"), [("sigmoid", "logistic"), ("Leaky_ReLU", "leaky-relu"), ("linear", "identity")])
+def test_what_other_libraries_call_a_function_is_told(name, called):
+    with pytest.raises(UserError, match=f"unknown activation {name!r}: it is called {called} here; choose one of identity"):
+        activations.get(name)
+
+
+@pytest.mark.parametrize("name", ["sigmoidal", "tanh:slope=0.1", "leaky-relu:"])
 def test_unknown_names_are_refused_with_the_known_ones(name):
     with pytest.raises(UserError, match=f"unknown activation {name!r}: choose one of identity, logistic, arctan"):
         activations.get(name)

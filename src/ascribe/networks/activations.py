@@ -139,6 +139,13 @@ ACTIVATIONS: dict[str, ActivationFunction] = {
 """Every activation beside its derivative, by its name."""
 
 
+OTHER_WORDS = {
+    **{"sigmoid": "logistic", "linear": "identity", "heaviside": "threshold", "step": "threshold", "atan": "arctan"},
+    **{"leaky-relu": "leaky-relu", "leakyrelu": "leaky-relu"},
+}
+"""What other libraries call these functions."""
+
+
 def get(name: str) -> ActivationFunction:
     """The row of the table, or `leaky-relu:slope=0.2`: the leaky ReLU with another slope below zero, from 0 to 1.
 
@@ -150,7 +157,11 @@ def get(name: str) -> ActivationFunction:
         base, _, option = name.partition(":")
         if base == "leaky-relu" and option:
             return _leaky(option)
-    raise UserError(f"unknown activation {shown(name)}: choose one of {', '.join(ACTIVATIONS)}, or leaky-relu:slope=0.2.")
+    other = OTHER_WORDS.get(name.lower().replace("_", "-")) if isinstance(name, str) else None
+    meant = "" if other is None else f"it is called {other} here; "
+    raise UserError(
+        f"unknown activation {shown(name)}: {meant}choose one of {', '.join(ACTIVATIONS)}, or leaky-relu:slope=0.2."
+    )
 
 
 @functools.cache
