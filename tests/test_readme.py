@@ -36,6 +36,7 @@ TUNED, UNTUNED = ["--tune", "2", "--tune-seeds", "1"], ["--tune", "0"]
 def somewhere_else(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "measurements.csv").write_text(MEASUREMENTS, encoding="utf-8")
+    (tmp_path / "alice.txt").write_text("Alice was beginning to get very tired of sitting. " * 8, encoding="utf-8")
     for text in PYTHON:
         if text.startswith("# my_rule.py"):
             (tmp_path / "my_rule.py").write_text(text, encoding="utf-8")

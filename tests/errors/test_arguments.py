@@ -167,6 +167,11 @@ CASES = {
     "biases no": (lambda: networks.mlp([2, 2], bias="no", key=jax.random.key(0)), "`bias` is True or False; got 'no'"),
     "connected to itself no": (lambda: neurons.random_connection(2, 2, 1.0, 1.0, own="no"), "`own` is True or False; got 'no'"),
     "store an empty text": (compare(store=""), "a store is named by a path; got an empty text: write ."),
+    "options of a model that are no mapping": (
+        lambda: networks.from_model("net", options=np.ones(2)),
+        "`options` are arguments by their names, as in {'width': 16}; got array([1., 1.])",
+    ),
+    "a band of words": (lambda: statistics.band("x", range(3)), "a band is drawn of numbers (runs, …)"),
     "a layer that is an array": (lambda: tiny.mlp()[np.array([np.nan, 1.0])], "has no layer array([nan, 1.])"),
     "a search over too many numbers": (
         lambda: search.Space("relu1", hidden=7067),

@@ -51,6 +51,8 @@ def from_model(model: Any, *, options: Mapping[str, Any] | None = None, shape: t
 def adapter_of(model: Any, options: Mapping[str, Any] | None = None) -> AbstractAdapter:
     """What applies a model, a class of models or a factory. Of a class or function it is one object for the same options, so
     that blocks made of it at different times are of one structure."""
+    if options is not None and not isinstance(options, Mapping):
+        raise UserError(f"`options` are arguments by their names, as in {{'width': 16}}; got {shown(options)}.")
     options = {name: tuple(one) if isinstance(one, list) else one for name, one in (options or {}).items()}
     if isinstance(model, type) or inspect.isfunction(model):
         return _adapter_again(model, tuple(sorted(options.items())), jnp.zeros(()).dtype.name)

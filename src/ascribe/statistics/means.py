@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from ascribe.checks import refusal, share, whole
-from ascribe.errors import shown
+from ascribe.errors import UserError, shown
 
 from ._checks import exponent
 
@@ -78,7 +78,10 @@ def band(values: np.ndarray, half_width: np.ndarray) -> np.ndarray:
     >>> band(np.array([[1.0, 1.0], [2.0, 2.0], [np.nan, 3.0]]), np.array([6.4, 2.5])).tolist()
     [0.0, 2.5]
     """
-    return np.where(np.isfinite(values).sum(axis=0) >= FEWEST, half_width, 0.0)
+    try:
+        return np.where(np.isfinite(np.asarray(values, float)).sum(axis=0) >= FEWEST, np.asarray(half_width, float), 0.0)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"a band is drawn of numbers (runs, …) and the half widths of their means (…); {error}.") from error
 
 
 def too_few(counts: Iterable[int], one: str = "seed") -> str:
