@@ -14,8 +14,9 @@ from ascribe import networks
 from ascribe.errors import UserError
 from ascribe.networks import Linear, MixerBlock, TransformerBlock, check_input, record
 from ascribe.networks.layer import inner_layers
+from ascribe.rules import backward_sweep
 
-from ..cases import assert_identical, shake
+from ..cases import assert_identical, examples, shake
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 IMAGE = (8, 8, 1)
@@ -275,6 +276,26 @@ def test_without_normalization_what_passes_stays_of_its_size():
 
 
 # That they learn
+
+
+@each
+def test_backpropagation_is_the_gradient_of_the_loss(text):
+    """Of the mean cross entropy, written, in training: batch statistics are in force."""
+    network = small(text, activation="tanh", key=jr.key(0))
+    batch = examples(SMALL[text], "categorical-cross-entropy")
+
+    def loss(network):
+        z = record(network, batch.inputs)[0].output
+        return -jnp.mean(jax.nn.log_softmax(z)[jnp.arange(len(z)), batch.targets])
+
+    @jax.jit
+    def both(network):
+        return backward_sweep(network, None, batch).gradients, jax.grad(loss)(network)
+
+    ours, theirs = map(jax.tree.leaves, both(network))
+    largest = max(np.max(np.abs(leaf)) for leaf in theirs)
+    assert np.mean([np.max(np.abs(leaf)) > 1e-6 * largest for leaf in theirs]) > 0.8
+    assert max(np.max(np.abs(np.asarray(a) - b)) for a, b in zip(ours, theirs, strict=True)) <= 1e-12 * largest
 
 
 @pytest.mark.parametrize(
