@@ -18,7 +18,7 @@ from ascribe.training.identity import fingerprint
 from ..cases import assert_identical
 
 
-class Residual(AbstractLayer):
+class Skip(AbstractLayer):
     """x + f(x), f of the layers inside."""
 
     kind = "residual"
@@ -58,29 +58,29 @@ def registered(monkeypatch):
 def network(key=None):
     """Two layers inside one inside one, and a layer called like another."""
     linear = lambda i: networks.Linear(3, 3, key=None if key is None else jr.fold_in(key, i))
-    deep = Residual([linear(0), Activation("tanh"), Residual([linear(1)])])
+    deep = Skip([linear(0), Activation("tanh"), Skip([linear(1)])])
     return Network([networks.Linear(2, 3, key=key), deep, Linear(3), networks.Linear(3, 1, key=key)])
 
 
 def test_a_structure_has_the_layers_inside_a_layer():
     config = json.loads(json.dumps(network().config()))
     inside = config[1]["inner"]
-    assert [entry["layer"] for entry in config] == ["Linear", "Residual", "own.Linear", "Linear"]
-    assert [entry["layer"] for entry in inside] == ["Linear", "Activation", "Residual"]
+    assert [entry["layer"] for entry in config] == ["Linear", "Skip", "own.Linear", "Linear"]
+    assert [entry["layer"] for entry in inside] == ["Linear", "Activation", "Skip"]
     assert inside[2]["inner"][0]["fan_out"] == 3
     assert list(map(type, inner_layers(network()["residual1"]))) == [
         networks.Linear,
         Activation,
-        Residual,
+        Skip,
         networks.Linear,
     ]
 
 
 def test_a_structure_is_built_where_its_layers_are_registered():
     config = json.loads(json.dumps(network().config()))
-    with pytest.raises(UserError, match=r"no class is known here for the layers Residual, own\.Linear: register it"):
+    with pytest.raises(UserError, match=r"no class is known here for the layers Skip, own\.Linear: register it"):
         from_config(config)
-    assert networks.register_layer(Residual) is Residual
+    assert networks.register_layer(Skip) is Skip
     with pytest.raises(UserError, match=r"for the layer own\.Linear: register it, as in .*register_layer\(Linear\)"):
         from_config(config)
     networks.register_layer(Linear)
@@ -119,15 +119,15 @@ def test_a_layer_of_layers_is_what_it_says():
 
 def test_the_source_of_users_layers_is_told():
     found = registry.sources(network())
-    assert set(found) == {"Residual", "own.Linear"}
+    assert set(found) == {"Skip", "own.Linear"}
     assert (
-        found["Residual"]["file"] == "test_registry.py"
-        and "class Residual(AbstractLayer)" in found["Residual"]["source"]
+        found["Skip"]["file"] == "test_registry.py"
+        and "class Skip(AbstractLayer)" in found["Skip"]["source"]
     )
     assert registry.sources(networks.mlp([2, 3, 1])) == {}
 
 
 def test_a_run_is_known_by_the_layers_inside_a_layer():
     kinds = registry.layer_classes(network())
-    assert kinds == [networks.Linear, Residual, Activation, Linear]
+    assert kinds == [networks.Linear, Skip, Activation, Linear]
     assert len({str(fingerprint(kind)) for kind in kinds}) == 4
