@@ -120,10 +120,7 @@ def test_a_layer_of_layers_is_what_it_says():
 def test_the_source_of_users_layers_is_told():
     found = registry.sources(network())
     assert set(found) == {"Skip", "own.Linear"}
-    assert (
-        found["Skip"]["file"] == "test_registry.py"
-        and "class Skip(AbstractLayer)" in found["Skip"]["source"]
-    )
+    assert found["Skip"]["file"] == "test_registry.py" and "class Skip(AbstractLayer)" in found["Skip"]["source"]
     assert registry.sources(networks.mlp([2, 3, 1])) == {}
 
 
