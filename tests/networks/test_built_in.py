@@ -14,8 +14,9 @@ from ascribe import networks
 from ascribe.errors import UserError
 from ascribe.networks import Linear, MixerBlock, TransformerBlock, check_input, record
 from ascribe.networks.layer import inner_layers
+from ascribe.rules import backward_sweep
 
-from ..cases import assert_identical, shake
+from ..cases import assert_identical, examples, shake
 
 EXACT = {"rtol": 1e-12, "atol": 1e-12}
 IMAGE = (8, 8, 1)
@@ -264,15 +265,37 @@ def test_all_weights_begin_with_the_variance_of_their_law(text, shape, variance)
         assert one.bias is None or not np.any(one.bias)
 
 
-def test_without_normalization_the_variance_stays_within_e():
-    """Π (1 + 1/L) < e: without the factor 1/√L it would be 2^L."""
-    network = networks.resnet((8, 8, 16), 2, depth=56, width=16, normalization=False, activation="identity", key=jr.key(0))
+def test_without_normalization_what_passes_stays_of_its_size():
+    """(1 + 2/L)^L < e²; without the factor 1/√L it would be 3^L. Each halving adds as many channels of zeros, so that sums over
+    channels are what to look at."""
+    network = networks.resnet((8, 8, 16), 2, depth=56, width=16, normalization=False, key=jr.key(0))
     tape, _ = jax.jit(record)(network, jr.normal(jr.key(1), (16, 8, 8, 16)))
-    below, above = tape.outputs(0), tape.outputs(network.index("globalaveragepool1") - 1)
-    assert 0.5 < np.mean(np.square(above)) * 4 / np.mean(np.square(below)) < 2 * np.e
+    below, above = (tape.outputs(network.index(name)) for name in ("relu1", "relu28"))
+    sizes = [np.mean(np.sum(np.square(one), axis=-1)) for one in (below, above)]
+    assert 1 < sizes[1] / sizes[0] < np.e**2
 
 
 # That they learn
+
+
+@each
+def test_backpropagation_is_the_gradient_of_the_loss(text):
+    """Of the mean cross entropy, written, in training: batch statistics are in force."""
+    network = small(text, activation="tanh", key=jr.key(0))
+    batch = examples(SMALL[text], "categorical-cross-entropy")
+
+    def loss(network):
+        z = record(network, batch.inputs)[0].output
+        return -jnp.mean(jax.nn.log_softmax(z)[jnp.arange(len(z)), batch.targets])
+
+    @jax.jit
+    def both(network):
+        return backward_sweep(network, None, batch).gradients, jax.grad(loss)(network)
+
+    ours, theirs = map(jax.tree.leaves, both(network))
+    largest = max(np.max(np.abs(leaf)) for leaf in theirs)
+    assert np.mean([np.max(np.abs(leaf)) > 1e-6 * largest for leaf in theirs]) > 0.8
+    assert max(np.max(np.abs(np.asarray(a) - b)) for a, b in zip(ours, theirs, strict=True)) <= 1e-12 * largest
 
 
 @pytest.mark.parametrize("text", ["gru/8", *(pytest.param(one, marks=pytest.mark.slow) for one in ("vit/1x8", "resnet/8x4"))])

@@ -25,8 +25,8 @@ class Residual(AbstractLayer):
     gives them, so that the weight of the second convolution is `network["residual1"].branch["conv2"].weight`. The state is a
     tuple of the states of the branch's layers and one of the shortcut's; in training each layer has a key of its own.
 
-    With `scale` 0 it is its shortcut. A `scale` of 1/√L in each of L residuals keeps the variance of what passes through all of
-    them below e times its own, without normalization (Hayou et al. 2021, "Stable ResNet").
+    With `scale` 0 it is its shortcut. A `scale` of 1/√L in each of L residuals, whose branches keep the variance of what they
+    get, multiplies it by (1 + 1/L)^L < e in all of them, without normalization (Hayou et al. 2021, "Stable ResNet").
 
     >>> from ascribe.networks import Activation, Linear, Network
     >>> print(Network([Linear(2, 8), Residual([Linear(8, 8), Activation("relu"), Linear(8, 8)]), Linear(8, 1)]))

@@ -50,8 +50,9 @@ def resnet(
     takes every second pixel and adds channels of zeros (`Subsample`; the paper's option A, as in its experiments on CIFAR-10),
     so that no shortcut has weights. `resnet()` has 269,722 parameters, the published 0.27 million.
 
-    Without normalization the convolutions have biases, and the branches are multiplied by 1/√(3n), which keeps the variance
-    within a factor e of the input's at the start (Hayou et al. 2021, "Stable ResNet"); the paper has no such network.
+    Without normalization the convolutions have biases, and the branches are multiplied by 1/√(3n). With ReLU and He's law a
+    block then multiplies the mean square of what passes by 1 + 2/(3n) at most, on average over the initial weights, and all
+    blocks by less than e², however many they are (Hayou et al. 2021, "Stable ResNet"); the paper has no such network.
 
     **Arguments:** `input_shape`: (height, width, channels) of an image; `outputs`: units of the last layer; `depth`: 8, 14, 20,
     and so on; `width`: channels of the first stage, 16 as published; `normalization`: whether there is batch normalization;
