@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ascribe.errors import UserError
-from ascribe.networks import Linear, Network, from_function
+from ascribe.networks import Activation, Linear, Network, Residual, from_function
 from ascribe.rules import BFunction, DirectFeedbackAlignment, FeedbackAlignment, Terms, backward_sweep
 from ascribe.rules.naming import activation_of, hidden_activations, matched
 from ascribe.training.freezing import check_layer, one_layer
@@ -145,3 +145,10 @@ def test_one_site_can_be_trained_alone():
     for name in ("block1", "hiden", 3):
         with pytest.raises(UserError, match=r"`only` names one layer with weights of the network \(input, hidden, head\)"):
             check_layer("only", old, name)
+
+
+def test_a_rule_that_replaces_all_derivatives_does_not_leave_a_composite_exact_without_a_word():
+    network = Network([Linear(2, 3), Residual([Linear(3, 3), Activation("tanh")]), Linear(3, 1)])
+    with pytest.raises(UserError, match=r"what the layer residual1 holds inside is found for inputs of one shape: take"):
+        hidden_activations(network)
+    assert hidden_activations(network.located((2,))) == ("residual1/branch/linear1/tanh",)

@@ -118,11 +118,7 @@ class Network(eqx.Module):
         return self if self.inside == other.inside else self._holding(other.inside)
 
     def _check_located(self) -> None:
-        if self.composites and self.inside is None:
-            raise UserError(
-                f"what the layer {self.composites[0]} holds inside is found for inputs of one shape: take "
-                f"network.located(input_shape), the shape of one example, in the network's place."
-            )
+        self.check_located()
 
     def _holding(self, inside: Inside | None) -> "Network":
         made = object.__new__(type(self))
@@ -181,6 +177,14 @@ class Network(eqx.Module):
         inner = {site.name: site.transports for site in self.sites}
         lowest = self.units[0]
         return tuple(name for name in self.synaptic if inner.get(name, name != lowest))
+
+    def check_located(self) -> None:
+        """A `UserError` where a layer holds what was not looked for yet: rules would leave it exact without a word."""
+        if self.composites and self.inside is None:
+            raise UserError(
+                f"what the layer {self.composites[0]} holds inside is found for inputs of one shape: take "
+                f"network.located(input_shape), the shape of one example, in the network's place."
+            )
 
     @property
     def sites(self) -> tuple[Site, ...]:

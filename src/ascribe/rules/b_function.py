@@ -152,7 +152,8 @@ def implicit_rates(network: Network, batch: Batch, terms: Terms, *, key: Key | N
     - `error_ratio/NAME`: δ^l of this sweep over δ^l of backpropagation, of every synaptic layer: the noise ε that travels
       down into the layers below a replacement. Its spread is `error_ratio_high` less `error_ratio_low`.
 
-    All are 1 (and the share 0) where every replacement equals its term. `key`: the randomness of dropout, fixed by default.
+    Of activations and weights inside a layer made of others only the error ratio is measured. All are 1 (and the share 0) where
+    every replacement equals its term. `key`: the randomness of dropout, fixed by default.
     """
     key, network = jr.key(0) if key is None else key, network.located(batch.inputs.shape[1:])
     terms = expand(network, terms)

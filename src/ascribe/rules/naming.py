@@ -52,6 +52,7 @@ def slope_of(network: Network, name: str) -> Elementwise:
 
 def hidden_activations(network: Network) -> tuple[str, ...]:
     """The names of the activation layers whose derivative can be replaced: all but the output's."""
+    network.check_located()
     inner: dict[int, list[str]] = {}
     for one in network.activations:
         if one.last and one.layer == len(network.names) - 1:
