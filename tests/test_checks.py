@@ -1,9 +1,10 @@
 """Arguments are held against annotations only where a call has failed, and the first that does not fit is named."""
 
+import inspect
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ascribe.checks import (
     flag,
     not_negative,
     one_of,
+    options,
     positive,
     real_numbers,
     share,
@@ -34,6 +36,20 @@ def shortened(text: str, length: int = 3, *, end: "str | None" = None) -> str:
     if length == 0:
         raise ZeroDivisionError("nobody's fault")
     return text[:length].upper() + (end or "")
+
+
+class Drawn(TypedDict, total=False):
+    """What several functions take."""
+
+    color: str
+    width: int | None
+
+
+@explained
+@options(color="red", width=None)
+def line(length: int, **drawn: Unpack[Drawn]) -> tuple[int, dict[str, Any]]:
+    """What it was given."""
+    return length + 0, dict(drawn)
 
 
 @dataclass
@@ -185,3 +201,24 @@ def test_a_name_is_spelled_as_its_reader_spells_it():
         flag(option("x"), 1)
     with spelled(lambda name, *value: f"--{name}"), pytest.raises(UserError, match=r"^--x is True or False"):
         flag(option("x"), 1)
+
+
+def test_shared_options_come_with_their_defaults_and_stand_in_the_signature():
+    assert line(3, width=2) == (3, {"color": "red", "width": 2})
+    found = inspect.signature(line).parameters
+    assert [(name, one.default, one.annotation) for name, one in found.items()][1:] == [
+        ("color", "red", str),
+        ("width", None, int | None),
+    ]
+    with pytest.raises(TypeError, match=r"line\(\) got an unexpected keyword argument 'colour'. Did you mean 'color'\?"):
+        line(3, colour="blue")  # pyright: ignore[reportCallIssue]
+    with pytest.raises(UserError, match="`length` of line is a whole number; got 'three'"):
+        line("three")  # pyright: ignore[reportArgumentType]
+
+
+def test_shared_options_have_a_default_each():
+    with pytest.raises(TypeError, match=r"defaults of \['color'\]; its options are \['color', 'width'\]"):
+
+        @options(color="red")
+        def bar(**drawn: Unpack[Drawn]) -> None:
+            """Nothing."""

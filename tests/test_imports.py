@@ -47,6 +47,8 @@ FREE = ("__init__", "__main__")  # the lazy face of the package, and the way int
 MODULES = {path: path.relative_to(SOURCE).parts[0].removesuffix(".py") for path in sorted(SOURCE.rglob("*.py"))}
 WITHOUT_JAX = (*ORDER[: ORDER.index("autodiff") + 1], "datasets", "charts", "report")
 LINES, FUNCTION = 450, 110
+MANY, MOST, LONGEST = 8, 13, 24
+"""No more than 13 functions take 8 arguments or more, and none more than 24."""
 HEAVY = {"jax", "jaxlib", "equinox", "optax", "jaxtyping", "sklearn"}
 
 
@@ -191,6 +193,18 @@ PAST = 70
 """So many imports go past a folder's face (`from ascribe.networks.network import listed`): not more of them. Two folders have
 none: what is drawn with is taken from its file, and `ascribe.experiments` would import all of JAX for one of its functions."""
 WITHOUT_A_FACE = ("charts", "experiments")
+
+
+def test_few_functions_take_many_arguments():
+    many = {}
+    for path in MODULES:
+        for node in nodes(path):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                count = sum(one.arg not in ("self", "cls") for one in taken)
+                if count >= MANY:
+                    many[f"{path.relative_to(SOURCE)}: {node.name}"] = count
+    assert len(many) <= MOST and max(many.values()) <= LONGEST, many
 
 
 def test_no_more_imports_go_past_the_face_of_a_folder():

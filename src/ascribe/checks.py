@@ -54,12 +54,47 @@ def explained(function: Function) -> Function:
     return typing.cast(Function, call)
 
 
+def options(**defaults: Any) -> Callable[[Function], Function]:
+    """A decorator of a function that takes options which it has in common with others, as `**name: Unpack[Options]` of a
+    `TypedDict`: the function is given all of them, those that were left out with these defaults, and its signature (in `help`,
+    notebooks and editors) names each.
+
+    **Raises:** `TypeError`, as Python, for an option that there is not, with the nearest.
+    """
+
+    def decorate(function: Function) -> Function:
+        signature = inspect.signature(function)
+        *own, rest = signature.parameters.values()
+        hints = typing.get_type_hints(typing.get_args(typing.get_type_hints(function)[rest.name])[0])
+        if set(hints) != set(defaults):
+            raise TypeError(f"{function.__name__} has defaults of {sorted(defaults)}; its options are {sorted(hints)}.")
+        last = inspect.Parameter.KEYWORD_ONLY
+        shared = [inspect.Parameter(name, last, default=default, annotation=hints[name]) for name, default in defaults.items()]
+        known = [one.name for one in (*own, *shared) if one.name != "self"]
+
+        @functools.wraps(function)
+        def call(*given: Any, **named: Any) -> Any:
+            for name in named:
+                if name not in known:
+                    near = difflib.get_close_matches(name, known, 1)
+                    meant = f". Did you mean {near[0]!r}?" if near else ""
+                    raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument {name!r}{meant}")
+            return function(*given, **defaults | named)
+
+        vars(call)["__signature__"] = signature.replace(parameters=[*own, *shared])
+        return typing.cast(Function, call)
+
+    return decorate
+
+
 def _misfit(function: Callable[..., Any], given: tuple[Any, ...], named: dict[str, Any]) -> str | None:
     """The sentence about the first argument that does not fit its annotation; None where all do, or nobody can tell."""
     made = function.__name__ == "__post_init__"  # of a class whose fields are its arguments
     try:
-        arguments = vars(given[0]) if made else inspect.signature(function).bind(*given, **named).arguments
-        hints = typing.get_type_hints(type(given[0]) if made else function)
+        signature = inspect.signature(function)
+        arguments = vars(given[0]) if made else signature.bind(*given, **named).arguments
+        shared = {} if made else {name: one.annotation for name, one in signature.parameters.items()}
+        hints = shared | typing.get_type_hints(type(given[0]) if made else function)
     except (TypeError, NameError):
         return None
     name = function.__qualname__.removesuffix(".__init__").removesuffix(".__post_init__")

@@ -12,7 +12,7 @@ network, is checked where these come together (`training/recipe.py`).
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from .checks import at_least, flag, plain, positive
 from .errors import UserError, shown
@@ -168,6 +168,24 @@ class Setup:
         names = [name for name, one in meanings(type(self)).items() if not one.compiled]
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         return dataclasses.replace(self, **{name: defaults[name] for name in names})
+
+
+class Settings(TypedDict, total=False):
+    """The settings of a `Setup` that `train` and `compare` take as they are: all but the learning rate, which each has in its
+    own way, and what comes with the data."""
+
+    epochs: int
+    batch_size: int
+    optimizer: str | Callable[..., Any] | Mapping[str, Any]
+    loss: Any
+    select: str
+    score: str | None
+    only: str | None
+    diagnostics: bool
+    devices_per_run: int
+
+
+DEFAULTS = {one.name: one.default for one in dataclasses.fields(Setup) if one.name in Settings.__annotations__}
 
 
 def meanings(kind: type[Setup] = Setup) -> dict[str, Setting]:

@@ -1,10 +1,12 @@
 """`Setup`: one field says everything of a setting, and everything that follows is made from the fields."""
 
 import dataclasses
+import inspect
 from dataclasses import field
 
 import pytest
 
+import ascribe
 from ascribe import losses
 from ascribe.cli import compare, options
 from ascribe.errors import UserError
@@ -113,3 +115,11 @@ def test_a_recipe_that_is_not_complete_is_refused():
     recipe = honor(Backpropagation(), "bp", tiny.mlp(), tiny.data(), Setup())
     with pytest.raises(UserError, match="a complete recipe is wanted; that of bp names no loss yet"):
         Experiment(recipe)
+
+
+def test_train_and_compare_take_every_setting_that_does_not_come_with_the_data():
+    wanted = {one.name: one.default for one in dataclasses.fields(Setup)}
+    del wanted["augmentations"], wanted["black"]
+    for function, rate in ((ascribe.train, wanted["learning_rate"]), (ascribe.compare, None)):
+        found = {name: one.default for name, one in inspect.signature(function).parameters.items()}
+        assert {name: found[name] for name in wanted} == wanted | {"learning_rate": rate}

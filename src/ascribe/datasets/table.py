@@ -83,7 +83,7 @@ def table(
     if task is not None:
         task = ask(partial(one_of, choices=get_args(Task)), "task", task, "classification")
     by_feature = isinstance(standardize, str) and standardize == BY_FEATURE
-    standardize = by_feature or ask(_true_or_false, "standardize", standardize, True)
+    scaling = {"by_feature": by_feature, "standardize": by_feature or ask(_true_or_false, "standardize", standardize, True)}
     header = None if header is None else ask(flag, "header", header, True)
     wanted = None if classes is None else parse_classes(classes)
     given = dict(target=target, ignore=ignore or None, header=header, separator=separator, decimal=decimal)
@@ -101,7 +101,7 @@ def table(
     keep = rows_to_keep(contents, missing, what)
     check_rows(contents.inputs[keep], what)
     targets = _find_targets(contents, keep, task, wanted, what)
-    return _make_dataset(source, what, contents, keep, targets, seed=seed, standardize=standardize, by_feature=by_feature)
+    return _make_dataset(source, what, contents, keep, targets, seed, scaling)
 
 
 def _true_or_false(name: str, value: Any, advice: str) -> bool:
@@ -168,12 +168,11 @@ def _make_dataset(
     contents: Contents,
     keep: np.ndarray,
     found: _Targets,
-    *,
     seed: int,
-    standardize: bool,
-    by_feature: bool,
+    scaling: dict[str, bool],
 ) -> Dataset:
-    """The data set of the rows that stay, cut into its parts, with what was understood."""
+    """The data set of the rows that stay, cut into its parts, with what was understood. `scaling`: `standardize` and
+    `by_feature`."""
     inputs, targets, names = contents.inputs[keep], found.targets, found.class_names
     kept = contents.kept.copy()
     kept[contents.kept] = keep
@@ -183,8 +182,10 @@ def _make_dataset(
         if min(len(part) for part in rows) == 0:
             raise UserError(f"{what} has examples in every split; got none in one: write its arrays anew.")
     name, card = _describe(source, what, found.task, len(inputs), math.prod(inputs.shape[1:]))
-    own = {"class_names": names, "feature_names": contents.feature_names, "by_feature": by_feature}
-    data = Assembly(name, found.task, inputs, targets, seed, card, standardize, **own).divided(rows)
+    named = (names, contents.feature_names)
+    data = Assembly(
+        name, found.task, inputs, targets, seed, card, scaling["standardize"], *named, by_feature=scaling["by_feature"]
+    ).divided(rows)
     counts = np.bincount(targets, minlength=len(names)).tolist() if names else []
     understood = Understood(
         target=found.name,

@@ -10,19 +10,20 @@ import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ascribe import losses, training
+from ascribe import training
+from ascribe.checks import options
 from ascribe.checksums import checksum
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError
 from ascribe.measures import measure_for
 from ascribe.search import Tuning
-from ascribe.setup import meanings
+from ascribe.setup import DEFAULTS, Settings, meanings
 from ascribe.training import Engine, Keeper, Listener, LossLandscape, Rules, Runs, Setup, Trainer
 from ascribe.training.progress import or_one_line
 from ascribe.training.source import digest
@@ -33,6 +34,7 @@ from .plan import Asked, Budget, NetworkLike, Plan, Request, ask_in_folds
 from .stores import open_store, recorded_end, versions, warn_outdated
 
 
+@options(**DEFAULTS)
 def compare(
     data: DataLike,
     *,
@@ -42,23 +44,15 @@ def compare(
     seeds: int | Sequence[int] = 10,
     tune: int | None = None,
     tune_seeds: int = 3,
-    epochs: int = 50,
-    batch_size: int = 32,
-    optimizer: Any = "adam",
     learning_rate: float | None = None,
     search: Mapping[str, tuple[float, float]] | None = None,
-    select: str = "last",
-    score: str | None = None,
-    loss: str | losses.Loss | None = None,
     activation: str = "relu",
-    diagnostics: bool = True,
-    only: str | None = None,
     landscape: str | None = None,
-    devices_per_run: int = 1,
     listener: Listener | None = None,
     command: str | None = None,
     store: str | Path | Keeper | None = None,
     cluster: Engine | None = None,
+    **settings: Unpack[Settings],
 ) -> Comparison:
     """Trains every rule with the same care and returns what came out.
 
@@ -94,18 +88,7 @@ def compare(
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
     data = training.check_data(data)
-    setup = Setup(
-        optimizer=optimizer,
-        learning_rate=1e-3 if learning_rate is None else learning_rate,
-        epochs=epochs,
-        batch_size=batch_size,
-        select=select,
-        score=score,
-        loss=loss,
-        diagnostics=diagnostics,
-        only=only,
-        devices_per_run=devices_per_run,
-    )
+    setup = Setup(learning_rate=1e-3 if learning_rate is None else learning_rate, **settings)
     budget = Budget.of(tune, tune_seeds, search, fixed=learning_rate is not None)
     request = Request(rules, network, activation, seeds, landscape, cluster)
     asked = ask_in_folds(data, folds, request, setup, budget)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import datasets, networks, rules, search, training
-from ascribe.checks import at_least, flag, positive
+from ascribe.checks import at_least, flag, options, positive
 from ascribe.checksums import checksum
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, shown
@@ -52,6 +52,7 @@ TRAINING = Training(optimizer="sgd", learning_rate=0.01, epochs=10, batch_size=3
 """The defaults of these."""
 
 
+@options(**TRAINING)
 def discover(
     data: DataLike,
     *,
@@ -75,7 +76,7 @@ def discover(
     command: str | None = None,
     store: str | Path | Keeper | None = None,
     cluster: Engine | None = None,
-    **options: Unpack[Training],
+    **settings: Unpack[Training],
 ) -> Discovery:
     """Learns a b-function and compares it.
 
@@ -108,10 +109,6 @@ def discover(
     random_search, widths = flag("random_search", random_search), flag("widths", widths)
     if not callable(after_round):
         raise UserError(f"`after_round` is a function of a kind and what was tried; got {shown(after_round)}.")
-    unknown = [name for name in options if name not in TRAINING]
-    if unknown:
-        raise TypeError(f"discover() got an unexpected keyword argument {unknown[0]!r}")
-    settings: Training = {**TRAINING, **options}
     setup, bound = Setup(**settings, diagnostics=False), positive("bound", bound)
     data = training.check_data(data)
     source = training.network_for(network, data, activation)
@@ -290,17 +287,18 @@ def _compare(
     """Fresh runs of one setting: everything at the same rate; what is tuned. With `rates`, those that were tuned for the area,
     also what they are worth, and a learned rate where the optimizer has one."""
     common = {**common, "network": source}
-    tuned = {name: value for name, value in common.items() if name != "learning_rate"}
+    tuned: dict[str, Any] = {name: value for name, value in common.items() if name != "learning_rate"}
     parts = [
         compare(data, rules={discovery.SAME: Backpropagation(), **controls}, **common),
         compare(data, rules={discovery.TUNED: Backpropagation(), discovery.FOUND_TUNED: best}, tune=tune, **tuned),
     ]
     for name, rate in (rates or {}).items():
         rule = best if name == discovery.FOUND_FOR_AREA else Backpropagation()
-        parts.append(compare(data, rules={name: rule}, **{**common, "learning_rate": rate}))
+        parts.append(compare(data, rules={name: rule}, learning_rate=rate, **tuned))
     hypergradient = f"hypergradient-{common['optimizer']}"
     if rates and hypergradient in training.optimizers.OPTIMIZERS:
-        parts.append(compare(data, rules={discovery.LEARNED: Backpropagation()}, **{**common, "optimizer": hypergradient}))
+        common["optimizer"] = hypergradient
+        parts.append(compare(data, rules={discovery.LEARNED: Backpropagation()}, **common))
     return tuple(parts)
 
 

@@ -151,12 +151,15 @@ def _batch_norm(
     running_var: Any = None,
     weight: Any = None,
     bias: Any = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
+    *settings: Any,
+    **named: Any,
 ) -> Any:
     """`torch.nn.functional.batch_norm`: in training by the batch's mean and biased variance, and the running variance moves to
-    the unbiased one."""
+    the unbiased one. `settings`: `training`, `momentum` and `eps`, in this order or by name."""
+    told = {"training": False, "momentum": 0.1, "eps": 1e-5} | dict(
+        zip(("training", "momentum", "eps"), settings, strict=False)
+    )
+    training, momentum, eps = (told | named).values()
     mean, variance = running_mean, running_var
     if training or running_mean is None:
         axes = [0, *range(2, x.ndim)]

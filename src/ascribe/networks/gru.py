@@ -5,16 +5,17 @@ arXiv:1406.1078, with the reset gate behind the product, as in version 1 of the 
 takes the hidden state to all three gates.  Bib key: cho2014learning
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 
-from ascribe.checks import explained
+from ascribe.checks import explained, options
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import initializers
+from .initializers import Drawn, parted
 from .last_step import LastStep
 from .layer import AbstractLayer, check_sequence, size_of
 from .linear import Linear
@@ -83,14 +84,13 @@ class GRU(AbstractLayer):
 
 
 @explained
+@options(bias=True, initializer="lecun-normal", key=None)
 def gru(
     input_shape: tuple[int, ...],
     outputs: int,
     *,
     units: int = 64,
-    bias: bool = True,
-    initializer: str = "lecun-normal",
-    key: Key | None = None,
+    **drawn: Unpack[Drawn],
 ) -> Network:
     """Gated recurrent units over the sequence, whose last state goes to a dense layer.
 
@@ -108,7 +108,5 @@ def gru(
     rows, _, features = as_sequence("gru", input_shape)
     units = size_of("units", "gru", units)
     initializers.check_parameters(3 * units * (features + units))
-    own, head = jr.split(initializers.own_key(key))
-    recurrent = GRU(features, units, bias=bias, initializer=initializer, key=own)
-    last = Linear(units, outputs, bias=bias, initializer=initializer, key=head)
-    return Network([*rows, recurrent, LastStep(), last])
+    (own, head), told = parted(drawn, 2)
+    return Network([*rows, GRU(features, units, key=own, **told), LastStep(), Linear(units, outputs, key=head, **told)])

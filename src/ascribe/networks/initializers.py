@@ -1,8 +1,9 @@
 """Laws of the initial weights, by name. Fan-in and fan-out are counted as in `jax.nn.initializers`."""
 
 import math
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +33,15 @@ _LAWS = {  # logistic-normal: 4/√fan_in, because σ' is at most 1/4; pytorch-u
 }
 
 
+class Drawn(TypedDict, total=False):
+    """What a network is told of its layers with weights beside their sizes. `bias`: whether they have biases, by default yes;
+    `initializer`: the law of the weights; `key`: of their random numbers, by default the fixed one of a template."""
+
+    bias: bool
+    initializer: str | None
+    key: Key | None
+
+
 def names() -> list[str]:
     """Every initializer's name."""
     return list(_LAWS)
@@ -45,6 +55,15 @@ def own_key(key: Any) -> Key:
     if array and (jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or (key.dtype, key.shape[-1:]) == (jnp.uint32, (2,))):
         return key
     raise UserError(f"`key` is a random key, as in jax.random.key(0); got {shown(key)}.")
+
+
+def parted(drawn: Drawn, count: int, activation: str | None = None) -> tuple[Iterator[Key], dict[str, Any]]:
+    """So many keys, and what is told to every layer; the law is by default that for the activation."""
+    given: dict[str, Any] = dict(drawn)
+    keys = iter(jr.split(own_key(given.pop("key", None)), count))
+    if activation is not None:
+        given["initializer"] = given["initializer"] or default_for(activation)
+    return keys, given
 
 
 def default_for(activation: str) -> str:

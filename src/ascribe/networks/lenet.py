@@ -1,31 +1,29 @@
 """LeNet-5's shape with today's parts."""
 
-import jax.random as jr
+from typing import Unpack
 
-from ascribe.checks import explained
+from ascribe.checks import explained, options
 from ascribe.errors import UserError, shown
-from ascribe.types import Key
 
-from . import initializers
 from .activation import Activation
 from .conv2d import Conv2d, is_image_shape
 from .flatten import Flatten
+from .initializers import Drawn, parted
 from .linear import Linear
 from .network import Network
 from .pooling import MaxPool2d
 
 
 @explained
+@options(bias=True, initializer=None, key=None)
 def lenet(
     input_shape: tuple[int, ...] = (28, 28, 1),
     outputs: int = 10,
     *,
     activation: str = "relu",
-    bias: bool = True,
     channels: tuple[int, int] = (6, 16),
     hidden: tuple[int, ...] = (120, 84),
-    initializer: str | None = None,
-    key: Key | None = None,
+    **drawn: Unpack[Drawn],
 ) -> Network:
     """Convolution 5×5, pooling 2×2, convolution 5×5, pooling 2×2, then dense layers (after LeCun et al. 1998).
 
@@ -42,23 +40,22 @@ def lenet(
         )
     height, width, colors = input_shape
     padding = 2 if min(height, width) <= 28 else 0
-    law = initializer or initializers.default_for(activation)
-    keys = iter(jr.split(initializers.own_key(key), 3 + len(hidden)))
+    keys, told = parted(drawn, 3 + len(hidden), activation)
     first, second = channels
     rows, columns = (((size + 2 * padding - 4) // 2 - 4) // 2 for size in (height, width))
 
     layers = [
-        Conv2d(colors, first, 5, padding=padding, bias=bias, initializer=law, key=next(keys)),
+        Conv2d(colors, first, 5, padding=padding, key=next(keys), **told),
         Activation(activation),
         MaxPool2d(2),
-        Conv2d(first, second, 5, bias=bias, initializer=law, key=next(keys)),
+        Conv2d(first, second, 5, key=next(keys), **told),
         Activation(activation),
         MaxPool2d(2),
         Flatten(),
     ]
     fan_in = rows * columns * second
     for fan_out in hidden:
-        layers += [Linear(fan_in, fan_out, bias=bias, initializer=law, key=next(keys)), Activation(activation)]
+        layers += [Linear(fan_in, fan_out, key=next(keys), **told), Activation(activation)]
         fan_in = fan_out
-    layers.append(Linear(fan_in, outputs, bias=bias, initializer=law, key=next(keys)))
+    layers.append(Linear(fan_in, outputs, key=next(keys), **told))
     return Network(layers)

@@ -3,18 +3,18 @@
 Source: Tolstikhin et al. (2021), "MLP-Mixer: An all-MLP Architecture for Vision", NeurIPS.  Bib key: tolstikhin2021mixer
 """
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import equinox as eqx
 import jax.numpy as jnp
-import jax.random as jr
 
-from ascribe.checks import at_least, explained
+from ascribe.checks import at_least, explained, options
 from ascribe.errors import UserError
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import activations, initializers
 from .embedding import Embedding
+from .initializers import Drawn, parted
 from .layer import AbstractLayer, check_sequence, size_of
 from .layernorm import LayerNorm
 from .linear import Linear
@@ -44,6 +44,7 @@ class MixerBlock(AbstractLayer):
     activation: str = eqx.field(static=True)
     kind: ClassVar[str] = "block"
 
+    @options(bias=True, initializer="lecun-normal", key=None)
     def __init__(
         self,
         patches: int,
@@ -52,22 +53,20 @@ class MixerBlock(AbstractLayer):
         patches_hidden: int | None = None,
         channels_hidden: int | None = None,
         activation: str = "gelu",
-        bias: bool = True,
-        initializer: str = "lecun-normal",
-        key: Key | None = None,
+        **drawn: Unpack[Drawn],
     ):
         patches, width = size_of("patches", "MixerBlock", patches), size_of("width", "MixerBlock", width)
         between = max(1, width // 2) if patches_hidden is None else patches_hidden
         within = 4 * width if channels_hidden is None else channels_hidden
         between = size_of("patches_hidden", "MixerBlock", between)
         within = size_of("channels_hidden", "MixerBlock", within)
-        options: dict[str, Any] = {"bias": bias, "initializer": initializer}
-        keys = jr.split(initializers.own_key(key), 4)
+        keys, told = parted(drawn, 4)
+
         self.norm1, self.norm2 = LayerNorm(width), LayerNorm(width)
-        self.patches_up = Linear(patches, between, key=keys[0], **options)
-        self.patches_down = Linear(between, patches, key=keys[1], **options)
-        self.channels_up = Linear(width, within, key=keys[2], **options)
-        self.channels_down = Linear(within, width, key=keys[3], **options)
+        self.patches_up = Linear(patches, between, key=next(keys), **told)
+        self.patches_down = Linear(between, patches, key=next(keys), **told)
+        self.channels_up = Linear(width, within, key=next(keys), **told)
+        self.channels_down = Linear(within, width, key=next(keys), **told)
         self.activation = activations.get(activation).name
 
     def __call__(
@@ -106,6 +105,7 @@ class MixerBlock(AbstractLayer):
 
 
 @explained
+@options(bias=True, initializer="lecun-normal", key=None)
 def mixer(
     input_shape: tuple[int, ...] = (32, 32, 3),
     outputs: int = 10,
@@ -114,9 +114,7 @@ def mixer(
     width: int = 64,
     patch: int | None = None,
     activation: str = "gelu",
-    bias: bool = True,
-    initializer: str = "lecun-normal",
-    key: Key | None = None,
+    **drawn: Unpack[Drawn],
 ) -> Network:
     """The image as a sequence of square patches, a projection of every patch, `depth` blocks that mix the patches and then the
     channels, one more normalization, the mean over the patches, and a dense layer.
@@ -137,15 +135,14 @@ def mixer(
     cut, patches, features = patched("mixer", input_shape, patch)
     depth, width = at_least(1, "`depth` of mixer", depth, most=DEEPEST), size_of("width", "mixer", width)
     initializers.check_parameters(depth * width * (8 * width + patches) + width * features)
-    first, last, *keys = jr.split(initializers.own_key(key), depth + 2)
-    options: dict[str, Any] = {"bias": bias, "initializer": initializer}
+    (first, last, *keys), told = parted(drawn, depth + 2)
     return Network(
         [
             cut,
-            Embedding(features, width, key=first, **options),
-            *(MixerBlock(patches, width, activation=activation, key=own, **options) for own in keys),
+            Embedding(features, width, key=first, **told),
+            *(MixerBlock(patches, width, activation=activation, key=own, **told) for own in keys),
             LayerNorm(width),
             GlobalAveragePool(),
-            Linear(width, outputs, key=last, **options),
+            Linear(width, outputs, key=last, **told),
         ]
     )

@@ -2,29 +2,27 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Unpack
 
-import jax.random as jr
-
-from ascribe.checks import explained, listed, whole
+from ascribe.checks import explained, listed, options, whole
 from ascribe.errors import UserError, shown
-from ascribe.types import Key
 
 from . import initializers
 from .activation import Activation
+from .initializers import Drawn, parted
 from .layer import AbstractLayer
 from .linear import Linear
 from .network import Network
 
 
 @explained
+@options(bias=True, initializer=None, key=None)
 def mlp(
     sizes: Sequence[int],
     *,
     activation: str = "relu",
     output_activation: str | None = None,
-    bias: bool = True,
-    initializer: str | None = None,
-    key: Key | None = None,
+    **drawn: Unpack[Drawn],
 ) -> Network:
     """a^l = σ(W^l a^{l-1} + b^l), l = 1 … L ("Solving Deeper Multilayer Perceptrons", the definition of the MLP).
 
@@ -42,11 +40,10 @@ def mlp(
             f"the sizes of an MLP are at least two positive integers, input first, as in [2, 64, 1]; got {shown(given)}."
         )
     initializers.check_parameters(sum(fan_in * fan_out for fan_in, fan_out in itertools.pairwise(sizes)))
-    keys = jr.split(initializers.own_key(key), len(sizes) - 1)
-    law = initializer or initializers.default_for(activation)
+    keys, told = parted(drawn, len(sizes) - 1, activation)
     layers: list[AbstractLayer] = []
     for fan_in, fan_out, k in zip(sizes[:-1], sizes[1:], keys, strict=True):
-        layers += [Linear(fan_in, fan_out, bias=bias, initializer=law, key=k), Activation(activation)]
+        layers += [Linear(fan_in, fan_out, key=k, **told), Activation(activation)]
     layers.pop()
     if output_activation is not None:
         layers.append(Activation(output_activation))

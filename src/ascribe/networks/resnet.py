@@ -4,17 +4,16 @@ Source: He, Zhang, Ren & Sun (2016), "Deep Residual Learning for Image Recogniti
 """
 
 import math
+from typing import Any, Unpack
 
-import jax.random as jr
-
-from ascribe.checks import explained, flag, whole
+from ascribe.checks import explained, flag, options, whole
 from ascribe.errors import UserError, shown
-from ascribe.types import Key
 
 from . import initializers
 from .activation import Activation
 from .batchnorm import BatchNorm
 from .conv2d import Conv2d, is_image_shape
+from .initializers import Drawn, parted
 from .layer import AbstractLayer, size_of
 from .linear import Linear
 from .network import Network
@@ -30,6 +29,7 @@ DEEPEST = 1202
 
 
 @explained
+@options(bias=True, initializer=None, key=None)
 def resnet(
     input_shape: tuple[int, ...] = (32, 32, 3),
     outputs: int = 10,
@@ -38,9 +38,7 @@ def resnet(
     width: int = 16,
     normalization: bool = True,
     activation: str = "relu",
-    bias: bool = True,
-    initializer: str | None = None,
-    key: Key | None = None,
+    **drawn: Unpack[Drawn],
 ) -> Network:
     """A convolution, three stages of n residual blocks each, the mean over the pixels and a dense layer: 6n + 2 layers with
     weights.
@@ -74,13 +72,12 @@ def resnet(
         raise UserError(f"`depth` of resnet is 6n + 2, such as 8, 14 or 20, and {DEEPEST:,} at most; got {shown(depth)}.")
     count, normalized = (layers_with_weights - 2) // 6, flag("normalization", normalization)
     initializers.check_parameters(18 * width * width * count * (1 + 4 + 16))
-    law = initializer or initializers.default_for(activation)
-    keys = iter(jr.split(initializers.own_key(key), layers_with_weights))
+    keys, told = parted(drawn, layers_with_weights, activation)
     scale = 1.0 if normalized else 1 / math.sqrt(STAGES * count)
 
     def convolution(channels: int, fan_out: int, stride: int = 1) -> list[AbstractLayer]:
-        options = {"padding": 1, "bias": bias and not normalized, "initializer": law, "key": next(keys)}
-        layer = Conv2d(channels, fan_out, 3, stride=stride, **options)
+        own: dict[str, Any] = told | {"bias": told["bias"] and not normalized}
+        layer = Conv2d(channels, fan_out, 3, stride=stride, padding=1, key=next(keys), **own)
         return [layer, BatchNorm(fan_out)] if normalized else [layer]
 
     layers = [*convolution(input_shape[2], width), Activation(activation)]
@@ -94,5 +91,5 @@ def resnet(
             shortcut = [Subsample(2, fan_out - channels)] if halved else []
             layers += [Residual(branch, shortcut, scale=scale), Activation(activation)]
             channels = fan_out
-    last = Linear(channels, outputs, bias=bias, initializer=law, key=next(keys))
+    last = Linear(channels, outputs, key=next(keys), **told)
     return Network([*layers, GlobalAveragePool(), last])

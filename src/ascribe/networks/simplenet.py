@@ -7,19 +7,17 @@ https://github.com/Coderx7/SimpleNet (CIFAR-10, `train_val.prototxt`) and https:
 """
 
 import math
+from typing import Unpack
 
-import jax.random as jr
-
-from ascribe.checks import explained, positive
+from ascribe.checks import explained, options, positive
 from ascribe.errors import UserError, shown
-from ascribe.types import Key
 
-from . import initializers
 from .activation import Activation
 from .batchnorm import BatchNorm
 from .conv2d import Conv2d, is_image_shape
 from .dropout import Dropout
 from .flatten import Flatten
+from .initializers import Drawn, parted
 from .layer import AbstractLayer
 from .linear import Linear
 from .network import Network
@@ -40,16 +38,15 @@ THINNEST = 4
 
 
 @explained
+@options(bias=True, initializer=None, key=None)
 def simplenet(
     input_shape: tuple[int, ...] = (32, 32, 3),
     outputs: int = 10,
     *,
     activation: str = "relu",
-    bias: bool = True,
     width: float = 1.0,
     dropout: float | None = None,
-    initializer: str | None = None,
-    key: Key | None = None,
+    **drawn: Unpack[Drawn],
 ) -> Network:
     """Thirteen blocks of convolution, batch normalization (momentum 0.95) and activation, then one dense layer.
 
@@ -81,15 +78,14 @@ def simplenet(
     if dropout is None:
         dropout = 0.2 if width >= 1 else 0.0
     rows, columns, channels = input_shape
-    law = initializer or initializers.default_for(activation)
-    keys = iter(jr.split(initializers.own_key(key), len(BLOCKS) + 1))
+    keys, told = parted(drawn, len(BLOCKS) + 1, activation)
 
     layers: list[AbstractLayer] = []
     for number, (full, kernel, pooled) in enumerate(BLOCKS, start=1):
         fan_out = max(THINNEST, math.ceil(width * full))
         padding = kernel // 2
         layers += [
-            Conv2d(channels, fan_out, kernel, padding=padding, bias=bias, initializer=law, key=next(keys)),
+            Conv2d(channels, fan_out, kernel, padding=padding, key=next(keys), **told),
             BatchNorm(fan_out, momentum=0.95),
             Activation(activation),
         ]
@@ -103,5 +99,5 @@ def simplenet(
     if window > 1:
         layers.append(MaxPool2d(window))
     squares = (rows // window) * (columns // window)
-    layers += [Flatten(), Linear(squares * channels, outputs, bias=bias, initializer=law, key=next(keys))]
+    layers += [Flatten(), Linear(squares * channels, outputs, key=next(keys), **told)]
     return Network(layers)

@@ -5,17 +5,17 @@ sum, as in Xiong et al. (2020), "On Layer Normalization in the Transformer Archi
 """
 
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import equinox as eqx
-import jax.random as jr
 
-from ascribe.checks import at_least, explained
+from ascribe.checks import at_least, explained, options
 from ascribe.types import Array, Float, Key, PyTree
 
 from . import activations, initializers
 from .attention import Attention
 from .embedding import Embedding
+from .initializers import Drawn, parted
 from .last_step import LastStep
 from .layer import AbstractLayer, check_sequence, size_of
 from .layernorm import LayerNorm
@@ -46,6 +46,7 @@ class TransformerBlock(AbstractLayer):
     activation: str = eqx.field(static=True)
     kind: ClassVar[str] = "block"
 
+    @options(bias=True, initializer="glorot-uniform", key=None)
     def __init__(
         self,
         width: int,
@@ -54,17 +55,14 @@ class TransformerBlock(AbstractLayer):
         hidden: int | None = None,
         causal: bool = False,
         activation: str = "gelu",
-        bias: bool = True,
-        initializer: str = "glorot-uniform",
-        key: Key | None = None,
+        **drawn: Unpack[Drawn],
     ):
         width = size_of("width", "TransformerBlock", width)
         hidden = size_of("hidden", "TransformerBlock", 4 * width if hidden is None else hidden)
-        options: dict[str, Any] = {"bias": bias, "initializer": initializer}
-        own, up, down = jr.split(initializers.own_key(key), 3)
+        (own, up, down), told = parted(drawn, 3)
         self.norm1, self.norm2 = LayerNorm(width), LayerNorm(width)
-        self.attention = Attention(width, heads, causal=causal, key=own, **options)
-        self.up, self.down = Linear(width, hidden, key=up, **options), Linear(hidden, width, key=down, **options)
+        self.attention = Attention(width, heads, causal=causal, key=own, **told)
+        self.up, self.down = Linear(width, hidden, key=up, **told), Linear(hidden, width, key=down, **told)
         self.activation = activations.get(activation).name
 
     def __call__(
@@ -99,6 +97,7 @@ class TransformerBlock(AbstractLayer):
 
 
 @explained
+@options(bias=True, initializer="glorot-uniform", key=None)
 def transformer(
     input_shape: tuple[int, ...],
     outputs: int,
@@ -108,9 +107,7 @@ def transformer(
     heads: int | None = None,
     causal: bool = False,
     activation: str = "gelu",
-    bias: bool = True,
-    initializer: str = "glorot-uniform",
-    key: Key | None = None,
+    **drawn: Unpack[Drawn],
 ) -> Network:
     """A projection of every step with learned positions, `depth` blocks of attention and a perceptron, each with its
     normalization before it, one more normalization, the mean over the steps, and a dense layer.
@@ -131,42 +128,33 @@ def transformer(
     embedding1 → block1 → block2 → layernorm1 → globalaveragepool1 → linear1 2×8
     """
     rows, time, features = as_sequence("transformer", input_shape)
-    block = {"heads": heads, "causal": causal, "activation": activation}
-    return of_blocks(
-        "transformer", rows, time, features, outputs, depth, width, bias=bias, initializer=initializer, key=key, **block
-    )
+    return of_blocks("transformer", rows, (time, features), outputs, (depth, width), (heads, causal, activation), drawn)
 
 
 def of_blocks(
     name: str,
     layers: list[AbstractLayer],
-    time: int,
-    features: int,
+    shape: tuple[int, int],
     outputs: int,
-    depth: int,
-    width: int,
-    *,
-    heads: int | None,
-    causal: bool,
-    activation: str,
-    bias: bool,
-    initializer: str,
-    key: Key | None,
+    size: tuple[int, int],
+    attention: tuple[int | None, bool, str],
+    drawn: Drawn,
 ) -> Network:
-    """The transformer, behind `layers` that make sequences of `time` steps of so many `features`; `name`: for sentences."""
+    """The transformer, behind `layers` that make sequences of the `shape` (time, features); `name`: for sentences; `size`: its
+    depth and width; `attention`: heads, whether causal, and the activation."""
+    (time, features), (depth, width), (heads, causal, activation) = shape, size, attention
     depth, width = at_least(1, f"`depth` of {name}", depth, most=DEEPEST), size_of("width", name, width)
     heads = math.gcd(4, width) if heads is None else heads
     initializers.check_parameters(12 * depth * width * width + width * (time + features))
-    first, last, *keys = jr.split(initializers.own_key(key), depth + 2)
-    options: dict[str, Any] = {"bias": bias, "initializer": initializer}
-    blocks = [TransformerBlock(width, heads, causal=causal, activation=activation, key=own, **options) for own in keys]
+    (first, last, *keys), told = parted(drawn, depth + 2)
+    blocks = [TransformerBlock(width, heads, causal=causal, activation=activation, key=own, **told) for own in keys]
     return Network(
         [
             *layers,
-            Embedding(features, width, length=time, key=first, **options),
+            Embedding(features, width, length=time, key=first, **told),
             *blocks,
             LayerNorm(width),
             LastStep() if causal else GlobalAveragePool(),
-            Linear(width, outputs, key=last, **options),
+            Linear(width, outputs, key=last, **told),
         ]
     )

@@ -5,11 +5,13 @@ over the patches in place of a class token as in Beyer, Zhai & Kolesnikov (2022)
 ImageNet-1k", arXiv:2205.01580.  Bib key: dosovitskiy2021image
 """
 
-from ascribe.checks import explained
+from typing import Unpack
+
+from ascribe.checks import explained, options
 from ascribe.errors import UserError, shown
-from ascribe.types import Key
 
 from .conv2d import is_image_shape
+from .initializers import Drawn
 from .layer import size_of
 from .network import Network
 from .patches import Patches, side_for
@@ -17,6 +19,7 @@ from .transformer import of_blocks
 
 
 @explained
+@options(bias=True, initializer="glorot-uniform", key=None)
 def vit(
     input_shape: tuple[int, ...] = (32, 32, 3),
     outputs: int = 10,
@@ -26,9 +29,7 @@ def vit(
     patch: int | None = None,
     heads: int | None = None,
     activation: str = "gelu",
-    bias: bool = True,
-    initializer: str = "glorot-uniform",
-    key: Key | None = None,
+    **drawn: Unpack[Drawn],
 ) -> Network:
     """The image as a sequence of square patches, and a `transformer` of them: a projection of every patch with learned
     positions, `depth` blocks, one more normalization, the mean over the patches, and a dense layer.
@@ -45,10 +46,7 @@ def vit(
     patches1 → embedding1 → block1 → layernorm1 → globalaveragepool1 → linear1 10×16
     """
     cut, patches, features = patched("vit", input_shape, patch)
-    block = {"heads": heads, "causal": False, "activation": activation}
-    return of_blocks(
-        "vit", [cut], patches, features, outputs, depth, width, bias=bias, initializer=initializer, key=key, **block
-    )
+    return of_blocks("vit", [cut], (patches, features), outputs, (depth, width), (heads, False, activation), drawn)
 
 
 def patched(name: str, input_shape: tuple[int, ...], patch: int | None) -> tuple[Patches, int, int]:

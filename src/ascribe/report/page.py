@@ -107,8 +107,7 @@ def _part(comparison: Comparison, drawn: dict[str, Drawing], numbers: Mapping[st
         "caption": _caption(comparison, table),
         "columns": _columns(table),
         "lines": _lines(comparison, table, numbers),
-        "folds": _folds(comparison, table, numbers),
-        "statistics": _statistics(comparison, table, numbers),
+        "tables": {name: found for name, make in TABLES.items() if (found := make(comparison, table, numbers)) is not None},
         "left_out": list((comparison.configuration.get("left_out") or {}).items()),
         "figures": [
             figure(name, drawing, list(comparison.runs), own, prefix, earlier if name == "landscapes" else None)
@@ -216,7 +215,7 @@ def _folds(comparison: Comparison, table: list[Row], numbers: Mapping[str, int])
     words = f"{score_titles(table)[0]} of every fold, the mean over its seeds. Every example is tested in one fold: "
     words += f"{min(sizes):,} in each." if min(sizes) == max(sizes) else f"{min(sizes):,} or {max(sizes):,} in each."
     titles = ["Rule", *(f"Fold {number}" for number in range(1, len(comparison.folds) + 1))]
-    return {"caption": words, "titles": titles, "lines": lines}
+    return {"title": "Folds", "caption": words, "titles": titles, "lines": lines}
 
 
 def _rules(comparison: Comparison, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -238,7 +237,14 @@ def _statistics(comparison: Comparison, table: list[Row], numbers: Mapping[str, 
         {"rule": row.rule, "number": numbers[row.rule], "color": colors[row.rule], "cells": statistics_cells(row)}
         for row in rows
     ]
-    return {"caption": statistics_caption(rows), "titles": statistics_titles(rows), "lines": lines}
+    words, titles = statistics_caption(rows), statistics_titles(rows)
+    return {"title": "Statistics", "caption": words, "titles": titles, "lines": lines, "folded": True}
+
+
+TABLES = {"folds": _folds, "statistics": _statistics}
+"""The page's tables of numbers beside the results, by the names of their sections. Each is made of a comparison, its rows and the
+rules' numbers: its title, what is said below it (`caption`; `folded` where that is long), titles of columns and lines; None where
+there is nothing to show."""
 
 
 def _safe_address(url: str | None) -> str | None:

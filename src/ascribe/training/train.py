@@ -1,18 +1,17 @@
 """`train`: one rule, many seeds, one compiled program."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Unpack
 
-from ascribe import losses
+from ascribe.checks import options
 from ascribe.datasets import DataLike
 from ascribe.networks import Network
-from ascribe.setup import Setup
+from ascribe.setup import DEFAULTS, Settings, Setup
 
 from .driver import FINAL
 from .named_rules import RuleLike, check_data, check_rule, named_rule
 from .network_sources import network_for
-from .optimizers import Factory
 from .processes import number
 from .progress import Listener, or_one_line, silent
 from .recipe import Specification, complete, honor
@@ -22,23 +21,16 @@ from .seeds import check_seeds
 from .trainer import Trainer
 
 
+@options(**DEFAULTS)
 def train(
     network: str | Network | Callable[..., Network],
     data: DataLike,
     rule: RuleLike,
     *,
-    optimizer: str | Factory | Mapping[str, Any] = "adam",
     learning_rate: float = 1e-3,
-    epochs: int = 50,
-    batch_size: int = 32,
     seeds: int | Sequence[int] = 8,
-    select: str = "last",
-    score: str | None = None,
-    loss: str | losses.Loss | None = None,
-    diagnostics: bool = True,
-    only: str | None = None,
-    devices_per_run: int = 1,
     listener: Listener | None = None,
+    **settings: Unpack[Settings],
 ) -> Runs:
     """Trains one rule over many seeds in one compiled program.
 
@@ -68,18 +60,7 @@ def train(
 
     **Raises:** `UserError` for anything that does not fit together, before anything is compiled.
     """
-    setup = Setup(
-        optimizer=optimizer,
-        learning_rate=learning_rate,
-        epochs=epochs,
-        batch_size=batch_size,
-        select=select,
-        score=score,
-        loss=loss,
-        diagnostics=diagnostics,
-        only=only,
-        devices_per_run=devices_per_run,
-    )
+    setup = Setup(learning_rate=learning_rate, **settings)
     data = check_data(data)
     name, built = named_rule(rule)
     check_rule(built, name, data)
@@ -88,5 +69,5 @@ def train(
     recipe = dataclasses.replace(recipe, width=len(chosen))
     trainer = Trainer(recipe, listener=or_one_line(listener) if number() == 0 else silent)
     trainer.experiment.check_results(len(chosen))
-    notes = () if only is None else (f"only {only} was trained",)
+    notes = () if setup.only is None else (f"only {setup.only} was trained",)
     return runs_of(trainer, chosen, trainer.train(chosen, FINAL), data, notes)
