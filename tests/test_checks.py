@@ -211,9 +211,9 @@ def test_shared_options_come_with_their_defaults_and_stand_in_the_signature():
         ("width", None, int | None),
     ]
     with pytest.raises(TypeError, match=r"line\(\) got an unexpected keyword argument 'colour'. Did you mean 'color'\?"):
-        line(3, colour="blue")  # pyright: ignore[reportCallIssue]
+        line(3, colour="blue")
     with pytest.raises(UserError, match="`length` of line is a whole number; got 'three'"):
-        line("three")  # pyright: ignore[reportArgumentType]
+        line("three")
 
 
 def test_shared_options_have_a_default_each():

@@ -242,9 +242,9 @@ def _statistics(comparison: Comparison, table: list[Row], numbers: Mapping[str, 
 
 
 TABLES = {"folds": _folds, "statistics": _statistics}
-"""The page's tables of numbers beside the results, by the names of their sections. Each is made of a comparison, its rows and the
-rules' numbers: its title, what is said below it (`caption`; `folded` where that is long), titles of columns and lines; None where
-there is nothing to show."""
+"""The page's tables of numbers beside the results, by the names of their sections. Each is made of a comparison, its rows and
+the rules' numbers: its title, what is said below it (`caption`; `folded` where that is long), titles of columns and lines; None
+where there is nothing to show."""
 
 
 def _safe_address(url: str | None) -> str | None:
