@@ -212,7 +212,7 @@ def test_shared_options_come_with_their_defaults_and_stand_in_the_signature():
     ]
     with pytest.raises(TypeError, match=r"line\(\) got an unexpected keyword argument 'colour'. Did you mean 'color'\?"):
         line(3, colour="blue")
-    with pytest.raises(UserError, match="`length` of line is a whole number; got 'three'"):
+    with pytest.raises(UserError, match="`length` of line is an int; got 'three'"):
         line("three")
 
 
