@@ -29,7 +29,7 @@ class Unlike(Exception):
 def axes(small: Graph, large: Graph) -> dict[Variable, int]:
     """The axis of the examples of every value that has one, from the same program for two sizes of a batch.
 
-    **Raises:** `Unlike` where it is another program.
+    **Raises:** `Unlike` where it is another program, as where a rule takes more of its work at once for small batches.
     """
     found: dict[Variable, int] = {}
     _compare(small, large, found)
@@ -111,8 +111,10 @@ def _apart(equation: Equation, number: int, axis: int | None, output: Variable, 
     if name == "pad":
         return tuple(told["padding_config"][axis]) == (0, 0, 0)
     if name in ("slice", "dynamic_slice", "dynamic_update_slice"):
-        return len(output.shape) == len(shape) and output.shape[axis] == shape[axis] and not (
-            name == "dynamic_update_slice" and number == 1 and shape[axis] != output.shape[own]
+        return (
+            len(output.shape) == len(shape)
+            and output.shape[axis] == shape[axis]
+            and not (name == "dynamic_update_slice" and number == 1 and shape[axis] != output.shape[own])
         )
     for given in ("axis", "dimension"):
         if given in told:

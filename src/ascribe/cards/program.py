@@ -10,11 +10,14 @@ import jax.random as jr
 import numpy as np
 
 from ascribe.jaxprs import Graph, Variable, trace
-from ascribe.networks import Activation, Network, record
-from ascribe.rules import AbstractRule, Batch, Trainables, backward_sweep, hooks, network_of
+from ascribe.networks import Activation, Network, Stack, record
+from ascribe.rules import AbstractRule, Batch, Credit, Trainables, backward_sweep, hooks, network_of
 from ascribe.types import Array, Key, PyTree
 
 from . import examples
+
+BESIDE = {"feedback": "feedback", "example state": "auxiliary"}
+"""What is trained beside the network, by the names of sources."""
 
 SIZE = 4
 """Examples of the batch that a program is read for; a second trace has one more."""
@@ -32,17 +35,17 @@ class Given(NamedTuple):
 
 
 class Program(NamedTuple):
-    """`step`: a rule's step; `forward`: the forward pass alone, which ends in the last preactivation, with the batch's statistics
-    and without them; `begin`: what the rule begins with, from the network. `given`: the numbers, whose leaves are the
-    graphs' inputs; `axes`: of the examples, None where the two traces differ; `kept`: what the outputs of the step are behind
-    the credit of every weight, and of which leaf."""
+    """`given`: the numbers, whose leaves are the inputs of all three graphs; `step`: a rule's step, whose outputs are the credit
+    of every weight, and what the rule `kept` (its kind, and the number of the leaf); `forward`: the forward pass alone, which
+    gives the last preactivation with the batch's statistics and without them, and the loss; `begin`: what the rule begins
+    with, `begun`. `axes`: of the examples; None where two sizes of a batch make two programs."""
 
     network: Network
     given: Given
     step: Graph
     forward: Graph
     begin: Graph
-    axes: dict[Variable, int]
+    axes: dict[Variable, int] | None
     kept: tuple[tuple[str, int], ...]
     begun: tuple[tuple[str, int], ...]
 
@@ -59,22 +62,37 @@ def rows_of(batch: Batch, count: int) -> Batch:
     return dataclasses.replace(batch, inputs=batch.inputs[picked], targets=batch.targets[picked], indices=indices)
 
 
+class _Bare:
+    """The hooks of a rule, whose answers are not looked at: of a network whose equal layers are no longer stored as one, a rule
+    may return them stored as one again."""
+
+    def trainables(self, rule: AbstractRule, *given: Any, **named: Any) -> Any:
+        return rule.trainables(*given, **named)
+
+    def init(self, rule: AbstractRule, *given: Any, **named: Any) -> PyTree:
+        return rule.init(*given, **named)
+
+    def credit(self, rule: AbstractRule, *given: Any, **named: Any) -> Credit:
+        return rule(*given, **named)
+
+    def after_update(self, rule: AbstractRule, *given: Any) -> Any:
+        return rule.after_update(*given)
+
+
 def program(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> Program:
     """A rule's step on a few examples of the batch."""
+    ask: Any = _Bare() if any(isinstance(part, Stack) for part in network.parts) else hooks
     network = apart(network.located(batch.inputs.shape[1:]))
-    small, large = _given(rule, network, rows_of(batch, SIZE), key), _given(rule, network, rows_of(batch, SIZE + 1), key)
+    small, large = (_given(rule, ask, network, rows_of(batch, size), key) for size in (SIZE, SIZE + 1))
     kept: list[tuple[str, int]] = []
-    graphs, axes = [], {}
-    for made in (_step, _forward):
-        graphs.append(trace(lambda *leaves, made=made: made(rule, batch, small, leaves, kept), *_leaves(small))[0])
-        wide = trace(lambda *leaves, made=made: made(rule, batch, large, leaves, []), *_leaves(large))[0]
-        try:
-            axes |= examples.axes(graphs[-1], wide)
-        except examples.Unlike:
-            axes |= {}
     begun: list[tuple[str, int]] = []
-    begin = trace(lambda *leaves: _begin(rule, batch, small, leaves, begun), *_leaves(small))[0]
-    return Program(network, small, *graphs, begin, axes, tuple(kept), tuple(begun))
+    read = lambda made, given, told: trace(lambda *own: made(rule, ask, batch, given, own, told), *jax.tree.leaves(given))[0]
+    step, forward = read(_step, small, kept), read(_forward, small, [])
+    try:
+        axes = examples.axes(step, read(_step, large, [])) | examples.axes(forward, read(_forward, large, []))
+    except examples.Unlike:
+        axes = None
+    return Program(network, small, step, forward, read(_begin, small, begun), axes, tuple(kept), tuple(begun))
 
 
 def names_of_weights(found: Any, network: Network) -> dict[str, Any]:
@@ -89,19 +107,27 @@ def numbered(given: Given) -> Given:
     return jax.tree.unflatten(structure, range(len(leaves)))
 
 
-def _leaves(given: Given) -> list[Any]:
-    return jax.tree.leaves(given)
-
-
-def _given(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> Given:
+def _given(rule: AbstractRule, ask: Any, network: Network, batch: Batch, key: Key) -> Given:
     begin, step = jr.split(key)
     state = batch.network_state if batch.network_state is not None else network.initial_state()
 
     def made(network: Network, batch: Batch, begin: Key) -> tuple[Any, PyTree]:
-        return hooks.trainables(rule, network, batch, key=begin), hooks.init(rule, network, batch, key=begin)
+        return ask.trainables(rule, network, batch, key=begin), ask.init(rule, network, batch, key=begin)
 
-    trainables, kept = eqx.filter_jit(made)(network, dataclasses.replace(batch, network_state=state), begin)
+    trainables, kept = eqx.filter_eval_shape(made, network, dataclasses.replace(batch, network_state=state), begin)
+    trainables = eqx.tree_at(network_of, trainables, network) if isinstance(trainables, Trainables) else network
+    trainables, kept = jax.tree.map(_filled, (trainables, kept))
     return Given(trainables, kept, batch.inputs, batch.targets, state, step)
+
+
+def _filled(leaf: Any) -> Array:
+    """An array of that shape and type, of random numbers where there are none yet."""
+    if eqx.is_array(leaf):
+        return leaf
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        return jnp.broadcast_to(jr.key(1), leaf.shape)
+    numbers = np.random.default_rng(leaf.size).normal(size=leaf.shape)
+    return jnp.asarray(numbers if jnp.issubdtype(leaf.dtype, jnp.floating) else np.ones(leaf.shape), leaf.dtype)
 
 
 def _put_together(batch: Batch, given: Given, leaves: Any) -> tuple[Given, Batch]:
@@ -112,25 +138,19 @@ def _put_together(batch: Batch, given: Given, leaves: Any) -> tuple[Given, Batch
     )
 
 
-def _step(rule: AbstractRule, batch: Batch, given: Given, leaves: Any, kept: list[tuple[str, int]]) -> list[Any]:
+def _step(rule: AbstractRule, ask: Any, batch: Batch, given: Given, leaves: Any, kept: list[tuple[str, int]]) -> list[Any]:
     own, batch = _put_together(batch, given, leaves)
-    credit = rule(own.trainables, own.state, batch, key=own.key)
+    credit = ask.credit(rule, own.trainables, own.state, batch, key=own.key)
     found = list(names_of_weights(credit.gradients, network_of(own.trainables)).values())
-    after, state = hooks.after_update(rule, own.trainables, credit.state)
-    kept.clear()
-    parts = [("state", "state", state)]
+    after, state = ask.after_update(rule, own.trainables, credit.state)
+    parts = [("state", state)]
     if isinstance(own.trainables, Trainables):
-        for name, gradients in (("feedback", credit.gradients), ("example state", credit.gradients)):
-            field = "auxiliary" if name == "example state" else name
-            parts += [(name, name, getattr(gradients, field)), (name, name, getattr(after, field))]
-    for _, name, tree in parts:
-        leaves = jax.tree.leaves(tree)
-        kept += [(name, i) for i in range(len(leaves))]
-        found += leaves
-    return found
+        both: list[Any] = [credit.gradients, after]
+        parts += [(name, getattr(one, field)) for name, field in BESIDE.items() for one in both]
+    return found + _listed(parts, kept)
 
 
-def _forward(rule: AbstractRule, batch: Batch, given: Given, leaves: Any, kept: Any) -> list[Any]:
+def _forward(rule: AbstractRule, ask: Any, batch: Batch, given: Given, leaves: Any, kept: Any) -> list[Any]:
     own, batch = _put_together(batch, given, leaves)
     network, found = network_of(own.trainables), []
     for training in (True, False):
@@ -140,15 +160,20 @@ def _forward(rule: AbstractRule, batch: Batch, given: Given, leaves: Any, kept: 
     return [*found, backward_sweep(network, None, batch, key=own.key).loss]
 
 
-def _begin(rule: AbstractRule, batch: Batch, given: Given, leaves: Any, kept: list[tuple[str, int]]) -> list[Any]:
+def _begin(rule: AbstractRule, ask: Any, batch: Batch, given: Given, leaves: Any, kept: list[tuple[str, int]]) -> list[Any]:
     own, batch = _put_together(batch, given, leaves)
     network = network_of(own.trainables)
-    trainables = hooks.trainables(rule, network, batch, key=own.key)
-    state = hooks.init(rule, network, batch, key=own.key)
-    found: list[Any] = []
-    kept.clear()
+    trainables = ask.trainables(rule, network, batch, key=own.key)
+    state = ask.init(rule, network, batch, key=own.key)
     parts = [("state", state)]
-    parts += [("feedback", trainables.feedback)] if isinstance(trainables, Trainables) else []
+    if isinstance(trainables, Trainables):
+        parts += [(name, getattr(trainables, field)) for name, field in BESIDE.items()]
+    return _listed(parts, kept)
+
+
+def _listed(parts: list[tuple[str, Any]], kept: list[tuple[str, int]]) -> list[Any]:
+    """The leaves of trees, whose kinds and numbers go into `kept`."""
+    found = []
     for name, tree in parts:
         leaves = jax.tree.leaves(tree)
         kept += [(name, i) for i in range(len(leaves))]

@@ -134,7 +134,7 @@ class Reading:
         label: Label | None = None
         if not closed and known.number in self.cuts:
             label = ("value", known.number)
-            self.made.setdefault(known.number, known.labels - {label})
+            self.made[known.number] = self.made.get(known.number, NONE) | (known.labels - {label})
             known = known._replace(batch=EACH if variable in self.axes else known.batch, parts=None)
         elif not closed:
             label = self._error(known.labels)
@@ -373,9 +373,7 @@ class Reading:
                 break
             carry = wider
         asked = self.read(condition, [*given[:before], *carry], closed=True)
-        return [
-            one._replace(number=self.numbers.of("after", one.number), labels=one.labels | asked[0].labels) for one in carry
-        ]
+        return [one._replace(number=self.numbers.of("after", one.number), labels=one.labels | asked[0].labels) for one in carry]
 
     def _branches(self, equation: Equation, given: list[Known]) -> list[Known]:
         found = [self.read(graph, given[1:], closed=True) for graph in equation.hidden]

@@ -21,17 +21,20 @@ class Table:
 
     def __init__(self, program: Program):
         self.program, self.numbers = program, Numbers()
+        self.axes = axes = program.axes or {}
         leaves = numbered(program.given)
         self.places: dict[str, int] = names_of_weights(leaves.trainables, program.network)
         self.names = {leaf: name for name, leaf in self.places.items()}
         self.layers = tuple(self.places)
         self.state: list[int] = jax.tree.leaves(leaves.state)
+        self.leaves: dict[Label, int] = {}
+        """By the source that an input is, its number."""
         self.given = self._given(program.given, leaves)
         self.inputs: dict[int, set[str]] = {}
         """By the number of a signal: the layers that it enters."""
         self.made_by: dict[int, str] = {}
         """By the number of a product: its layer."""
-        forward = Reading(self.numbers, program.axes)
+        forward = Reading(self.numbers, axes)
         self.last = [one.number for one in forward.read(program.forward, self.given)[:2]]
         self.first_pass = {one.made for one in forward.products.values()}
         summed: dict[int, set[frozenset[int]]] = {}
@@ -55,7 +58,7 @@ class Table:
     def _reading(self, summed: dict[int, set[frozenset[int]]]) -> Reading:
         top = self.layers[-1]
         outputs = {*self.last, *(number for number, name in self.made_by.items() if name == top)}
-        return Reading(self.numbers, self.program.axes, summed, {*self.inputs, *self.made_by, *self.last}, outputs)
+        return Reading(self.numbers, self.axes, summed, {*self.inputs, *self.made_by, *self.last}, outputs)
 
     def _cut(self, products: Iterable[Product]) -> None:
         for one in products:
@@ -70,11 +73,14 @@ class Table:
 
         def mark(leaf: int, label: Label, batch: str = FREE, place: Place | None = None) -> None:
             found[leaf] = found[leaf]._replace(labels=frozenset({label}), batch=batch, place=place)
+            self.leaves[label] = leaf
 
         for name, leaf in self.places.items():
             mark(leaf, ("weight", name), place=Place.of(leaf, leaves[leaf].shape))
         beside = numbers.trainables
-        for kind, tree in zip(KEPT, (getattr(beside, "feedback", ()), numbers.state, getattr(beside, "auxiliary", ())), strict=True):
+        for kind, tree in zip(
+            KEPT, (getattr(beside, "feedback", ()), numbers.state, getattr(beside, "auxiliary", ())), strict=True
+        ):
             for i, leaf in enumerate(jax.tree.leaves(tree)):
                 mark(leaf, (kind, i), EACH if kind == "example state" else FREE)
         mark(numbers.inputs, ("data",), EACH)
@@ -89,7 +95,7 @@ class Table:
         found = {self.source(name, label) for label in self.everything(self.credits[name].labels)}
         if self.repeated(name):
             found.add("second pass")
-        if self.credits[name].batch == MIXED:
+        if self.program.axes is None or self.credits[name].batch == MIXED:
             found.add("other examples")
         if "weights above" in found:
             found.discard("signs above")
