@@ -5,7 +5,7 @@ of its own axes the axes of the weight that lie there, several where they were m
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ascribe.jaxprs import ELEMENTWISE, Equation, total
 

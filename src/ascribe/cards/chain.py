@@ -24,10 +24,10 @@ def chain(
 ) -> dict[int, int]:
     """How many matrix products and convolutions must follow one another once the output is known, at each depth.
 
-    It is the longest way in the rule's program from an output of the network (of any pass that the rule makes) to any number of the
-    credit of a weight, counted in products; a loop counts as often as it runs, a `lax.while_loop` once. With L layers
+    It is the longest way in the rule's program from an output of the network (of any pass that the rule makes) to any number
+    of the credit of a weight, counted in products; a loop counts as often as it runs, a `lax.while_loop` once. With L layers
     `Backpropagation` has L: every Wᵀδ but the lowest layer's, and that layer's δ hᵀ; `DirectFeedbackAlignment` has 2 at any
-    depth; a rule that needs no output has 0.
+    depth; a rule that needs no output, or only passes that do not wait for one, has 0.
 
     **Arguments:** `rule`: a rule, its class or its name; `make_network(depth)`: as the rule wants it; `batch`: as in `needs`.
     """

@@ -22,14 +22,14 @@ BILINEAR = ("mul", "div", "dot_general", "conv_general_dilated")
 SUMS = ("reduce_sum", "dot_general", "conv_general_dilated")
 
 
-class Unlike(Exception):
+class UnlikeError(Exception):
     """Two traces that are not the same program."""
 
 
 def axes(small: Graph, large: Graph) -> dict[Variable, int]:
     """The axis of the examples of every value that has one, from the same program for two sizes of a batch.
 
-    **Raises:** `Unlike` where it is another program, as where a rule takes more of its work at once for small batches.
+    **Raises:** `UnlikeError` where it is another program, as where a rule takes more of its work at once for small batches.
     """
     found: dict[Variable, int] = {}
     _compare(small, large, found)
@@ -38,12 +38,12 @@ def axes(small: Graph, large: Graph) -> dict[Variable, int]:
 
 def _compare(small: Graph, large: Graph, found: dict[Variable, int]) -> None:
     if len(small.equations) != len(large.equations) or len(small.inputs) != len(large.inputs):
-        raise Unlike
+        raise UnlikeError
     pairs: list[tuple[Any, Any]] = list(zip(small.inputs, large.inputs, strict=True))
     pairs += zip(small.constants, large.constants, strict=False)
     for one, other in zip(small.equations, large.equations, strict=True):
         if one.name != other.name:
-            raise Unlike
+            raise UnlikeError
         pairs += zip(one.outputs, other.outputs, strict=True)
         if one.inner is not None and other.inner is not None:
             _compare(one.inner, other.inner, found)
@@ -62,7 +62,7 @@ def joined(one: str, other: str) -> str:
     return one if one == other else MIXED
 
 
-def after(equation: Equation, given: list[str], axis: dict[Variable, int], output: Variable) -> str:
+def after(equation: Equation, given: list[str], axis: dict[Variable, int], output: Variable) -> str:  # noqa: PLR0911
     """What an operation's output has of a batch, for what its inputs have."""
     of = lambda atom: None if isinstance(atom, Constant) else axis.get(atom)
     content = [i for i, state in enumerate(given) if state != FREE]

@@ -76,15 +76,15 @@ class Needs:
     def properties(self) -> dict[str, str]:
         """These needs in the words of the literature, each with `yes` or `no`, of all layers together:
 
-        - `weight transport` (Grossberg 1987; Lillicrap et al. 2016): weights of other layers are read, in the credit or by what
-          the rule keeps; `signs only` where it is their signs;
-        - `update locking` (Jaderberg et al. 2017): a layer below the last waits for the layers above it to have computed forwards:
-          it needs the output error, activations above it, or another pass;
-        - `backward locking` (the same): it also waits for what comes back through the layers above: it needs their weights, signs or
-          feedback;
+        - `weight transport` (Grossberg 1987; Lillicrap et al. 2016): weights of other layers are read, in the credit or by
+          what the rule keeps; `signs only` where it is their signs;
+        - `update locking` (Jaderberg et al. 2017): a layer below the last waits until the layers above it have computed
+          forwards: it needs the output error, activations above it, or another pass;
+        - `backward locking` (the same): it also waits for what comes back through the layers above: it needs their weights,
+          their signs, or feedback that leads to them;
         - `global error`: a layer below the last needs the output error;
-        - `separate phases` (Bengio et al. 2015): a pass is made again, or activations are held while an error comes back through other
-          layers (as under backward locking);
+        - `separate phases` (Bengio et al. 2015): a pass is made again, or activations are held while an error comes back
+          through other layers (as under backward locking);
         - `local in space`: every layer's credit is made at the layer: of its input, its own values and weights, feedback that
           leads to it first, and an error or a target that is broadcast;
         - `local in time`: nothing of another pass, of other examples, of steps before, or of later steps of a loop is needed.
@@ -139,20 +139,20 @@ def needs(
 ) -> Needs:
     """What the rule's credit for every layer depends on, beside what flows through the forward pass.
 
-    The rule's step is traced for four examples and read from its inputs to its credit. The forward pass is cut at every layer: what a
-    layer's product makes, and the signal that it multiplies, are sources of their own, and what they are made of is not told.
-    Feedback *leads to a layer first* where it reaches no credit of a layer that this one feeds.
+    The rule's step is traced for four examples and read from its inputs to its credit. The forward pass is cut at every
+    layer: what a layer's product makes, and the signal that it multiplies, are sources of their own, and what they are made of
+    is not told. Feedback *leads to a layer first* where it reaches no credit of a layer that this one feeds.
 
     **Arguments:** `rule`: a rule, its class or its name; `network`: as the rule wants it (`rule.adapt`); `batch`: an
-    `ascribe.Batch`, a pair (inputs, targets), or a `Dataset`, in the rule's encoding; `loss`: as in `ascribe.verify`; `check`: whether
-    every "no" is checked by numbers, which compiles one program.
+    `ascribe.Batch`, a pair (inputs, targets), or a `Dataset`, in the rule's encoding; `loss`: as in `ascribe.verify`; `key`:
+    the step's randomness; `check`: whether every "no" is checked by numbers, which compiles one program.
 
-    **Limits:** what stands in the program counts, also where the numbers do not use it (0·W). Only weights count as weights that
-    matrix products or convolutions carry signals through: neither biases nor scales of normalization. Two functions of output and
-    target are both "output error". A forward pass inside `lax.cond` or `lax.while_loop` is not cut, and shows as all that it is
-    made of. Steps of a loop are one source. Of a rule whose program depends on the number of examples by more than a
-    size, `other examples` is said. Nothing is known of what a rule keeps outside of its state, or does between epochs. The
-    numbers of what a rule keeps are random ones in the check.
+    **Limits:** what stands in the program counts, also where the numbers do not use it (0·W). Only weights count as weights
+    that matrix products or convolutions carry signals through: neither biases nor scales of normalization. Any function of
+    output and target together is "output error". A forward pass inside `lax.cond` or `lax.while_loop` is not cut, and shows as
+    all that it is made of. The steps of a loop are one source. Where a rule's program for another number of examples differs
+    by more than that number, `other examples` is said. Nothing is known of what a rule keeps outside of its state, or does
+    between epochs. In the check, what a rule keeps has random numbers.
     """
     own = made(rule)
     batch = as_batch(network, batch, loss)

@@ -1,9 +1,9 @@
 """A program with one source perturbed and all others held: what stands beside each "no" of a table of needs.
 
-The program is evaluated twice side by side, as it is and perturbed. Wherever a value is a source (a signal or a product of the forward
-pass, the output error), the perturbed one takes the value of the unperturbed, so that nothing passes but by the way that is asked
-about, and is moved there itself if that source is the one. Both are one compiled program for all sources; how strongly each is
-moved is data to it, so that what a source does not reach is the same to the bit.
+The program is evaluated twice side by side, as it is and perturbed. Wherever a value is a source (a signal or a product of the
+forward pass, the output error), the perturbed one takes the value of the unperturbed, so that nothing passes but by the way
+that is asked about, and is moved there itself if that source is the one. Both are one compiled program for all sources; how
+strongly each is moved is data to it, so that what a source does not reach is the same to the bit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +15,9 @@ import jax.numpy as jnp
 from ascribe.jaxprs import Equation, Graph, Variable, read, scan_options
 from ascribe.types import Array
 
+QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 0}
+"""The program runs a few times only."""
+
 
 def perturbed(
     graph: Graph, sources: Mapping[Variable, int], axes: Mapping[Variable, int], observed: Sequence[Variable]
@@ -24,8 +27,8 @@ def perturbed(
     **Arguments:** `sources`: the values that are held, with their number in `strengths`; `axes`: of the examples;
     `observed`: values whose first example is asked for.
 
-    **Returns:** a function of the inputs, of the same with those moved that are sources themselves, of `strengths`, by which the
-    held values are moved, and of `spared`, whether the first example is left alone (1 or 0); it gives the perturbed
+    **Returns:** a function of the inputs, of the same with those moved that are sources themselves, of `strengths`, by which
+    the held values are moved, and of `spared`, whether the first example is left alone (1 or 0); it gives the perturbed
     outputs, and the first example of what is observed.
     """
     pair = _Pair(sources, axes)
@@ -34,7 +37,7 @@ def perturbed(
         outputs, known = pair.run(graph, one, other, strengths, spared)[1:]
         return outputs, [jnp.take(known[variable], 0, axis=axes[variable]) for variable in observed]
 
-    return jax.jit(run)
+    return jax.jit(run, compiler_options=QUICKLY)
 
 
 def moved(value: Array, strength: Any, *, spared: Any = 0, axis: int | None = None) -> Array:
@@ -84,7 +87,7 @@ class _Pair:
                 hold(variable)
         return read(graph.outputs, ours), read(graph.outputs, theirs), theirs
 
-    def _through(self, equation: Equation, one: list[Any], other: list[Any], *moves: Array) -> tuple[list[Any], list[Any]]:
+    def _through(self, equation: Equation, one: list[Any], other: list[Any], *moves: Any) -> tuple[list[Any], list[Any]]:
         inner = equation.inner
         if inner is None or not self._holds(equation):
             return equation.evaluate(*one), equation.evaluate(*other)
@@ -94,8 +97,8 @@ class _Pair:
         end = constants + carried
 
         def step(carry: Any, rows: Any) -> Any:
-            given = ([*fixed[:constants], *own, *row] for fixed, own, row in zip((one, other), carry, rows, strict=True))
-            ours, theirs, _ = self.run(inner, *given, *moves)
+            first, second = ([*own[:constants], *c, *row] for own, c, row in zip((one, other), carry, rows, strict=True))
+            ours, theirs, _ = self.run(inner, first, second, *moves)
             return (ours[:carried], theirs[:carried]), (ours[carried:], theirs[carried:])
 
         start, rows = (one[constants:end], other[constants:end]), (one[end:], other[end:])

@@ -24,20 +24,20 @@ SIZE = 4
 
 
 class Given(NamedTuple):
-    """What a rule's step is given."""
+    """What a rule's step is given: arrays, or the numbers that they have among all leaves."""
 
     trainables: Any
     state: PyTree
-    inputs: Array
-    targets: Array
+    inputs: Any
+    targets: Any
     network_state: PyTree
-    key: Key
+    key: Any
 
 
 class Program(NamedTuple):
-    """`given`: the numbers, whose leaves are the inputs of all three graphs; `step`: a rule's step, whose outputs are the credit
-    of every weight, and what the rule `kept` (its kind, and the number of the leaf); `forward`: the forward pass alone, which
-    gives the last preactivation with the batch's statistics and without them, and the loss; `begin`: what the rule begins
+    """`given`: the numbers, whose leaves are the inputs of all three graphs; `step`: a rule's step, whose outputs are the
+    credit of every weight, and what the rule `kept` (its kind, and the number of the leaf); `forward`: the forward pass alone,
+    which gives the last preactivation with the batch's statistics and without them, and the loss; `begin`: what the rule begins
     with, `begun`. `axes`: of the examples; None where two sizes of a batch make two programs."""
 
     network: Network
@@ -90,7 +90,7 @@ def program(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> Pro
     step, forward = read(_step, small, kept), read(_forward, small, [])
     try:
         axes = examples.axes(step, read(_step, large, [])) | examples.axes(forward, read(_forward, large, []))
-    except examples.Unlike:
+    except examples.UnlikeError:
         axes = None
     return Program(network, small, step, forward, read(_begin, small, begun), axes, tuple(kept), tuple(begun))
 

@@ -1,10 +1,10 @@
 """What every value of a program is made of: one reading, from the inputs to the outputs.
 
-The forward pass is cut at every layer: what a layer's product makes, and the signal that it multiplies, are sources of their own,
-and what lies below them is no longer told. So the credit of a layer is made of activations, weights, feedback, error and
+The forward pass is cut at every layer: what a layer's product makes, and the signal that it multiplies, are sources of their
+own, and what lies below them is no longer told. So the credit of a layer is made of activations, weights, feedback, error and
 target *beside* what flowed through the forward pass. A value is recognized by its number (value numbering, as in
-`rules/tools/same_computation.py`): two values have one number where the same operations reach them from the same inputs, inside loops
-at the same step, so that a pass that a rule makes again is the one that was made.
+`rules/tools/same_computation.py`): two values have one number where the same operations reach them from the same inputs,
+inside loops at the same step, so that a pass that a rule makes again is the one that was made.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -159,7 +159,7 @@ class Reading:
                 return None
         return ("error", frozenset(outputs)) if error or (target and outputs) else None
 
-    def _through(self, equation: Equation, given: list[Known], closed: bool) -> list[Known]:
+    def _through(self, equation: Equation, given: list[Known], closed: bool) -> list[Known]:  # noqa: PLR0911
         name, inner = equation.name, equation.inner
         if name == "scan" and inner is not None:
             return self._scan(equation, inner, given, closed)
@@ -220,7 +220,7 @@ class Reading:
         """Slices of such a value."""
         if whole.parts is None:
             return None
-        axis, parts = whole.parts
+        axis = whole.parts[0]
         shape, told = equation.inputs[0].shape, equation.parameters
         if equation.name == "split":
             if told["axis"] != axis:

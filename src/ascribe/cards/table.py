@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Iterable
-from typing import Any
 
 import jax
 
