@@ -1,6 +1,7 @@
 """Rules that are not what they say, each with one fault planted, and rules of the literature that the registry has not."""
 
 import dataclasses
+import itertools
 
 import equinox as eqx
 import jax
@@ -8,13 +9,13 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from ascribe import rules
-from ascribe.networks import Network, record
-from ascribe.rules import AbstractRule, Credit, Terms, Trainables, backward_sweep, random_feedback
+from ascribe.networks import record
+from ascribe.rules import AbstractRule, Credit, Terms, backward_sweep, random_feedback
 from ascribe.rules.terms import layer_errors, output_error
 
 
 class SignReader(rules.FeedbackAlignment):
-    """"Feedback alignment" whose B has the weights' signs."""
+    """ "Feedback alignment" whose B has the weights' signs."""
 
     def __call__(self, network, state, batch, *, key=None):
         feedback = {name: jnp.sign(network[name].weight) * jnp.abs(b) for name, b in state.items()}
@@ -22,7 +23,7 @@ class SignReader(rules.FeedbackAlignment):
 
 
 class Backpropagates(rules.FeedbackAlignment):
-    """"Feedback alignment" that draws B and returns backpropagation, as an own derivative of the loss."""
+    """ "Feedback alignment" that draws B and returns backpropagation, as an own derivative of the loss."""
 
     def __call__(self, network, state, batch, *, key=None):
         value = lambda network: batch.loss.mean_and_error(record(network, batch.inputs, key=key)[0].output, batch.targets)[0]
@@ -30,7 +31,7 @@ class Backpropagates(rules.FeedbackAlignment):
 
 
 class Peeker(rules.DirectFeedbackAlignment):
-    """"Direct feedback alignment" whose error is centered over the batch."""
+    """ "Direct feedback alignment" whose error is centered over the batch."""
 
     def __call__(self, network, state, batch, *, key=None):
         centered = lambda delta: delta - jnp.mean(delta, axis=0, keepdims=True)
@@ -38,7 +39,7 @@ class Peeker(rules.DirectFeedbackAlignment):
 
 
 class TargetReader(rules.DirectFeedbackAlignment):
-    """"Direct feedback alignment" that sends the target down in place of the error (direct random target projection)."""
+    """ "Direct feedback alignment" that sends the target down in place of the error (direct random target projection)."""
 
     def __call__(self, network, state, batch, *, key=None):
         target = lambda delta: batch.loss.encode(batch.targets, delta.shape[1], delta.dtype) / delta.shape[0]
@@ -56,7 +57,7 @@ def _swept(network, state, batch, direct, key, changed):
 
 
 class InsideScan(rules.FeedbackAlignment):
-    """"Feedback alignment" that adds Wᵀδ, a row of W at a time, in a loop."""
+    """ "Feedback alignment" that adds Wᵀδ, a row of W at a time, in a loop."""
 
     def __call__(self, network, state, batch, *, key=None):
         tape, _ = record(network, batch.inputs, key=key)
@@ -64,7 +65,7 @@ class InsideScan(rules.FeedbackAlignment):
         errors = layer_errors(network, tape, delta, Terms(feedback=state))
         gradients = list(backward_sweep(network, state, batch, Terms(feedback=state), key=key).gradients.layers)
         names = network.synaptic
-        for lower, upper in zip(names, names[1:], strict=False):
+        for lower, upper in itertools.pairwise(names):
             weight, error = network[upper].weight, errors[upper]
             add = lambda total, row: (total + row[1][:, None] * row[0][None, :], None)
             start = jnp.zeros((error.shape[0], weight.shape[1]), error.dtype)
@@ -82,20 +83,22 @@ class NextLayerReader(AbstractRule):
         gradients, names = list(network.layers), network.synaptic
         for number, name in enumerate(names):
             i = network.index(name)
-            gate = tape.preactivations(network)[names[number + 1]].mean(axis=1, keepdims=True) if number + 1 < len(names) else 1.0
+            gate = (
+                tape.preactivations(network)[names[number + 1]].mean(axis=1, keepdims=True) if number + 1 < len(names) else 1.0
+            )
             gradients[i] = eqx.tree_at(lambda one: one.weight, gradients[i], (gate * tape.outputs(i)).T @ tape.inputs[i])
         return Credit(jnp.mean(tape.output), network.with_layers(gradients), state)
 
 
 class CopiesAfterwards(rules.FeedbackAlignment):
-    """"Feedback alignment" that makes its B anew of the weights after every step."""
+    """ "Feedback alignment" that makes its B anew of the weights after every step."""
 
     def after_update(self, trainables, state):
         return trainables, {name: trainables[name].weight for name in state}
 
 
 class CopiesAtFirst(rules.FeedbackAlignment):
-    """"Feedback alignment" whose fixed B are the weights at the start."""
+    """ "Feedback alignment" whose fixed B are the weights at the start."""
 
     def init(self, network, data, *, key):
         return {name: network[name].weight for name in network.transported}
@@ -134,7 +137,7 @@ class ModulatesError(AbstractRule):
 
 
 class PerturbsWeights(AbstractRule):
-    """Weight perturbation (Jabri & Flower 1992): all weights are moved at once by noise, and credited for what the loss does."""
+    """Weight perturbation (Jabri & Flower 1992): noise moves all weights at once, and has the credit of what the loss does."""
 
     def __call__(self, network, state, batch, *, key=None):
         leaves, structure = jax.tree.flatten(network)
@@ -176,8 +179,3 @@ class LearnsInState(rules.KolenPollack):
 
     def feedback(self, trainables, state):
         return state
-
-
-def plain(network: Network | Trainables) -> Network:
-    """The network that a rule trains."""
-    return rules.network_of(network)
