@@ -56,11 +56,11 @@ def others(value: Any, *, axis: int | None = None) -> Any:
 
 
 def _moved(value: Array, strength: Array, spared: Array, axis: int | None) -> Array:
-    """The same for a value inside a program, by `strength`, and where `spared` is 1."""
+    """The same for a value inside a program, by `strength`; where `spared` is 1 the first example stays, and so does a value
+    without an axis of examples, which may be that example's."""
     weight = jnp.broadcast_to(strength, value.shape)
-    if axis is not None:
-        first = jax.lax.broadcasted_iota(jnp.int32, value.shape, axis) == 0
-        weight = jnp.where(first & (spared > 0), jnp.zeros_like(weight), weight)
+    first = True if axis is None else jax.lax.broadcasted_iota(jnp.int32, value.shape, axis) == 0
+    weight = jnp.where(first & (spared > 0), jnp.zeros_like(weight), weight)
     if jnp.issubdtype(value.dtype, jnp.bool_):
         return jnp.where(weight > 0, ~value, value)
     if jnp.issubdtype(value.dtype, jnp.integer):
