@@ -1,5 +1,7 @@
 """What rules need, against tables written by hand from the papers, against planted faults, and against numbers."""
 
+import jax
+import jax.numpy as jnp
 import jax.random as jr
 import pytest
 
@@ -207,6 +209,20 @@ def test_what_a_rule_remembers_is_memory_and_what_carries_an_error_is_feedback()
     assert learned.properties["weight transport"] == "no"
 
 
+def test_an_example_that_is_clipped_needs_no_other_and_a_batch_does():
+    alone, together = (of_planted(kind, "categorical-cross-entropy") for kind in (planted.ClipsExamples, planted.ClipsBatch))
+    assert not alone.anywhere("other examples", "second pass")
+    assert all("other examples" in own for own in together.layers.values())
+    assert all("weights above" in own for own in alone.layers.values())  # in the length, of all layers together
+
+
+def test_local_losses_wait_for_nothing():
+    found = of_planted(planted.LocalReadouts, "categorical-cross-entropy")
+    below = {"own input", "own preactivation", "fixed feedback", "target"}
+    assert [set(own) for own in found.layers.values()] == [below, below, LAST]
+    assert found.properties["update locking"] == "no"
+
+
 def test_a_rule_is_taken_by_name_and_a_bad_batch_is_refused():
     network, batch = case("mlp", "squared-error")
     found = needs("fa", network, batch, check=False)
@@ -226,6 +242,35 @@ def test_normalization_and_dropout_are_passed(name):
     plain = needs(rule, *case("mlp", "categorical-cross-entropy"), check=False)
     assert found.layers["linear1"] == plain.layers["linear1"] | {"other examples"}  # the batch's mean and variance
     assert found.layers["linear2"] == plain.layers["linear2"]
+
+
+@pytest.mark.parametrize("name", ["backpropagation", "direct-feedback-alignment"])
+def test_convolution_and_pooling_are_passed(name):
+    rule, network, batch, _ = applied(name, "lenet", "categorical-cross-entropy")
+    found = needs(rule, network, batch)
+    lowest, _, last = TABLE[name]
+    assert found.consistent
+    assert [set(own) for own in found.layers.values()] == [lowest, lowest, lowest, TABLE[name][1], last]
+
+
+def test_a_model_of_one_s_own_is_read_inside_its_loops():
+    """Three equal layers in one loop, whose weight is one array: an error passes through it in the steps below its own."""
+
+    def apply(parameters, x):
+        h = jnp.tanh(x @ parameters["first"])
+        return jax.lax.scan(lambda h, w: (jax.nn.relu(h @ w), None), h, parameters["blocks"])[0] @ parameters["head"]
+
+    keys = jr.split(jr.key(0), 3)
+    shapes = {"first": (4, 6), "blocks": (3, 6, 6), "head": (6, 3)}
+    parameters = {name: jr.normal(key, shape) for key, (name, shape) in zip(keys, shapes.items(), strict=True)}
+    network = networks.Network([networks.from_function(apply, parameters, shape=(4,))])
+    batch = jr.normal(jr.key(1), (5, 4)), jr.randint(jr.key(2), (5,), 0, 3)
+    exact, aligned = (needs(name, network, batch) for name in ("backpropagation", "feedback-alignment"))
+    assert exact.consistent and aligned.consistent
+    assert list(exact.layers) == ["first", "blocks", "head"]
+    assert exact.layers["blocks"] == {*TABLE["backpropagation"][1], "own weights"}
+    assert exact.layers["head"] == LAST
+    assert not aligned.anywhere("own weights", "weights above", "second pass", "other examples")
 
 
 def test_recurrent_weights_are_read_where_an_error_comes_back_through_time():
