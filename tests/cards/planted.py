@@ -228,3 +228,19 @@ class LocalReadouts(AbstractRule):
             return sum(losses[1:], start=losses[0])
 
         return Credit(*jax.value_and_grad(total)(network), state)
+
+
+class Launders(rules.FeedbackAlignment):
+    """ "Feedback alignment" that returns backpropagation's error, and sends it through a layer once more, for nothing."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        tape, _ = record(network, batch.inputs, key=key)
+        loss, delta = output_error(network, tape, batch, Terms())
+        errors = layer_errors(network, tape, delta, Terms())
+        gradients, names = list(network.layers), network.synaptic
+        for lower, upper in itertools.pairwise(names):
+            passed = network[upper](errors[lower])[0]
+            i = network.index(lower)
+            error = errors[lower] + 0.0 * jnp.mean(passed, axis=1, keepdims=True)
+            gradients[i] = eqx.tree_at(lambda one: one.weight, gradients[i], error.T @ tape.inputs[i])
+        return Credit(loss, network.with_layers(gradients), state)

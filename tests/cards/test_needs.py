@@ -71,18 +71,19 @@ TABLE = {
     # as published an input always counts as activated
     "forward-pass-as-published": (FORWARD - {"own input"}, FORWARD, FORWARD - {"own preactivation"}),
     "forward-pass-one-versus-rest": (FORWARD, FORWARD, FORWARD - {"own preactivation"}),
-    # inner steps pass ∂L_h/∂z through W, over and over, and residuals are laid over a pass anew
+    # inner steps pass ∂L_h/∂z through W, over and over, and residuals are laid over a pass anew; what enters the last layer was
+    # moved through the weights below it
     "relaxed-identity": (
         {*RELAXED, *ABOVE, "output error", "weights above", "second pass", "example state"},
         {*RELAXED, "output error", "weights above", "second pass", "example state"},
-        {*LAST, "own weights", "second pass", "example state"},
+        {*LAST, "own weights", "weights above", "second pass", "example state"},
     ),
     # equations 2-4: no gradient crosses a relaxed place, and no layer waits for another
     "relaxed-identity-as-published": ({*RELAXED, "example state"},) * 3,
     "relaxed-identity-transient": (
         {*RELAXED, *ABOVE, "output error", "weights above", "second pass"},
         {*RELAXED, "output error", "weights above", "second pass"},
-        {*LAST, "own weights", "second pass"},
+        {*LAST, "own weights", "weights above", "second pass"},
     ),
     # Rosenblatt (1957): on a mistake, add the example
     "perceptron": (LAST,),
@@ -189,6 +190,12 @@ def test_weights_that_are_copied_into_feedback_are_found(kind):
     found = of_planted(kind)
     assert any("weights above" in own for own in found.kept.values())
     assert found.properties["weight transport"] == "yes"
+
+
+def test_nothing_is_hidden_by_passing_it_through_a_layer():
+    found = of_planted(planted.Launders)
+    for name in ("linear1", "linear2"):
+        assert found.layers[name] >= {"weights above", "output error"}
 
 
 def test_a_second_pass_is_found_with_what_entered_it():
