@@ -124,10 +124,9 @@ def test_all_parameters_together_are_those_of_measurable_layers():
     @jax.jit
     def compared():
         reference, ours = (cast(networks.mlp(sizes, key=jr.key(seed)), jnp.float32) for seed in (0, 1))
-        large = [
-            jax.tree.map(lambda leaf: jnp.full_like(leaf, 1e9 if name in below else 0.0), layer)
-            for name, layer in zip(ours.names, ours.layers, strict=True)
-        ]
+        sizes_of = lambda layer, size: jax.tree.map(lambda leaf: jnp.full_like(leaf, size), layer)
+        named = zip(ours.names, ours.layers, strict=True)
+        large = [sizes_of(layer, 1e9 if name in below else 0.0) for name, layer in named]
         others = [name for name in ours.synaptic if name not in below]
         vectors = [
             jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves([one[name] for name in others])])
