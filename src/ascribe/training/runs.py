@@ -140,7 +140,7 @@ class Runs:
     @property
     def not_measurable(self) -> dict[str, float]:
         """The layers whose gradient angle and norm ratio were not measurable, because backpropagation's gradient was at the
-        floor of its arithmetic, and in which share of all epochs; none for a record of an earlier version, which does not know."""
+        floor of its arithmetic, and in which share of all epochs. None in a record of an earlier version, which cannot tell."""
         return not_measurable(self.curves)
 
     @property
