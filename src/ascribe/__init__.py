@@ -33,12 +33,13 @@ _WHERE = {
     "UserError": "ascribe.errors",
 }
 _MODULES = (
-    *("autodiff", "cluster", "datasets", "networks", "neurons", "losses", "metrics", "rules", "training", "loggers"),
+    *("autodiff", "cards", "cluster", "datasets", "networks", "neurons", "losses", "metrics", "rules", "training", "loggers"),
     *("estimators", "experiments", "search", "store", "statistics", "report", "papers"),
 )
 
 if TYPE_CHECKING:
     from ascribe import autodiff as autodiff
+    from ascribe import cards as cards
     from ascribe import cluster as cluster
     from ascribe import datasets as datasets
     from ascribe import estimators as estimators
