@@ -7,8 +7,7 @@ are of the rules alone.
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
 
 from ascribe import networks, rules, training
 from ascribe import setup as settings
@@ -16,6 +15,8 @@ from ascribe.checks import listed, unknown
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
 from ascribe.training import NetworkSource, Recipe, Setup
+
+from .random_direction import RandomDirection
 
 
 def _frozen(source: NetworkSource, data: Dataset, setup: Setup) -> Recipe:
@@ -37,7 +38,7 @@ def _linear(source: NetworkSource, data: Dataset, setup: Setup) -> Recipe:
 
 
 def _noise(source: NetworkSource, data: Dataset, setup: Setup) -> Recipe:
-    return training.honor(rules.RandomDirection(), "noise", source, data, setup)
+    return training.honor(RandomDirection(), "noise", source, data, setup)
 
 
 CONTROLS: dict[str, Callable[[NetworkSource, Dataset, Setup], Recipe]] = {
@@ -66,7 +67,7 @@ def named_controls(asked: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def recipes(
-    asked: Sequence[str] | None, source: NetworkSource, data: Dataset, setup: Setup, taken: Any
+    asked: Sequence[str] | None, source: NetworkSource, data: Dataset, setup: Setup, taken: Collection[str]
 ) -> tuple[dict[str, Recipe], dict[str, str]]:
     """The recipes of the controls that are asked for, and why any is left out; `taken`: the names that rules have.
 

@@ -30,7 +30,6 @@ from .perceptron import Perceptron as Perceptron
 from .perceptron_numpy import PerceptronResult as PerceptronResult
 from .perceptron_numpy import mistake_bound as mistake_bound
 from .perceptron_numpy import perceptron_algorithm as perceptron_algorithm
-from .random_direction import RandomDirection as RandomDirection
 from .registry import about as about
 from .registry import default_names as default_names
 from .registry import describe as describe

@@ -5,10 +5,8 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from ascribe.networks import Network
+from ascribe.rules import AbstractRule, Batch, Credit, backward_sweep
 from ascribe.types import Array, Key, PyTree
-
-from .base import AbstractRule, Batch, Credit
-from .terms import backward_sweep
 
 
 class RandomDirection(AbstractRule[Network, PyTree]):
