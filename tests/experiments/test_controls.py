@@ -15,6 +15,7 @@ from ascribe.errors import UserError
 from ascribe.experiments.compare import preview
 from ascribe.experiments.controls import CONTROLS, named_controls
 from ascribe.experiments.merging import merge
+from ascribe.experiments.plan import Budget, Request, ask
 from ascribe.experiments.random_direction import RandomDirection
 from ascribe.rules import Backpropagation, Batch
 from ascribe.setup import CONTROLS as TOLD
@@ -144,36 +145,33 @@ def test_in_folds_they_are_those_of_every_fold():
     ],
 )
 def test_a_control_that_would_mean_nothing_is_left_out_with_the_reason(options, why):
-    plan = preview_of(controls=("frozen", "linear"), **options)
-    assert set(plan["controls"]) == {"frozen", "linear"} - set(why)
-    assert {name: words for name, words in plan["left_out"].items() if why[name.removeprefix("control ")] in words} == plan[
-        "left_out"
-    ]
-    assert len(plan["left_out"]) == len(why)
+    found = asked(controls=("frozen", "linear"), **options)
+    assert set(found.controls) == {"frozen", "linear"} - set(why)
+    assert set(found.left_out) == {f"control {name}" for name in why}
+    assert all(words in found.left_out[f"control {name}"] for name, words in why.items())
 
 
-def preview_of(**options):
-    """What would be done, which is timed with no program."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.Experiment, "timed", lambda self, example: (0.0, 0.0))
-        return preview(data(), **{"rules": list(RULES), "network": "4", "seeds": 2, "tune": 0, "epochs": 1} | options)
+def asked(dataset=None, *, rules=RULES, network="4", controls=None, only=None):
+    request = Request(rules=rules, network=network, controls=controls, seeds=2)
+    return ask(dataset or data(), request, training.Setup(epochs=1, only=only), Budget(0, 1, {}))
 
 
-def test_a_preview_counts_them():
-    plan = preview_of(controls=("linear",), tune=2, tune_seeds=1)
+def test_a_preview_counts_them(monkeypatch):
+    monkeypatch.setattr(training.Experiment, "timed", lambda self, example: (0.0, 0.0))
+    plan = preview(data(), rules=list(RULES), controls=("linear",), **OPTIONS)
     assert plan["controls"]["linear"]["tuning"] == plan["controls"]["linear"]["training"] == 2
     assert plan["runs"] == 3 * (2 + 2)
 
 
 def test_a_rule_of_that_name_is_not_taken_for_a_control():
-    plan = preview_of(rules={"frozen": "backpropagation", "mine": "fa"}, controls=("frozen",))
-    assert plan["controls"] == {} and "that name" in plan["left_out"]["control frozen"]
+    found = asked(rules={"frozen": "backpropagation", "mine": "fa"}, controls=("frozen",))
+    assert found.controls == {} and "that name" in found.left_out["control frozen"]
 
 
-def test_linear_takes_images_and_sequences_as_vectors():
+def test_linear_takes_sequences_as_vectors():
     sequences = datasets.load("adding", samples=60, length=8)
-    plan = preview(sequences, rules=["backpropagation"], network="gru/4", controls=("linear",), seeds=2, tune=0, epochs=1)
-    assert list(plan["controls"]) == ["linear"] and not plan["left_out"]
+    found = asked(sequences, rules=["backpropagation"], network="gru/4", controls=("linear",))
+    assert str(training.template_of(found.controls["linear"].recipe.source)) == "linear1 1×16" and not found.left_out
 
 
 @pytest.mark.usefixtures("as_installed")
@@ -219,8 +217,8 @@ def test_noise_has_the_norms_of_the_gradient_and_nothing_of_its_directions():
     )
     drawn, exact = jax.jit(jax.vmap(both))(jax.random.split(jax.random.key(0), 400))
     for name in network.synaptic:
-        for ours, theirs in zip(jax.tree.leaves(drawn[name]), jax.tree.leaves(exact[name]), strict=True):
-            ours, theirs = ours.reshape(400, -1), theirs.reshape(400, -1)
+        pairs = zip(jax.tree.leaves(drawn[name]), jax.tree.leaves(exact[name]), strict=True)
+        for ours, theirs in [(one.reshape(400, -1), other.reshape(400, -1)) for one, other in pairs]:
             np.testing.assert_allclose(np.linalg.norm(ours, axis=1), np.linalg.norm(theirs, axis=1), rtol=1e-9)
             cosine = (ours * theirs).sum(axis=1) / (theirs**2).sum(axis=1)
             assert abs(cosine.mean()) < 4 * cosine.std() / np.sqrt(400) and (ours.shape[1] == 1 or cosine.std() > 0)

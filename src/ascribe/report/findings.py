@@ -15,6 +15,8 @@ from .table import Row, control_rows, format_score, rows
 
 NAMED = 4
 """So many rules are named one by one in a sentence; of more, the ends."""
+OTHER_DATA = " A network without hidden layers does as well: take other data."
+FEWER_UNITS = " Random hidden layers are enough here: fewer units, as in --network 4x4, may leave room."
 
 
 def claims(comparison: Comparison) -> str:
@@ -54,18 +56,33 @@ def hidden_credit_told(comparison: Comparison) -> str:
         return ""
     if found.difference is None or found.low is None or found.high is None or found.able is None:
         return f"There are no credit scores: {found.reason}."
-    gain = _amount(found.difference, found.score)
+    gain, none = _amount(found.difference, found.score), _over_none(comparison, found.score)
     if not found.able:
         low, high = (_amount(one, found.score) for one in (found.low, found.high))
+        advice = "" if none is None else OTHER_DATA if not none else FEWER_UNITS
         return (
             f"This task with this network cannot show hidden credit: {found.reason} ({gain}, from {low} to {high}), so there "
-            f"are no credit scores."
+            f"are no credit scores.{advice}"
         )
     parts = sorted(((one.value, rule) for rule, one in found.scores.items() if rule != comparison.reference), reverse=True)
-    named = [f"{rule} {value:.2f}".replace("-", "−") for value, rule in parts]
-    gets = listed(named) if len(named) <= NAMED else f"from {named[0]} to {named[-1]}"
+    named = [rule + f" {value:.2f}".replace("-", "−") for value, rule in parts]
     said = f"What hidden layers learn by backpropagation is worth {gain} over frozen ones"
-    return f"{said}; of that the rules get (credit score): {gets}." if named else f"{said}."
+    said += "" if none is None else f", and {none or 'nothing that is shown'} over having none (linear)"
+    if not named:
+        return f"{said}."
+    gets = listed(named) if len(named) <= NAMED else f"from {named[0]} to {named[-1]}"
+    return f"{said}; of what lies above frozen ones the rules get (credit score): {gets}."
+
+
+def _over_none(comparison: Comparison, score: str) -> str | None:
+    """How much better backpropagation is than the control without hidden layers, in words; empty where that is not shown, None
+    where there is no such control."""
+    if "linear" not in comparison.controls or comparison.reference is None:
+        return None
+    pairs = paired_runs(comparison.runs[comparison.reference], comparison.controls["linear"], score)
+    mean, half_width = corrected_interval(pairs.differences, pairs.test_to_train)
+    shown = measure_of(score).worth(mean) > max(half_width, pairs.rounding)
+    return _amount(float(mean), score) if shown else ""
 
 
 def _above_controls(comparison: Comparison, table: Sequence[Row]) -> str:
@@ -80,18 +97,17 @@ def _above_controls(comparison: Comparison, table: Sequence[Row]) -> str:
         ends = [(one, *corrected_interval(one.differences, one.test_to_train, level=level)) for one in pairs]
         if all(measure_of(score).worth(mean) > max(half_width, one.rounding) for one, mean, half_width in ends):
             above.append(row.rule)
-    scores = listed([f"{row.rule} {format_score(row)[0].split(' ± ')[0]}{_unit(score)}" for row in controls])
-    which = (
-        "every rule is"
-        if len(above) == len(table) > 1
-        else f"{len(above)} of {len(table)} rules are"
-        if above
-        else "no rule is"
-    )
+    reached = [f"{row.rule} reaches {format_score(row)[0].split(' ± ')[0]}{_unit(score)}" for row in controls]
+    all_of_them = ("it", "both")[len(controls) - 1] if len(controls) < 3 else "all of them"
+    said = f"Beside the rules, {listed(reached)}: "
     others = [row.rule for row in table if row.rule not in above]
+    if not others:
+        return f"{said}{'every rule' if len(table) > 1 else table[0].rule} is above {all_of_them}."
+    if not above:
+        return f"{said}no rule is shown to be above {all_of_them}."
     lacking = listed(others) if len(others) <= NAMED else f"the other {len(others)}"
-    shown = f"; for {lacking} that is not shown" if above and others else " shown to be above" if not above else ""
-    return f"To be above ({scores}): {which}{' above' if above else ''}{shown}."
+    verb = "is" if len(above) == 1 else "are"
+    return f"{said}{len(above)} of {len(table)} rules {verb} above {all_of_them}; for {lacking} that is not shown."
 
 
 def constant_score(comparison: Comparison) -> tuple[str, float] | None:

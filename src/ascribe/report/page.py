@@ -213,7 +213,7 @@ def _cells(comparison: Comparison, row: Row, credit: bool) -> list[Cell]:
     return [
         Cell(score, row.mean),
         Cell("reference" if reference else difference, row.difference, "soft" if reference else ""),
-        *([Cell(format_credit(row), row.credit_score)] if credit else []),
+        *([Cell("1", 1.0, "soft") if reference else Cell(format_credit(row), row.credit_score)] if credit else []),
         Cell(format_number(row.area), row.area),
         Cell(format_number(row.learning_rate), row.learning_rate),
         Cell(f"{row.diverged} of {row.seeds}", row.diverged, "bad" if row.diverged else ""),
@@ -234,7 +234,8 @@ def _controls(comparison: Comparison) -> dict[str, Any] | None:
     words += "Tuned as the rules are, on the same seeds and batches, and none of them in tests, ranks and differences."
     columns = _columns(table)
     lines = [{"rule": row.rule, "color": GRAY, "cells": _cells(comparison, row, credit=False)} for row in table]
-    return {"caption": words, "titles": ["Control", *(column["title"] for column in columns[1:])], "lines": lines}
+    titles, kinds = ([column[part] for column in columns] for part in ("title", "kind"))
+    return {"caption": words, "titles": ["Control", *titles[1:]], "kinds": kinds, "lines": lines}
 
 
 def _folds(comparison: Comparison, table: list[Row], numbers: Mapping[str, int]) -> dict[str, Any] | None:
