@@ -34,7 +34,7 @@ PAGES = {
     "store.md": 0,
     "clusters.md": 1,
     "large-runs.md": 1,
-    "statistics.md": 12,
+    "statistics.md": 13,
     "numbers.md": 1,
     "integrations.md": 5,
     "estimators.md": 8,

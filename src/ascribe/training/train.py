@@ -52,7 +52,8 @@ def train(
     - `quality`: after every epoch draw the rule's credit so many times, each with a batch and randomness of its own, and record
       its signal-to-noise ratio and its bias against backpropagation, by layer (`credit_snr/linear1`, `credit_bias/linear1`;
       costs two gradients a draw); 0 for none;
-    - `only`: the name of the one layer with weights that is trained; all others of the network stay as they began;
+    - `only`: the name of the one layer with weights that is trained, or `"first"` or `"last"` of them; all others of the
+      network stay as they began;
     - `devices_per_run`: how many devices divide every batch of a run, for networks that keep one busy; the others train
       other runs. The numbers are those of one device, to rounding;
     - `listener`: called with a `Progress` between chunks of epochs; a logger (`ascribe.loggers`) hears the numbers too. By
@@ -72,5 +73,5 @@ def train(
     recipe = dataclasses.replace(recipe, width=len(chosen))
     trainer = Trainer(recipe, listener=or_one_line(listener) if number() == 0 else silent)
     trainer.experiment.check_results(len(chosen))
-    notes = () if setup.only is None else (f"only {setup.only} was trained",)
+    notes = () if setup.only is None else (f"only {recipe.setup.only} was trained",)
     return runs_of(trainer, chosen, trainer.train(chosen, FINAL), data, notes)
