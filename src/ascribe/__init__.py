@@ -34,11 +34,12 @@ _WHERE = {
 }
 _MODULES = (
     *("autodiff", "cluster", "datasets", "networks", "neurons", "losses", "metrics", "rules", "training", "loggers"),
-    *("estimators", "experiments", "search", "store", "statistics", "report", "papers"),
+    *("estimators", "experiments", "cards", "search", "store", "statistics", "report", "papers"),
 )
 
 if TYPE_CHECKING:
     from ascribe import autodiff as autodiff
+    from ascribe import cards as cards
     from ascribe import cluster as cluster
     from ascribe import datasets as datasets
     from ascribe import estimators as estimators
