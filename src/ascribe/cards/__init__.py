@@ -1,5 +1,11 @@
 """The card of a rule: what it needs to know, what it costs, how good its credit is, what it equals in a limit; found by
 machine, from the rule itself."""
 
+from .card import Card as Card
+from .card import Estimate as Estimate
+from .card import Priced as Priced
+from .card import card as card
 from .cost import Cost as Cost
 from .cost import cost as cost
+from .limits import Limit as Limit
+from .sections import Section as Section

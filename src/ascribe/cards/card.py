@@ -1,0 +1,251 @@
+"""The card of a rule: what it needs to know, what it costs, how good its credit is, what it equals in a limit."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ascribe import report, rules
+from ascribe.checks import at_least, flag, listed
+from ascribe.datasets import DataLike
+from ascribe.errors import UserError, names_in_words, shown
+from ascribe.files import path_of, write_whole
+from ascribe.losses import Loss
+from ascribe.rules import verify
+
+from .case import Case, case_of
+from .cost import Cost, costs
+from .limits import Limit, limit
+from .picture import picture
+from .sections import Section, sections_of, text_of
+
+SECTIONS = ("cost", "quality", "limit")
+"""The parts of a card, in their order."""
+DEPTHS, WIDTHS = (2, 4, 8), (0.25, 1, 4)
+"""Hidden layers of the networks whose cost is counted, and their width in terms of the card's own network."""
+QUALITY_DEPTHS = (2, 4, 8, 16, 32)
+WIDTH = 64
+"""Units of a hidden layer where the card's network is no chain of dense layers."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Priced:
+    """What a rule's step costs on a network, `ours`, and what backpropagation's costs there, `theirs`; `network` in words, with
+    its number of hidden layers and their units where it is a chain of equal ones (else 0)."""
+
+    network: str
+    depth: int
+    width: int
+    ours: Cost
+    theirs: Cost
+
+    def ratio(self, name: str) -> float | None:
+        """The rule's over backpropagation's, of `operations`, `bytes`, `peak` or `seconds`; None where one is not known."""
+        ours, theirs = getattr(self.ours, name), getattr(self.theirs, name)
+        return None if not ours or not theirs else ours / theirs
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """How good the credit is on a chain of `depth` hidden layers: by layer (`"total"` over all parameters) the angle to
+    backpropagation's gradient in degrees and the ratio of the norms, of one batch at the initial weights."""
+
+    depth: int
+    angles: dict[str, float]
+    norm_ratios: dict[str, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """What `card` found of a rule. It prints as text, is shown in notebooks, and is written as JSON, a page or a picture by
+    `save`.
+
+    - `rule`: its name; `about`, `source`: what the registry or its docstring says;
+    - `network`, `data`, `batch`: what was looked at: the network in words, the name of the data, examples in a batch;
+    - `notes`: what the rule asked for, and what could not be found, and why;
+    - `cost`: on the network itself, then over depths and widths; `quality`: over depths; `limit`: see `Limit`.
+    """
+
+    rule: str
+    about: str
+    source: str
+    network: str
+    data: str
+    batch: int
+    notes: tuple[str, ...] = ()
+    cost: tuple[Priced, ...] = ()
+    quality: tuple[Estimate, ...] = ()
+    limit: Limit | None = None
+
+    @property
+    def sections(self) -> list[Section]:
+        """What text and page show, section by section."""
+        return sections_of(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON values; numbers that are not finite are None."""
+        return _plain({field.name: getattr(self, field.name) for field in dataclasses.fields(self)})
+
+    def __str__(self) -> str:
+        return text_of(self)
+
+    def html(self) -> str:
+        """The page, which opens from disk and fetches nothing."""
+        return report.card_page(f"The card of {self.rule}", self.head, self.svg(), [vars(one) for one in self.sections])
+
+    def svg(self) -> str:
+        """The picture."""
+        return picture(self)
+
+    @property
+    def head(self) -> list[str]:
+        """What the card says first."""
+        about = f"{self.about[:1].upper()}{self.about[1:]}".rstrip(".")
+        told = [f"{about}{f' ({self.source})' if self.source else ''}."] if about else []
+        return [*told, f"Looked at on {self.data}, with the network {self.network} and batches of {self.batch}."]
+
+    def save(self, path: str | Path) -> Path:
+        """Writes the card, by the path's ending: .html, .svg, .json or .txt; whole or not at all.
+
+        **Raises:** `UserError` for another ending, and where the file cannot be written.
+        """
+        path = path_of(path, "a card")
+        kinds: dict[str, Callable[[], str]] = {
+            ".html": self.html,
+            ".svg": self.svg,
+            ".json": lambda: json.dumps(self.to_json(), indent=1, ensure_ascii=False),
+            ".txt": lambda: f"{self}\n",
+        }
+        if path.suffix not in kinds:
+            raise UserError(f"a card is saved as {', '.join(kinds)}; got {path.name!r}.")
+        write_whole(path, kinds[path.suffix]().encode("utf-8"))
+        return path
+
+    def _repr_html_(self) -> str:
+        return self.svg()
+
+
+def card(
+    rule: Any,
+    network: Any = None,
+    data: DataLike | None = None,
+    *,
+    activation: str = "relu",
+    batch_size: int = 32,
+    loss: str | Loss | None = None,
+    seed: int = 0,
+    sections: Sequence[str] = SECTIONS,
+    timed: bool = True,
+) -> Card:
+    """The card of a rule, found from the rule's own program; nothing is trained.
+
+    **Arguments:**
+
+    - `rule`: a rule, its class or name, `"./my_rule.py:MyRule"` too;
+    - `network`, `data`, `activation`, `loss`: as in `train`. By default 64x64 on moons; where the rule refuses those, smaller
+      networks and data of its own task;
+    - `batch_size`: examples in a batch; `seed`: of the initial weights and the rule's randomness;
+    - `sections`: some of `"cost"`, `"quality"`, `"limit"`, for part of the card in part of the time;
+    - `timed`: whether steps are timed, too, on this machine.
+
+    **Returns:** a `Card`. What cannot be found of a rule (it refuses deep networks, it declares no limit) is in its `notes`.
+
+    **Raises:** `UserError` where rule, network, data and settings do not go together.
+    """
+    at_least(1, "batch_size", batch_size)
+    at_least(0, "seed", seed)
+    flag("timed", timed)
+    wanted = listed(sections) or []
+    if not wanted or not all(isinstance(one, str) and one in SECTIONS for one in wanted):
+        raise UserError(f"`sections` is a list of some of {', '.join(SECTIONS)}; got {shown(sections)}.")
+    case = case_of(rule, network, data, activation=activation, batch_size=batch_size, loss=loss, seed=seed)
+    notes = list(case.recipe.notes)
+    found: dict[str, Any] = {}
+    if "cost" in wanted:
+        found["cost"] = _cost(case, notes, timed=timed)
+    if "quality" in wanted:
+        found["quality"] = _quality(case, notes)
+    if "limit" in wanted:
+        found["limit"] = limit(case, seed=seed)
+        if found["limit"] is None:
+            notes.append("the rule declares no limit in which it equals something known (its method limiting_case)")
+    about, source = _described(case)
+    batch = int(case.batch.inputs.shape[0])
+    return Card(case.name, about, source, _words(case), case.data.name, batch, tuple(notes), **found)
+
+
+def _described(case: Case) -> tuple[str, str]:
+    """What the rule is, in a sentence, and its source."""
+    row = rules.registry.TABLE.get(case.name.partition(":")[0])
+    if row is not None:
+        return row.description, row.source
+    told = " ".join((type(case.rule).__doc__ or "").split("\n\n")[0].split())
+    return told, ""
+
+
+def _words(case: Case) -> str:
+    """The network in words: hidden layers, where it is a chain of dense ones."""
+    sizes = case.sizes
+    return str(case.network) if sizes is None else "x".join(map(str, sizes)) or "without hidden layers"
+
+
+def _swept(case: Case, sizes: Sequence[tuple[int, int]], notes: list[str], what: str) -> list[tuple[int, int, Case]]:
+    """Chains of these depths and widths for the rule, without those that it refuses or makes another network of; `notes` gets
+    a sentence about them."""
+    found, refused = [], {}
+    for depth, width in sizes:
+        try:
+            one = case.chain_of(depth, width)
+        except UserError as error:
+            refused[f"{depth} x {width}"] = str(error)
+            continue
+        if one.sizes is not None and len(one.sizes) == depth:
+            found.append((depth, width, one))
+        else:
+            refused[f"{depth} x {width}"] = "it has a network of its own."
+    if refused:
+        notes.append(f"no {what} on {names_in_words(list(refused))}: {next(iter(refused.values())).rstrip('.')}")
+    return found
+
+
+def _cost(case: Case, notes: list[str], *, timed: bool) -> tuple[Priced, ...]:
+    width = max(case.sizes or (), default=0) or WIDTH
+    depth = DEPTHS[0]
+    sizes = [(deep, width) for deep in DEPTHS] + [(depth, max(1, int(wide * width))) for wide in WIDTHS if wide != 1]
+    chains = _swept(case, sizes, notes, "cost")
+    own = case.sizes
+    cases = [(len(own) if own and len(set(own)) == 1 else 0, own[0] if own else 0, case)]
+    cases += [one for one in chains if one[2].sizes != own]
+    pairs = [[one, one if _is_backpropagation(one) else one.backpropagation] for _, _, one in cases]
+    found = [costs(pair if pair[0] is not pair[1] else pair[:1], timed=timed) for pair in pairs]
+    return tuple(
+        Priced(_words(one), deep, wide, pair[0], pair[-1]) for (deep, wide, one), pair in zip(cases, found, strict=True)
+    )
+
+
+def _is_backpropagation(case: Case) -> bool:
+    return case.name == "backpropagation" and case.setup.optimizer == "sgd"
+
+
+def _quality(case: Case, notes: list[str]) -> tuple[Estimate, ...]:
+    width = max(case.sizes or (), default=0) or WIDTH
+    found = []
+    for depth, _, one in _swept(case, [(depth, width) for depth in QUALITY_DEPTHS], notes, "angles"):
+        checked = verify(one.rule, one.network, one.batch)
+        found.append(Estimate(depth, checked.angles, checked.norm_ratios))
+    return tuple(found)
+
+
+def _plain(value: Any) -> Any:
+    """As plain JSON values."""
+    if hasattr(value, "to_json"):
+        return _plain(value.to_json())
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

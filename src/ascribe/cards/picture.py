@@ -1,0 +1,156 @@
+"""A card as one picture: SVG without any drawing package, narrow enough for a phone."""
+
+import math
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape, quoteattr
+
+import numpy as np
+
+from ascribe.charts.theme import FONT, diverging
+
+if TYPE_CHECKING:
+    from .card import Card
+
+WIDTH, MARGIN, LINE = 520, 18, 18
+LEFT = 132
+"""Where bars and cells begin, behind their labels."""
+LETTERS = 74
+"""Characters in a line of text."""
+INK, SOFT, PAPER, BAR, RULE = "#1f2328", "#59636e", "#ffffff", "#0072b2", "#d8dde3"
+DARK = (
+    "@media (prefers-color-scheme: dark){"
+    "svg:root .paper{fill:#1d2127}svg:root text{fill:#e6e8eb}svg:root .soft{fill:#a2abb5}svg:root .rule{stroke:#3a424c}"
+    "svg:root .bar{fill:#3d94cf}svg:root .at{fill:#1f2328}}"
+)
+SHOWN = {"operations": "operations", "bytes": "bytes moved", "peak": "peak memory", "seconds": "time"}
+
+
+class _Canvas:
+    """What is drawn so far, down to `y`."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.y = float(MARGIN)
+
+    def text(
+        self, x: float, text: str, *, y: float | None = None, size: int = 13, kind: str = "", anchor: str = "start"
+    ) -> None:
+        style = f' class="{kind}"' if kind else ""
+        bold = ' font-weight="600"' if size > 13 else ""
+        place = f'x="{x:.1f}" y="{self.y if y is None else y:.1f}"'
+        fill = {"soft": SOFT}.get(kind, INK)
+        self.parts.append(
+            f'<text {place} font-size="{size}" fill="{fill}" text-anchor="{anchor}"{style}{bold}>{escape(text)}</text>'
+        )
+
+    def lines(self, text: str, *, kind: str = "", letters: int = LETTERS) -> None:
+        for line in wrap(text, letters):
+            self.y += LINE
+            self.text(MARGIN, line, kind=kind)
+
+    def title(self, text: str) -> None:
+        self.y += 34
+        self.text(MARGIN, text, size=15)
+        self.y += 6
+
+    def box(self, x: float, width: float, height: float, *, fill: str, kind: str = "", told: str = "") -> None:
+        style = f' class="{kind}"' if kind else ""
+        title = f"<title>{escape(told)}</title>" if told else ""
+        self.parts.append(
+            f'<rect x="{x:.1f}" y="{self.y:.1f}" width="{max(width, 0.5):.1f}" height="{height:.1f}" rx="2" '
+            f'fill="{fill}"{style}>{title}</rect>'
+        )
+
+    def line(self, x: float, top: float, bottom: float) -> None:
+        self.parts.append(f'<path d="M{x:.1f},{top:.1f}V{bottom:.1f}" stroke="{RULE}" stroke-width="1.5" class="rule"/>')
+
+
+def picture(card: "Card") -> str:
+    """The card as SVG; dark where the screen's colors are, if it is a file of its own."""
+    canvas = _Canvas()
+    canvas.y += 14
+    canvas.text(MARGIN, card.rule, size=20)
+    canvas.y += 2
+    for sentence in card.head:
+        canvas.lines(sentence, kind="soft")
+    for draw in (_cost, _quality, _limit):
+        draw(canvas, card)
+    height = math.ceil(canvas.y + MARGIN)
+    label = quoteattr(f"The card of {card.rule}: " + " ".join(card.head))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" '
+        f"aria-label={label} font-family={quoteattr(FONT)}><style>{DARK}</style>"
+        f'<rect width="{WIDTH}" height="{height}" fill="{PAPER}" class="paper"/>{"".join(canvas.parts)}</svg>'
+    )
+
+
+def _cost(canvas: _Canvas, card: "Card") -> None:
+    """Bars of the card's own network; a line where backpropagation is."""
+    found = {name: card.cost[0].ratio(name) for name in SHOWN} if card.cost else {}
+    known = {name: ratio for name, ratio in found.items() if ratio is not None}
+    if not known:
+        return
+    canvas.title(f"What a step costs on {card.network}, backpropagation's = 1")
+    largest = max(*known.values(), 1.0)
+    room = WIDTH - LEFT - MARGIN - 56
+    top = canvas.y + 4
+    for name, ratio in known.items():
+        canvas.y += 8
+        canvas.text(MARGIN, SHOWN[name], y=canvas.y + 12)
+        canvas.box(LEFT, room * ratio / largest, 15, fill=BAR, kind="bar")
+        canvas.text(LEFT + room * ratio / largest + 6, f"{ratio:.2f}", y=canvas.y + 12)
+        canvas.y += 15
+    canvas.line(LEFT + room / largest, top, canvas.y + 5)
+    canvas.y += 4
+
+
+def _quality(canvas: _Canvas, card: "Card") -> None:
+    """A row for each depth, a cell for each layer."""
+    if not card.quality:
+        return
+    canvas.title("Angle to backpropagation's gradient, layer by layer")
+    canvas.lines("From the input to the output, by the number of hidden layers.", kind="soft")
+    for one in card.quality:
+        names = [name for name in one.angles if name != "total"]
+        _row(canvas, f"{one.depth} hidden layers", names, [one.angles[name] for name in names])
+    canvas.y += 20
+    _scale(canvas)
+
+
+def _row(canvas: _Canvas, label: str, names: Sequence[str], degrees: Sequence[float]) -> None:
+    canvas.y += 6
+    canvas.text(MARGIN, label, y=canvas.y + 16)
+    width = (WIDTH - LEFT - MARGIN) / len(names)
+    for place, (name, angle) in enumerate(zip(names, degrees, strict=True)):
+        known = math.isfinite(angle)
+        told = f"{name}: {angle:.1f} degrees" if known else f"{name}: not measurable"
+        canvas.box(LEFT + place * width, width - 1.5, 22, fill=_color(angle) if known else "none", told=told)
+        if width >= 26:
+            text = f"{angle:.0f}°" if known else "–"
+            canvas.text(LEFT + place * width + width / 2, text, y=canvas.y + 15, size=12, kind="at", anchor="middle")
+    canvas.y += 22
+
+
+def _scale(canvas: _Canvas) -> None:
+    """What the colors mean."""
+    steps, size = 19, 10.0
+    x = float(LEFT)
+    for step in range(steps):
+        canvas.box(x + step * size, size, 10, fill=_color(180.0 * step / (steps - 1)))
+    end = canvas.y + 10
+    canvas.text(x - 6, "0°", y=end, size=12, kind="soft", anchor="end")
+    canvas.text(x + steps * size + 6, "180°; 90° is no direction at all", y=end, size=12, kind="soft")
+    canvas.y = end
+
+
+def _color(degrees: float) -> str:
+    red, green, blue = diverging(np.asarray(min(max(degrees / 180.0, 0.0), 1.0)))
+    return f"#{round(red):02x}{round(green):02x}{round(blue):02x}"
+
+
+def _limit(canvas: _Canvas, card: "Card") -> None:
+    if card.limit is not None:
+        canvas.title("Its limit")
+        canvas.lines(str(card.limit))
