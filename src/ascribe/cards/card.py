@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ DEPTHS, WIDTHS = (2, 4, 8), (0.25, 1, 4)
 QUALITY_DEPTHS = (2, 4, 8, 16, 32)
 WIDTH = 64
 """Units of a hidden layer where the card's network is no chain of dense layers."""
+LARGEST = 2_000_000
+"""Parameters up to which networks of other depths and widths are looked at."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,12 +164,11 @@ def card(
     if not wanted or not all(isinstance(one, str) and one in SECTIONS for one in wanted):
         raise UserError(f"`sections` is a list of some of {', '.join(SECTIONS)}; got {shown(sections)}.")
     case = case_of(rule, network, data, activation=activation, batch_size=batch_size, loss=loss, seed=seed)
-    notes = list(case.recipe.notes)
-    found: dict[str, Any] = {}
+    notes, found, chains = list(case.recipe.notes), {}, {}
     if "cost" in wanted:
-        found["cost"] = _cost(case, notes, timed=timed)
+        found["cost"] = _cost(case, chains, notes, timed=timed)
     if "quality" in wanted:
-        found["quality"] = _quality(case, notes)
+        found["quality"] = _quality(case, chains, notes)
     if "limit" in wanted:
         found["limit"] = limit(case, seed=seed)
         if found["limit"] is None:
@@ -186,56 +188,66 @@ def _described(case: Case) -> tuple[str, str]:
 
 
 def _words(case: Case) -> str:
-    """The network in words: hidden layers, where it is a chain of dense ones."""
-    sizes = case.sizes
+    """The network in words: the hidden layers that were asked for, where it is a chain of dense ones and the rule left that
+    many."""
+    own, asked = case.sizes, case.asked_sizes
+    sizes = asked if own is not None and asked is not None and len(own) == len(asked) else own
     return str(case.network) if sizes is None else "x".join(map(str, sizes)) or "without hidden layers"
 
 
-def _swept(case: Case, sizes: Sequence[tuple[int, int]], notes: list[str], what: str) -> list[tuple[int, int, Case]]:
+Chains = dict[tuple[int, int], Case | str]
+"""Chains of dense layers by depth and width, each made once; in its place why there is none."""
+
+
+def _swept(
+    case: Case, chains: Chains, sizes: Sequence[tuple[int, int]], notes: list[str], what: str
+) -> list[tuple[int, int, Case]]:
     """Chains of these depths and widths for the rule, without those that it refuses or makes another network of; `notes` gets
     a sentence about them."""
-    found, refused = [], {}
-    for depth, width in sizes:
-        try:
-            one = case.chain_of(depth, width)
-        except UserError as error:
-            refused[f"{depth} x {width}"] = str(error)
-            continue
-        if one.sizes is not None and len(one.sizes) == depth:
-            found.append((depth, width, one))
-        else:
-            refused[f"{depth} x {width}"] = "it has a network of its own."
+    for size in sizes:
+        if size not in chains:
+            chains[size] = _chain(case, *size)
+    found = [(*size, one) for size in sizes if isinstance(one := chains[size], Case)]
+    refused = {f"{depth} x {width}": one for depth, width in sizes if isinstance(one := chains[depth, width], str)}
     if refused:
         notes.append(f"no {what} on {names_in_words(list(refused))}: {next(iter(refused.values())).rstrip('.')}")
     return found
 
 
-def _cost(case: Case, notes: list[str], *, timed: bool) -> tuple[Priced, ...]:
-    width = max(case.sizes or (), default=0) or WIDTH
+def _chain(case: Case, depth: int, width: int) -> Case | str:
+    try:
+        one = case.chain_of(depth, width)
+    except UserError as error:
+        return str(error)
+    if one.sizes is None or len(one.sizes) != depth:
+        return "the rule has a network of its own"
+    return one if one.network.parameters <= LARGEST else f"the rule makes {one.network.parameters:,} parameters of it"
+
+
+def _cost(case: Case, chains: Chains, notes: list[str], *, timed: bool) -> tuple[Priced, ...]:
+    width = case.width or WIDTH
     depth = DEPTHS[0]
     sizes = [(deep, width) for deep in DEPTHS] + [(depth, max(1, int(wide * width))) for wide in WIDTHS if wide != 1]
-    chains = _swept(case, sizes, notes, "cost")
-    own = case.sizes
+    own = case.asked_sizes
     cases = [(len(own) if own and len(set(own)) == 1 else 0, own[0] if own else 0, case)]
-    cases += [one for one in chains if one[2].sizes != own]
-    pairs = [[one, one if _is_backpropagation(one) else one.backpropagation] for _, _, one in cases]
-    found = [costs(pair if pair[0] is not pair[1] else pair[:1], timed=timed) for pair in pairs]
-    return tuple(
-        Priced(_words(one), deep, wide, pair[0], pair[-1]) for (deep, wide, one), pair in zip(cases, found, strict=True)
-    )
+    cases += [one for one in _swept(case, chains, sizes, notes, "cost") if one[2].asked_sizes != own]
+    ours = [one for _, _, one in cases]
+    alone = _is_backpropagation(case)
+    found = costs([*ours, *([] if alone else [one.backpropagation for one in ours])], timed=timed)
+    theirs = found if alone else found[len(ours) :]
+    return tuple(Priced(_words(one), deep, wide, found[i], theirs[i]) for i, (deep, wide, one) in enumerate(cases))
 
 
 def _is_backpropagation(case: Case) -> bool:
     return case.name == "backpropagation" and case.setup.optimizer == "sgd"
 
 
-def _quality(case: Case, notes: list[str]) -> tuple[Estimate, ...]:
-    width = max(case.sizes or (), default=0) or WIDTH
-    found = []
-    for depth, _, one in _swept(case, [(depth, width) for depth in QUALITY_DEPTHS], notes, "angles"):
-        checked = verify(one.rule, one.network, one.batch)
-        found.append(Estimate(depth, checked.angles, checked.norm_ratios))
-    return tuple(found)
+def _quality(case: Case, chains: Chains, notes: list[str]) -> tuple[Estimate, ...]:
+    width = case.width or WIDTH
+    swept = _swept(case, chains, [(depth, width) for depth in QUALITY_DEPTHS], notes, "angles")
+    with ThreadPoolExecutor() as pool:
+        checked = pool.map(lambda one: verify(one[2].rule, one[2].network, one[2].batch), swept)
+        return tuple(Estimate(depth, one.angles, one.norm_ratios) for (depth, *_), one in zip(swept, checked, strict=True))
 
 
 def _plain(value: Any) -> Any:

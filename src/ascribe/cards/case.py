@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import jax.random as jr
 
-from ascribe.datasets import DataLike, Dataset
+from ascribe.datasets import DataLike, Dataset, load
 from ascribe.errors import UserError
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, Batch, hooks
@@ -24,8 +24,12 @@ from ascribe.training import (
     template_of,
 )
 
-DATA = ("moons", "digits", "sine")
-"""What a card is made on where no data are named: the first that the rule has the task of."""
+DATA: dict[str, tuple[str, dict[str, Any]]] = {
+    "binary": ("moons", {}),
+    "classification": ("spirals", {"classes": 3}),
+    "regression": ("sine", {}),
+}
+"""What a card is made on where no data are named, by task: the first that the rule has."""
 NETWORKS = ("64x64", "8x8", "4")
 """And the network: the first that the rule does not refuse."""
 
@@ -36,7 +40,8 @@ class Case:
     network that it asks for, the settings that it forces.
 
     `name`: the rule's; `network`: with initial weights; `batch`: the first examples of the training split; `recipe`: all that
-    a training would be made of; `data`: as it was given, before the rule's encoding.
+    a training would be made of; `data`, `asked`: the data and the network as they were given, before the rule's encoding and
+    what it made of them.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Case:
     batch: Batch
     recipe: Recipe
     data: Dataset
+    asked: Network
 
     @property
     def setup(self) -> Setup:
@@ -54,10 +60,17 @@ class Case:
     @property
     def sizes(self) -> tuple[int, ...] | None:
         """Units of the hidden layers; None for a network that is no chain of dense layers."""
-        layers: list[Any] = [layer for layer in self.network.layers if layer.synaptic]
-        if self.network.composites or not layers or not all(layer.dense for layer in layers):
-            return None
-        return tuple(layer.outputs for layer in layers[:-1])
+        return _sizes(self.network)
+
+    @property
+    def asked_sizes(self) -> tuple[int, ...] | None:
+        """The same of the network that was asked for."""
+        return _sizes(self.asked)
+
+    @property
+    def width(self) -> int:
+        """Units of the widest hidden layer that was asked for; 0 where it is no chain of dense layers, or has none."""
+        return max(self.asked_sizes or (), default=0)
 
     def of(self, rule: AbstractRule | None = None, network: Network | None = None) -> "Case":
         """The same with another rule, or another network."""
@@ -114,27 +127,37 @@ def case_of(
         setup = Setup(optimizer=optimizer, batch_size=batch_size, loss=loss, epochs=1, diagnostics=False)
     chosen = _data_for(rule) if data is None else check_data(data)
     check_rule(rule, name, chosen)
-    recipe = _first_recipe(rule, name, network, chosen, activation, setup)
+    asked, recipe = _first_recipe(rule, name, network, chosen, activation, setup)
     own = template_of(recipe.source).initialize(jr.key(seed))
     prepared = flatten_for(own, recipe.data)
     examples = examples_of(prepared, "train")
     indices = jnp.arange(min(recipe.setup.batch_size, len(prepared.train)))
     batch = Batch(examples.inputs[indices], examples.targets[indices], recipe.loss, indices, own.initial_state())
-    return Case(name, recipe.rule, own, batch, recipe, chosen)
+    return Case(name, recipe.rule, own, batch, recipe, chosen, asked)
 
 
 def _data_for(rule: AbstractRule) -> Dataset:
     """Built-in data whose task the rule has."""
-    tasks = dict(zip(("binary", "classification", "regression"), DATA, strict=True))
-    return check_data(next(name for task, name in tasks.items() if task in rule.tasks))
+    name, options = next(data for task, data in DATA.items() if task in rule.tasks)
+    return load(name, **options)
 
 
-def _first_recipe(rule: AbstractRule, name: str, network: Any, data: Dataset, activation: str, setup: Setup) -> Recipe:
-    """The recipe of the network that was named; without one, of the first of `NETWORKS` that the rule takes."""
+def _sizes(network: Network) -> tuple[int, ...] | None:
+    layers: list[Any] = [layer for layer in network.layers if layer.synaptic]
+    if network.composites or not layers or not all(layer.dense for layer in layers):
+        return None
+    return tuple(layer.outputs for layer in layers[:-1])
+
+
+def _first_recipe(
+    rule: AbstractRule, name: str, network: Any, data: Dataset, activation: str, setup: Setup
+) -> tuple[Network, Recipe]:
+    """The network that was named, without one the first of `NETWORKS` that the rule takes, and its recipe."""
     wanted = NETWORKS if network is None else (network,)
     for place, one in enumerate(wanted):
         try:
-            return complete(honor(rule, name, network_for(one, data, activation), data, setup))
+            asked = network_for(one, data, activation)
+            return template_of(asked), complete(honor(rule, name, asked, data, setup))
         except UserError:
             if place + 1 == len(wanted):
                 raise

@@ -9,6 +9,7 @@ import dataclasses
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -106,8 +107,9 @@ def cost(
 def costs(cases: Sequence[Case], *, timed: bool = False) -> list[Cost]:
     """What a step of each case costs; `timed`: the cases take turns on this machine, and each has the median of its turns."""
     devices.use_compilation_cache()
-    steps = [_Step(case) for case in cases]
-    found = [step.cost() for step in steps]
+    with ThreadPoolExecutor() as pool:  # XLA compiles without Python's lock
+        steps = list(pool.map(_Step, cases))
+        found = list(pool.map(_Step.cost, steps))
     if not timed:
         return found
     calls = [step.call() for step in steps]

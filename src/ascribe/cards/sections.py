@@ -73,7 +73,7 @@ def _own(size: int) -> str:
 
 
 def _network(row: "Priced") -> str:
-    return f"{row.depth} x {row.width}" if row.depth > 3 else row.network
+    return f"{row.depth} of {row.width}" if row.depth > 3 else row.network
 
 
 def _priced(row: "Priced", name: str) -> str:
@@ -92,8 +92,8 @@ def _quality(card: "Card") -> Section | None:
         return None
     sentence = (
         "Angle to backpropagation's gradient in degrees, and behind it the norm over its norm, on one batch at the initial "
-        "weights: of chains of so many hidden layers, in the lowest layer, in the one in the middle, in the highest hidden one, "
-        "in the output layer, and over all parameters."
+        "weights: of chains of so many hidden layers, in the lowest layer, the middle one, the highest hidden one, the output "
+        "layer, and over all parameters."
     )
     rows = []
     for one in card.quality:
