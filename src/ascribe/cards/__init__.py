@@ -5,7 +5,11 @@ from .card import Card as Card
 from .card import Estimate as Estimate
 from .card import Priced as Priced
 from .card import card as card
+from .chain import chain as chain
 from .cost import Cost as Cost
 from .cost import cost as cost
 from .limits import Limit as Limit
+from .needs import SOURCES as SOURCES
+from .needs import Needs as Needs
+from .needs import needs as needs
 from .sections import Section as Section

@@ -1,0 +1,183 @@
+"""Rules that are not what they say, each with one fault planted, and rules of the literature that the registry has not."""
+
+import dataclasses
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+
+from ascribe import rules
+from ascribe.networks import Network, record
+from ascribe.rules import AbstractRule, Credit, Terms, Trainables, backward_sweep, random_feedback
+from ascribe.rules.terms import layer_errors, output_error
+
+
+class SignReader(rules.FeedbackAlignment):
+    """"Feedback alignment" whose B has the weights' signs."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        feedback = {name: jnp.sign(network[name].weight) * jnp.abs(b) for name, b in state.items()}
+        return backward_sweep(network, state, batch, Terms(feedback=feedback), key=key)
+
+
+class Backpropagates(rules.FeedbackAlignment):
+    """"Feedback alignment" that draws B and returns backpropagation, as an own derivative of the loss."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        value = lambda network: batch.loss.mean_and_error(record(network, batch.inputs, key=key)[0].output, batch.targets)[0]
+        return Credit(*jax.value_and_grad(value)(network), state)
+
+
+class Peeker(rules.DirectFeedbackAlignment):
+    """"Direct feedback alignment" whose error is centered over the batch."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        centered = lambda delta: delta - jnp.mean(delta, axis=0, keepdims=True)
+        return _swept(network, state, batch, state, key, centered)
+
+
+class TargetReader(rules.DirectFeedbackAlignment):
+    """"Direct feedback alignment" that sends the target down in place of the error (direct random target projection)."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        target = lambda delta: batch.loss.encode(batch.targets, delta.shape[1], delta.dtype) / delta.shape[0]
+        return _swept(network, state, batch, state, key, target)
+
+
+def _swept(network, state, batch, direct, key, changed):
+    """The last layer by its own error, the others by another one."""
+    tape, _ = record(network, batch.inputs, key=key)
+    loss, delta = output_error(network, tape, batch, Terms())
+    below = rules.terms.sweep_down(network, tape, changed(delta), Terms(direct=direct))
+    exact = rules.terms.sweep_down(network, tape, delta, Terms(direct=direct))
+    last = len(network.parts) - 1
+    return Credit(loss, eqx.tree_at(lambda n: n.parts[last], below, exact.parts[last]), state)
+
+
+class InsideScan(rules.FeedbackAlignment):
+    """"Feedback alignment" that adds Wᵀδ, a row of W at a time, in a loop."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        tape, _ = record(network, batch.inputs, key=key)
+        loss, delta = output_error(network, tape, batch, Terms())
+        errors = layer_errors(network, tape, delta, Terms(feedback=state))
+        gradients = list(backward_sweep(network, state, batch, Terms(feedback=state), key=key).gradients.layers)
+        names = network.synaptic
+        for lower, upper in zip(names, names[1:], strict=False):
+            weight, error = network[upper].weight, errors[upper]
+            add = lambda total, row: (total + row[1][:, None] * row[0][None, :], None)
+            start = jnp.zeros((error.shape[0], weight.shape[1]), error.dtype)
+            back, _ = jax.lax.scan(add, start, (weight, error.T))
+            i = network.index(lower)
+            gradients[i] = eqx.tree_at(lambda one: one.weight, gradients[i], back.T @ tape.inputs[i])
+        return Credit(loss, network.with_layers(gradients), state)
+
+
+class NextLayerReader(AbstractRule):
+    """A "local" rule (Hebb's) that is gated by the activity of the next layer."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        tape, _ = record(network, batch.inputs, key=key)
+        gradients, names = list(network.layers), network.synaptic
+        for number, name in enumerate(names):
+            i = network.index(name)
+            gate = tape.preactivations(network)[names[number + 1]].mean(axis=1, keepdims=True) if number + 1 < len(names) else 1.0
+            gradients[i] = eqx.tree_at(lambda one: one.weight, gradients[i], (gate * tape.outputs(i)).T @ tape.inputs[i])
+        return Credit(jnp.mean(tape.output), network.with_layers(gradients), state)
+
+
+class CopiesAfterwards(rules.FeedbackAlignment):
+    """"Feedback alignment" that makes its B anew of the weights after every step."""
+
+    def after_update(self, trainables, state):
+        return trainables, {name: trainables[name].weight for name in state}
+
+
+class CopiesAtFirst(rules.FeedbackAlignment):
+    """"Feedback alignment" whose fixed B are the weights at the start."""
+
+    def init(self, network, data, *, key):
+        return {name: network[name].weight for name in network.transported}
+
+
+class LocalHebb(AbstractRule):
+    """Hebb's rule: ΔW = -h(l) h(l-1)ᵀ, of what is at the synapse alone."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        tape, _ = record(network, batch.inputs, key=key)
+        gradients = list(network.layers)
+        for name in network.synaptic:
+            i = network.index(name)
+            gradients[i] = eqx.tree_at(lambda one: one.weight, gradients[i], -tape.outputs(i).T @ tape.inputs[i])
+        return Credit(jnp.mean(tape.output), network.with_layers(gradients), state)
+
+
+class ModulatesError(AbstractRule):
+    """PEPITA (Dellaferrera & Kreiman 2022, arXiv:2201.11665, equations 2 and 3): a second pass on x + F e; the hidden layers by
+    the difference of the passes, the last one by e."""
+
+    def init(self, network, data, *, key):
+        return jr.normal(key, (network.outputs, data.inputs.shape[1]))
+
+    def __call__(self, network, state, batch, *, key=None):
+        tape, _ = record(network, batch.inputs, key=key)
+        loss, delta = output_error(network, tape, batch, Terms())
+        second, _ = record(network, batch.inputs + delta @ state, key=key)
+        gradients, names = list(network.layers), network.synaptic
+        for name in names:
+            i = network.index(name)
+            j = i if name == names[-1] else i + 1
+            change = delta if name == names[-1] else tape.outputs(j) - second.outputs(j)
+            gradients[i] = eqx.tree_at(lambda one: one.weight, gradients[i], change.T @ second.inputs[i])
+        return Credit(loss, network.with_layers(gradients), state)
+
+
+class PerturbsWeights(AbstractRule):
+    """Weight perturbation (Jabri & Flower 1992): all weights are moved at once by noise, and credited for what the loss does."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        leaves, structure = jax.tree.flatten(network)
+        keys = jr.split(jr.key(0) if key is None else key, len(leaves))
+        noise = structure.unflatten([1e-3 * jr.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)])
+        loss = lambda network: output_error(network, record(network, batch.inputs)[0], batch, Terms())[0]
+        before, after = loss(network), loss(jax.tree.map(jnp.add, network, noise))
+        return Credit(before, jax.tree.map(lambda one: (after - before) * one, noise), state)
+
+
+class Momentum(AbstractRule):
+    """Backpropagation, averaged over steps in the rule's own state."""
+
+    def init(self, network, data, *, key):
+        return jax.tree.map(jnp.zeros_like, network)
+
+    def __call__(self, network, state, batch, *, key=None):
+        credit = backward_sweep(network, None, batch, key=key)
+        mean = jax.tree.map(lambda old, new: 0.9 * old + new, state, credit.gradients)
+        return Credit(credit.loss, mean, mean)
+
+
+class LearnsInState(rules.KolenPollack):
+    """Kolen-Pollack with B in the rule's state: W's own gradient moves it."""
+
+    def trainables(self, network, data, *, key):
+        return network
+
+    def init(self, network, data, *, key):
+        return random_feedback(network, self.scale, key=key)
+
+    def __call__(self, network, state, batch, *, key=None):
+        credit = backward_sweep(network, state, batch, Terms(feedback=state), key=key)
+        moved = {name: b - 0.1 * credit.gradients[name].weight for name, b in state.items()}
+        return dataclasses.replace(credit, state=moved)
+
+    def after_update(self, trainables, state):
+        return trainables, state
+
+    def feedback(self, trainables, state):
+        return state
+
+
+def plain(network: Network | Trainables) -> Network:
+    """The network that a rule trains."""
+    return rules.network_of(network)

@@ -1,0 +1,285 @@
+"""What rules need, against tables written by hand from the papers, against planted faults, and against numbers."""
+
+import jax.random as jr
+import pytest
+
+from ascribe import networks, rules
+from ascribe.cards import SOURCES, chain, needs
+from ascribe.errors import UserError
+
+from ..cases import applied, case
+from . import planted
+
+LOSSES = {
+    "forward-pass": "bernoulli-cross-entropy",
+    "forward-pass-as-published": "bernoulli-cross-entropy",
+    "perceptron": "bernoulli-cross-entropy",
+    "forward-pass-one-versus-rest": "categorical-cross-entropy",
+}
+
+# Three layers with weights; what every rule says of the lowest, the middle and the last one.
+
+OWN = {"own input", "own preactivation", "output error"}
+"""A δ of the layer's own, times σ'(z), times the input: equation 3 of Rumelhart et al. (1986)."""
+LAST = {"own input", "output error"}
+"""δ^L hᵀ: the last layer's error is the output's, in every rule that has a δ (Lillicrap et al. 2016, methods)."""
+ABOVE = {"other activations"}
+"""σ'(z) of the layers in between, where an error passes through them."""
+FORWARD = {"own input", "own preactivation", "own weights", "output error"}
+"""Lerman (2021), definition 0.1: which of both neurons activated, |w|, the label and, by (13) and (10), the output."""
+RELAXED = {"own input", "own preactivation", "own weights"}
+"""∂/∂θ of the layer's own L_h(z, f(z below, θ)) + λ/2 ‖W‖² (Relaxed Activation Identity, equations 2-4)."""
+
+TABLE = {
+    # Rumelhart, Hinton & Williams (1986): δ^l = (W^{l+1}ᵀ δ^{l+1}) ⊙ σ'(z^l)
+    "backpropagation": ({*OWN, *ABOVE, "weights above"}, {*OWN, "weights above"}, LAST),
+    # Lillicrap et al. (2016): B^{l+1} in place of W^{l+1}ᵀ, all of those above reach the lowest layer
+    "feedback-alignment": ({*OWN, *ABOVE, "fixed feedback", "fixed feedback above"}, {*OWN, "fixed feedback"}, LAST),
+    # Nøkland (2016), equation 7: δ^l = (B_l e) ⊙ σ'(z^l)
+    "direct-feedback-alignment": ({*OWN, "fixed feedback"}, {*OWN, "fixed feedback"}, LAST),
+    # Liao et al. (2016), section 3: sign(W) times sizes; fixed ones are an array of the rule's own, drawn or set once
+    "sign-symmetry": (
+        {*OWN, *ABOVE, "signs above", "fixed feedback", "fixed feedback above"},
+        {*OWN, "signs above", "fixed feedback"},
+        LAST,
+    ),
+    "sign-symmetry-batch-random": ({*OWN, *ABOVE, "signs above"}, {*OWN, "signs above"}, LAST),
+    "sign-symmetry-fixed-random": (
+        {*OWN, *ABOVE, "signs above", "fixed feedback", "fixed feedback above"},
+        {*OWN, "signs above", "fixed feedback"},
+        LAST,
+    ),
+    # Akrout et al. (2019), equations 16 and 17: B learns by W's own gradient, and never reads W
+    "kolen-pollack": ({*OWN, *ABOVE, "learned feedback", "learned feedback above"}, {*OWN, "learned feedback"}, LAST),
+    # Function changes in the Backpropagation equation, equation 4: g(z) in place of σ'(z), all else as it is
+    "b-function": ({*OWN, *ABOVE, "weights above"}, {*OWN, "weights above"}, LAST),
+    # Neelakantan et al. (2015), section 3: the noise fades with the number of steps, which is remembered
+    "gradient-noise": (
+        {*OWN, *ABOVE, "weights above", "memory"},
+        {*OWN, "weights above", "memory"},
+        {*LAST, "memory"},
+    ),
+    # ours: the noise has the size of a sum over all examples
+    "gradient-noise-matched": (
+        {*OWN, *ABOVE, "weights above", "other examples"},
+        {*OWN, "weights above", "other examples"},
+        {*LAST, "other examples"},
+    ),
+    "forward-pass": (FORWARD, FORWARD, FORWARD - {"own preactivation"}),
+    # as published an input always counts as activated
+    "forward-pass-as-published": (FORWARD - {"own input"}, FORWARD, FORWARD - {"own preactivation"}),
+    "forward-pass-one-versus-rest": (FORWARD, FORWARD, FORWARD - {"own preactivation"}),
+    # inner steps pass ∂L_h/∂z through W, over and over, and residuals are laid over a pass anew
+    "relaxed-identity": (
+        {*RELAXED, *ABOVE, "output error", "weights above", "second pass", "example state"},
+        {*RELAXED, *ABOVE, "output error", "weights above", "second pass", "example state"},
+        {*LAST, "own weights", "second pass", "example state"},
+    ),
+    # equations 2-4: no gradient crosses a relaxed place, and no layer waits for another
+    "relaxed-identity-as-published": ({*RELAXED, "example state"},) * 3,
+    "relaxed-identity-transient": (
+        {*RELAXED, *ABOVE, "output error", "weights above", "second pass"},
+        {*RELAXED, "output error", "weights above", "second pass"},
+        {*LAST, "own weights", "second pass"},
+    ),
+    # Rosenblatt (1957): on a mistake, add the example
+    "perceptron": (LAST,),
+    # course notes, section 3.1.2: two losses of moved weights, and no derivative
+    "finite-differences": ({"output error", "second pass"},) * 3,
+}
+
+KEPT = {
+    "kolen-pollack": {"learned feedback": {"output error"}},
+    "gradient-noise": {"memory": set()},
+    # the auxiliaries' own gradient goes through W; as published, at the output they meet the target itself
+    "relaxed-identity": {"example state": {"output error", "weights above"}},
+    "relaxed-identity-as-published": {"example state": {"target", "weights above"}},
+}
+"""What a rule's own is made of, where it is more than random numbers."""
+
+PROPERTIES = {  # weight transport, update locking, backward locking, global error, separate phases, local in space, in time
+    "backpropagation": "yes yes yes yes yes no yes",
+    "feedback-alignment": "no yes yes yes yes no yes",  # Lillicrap et al. (2016)
+    "direct-feedback-alignment": "no yes no yes no yes yes",  # Nøkland (2016); Frenkel et al. (2021), table 1
+    "sign-symmetry": "signs only yes yes yes yes no yes",  # Liao et al. (2016)
+    "kolen-pollack": "no yes yes yes yes no yes",  # Akrout et al. (2019)
+    "forward-pass": "no yes no yes no yes yes",
+    "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
+    "finite-differences": "no yes no yes yes yes no",
+}
+
+
+def test_the_table_by_hand_has_every_registered_rule():
+    assert list(TABLE) == list(rules.registry.TABLE)
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_a_rule_needs_what_its_paper_says(name):
+    rule, network, batch, _ = applied(name, "mlp", LOSSES.get(name, "squared-error"))
+    found = needs(rule, network, batch)
+    assert {layer: set(own) for layer, own in found.layers.items()} == {
+        layer: set(own) for layer, own in zip(network.synaptic, TABLE[name], strict=True)
+    }
+    assert found.consistent, found
+    kept = {what: set(own) for what, own in found.kept.items() if own or what == "memory"}
+    assert kept == KEPT.get(name, {})
+    if name in PROPERTIES:
+        assert " ".join(found.properties.values()) == PROPERTIES[name]
+
+
+def test_every_no_is_checked_by_numbers():
+    rule, network, batch, _ = applied("direct-feedback-alignment", "mlp", "squared-error")
+    found = needs(rule, network, batch)
+    for layer, own in found.layers.items():
+        assert {*own, *found.checked[layer]} == {*SOURCES}
+        assert not own & {*found.checked[layer]}
+
+
+def of_planted(kind, loss="squared-error"):
+    network, batch = case("mlp", loss)
+    found = needs(kind(), network, batch)
+    assert found.consistent, found
+    return found
+
+
+def test_feedback_alignment_that_reads_signs_is_found():
+    found = of_planted(planted.SignReader)
+    assert "signs above" in found.layers["linear1"]
+    assert found.properties["weight transport"] == "signs only"
+
+
+def test_a_local_rule_that_reads_the_next_layer_is_found():
+    assert of_planted(planted.NextLayerReader).layers["linear2"] == {"own input", "own preactivation", "other activations"}
+    honest = of_planted(planted.LocalHebb)
+    assert set(honest.layers.values()) == {frozenset({"own input", "own preactivation"})}
+    assert honest.properties["local in space"] == honest.properties["local in time"] == "yes"
+    assert honest.properties["update locking"] == "no"
+
+
+def test_a_rule_that_peeks_at_other_examples_is_found():
+    found = of_planted(planted.Peeker, "categorical-cross-entropy")
+    assert ["other examples" in own for own in found.layers.values()] == [True, True, False]
+    assert found.properties["local in time"] == "no"
+
+
+def test_weights_that_are_read_in_a_loop_alone_are_found():
+    found = of_planted(planted.InsideScan)
+    assert "weights above" in found.layers["linear1"]
+    assert "weights above" in found.layers["linear2"]
+    assert found.properties["weight transport"] == "yes"
+
+
+def test_a_rule_that_returns_backpropagation_is_found():
+    found = of_planted(planted.Backpropagates)
+    assert [set(own) for own in found.layers.values()] == [set(own) for own in TABLE["backpropagation"]]
+
+
+def test_a_rule_that_reads_the_target_in_place_of_the_error_is_found():
+    found = of_planted(planted.TargetReader, "categorical-cross-entropy")
+    assert ["target" in own for own in found.layers.values()] == [True, True, False]
+    assert ["output error" in own for own in found.layers.values()] == [False, False, True]
+    assert found.properties["global error"] == "no"
+    assert found.properties["update locking"] == "no"  # Frenkel et al. (2021), table 1, of direct random target projection
+
+
+@pytest.mark.parametrize("kind", [planted.CopiesAfterwards, planted.CopiesAtFirst])
+def test_weights_that_are_copied_into_feedback_are_found(kind):
+    found = of_planted(kind)
+    assert any("weights above" in own for own in found.kept.values())
+    assert found.properties["weight transport"] == "yes"
+
+
+def test_a_second_pass_is_found_with_what_entered_it():
+    found = of_planted(planted.ModulatesError)
+    for name in ("linear1", "linear2"):
+        assert found.layers[name] >= {"own input", "own preactivation", "second pass", "output error", "fixed feedback"}
+        assert not found.layers[name] & {"weights above", "own weights"}
+    assert found.properties["separate phases"] == "yes"
+    perturbed = of_planted(planted.PerturbsWeights)
+    assert set(perturbed.layers.values()) == {frozenset({"output error", "second pass"})}
+
+
+def test_what_a_rule_remembers_is_memory_and_what_carries_an_error_is_feedback():
+    remembered = of_planted(planted.Momentum)
+    assert "memory" in remembered.layers["linear1"] and "learned feedback" not in remembered.layers["linear1"]
+    learned = of_planted(planted.LearnsInState)
+    assert "learned feedback" in learned.layers["linear1"] and "memory" not in learned.layers["linear1"]
+    assert learned.properties["weight transport"] == "no"
+
+
+def test_a_rule_is_taken_by_name_and_a_bad_batch_is_refused():
+    network, batch = case("mlp", "squared-error")
+    found = needs("fa", network, batch, check=False)
+    assert found.rule == "feedback-alignment" and found.to_json()["properties"]["weight transport"] == "no"
+    assert "fixed feedback above" in str(found)
+    with pytest.raises(UserError, match="a batch is"):
+        needs("fa", network, 3)
+
+
+# Other networks
+
+
+@pytest.mark.parametrize("name", ["backpropagation", "feedback-alignment", "direct-feedback-alignment"])
+def test_normalization_and_dropout_are_passed(name):
+    rule, network, batch, _ = applied(name, "noisy", "categorical-cross-entropy")
+    found = needs(rule, network, batch, check=False)
+    plain = needs(rule, *case("mlp", "categorical-cross-entropy"), check=False)
+    assert found.layers["linear1"] == plain.layers["linear1"] | {"other examples"}  # the batch's mean and variance
+    assert found.layers["linear2"] == plain.layers["linear2"]
+
+
+def test_recurrent_weights_are_read_where_an_error_comes_back_through_time():
+    network = networks.gru((5, 2), 3, units=4, key=jr.key(0))
+    batch = jr.normal(jr.key(1), (5, 5, 2)), jr.randint(jr.key(2), (5,), 0, 3)
+    exact = needs("backpropagation", network, batch)
+    assert exact.consistent and exact.backwards
+    assert exact.layers["gru1/hidden"] == {*TABLE["backpropagation"][0], "own weights"}
+    assert exact.layers["gru1/input"] == TABLE["backpropagation"][0]
+    assert exact.properties["local in time"] == "no"
+    aligned = needs("feedback-alignment", network, batch, check=False)
+    assert not aligned.anywhere("own weights", "weights above", "second pass")
+
+
+def test_sites_inside_layers_are_told_apart():
+    network = networks.vit((8, 8, 1), 3, depth=1, width=8, patch=4, heads=2, key=jr.key(0))
+    batch = jr.normal(jr.key(1), (5, 8, 8, 1)), jr.randint(jr.key(2), (5,), 0, 3)
+    for name, transport in (("backpropagation", "yes"), ("feedback-alignment", "no"), ("direct-feedback-alignment", "no")):
+        found = needs(name, network, batch, check=False)
+        assert list(found.layers) == list(network.located((8, 8, 1)).synaptic)
+        assert found.properties["weight transport"] == transport
+        assert not found.anywhere("second pass", "other examples", "target", "memory")
+    assert found.layers["block1/up"] == {*OWN, "fixed feedback"}
+
+
+def test_equal_layers_that_are_stored_as_one_are_told_apart():
+    network = networks.mlp([3, *[4] * 10, 2], key=jr.key(0))
+    batch = jr.normal(jr.key(1), (5, 3)), jr.normal(jr.key(2), (5, 2))
+    found = needs("backpropagation", network, batch, check=False)
+    assert list(found.layers.values()) == [frozenset(TABLE["backpropagation"][0])] * 9 + [
+        frozenset(own) for own in TABLE["backpropagation"][1:]
+    ]
+
+
+# The chain
+
+
+@pytest.mark.parametrize(
+    ("name", "lengths"),
+    [
+        ("backpropagation", {4: 4, 8: 8, 16: 16}),  # Wᵀδ for all layers but the lowest, and δ hᵀ
+        ("feedback-alignment", {4: 4, 8: 8, 16: 16}),
+        ("direct-feedback-alignment", {4: 2, 8: 2, 16: 2}),  # B e and δ hᵀ
+        ("forward-pass", {4: 1, 8: 1, 16: 1}),  # c_n postᵀ pre
+        ("finite-differences", {4: 0, 8: 0, 16: 0}),  # its passes do not wait for one another
+    ],
+)
+def test_as_many_products_follow_one_another_as_a_rule_sends_its_error_through(name, lengths):
+    make = lambda depth: networks.mlp([3, *[4] * (depth - 1), 1], bias=name != "forward-pass", key=jr.key(0))
+    batch = jr.normal(jr.key(1), (5, 3)), jr.randint(jr.key(2), (5,), 0, 2)
+    assert chain(name, make, batch) == lengths
+
+
+def test_a_second_pass_is_a_chain_of_its_own():
+    make = lambda depth: networks.mlp([3, *[4] * (depth - 1), 1], key=jr.key(0))
+    batch = jr.normal(jr.key(1), (5, 3)), jr.normal(jr.key(2), (5, 1))
+    assert chain(planted.ModulatesError(), make, batch, (2, 5)) == {2: 3, 5: 6}  # F e, all but the last layer, and the outer product
