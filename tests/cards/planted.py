@@ -14,7 +14,7 @@ from ascribe.rules.terms import layer_errors, output_error
 
 
 class SignReader(rules.FeedbackAlignment):
-    """"Feedback alignment" whose B has the weights' signs."""
+    """ "Feedback alignment" whose B has the weights' signs."""
 
     def __call__(self, network, state, batch, *, key=None):
         feedback = {name: jnp.sign(network[name].weight) * jnp.abs(b) for name, b in state.items()}
@@ -22,7 +22,7 @@ class SignReader(rules.FeedbackAlignment):
 
 
 class Backpropagates(rules.FeedbackAlignment):
-    """"Feedback alignment" that draws B and returns backpropagation, as an own derivative of the loss."""
+    """ "Feedback alignment" that draws B and returns backpropagation, as an own derivative of the loss."""
 
     def __call__(self, network, state, batch, *, key=None):
         value = lambda network: batch.loss.mean_and_error(record(network, batch.inputs, key=key)[0].output, batch.targets)[0]
@@ -30,7 +30,7 @@ class Backpropagates(rules.FeedbackAlignment):
 
 
 class Peeker(rules.DirectFeedbackAlignment):
-    """"Direct feedback alignment" whose error is centered over the batch."""
+    """ "Direct feedback alignment" whose error is centered over the batch."""
 
     def __call__(self, network, state, batch, *, key=None):
         centered = lambda delta: delta - jnp.mean(delta, axis=0, keepdims=True)
@@ -38,7 +38,7 @@ class Peeker(rules.DirectFeedbackAlignment):
 
 
 class TargetReader(rules.DirectFeedbackAlignment):
-    """"Direct feedback alignment" that sends the target down in place of the error (direct random target projection)."""
+    """ "Direct feedback alignment" that sends the target down in place of the error (direct random target projection)."""
 
     def __call__(self, network, state, batch, *, key=None):
         target = lambda delta: batch.loss.encode(batch.targets, delta.shape[1], delta.dtype) / delta.shape[0]
@@ -56,7 +56,7 @@ def _swept(network, state, batch, direct, key, changed):
 
 
 class InsideScan(rules.FeedbackAlignment):
-    """"Feedback alignment" that adds Wᵀδ, a row of W at a time, in a loop."""
+    """ "Feedback alignment" that adds Wᵀδ, a row of W at a time, in a loop."""
 
     def __call__(self, network, state, batch, *, key=None):
         tape, _ = record(network, batch.inputs, key=key)
@@ -82,20 +82,22 @@ class NextLayerReader(AbstractRule):
         gradients, names = list(network.layers), network.synaptic
         for number, name in enumerate(names):
             i = network.index(name)
-            gate = tape.preactivations(network)[names[number + 1]].mean(axis=1, keepdims=True) if number + 1 < len(names) else 1.0
+            gate = (
+                tape.preactivations(network)[names[number + 1]].mean(axis=1, keepdims=True) if number + 1 < len(names) else 1.0
+            )
             gradients[i] = eqx.tree_at(lambda one: one.weight, gradients[i], (gate * tape.outputs(i)).T @ tape.inputs[i])
         return Credit(jnp.mean(tape.output), network.with_layers(gradients), state)
 
 
 class CopiesAfterwards(rules.FeedbackAlignment):
-    """"Feedback alignment" that makes its B anew of the weights after every step."""
+    """ "Feedback alignment" that makes its B anew of the weights after every step."""
 
     def after_update(self, trainables, state):
         return trainables, {name: trainables[name].weight for name in state}
 
 
 class CopiesAtFirst(rules.FeedbackAlignment):
-    """"Feedback alignment" whose fixed B are the weights at the start."""
+    """ "Feedback alignment" whose fixed B are the weights at the start."""
 
     def init(self, network, data, *, key):
         return {name: network[name].weight for name in network.transported}

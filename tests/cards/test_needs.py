@@ -282,4 +282,7 @@ def test_as_many_products_follow_one_another_as_a_rule_sends_its_error_through(n
 def test_a_second_pass_is_a_chain_of_its_own():
     make = lambda depth: networks.mlp([3, *[4] * (depth - 1), 1], key=jr.key(0))
     batch = jr.normal(jr.key(1), (5, 3)), jr.normal(jr.key(2), (5, 1))
-    assert chain(planted.ModulatesError(), make, batch, (2, 5)) == {2: 3, 5: 6}  # F e, all but the last layer, and the outer product
+    assert chain(planted.ModulatesError(), make, batch, (2, 5)) == {
+        2: 3,
+        5: 6,
+    }  # F e, all but the last layer, and the outer product

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ascribe import report, rules
 from ascribe.checks import at_least, flag, listed
@@ -14,19 +14,23 @@ from ascribe.datasets import DataLike
 from ascribe.errors import UserError, names_in_words, shown
 from ascribe.files import path_of, write_whole
 from ascribe.losses import Loss
-from ascribe.rules import verify
+from ascribe.rules import Batch, hooks, verify
 
 from .case import Case, case_of
+from .chain import chain
 from .cost import Cost, costs
 from .limits import Limit, limit
+from .needs import Needs, needs
 from .picture import picture
 from .sections import Section, sections_of, text_of
 
-SECTIONS = ("cost", "quality", "limit")
+SECTIONS = ("needs", "chain", "cost", "quality", "limit")
 """The parts of a card, in their order."""
 DEPTHS, WIDTHS = (2, 4, 8), (0.25, 1, 4)
 """Hidden layers of the networks whose cost is counted, and their width in terms of the card's own network."""
 QUALITY_DEPTHS = (2, 4, 8, 16, 32)
+CHAIN_DEPTHS, CHAIN_WIDTH = (4, 8, 16), 8
+"""Hidden layers of the networks whose chain of products is counted, and their units, which change nothing of it."""
 WIDTH = 64
 """Units of a hidden layer where the card's network is no chain of dense layers."""
 LARGEST = 2_000_000
@@ -68,6 +72,8 @@ class Card:
     - `rule`: its name; `about`, `source`: what the registry or its docstring says;
     - `network`, `data`, `batch`: what was looked at: the network in words, the name of the data, examples in a batch;
     - `notes`: what the rule asked for, and what could not be found, and why;
+    - `needs`: what the credit of each layer is made of (`Needs`); `chain`: by the number of hidden layers, how many products
+      must follow one another once the output is known;
     - `cost`: on the network itself, then over depths and widths; `quality`: over depths; `limit`: see `Limit`.
     """
 
@@ -78,6 +84,8 @@ class Card:
     data: str
     batch: int
     notes: tuple[str, ...] = ()
+    needs: Needs | None = None
+    chain: dict[int, int] = dataclasses.field(default_factory=dict)
     cost: tuple[Priced, ...] = ()
     quality: tuple[Estimate, ...] = ()
     limit: Limit | None = None
@@ -150,7 +158,7 @@ def card(
     - `network`, `data`, `activation`, `loss`: as in `train`. By default 64x64 on moons; where the rule refuses those, smaller
       networks and data of its own task;
     - `batch_size`: examples in a batch; `seed`: of the initial weights and the rule's randomness;
-    - `sections`: some of `"cost"`, `"quality"`, `"limit"`, for part of the card in part of the time;
+    - `sections`: some of `"needs"`, `"chain"`, `"cost"`, `"quality"`, `"limit"`, for part of the card in part of the time;
     - `timed`: whether steps are timed, too, on this machine.
 
     **Returns:** a `Card`. What cannot be found of a rule (it refuses deep networks, it declares no limit) is in its `notes`.
@@ -165,6 +173,10 @@ def card(
         raise UserError(f"`sections` is a list of some of {', '.join(SECTIONS)}; got {shown(sections)}.")
     case = case_of(rule, network, data, activation=activation, batch_size=batch_size, loss=loss, seed=seed)
     notes, found, chains = list(case.recipe.notes), {}, {}
+    if "needs" in wanted:
+        found["needs"] = _read("what it needs", lambda: needs(case.rule, case.network, _stateless(case)), notes)
+    if "chain" in wanted:
+        found["chain"] = _read("the chain of products", lambda: _chained(case, notes), notes) or {}
     if "cost" in wanted:
         found["cost"] = _cost(case, chains, notes, timed=timed)
     if "quality" in wanted:
@@ -176,6 +188,30 @@ def card(
     about, source = _described(case)
     batch = int(case.batch.inputs.shape[0])
     return Card(case.name, about, source, _words(case), case.data.name, batch, tuple(notes), **found)
+
+
+def _stateless(case: Case) -> Batch:
+    """The batch for networks of any depth."""
+    return dataclasses.replace(case.batch, network_state=None)
+
+
+Read = TypeVar("Read")
+
+
+def _read(what: str, read: Callable[[], Read], notes: list[str]) -> Read | None:
+    """What is read from a rule's program; None where that is one that cannot be read, and `notes` says so: the rest of the card
+    is worth having."""
+    try:
+        return read()
+    except Exception as error:
+        notes.append(f"{what} could not be read from its program ({hooks.reason(error)})")
+        return None
+
+
+def _chained(case: Case, notes: list[str]) -> dict[int, int]:
+    swept = _swept(case, {}, [(depth, CHAIN_WIDTH) for depth in CHAIN_DEPTHS], notes, "chain of products")
+    made = {depth: one.network for depth, _, one in swept}
+    return chain(case.rule, made.__getitem__, _stateless(case), tuple(made))
 
 
 def _described(case: Case) -> tuple[str, str]:

@@ -10,21 +10,26 @@ import numpy as np
 
 from ascribe.charts.theme import FONT, diverging
 
+from .needs import SOURCES
+from .sections import chain_told, groups_of
+
 if TYPE_CHECKING:
     from .card import Card
+
 
 WIDTH, MARGIN, LINE = 520, 18, 18
 LEFT = 132
 """Where bars and cells begin, behind their labels."""
 LETTERS = 74
 """Characters in a line of text."""
-INK, SOFT, PAPER, BAR, RULE = "#1f2328", "#59636e", "#ffffff", "#0072b2", "#d8dde3"
+INK, SOFT, FAINT, PAPER, BAR = "#1f2328", "#59636e", "#9aa3ad", "#ffffff", "#0072b2"
+# Classes begin with c-, for the page around a picture has its own.
 DARK = (
     "@media (prefers-color-scheme: dark){"
-    "svg:root .paper{fill:#1d2127}svg:root text{fill:#e6e8eb}svg:root .soft{fill:#a2abb5}svg:root .rule{stroke:#3a424c}"
-    "svg:root .bar{fill:#3d94cf}svg:root .at{fill:#1f2328}}"
+    "svg:root .c-paper{fill:#1d2127}svg:root text{fill:#e6e8eb}svg:root .c-soft{fill:#a2abb5}"
+    "svg:root .c-line{stroke:#a2abb5}svg:root .c-bar{fill:#3d94cf}svg:root .c-no{fill:#59636e}svg:root .c-in{fill:#1f2328}}"
 )
-SHOWN = {"operations": "operations", "bytes": "bytes moved", "peak": "peak memory", "seconds": "time"}
+SHOWN = {"operations": "operations", "bytes": "bytes moved", "peak": "peak memory", "seconds": "time here"}
 
 
 class _Canvas:
@@ -35,14 +40,29 @@ class _Canvas:
         self.y = float(MARGIN)
 
     def text(
-        self, x: float, text: str, *, y: float | None = None, size: int = 13, kind: str = "", anchor: str = "start"
+        self,
+        x: float,
+        text: str,
+        *,
+        y: float | None = None,
+        size: int = 13,
+        kind: str = "",
+        anchor: str = "start",
+        strong: bool = False,
     ) -> None:
         style = f' class="{kind}"' if kind else ""
-        bold = ' font-weight="600"' if size > 13 else ""
+        weight = ' font-weight="600"' if size > 13 or strong else ""
         place = f'x="{x:.1f}" y="{self.y if y is None else y:.1f}"'
-        fill = {"soft": SOFT}.get(kind, INK)
+        fill = {"c-soft": SOFT}.get(kind, INK)
         self.parts.append(
-            f'<text {place} font-size="{size}" fill="{fill}" text-anchor="{anchor}"{style}{bold}>{escape(text)}</text>'
+            f'<text {place} font-size="{size}" fill="{fill}" text-anchor="{anchor}"{style}{weight}>{escape(text)}</text>'
+        )
+
+    def dot(self, x: float, *, on: bool, told: str) -> None:
+        fill, kind = (BAR, "c-bar") if on else (FAINT, "c-no")
+        self.parts.append(
+            f'<circle cx="{x:.1f}" cy="{self.y - 4:.1f}" r="{5 if on else 2}" fill="{fill}" class="{kind}">'
+            f"<title>{escape(told)}</title></circle>"
         )
 
     def lines(self, text: str, *, kind: str = "", letters: int = LETTERS) -> None:
@@ -64,7 +84,7 @@ class _Canvas:
         )
 
     def line(self, x: float, top: float, bottom: float) -> None:
-        self.parts.append(f'<path d="M{x:.1f},{top:.1f}V{bottom:.1f}" stroke="{RULE}" stroke-width="1.5" class="rule"/>')
+        self.parts.append(f'<path d="M{x:.1f},{top:.1f}V{bottom:.1f}" stroke="{SOFT}" stroke-width="1.5" class="c-line"/>')
 
 
 def picture(card: "Card") -> str:
@@ -74,16 +94,46 @@ def picture(card: "Card") -> str:
     canvas.text(MARGIN, card.rule, size=20)
     canvas.y += 2
     for sentence in card.head:
-        canvas.lines(sentence, kind="soft")
-    for draw in (_cost, _quality, _limit):
+        canvas.lines(sentence, kind="c-soft")
+    for draw in (_needs, _chain, _cost, _quality, _limit):
         draw(canvas, card)
     height = math.ceil(canvas.y + MARGIN)
     label = quoteattr(f"The card of {card.rule}: " + " ".join(card.head))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" '
         f"aria-label={label} font-family={quoteattr(FONT)}><style>{DARK}</style>"
-        f'<rect width="{WIDTH}" height="{height}" fill="{PAPER}" class="paper"/>{"".join(canvas.parts)}</svg>'
+        f'<rect width="{WIDTH}" height="{height}" fill="{PAPER}" class="c-paper"/>{"".join(canvas.parts)}</svg>'
     )
+
+
+def _needs(canvas: _Canvas, card: "Card") -> None:
+    """A row for each source, a column for each group of layers, and a dot where it is needed."""
+    if card.needs is None:
+        return
+    groups = groups_of(card.needs)
+    canvas.title("What the credit of each layer is made of")
+    left, step = LEFT + 40, min(96.0, (WIDTH - LEFT - 40 - MARGIN) / len(groups))
+    if step >= 60:
+        canvas.y += LINE
+        for place, (name, _) in enumerate(groups):
+            canvas.text(left + (place + 0.5) * step, name.replace(" to ", "–"), size=12, kind="c-soft", anchor="middle")
+    for source in SOURCES:
+        canvas.y += LINE
+        needed = any(source in found for _, found in groups)
+        canvas.text(MARGIN, source, kind="" if needed else "c-soft")
+        for place, (name, found) in enumerate(groups):
+            canvas.dot(left + (place + 0.5) * step, on=source in found, told=f"{name}: {'yes' if source in found else 'no'}")
+    canvas.y += 10
+    for name, answer in card.needs.properties.items():
+        canvas.y += LINE
+        canvas.text(MARGIN, name)
+        canvas.text(left, answer, strong=answer != "no")
+
+
+def _chain(canvas: _Canvas, card: "Card") -> None:
+    if card.chain:
+        canvas.title("The chain")
+        canvas.lines(chain_told(card.chain))
 
 
 def _cost(canvas: _Canvas, card: "Card") -> None:
@@ -99,7 +149,7 @@ def _cost(canvas: _Canvas, card: "Card") -> None:
     for name, ratio in known.items():
         canvas.y += 8
         canvas.text(MARGIN, SHOWN[name], y=canvas.y + 12)
-        canvas.box(LEFT, room * ratio / largest, 15, fill=BAR, kind="bar")
+        canvas.box(LEFT, room * ratio / largest, 15, fill=BAR, kind="c-bar")
         canvas.text(LEFT + room * ratio / largest + 6, f"{ratio:.2f}", y=canvas.y + 12)
         canvas.y += 15
     canvas.line(LEFT + room / largest, top, canvas.y + 5)
@@ -111,7 +161,8 @@ def _quality(canvas: _Canvas, card: "Card") -> None:
     if not card.quality:
         return
     canvas.title("Angle to backpropagation's gradient, layer by layer")
-    canvas.lines("From the input to the output, by the number of hidden layers.", kind="soft")
+    canvas.lines("From the input to the output, by the number of hidden layers.", kind="c-soft")
+    canvas.y += 4
     for one in card.quality:
         names = [name for name in one.angles if name != "total"]
         _row(canvas, f"{one.depth} hidden layers", names, [one.angles[name] for name in names])
@@ -129,7 +180,7 @@ def _row(canvas: _Canvas, label: str, names: Sequence[str], degrees: Sequence[fl
         canvas.box(LEFT + place * width, width - 1.5, 22, fill=_color(angle) if known else "none", told=told)
         if width >= 26:
             text = f"{angle:.0f}°" if known else "–"
-            canvas.text(LEFT + place * width + width / 2, text, y=canvas.y + 15, size=12, kind="at", anchor="middle")
+            canvas.text(LEFT + place * width + width / 2, text, y=canvas.y + 15, size=12, kind="c-in", anchor="middle")
     canvas.y += 22
 
 
@@ -140,8 +191,8 @@ def _scale(canvas: _Canvas) -> None:
     for step in range(steps):
         canvas.box(x + step * size, size, 10, fill=_color(180.0 * step / (steps - 1)))
     end = canvas.y + 10
-    canvas.text(x - 6, "0°", y=end, size=12, kind="soft", anchor="end")
-    canvas.text(x + steps * size + 6, "180°; 90° is no direction at all", y=end, size=12, kind="soft")
+    canvas.text(x - 6, "0°", y=end, size=12, kind="c-soft", anchor="end")
+    canvas.text(x + steps * size + 6, "180°; 90° is no direction at all", y=end, size=12, kind="c-soft")
     canvas.y = end
 
 

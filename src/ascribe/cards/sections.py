@@ -2,8 +2,10 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from .needs import SOURCES, Needs
 
 if TYPE_CHECKING:
     from .card import Card, Priced
@@ -29,7 +31,7 @@ class Section:
 
 def sections_of(card: "Card") -> list[Section]:
     """The sections of a card, in their order, without those that were not asked for."""
-    made = (_cost(card), _quality(card), _limit(card), _notes(card))
+    made = (_needs(card), _properties(card), _chain(card), _cost(card), _quality(card), _limit(card), _notes(card))
     return [one for one in made if one is not None]
 
 
@@ -46,6 +48,59 @@ def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
         return []
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def groups_of(needs: Needs) -> list[tuple[str, frozenset[str]]]:
+    """Layers with what they need; neighbors that need the same are one, "linear2 to linear7"."""
+    found: list[tuple[str, str, frozenset[str]]] = []
+    for name, sources in needs.layers.items():
+        if found and found[-1][2] == sources:
+            found[-1] = (found[-1][0], name, sources)
+        else:
+            found.append((name, name, sources))
+    return [(first if first == last else f"{first} to {last}", sources) for first, last, sources in found]
+
+
+def _needs(card: "Card") -> Section | None:
+    if card.needs is None:
+        return None
+    groups = groups_of(card.needs)
+    rows = [(source, *("yes" if source in found else "no" for _, found in groups)) for source in SOURCES]
+    wrong = [f"{source} of {name}" for name, found in card.needs.checked.items() for source, same in found.items() if not same]
+    sentences = [
+        "What the credit of each layer is made of, beside what flowed through the forward pass: read from the rule's program.",
+        "Every “no” was checked by numbers: with that source alone perturbed, the layer's credit stayed the same to the bit."
+        if not wrong
+        else f"The numbers contradict the program for {', '.join(wrong)}: please report this.",
+    ]
+    sentences += [f"What it keeps as {name} is made of {listed(found)}." for name, found in card.needs.kept.items() if found]
+    return Section("What it needs to know", tuple(sentences), ("source", *(name for name, _ in groups)), tuple(rows))
+
+
+def listed(sources: Iterable[str]) -> str:
+    """Sources in their order, with commas between."""
+    known = {*sources}
+    return ", ".join(source for source in SOURCES if source in known)
+
+
+def _properties(card: "Card") -> Section | None:
+    if card.needs is None:
+        return None
+    told = ("What follows from it, in the words of the literature.",)
+    return Section("In the literature's words", told, ("property", "answer"), tuple(card.needs.properties.items()))
+
+
+def _chain(card: "Card") -> Section | None:
+    return Section("The chain", (chain_told(card.chain),)) if card.chain else None
+
+
+def chain_told(chain: Mapping[int, int]) -> str:
+    """How many products follow one another, in a sentence."""
+    counts = [f"{length} at {depth}" for depth, length in chain.items()]
+    what = "Matrix products that must follow one another once the output is known"
+    if len({*chain.values()}) == 1 and len(chain) > 1:
+        return f"{what}: {next(iter(chain.values()))} at any depth."
+    return f"{what}, by the number of hidden layers: {', '.join(counts)}."
 
 
 def _cost(card: "Card") -> Section | None:
