@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
 
@@ -23,6 +24,7 @@ from ascribe.training import (
     network_for,
     template_of,
 )
+from ascribe.types import Key
 
 DATA: dict[str, tuple[str, dict[str, Any]]] = {
     "binary": ("moons", {}),
@@ -128,12 +130,18 @@ def case_of(
     chosen = _data_for(rule) if data is None else check_data(data)
     check_rule(rule, name, chosen)
     asked, recipe = _first_recipe(rule, name, network, chosen, activation, setup)
-    own = template_of(recipe.source).initialize(jr.key(seed))
+    own = _initialized(template_of(recipe.source), jr.key(seed))
     prepared = flatten_for(own, recipe.data)
     examples = examples_of(prepared, "train")
     indices = jnp.arange(min(recipe.setup.batch_size, len(prepared.train)))
     batch = Batch(examples.inputs[indices], examples.targets[indices], recipe.loss, indices, own.initial_state())
     return Case(name, recipe.rule, own, batch, recipe, chosen, asked)
+
+
+@eqx.filter_jit
+def _initialized(network: Network, key: Key) -> Network:
+    """One program in place of many small ones."""
+    return network.initialize(key)
 
 
 def _data_for(rule: AbstractRule) -> Dataset:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .card import Card
 
 
-WIDTH, MARGIN, LINE = 520, 18, 18
-LEFT = 132
+WIDTH, MARGIN, LINE = 520.0, 18.0, 18.0
+LEFT = 132.0
 """Where bars and cells begin, behind their labels."""
 LETTERS = 74
 """Characters in a line of text."""
@@ -37,7 +37,7 @@ class _Canvas:
 
     def __init__(self) -> None:
         self.parts: list[str] = []
-        self.y = float(MARGIN)
+        self.y = MARGIN
 
     def text(
         self,
@@ -97,12 +97,13 @@ def picture(card: "Card") -> str:
         canvas.lines(sentence, kind="c-soft")
     for draw in (_needs, _chain, _cost, _quality, _limit):
         draw(canvas, card)
-    height = math.ceil(canvas.y + MARGIN)
+    width, height = f"{WIDTH:.0f}", f"{math.ceil(canvas.y + MARGIN)}"
+    size = f'width="{width}" height="{height}"'
     label = quoteattr(f"The card of {card.rule}: " + " ".join(card.head))
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img" '
-        f"aria-label={label} font-family={quoteattr(FONT)}><style>{DARK}</style>"
-        f'<rect width="{WIDTH}" height="{height}" fill="{PAPER}" class="c-paper"/>{"".join(canvas.parts)}</svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" {size} role="img" aria-label={label} '
+        f"font-family={quoteattr(FONT)}><style>{DARK}</style>"
+        f'<rect {size} fill="{PAPER}" class="c-paper"/>{"".join(canvas.parts)}</svg>'
     )
 
 
@@ -149,7 +150,7 @@ def _cost(canvas: _Canvas, card: "Card") -> None:
     for name, ratio in known.items():
         canvas.y += 8
         canvas.text(MARGIN, SHOWN[name], y=canvas.y + 12)
-        canvas.box(LEFT, room * ratio / largest, 15, fill=BAR, kind="c-bar")
+        canvas.box(LEFT, room * ratio / largest, 15.0, fill=BAR, kind="c-bar")
         canvas.text(LEFT + room * ratio / largest + 6, f"{ratio:.2f}", y=canvas.y + 12)
         canvas.y += 15
     canvas.line(LEFT + room / largest, top, canvas.y + 5)
@@ -177,7 +178,7 @@ def _row(canvas: _Canvas, label: str, names: Sequence[str], degrees: Sequence[fl
     for place, (name, angle) in enumerate(zip(names, degrees, strict=True)):
         known = math.isfinite(angle)
         told = f"{name}: {angle:.1f} degrees" if known else f"{name}: not measurable"
-        canvas.box(LEFT + place * width, width - 1.5, 22, fill=_color(angle) if known else "none", told=told)
+        canvas.box(LEFT + place * width, width - 1.5, 22.0, fill=_color(angle) if known else "none", told=told)
         if width >= 26:
             text = f"{angle:.0f}°" if known else "–"
             canvas.text(LEFT + place * width + width / 2, text, y=canvas.y + 15, size=12, kind="c-in", anchor="middle")
@@ -187,9 +188,9 @@ def _row(canvas: _Canvas, label: str, names: Sequence[str], degrees: Sequence[fl
 def _scale(canvas: _Canvas) -> None:
     """What the colors mean."""
     steps, size = 19, 10.0
-    x = float(LEFT)
+    x = LEFT
     for step in range(steps):
-        canvas.box(x + step * size, size, 10, fill=_color(180.0 * step / (steps - 1)))
+        canvas.box(x + step * size, size, 10.0, fill=_color(180.0 * step / (steps - 1)))
     end = canvas.y + 10
     canvas.text(x - 6, "0°", y=end, size=12, kind="c-soft", anchor="end")
     canvas.text(x + steps * size + 6, "180°; 90° is no direction at all", y=end, size=12, kind="c-soft")

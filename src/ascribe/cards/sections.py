@@ -176,7 +176,7 @@ def _notes(card: "Card") -> Section | None:
     return Section("Notes", told) if told else None
 
 
-def scaled(number: float) -> str:
+def scaled(number: int | float) -> str:
     """A number in three digits with the prefix of its size, ready for a unit: `18.4 k`, `25.2 M`, `1.3 m`, `512 `."""
     if not number:
         return "0 "
