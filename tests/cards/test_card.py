@@ -20,14 +20,13 @@ def few():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MODULE, "DEPTHS", (2, 3))
         patch.setattr(MODULE, "WIDTHS", (1, 2))
-        patch.setattr(MODULE, "QUALITY_DEPTHS", (2, 3))
         patch.setattr(MODULE, "CHAIN_DEPTHS", (2, 4))
         yield
 
 
 @pytest.fixture(scope="module")
 def measured(few):
-    return ascribe.card("feedback-alignment", "4x4", sections=("cost", "quality"), timed=False)
+    return ascribe.card("feedback-alignment", "4x4", sections=("cost", "quality"), depths=(2, 3), timed=False)
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +57,14 @@ def test_a_card_has_what_is_read_from_the_rules_program(found):
 
 
 def test_backpropagation_is_one_times_itself_and_at_no_angle(few):
-    found = ascribe.card("bp", "4x4", sections=("cost", "quality"), timed=False)
+    found = ascribe.card("bp", "4x4", sections=("cost", "quality"), depths=(2, 3), timed=False)
     assert {row.ratio(name) for row in found.cost for name in ("operations", "bytes", "peak")} == {1.0}
     assert {angle for one in found.quality for angle in one.angles.values()} == {0.0}
     assert found.limit is None and found.needs is None and found.chain == {}
 
 
 def test_what_a_rule_refuses_or_changes_is_in_the_notes(few):
-    found = ascribe.card("perceptron", timed=False, sections=("cost", "quality", "chain"))
+    found = ascribe.card("perceptron", timed=False, sections=("cost", "quality", "chain"), depths=(2, 3))
     assert found.network == "without hidden layers" and found.quality == () and len(found.cost) == 1
     assert "batch_size forced to 1" in found.notes
     assert any(note.startswith("no angles on 2 x 64, 3 x 64: the rule has a network of its own") for note in found.notes)

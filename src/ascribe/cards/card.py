@@ -148,6 +148,7 @@ def card(
     loss: str | Loss | None = None,
     seed: int = 0,
     sections: Sequence[str] = SECTIONS,
+    depths: Sequence[int] = QUALITY_DEPTHS,
     timed: bool = True,
 ) -> Card:
     """The card of a rule, found from the rule's own program; nothing is trained.
@@ -159,6 +160,7 @@ def card(
       networks and data of its own task;
     - `batch_size`: examples in a batch; `seed`: of the initial weights and the rule's randomness;
     - `sections`: some of `"needs"`, `"chain"`, `"cost"`, `"quality"`, `"limit"`, for part of the card in part of the time;
+    - `depths`: numbers of hidden layers for which credit is judged;
     - `timed`: whether steps are timed, too, on this machine.
 
     **Returns:** a `Card`. What cannot be found of a rule (it refuses deep networks, it declares no limit) is in its `notes`.
@@ -171,6 +173,7 @@ def card(
     wanted = listed(sections) or []
     if not wanted or not all(isinstance(one, str) and one in SECTIONS for one in wanted):
         raise UserError(f"`sections` is a list of some of {', '.join(SECTIONS)}; got {shown(sections)}.")
+    deep = [at_least(1, "depths", one) for one in listed(depths) or [depths]]
     case = case_of(rule, network, data, activation=activation, batch_size=batch_size, loss=loss, seed=seed)
     notes, found, chains = list(case.recipe.notes), {}, {}
     if "needs" in wanted:
@@ -180,7 +183,7 @@ def card(
     if "cost" in wanted:
         found["cost"] = _cost(case, chains, notes, timed=timed)
     if "quality" in wanted:
-        found["quality"] = _quality(case, chains, notes)
+        found["quality"] = _quality(case, deep, chains, notes)
     if "limit" in wanted:
         found["limit"] = limit(case, seed=seed)
         if found["limit"] is None:
@@ -278,9 +281,9 @@ def _is_backpropagation(case: Case) -> bool:
     return case.name == "backpropagation" and case.setup.optimizer == "sgd"
 
 
-def _quality(case: Case, chains: Chains, notes: list[str]) -> tuple[Estimate, ...]:
+def _quality(case: Case, depths: Sequence[int], chains: Chains, notes: list[str]) -> tuple[Estimate, ...]:
     width = case.width or WIDTH
-    swept = _swept(case, chains, [(depth, width) for depth in QUALITY_DEPTHS], notes, "angles")
+    swept = _swept(case, chains, [(depth, width) for depth in depths], notes, "angles")
     with ThreadPoolExecutor() as pool:
         checked = pool.map(lambda one: verify(one[2].rule, one[2].network, one[2].batch), swept)
         return tuple(Estimate(depth, one.angles, one.norm_ratios) for (depth, *_), one in zip(swept, checked, strict=True))
