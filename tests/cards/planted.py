@@ -1,6 +1,7 @@
 """Rules that are not what they say, each with one fault planted, and rules of the literature that the registry has not."""
 
 import dataclasses
+import itertools
 
 import equinox as eqx
 import jax
@@ -8,8 +9,8 @@ import jax.numpy as jnp
 import jax.random as jr
 
 from ascribe import rules
-from ascribe.networks import Network, record
-from ascribe.rules import AbstractRule, Credit, Terms, Trainables, backward_sweep, random_feedback
+from ascribe.networks import record
+from ascribe.rules import AbstractRule, Credit, Terms, backward_sweep, random_feedback
 from ascribe.rules.terms import layer_errors, output_error
 
 
@@ -64,7 +65,7 @@ class InsideScan(rules.FeedbackAlignment):
         errors = layer_errors(network, tape, delta, Terms(feedback=state))
         gradients = list(backward_sweep(network, state, batch, Terms(feedback=state), key=key).gradients.layers)
         names = network.synaptic
-        for lower, upper in zip(names, names[1:], strict=False):
+        for lower, upper in itertools.pairwise(names):
             weight, error = network[upper].weight, errors[upper]
             add = lambda total, row: (total + row[1][:, None] * row[0][None, :], None)
             start = jnp.zeros((error.shape[0], weight.shape[1]), error.dtype)
@@ -136,7 +137,7 @@ class ModulatesError(AbstractRule):
 
 
 class PerturbsWeights(AbstractRule):
-    """Weight perturbation (Jabri & Flower 1992): all weights are moved at once by noise, and credited for what the loss does."""
+    """Weight perturbation (Jabri & Flower 1992): noise moves all weights at once, and has the credit of what the loss does."""
 
     def __call__(self, network, state, batch, *, key=None):
         leaves, structure = jax.tree.flatten(network)
@@ -178,8 +179,3 @@ class LearnsInState(rules.KolenPollack):
 
     def feedback(self, trainables, state):
         return state
-
-
-def plain(network: Network | Trainables) -> Network:
-    """The network that a rule trains."""
-    return rules.network_of(network)

@@ -14,9 +14,9 @@ from ascribe.jaxprs import Variable
 from ascribe.losses import Loss
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule, as_batch, hooks, made, name_of
-from ascribe.types import Array, Key
+from ascribe.types import Key
 
-from .perturbed import moved, perturbed
+from .perturbed import others, perturbed
 from .program import program
 from .sources import Label
 from .table import Table
@@ -183,7 +183,10 @@ class _Check:
 
     def __init__(self, table: Table):
         self.table, step = table, table.program.step
-        self.leaves = jax.tree.leaves(table.program.given)
+        self.leaves = [
+            one if jnp.issubdtype(one.dtype, jax.dtypes.prng_key) else np.asarray(one)
+            for one in jax.tree.leaves(table.program.given)
+        ]
         self.sources: dict[Label, int] = {}
         held = {variable: self.sources.setdefault(label, len(self.sources)) for variable, label in table.reading.cut.items()}
         at_the_top = {one for equation in step.equations for one in equation.outputs} | set(step.inputs)
@@ -196,7 +199,7 @@ class _Check:
     def _run(self, leaves: list[Any], labels: Any, spared: int = 0) -> tuple[list[np.ndarray], list[np.ndarray]]:
         strengths = np.zeros(max(1, len(self.sources)))
         strengths[[self.sources[label] for label in labels if label in self.sources]] = 1
-        outputs, rows = self.run(self.leaves, leaves, jnp.asarray(strengths), jnp.asarray(spared))
+        outputs, rows = self.run(self.leaves, leaves, strengths, np.asarray(spared))
         count = len(self.table.layers)
         return [np.asarray(one) for one in outputs[:count]], [np.asarray(one) for one in rows]
 
@@ -213,7 +216,7 @@ class _Check:
                 leaves[leaf] = -leaves[leaf]
         for label, leaf in table.leaves.items():
             if label[0] != "weight" and table.source(name, label) in sources:
-                leaves[leaf] = moved(leaves[leaf], 1.0)
+                leaves[leaf] = others(leaves[leaf])
         used = table.values(table.credits[name].labels)
         for label in self.sources:
             if table.source(name, label) in sources:
@@ -231,11 +234,11 @@ class _Check:
         for label, leaf in self.table.leaves.items():
             if label[0] in ("data", "target", "example state"):
                 axis = 1 if label[0] == "example state" else 0
-                leaves[leaf] = moved(leaves[leaf], 1.0, spared=1, axis=axis)
+                leaves[leaf] = others(leaves[leaf], axis=axis)
         _, rows = self._run(leaves, self.sources, spared=1)
         return all(np.array_equal(one, other, equal_nan=True) for one, other in zip(self.rows, rows, strict=True))
 
 
-def _scaled(weight: Array) -> Array:
+def _scaled(weight: Any) -> Any:
     """A weight with other sizes and the same signs."""
-    return weight * (1 + moved(jnp.zeros_like(weight), 1.0) / 2)
+    return weight * (1 + others(np.zeros_like(weight)) / 2)

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ascribe.jaxprs import Equation, Graph, Variable, read, scan_options
 from ascribe.types import Array
@@ -40,21 +41,34 @@ def perturbed(
     return jax.jit(run, compiler_options=QUICKLY)
 
 
-def moved(value: Array, strength: Any, *, spared: Any = 0, axis: int | None = None) -> Array:
-    """A value moved, every number by another amount; whole numbers and truths become others where `strength` is positive.
-    With `spared` 1 the first row of `axis` stays."""
-    if not any(jnp.issubdtype(value.dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_)):
+def others(value: Any, *, axis: int | None = None) -> Any:
+    """An input moved, every number by another amount; labels become others. With `axis` the first example stays. Keys stay."""
+    if not isinstance(value, np.ndarray):
         return value
-    weight = jnp.asarray(strength, jnp.float32)
+    weight = np.ones(value.shape)
     if axis is not None:
-        places = jax.lax.broadcasted_iota(jnp.int32, value.shape, axis)
-        weight = jnp.where((places == 0) & (jnp.asarray(spared) > 0), jnp.float32(0), weight)
+        np.moveaxis(weight, axis, 0)[:1] = 0
+    if value.dtype == bool:
+        return np.where(weight > 0, ~value, value)
+    if np.issubdtype(value.dtype, np.integer):
+        return np.where(weight > 0, value + np.where(value > 0, -1, 1), value).astype(value.dtype)
+    return (value + weight * (0.7 + 0.6 * np.sin(np.arange(value.size))).reshape(value.shape)).astype(value.dtype)
+
+
+def _moved(value: Array, strength: Array, spared: Array, axis: int | None) -> Array:
+    """The same for a value inside a program, by `strength`, and where `spared` is 1."""
+    weight = jnp.broadcast_to(strength, value.shape)
+    if axis is not None:
+        first = jax.lax.broadcasted_iota(jnp.int32, value.shape, axis) == 0
+        weight = jnp.where(first & (spared > 0), jnp.zeros_like(weight), weight)
     if jnp.issubdtype(value.dtype, jnp.bool_):
         return jnp.where(weight > 0, ~value, value)
     if jnp.issubdtype(value.dtype, jnp.integer):
-        return jnp.where(weight > 0, value + jnp.ones_like(value), value)
+        return jnp.where(weight > 0, value + jnp.where(value > 0, -1, 1).astype(value.dtype), value)
+    if not jnp.issubdtype(value.dtype, jnp.floating):
+        return value
     pattern = 0.7 + 0.6 * jnp.sin(jnp.arange(value.size, dtype=value.dtype)).reshape(value.shape)
-    return value + jnp.broadcast_to(weight, value.shape).astype(value.dtype) * pattern
+    return value + weight.astype(value.dtype) * pattern
 
 
 class _Pair:
@@ -71,10 +85,9 @@ class _Pair:
 
         def hold(variable: Variable) -> None:
             if variable in self.sources:
-                axis = self.axes.get(variable)
+                axis = self.axes.get(variable, -1)
                 strength = strengths[self.sources[variable]]
-                axis = axis if axis is None or axis >= 0 else None
-                theirs[variable] = moved(ours[variable], strength, spared=spared, axis=axis)
+                theirs[variable] = _moved(ours[variable], strength, spared, None if axis < 0 else axis)
 
         for variable in graph.inputs:
             hold(variable)

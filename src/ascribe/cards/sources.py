@@ -144,7 +144,7 @@ class Reading:
         self.at[variable] = known
 
     def _error(self, labels: frozenset[Label]) -> Label | None:
-        """The source "output error", where a value is made of nothing but output and target, of both."""
+        """The source "output error", where a value is made of nothing but output and target (and random numbers), of both."""
         outputs: set[int] = set()
         target = error = False
         for label in labels:
@@ -155,7 +155,7 @@ class Reading:
             elif label[0] == "error":
                 error = True
                 outputs |= label[1]
-            else:
+            elif label[0] != "random":
                 return None
         return ("error", frozenset(outputs)) if error or (target and outputs) else None
 
@@ -209,7 +209,7 @@ class Reading:
     # Values that lie one behind the other, such as all parameters as one long vector
 
     def _laid(self, equation: Equation, given: list[Known]) -> Known:
-        axis = equation.parameters["dimension"]
+        axis = int(equation.parameters["dimension"])
         parts: list[tuple[int, Known]] = []
         for one, known in zip(equation.inputs, given, strict=True):
             own = known.parts
@@ -223,9 +223,9 @@ class Reading:
         axis = whole.parts[0]
         shape, told = equation.inputs[0].shape, equation.parameters
         if equation.name == "split":
-            if told["axis"] != axis:
+            if int(told["axis"]) != axis:
                 return None
-            stops = list(np.cumsum(told["sizes"]))
+            stops = np.cumsum(told["sizes"]).tolist()
             spans = list(zip([0, *stops[:-1]], stops, strict=True))
         else:
             starts, limits = told["start_indices"], told["limit_indices"]
@@ -254,7 +254,7 @@ class Reading:
         axis, name = parts[0], equation.name
         shape, out = equation.inputs[number].shape, equation.outputs[0].shape
         if name == "broadcast_in_dim":
-            after = equation.parameters["broadcast_dimensions"][axis]
+            after = int(equation.parameters["broadcast_dimensions"][axis])
         elif name == "reshape" and [one for one in shape if one != 1] == [one for one in out if one != 1]:
             after = out.index(shape[axis]) if shape[axis] != 1 and out.count(shape[axis]) == 1 else -1
         elif name in examples.ELEMENTWISE or name in ("add_any", "scatter-add", "dynamic_update_slice"):

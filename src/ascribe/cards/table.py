@@ -145,7 +145,7 @@ class Table:
             if number in found:
                 continue
             found.add(number)
-            if number not in self.first_pass and number not in self.last:
+            if number not in self.first_pass:
                 left += [inner for label in self.made.get(number, ()) for inner in _numbers(label)]
         return found
 
@@ -159,12 +159,12 @@ class Table:
                 by_layer.setdefault(self.made_by[value], set()).add(value)
         return any(len(found) > 1 and found & own for found in by_layer.values())
 
-    def _is_own(self, name: str, number: int) -> bool:
-        """Whether a value is the layer's product, or follows from it alone."""
-        if self.made_by.get(number) == name:
-            return True
-        made = self.made.get(number, frozenset())
-        return bool(made) and all(one[0] == "value" and one[1] != number and self._is_own(name, one[1]) for one in made)
+    def _is_own(self, name: str, number: int, seen: frozenset[int] = frozenset()) -> bool:
+        """Whether a value is the layer's product, or follows from no other activation."""
+        if number in self.made_by or number in seen:
+            return number in seen or self.made_by[number] == name
+        made = [one for one in self.made.get(number, ()) if one[0] in ("value", "data") and one != ("value", number)]
+        return bool(made) and all(one[0] == "value" and self._is_own(name, one[1], seen | {number}) for one in made)
 
     @functools.cache  # noqa: B019 - a table lives as long as its answers
     def above(self, name: str) -> frozenset[str]:
