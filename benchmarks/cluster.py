@@ -19,7 +19,15 @@ DATA, SEEDS = ("moons", 2) if QUICK else ("digits", 64)
 MANY = (SEEDS,) if QUICK else (256, 1024)
 ROUNDS = 1 if QUICK else 3
 RULES = ["backpropagation", "feedback-alignment", "direct-feedback-alignment", "kolen-pollack"]
-OPTIONS = {"rules": RULES, "network": "64x64", "tune": 0, "learning_rate": 1e-3, "epochs": 20, "diagnostics": False}
+OPTIONS = {
+    "rules": RULES,
+    "network": "64x64",
+    "tune": 0,
+    "learning_rate": 1e-3,
+    "epochs": 20,
+    "diagnostics": False,
+    "controls": (),
+}
 if QUICK:
     OPTIONS |= {"rules": RULES[:1], "network": "4", "epochs": 1}
 

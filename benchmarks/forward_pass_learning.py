@@ -47,7 +47,7 @@ def beside_backpropagation():
     print(f"\nTest accuracy (%), {how}, mean ± 95 % over seeds; best: the epoch chosen on validation\n")
     print("| data | backpropagation, last | best | on the rule's network, best | forward-pass, last | best |")
     print("| --- | --- | --- | --- | --- | --- |")
-    settings = {"seeds": SEEDS, "tune": 8, "epochs": EPOCHS, "diagnostics": False}
+    settings = {"seeds": SEEDS, "tune": 8, "epochs": EPOCHS, "diagnostics": False, "controls": ()}
     settings |= {"network": "x".join(map(str, HIDDEN)), "search": {"learning_rate": (3e-4, 3e-1)}}
     if QUICK:  # candidates and seeds share a program
         settings |= {"tune": 2, "tune_seeds": 1}

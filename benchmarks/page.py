@@ -54,6 +54,7 @@ def made_up() -> ascribe.Comparison:
     two = ascribe.compare(
         data,
         rules=["backpropagation", "feedback-alignment"],
+        controls=(),
         network=NETWORK,
         seeds=1,
         tune=CANDIDATES,

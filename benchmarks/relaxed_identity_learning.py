@@ -41,7 +41,7 @@ def show(title, comparison, epochs):
 
 def mnist(epochs, seeds):
     settings = {"network": "256x256", "batch_size": 128, "epochs": epochs, "seeds": seeds, "diagnostics": False}
-    tuned = {"tune": 2 if QUICK else 3, "tune_seeds": 1, "search": {"learning_rate": (3e-4, 3e-3)}}
+    tuned = {"tune": 2 if QUICK else 3, "tune_seeds": 1, "controls": (), "search": {"learning_rate": (3e-4, 3e-3)}}
     data = datasets.load("digits") if QUICK else datasets.load("mnist")
     show("MNIST" if not QUICK else "digits", ascribe.compare(data, rules=RULES, **tuned, **settings), epochs)
 
@@ -49,12 +49,12 @@ def mnist(epochs, seeds):
 def moons(seeds):
     epochs = 2 if QUICK else 60
     data = datasets.load("moons", samples=1000, noise=0.1)
-    shared = {"epochs": epochs, "seeds": seeds, "tune": 2 if QUICK else 5, "diagnostics": False}
+    shared = {"epochs": epochs, "seeds": seeds, "tune": 2 if QUICK else 5, "diagnostics": False, "controls": ()}
     show("Two moons, batch 32, Adam", ascribe.compare(data, rules=RULES, **shared), epochs)
     full = {"full batch, Rprop, as published but for the output": RelaxedIdentity()}
     steps = epochs * (len(data.train) // 32)
     settings = {"optimizer": "rprop", "batch_size": len(data.train), "learning_rate": 0.1}
-    shared = {"epochs": steps, "seeds": seeds, "diagnostics": False}
+    shared = {"epochs": steps, "seeds": seeds, "diagnostics": False, "controls": ()}
     show("Two moons, full batch", ascribe.compare(data, rules=full, **settings, **shared), steps)
 
 

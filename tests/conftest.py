@@ -67,6 +67,16 @@ def as_installed():
     jaxtyping.config.update("jaxtyping_disable", False)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def without_controls():
+    """A comparison trains no controls that it is not asked for: they are two programs more, and have tests of their own. What
+    other processes compare has them."""
+    settings = importlib.import_module("ascribe.setup")
+    usual, settings.DEFAULT_CONTROLS = settings.DEFAULT_CONTROLS, ()
+    yield
+    settings.DEFAULT_CONTROLS = usual
+
+
 @pytest.fixture
 def few_figures(monkeypatch):
     """Figures take long and have tests of their own: elsewhere a page has two at most, and no files of them are written."""

@@ -35,7 +35,7 @@ PAGES = {
     "store.md": 0,
     "clusters.md": 1,
     "large-runs.md": 1,
-    "statistics.md": 12,
+    "statistics.md": 13,
     "integrations.md": 5,
     "estimators.md": 8,
     "documents/lecture.md": 3,

@@ -24,6 +24,7 @@ def hundred_layers() -> None:
     comparison = ascribe.compare(
         data,
         rules={"backpropagation": Backpropagation(), "relaxed identity": RelaxedIdentity()},
+        controls=(),
         network=network,
         optimizer="rprop",
         learning_rate=0.1,

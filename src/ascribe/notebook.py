@@ -44,8 +44,8 @@ def table(
     colors: Sequence[str] = (),
     total: Sequence[str] = (),
 ) -> str:
-    """A table. Its first `words` columns hold words, the others numbers; `colors`: of a mark before each row, where rows belong
-    to curves; `total`: a last row."""
+    """A table. Its first `words` columns hold words, the others numbers; `colors`: of a mark before each of the first rows,
+    those that belong to curves; `total`: a last row."""
 
     kinds = lambda place: ' class="ascribe-words"' if place < words else ""
 
@@ -56,7 +56,7 @@ def table(
 
     head = "".join(f'<th scope="col"{kinds(place)}>{_clean(title)}</th>' for place, title in enumerate(titles))
     marks = [f'<span class="ascribe-mark" style="{_ink(color)}"></span>' for color in colors]
-    body = [line(cells, marks[place] if marks else "") for place, cells in enumerate(rows)]
+    body = [line(cells, marks[place] if place < len(marks) else "") for place, cells in enumerate(rows)]
     return (
         f"<table>{f'<thead><tr>{head}</tr></thead>' if head else ''}<tbody>{''.join(body)}</tbody>"
         f"{f'<tfoot>{line(total)}</tfoot>' if total else ''}</table>"

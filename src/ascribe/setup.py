@@ -25,6 +25,13 @@ OPTIMIZERS = (
 LOSSES = ("squared-error", "bernoulli-cross-entropy", "categorical-cross-entropy")
 """The names of `training.optimizers.OPTIMIZERS` and of `losses.LOSSES`, for whom these are too heavy to import."""
 SELECT = ("last", "best-validation")
+CONTROLS = {
+    "frozen": "hidden layers stay as they began, and the last layer with weights alone learns, by its exact gradient",
+    "linear": "a network without hidden layers, trained by backpropagation",
+    "noise": "in place of every gradient a random direction of the same norm, layer by layer",
+}
+"""What a comparison can have beside its rules, for them to be above, and what each is (`experiments/controls.py`)."""
+DEFAULT_CONTROLS = ("frozen", "linear")
 LARGEST = 2**31 - 1
 
 
@@ -85,8 +92,8 @@ class Setup:
     - `score`: the measure that says which is the best; None for the task's main one;
     - `loss`: a name or a `losses.Loss`; None for the task's own;
     - `diagnostics`: whether gradient angles are measured after every epoch;
-    - `only`: the one synaptic layer of the network that is trained, or None for all (what is trained beside the network is not
-      concerned);
+    - `only`: the one synaptic layer of the network that is trained, by its name, or `"first"` or `"last"` of them where no
+      layer has that name; None for all (what is trained beside the network is not concerned);
     - `devices_per_run`: how many devices divide every batch of a run;
     - `augmentations`, `black`: what is done to the images of the batches that are learned from, and the stored value of a black
       pixel, one a channel, for those that pad: both come with the data.
@@ -127,7 +134,7 @@ class Setup:
         default=None,
         metadata=means(
             words=", its layer {} alone",
-            help="Train this one layer, such as linear2, and leave all others as they began.",
+            help="Train this one layer, such as linear2, or first or last, and leave all others as they began.",
         ),
     )
     diagnostics: bool = field(default=True, metadata=means(check=flag, recorded=False))

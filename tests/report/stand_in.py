@@ -1,6 +1,6 @@
 """A made-up comparison with the attributes that a report reads, so that these tests train nothing."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -187,11 +187,22 @@ def make_comparison(
         configuration=configuration,
         reference=rules[0],
         runs=runs,
+        controls={},
         tuning=tuning if tuned else {},
         landscape=None,
         folds=(),
         descriptions={rule: f"what {rule} does; A. Author (1999)" for rule in rules},
     )
+
+
+def with_controls(comparison, score="test_accuracy", *, gain=0.1, names=("frozen", "linear")):
+    """The same with controls, whose scores are backpropagation's less a gain, seed by seed, more or less."""
+    base = comparison.runs["backpropagation"]
+    for place, name in enumerate(names):
+        spread = 0.02 * gain * np.random.default_rng(place).normal(size=len(base.seeds))
+        scores = base.scores | {score: base.scores[score] - (1 + place) * gain + spread}
+        comparison.controls[name] = replace(base, scores=scores, notes=())
+    return comparison
 
 
 def make_landscape(rules=RULES, epochs=30, points=21, **changes):

@@ -6,7 +6,7 @@ from sklearn import metrics
 
 from ascribe.report.findings import constant_score, findings
 
-from .stand_in import RULES, diverge, make_comparison
+from .stand_in import RULES, diverge, make_comparison, with_controls
 
 
 def with_scores(**scores):
@@ -135,3 +135,37 @@ def test_a_network_that_names_one_class_always_is_not_better_than_the_constant_a
     comparison = with_scores(backpropagation=above, perturbation=above)
     comparison.data.test.targets = (np.arange(18) == 0).astype(int)
     assert findings(comparison)[1] == "Always naming the most common class would give 94.4 %: no rule is shown to be better."
+
+
+def test_what_rules_must_be_above_and_what_hidden_layers_are_worth_is_told():
+    comparison = with_scores(
+        backpropagation=0.95 + SEEDS, feedback_alignment=0.94 + SEEDS, sign_symmetry=0.8 + SEEDS, perturbation=0.85 + 3 * SEEDS
+    )
+    said = findings(with_controls(comparison, gain=0.1))  # 0.85 and 0.75, in step with backpropagation
+    assert said[2].startswith("Beside the rules, frozen reaches 85.")
+    assert said[2].endswith("2 of 4 rules are above both; for perturbation and sign symmetry that is not shown.")
+    assert said[3].startswith("What hidden layers learn by backpropagation is worth +10.0 points over frozen ones, and +20.")
+    assert "(credit score): feedback alignment 0.90, perturbation " in said[3] and "sign symmetry −0.5" in said[3]
+
+
+@pytest.mark.parametrize(("linear", "advice"), [(0.2, "fewer units"), (0.0, "take other data"), (-0.1, "take other data")])
+def test_a_task_that_cannot_show_hidden_credit_is_told_with_the_reason_and_what_to_try(linear, advice):
+    comparison = with_scores(backpropagation=0.95 + SEEDS, feedback_alignment=0.94 + SEEDS)
+    with_controls(comparison, gain=1e-9)
+    base = comparison.runs["backpropagation"].scores["test_accuracy"]
+    comparison.controls["linear"].scores["test_accuracy"] = base - linear
+    said = next(one for one in findings(comparison) if "cannot show" in one)
+    assert "within noise (−0.0 points, from" in said or "within noise (+0.0 points, from" in said
+    assert "no credit scores" in said and advice in said
+
+
+def test_without_controls_nothing_is_said_of_them_and_where_one_was_left_out_why():
+    comparison = with_scores(backpropagation=0.95 + SEEDS, feedback_alignment=0.94 + SEEDS)
+    assert not any("credit" in one or "Beside" in one for one in findings(comparison))
+    comparison.configuration["left_out"] = {"control frozen": "the network has no hidden layers"}
+    assert "There are no credit scores: the network has no hidden layers." in findings(comparison)
+
+
+def test_a_single_rule_is_said_to_be_above():
+    said = findings(with_controls(with_scores(backpropagation=0.95 + SEEDS), names=("frozen",)))
+    assert any(one.endswith("%: backpropagation is above it.") for one in said)

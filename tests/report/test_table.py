@@ -5,17 +5,17 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from ascribe.report import page, rows, to_records, to_text
+from ascribe.report import control_rows, page, rows, to_records, to_text
 from ascribe.report.class_maps import class_maps
 from ascribe.report.curves import learning_curves
 from ascribe.report.figures import specification
 from ascribe.report.statement import statement
 from ascribe.report.statistics_table import statistics_cells, statistics_lines
 from ascribe.report.table import DASH, Row, format_score, to_html
-from ascribe.statistics import interval
+from ascribe.statistics import hidden_credit, interval
 
 from ..later import Later
-from .stand_in import RULES, diverge, make_comparison
+from .stand_in import RULES, diverge, make_comparison, with_controls
 
 stats = Later("scipy.stats")
 
@@ -217,3 +217,32 @@ def test_the_comparison_s_own_score_is_in_the_table_the_curves_the_maps_and_the_
     assert "chosen by validation log loss." in statement(comparison)[1]
     comparison.configuration["score"] = None  # as where several were merged
     assert "chosen by validation score." in statement(comparison)[1]
+
+
+def test_controls_stand_below_the_rules_and_the_credit_score_beside_them():
+    comparison = with_controls(make_comparison(rules=RULES[:3], epochs=4))
+    table, controls = rows(comparison), control_rows(comparison)
+    credit = hidden_credit(comparison).scores
+    assert {row.rule: (row.credit_score, row.credit_score_low, row.credit_score_high) for row in table} == {
+        rule: (one.value, one.low, one.high) for rule, one in credit.items()
+    }
+    assert [row.rule for row in controls] == ["frozen", "linear"] and controls[0].difference < 0
+    assert all(row.credit_score is None for row in controls)
+    buffer = io.StringIO()
+    Console(file=buffer, width=90).print(to_text(table, RULES[0], controls))
+    lines = [line.strip() for line in buffer.getvalue().splitlines()]
+    firsts = [line.split("  ")[0] for line in lines]
+    assert firsts.index("(frozen)") > max(lines.index(line) for line in lines if line.startswith(RULES[2]))
+    assert "Credit:" in buffer.getvalue() and f" {credit[RULES[1]].value:.2f} " in buffer.getvalue()
+    shown = to_html(comparison)
+    assert "(frozen)" in shown and f">{credit[RULES[1]].value:.2f}<" in shown
+    text = page(comparison)
+    assert "Table of controls" in text and f"{credit[RULES[1]].value:.2f} [" in text
+    assert "Dotted: frozen. Dash-dotted: linear." in text
+
+
+def test_without_a_credit_score_there_is_no_column():
+    comparison = with_controls(make_comparison(rules=RULES[:2], epochs=4), gain=0.0)
+    buffer = io.StringIO()
+    Console(file=buffer, width=90).print(to_text(rows(comparison), RULES[0], control_rows(comparison)))
+    assert "Credit" not in buffer.getvalue() and "(linear)" in buffer.getvalue()

@@ -204,7 +204,7 @@ def trainings(maker: Maker) -> Input:
         if function is ascribe.train:
             given["rule"] = "backprop"
         elif function is ascribe.compare:
-            given |= {"rules": ["backprop"], "tune": 0}
+            given |= {"rules": ["backprop"], "tune": 0, "controls": ()}
         else:
             given |= {
                 "evaluations": 2,

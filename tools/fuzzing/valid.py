@@ -14,7 +14,7 @@ import numpy as np
 
 LEAST = ["--samples", "20", "--epochs", "1", "--network", "2", "--batch-size", "8"]
 """Options with which next to nothing is trained."""
-UNTUNED = ["--tune", "0", "--seeds", "1"]
+UNTUNED = ["--tune", "0", "--seeds", "1", "--controls", "none"]
 COMPARE = ["compare", "moons", *LEAST, *UNTUNED]
 DISCOVER = ["discover", "moons", *LEAST, "--seeds", "1", "--evaluations", "4", "--batch", "2", "--fresh-seeds", "2"]
 DISCOVER += ["--tune", "1", "--transfer", "none", "--no-random-search"]

@@ -1,5 +1,6 @@
 """`ascribe compare DATA`: the main job."""
 
+import dataclasses
 import itertools
 import json
 import os
@@ -13,6 +14,7 @@ from typing import Any
 from cyclopts import CycloptsError
 
 from ascribe.errors import UserError, shown
+from ascribe.setup import CONTROLS, DEFAULT_CONTROLS
 
 from . import given, known_as, options, run_as
 from .console import aside, show
@@ -20,7 +22,7 @@ from .data import tell
 from .dry_run import tell_plan
 from .keeping import PASSING, asked_to_go_on, begun_with, kept_in, together
 from .options import Data, headed, names, option
-from .sentences import Whole
+from .sentences import Whole, either
 
 
 @headed("Comparison")
@@ -38,6 +40,12 @@ class Comparison:
         "Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own, with options as in "
         "fa:scale=0.5,forward-pass:inactive=all,natural=no; default: all that can do the task, without the documents' own "
         "forms of rules, ...-as-published.",
+    )
+    controls: str | None = option(
+        None,
+        f"What is trained beside the rules, for them to be above, with commas between: {either(CONTROLS)}, or none. frozen: "
+        "hidden layers stay as they began; linear: there are none; noise: random directions of the gradients' norms. "
+        f"Default: {','.join(DEFAULT_CONTROLS)}, where they mean something.",
     )
     folds: Whole | None = option(
         None,
@@ -162,6 +170,7 @@ def compare(
     use_all_cores()
     settings = {
         "rules": None if comparison.rules is None else library.split_names(comparison.rules),
+        "controls": _controls(comparison.controls),
         "folds": comparison.folds,
         "landscape": comparison.landscape,
         **vars(training),
@@ -290,23 +299,33 @@ def _run(dataset: Any, settings: dict[str, Any], keeping: Keeping) -> tuple[Any,
 def _print(comparison: Any, page: Path, as_json: bool) -> None:
     from rich.text import Text  # noqa: PLC0415
 
-    from ascribe import report  # noqa: PLC0415
+    from ascribe import report, statistics  # noqa: PLC0415
 
     rows = comparison.table()
     if as_json:
         content = {
             "table": report.to_records(rows),
+            "controls": report.to_records(report.control_rows(comparison)),
+            "hidden_credit": dataclasses.asdict(statistics.hidden_credit(comparison)),
             "page": str(page),
             "out": str(page.parent),
             "configuration": comparison.configuration,
         }
         print(json.dumps(content, allow_nan=False))
         return
-    show(report.to_text(rows, comparison.reference))
+    show(report.to_text(rows, comparison.reference, report.control_rows(comparison)))
+    show(Text(report.hidden_credit_told(comparison)), soft_wrap=True, highlight=False)
     for rule, why in (comparison.configuration.get("left_out") or {}).items():
         # A Text object, since a plain string would have its [brackets] read as markup.
         show(Text(f"left out: {rule}: {why}", style="dim"), soft_wrap=True, highlight=False)
     show(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _controls(text: str | None) -> list[str] | None:
+    """The names of the controls; None where nothing was said of them."""
+    if text is None or text.strip() == "none":
+        return None if text is None else []
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _range(option: str, text: str) -> tuple[float, float]:

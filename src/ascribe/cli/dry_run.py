@@ -77,23 +77,25 @@ def _plan_lines(plan: dict[str, Any]) -> dict[str, str]:
         "parameters": f"{plan['parameters']} ({layers})",
         "rules": ", ".join(plan["rules"]),
     }
-    for name, rule in plan["rules"].items():
+    lines |= {"controls": ", ".join(plan["controls"])} if plan["controls"] else {}
+    for name, rule in (plan["rules"] | plan["controls"]).items():
         lines |= {f"{name}, which differs": "; ".join(rule["notes"])} if rule["notes"] else {}
     lines |= {f"left out, {name}": why for name, why in plan["left_out"].items()}
-    tuning, training = (sum(rule[phase] for rule in plan["rules"].values()) for phase in ("tuning", "training"))
+    every = [*plan["rules"].values(), *plan["controls"].values()]
+    tuning, training = (sum(one[phase] for one in every) for phase in ("tuning", "training"))
     if plan["folds"]:
         lines["folds"] = folds_told(len(plan["folds"]), sum(plan["folds"][0].values()))
     everywhere = f" in {len(plan['folds'])} folds" if plan["folds"] else ""
     lines["runs"] = f"{plan['runs']} of {plan['epochs']} epochs{everywhere}: {tuning} to tune, {training} with fresh seeds"
     lines["memory"] = f"about {_bytes(plan['memory'])}, of the runs that train at a time and the data"
-    lines["time"] = _time(plan["time"], len(plan["rules"]))
+    lines["time"] = _time(plan["time"], len(every))
     return lines
 
 
 def _time(time: dict[str, Any] | None, rules: int) -> str:
     if time is None:
         return "not told: other processes would train, and only this one can be measured"
-    others = ", as if the other rules were as fast" if rules > 1 else ""
+    others = ", as if all others were as fast" if rules > 1 else ""
     measured = (
         f"measured on {time['measured_on']}, which took {_seconds(time['its_compilation'])} to compile and "
         f"{_seconds(time['its_epoch'])} for an epoch of {time['runs_in_its_epoch']} runs"

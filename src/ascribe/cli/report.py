@@ -50,6 +50,6 @@ def report(*folders: Path, out: Path | None = None, layers: list[Path] | None = 
     for comparison in comparisons:
         if len(comparisons) > 1:
             show(f"{comparison.data.name}:", markup=False, highlight=False)
-        show(library.to_text(comparison.table(), comparison.reference))
+        show(library.to_text(comparison.table(), comparison.reference, library.control_rows(comparison)))
     show(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
     return 0

@@ -20,7 +20,6 @@ from ascribe import losses, training
 from ascribe.checksums import checksum
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError
-from ascribe.measures import measure_for
 from ascribe.search import Tuning
 from ascribe.setup import meanings
 from ascribe.training import Engine, Keeper, Listener, LossLandscape, Rules, Runs, Setup, Trainer
@@ -37,6 +36,7 @@ def compare(
     data: DataLike,
     *,
     rules: Rules | None = None,
+    controls: Sequence[str] | None = None,
     network: NetworkLike = "64x64",
     folds: int | None = None,
     seeds: int | Sequence[int] = 10,
@@ -68,6 +68,10 @@ def compare(
     - `rules`: names (`"./my_rule.py:MyRule"` too) or rules; a mapping gives them names of their own, as in
       `{"weak feedback": FeedbackAlignment(scale=0.1)}`; by default every registered rule that can do the task with a
       network like this one (`configuration["left_out"]` says which cannot, and why);
+    - `controls`: what is trained beside the rules, for them to be above: `"frozen"` (the last layer with weights alone learns,
+      by its exact gradient), `"linear"` (no hidden layers, by backpropagation), `"noise"` (a random direction of the norm of
+      backpropagation's gradient, layer by layer); by default the first two where they mean something, and `()` for none. They
+      are tuned as the rules are, on the same seeds and batches, and are in `controls` of the comparison, never in `runs`;
     - `network`: hidden layers as `"64x64"`, or a name as `"lenet"` or `"resnet/8"` (`networks.build` has all), a `Network`
       template, or a factory `key -> Network`; `activation` goes with a text;
     - `folds`: K-fold cross-validation (`datasets.folds`): every rule is tuned and trained in each of so many folds, which
@@ -107,7 +111,7 @@ def compare(
         devices_per_run=devices_per_run,
     )
     budget = Budget.of(tune, tune_seeds, search, fixed=learning_rate is not None)
-    request = Request(rules, network, activation, seeds, landscape, cluster)
+    request = Request(rules, controls, network, activation, seeds, landscape, cluster)
     asked = ask_in_folds(data, folds, request, setup, budget)
     keeper = open_store(store)
     told = {"folds": None if folds is None else len(asked), "landscape": landscape, "command": command}
@@ -134,16 +138,20 @@ def _carry_out(
             if one is not first:
                 trainers = one.trainers(listener, keeper, engine)
             runs, tunings = _train(one, trainers, engine=engine)
-            for name, plan in one.plans.items() if keeper.keeps else ():
+            for name, plan in one.every.items() if keeper.keeps else ():
                 keys.setdefault(name, []).extend(plan.keys(trainers[name], runs[name], one.tuning_seeds))
-            found.append(Comparison(one.data, runs, tunings, {}))
+            controls = {name: runs.pop(name) for name in one.controls}
+            found.append(Comparison(one.data, runs, tunings, {}, controls=controls))
         layer = told["landscape"]
         drawn = None if layer is None else _draw(layer, first, found[0].runs, listener, keeper, keys)
-    ours = [name for name in found[0].runs if all(name in one.runs for one in found)]
-    configuration = _configuration(asked, found[0].runs, ours) | told
-    keeper.end("finished", configuration=configuration, keys={name: keys[name] for name in ours if name in keys})
+    ours, beside = (
+        [name for name in getattr(found[0], part) if all(name in getattr(one, part) for one in found)]
+        for part in ("runs", "controls")
+    )
+    configuration = _configuration(asked, found[0].runs, ours) | {"controls": beside} | told
+    keeper.end("finished", configuration=configuration, keys={name: keys[name] for name in (*ours, *beside) if name in keys})
     if told["folds"] is None:
-        return Comparison(first.data, found[0].runs, found[0].tuning, configuration, drawn)
+        return dataclasses.replace(found[0], configuration=configuration, landscape=drawn)
     alone = [
         dataclasses.replace(one, configuration=configuration | {"data": one.data.summary(), "folds": None}) for one in found
     ]
@@ -153,7 +161,7 @@ def _carry_out(
 def _configuration(asked: Sequence[Asked], runs: Mapping[str, Runs], ours: Sequence[str]) -> dict[str, Any]:
     """What the record says of a comparison, of the rules that are in all folds."""
     first, budget = asked[0], asked[0].budget
-    setup = dataclasses.replace(first.setup, score=measure_for(first.data.task, first.setup.score).name)
+    setup = first.told
     return {
         "data": first.data.summary(),
         "rules": list(ours),
@@ -183,7 +191,8 @@ def _draw(
     keys: Mapping[str, Sequence[str]],
 ) -> LossLandscape | None:
     """Every rule as it was chosen, with one layer free; None where it cannot be drawn."""
-    key = checksum([layer, digest("ascribe.experiments.landscape"), [[name, some[0]] for name, some in keys.items()]])
+    drawn_of = [[name, some[0]] for name, some in keys.items() if name in asked.plans]
+    key = checksum([layer, digest("ascribe.experiments.landscape"), drawn_of])
     kept = keeper.landscape(key)
     if kept is not None:
         return kept
@@ -209,9 +218,9 @@ def _draw(
 def _train(
     asked: Asked, trainers: Mapping[str, Trainer], *, engine: Engine | None
 ) -> tuple[dict[str, Runs], dict[str, Tuning]]:
-    """All runs, and what tuning tried; only what is not kept yet is compiled and trained: rule by rule in this process, all
-    rules at once where an engine has workers for them."""
-    plans, seeds, tuning_seeds = asked.plans, asked.seeds, asked.tuning_seeds
+    """All runs, those of rules and then of controls, and what tuning tried; only what is not kept yet is compiled and trained:
+    rule by rule in this process, all rules at once where an engine has workers for them."""
+    plans, seeds, tuning_seeds = asked.every, asked.seeds, asked.tuning_seeds
     warn_outdated(sum(plan.outdated(trainers[name], seeds, tuning_seeds) for name, plan in plans.items()))
     if engine is None:
         _compile_all(
@@ -262,9 +271,9 @@ def preview(
     those that are left out, how many runs of how many epochs, memory and time.
 
     `memory`: bytes of the state of the runs that train at a time, for the rule that takes most, and of the data. `time`: one
-    rule is compiled and one epoch of its runs is timed; every other rule counts as if it took as long, and rules are compiled
-    on all cores at once. What is kept in a store is not looked at. `folds`: of cross-validation, the examples of each split in
-    every fold; all numbers of runs, and the time, are those of all folds.
+    rule is compiled and one epoch of its runs is timed; every other rule and control counts as if it took as long, and rules
+    are compiled on all cores at once. What is kept in a store is not looked at. `folds`: of cross-validation, the examples of
+    each split in every fold; all numbers of runs, and the time, are those of all folds.
 
     **Raises:** `UserError`, as `compare`.
     """
@@ -278,7 +287,7 @@ def preview(
     trainers = found.trainers(training.silent, training.NOTHING, None)
     experiments = {name: one.experiment for name, one in trainers.items()}
     finals = len(found.seeds)
-    counts = {name: {"tuning": plan.tune * len(found.tuning_seeds), "training": finals} for name, plan in found.plans.items()}
+    counts = {name: {"tuning": plan.tune * len(found.tuning_seeds), "training": finals} for name, plan in found.every.items()}
     epochs = found.setup.epochs
     chunks = len(every) * sum(-(-count // experiments[name].width) for name, both in counts.items() for count in both.values())
     measured = "backpropagation" if "backpropagation" in experiments else next(iter(experiments))
@@ -288,6 +297,17 @@ def preview(
         "training": epoch * epochs * chunks,
     }
     template = found.template
+
+    def told(plans: Mapping[str, Plan]) -> dict[str, Any]:
+        return {
+            name: {
+                **{phase: len(every) * count for phase, count in counts[name].items()},
+                "at_a_time": experiments[name].width,
+                "notes": list(plan.recipe.notes),
+            }
+            for name, plan in plans.items()
+        }
+
     return {
         "network": str(template),
         "layers": {
@@ -295,14 +315,8 @@ def preview(
             for name, layer in zip(template.names, template.templates, strict=True)
         },
         "parameters": template.parameters,
-        "rules": {
-            name: {
-                **{phase: len(every) * count for phase, count in counts[name].items()},
-                "at_a_time": experiments[name].width,
-                "notes": list(plan.recipe.notes),
-            }
-            for name, plan in found.plans.items()
-        },
+        "rules": told(found.plans),
+        "controls": told(found.controls),
         "left_out": found.left_out,
         "epochs": epochs,
         "folds": None if folds is None else [{name: len(split) for name, split in one.data.splits} for one in every],

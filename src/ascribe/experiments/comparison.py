@@ -22,7 +22,9 @@ class Comparison:
     """A finished comparison: `runs[rule]`, `tuning[rule]` (empty without tuning), the `data`, and the `configuration`
     as plain JSON values; `landscape`: the loss over one layer's weights with every rule's path, if it was asked for.
     `reference` is the rule that paired differences refer to. `folds`: of cross-validation, the comparison on every fold, with
-    its own data, tuning and networks; `runs` has the runs of all then, `data` is that of the first, and `tuning` is empty."""
+    its own data, tuning and networks; `runs` has the runs of all then, `data` is that of the first, and `tuning` is empty.
+    `controls`: the runs of what was trained beside the rules, for them to be above, with their `tuning` beside that of the
+    rules; empty in records of earlier versions."""
 
     data: Dataset
     runs: dict[str, Runs]
@@ -30,13 +32,18 @@ class Comparison:
     configuration: dict[str, Any]
     landscape: LossLandscape | None = None
     folds: "tuple[Comparison, ...]" = ()
+    controls: dict[str, Runs] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of_folds(cls, folds: "Sequence[Comparison]", configuration: dict[str, Any]) -> "Comparison":
-        """The comparisons on every fold as one, of the rules that are in all."""
-        names = [name for name in folds[0].runs if all(name in fold.runs for fold in folds)]
-        runs = {name: of_folds([fold.runs[name] for fold in folds]) for name in names}
-        return cls(folds[0].data, runs, {}, configuration, folds=tuple(folds))
+        """The comparisons on every fold as one, of the rules and controls that are in all."""
+
+        def joined(parts: "list[dict[str, Runs]]") -> dict[str, Runs]:
+            names = [name for name in parts[0] if all(name in part for part in parts)]
+            return {name: of_folds([part[name] for part in parts]) for name in names}
+
+        runs, controls = (joined([getattr(fold, part) for fold in folds]) for part in ("runs", "controls"))
+        return cls(folds[0].data, runs, {}, configuration, folds=tuple(folds), controls=controls)
 
     def __repr__(self) -> str:
         where = f"{self.data.name} in {len(self.folds)} folds" if self.folds else self.data.name
@@ -59,7 +66,7 @@ class Comparison:
 
     def table(self) -> list[report.Row]:
         """One row a rule, best first: test score with its 95 % interval over seeds (or folds), paired difference to the
-        reference."""
+        reference, credit score between frozen hidden layers and backpropagation."""
         return report.rows(self)
 
     def statistics(
@@ -95,8 +102,9 @@ class Comparison:
         return runs.confusion[~runs.diverged].sum(axis=0)
 
     def to_frame(self) -> Any:
-        """One row a run as a pandas data frame (extra `tables`), with the columns of the record's `runs.csv`: rule, seed,
-        learning rate, whether it was tuned, hyper-parameters, epochs, status, where it diverged, and every score."""
+        """One row a run as a pandas data frame (extra `tables`), with the columns of the record's `runs.csv`: rule, where there
+        are controls whether it is one (`control`), seed, learning rate, whether it was tuned, hyper-parameters, epochs, status,
+        where it diverged, and every score."""
         return store.data_frame(store.run_rows(self))
 
     def report(self, path: str | Path) -> Path:

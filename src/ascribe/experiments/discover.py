@@ -289,7 +289,7 @@ def _compare(
 ) -> tuple[Comparison, ...]:
     """Fresh runs of one setting: everything at the same rate; what is tuned. With `rates`, those that were tuned for the area,
     also what they are worth, and a learned rate where the optimizer has one."""
-    common = {**common, "network": source}
+    common = {**common, "network": source, "controls": ()}  # the rules of a discovery have controls of their own
     tuned = {name: value for name, value in common.items() if name != "learning_rate"}
     parts = [
         compare(data, rules={discovery.SAME: Backpropagation(), **controls}, **common),

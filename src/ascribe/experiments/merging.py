@@ -22,7 +22,8 @@ def merge(*comparisons: Comparison) -> Comparison:
 
     A rule that was trained in the same way in several (settings, network, rate, epochs) has the seeds of all of them, each
     once; one that was trained otherwise gets a row of its own, `backpropagation (2)`. The reference, and a loss landscape, are
-    the first one's. The configuration's `original_names` say which rule a numbered row is of, so that a later merge finds it.
+    the first one's. Controls are kept where network and settings are the same in all: they belong to one way of training. The
+    configuration's `original_names` say which rule a numbered row is of, so that a later merge finds it.
 
     Of cross-validations, every fold is merged with that of the others.
 
@@ -56,13 +57,37 @@ def merge(*comparisons: Comparison) -> Comparison:
             if row in one.tuning:
                 tuning[name] = one.tuning[row]
     configuration = dict(first.configuration)
-    for name in (*deciding(configuration), "network"):
-        if any(one.configuration.get(name) != first.configuration.get(name) for one in comparisons):
-            configuration[name] = None
+    different = [
+        name
+        for name in (*deciding(configuration), "network")
+        if any(one.configuration.get(name) != first.configuration.get(name) for one in comparisons)
+    ]
+    configuration |= dict.fromkeys(different)
+    controls = {} if different else _controls(comparisons, runs)
+    tuning |= {name: one.tuning[name] for one in comparisons[::-1] for name in controls if name in one.tuning}
     seeds = sorted({seed for its in runs.values() for seed in its.seeds})
-    configuration |= {"rules": list(runs), "seeds": seeds, "merged": [one.configuration for one in comparisons]}
+    configuration |= {
+        "rules": list(runs),
+        "controls": list(controls),
+        "seeds": seeds,
+        "merged": [one.configuration for one in comparisons],
+    }
     configuration["original_names"] = {name: rule for name, rule in original.items() if name != rule}
-    return Comparison(first.data, runs, tuning, configuration, first.landscape)
+    return Comparison(first.data, runs, tuning, configuration, first.landscape, controls=controls)
+
+
+def _controls(comparisons: tuple[Comparison, ...], taken: Collection[str]) -> dict[str, Runs]:
+    """The controls of comparisons with one network and the same settings; where tuned rates differ, the first's."""
+    found: dict[str, Runs] = {}
+    ways: dict[str, str] = {}
+    for one in comparisons:
+        for name, its in one.controls.items():
+            way = _way(its, one.configuration)
+            if name not in found and name not in taken:
+                found[name], ways[name] = its, way
+            elif ways.get(name) == way:
+                found[name] = _with_seeds(found[name], its)
+    return found
 
 
 def _in_folds(comparisons: tuple[Comparison, ...]) -> Comparison:

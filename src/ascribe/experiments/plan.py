@@ -9,13 +9,15 @@ from ascribe import datasets, rules, search, training
 from ascribe.checks import at_least
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
+from ascribe.measures import measure_for
 from ascribe.networks import Network
 from ascribe.rules import AbstractRule
 from ascribe.search import Tuning
 from ascribe.training import Engine, Keeper, Listener, NetworkSource, Recipe, Rules, Runs, Setup, Specification, Trainer
-from ascribe.training.freezing import check_layer
+from ascribe.training.freezing import check_layer, free_layer
 from ascribe.training.mesh import check_devices_per_run
 
+from . import controls
 from .landscape import check_size, outsider
 
 NetworkLike = str | Network | Callable[..., Network]
@@ -69,9 +71,10 @@ class Budget:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """Which rules train which network, with which seeds; and where."""
+    """Which rules train which network, with which seeds, and beside which controls; and where."""
 
     rules: Rules | None = None
+    controls: Sequence[str] | None = None
     network: NetworkLike = "64x64"
     activation: str = "relu"
     seeds: int | Sequence[int] = 10
@@ -82,7 +85,7 @@ class Request:
 @dataclasses.dataclass(frozen=True)
 class Asked:
     """A comparison that fits together: all is checked, nothing compiled. `setup`: as it was asked for, which a rule's own may
-    differ from; `width`: runs at a time that are wanted."""
+    differ from; `plans`: of the rules, and `controls`: of what stands beside them; `width`: runs at a time that are wanted."""
 
     data: Dataset
     chosen: dict[str, AbstractRule]
@@ -91,25 +94,46 @@ class Asked:
     setup: Setup
     budget: Budget
     plans: "dict[str, Plan]"
+    controls: "dict[str, Plan]"
     left_out: dict[str, str]
     seeds: tuple[int, ...]
     tuning_seeds: tuple[int, ...]
     width: int
     may_leave_out: bool
 
+    @property
+    def every(self) -> "dict[str, Plan]":
+        """The plans of the rules, then those of the controls."""
+        return self.plans | self.controls
+
+    @property
+    def told(self) -> Setup:
+        """The setup as records tell it: with the names of the measure, and of the layer that is trained alone, that are
+        meant."""
+        named = {
+            "score": measure_for(self.data.task, self.setup.score).name,
+            "only": free_layer(self.template, self.setup.only),
+        }
+        return dataclasses.replace(self.setup, **named)
+
     def trainers(self, listener: Listener, keeper: Keeper, engine: Engine | None) -> dict[str, Trainer]:
-        """Every rule ready to train. One that cannot be, such as for want of memory, moves from `plans` to `left_out`."""
+        """Every rule and control ready to train. One that cannot be, such as for want of memory, moves from `plans` or
+        `controls` to `left_out`."""
         if self.data.fold is not None:
             listener = training.Renamed(listener, f", fold {self.data.fold[0]}")
         placed: dict[Any, Any] = {}
         found: dict[str, Trainer] = {}
-        for name, plan in list(self.plans.items()):
-            recipe = dataclasses.replace(plan.recipe, width=self.width, mapped=True)
+        for name, plan in self.every.items():
+            recipe = dataclasses.replace(plan.recipe, width=self.width, mapped=name in self.plans)
             try:
                 one = Trainer(recipe, listener=listener, placed=placed, keeper=keeper, engine=engine)
                 one.experiment.check_results(len(self.seeds))
                 found[name] = one
             except UserError as error:
+                if name in self.controls:
+                    self.left_out[controls.told(name)] = str(error)
+                    del self.controls[name]
+                    continue
                 if not self.may_leave_out or len(self.plans) == 1:
                     raise
                 self.left_out[name] = str(error)
@@ -137,9 +161,9 @@ def ask(data: Dataset, request: Request, setup: Setup, budget: Budget, *, like: 
     seeds, cluster = training.check_seeds(request.seeds), request.cluster
     source = training.network_for(request.network, data, request.activation) if like is None else like.source
     template = training.template_of(source)
-    for setting, layer in (("only", setup.only), ("landscape", request.landscape)):
-        if layer is not None:
-            check_layer(setting, template, layer)
+    free_layer(template, setup.only)
+    if request.landscape is not None:
+        check_layer("landscape", template, request.landscape)
     plans: dict[str, Plan] = {}
     left_out: dict[str, str] = {}
     for name, rule in chosen.items():
@@ -155,14 +179,16 @@ def ask(data: Dataset, request: Request, setup: Setup, budget: Budget, *, like: 
             continue
         plans[name] = Plan.make(recipe, budget)
     budget.check_search(plans)
+    beside, without = controls.recipes(request.controls, source, data, setup, taken=chosen)
+    left_out |= without
     _check_landscape(request.landscape, template, source, plans, setup.epochs)
     tuning_seeds = budget.seeds(seeds)
     per_run = check_devices_per_run(setup.devices_per_run)
     _check_cluster(cluster, per_run)
-    shares = 1 if cluster is None else -(-cluster.workers // len(plans))
+    shares = 1 if cluster is None else -(-cluster.workers // (len(plans) + len(beside)))
     side_by_side = training.devices.count() // per_run if cluster is None else 1
     width = max(_width(len(seeds), budget.tune * budget.tune_seeds, shares), side_by_side)
-    found = (plans, left_out, seeds, tuning_seeds, width)
+    found = (plans, {name: Plan.make(one, budget) for name, one in beside.items()}, left_out, seeds, tuning_seeds, width)
     return Asked(data, chosen, source, template, setup, budget, *found, may_leave_out=request.rules is None)
 
 

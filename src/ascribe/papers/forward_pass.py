@@ -28,7 +28,7 @@ RULE_2 = {"rule 2": "all", "rule 2.1": "positive", "rule 2.2": "none"}
 PAIRS = {"both": (True, True), "neither": (False, False), "(8) alone": (True, False), "(13) alone": (False, True)}
 COLORS = (RED, BLUE, "#6b7280", "#b9bec6")
 DATA: dict[str, dict[str, Any]] = {"gaussians": {"samples": 2000}, "moons": {"samples": 2000}}
-SETTINGS: dict[str, Any] = {"seeds": 8, "epochs": 50, "tune": 5, "tune_seeds": 3, "diagnostics": False}
+SETTINGS: dict[str, Any] = {"seeds": 8, "epochs": 50, "tune": 5, "tune_seeds": 3, "diagnostics": False, "controls": ()}
 SETTINGS |= {"search": {"learning_rate": (1e-4, 1e-1)}}
 PUBLISHED = {
     "as published": "forward-pass-as-published",

@@ -6,15 +6,17 @@ import numpy as np
 
 from ascribe import measures
 from ascribe.measures import measure_of, title_of
-from ascribe.statistics import SINGLE, corrected_interval, main_score, paired_runs
+from ascribe.statistics import SINGLE, corrected_interval, hidden_credit, main_score, paired_runs
 from ascribe.statistics.means import DASH, LEVEL, decimals_of
 
 from .base import Comparison
 from .statement import listed
-from .table import Row, format_score, rows
+from .table import Row, control_rows, format_score, rows
 
 NAMED = 4
 """So many rules are named one by one in a sentence; of more, the ends."""
+OTHER_DATA = " A network without hidden layers does as well: take other data."
+FEWER_UNITS = " Random hidden layers are enough here: fewer units, as in --network 4x4, may leave room."
 
 
 def claims(comparison: Comparison) -> str:
@@ -41,8 +43,71 @@ def findings(comparison: Comparison) -> list[str]:
     table = rows(comparison)
     if not table or table[0].mean is None:
         return ["Every run of every rule diverged: no score can be compared."]
-    found = [_best(table), _above_constant(comparison, table), _against_reference(comparison, table), _lost(table)]
+    found = [_best(table), _above_constant(comparison, table), _above_controls(comparison, table)]
+    found += [hidden_credit_told(comparison), _against_reference(comparison, table), _lost(table)]
     return [sentence for sentence in found if sentence]
+
+
+def hidden_credit_told(comparison: Comparison) -> str:
+    """What learning in hidden layers is worth, and how much of that the rules get, or why this cannot be told; empty where no
+    controls were asked for."""
+    found, left_out = hidden_credit(comparison), comparison.configuration.get("left_out") or {}
+    if not comparison.controls and not any(name.startswith("control ") for name in left_out):
+        return ""
+    if found.difference is None or found.low is None or found.high is None or found.able is None:
+        return f"There are no credit scores: {found.reason}."
+    gain, none = _amount(found.difference, found.score), _over_none(comparison, found.score)
+    if not found.able:
+        low, high = (_amount(one, found.score) for one in (found.low, found.high))
+        advice = "" if none is None else OTHER_DATA if not none else FEWER_UNITS
+        return (
+            f"This task with this network cannot show hidden credit: {found.reason} ({gain}, from {low} to {high}), so there "
+            f"are no credit scores.{advice}"
+        )
+    parts = sorted(((one.value, rule) for rule, one in found.scores.items() if rule != comparison.reference), reverse=True)
+    named = [rule + f" {value:.2f}".replace("-", "−") for value, rule in parts]
+    said = f"What hidden layers learn by backpropagation is worth {gain} over frozen ones"
+    said += "" if none is None else f", and {none or 'nothing that is shown'} over having none (linear)"
+    if not named:
+        return f"{said}."
+    gets = listed(named) if len(named) <= NAMED else f"from {named[0]} to {named[-1]}"
+    return f"{said}; of what lies above frozen ones the rules get (credit score): {gets}."
+
+
+def _over_none(comparison: Comparison, score: str) -> str | None:
+    """How much better backpropagation is than the control without hidden layers, in words; empty where that is not shown, None
+    where there is no such control."""
+    if "linear" not in comparison.controls or comparison.reference is None:
+        return None
+    pairs = paired_runs(comparison.runs[comparison.reference], comparison.controls["linear"], score)
+    mean, half_width = corrected_interval(pairs.differences, pairs.test_to_train)
+    shown = measure_of(score).worth(mean) > max(half_width, pairs.rounding)
+    return _amount(float(mean), score) if shown else ""
+
+
+def _above_controls(comparison: Comparison, table: Sequence[Row]) -> str:
+    """Which rules are above every control, by paired differences widened over the rules."""
+    controls = [row for row in control_rows(comparison) if row.mean is not None]
+    if not controls:
+        return ""
+    score, level = table[0].score, 1.0 - (1.0 - LEVEL) / len(table)
+    above = []
+    for row in table:
+        pairs = [paired_runs(comparison.runs[row.rule], comparison.controls[one.rule], score) for one in controls]
+        ends = [(one, *corrected_interval(one.differences, one.test_to_train, level=level)) for one in pairs]
+        if all(measure_of(score).worth(mean) > max(half_width, one.rounding) for one, mean, half_width in ends):
+            above.append(row.rule)
+    reached = [f"{row.rule} reaches {format_score(row)[0].split(' ± ')[0]}{_unit(score)}" for row in controls]
+    all_of_them = ("it", "both")[len(controls) - 1] if len(controls) < 3 else "all of them"
+    said = f"Beside the rules, {listed(reached)}: "
+    others = [row.rule for row in table if row.rule not in above]
+    if not others:
+        return f"{said}{'every rule' if len(table) > 1 else table[0].rule} is above {all_of_them}."
+    if not above:
+        return f"{said}no rule is shown to be above {all_of_them}."
+    lacking = listed(others) if len(others) <= NAMED else f"the other {len(others)}"
+    verb = "is" if len(above) == 1 else "are"
+    return f"{said}{len(above)} of {len(table)} rules {verb} above {all_of_them}; for {lacking} that is not shown."
 
 
 def constant_score(comparison: Comparison) -> tuple[str, float] | None:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.charts.theme import rule_colors
+from ascribe.charts.theme import GRAY, rule_colors
 from ascribe.diagram import diagram
 from ascribe.errors import UserError
 from ascribe.files import write_whole
 from ascribe.measures import measure_of
+from ascribe.setup import CONTROLS
 from ascribe.statistics import ranks_over
 from ascribe.statistics.means import DASH
 
@@ -32,7 +33,20 @@ from .statistics_table import (
     statistics_lines,
     statistics_titles,
 )
-from .table import Row, format_notes, format_number, format_score, format_seconds, rows, score_titles, too_few_to_tell
+from .table import (
+    CREDIT_WORDS,
+    Row,
+    control_rows,
+    format_credit,
+    format_notes,
+    format_number,
+    format_score,
+    format_seconds,
+    has_credit,
+    rows,
+    score_titles,
+    too_few_to_tell,
+)
 from .understood import understood
 
 
@@ -108,6 +122,7 @@ def _part(comparison: Comparison, drawn: dict[str, Drawing], numbers: Mapping[st
         "columns": _columns(table),
         "lines": _lines(comparison, table, numbers),
         "folds": _folds(comparison, table, numbers),
+        "controls": _controls(comparison),
         "statistics": _statistics(comparison, table, numbers),
         "left_out": list((comparison.configuration.get("left_out") or {}).items()),
         "figures": [
@@ -167,6 +182,7 @@ def _caption(comparison: Comparison, table: list[Row]) -> str:
     if comparison.reference in comparison.runs:
         one = "fold" if comparison.folds else "seed"
         words += f" Differences are to {comparison.reference}, {one} by {one}."
+    words += f" Credit score: {CREDIT_WORDS}, with its 95 % bootstrap interval." if has_credit(table) else ""
     words += " Loss area: the area under the training-loss curve, in loss times epochs; less is faster."
     words += " Seconds: wall time of the final runs including validation and diagnostics, without compiling and tuning."
     if any(row.diverged for row in table):
@@ -177,27 +193,49 @@ def _caption(comparison: Comparison, table: list[Row]) -> str:
 
 def _columns(table: list[Row]) -> list[dict[str, str]]:
     score, difference = score_titles(table)
-    titles = ("Rule", score, difference, "Loss area", "Learning rate", "Diverged", "Seconds", "Notes")
+    credit = ("Credit score",) if has_credit(table) else ()
+    titles = ("Rule", score, difference, *credit, "Loss area", "Learning rate", "Diverged", "Seconds", "Notes")
     return [{"title": text, "kind": "text" if text in ("Rule", "Notes") else "number"} for text in titles]
 
 
 def _lines(comparison: Comparison, table: list[Row], numbers: Mapping[str, int]) -> list[dict[str, Any]]:
-    colors = rule_colors(comparison.runs)
-    lines = []
-    for row in table:
-        score, difference = format_score(row)
-        reference, notes = row.rule == comparison.reference, format_notes(row)
-        cells = [
-            Cell(score, row.mean),
-            Cell("reference" if reference else difference, row.difference, "soft" if reference else ""),
-            Cell(format_number(row.area), row.area),
-            Cell(format_number(row.learning_rate), row.learning_rate),
-            Cell(f"{row.diverged} of {row.seeds}", row.diverged, "bad" if row.diverged else ""),
-            Cell(format_seconds(row.seconds), row.seconds),
-            Cell(notes, notes, "notes"),
-        ]
-        lines.append({"row": row, "number": numbers[row.rule], "color": colors[row.rule], "cells": cells})
-    return lines
+    colors, credit = rule_colors(comparison.runs), has_credit(table)
+    return [
+        {"row": row, "number": numbers[row.rule], "color": colors[row.rule], "cells": _cells(comparison, row, credit)}
+        for row in table
+    ]
+
+
+def _cells(comparison: Comparison, row: Row, credit: bool) -> list[Cell]:
+    """The cells of a rule or a control after its name."""
+    score, difference = format_score(row)
+    reference, notes = row.rule == comparison.reference, format_notes(row)
+    return [
+        Cell(score, row.mean),
+        Cell("reference" if reference else difference, row.difference, "soft" if reference else ""),
+        *([Cell("1", 1.0, "soft") if reference else Cell(format_credit(row), row.credit_score)] if credit else []),
+        Cell(format_number(row.area), row.area),
+        Cell(format_number(row.learning_rate), row.learning_rate),
+        Cell(f"{row.diverged} of {row.seeds}", row.diverged, "bad" if row.diverged else ""),
+        Cell(format_seconds(row.seconds), row.seconds),
+        Cell(notes, notes, "notes"),
+    ]
+
+
+def _controls(comparison: Comparison) -> dict[str, Any] | None:
+    """The table of what the rules must be above; None where there is nothing."""
+    table = control_rows(comparison)
+    if not table:
+        return None
+    what = "; ".join(f"{row.rule}: {CONTROLS.get(row.rule, '')}" for row in table)
+    words = (
+        f"What a rule must be above for its score to say that it assigns credit to hidden layers. {what[0].upper()}{what[1:]}. "
+    )
+    words += "Tuned as the rules are, on the same seeds and batches, and none of them in tests, ranks and differences."
+    columns = _columns(table)
+    lines = [{"rule": row.rule, "color": GRAY, "cells": _cells(comparison, row, credit=False)} for row in table]
+    titles, kinds = ([column[part] for column in columns] for part in ("title", "kind"))
+    return {"caption": words, "titles": ["Control", *titles[1:]], "kinds": kinds, "lines": lines}
 
 
 def _folds(comparison: Comparison, table: list[Row], numbers: Mapping[str, int]) -> dict[str, Any] | None:

@@ -7,13 +7,16 @@ import numpy as np
 
 from ascribe.charts.bands import log_worthy
 from ascribe.charts.inline import ROW_LABEL, RULE_LABEL, inline, numbered
-from ascribe.charts.theme import INK, rule_color, rule_colors, themed
+from ascribe.charts.theme import GRAY, INK, rule_color, rule_colors, themed
 from ascribe.measures import measure_of, title_of
 from ascribe.statistics import finished
 from ascribe.statistics.means import FEWEST
 
 from .base import Comparison
-from .table import DASH, rows, too_few_to_tell
+from .table import DASH, Row, control_rows, rows, too_few_to_tell
+
+CONTROL_DASHES = {"Dotted": [1, 3], "Dash-dotted": [7, 3, 1, 3], "Long dashes": [14, 4]}
+"""The lines of the controls, one after the other, by the words that tell them apart."""
 
 
 def final_scores(comparison: Comparison) -> Any:
@@ -23,7 +26,7 @@ def final_scores(comparison: Comparison) -> Any:
         return None
     measure, title = measure_of(table[0].score), title_of(table[0].score)
     percent, title = measure.percent, f"{title} ({measure.unit})" if measure.unit else title
-    order = [row.rule for row in table]
+    order, controls = [row.rule for row in table], [row for row in control_rows(comparison) if row.mean is not None]
     one = "fold" if comparison.folds else "seed"
     columns: dict[str, list] = {"rule": [], "kind": [], one: [], "score": [], "low": [], "high": []}
 
@@ -69,6 +72,7 @@ def final_scores(comparison: Comparison) -> Any:
         dots.mark_point(filled=True, size=26, opacity=0.5, yOffset=7, description=ROW_LABEL).encode(x=x("score")),
         means.mark_point(**dot, description=ROW_LABEL).encode(x=x("score")),
         _reference_line(comparison, table, x),
+        *(_control_line(row, x, dash) for row, dash in zip(controls, CONTROL_DASHES, strict=False)),
     ).properties(width=720, height=alt.Step(26 if len(table) <= 20 else 22))
     subtitle = f"Small dots: {one}s. Large dot and bar: mean over {one}s and its 95 % interval."
     if few := too_few_to_tell(table):
@@ -77,7 +81,15 @@ def final_scores(comparison: Comparison) -> Any:
         subtitle += " Rules with diverged runs come last."
     if comparison.reference in order:
         subtitle += f" Dashed: {comparison.reference}."
+    for row, word in zip(controls, CONTROL_DASHES, strict=False):
+        subtitle += f" {word}: {row.rule}."
     return themed(chart, "Test score", subtitle)
+
+
+def _control_line(row: Row, x: Any, dash: str) -> alt.Chart:
+    """What the rules must be above, as a line through all rows."""
+    line = alt.Chart(alt.Data(values=[{"mean": row.mean}]))
+    return line.mark_rule(strokeDash=CONTROL_DASHES[dash], color=GRAY, strokeWidth=1.4).encode(x=x("mean"))
 
 
 def _within(value: str, least: float | None, most: float | None) -> str:

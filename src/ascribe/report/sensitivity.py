@@ -17,7 +17,7 @@ def learning_rate_sensitivity(comparison: Comparison) -> Any:
     """Validation score over learning rate (logarithmic), the chosen candidate ringed; None when nothing was tuned."""
     columns: dict[str, list] = {"rule": [], "learning_rate": [], "score": [], "low": [], "high": [], "chosen": []}
     columns |= {"failed": [], "others": []}
-    for rule, tuning in (comparison.tuning or {}).items():
+    for rule, tuning in ((rule, one) for rule, one in (comparison.tuning or {}).items() if rule in comparison.runs):
         mean, half_width = interval(tuning.scores, axis=1)
         failed = np.count_nonzero(~np.isfinite(tuning.scores), axis=1)
         for index in np.argsort(tuning.learning_rates, kind="stable"):

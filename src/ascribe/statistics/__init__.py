@@ -7,6 +7,10 @@ from .bootstrap import bootstrap_interval as bootstrap_interval
 from .corrected_resampled import corrected_interval as corrected_interval
 from .corrected_resampled import corrected_t_test as corrected_t_test
 from .corrected_resampled import resampled as resampled
+from .credit_score import CreditScore as CreditScore
+from .credit_score import HiddenCredit as HiddenCredit
+from .credit_score import credit_score as credit_score
+from .credit_score import hidden_credit as hidden_credit
 from .curves import area_under_curve as area_under_curve
 from .curves import epochs_to_target as epochs_to_target
 from .curves import median_epochs as median_epochs

@@ -1,5 +1,6 @@
 """Pairs of runs that share a seed, and with it the initial weights and the batches; what diverged is counted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,19 +53,25 @@ def paired(own: Numbers, reference: Numbers) -> Pairs:
 
 def paired_runs(runs: Runs, reference: Runs, score: str) -> Pairs:
     """`runs` minus `reference` for each seed that both have, in each fold; a seed that only one has is no pair."""
-    own, other = (finished(one.scores[score], one.diverged) for one in (runs, reference))
-    place = {key: index for index, key in enumerate(_keys(reference))}
-    common = [(index, place[key]) for index, key in enumerate(_keys(runs)) if key in place]
-    if not common:
+    (own, other), folds = scores_together((runs, reference), score)
+    if not own.size:
         return Pairs(np.empty(0), 0, 0.0)
-    mine, others = (list(indices) for indices in zip(*common, strict=True))
-    pairs = paired(own[mine], other[others])
+    pairs = paired(own, other)
     if not len(runs.folds):
         return pairs
-    folds = np.asarray(runs.folds)[mine]
-    folds = folds[np.isfinite(own[mine]) & np.isfinite(other[others])]
+    folds = folds[np.isfinite(own) & np.isfinite(other)]
     means = [pairs.differences[folds == fold].mean() for fold in np.unique(folds)]
     return Pairs(np.asarray(means), pairs.lost, pairs.rounding, ratio(len(set(runs.folds))))
+
+
+def scores_together(several: Sequence[Runs], score: str) -> tuple[np.ndarray, np.ndarray]:
+    """The scores (several, runs) of the runs that all of them have, with one seed in one fold, NaN for those that diverged; and
+    the fold of each (runs,), 0 where there are none."""
+    values = [finished(one.scores[score], one.diverged) for one in several]
+    places = [{key: index for index, key in enumerate(_keys(one))} for one in several]
+    common = [key for key in places[0] if all(key in place for place in places)]
+    rows = [[own[place[key]] for key in common] for own, place in zip(values, places, strict=True)]
+    return np.asarray(rows, float).reshape(len(values), len(common)), np.asarray([fold for fold, _ in common], int)
 
 
 def _keys(runs: Runs) -> list[tuple[int, int]]:

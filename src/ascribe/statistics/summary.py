@@ -12,6 +12,7 @@ from ascribe.measures import measure_of
 from .base import Comparison, Runs, Tuning
 from .bootstrap import bootstrap_interval
 from .corrected_resampled import corrected_interval, corrected_t_test, resampled
+from .credit_score import hidden_credit
 from .curves import area_under_curve, epochs_to_target, median_epochs
 from .effect_size import cohens_d, hedges_g, superiority
 from .holm import holm
@@ -42,6 +43,8 @@ class RuleStatistics:
       standard deviation of the differences what was observed;
     - `grid`: what the tuned candidates are worth beside the best; None where nothing was tuned;
     - `area`: mean over finished seeds of the area under the validation curve, in the score's unit times epochs;
+    - `credit_score`: (score − frozen) / (backpropagation − frozen), with the ends `credit_score_low` and `credit_score_high` of
+      its interval at `level`; None where the task with this network cannot show hidden credit (`hidden_credit` says why);
     - `epochs_to_target`: median over `seeds`, a seed that diverged or never came to `target` later than all others;
       `reached`: how many came.
 
@@ -73,6 +76,9 @@ class RuleStatistics:
     reached: int
     seeds: int
     folds: int = 0
+    credit_score: float | None = None
+    credit_score_low: float | None = None
+    credit_score_high: float | None = None
 
 
 @explained
@@ -117,6 +123,7 @@ def summarize(
     p_values = {rule: _p_value(pairs[rule], seed) for rule in others}
     p_values = {rule: value for rule, value in p_values.items() if value is not None}
     adjusted = dict(zip(p_values, holm(list(p_values.values())).tolist(), strict=True)) if p_values else {}
+    credit = hidden_credit(comparison, score=score, level=level, seed=seed)
     rows = []
     for rule in rules:
         runs, differences, rounding = comparison.runs[rule], pairs[rule].differences, pairs[rule].rounding
@@ -145,6 +152,7 @@ def summarize(
                 seeds_needed=None if wanted is None else seeds_needed(wanted, float(own.std(ddof=1)), level=level),
                 grid=_grid(comparison.tuning, rule),
                 folds=len(set(runs.folds)),
+                **credit.fields(rule),
                 **_learning(runs, score, target),
             )
         )

@@ -55,29 +55,33 @@ def _in_epochs(curves: Mapping[str, np.ndarray]) -> dict[str, list[float]]:
 
 
 def run_rows(comparison: Any) -> list[dict[str, Any]]:
-    """One row a run, every row with the same columns: rule, of cross-validation the fold (from 1), seed, learning_rate, tuned
-    (whether tuning chose the rate and what was searched with it), the numbers of the rules by their names, epochs, status,
-    diverged_at (the epoch, from 0; -1 for a run that finished), and the scores. None where a rule has no such number or
-    score."""
+    """One row a run, every row with the same columns: rule, where there are controls control (whether it is one), of
+    cross-validation the fold (from 1), seed, learning_rate, tuned (whether tuning chose the rate and what was searched with
+    it), the numbers of the rules by their names, epochs, status, diverged_at (the epoch, from 0; -1 for a run that finished),
+    and the scores. None where a rule has no such number or score."""
     parts = comparison.folds or (comparison,)
-    every = [(name, fold, part) for name in comparison.runs for fold, part in enumerate(parts, 1)]
-    leaves = sorted({leaf for name, _, part in every for leaf in _numbers_of(part.runs[name])})
-    scores = sorted({score for name, _, part in every for score in part.runs[name].scores})
+    names = (*comparison.runs, *comparison.controls)
+    every = [
+        (name, fold, part.tuning, (part.runs | part.controls)[name]) for name in names for fold, part in enumerate(parts, 1)
+    ]
+    leaves = sorted({leaf for *_, runs in every for leaf in _numbers_of(runs)})
+    scores = sorted({score for *_, runs in every for score in runs.scores})
     return [
         {
             "rule": name,
+            **({"control": name in comparison.controls} if comparison.controls else {}),
             **({"fold": fold} if comparison.folds else {}),
             "seed": seed,
             "learning_rate": float(runs.learning_rates[row]),
-            "tuned": name in part.tuning,
+            "tuned": name in tuning,
             **{HYPERPARAMETER + leaf: numbers.get(leaf) for leaf in leaves},
             "epochs": next((curve.shape[1] for curve in runs.curves.values()), 0),
             "status": "diverged" if runs.diverged[row] else "finished",
             "diverged_at": int(runs.diverged_at[row]),
             **{score: float(runs.scores[score][row]) if score in runs.scores else None for score in scores},
         }
-        for name, fold, part in every
-        for runs, numbers in [(part.runs[name], _numbers_of(part.runs[name]))]
+        for name, fold, tuning, runs in every
+        for numbers in [_numbers_of(runs)]
         for row, seed in enumerate(runs.seeds)
     ]
 

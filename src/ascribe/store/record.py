@@ -79,8 +79,8 @@ def _numbers(comparison: Any, folder: Path) -> dict[str, Any]:
     """Writes everything but the page, and returns what the record says of it."""
     (folder / "curves").mkdir()
     (folder / "parameters").mkdir()
-    slugs = _slugs(comparison.runs)
-    for name, runs in comparison.runs.items():
+    slugs = _slugs(comparison)
+    for name, runs in (comparison.runs | comparison.controls).items():
         arrays = {f"curve:{key}": runs.curves[key] for key in sorted(runs.curves)}
         arrays |= {f"score:{key}": value for key, value in runs.scores.items()}
         arrays |= {f"class_map:{epoch}": maps for epoch, maps in runs.class_maps.items()}
@@ -101,6 +101,7 @@ def _numbers(comparison: Any, folder: Path) -> dict[str, Any]:
     _save_table(comparison, folder / "runs.csv")
     return {
         "rules": {name: _about(comparison, name, slugs[name]) for name in comparison.runs},
+        "controls": {name: _about(comparison, name, slugs[name]) for name in comparison.controls},
         "landscape": None if comparison.landscape is None else save_landscape(comparison.landscape, folder),
     }
 
@@ -112,7 +113,11 @@ def _in_folds(comparison: Any, folder: Path) -> dict[str, Any]:
         own.mkdir(parents=True)
         _seal(fold, own, _numbers(fold, own))
     _save_table(comparison, folder / "runs.csv")
-    return {"folds": len(comparison.folds), "rules": {name: _scores(runs) for name, runs in comparison.runs.items()}}
+    scores = {
+        part: {name: _scores(runs) for name, runs in some.items()}
+        for part, some in (("rules", comparison.runs), ("controls", comparison.controls))
+    }
+    return {"folds": len(comparison.folds), **scores}
 
 
 def _seal(comparison: Any, folder: Path, content: dict[str, Any]) -> None:
@@ -181,7 +186,9 @@ def load(folder: Path) -> dict[str, Any]:
         statistics = folder / "statistics.npz"
         long = load_arrays(statistics) if statistics.is_file() else {}
         data = load_data(content["data"], folder, long)
-        loaded = {name: _load_rule(name, about, data, folder, long) for name, about in content["rules"].items()}
+        beside = content.get("controls") or {}
+        every = content["rules"] | beside
+        loaded = {name: _load_rule(name, about, data, folder, long) for name, about in every.items()}
         unbuilt = {name: runs.network.reason for name, (runs, _) in loaded.items() if isinstance(runs.network, Unbuilt)}
         for reason in dict.fromkeys(unbuilt.values()):
             of = names_in_words([name for name, its in unbuilt.items() if its == reason])
@@ -189,7 +196,8 @@ def load(folder: Path) -> dict[str, Any]:
             warnings.warn(text, stacklevel=3)
         return {
             "data": data,
-            "runs": {name: runs for name, (runs, _) in loaded.items()},
+            "runs": {name: loaded[name][0] for name in content["rules"]},
+            "controls": {name: loaded[name][0] for name in beside},
             "tuning": {name: tuning for name, (_, tuning) in loaded.items() if tuning is not None},
             "configuration": content["configuration"],
             "landscape": load_landscape(content.get("landscape"), folder),
@@ -206,7 +214,7 @@ def _damaged(path: Path, error: Exception) -> UserError:
 
 
 def _about(comparison: Any, name: str, slug: str) -> dict[str, Any]:
-    runs, tuning = comparison.runs[name], comparison.tuning.get(name)
+    runs, tuning = (comparison.runs | comparison.controls)[name], comparison.tuning.get(name)
     return {
         "file": slug,
         "loss": runs.loss,
@@ -325,7 +333,8 @@ def _save_statistics(comparison: Any, slugs: dict[str, str], folder: Path) -> No
     data = comparison.data
     arrays = {"input_mean": data.input_mean, "input_scale": data.input_scale}
     fitted = {"transforms": data.transforms}
-    fitted |= {f"encoding:{slugs[name]}": runs.encoding for name, runs in comparison.runs.items()}
+    every = comparison.runs | comparison.controls
+    fitted |= {f"encoding:{slugs[name]}": runs.encoding for name, runs in every.items()}
     for owner, transforms in fitted.items():
         for number, transform in enumerate(transforms):
             place = f"{owner}:{number}"
@@ -391,11 +400,12 @@ def _save_table(comparison: Any, path: Path) -> None:
     path.write_bytes(csv_table(run_rows(comparison)))
 
 
-def _slugs(names: Any) -> dict[str, str]:
-    """A file name for every rule, whatever characters its name has."""
+def _slugs(comparison: Any) -> dict[str, str]:
+    """A file name for every rule and control, whatever characters its name has."""
     found: dict[str, str] = {}
-    for name in names:
-        slug = base = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-")[:80] or "rule"
+    for name in (*comparison.runs, *comparison.controls):
+        told = name if name in comparison.runs else f"control {name}"
+        slug = base = re.sub(r"[^A-Za-z0-9_-]+", "-", told).strip("-")[:80] or "rule"
         number = 2
         while slug.lower() in (other.lower() for other in found.values()):  # some file systems do not tell case apart
             slug, number = f"{base}-{number}", number + 1

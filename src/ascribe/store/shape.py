@@ -39,9 +39,11 @@ RECORD = {
     "configuration": {"data?": SUMMARY, "score?": str, "left_out?": {ANY: str}, "original_names?": {ANY: str}},
     "data": SUMMARY,
     "rules": {ANY: RULE},
+    "controls?": {ANY: RULE},
     "files": {ANY: str},
 }
-FOLDED = RECORD | {"folds": int, "rules": {ANY: {"folds": [int], "seeds": [int]}}}
+JOINED = {ANY: {"folds": [int], "seeds": [int]}}
+FOLDED = RECORD | {"folds": int, "rules": JOINED, "controls?": JOINED}
 """What is made use of without being asked again; a name with ? may be missing, or its value null."""
 
 

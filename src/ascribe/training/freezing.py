@@ -11,6 +11,9 @@ from ascribe.networks import Network
 from ascribe.networks.stack import Stack
 from ascribe.rules import Trainables, network_of
 
+ENDS = {"first": 0, "last": -1}
+"""Words for the lowest and the highest layer with weights, where no layer has that name."""
+
 
 def check_layer(setting: str, network: Network, name: Any) -> str:
     """The name of a layer with weights, or a `UserError` that lists those there are."""
@@ -18,6 +21,13 @@ def check_layer(setting: str, network: Network, name: Any) -> str:
         layers = names_in_words(network.synaptic)
         raise UserError(f"`{setting}` names one layer with weights of the network ({layers}); got {name!r}.")
     return name
+
+
+def free_layer(network: Network, only: Any) -> str | None:
+    """The name of the one layer that a setting `only` leaves free, or None where all are; a `UserError` where it is none."""
+    if isinstance(only, str) and only in ENDS and only not in network.synaptic:
+        return network.synaptic[ENDS[only]]
+    return None if only is None else check_layer("only", network, only)
 
 
 def one_layer(name: str, new: Network, old: Network) -> Network:

@@ -24,7 +24,7 @@ from ascribe.types import Key
 from . import optimizers
 from .evaluate import RANKED
 from .examples import flatten_for
-from .freezing import check_layer
+from .freezing import free_layer
 from .network_sources import NetworkSource, located, template_of
 
 FORCIBLE = ("optimizer", "learning_rate", "batch_size")
@@ -113,16 +113,15 @@ def honor(rule: AbstractRule, name: str, source: NetworkSource, data: Dataset, s
 
 
 def complete(recipe: Recipe) -> Recipe:
-    """The recipe with the loss and the measure that are meant where none is named, batches that are no larger than the data,
-    and what is done to images.
+    """The recipe with the loss and the measure that are meant where none is named, the name of the one layer that is trained,
+    batches that are no larger than the data, and what is done to images.
 
     **Raises:** `UserError` where data, network and settings do not go together.
     """
     setup, data, template = recipe.setup, recipe.data, template_of(recipe.source)
     measure = measure_for(data.task, setup.score)
     _check_classes(measure, data)
-    if setup.only is not None:
-        check_layer("only", template, setup.only)
+    only = free_layer(template, setup.only)
     loss = losses.default_for(data.task, template.outputs) if setup.loss is None else losses.get(setup.loss)
     shape = flatten_for(template, data).input_shape
     check_input(template, shape)
@@ -136,7 +135,7 @@ def complete(recipe: Recipe) -> Recipe:
     images = {"augmentations": data.augmentations, "black": data.black} if data.augmentations else {}
     size = min(setup.batch_size, len(data.train))
     return dataclasses.replace(
-        recipe, setup=dataclasses.replace(setup, loss=loss, score=measure.name, batch_size=size, **images)
+        recipe, setup=dataclasses.replace(setup, loss=loss, score=measure.name, batch_size=size, only=only, **images)
     )
 
 

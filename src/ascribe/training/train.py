@@ -57,7 +57,8 @@ def train(
       `"balanced_accuracy"`, `"macro_f1"`, `"auc"`, `"log_loss"` or `"loss"`; for numbers `"rmse"` (the default), `"r2"` or
       `"loss"`. It is recorded on validation after every epoch; the test split is measured by all of them in the end;
     - `diagnostics`: measure the angle to backpropagation's gradient after every epoch (costs two gradients);
-    - `only`: the name of the one layer with weights that is trained; all others of the network stay as they began;
+    - `only`: the name of the one layer with weights that is trained, or `"first"` or `"last"` of them; all others of the
+      network stay as they began;
     - `devices_per_run`: how many devices divide every batch of a run, for networks that keep one busy; the others train
       other runs. The numbers are those of one device, to rounding;
     - `listener`: called with a `Progress` between chunks of epochs; a logger (`ascribe.loggers`) hears the numbers too. By
@@ -88,5 +89,5 @@ def train(
     recipe = dataclasses.replace(recipe, width=len(chosen))
     trainer = Trainer(recipe, listener=or_one_line(listener) if number() == 0 else silent)
     trainer.experiment.check_results(len(chosen))
-    notes = () if only is None else (f"only {only} was trained",)
+    notes = () if only is None else (f"only {recipe.setup.only} was trained",)
     return runs_of(trainer, chosen, trainer.train(chosen, FINAL), data, notes)
