@@ -60,7 +60,7 @@ MEASURES = {
 SPLITS = {"train": "Training", "validation": "Validation", "test": "Test"}
 """The splits by their names in curves and scores, and in headings."""
 
-MEASURED = (*(f"{split}_" for split in SPLITS), "gradient_", "feedback_angle", "area_")
+MEASURED = (*(f"{split}_" for split in SPLITS), "gradient_", "feedback_angle", "credit_", "area_")
 """How the names of the curves and scores begin that every rule has; a rule's own metrics have other names."""
 
 CLASS_MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss", "loss")

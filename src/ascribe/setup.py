@@ -81,6 +81,13 @@ def _selection(name: str, value: Any) -> str:
     return value
 
 
+def _draws(name: str, value: Any) -> int:
+    count = at_least(0, name, value)
+    if count == 1:
+        raise UserError(f"`{name}` is 0 or 2 or more draws, since one has no variance; got 1: take 16.")
+    return count
+
+
 @dataclasses.dataclass(frozen=True)
 class Setup:
     """How something is trained: what `train`, `compare`, `discover` and the estimators are asked for, checked where that needs
@@ -92,6 +99,8 @@ class Setup:
     - `score`: the measure that says which is the best; None for the task's main one;
     - `loss`: a name or a `losses.Loss`; None for the task's own;
     - `diagnostics`: whether gradient angles are measured after every epoch;
+    - `quality`: draws of the rule's credit after every epoch, each with its own batch, whose signal-to-noise ratio and bias are
+      recorded; 0 for none;
     - `only`: the one synaptic layer of the network that is trained, by its name, or `"first"` or `"last"` of them where no
       layer has that name; None for all (what is trained beside the network is not concerned);
     - `devices_per_run`: how many devices divide every batch of a run;
@@ -138,6 +147,15 @@ class Setup:
         ),
     )
     diagnostics: bool = field(default=True, metadata=means(check=flag, recorded=False))
+    quality: int = field(
+        default=0,
+        metadata=means(
+            check=_draws,
+            recorded=False,
+            help="Draws of every rule's credit after every epoch, each with its own batch, for curves of its signal-to-noise "
+            "ratio and bias; 0 for none. Each costs two gradients.",
+        ),
+    )
     devices_per_run: int = field(
         default=1,
         metadata=means(

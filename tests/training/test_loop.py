@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from ascribe.errors import UserError
-from ascribe.rules import AbstractRule, Backpropagation, Batch, KolenPollack
+from ascribe.rules import AbstractRule, Backpropagation, Batch, GradientNoise, KolenPollack
 from ascribe.training import Specification, loop, optimizers
 from ascribe.training.batches import epoch_indices
 from ascribe.training.keeping import Kept
@@ -310,3 +310,18 @@ def test_epochs_to_come_are_gaps_in_every_curve():
     assert {"train_loss", "validation_loss"} <= set(curves)
     for name, curve in curves.items():
         np.testing.assert_array_equal(curve.numbers(), np.full(settings.epochs, np.nan), err_msg=name)
+
+
+def test_the_quality_of_credit_along_training():
+    """Of the gradient with normal noise of the size σ on each of p numbers: SNR (‖g‖² / (p σ²)), on all examples; no bias."""
+    rule = GradientNoise(eta=1e-4, gamma=0.0)
+    runs = tiny.trained(rule, quality=64, batch_size=tiny.TRAIN, learning_rate=1e-9)
+    data, layers = tiny.data(), (runs.networks["linear1"], runs.networks["linear2"])
+    weights, biases = ([np.asarray(getattr(layer, part)[0]) for layer in layers] for part in ("weight", "bias"))
+    x, t = data.train.inputs, data.train.targets[:, None]
+    _, *gradients = tiny.numpy_backpropagation(weights, biases, x, t, "logistic")
+    for name, weight, bias in zip(("linear1", "linear2"), *gradients, strict=True):
+        expected = (np.sum(weight**2) + np.sum(bias**2)) / (weight.size + bias.size) / 1e-4
+        np.testing.assert_allclose(runs.curves[f"credit_snr/{name}"][0], expected, rtol=0.3)
+        assert np.all(runs.curves[f"credit_bias/{name}"] < 0.2)
+    assert np.isfinite(runs.credit_snr).all() and runs.credit_bias.shape == (2, tiny.EPOCHS)

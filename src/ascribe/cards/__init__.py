@@ -12,4 +12,7 @@ from .limits import Limit as Limit
 from .needs import SOURCES as SOURCES
 from .needs import Needs as Needs
 from .needs import needs as needs
+from .quality import LayerQuality as LayerQuality
+from .quality import Quality as Quality
+from .quality import quality as quality
 from .sections import Section as Section

@@ -52,6 +52,7 @@ def compare(
     loss: str | losses.Loss | None = None,
     activation: str = "relu",
     diagnostics: bool = True,
+    quality: int = 0,
     only: str | None = None,
     landscape: str | None = None,
     devices_per_run: int = 1,
@@ -86,8 +87,8 @@ def compare(
       epoch is chosen, and by whose test score the table, the statistics and the page order and compare the rules: for classes
       `"accuracy"` (the default), `"balanced_accuracy"`, `"macro_f1"`, `"auc"`, `"log_loss"` or `"loss"`, for numbers
       `"rmse"` (the default), `"r2"` or `"loss"`;
-    - `epochs`, `batch_size`, `optimizer`, `select`, `loss`, `diagnostics`, `only`, `devices_per_run`, `listener`: as in
-      `train`;
+    - `epochs`, `batch_size`, `optimizer`, `select`, `loss`, `diagnostics`, `quality`, `only`, `devices_per_run`, `listener`:
+      as in `train`;
     - `landscape`: the name of a layer: in the end it is trained alone once more, with the first seed and every rule at its
       chosen rate, for a picture of the loss over its weights and of the rules' paths (`ascribe.landscape`);
     - `command`: recorded with the results;
@@ -107,6 +108,7 @@ def compare(
         score=score,
         loss=loss,
         diagnostics=diagnostics,
+        quality=quality,
         only=only,
         devices_per_run=devices_per_run,
     )

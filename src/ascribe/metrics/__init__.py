@@ -14,6 +14,7 @@ from .confusion import macro_f1 as macro_f1
 from .implicit_rate import implicit_rate as implicit_rate
 from .implicit_rate import rate_quantiles as rate_quantiles
 from .implicit_rate import zero_slope_share as zero_slope_share
+from .layers import by_layer as by_layer
 from .log_loss import OF_EACH as OF_EACH
 from .log_loss import log_loss as log_loss
 from .regression import r2 as r2

@@ -24,6 +24,7 @@ from .keeping import Keeper as Keeper
 from .keeping import Kept as Kept
 from .landscape import LossLandscape as LossLandscape
 from .loop import NetworkSource as NetworkSource
+from .named_rules import RuleLike as RuleLike
 from .named_rules import Rules as Rules
 from .named_rules import check_data as check_data
 from .named_rules import check_rule as check_rule
@@ -41,6 +42,8 @@ from .progress import Progress as Progress
 from .progress import Renamed as Renamed
 from .progress import silent as silent
 from .progress import tell as tell
+from .quality import CreditUnits as CreditUnits
+from .quality import credit_units as credit_units
 from .recipe import Recipe as Recipe
 from .recipe import Specification as Specification
 from .recipe import complete as complete

@@ -17,3 +17,8 @@ def epoch_indices(key: Key, examples: int, batch_size: int) -> Int[Array, "steps
     steps = steps_per_epoch(examples, batch_size)
     order = jnp.arange(examples) if batch_size == examples else jr.permutation(key, examples)
     return order[: steps * batch_size].reshape(steps, batch_size)
+
+
+def one_batch(key: Key, examples: int, batch_size: int) -> Int[Array, " batch"]:
+    """The examples of one batch, drawn for itself. A full batch keeps the data's order."""
+    return epoch_indices(key, examples, batch_size)[0]

@@ -24,10 +24,11 @@ from ascribe.setup import Setup
 from ascribe.types import Array, Key, PyTree
 
 from .augmentations import augment
-from .batches import epoch_indices
+from .batches import epoch_indices, one_batch
 from .evaluate import Examples, evaluate
 from .freezing import one_layer, only_layer
 from .mesh import split
+from .moments import moments, snr_and_bias
 from .optimizers import examples_axis, factory, transformation
 from .seeds import streams
 
@@ -292,8 +293,8 @@ def credit_of(rule: AbstractRule, state: RunState, batch: Batch, key: Key) -> Cr
 
 def measure(setup: Setup, run: Run, state: RunState, data: Data, key: Key, *, before: Any) -> dict[str, Array]:
     """Validation scores and, on a fixed probe batch (the first training examples), how the rule's gradient lies to
-    backpropagation's, and the rule's own metrics. Weights, gradients and feedback are all those of one moment: after the
-    epoch's last step. `before`: the trainables when the epoch began."""
+    backpropagation's, and the rule's own metrics; where it is asked for, the quality of the rule's credit. Weights, gradients
+    and feedback are all those of one moment: after the epoch's last step. `before`: the trainables when the epoch began."""
     network = network_of(state.trainables)
     also = () if setup.score is None else (setup.score,)
     scores = evaluate(network, state.network_state, data.validation, setup.loss, also=also)
@@ -309,7 +310,25 @@ def measure(setup: Setup, run: Run, state: RunState, data: Data, key: Key, *, be
             found[LOSS_RATIO] = ours.loss / theirs.loss
         found |= feedback_alignment(network, hooks.feedback(run.rule, network, state.trainables, state.rule_state))
         found |= _own_metrics(setup, run, state, data, key, before)
+    if setup.quality:
+        draw = lambda number: _drawn(setup, run, state, data, jr.fold_in(key, number))
+        found |= snr_and_bias(moments(draw, setup.quality), setup.quality)
     return found
+
+
+def _drawn(setup: Setup, run: Run, state: RunState, data: Data, key: Key) -> tuple[Network, Network]:
+    """What `both_credits` gives for a batch of its own."""
+    batch, own = jr.split(key)
+    indices = one_batch(batch, data.train.inputs.shape[0], setup.batch_size)
+    return both_credits(setup, run, state, data, indices, own)
+
+
+def both_credits(setup: Setup, run: Run, state: RunState, data: Data, indices: Array, key: Key) -> tuple[Network, Network]:
+    """The rule's credit of the network's parameters, and backpropagation's, for these examples and with the same dropout."""
+    batch = take(setup, data, indices, state.network_state)
+    ours = credit_of(run.rule, of_batch(state, data, indices), batch, key)
+    theirs = Backpropagation()(network_of(state.trainables), None, batch, key=key)
+    return network_of(ours.gradients), theirs.gradients
 
 
 def _probe_size(setup: Setup, data: Data) -> int:

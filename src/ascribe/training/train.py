@@ -36,6 +36,7 @@ def train(
     score: str | None = None,
     loss: str | losses.Loss | None = None,
     diagnostics: bool = True,
+    quality: int = 0,
     only: str | None = None,
     devices_per_run: int = 1,
     listener: Listener | None = None,
@@ -57,6 +58,9 @@ def train(
       `"balanced_accuracy"`, `"macro_f1"`, `"auc"`, `"log_loss"` or `"loss"`; for numbers `"rmse"` (the default), `"r2"` or
       `"loss"`. It is recorded on validation after every epoch; the test split is measured by all of them in the end;
     - `diagnostics`: measure the angle to backpropagation's gradient after every epoch (costs two gradients);
+    - `quality`: after every epoch draw the rule's credit so many times, each with a batch and randomness of its own, and record
+      its signal-to-noise ratio and its bias against backpropagation, by layer (`credit_snr/linear1`, `credit_bias/linear1`;
+      costs two gradients a draw); 0 for none;
     - `only`: the name of the one layer with weights that is trained, or `"first"` or `"last"` of them; all others of the
       network stay as they began;
     - `devices_per_run`: how many devices divide every batch of a run, for networks that keep one busy; the others train
@@ -78,6 +82,7 @@ def train(
         score=score,
         loss=loss,
         diagnostics=diagnostics,
+        quality=quality,
         only=only,
         devices_per_run=devices_per_run,
     )
