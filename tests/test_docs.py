@@ -26,6 +26,7 @@ PAGES = {
     "tutorial.md": 15,
     "guide.md": 8,
     "writing-rules.md": 3,
+    "cards.md": 1,
     "own-networks.md": 2,
     "autodiff.md": 8,
     "neurons.md": 6,

@@ -67,7 +67,8 @@ def test_every_rule_has_a_page_with_its_equations_source_and_limit(name, made):
     own = (ROOT / "docs" / "rules" / f"{name}.md").read_text(encoding="utf-8")
     headings = re.findall("^## (.*)", made[f"rules/{name}.md"], re.MULTILINE)
     known = "When it is something known"
-    assert headings == ["The equations", "What it needs", known, "Hyper-parameters", "The class"]
+    assert headings == ["The equations", "What it needs", known, "The card", "Hyper-parameters", "The class"]
+    assert f"](cards/{name}.svg)" in made[f"rules/{name}.md"] and f"](cards/{name}.html)" in made[f"rules/{name}.md"]
     assert own.startswith(f"# `{name}`\n") and "| Source | " in made[f"rules/{name}.md"]
     assert f"({name}.md)" in made["rules/index.md"]
 

@@ -7,11 +7,14 @@ CONTRIBUTING.md and CHANGELOG.md. Formulas become MathML, which browsers draw wi
 
 import ast
 import dataclasses
+import hashlib
 import html
 import importlib
 import inspect
 import io
+import os
 import re
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +56,36 @@ def rule_pages() -> dict[str, str]:
         row = rules.describe(name)
         own = path.read_text(encoding="utf-8") if path.exists() else f"# `{name}`\n\n{_sentence(row.description)}\n"
         head, heading, rest = own.partition("\n## ")
-        found[f"rules/{name}.md"] = f"{head}\n\n{rule_facts(name)}\n{heading}{rest}\n\n{rule_fields(name)}"
+        parts = (f"{rule_facts(name)}\n{heading}{rest}", rule_card(name), rule_fields(name))
+        found[f"rules/{name}.md"] = "\n\n".join((head, *parts))
+    return found
+
+
+def rule_card(name: str) -> str:
+    """The picture of a registered rule's card, which `cards` makes, and the way to the whole of it."""
+    return (
+        f"## The card\n\nMade when this site was built, from the rule's own program ([what a card says](../cards.md)); "
+        f"`ascribe inspect {name}` makes it here and now. [The whole card](cards/{name}.html).\n\n"
+        f"![The card of {name}](cards/{name}.svg)\n"
+    )
+
+
+def cards() -> dict[str, str]:
+    """Pictures and pages of the rules' cards, by their place in docs/. They are kept in the user's cache folder, by the text of
+    all files that they come from, so that a site whose rules did not change is built at once."""
+    digest = hashlib.sha256(version("jax").encode())
+    for path in sorted(SOURCE.rglob("*.py")):
+        digest.update(path.read_bytes())
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ascribe" / "cards" / digest.hexdigest()[:16]
+    base.mkdir(parents=True, exist_ok=True)
+    found = {}
+    for name in rules.registry.TABLE:
+        files = [base / f"{name}.{kind}" for kind in ("html", "svg")]
+        if not all(path.exists() for path in files):
+            card = ascribe.card(name, depths=(2, 4, 8), timed=False)
+            for path in files:
+                card.save(path)
+        found |= {f"rules/cards/{path.name}": path.read_text(encoding="utf-8") for path in files}
     return found
 
 
@@ -303,7 +335,7 @@ def on_config(config: Any) -> Any:
 def on_files(files: Any, config: Any) -> Any:
     from mkdocs.structure.files import File  # noqa: PLC0415 - the tests of what is above go without MkDocs
 
-    for place, text in pages().items():
+    for place, text in {**pages(), **cards()}.items():
         if (old := files.get_file_from_path(place)) is not None:
             files.remove(old)
         files.append(File.generated(config, place, content=text))

@@ -16,6 +16,7 @@ _WHERE = {
     "LossLandscape": "ascribe.training",
     "CreditClassifier": "ascribe.estimators",
     "CreditRegressor": "ascribe.estimators",
+    "card": "ascribe.cards",
     "compare": "ascribe.experiments.compare",
     "Comparison": "ascribe.experiments.comparison",
     "load": "ascribe.experiments.comparison",
@@ -33,8 +34,8 @@ _WHERE = {
     "UserError": "ascribe.errors",
 }
 _MODULES = (
-    *("autodiff", "cards", "cluster", "datasets", "networks", "neurons", "losses", "metrics", "rules", "training", "loggers"),
-    *("estimators", "experiments", "search", "store", "statistics", "report", "papers"),
+    *("autodiff", "cluster", "datasets", "networks", "neurons", "losses", "metrics", "rules", "training", "loggers"),
+    *("estimators", "experiments", "cards", "search", "store", "statistics", "report", "papers"),
 )
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from ascribe import statistics as statistics
     from ascribe import store as store
     from ascribe import training as training
+    from ascribe.cards import card as card
     from ascribe.cluster import Cluster as Cluster
     from ascribe.errors import UserError as UserError
     from ascribe.estimators import CreditClassifier as CreditClassifier

@@ -19,7 +19,7 @@ from .data import data_options
 from .sentences import Whole, either
 
 HEADINGS = (
-    *("Comparison", "Search", "Target network", "Training", "Tuning", "Data", "Simulation", "Neuron", "Network"),
+    *("Comparison", "Card", "Search", "Target network", "Training", "Tuning", "Data", "Simulation", "Neuron", "Network"),
     *("Results", "Machines"),
 )
 """The headings of `--help`, in their order there."""

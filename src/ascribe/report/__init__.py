@@ -3,6 +3,7 @@
 from ascribe.statistics import interval as interval
 
 from . import discovery as discovery
+from .card import card_page as card_page
 from .figures import Drawing as Drawing
 from .figures import drawings as drawings
 from .figures import figures as figures

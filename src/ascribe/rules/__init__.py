@@ -11,6 +11,7 @@ from .backpropagation import Backpropagation as Backpropagation
 from .base import AbstractRule as AbstractRule
 from .base import Batch as Batch
 from .base import Credit as Credit
+from .base import LimitingCase as LimitingCase
 from .base import Trainables as Trainables
 from .base import hyperparameter as hyperparameter
 from .base import network_of as network_of

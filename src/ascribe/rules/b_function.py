@@ -16,7 +16,8 @@ from ascribe.networks import Network, activations, record
 from ascribe.types import Array, Elementwise, Key, Scalar
 
 from .b_functions import Named, b_function, evaluate, term
-from .base import AbstractRule, Batch, Credit, hyperparameter
+from .backpropagation import exact
+from .base import AbstractRule, Batch, Credit, LimitingCase, hyperparameter
 from .feedback_matrices import random_feedback
 from .naming import activation_of, hidden_activations, matched, slope_of
 from .terms import Terms, backward_sweep, expand, layer_errors, output_error, with_weight
@@ -114,6 +115,11 @@ class BFunction(AbstractRule[Network, dict[str, Array]]):
 
     def feedback(self, trainables: Network, state: dict[str, Array]) -> dict[str, Array]:
         return state
+
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
+        own = {name: network[name].function for name in hidden_activations(network) if name in network.names}
+        ours = BFunction(own)(network, {}, batch, key=key).gradients
+        return LimitingCase("g = σ'", "backpropagation", ours, exact(network, batch, key=key))
 
     def _derivative(self, network: Network, name: str, g: Any) -> Elementwise:
         exact = slope_of(network, name)

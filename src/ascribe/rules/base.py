@@ -86,6 +86,16 @@ class Credit(eqx.Module):
     network_state: PyTree = None
 
 
+class LimitingCase(eqx.Module):
+    """A rule where it equals something known: "where `condition`, it is `equals`", as in "where B = W, it is backpropagation";
+    an empty condition is always met. The numbers of `ours` are those of `theirs` then, leaf by leaf, to rounding."""
+
+    condition: str = eqx.field(static=True)
+    equals: str = eqx.field(static=True)
+    ours: PyTree
+    theirs: PyTree
+
+
 Trained = TypeVar("Trained", bound=Network | Trainables)
 State = TypeVar("State")
 
@@ -192,6 +202,14 @@ class AbstractRule(eqx.Module, Generic[Trained, State]):
         **Arguments:** `trainables`, `state`: of the moment that is asked about.
         """
         return {}
+
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase | None:
+        """The condition under which the rule equals something known, and both sides of that on this batch; None where there is
+        none. The rule's card checks it (`ascribe.card`).
+
+        **Arguments:** `network`: one that the rule takes; `batch`: some examples; `key`: randomness for whatever is drawn.
+        """
+        return None
 
     @property
     def finishes(self) -> bool:

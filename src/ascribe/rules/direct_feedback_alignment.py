@@ -13,7 +13,8 @@ from ascribe.errors import UserError, shown
 from ascribe.networks import Network, record
 from ascribe.types import Array, Float, Key, Scalar
 
-from .base import AbstractRule, Batch, Credit, hyperparameter
+from .backpropagation import exact
+from .base import AbstractRule, Batch, Credit, LimitingCase, hyperparameter
 from .terms import Terms, backward_sweep
 
 CUTS = ("micro", "macro")
@@ -57,6 +58,16 @@ class DirectFeedbackAlignment(AbstractRule[Network, dict[str, Array]]):
 
     def __call__(self, network: Network, state: dict[str, Array], batch: Batch, *, key: Key | None = None) -> Credit:
         return backward_sweep(network, state, batch, Terms(direct=state), key=key)
+
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase | None:
+        """Of the highest hidden layer, to which backpropagation's error comes directly, too."""
+        hidden = network.synaptic[-2:-1]
+        if not hidden or not getattr(network.last, "dense", False):
+            return None
+        state = self.init(network, batch, key=key) | {network.synaptic[-1]: network.last.weight}
+        ours, theirs = self(network, state, batch, key=key).gradients, exact(network, batch, key=key)
+        condition = f"B = W of the last layer, in the layer below that, {hidden[0]}"
+        return LimitingCase(condition, "backpropagation", ours[hidden[0]], theirs[hidden[0]])
 
 
 def input_shapes(network: Network, shape: tuple[int, ...], *, cuts: str = "micro") -> dict[str, tuple[int, ...]]:

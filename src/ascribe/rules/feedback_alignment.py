@@ -7,8 +7,9 @@ equation is equivalent to an implicit learning rate", equation 5.
 from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
-from .base import AbstractRule, Batch, Credit, hyperparameter
-from .feedback_matrices import random_feedback
+from .backpropagation import exact
+from .base import AbstractRule, Batch, Credit, LimitingCase, hyperparameter
+from .feedback_matrices import random_feedback, transported_weights
 from .terms import Terms, backward_sweep
 
 
@@ -28,3 +29,7 @@ class FeedbackAlignment(AbstractRule[Network, dict[str, Array]]):
 
     def feedback(self, trainables: Network, state: dict[str, Array]) -> dict[str, Array]:
         return state
+
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
+        ours = self(network, transported_weights(network), batch, key=key).gradients
+        return LimitingCase("B = W", "backpropagation", ours, exact(network, batch, key=key))

@@ -18,3 +18,8 @@ def random_feedback(network: Network, scale: Scalar, *, key: Key) -> dict[str, A
             / jnp.sqrt(jnp.asarray(layer.fan_in, weight.dtype))
         )
     return found
+
+
+def transported_weights(network: Network) -> dict[str, Array]:
+    """W of every transported layer: the feedback with which a rule of the way back is backpropagation."""
+    return {name: network[name].weight for name in network.transported}

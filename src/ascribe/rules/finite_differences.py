@@ -3,6 +3,9 @@
 Source: "Neural networks" (course notes), section 3.1.2.
 """
 
+import dataclasses
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,10 +14,11 @@ from jax.flatten_util import ravel_pytree
 from ascribe.checks import at_least, plain
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
-from ascribe.networks import Network, record
+from ascribe.losses import SQUARED_ERROR
+from ascribe.networks import Network, mlp, record
 from ascribe.types import Array, Key, PyTree, Scalar
 
-from .base import AbstractRule, Batch, Credit, hyperparameter
+from .base import AbstractRule, Batch, Credit, LimitingCase, hyperparameter
 from .terms import Terms, output_error
 
 MEMORY = 2**24
@@ -57,6 +61,16 @@ class FiniteDifferences(AbstractRule[Network, PyTree]):
     def __call__(self, network: Network, state: PyTree, batch: Batch, *, key: Key | None = None) -> Credit:
         self._check_size(network)
         return _credit(network, state, batch, key, self.step)
+
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
+        """With a wide Δ, where rounding is small beside it."""
+        inputs = jnp.reshape(batch.inputs, (len(batch.inputs), math.prod(batch.inputs.shape[1:])))
+        linear = mlp([inputs.shape[1], 1], key=key)
+        quadratic = Batch(inputs, jnp.reshape(batch.targets, (len(inputs), -1))[:, :1].astype(inputs.dtype), SQUARED_ERROR)
+        wide = dataclasses.replace(self, step=0.5, limit=linear.parameters)
+        ours = wide(linear, None, quadratic, key=key).gradients
+        theirs = jax.grad(lambda network: loss_of(network, quadratic, key)[0])(linear)
+        return LimitingCase("one linear layer has the squared error, for every Δ", "jax.grad of the loss", ours, theirs)
 
 
 @eqx.filter_jit

@@ -3,6 +3,7 @@
 Source: "Binary Classifier Forward-Pass Optimization" (Lerman 2021), Definition 0.1 and equations 1-14.
 """
 
+import dataclasses
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -14,10 +15,10 @@ from ascribe.datasets import Dataset
 from ascribe.datasets.transforms import transform_names
 from ascribe.errors import UserError, shown
 from ascribe.losses import BERNOULLI_CROSS_ENTROPY
-from ascribe.networks import AbstractSynapticLayer, Activation, Linear, Network, Shift, Tape, record
+from ascribe.networks import AbstractSynapticLayer, Activation, Linear, Network, Shift, Tape, mlp, record
 from ascribe.types import Array, Key, Scalar
 
-from .base import AbstractRule, Batch, Credit, hyperparameter
+from .base import AbstractRule, Batch, Credit, LimitingCase, hyperparameter
 
 OFFSET = -0.001
 """What `stabilized` adds to the output (equation 11)."""
@@ -192,6 +193,23 @@ class ForwardPass(AbstractRule[Network, None]):
 
         return jax.tree.map(cross, trainables), state
 
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase | None:
+        """One step of rate 1 on one example of class 1, where every weight is positive."""
+        chain: list[Any] = [network[name] for name in network.synaptic]
+        positive = mlp([*(layer.fan_in for layer in chain), 1], bias=False, key=key)
+        positive = jax.tree.map(jnp.abs, positive)
+        example = jnp.ones((1, chain[0].fan_in), network.dtype)
+        one = Batch(example, jnp.ones(1, jnp.int32), BERNOULLI_CROSS_ENTROPY)
+        plain = {"error_scaled": False, "natural": False, "stabilized": False, "adaptive_rate": False, "flip_label": False}
+        rule = dataclasses.replace(self, **plain, scaling=0.1)
+        step = rule(positive, None, one).gradients
+        after = jax.tree.map(lambda weight, slope: weight - slope, positive, step)
+        grown = jnp.asarray(1.1 ** len(chain), network.dtype).reshape(1, 1)
+        condition = "no weight is negative, λ = 0.1 and none of (8) to (14) is in force, on one example of class 1"
+        return LimitingCase(
+            condition, "a step that multiplies the output by (1 + λ)^L", after(example) / positive(example), grown
+        )
+
     def metrics(self, trainables: Network, state: None, batch: Batch, *, before: Network, after: Network) -> dict[str, Array]:
         """`activated_share/LAYER`: of the probe batch's neurons; `sign_changes`: the share of weights whose sign the epoch
         changed; `trust_region_ratio`: the median of F_new(x)/F_old(x) over the probe batch for one more step on it, and
@@ -244,6 +262,22 @@ class ForwardPassOneVersusRest(ForwardPass):
     def after_update(self, trainables: Network, state: None) -> tuple[Network, None]:
         moved, state = super().after_update(trainables, state)
         return _blocks(moved, 1.0), state
+
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase | None:
+        """Of the first block."""
+        classes, chain = network.outputs, network.synaptic
+        whole = self.trainables(network, batch, key=key)
+        size = lambda name: (whole[name].weight.shape[0] // classes, whole[name].weight.shape[1] // classes)
+        own = {name: size(name) if name != chain[0] else (size(name)[0], whole[name].weight.shape[1]) for name in chain}
+        cut = lambda network: {name: network[name].weight[: own[name][0], : own[name][1]] for name in chain}
+        alone = mlp([*(own[name][1] for name in chain), 1], bias=False, key=key)
+        alone = eqx.tree_at(lambda n: [n[name].weight for name in chain], alone, list(cut(whole).values()))
+        alone = stabilize(alone) if self.stabilized else alone
+        first = Batch(batch.inputs, (batch.targets == 0).astype(jnp.int32), BERNOULLI_CROSS_ENTROPY)
+        options = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        theirs = ForwardPass(**options)(alone, None, first).gradients
+        ours = cut(self(whole, None, batch, key=key).gradients)
+        return LimitingCase("one block is taken alone, with the labels of its class", "forward-pass", ours, cut(theirs))
 
 
 def _blocks(network: Network, scale: float) -> Network:

@@ -5,6 +5,7 @@ Source: Neelakantan et al. (2015), arXiv:1511.06807, section 3; "Function change
 equivalent to an implicit learning rate", text after equation 4.
 """
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -16,7 +17,8 @@ from ascribe.networks import Network
 from ascribe.types import Array, Key, PyTree, Scalar
 
 from .b_function import BFunction
-from .base import AbstractRule, Batch, Credit, hyperparameter
+from .backpropagation import exact
+from .base import AbstractRule, Batch, Credit, LimitingCase, hyperparameter
 from .terms import backward_sweep
 
 
@@ -40,6 +42,11 @@ class GradientNoise(AbstractRule[Network, Array]):
         deviation = jnp.sqrt(self.eta / (1 + state.astype(self.eta.dtype)) ** self.gamma)
         sizes = jax.tree.map(lambda leaf: deviation.astype(leaf.dtype), credit.gradients)
         return Credit(credit.loss, _noisy(credit.gradients, sizes, key), state + 1, credit.network_state)
+
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
+        silent = dataclasses.replace(self, eta=0.0)
+        ours = silent(network, silent.init(network, batch, key=key), batch, key=key).gradients
+        return LimitingCase("η = 0", "backpropagation", ours, exact(network, batch, key=key))
 
 
 class MatchedNoise(AbstractRule[Network, dict[str, Array]]):
@@ -71,6 +78,11 @@ class MatchedNoise(AbstractRule[Network, dict[str, Array]]):
             lambda a, b: self.scale.astype(a.dtype) * jnp.sqrt(jnp.mean((a - b) ** 2)), changed, credit.gradients
         )
         return Credit(credit.loss, _noisy(credit.gradients, sizes, key), state, credit.network_state)
+
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
+        silent = MatchedNoise(self.of, scale=0.0)
+        ours = silent(network, silent.init(network, batch, key=key), batch, key=key).gradients
+        return LimitingCase("scale = 0", "backpropagation", ours, exact(network, batch, key=key))
 
 
 def _noisy(gradients: PyTree, sizes: PyTree, key: Key) -> PyTree:

@@ -25,7 +25,7 @@ from ascribe.measures import MEASURED
 from ascribe.networks import Network
 from ascribe.types import Array, Key, PyTree
 
-from .base import AbstractRule, Batch, Credit, Trainables, network_of
+from .base import AbstractRule, Batch, Credit, LimitingCase, Trainables, network_of
 
 HINTS: dict[type[BaseException], str] = {
     dataclasses.FrozenInstanceError: "rules and networks are not changed after they are built: declare a rule's numbers as "
@@ -161,6 +161,23 @@ def finish(rule: AbstractRule, trainables: Any, state: PyTree, data: Batch, *, n
         raise UserError(_returned(rule, "finish", finished, "the network that predicts"))
     _same(rule, "finish", finished, network, "the network that was trained")
     return finished
+
+
+def limiting_case(rule: AbstractRule, network: Network, batch: Batch, *, key: Key) -> LimitingCase | None:
+    """The condition under which the rule equals something known, with both sides of that: trees of the same structure and
+    shapes."""
+    found = _call(rule, "limiting_case", network, batch, key=key)
+    if found is None:
+        return None
+    if not isinstance(found, LimitingCase) or not (isinstance(found.condition, str) and isinstance(found.equals, str)):
+        raise UserError(_returned(rule, "limiting_case", found, "a LimitingCase(condition, equals, ours, theirs), or None"))
+    shapes = [jax.tree.map(np.shape, side) for side in (found.ours, found.theirs)]
+    if shapes[0] != shapes[1] or not jax.tree.leaves(found.ours):
+        raise UserError(
+            f"`limiting_case` of the rule {type(rule).__name__} returns two trees of arrays of the same shapes, `ours` and "
+            f"`theirs`; got {_told(found.ours)} and {_told(found.theirs)}."
+        )
+    return found
 
 
 def notes(rule: AbstractRule, name: str, curves: Mapping[str, np.ndarray]) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ import equinox as eqx
 from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
-from .base import AbstractRule, Batch, Credit, Trainables, hyperparameter
-from .feedback_matrices import random_feedback
+from .backpropagation import exact
+from .base import AbstractRule, Batch, Credit, LimitingCase, Trainables, hyperparameter
+from .feedback_matrices import random_feedback, transported_weights
 from .terms import Terms, backward_sweep
 
 
@@ -50,6 +51,11 @@ class KolenPollack(AbstractRule[Trainables, None]):
 
     def feedback(self, trainables: Trainables, state: None) -> dict[str, Array]:
         return trainables.feedback
+
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
+        same = Trainables(network, feedback=transported_weights(network))
+        ours = self(same, None, batch, key=key).gradients.network
+        return LimitingCase("B = W", "backpropagation", ours, exact(network, batch, key=key))
 
     def _shrink(self, weight: Array) -> Array:
         return weight * (1 - self.decay).astype(weight.dtype)

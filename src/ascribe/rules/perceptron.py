@@ -10,13 +10,14 @@ from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
+import jax.random as jr
 
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
 from ascribe.networks import Linear, Network
-from ascribe.types import Array, Key, PyTree
+from ascribe.types import Array, Key, PyTree, Scalar
 
-from .base import AbstractRule, Batch, Credit, network_of
+from .base import AbstractRule, Batch, Credit, LimitingCase, network_of
 
 
 class Perceptron(AbstractRule[Network, PyTree]):
@@ -48,6 +49,20 @@ class Perceptron(AbstractRule[Network, PyTree]):
         gradients = pull(jnp.where(wrong, -y, jnp.zeros_like(y)))[0]
         loss = jnp.mean(batch.loss.values(z, batch.targets))
         return Credit(loss, gradients, _keep(state, trainables, ~wrong), batch.network_state)
+
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
+        """On weights that are drawn, for the rule begins at zeros, where every z is 0; and on their negatives, which are
+        wrong where those are right."""
+        drawn = jax.tree.map(lambda leaf: jr.normal(key, leaf.shape, leaf.dtype), network)
+        both = (drawn, jax.tree.map(jnp.negative, drawn))
+
+        def hinge(network: Network) -> Scalar:
+            z = network(batch.inputs)
+            margin = z if batch.loss.link == "logistic" else z - 0.5
+            return jnp.sum(jax.nn.relu(-_signs(batch, z) * margin))
+
+        ours = [self(one, self.init(one, batch, key=key), batch, key=key).gradients for one in both]
+        return LimitingCase("no z is 0", "jax.grad of Σ max(0, -y z)", ours, [jax.grad(hinge)(one) for one in both])
 
     def finish(self, trainables: Network, state: PyTree, data: Batch) -> Network:
         last, pocket = network_of(trainables), state["pocket"]

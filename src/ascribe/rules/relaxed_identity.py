@@ -4,6 +4,7 @@ Source: "An Empirical Study of Relaxed Activation Identity's Effects on First-Or
 2-4, and its author's published experiments.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -21,7 +22,8 @@ from ascribe.errors import UserError, shown
 from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
-from .base import AbstractRule, Batch, Credit, Trainables, hyperparameter
+from .backpropagation import exact
+from .base import AbstractRule, Batch, Credit, LimitingCase, Trainables, hyperparameter, network_of
 from .consolidation import consolidated
 from .segments import Segments, cut, in_chunks, through
 from .terms import output_loss
@@ -329,6 +331,27 @@ class RelaxedIdentity(AbstractRule[Network | Trainables, None]):
         if not self.persistent:
             return trainables
         return trainables.network if self.consolidate == "never" else self._consolidated(trainables, data).network
+
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase | None:
+        segments = self.segments(network)
+        if not segments.places:
+            return None
+        still = {"inner_rate": float(jnp.finfo(network.dtype).eps)} if self.inner_steps else {}
+        rule = dataclasses.replace(self, start="forward", weight_decay=0.0, **still)
+        begun: Any = rule.trainables(network, batch, key=key)
+        gradients = rule(begun, None, batch, key=key).gradients
+        own, condition = network_of(gradients), "every auxiliary is at its forward activation"
+        condition += ", and stays there (an inner rate of ε)" if still else ""
+        if self.relax_output:
+            last = lambda auxiliary: segments.of(auxiliary, len(segments.places) - 1, 1)
+            error = jax.grad(lambda z: output_loss(network, z, batch))(last(begun.auxiliary)) * len(batch.inputs)
+            theirs = (jax.tree.map(jnp.zeros_like, own), error)
+            told = "no gradient for any weight, and the loss's own for the last auxiliary"
+            return LimitingCase(condition, told, (own, last(gradients.auxiliary)), theirs)
+        low, high = network.synaptic[0], network.synaptic[-1]
+        theirs = (exact(network, batch, key=key)[high], jax.tree.map(jnp.zeros_like, network[low]))
+        told = "backpropagation in the last layer, and no gradient in the first one"
+        return LimitingCase(condition, told, (own[high], own[low]), theirs)
 
     def metrics(self, trainables: Any, state: None, batch: Batch, *, before: Any, after: Any) -> dict[str, Array]:
         """On the probe batch, at the auxiliaries from which the weights get their credit: `relaxed_objective` E,

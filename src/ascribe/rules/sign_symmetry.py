@@ -13,7 +13,8 @@ from ascribe.errors import UserError
 from ascribe.networks import Network
 from ascribe.types import Array, Key, Scalar
 
-from .base import AbstractRule, Batch, Credit, hyperparameter
+from .backpropagation import exact
+from .base import AbstractRule, Batch, Credit, LimitingCase, hyperparameter
 from .feedback_matrices import random_feedback
 from .terms import Terms, backward_sweep
 
@@ -53,6 +54,15 @@ class SignSymmetry(AbstractRule[Network, dict[str, Array]]):
 
     def feedback(self, trainables: Network, state: dict[str, Array]) -> dict[str, Array]:
         return {name: jnp.sign(trainables[name].weight) * magnitude for name, magnitude in state.items()}
+
+    def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
+        """On weights of the sizes that the magnitudes have, and of their own signs."""
+        state = self.init(network, batch, key=key)
+        sizes = self(network, state, batch, key=key).state
+        weights = [jnp.sign(network[name].weight) * size for name, size in sizes.items()]
+        same = eqx.tree_at(lambda n: [n[name].weight for name in sizes], network, weights) if sizes else network
+        ours = self(same, state, batch, key=key).gradients
+        return LimitingCase("|W| = |M|", "backpropagation", ours, exact(same, batch, key=key))
 
     def _uniform(self, network: Network, name: str) -> Array:
         layer, weight = network[name], network[name].weight

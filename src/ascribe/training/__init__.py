@@ -11,6 +11,9 @@ from .devices import use_all_cores as use_all_cores
 from .driver import FINAL as FINAL
 from .driver import SEARCHING as SEARCHING
 from .driver import Driver as Driver
+from .evaluate import Examples as Examples
+from .examples import examples_of as examples_of
+from .examples import flatten_for as flatten_for
 from .experiment import Experiment as Experiment
 from .hypergradient import hypergradient as hypergradient
 from .identity import Identity as Identity

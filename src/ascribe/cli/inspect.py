@@ -1,0 +1,95 @@
+"""`ascribe inspect RULE`: the card of a rule."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from ascribe.errors import UserError
+
+from . import options
+from .console import aside, listing, show
+from .options import Data, Json, headed, option
+from .sentences import Whole, either
+
+
+@headed("Card")
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What the rule is looked at with."""
+
+    network: str | None = option(
+        None,
+        f"Hidden layers as 64x64, or {either(options.NETWORKS)}, or a network of your own in a file, as in compare. Default: "
+        "64x64, or a smaller one where the rule wants that.",
+    )
+    data: str | None = option(
+        None, "A data set or a file, as in compare. Default: moons, or other data where the rule has another task."
+    )
+    activation: str = option("relu", f"Of the hidden layers: {', '.join(options.ACTIVATIONS)}.")
+    batch_size: Whole = option(32, "Examples in a batch.")
+    loss: str | None = option(None, "The loss; default: the task's own.")
+    seed: Whole = option(0, "Of the initial weights and the rule's own randomness.")
+    sections: str | None = option(None, "Parts of the card, with commas between: cost, quality, limit. Default: all.")
+
+
+def inspect(
+    subject: str,
+    /,
+    *,
+    card: Card = Card(),
+    source: Data = Data(),
+    out: Annotated[Path | None, Parameter(help="A folder for card.html, card.svg and card.json.")] = None,
+    json_output: Json = False,
+) -> int:
+    """Show the card of a rule: what it costs, how good its credit is, what it equals in a limit.
+
+    Everything is found from the rule's own program, here and now; nothing is trained.
+
+    Parameters
+    ----------
+    subject
+        A rule: a name (see `ascribe rules`), with options as in fa:scale=0.5, or ./my_rule.py:MyRule for your own.
+    """
+    from ascribe import cards, datasets  # noqa: PLC0415 - late, so that --help is instant
+
+    of_data = source.options()
+    if card.data is None and source != Data():
+        raise UserError("options of the data are about data that are named: add --data NAME.")
+    asked: dict[str, Any] = dict(vars(card))
+    sections = asked.pop("sections")
+    if card.data is not None:
+        asked["data"] = datasets.load(card.data, **of_data)
+    if sections is not None:
+        asked["sections"] = [one.strip() for one in sections.split(",")]
+    with aside(json_output):
+        found = cards.card(subject, **asked)
+    if out is not None:
+        for kind in ("html", "svg", "json"):
+            found.save(_folder(out) / f"card.{kind}")
+    if json_output:
+        print(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
+        return 0
+    _print(f"The card of {found.rule}", found.head, found.sections)
+    if out is not None:
+        show(f"\npage: {out / 'card.html'}", soft_wrap=True, highlight=False, markup=False)
+    return 0
+
+
+def _print(title: str, head: list[str], sections: list[Any]) -> None:
+    plain = {"highlight": False, "markup": False}
+    show(title, *head, **plain)
+    for section in sections:
+        show(f"\n{section.title.upper()}", *section.sentences, **plain)
+        if section.rows:
+            show(listing(section.columns, section.rows))
+
+
+def _folder(out: Path) -> Path:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out is a folder; {str(out)!r} cannot be one: {error.strerror}.") from error
+    return out
