@@ -86,6 +86,16 @@ def test_an_output_that_cannot_be_written_is_one_sentence(here):
     assert done.stderr.startswith("ascribe: standard output could not be written (No space left on device): ")
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_an_output_that_nobody_reads_to_its_end_is_no_traceback(here, more):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "ascribe", "datasets", *more]
+    done = subprocess.run(command, cwd=here, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_what_a_rule_prints_is_no_part_of_the_json(here, capsys, monkeypatch):
     named = ascribe.rules.full_name
     monkeypatch.setattr(rules, "full_name", lambda name: print("from a rule") or named(name))

@@ -104,8 +104,9 @@ def arguments_given() -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, or 1 where `reproduce` did not reproduce something or another process of
-    a run has ended, or 2 for bad input (one sentence on standard error), or 130 for an interruption."""
+    """Runs one command and returns its exit code: 0, or 1 where `reproduce` did not reproduce something, another process of a
+    run has ended, or nobody reads standard output to its end (`| head`), or 2 for bad input (one sentence on standard error),
+    or 130 for an interruption."""
     speak_plainly()
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
     _whole.clear()
@@ -129,11 +130,13 @@ def _answer() -> int:
         return _refuse(str(error))
     except CycloptsError as error:
         return _refuse(sentence(error))
+    except BrokenPipeError:  # who reads has what it wants, as in `| head`; Rich ends with 1 too
+        _discard_output()
+        return 1
     except OSError as error:
         if error.errno != errno.ENOSPC or error.filename is not None:
             raise
-        # What is left in the buffer would fail once more when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _discard_output()
         return _refuse(f"standard output could not be written ({error.strerror}): send it elsewhere.")
     except Interrupted as error:
         print(f"\nascribe: {error}.", file=sys.stderr)
@@ -142,6 +145,11 @@ def _answer() -> int:
         print("\nascribe: interrupted; nothing was written.", file=sys.stderr)
         return 130
     return result if isinstance(result, int) else 0
+
+
+def _discard_output() -> None:
+    """What is left in the buffer would fail once more when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _kept(tokens: Sequence[str]) -> Callable[[Sequence[str]], int] | None:
