@@ -130,14 +130,13 @@ def _answer() -> int:
         return _refuse(str(error))
     except CycloptsError as error:
         return _refuse(sentence(error))
-    except BrokenPipeError:  # who reads has what it wants, as in `| head`; Rich ends with 1 too
-        _discard_output()
-        return 1
     except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename is not None:
+        closed = isinstance(error, BrokenPipeError)  # who read it has what it wants, as in `| head`; Rich ends with 1 too
+        if not closed and (error.errno != errno.ENOSPC or error.filename is not None):
             raise
-        _discard_output()
-        return _refuse(f"standard output could not be written ({error.strerror}): send it elsewhere.")
+        # What is left in the buffer would fail once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1 if closed else _refuse(f"standard output could not be written ({error.strerror}): send it elsewhere.")
     except Interrupted as error:
         print(f"\nascribe: {error}.", file=sys.stderr)
         return 130
@@ -145,11 +144,6 @@ def _answer() -> int:
         print("\nascribe: interrupted; nothing was written.", file=sys.stderr)
         return 130
     return result if isinstance(result, int) else 0
-
-
-def _discard_output() -> None:
-    """What is left in the buffer would fail once more when Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _kept(tokens: Sequence[str]) -> Callable[[Sequence[str]], int] | None:
