@@ -117,8 +117,8 @@ def template_of(source: Any) -> Network:
         if not isinstance(error, TypeError | KindError):
             raise
         raise UserError(
-            f"a network factory takes a key alone, as in lambda key: mlp([2, 64, 1], key=key) (ascribe.networks.from_function is "
-            f"for a function of parameters and inputs): {error}."
+            f"a network factory takes a key alone, as in lambda key: mlp([2, 64, 1], key=key) (ascribe.networks.from_function "
+            f"is for a function of parameters and inputs): {error}."
         ) from error
     if not isinstance(template, Network):
         raise UserError(f"a network factory returns an ascribe Network; got {type(template).__name__}.")
