@@ -14,6 +14,7 @@ import pytest
 import ascribe
 from ascribe import datasets, rules
 from ascribe.cli import COMMANDS, main
+from ascribe.cli.compare import _ranges
 from ascribe.errors import DISTRIBUTION, UserError
 from ascribe.experiments import compare as module
 from ascribe.training import seeds
@@ -86,6 +87,16 @@ def test_an_output_that_cannot_be_written_is_one_sentence(here):
     assert done.stderr.startswith("ascribe: standard output could not be written (No space left on device): ")
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_an_output_that_nobody_reads_to_its_end_is_no_traceback(here, more):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "ascribe", "datasets", *more]
+    done = subprocess.run(command, cwd=here, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 def test_what_a_rule_prints_is_no_part_of_the_json(here, capsys, monkeypatch):
     named = ascribe.rules.full_name
     monkeypatch.setattr(rules, "full_name", lambda name: print("from a rule") or named(name))
@@ -148,13 +159,19 @@ def test_a_learning_rate_and_a_tuning_budget_contradict_each_other(here, capsys)
 
 
 def test_rates_and_search_set_the_ranges(here):
-    arguments = [*COMMAND_LINE, "--rates", "0.5:0.7", "--search", "feedback-alignment.scale=2:3", "--out", "ranges"]
+    arguments = [*COMMAND_LINE, "--rates", "0.5:0.7", "--search", "fa.scale=2:3", "--out", "ranges"]
     assert main(["compare", *arguments]) == 0
     loaded = ascribe.load("ranges")
     for tuning in loaded.tuning.values():
         assert np.all((tuning.learning_rates >= 0.5 - 1e-9) & (tuning.learning_rates <= 0.7 + 1e-9))
     assert 2 <= loaded.runs["feedback-alignment"].hyperparameters["scale"] <= 3
     assert loaded.runs["backpropagation"].hyperparameters == {}
+
+
+def test_a_search_names_a_rule_as_the_rules_do():
+    texts = ["kp.decay=1:2", "./mine.py:Mine.beta=1:2", "fa:Mine.beta=1:2", "fa:scale=2.scale=1:2", "nothing.x=1:2"]
+    full = ["kolen-pollack.decay", "mine:Mine.beta", "fa:Mine.beta", "feedback-alignment:scale=2.scale", "nothing.x"]
+    assert _ranges(None, texts) == dict.fromkeys(full, (1.0, 2.0))
 
 
 RULE = '''

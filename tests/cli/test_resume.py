@@ -111,7 +111,7 @@ def test_what_is_kept_is_listed_shown_exported_and_deleted(here, capsys):
     assert main(["runs", "delete", one["store"], one["id"], "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"deleted": one["id"], "runs": 8}
     assert main(["runs", "list"]) == 0
-    assert "no experiments yet" in capsys.readouterr().out
+    assert "no experiments in ascribe-runs yet: ascribe compare moons, or name another folder" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -234,7 +234,10 @@ SETTINGS = {
     "an empty value": ("moons --out=", ["--out wants a value; got an empty text"]),
     "config of too long a name": (f"--config {'x' * 300}", ["a record is named by a path that can be", "too long"]),
     "config that is no record": ("--config thesis", ["'thesis'", "no ascribe record"]),
-    "config that is a file": ("--config a-file", ["'a-file'", "damaged"]),
+    "config that is a file": (
+        "--config a-file",
+        ["'a-file' is no record: name the folder that compare wrote"],
+    ),
     "config that is damaged": ("--config later/record.json", ["'later/record.json'", "format 99"]),
     "config of Python": ("--config record", ["'record'", "was made in Python"]),
 }

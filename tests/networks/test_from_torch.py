@@ -284,5 +284,7 @@ def test_weights_go_back_into_a_module_of_their_own_kind_alone():
         to_torch(block, nn.Linear(2, 2))
     with pytest.raises(UserError, match=r"a torch.nn.Module; got int"):
         to_torch(block, 5)
+    with pytest.raises(UserError, match="`network` of to_torch is a Network or a Block; got 5"):
+        to_torch(5, made())
     with pytest.raises(UserError, match="from a network with one PyTorch module in it; this one has 0"):
         to_torch(networks.mlp([2, 2]), made())

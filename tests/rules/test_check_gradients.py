@@ -355,7 +355,7 @@ def test_what_makes_no_sense_is_refused(arguments, options, sentence):
         ),
         (lambda n, b: ("nosuch", n, b), "unknown rule 'nosuch'"),
         (lambda n, b: ("backprop", n), "a rule is checked on a network and a batch"),
-        (lambda n, b: ("backprop", np.ones(2), b), "a rule is checked on a network and a batch"),
+        (lambda n, b: ("backprop", np.ones(2), b), "a model is a module of Equinox, Flax NNX or PyTorch"),
         (lambda n, b: ("backprop", n, (np.ones((2, 4)), np.ones(3))), "2 inputs and 3 targets"),
         (lambda n, b: (jnp.sum, np.ones(2), b), "a function is checked on its parameters alone"),
     ],

@@ -135,8 +135,9 @@ RULES = {
         "`trainables` of the rule Wrong returns floating-point arrays, alone or in dicts",
     ),
     "auxiliaries": (
-        wrong(trainables=lambda self, network, data, *, key: Trainables(network, auxiliary=jnp.ones((1, 3)))),
-        "`trainables` of the rule Wrong returns auxiliaries of the shape (layers, examples, …), here (…, 26, …); it returned",
+        wrong(trainables=lambda self, network, data, *, key: Trainables(network, auxiliary=jnp.ones((1, 3), jnp.float32))),
+        "`trainables` of the rule Wrong returns auxiliaries of the shape (layers, examples, …), here (…, 26, …); it returned "
+        "float32 of the shape (1, 3): weights of its own belong in `feedback`.",
     ),
     "init without a key": (
         wrong(init=lambda self, network, data: None),

@@ -172,6 +172,7 @@ def test_a_rule_file_takes_options_or_refuses_them(tmp_path):
         ("class Rule: ...\n", ":Rule", "my_rule.py:Rule is no rule: a rule is a class that derives from"),
         ("Rule = 3\n", ":Rule", "is no rule"),
         ("Rule = 3\n", ":Other", "defines no 'Other'"),
+        ("class Rule: ...\n", ":rule", "defines no 'rule': did you mean 'Rule'\\?"),
         ("Rule = 3\n", "", "defines 0 rules: name one"),
     ],
 )

@@ -296,3 +296,13 @@ def test_verify_refuses_what_training_refuses():
     pair = np.ones((4, 2), np.float32), np.arange(4) % 2
     with pytest.raises(UserError, match=r"weight of Boolean is bool of the shape \(1, 2\); its weight is of the type"):
         verify(Boolean(), mlp([2, 1]), pair)
+
+
+def test_a_model_of_another_library_is_taken_as_it_is():
+    model = eqx.nn.MLP(2, 1, 4, 2, key=jax.random.key(0))
+    batch = (np.random.default_rng(0).normal(size=(8, 2)).astype("float32"), np.arange(8) % 2)
+    assert verify("feedback-alignment", model, batch).differs == ("layers/0", "layers/1")
+    assert not verify("backpropagation", model, batch)
+    assert rules.check_gradients("backpropagation", model, batch)
+    with pytest.raises(UserError, match=r"got '2x4': a text becomes one by ascribe.networks.build"):
+        verify("feedback-alignment", "2x4", batch)

@@ -93,7 +93,7 @@ def test_a_rule_that_breaks_its_contract_is_told_where(moons, rule, sentence):
 @pytest.mark.parametrize(
     ("network", "sentence"),
     [
-        (networks.lenet, "a network factory takes a key alone"),
+        (networks.lenet, r"a network factory takes a key alone.*from_function is for a function of parameters and inputs\)"),
         (
             lambda key: networks.Network([networks.Linear(2, 3), networks.BatchNorm(4), networks.Linear(3, 1)]),
             "batchnorm1 does not accept",

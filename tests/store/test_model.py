@@ -195,6 +195,8 @@ def test_what_does_not_fit_together_is_refused(colors, tmp_path):
     runs, _ = colors
     with pytest.raises(UserError, match="these runs have no seed 3: choose from 4, 1"):
         ascribe.Model.of(runs, seed=3)
+    with pytest.raises(UserError, match=r"`runs` of Model\.of is "):
+        ascribe.Model.of({"backpropagation": runs}, seed=1)
     diverged = dataclasses.replace(runs, diverged_at=np.array([-1, 1]))
     with pytest.raises(UserError, match="seed 1 of backpropagation diverged in epoch 2: choose another seed"):
         ascribe.Model.of(diverged, seed=1)

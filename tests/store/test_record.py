@@ -143,6 +143,12 @@ def test_the_table_before_and_after_is_the_same(finished, saved):
     assert ascribe.load(saved).table() == finished.table()
 
 
+def test_a_record_is_named_by_its_folder_or_by_its_own_file(finished, saved):
+    assert ascribe.load(saved / "record.json").table() == finished.table()
+    with pytest.raises(UserError, match=r"index.html' is a file: name the folder that compare wrote\."):
+        ascribe.load(saved / "index.html")
+
+
 def test_a_record_has_a_checksum_of_itself_whatever_its_layout(finished, saved):
     content = json.loads((saved / "record.json").read_text())
     assert list(content)[-1] == "checksum"

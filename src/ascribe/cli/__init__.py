@@ -105,8 +105,9 @@ def arguments_given() -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, or 1 where `reproduce` did not reproduce something or another process of
-    a run has ended, or 2 for bad input (one sentence on standard error), or 130 for an interruption."""
+    """Runs one command and returns its exit code: 0, or 1 where `reproduce` did not reproduce something, another process of a
+    run has ended, or nobody reads standard output to its end (`| head`), or 2 for bad input (one sentence on standard error),
+    or 130 for an interruption."""
     speak_plainly()
     _arguments[:] = sys.argv[1:] if arguments is None else arguments
     _whole.clear()
@@ -131,11 +132,12 @@ def _answer() -> int:
     except CycloptsError as error:
         return _refuse(sentence(error))
     except OSError as error:
-        if error.errno != errno.ENOSPC or error.filename is not None:
+        closed = isinstance(error, BrokenPipeError)  # who read it has what it wants, as in `| head`; Rich ends with 1 too
+        if not closed and (error.errno != errno.ENOSPC or error.filename is not None):
             raise
         # What is left in the buffer would fail once more when Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return _refuse(f"standard output could not be written ({error.strerror}): send it elsewhere.")
+        return 1 if closed else _refuse(f"standard output could not be written ({error.strerror}): send it elsewhere.")
     except Interrupted as error:
         print(f"\nascribe: {error}.", file=sys.stderr)
         return 130

@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -345,7 +346,20 @@ def _ranges(rates: str | None, search: Sequence[str]) -> dict[str, tuple[float, 
         name, equals, interval = item.rpartition("=")  # a rule's own name may have one too
         if not equals:
             raise UserError(f"--search is RULE.NAME=LOW:HIGH; got {shown(item)}.")
-        if name.strip() in ranges:
-            raise UserError(f"the range of {name.strip()} is given twice: give it once.")
-        ranges[name.strip()] = _range("--search", interval)
+        name = _full_leaf(name.strip())
+        if name in ranges:
+            raise UserError(f"the range of {name} is given twice: give it once.")
+        ranges[name] = _range("--search", interval)
     return ranges
+
+
+def _full_leaf(name: str) -> str:
+    """A rule's number as results name it; the rule may be written as for --rules, shortened or as a file."""
+    from ascribe.rules import full_name  # noqa: PLC0415
+
+    rule, dot, leaf = name.rpartition(".")
+    if not rule or (":" in rule and ".py:" not in rule and "=" not in rule):  # `my_rule:MyRule`, as results name it
+        return name
+    with suppress(UserError):  # what is no rule is told with the names of those that take part
+        return f"{full_name(rule)}{dot}{leaf}"
+    return name

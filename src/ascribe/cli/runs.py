@@ -13,6 +13,8 @@ from .console import show
 from .keeping import DEFAULT_FOLDER
 from .options import Json
 
+IDS = "`ascribe runs list` with the name of the store shows them"
+
 
 def runs(
     action: Literal["list", "show", "export", "delete"],
@@ -58,12 +60,12 @@ def runs(
     else:
         places = [place]
     if action == "list":
-        return _list(places, json_output)
+        return _list(places, place or str(DEFAULT_FOLDER), json_output)
     store = Store(places[0], create=False)
     try:
         if action == "delete":
             if experiment is None:
-                raise UserError("delete wants the id of an experiment: `ascribe runs list` shows them.")
+                raise UserError(f"delete wants the id of an experiment: {IDS}.")
             gone = store.delete(experiment)
             print(json.dumps({"deleted": experiment, "runs": gone}) if json_output else f"{experiment} and {gone} runs deleted")
             return 0
@@ -99,10 +101,10 @@ def _chosen(found: list[dict[str, Any]], experiment: str | None, place: str) -> 
     for one in found:
         if one["id"] == experiment:
             return one
-    raise UserError(f"the store {place!r} has no experiment {experiment!r}: `ascribe runs list` shows them.")
+    raise UserError(f"the store {place!r} has no experiment {experiment!r}: {IDS}.")
 
 
-def _list(places: list[str], json_output: bool) -> int:
+def _list(places: list[str], where: str, json_output: bool) -> int:
     from ascribe.store import Store  # noqa: PLC0415
 
     rows = []
@@ -116,7 +118,7 @@ def _list(places: list[str], json_output: bool) -> int:
     _table(
         ["store", "experiment", "name", "status", "runs", "updated (UTC)"],
         [[row["store"], row["id"], row["name"], row["status"], row["runs"], row["updated"][:19]] for row in rows],
-        "no experiments yet: ascribe compare moons",
+        f"no experiments in {where} yet: ascribe compare moons, or name another folder, as in ascribe runs list .",
     )
     return 0
 

@@ -16,7 +16,7 @@ from ascribe.types import Key
 
 from .block import AbstractAdapter, Block, models
 from .from_equinox import EquinoxAdapter
-from .layer import inner_layers
+from .layer import AbstractLayer, inner_layers
 from .network import Network
 
 LIBRARIES = {"equinox": "Equinox", "flax": "Flax", "torch": "PyTorch"}
@@ -46,6 +46,18 @@ def from_model(model: Any, *, options: Mapping[str, Any] | None = None, shape: t
     if isinstance(model, Block):
         return model.at(shape) if shape else model
     return Block(adapter_of(model, options), shape=shape)
+
+
+def wrapped(network: Any) -> Network:
+    """A network as it is; a layer, or what `from_model` takes, as a network of that alone."""
+    if isinstance(network, Network):
+        return network
+    if isinstance(network, str):
+        raise UserError(
+            f"a network, or a model of Equinox, Flax NNX or PyTorch, is wanted; got {shown(network)}: a text becomes one by "
+            f"ascribe.networks.build(text, input_shape=…, outputs=…)."
+        )
+    return Network([network if isinstance(network, AbstractLayer) else from_model(network)])
 
 
 def adapter_of(model: Any, options: Mapping[str, Any] | None = None) -> AbstractAdapter:

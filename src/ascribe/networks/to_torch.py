@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ascribe.checks import explained
 from ascribe.errors import UserError, needed
 from ascribe.types import PyTree
 
@@ -13,6 +14,7 @@ from .foreign import blocks
 from .network import Network
 
 
+@explained
 def to_torch(network: Network | Block, module: Any, *, state: PyTree = None) -> Any:
     """Puts the parameters and buffers of a network that was made of a PyTorch module (`from_model`) into such a module, and
     returns that: its predictions are the network's. Its mode (`train()`, `eval()`) stays as it is.

@@ -67,8 +67,9 @@ class Trainables(eqx.Module):
     """A network and what is trained beside it, each part under a label that may have its own optimizer.
 
     `auxiliary`: activations of training examples, arrays `(layers, examples, …)`: the loop hands the rule the rows of the
-    batch's examples only, and leaves all others as they are. `feedback`: learned feedback weights. A rule that trains nothing
-    but the network uses the bare `Network` instead.
+    batch's examples only, and leaves all others as they are. `feedback`: any tree of weights that the rule has beside the
+    network, such as learned feedback or a classifier for each layer. A rule that trains nothing but the network uses the bare
+    `Network` instead.
     """
 
     network: Network

@@ -71,7 +71,7 @@ def trainables(rule: AbstractRule, network: Network, data: Batch, *, key: Key) -
         for leaf in jax.tree.leaves(found.auxiliary):
             if leaf.ndim < 2 or leaf.shape[1] != count:
                 wanted = f"auxiliaries of the shape (layers, examples, …), here (…, {count}, …)"
-                raise UserError(_returned(rule, "trainables", leaf, wanted))
+                raise UserError(_returned(rule, "trainables", leaf, wanted, "weights of its own belong in `feedback`"))
     return found
 
 
@@ -391,8 +391,8 @@ def _texts(rule: AbstractRule, hook: str, found: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _returned(rule: AbstractRule, hook: str, found: Any, wanted: str) -> str:
-    return f"`{hook}` of the rule {type(rule).__name__} returns {wanted}; it returned {_told(found)}."
+def _returned(rule: AbstractRule, hook: str, found: Any, wanted: str, advice: str = "") -> str:
+    return f"`{hook}` of the rule {type(rule).__name__} returns {wanted}; it returned {_told(found)}{advice and f': {advice}'}."
 
 
 def _kind(leaf: Any) -> tuple[tuple[int, ...], str] | None:

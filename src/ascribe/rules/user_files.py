@@ -30,7 +30,7 @@ def class_of_file(path: Path, attribute: str) -> type[AbstractRule]:
     module = _run(path, "rule file")
     if attribute:
         if not hasattr(module, attribute):
-            raise UserError(f"the file {str(path)!r} defines no {attribute!r}.")
+            raise UserError(_undefined(str(path), attribute, module))
         return check_class(getattr(module, attribute), f"{path}:{attribute}")
     own = [
         value
@@ -68,10 +68,14 @@ def network_of_file(text: str) -> tuple[str, str, str]:
         raise UserError(f"there is no file {path!r}: write the path of a Python file, as in ./my_network.py:make.")
     module = _run(Path(path), "file of a network")
     if not hasattr(module, name):
-        own = [one for one, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
-        meant = "".join(f": did you mean {one!r}?" for one in closest(name, own))
-        raise UserError(f"the file {path!r} defines no {name!r}{meant or '.'}")
+        raise UserError(_undefined(path, name, module))
     return module.__name__, name, inline
+
+
+def _undefined(path: str, name: str, module: ModuleType) -> str:
+    own = [one for one, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+    meant = "".join(f": did you mean {one!r}?" for one in closest(name, own))
+    return f"the file {path!r} defines no {name!r}{meant or '.'}"
 
 
 def _run(path: Path, what: str) -> ModuleType:

@@ -180,7 +180,10 @@ class Book(Database):
             others = connection.execute(sql.select(members).where(members.c.experiment != experiment))
             elsewhere = {self.checked(members, row)["run"] for row in others}
             if not connection.execute(experiments.delete().where(experiments.c.id == experiment)).rowcount:
-                raise UserError(f"the store {self.place!r} has no experiment {experiment!r}: `ascribe runs list` shows them.")
+                raise UserError(
+                    f"the store {self.place!r} has no experiment {experiment!r}: "
+                    f"`ascribe runs list` with the name of the store shows them."
+                )
             connection.execute(members.delete().where(members.c.experiment == experiment))
             under_way = sql.select(states.c.key).where(states.c.experiment == experiment)
             gone = list(connection.execute(under_way).scalars())

@@ -79,6 +79,7 @@ class Model:
         return f"<model for {self.data.name}{origin}: {self.network}>"
 
     @classmethod
+    @explained
     def of(cls, runs: Runs, *, seed: int) -> "Model":
         """The network that this seed ended with.
 

@@ -147,6 +147,8 @@ def _content(path: Path) -> dict[str, Any]:
     **Raises:** `UserError` where there is none, it is a newer one, or damaged.
     """
     folder = path.parent
+    if folder.is_file():
+        raise UserError(f"{str(folder)!r} is a file: name the folder that compare wrote.")
     if not path.is_file():
         raise UserError(f"{str(folder)!r} holds no ascribe record ({RECORD} is missing): name a folder that compare wrote.")
     try:
@@ -154,6 +156,8 @@ def _content(path: Path) -> dict[str, Any]:
         version = content["format"]
         whole = intact(content)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        if path.name != RECORD:
+            raise UserError(f"{str(path)!r} is no record: name the folder that compare wrote, or its {RECORD}.") from error
         raise _damaged(path, error) from error
     if version != FORMAT:
         raise UserError(f"the record {str(path)!r} has the format {version!r}; this version of ascribe reads {FORMAT}.")
@@ -166,11 +170,12 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def load(folder: Path) -> dict[str, Any]:
-    """The fields of the `Comparison` that `save` wrote; of cross-validation `folds`, with those of every fold, and the
-    `configuration`.
+    """The fields of the `Comparison` that `save` wrote into this folder, or whose record this file is; of cross-validation
+    `folds`, with those of every fold, and the `configuration`.
 
     **Raises:** `UserError` where there is no record, a newer one, or a file that is missing or damaged.
     """
+    folder = folder.parent if folder.name == RECORD and folder.is_file() else folder
     content = _content(folder / RECORD)
     try:
         count = content.get("folds")

@@ -116,7 +116,10 @@ def template_of(source: Any) -> Network:
             raise UserError(f"the network factory {source.name} failed{at}: {hooks.reason(error)}.") from error
         if not isinstance(error, TypeError | KindError):
             raise
-        raise UserError(f"a network factory takes a key alone, as in lambda key: mlp([2, 64, 1], key=key): {error}.") from error
+        raise UserError(
+            f"a network factory takes a key alone, as in lambda key: mlp([2, 64, 1], key=key) (ascribe.networks.from_function "
+            f"is for a function of parameters and inputs): {error}."
+        ) from error
     if not isinstance(template, Network):
         raise UserError(f"a network factory returns an ascribe Network; got {type(template).__name__}.")
     return template

@@ -21,6 +21,7 @@ from ascribe import losses, notebook
 from ascribe.checks import at_least, plain, positive
 from ascribe.errors import UserError
 from ascribe.networks import Network
+from ascribe.networks.foreign import wrapped
 from ascribe.rules import registry
 from ascribe.rules.base import AbstractRule, Credit, network_of
 from ascribe.rules.finite_differences import loss_of
@@ -146,7 +147,8 @@ def check_gradients(
 ) -> GradientCheck:
     """Is it the gradient? Compares each number g_i with (E(θ + Δ e_i) - E(θ - Δ e_i)) / 2Δ.
 
-    `check_gradients(rule, network, batch)`: a rule or its registered name, on a `Batch` or a pair (inputs, targets); E is
+    `check_gradients(rule, network, batch)`: a rule or its registered name, on a network or a model of another library
+    (`networks.from_model`) and a `Batch`, a `Dataset` or a pair (inputs, targets); E is
     the loss of the forward pass in training mode, with the dropout masks of the rule's key, and θ the network's
     parameters. A rule in its exact limit passes; feedback alignment passes in its last layer alone.
 
@@ -166,6 +168,8 @@ def check_gradients(
     **Raises:** `UserError` for what is neither rule nor function, gradients of another tree, and numbers that are not finite.
     """
     checked = registry.made(checked)
+    if isinstance(checked, AbstractRule) and batch is not None:
+        parameters = wrapped(parameters)
     options: dict[str, Any] = {"step": plain(step), "tolerance": plain(tolerance), "samples": plain(samples)}
     options["key"] = jr.key(0) if key is None else key
     _check_arguments(checked, parameters, batch, loss, options)
@@ -374,7 +378,7 @@ def _check_arguments(checked: Any, parameters: Any, batch: Any, loss: Any, optio
             f"parameters; got {what}."
         )
     if isinstance(checked, AbstractRule):
-        if not isinstance(parameters, Network) or batch is None:
+        if batch is None:
             raise UserError("a rule is checked on a network and a batch: check_gradients(rule, network, (inputs, targets)).")
     elif batch is not None or loss is not None:
         raise UserError("a function is checked on its parameters alone: put the batch and the loss inside it.")

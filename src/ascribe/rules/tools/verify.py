@@ -16,6 +16,7 @@ from ascribe.errors import names_in_words
 from ascribe.measures import LOSS_RATIO
 from ascribe.metrics import gradient_alignment
 from ascribe.networks import Network
+from ascribe.networks.foreign import wrapped
 from ascribe.rules import hooks, registry
 from ascribe.rules.backpropagation import Backpropagation
 from ascribe.rules.base import AbstractRule, Batch, network_of
@@ -70,7 +71,7 @@ class Verification:
 
 def verify(
     rule: AbstractRule | type[AbstractRule] | str,
-    network: Network,
+    network: Any,
     batch: Any,
     *,
     loss: str | losses.Loss | None = None,
@@ -81,7 +82,10 @@ def verify(
 
     Two gradients count as the same when they agree to 1e-5 relative to the layer's largest entry (1e-10 in float64). The
     lowest layers of a rule that only changes the way back differ; its last layer never does.
+
+    **Arguments:** `network`: also a model of another library (`networks.from_model`); `batch`: as `as_batch` takes it.
     """
+    network = wrapped(network)
     made, batch = registry.made(rule), as_batch(network, batch, loss)
     network = network.located(batch.inputs.shape[1:])
     with hooks.blamed(registry.name_of(made), made):
