@@ -125,6 +125,8 @@ def hidden_credit(comparison: Comparison, *, score: str | None = None, level: fl
         why = (comparison.configuration.get("left_out") or {}).get(f"control {FROZEN}")
         reason = why.rstrip(".") if why and missing == [FROZEN] else f"{' and '.join(missing)} did not take part"
         return HiddenCredit(score, None, None, None, 0, None, reason)
+    if score not in frozen.scores:
+        return HiddenCredit(score, None, None, None, 0, None, f"{FROZEN} has no {score}")
     base = rules[BACKPROPAGATION]
     (exact, still), test_to_train, rounding = _pairs([base, frozen], score)
     room = exact - still
