@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import warnings
 
 import pytest
 from rich.table import Table
@@ -178,3 +179,11 @@ def test_a_process_ends_well_whatever_its_console(encoding, tmp_path, monkeypatc
 
 def test_the_plain_forms_are_plain():
     assert all(form.isascii() for form in console.FORMS.values())
+
+
+def test_a_warning_of_ascribe_is_a_sentence_and_one_of_others_keeps_its_line(monkeypatch):
+    monkeypatch.setattr(warnings, "formatwarning", warnings.formatwarning)
+    console.speak_plainly()
+    assert warnings.formatwarning("the store is old.", UserWarning, console.__file__, 3) == "ascribe: the store is old.\n"
+    for category, file in ((UserWarning, "torch.py"), (DeprecationWarning, console.__file__)):
+        assert f"{file}:3: {category.__name__}: old" in warnings.formatwarning("old", category, file, 3)

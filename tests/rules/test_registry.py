@@ -419,6 +419,11 @@ class Backs(Branches):
 class Detaches(Branches):
     def __call__(self, network, state, batch, *, key):
         return batch.inputs.detach()
+
+
+class Forwards(AbstractRule):
+    def forward(self, network, state, batch, *, key):
+        return backward_sweep(network, state, batch, key=key)
 """
 
 
@@ -433,6 +438,7 @@ class Detaches(Branches):
             "Branches",
             r"habits\.py, line 17: .*; .*: choose with jnp\.where or jax\.lax\.cond in place of a Python `if`",
         ),
+        ("Forwards", r"cannot be built .*; write def __call__\(self, network, state, batch, \*, key\) in place"),
         ("Counts", r"line 22: FrozenInstanceError: .*'count'; .* keep what changes from step to step in its state"),
         ("Measures", r"line 27: TracerArrayConversionError: .*; NumPy cannot compute what JAX traces: use jax\.numpy"),
         (

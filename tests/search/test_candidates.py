@@ -5,7 +5,7 @@ import pytest
 
 from ascribe import search
 from ascribe.errors import UserError
-from ascribe.rules import Backpropagation, FeedbackAlignment, SignSymmetry
+from ascribe.rules import Backpropagation, FeedbackAlignment, KolenPollack, SignSymmetry
 from ascribe.search import candidates, ranges_of
 
 RATE = {"learning_rate": (1e-3, 1e1)}
@@ -78,6 +78,9 @@ def test_a_rule_gets_the_ranges_that_are_its_own():
         (FeedbackAlignment(), {"r.scale": (1.0, 2.0, 3.0)}, "low and high"),
         (FeedbackAlignment(), {"learning_rate": ("a", "b")}, "range of learning_rate .*'a', 'b'"),
         (FeedbackAlignment(), {"learning_rate": 0.1}, "low and high; got 0.1"),
+        (FeedbackAlignment(), {"r.size": (1.0, 2.0)}, "the rule r has no number 'size' to tune: it has scale"),
+        (Backpropagation(), {"r.size": (1.0, 2.0)}, "to tune: it has none"),
+        (KolenPollack(), {"r.decay": (0.1, 3.0)}, r"the range of decay goes beyond what the rule r takes: .*got 3\.$"),
     ],
 )
 def test_a_range_that_is_none_is_refused(rule, search, fragment):

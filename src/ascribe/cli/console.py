@@ -14,7 +14,9 @@ import dataclasses
 import re
 import sys
 import unicodedata
+import warnings
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ FORMS = {
 """Plain forms that cannot be told from the character's name and its parts."""
 RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿᵀ]+")
 PLAIN = "ascribe.plain"
+OWN_CODE = Path(__file__).parents[1]
+_with_its_line = warnings.formatwarning
 """The name that Python's codecs know the plain forms by."""
 NAMES = 0.75
 """The share of a terminal's width that the names in a first column may have before they are broken."""
@@ -79,10 +83,18 @@ codecs.register_error(PLAIN, _answer)
 
 
 def speak_plainly() -> None:
-    """Nothing that is written to standard output or standard error fails for want of a character."""
+    """Nothing that is written to standard output or standard error fails for want of a character, and a warning of ascribe is a
+    sentence, without the line of code that it comes from."""
+    warnings.formatwarning = _warning
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "errors", None) in ("strict", "backslashreplace") and hasattr(stream, "reconfigure"):
             stream.reconfigure(errors=PLAIN)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _warning(message: Any, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+    if category is UserWarning and Path(filename).is_relative_to(OWN_CODE):
+        return f"ascribe: {message}\n"
+    return _with_its_line(message, category, filename, lineno, line)
 
 
 def aside(json_alone: bool) -> contextlib.AbstractContextManager[Any]:

@@ -51,6 +51,10 @@ WORDS = (
         "JAX differentiates functions: jax.grad of a function of the network gives the gradients in the network's own tree",
     ),
     ("has no attribute detach", "in JAX that is jax.lax.stop_gradient(x)"),
+    (
+        "with abstract method __call__",
+        "write def __call__(self, network, state, batch, *, key) in place of a forward",
+    ),
 )
 """The same, where only the error's text tells."""
 

@@ -379,7 +379,7 @@ def _build(name: str, rule_class: Callable[..., AbstractRule], options: dict[str
     try:
         return rule_class(**options)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{what}: {str(error).rstrip('.')}.") from error
+        raise UserError(f"{what}: {str(error).rstrip('.')}{hooks.hint(error)}.") from error
     except BaseException as error:
         refuse(what, error, hooks.file_of(rule_class))
 

@@ -131,11 +131,9 @@ def ranges_of(
     for name, interval in search.items():
         owner, _, leaf = name.rpartition(".")
         if name != LEARNING_RATE and owner == rule_name:
-            value = getattr(rule, leaf, None)
-            if not isinstance(value, float) and not (
-                isinstance(value, jax.Array) and value.dtype.kind == "f" and not value.ndim
-            ):
-                raise UserError(f"the rule {rule_name} has no number {leaf!r} to tune.")
+            numbers = [field.name for field in dataclasses.fields(rule) if _is_number(getattr(rule, field.name, None))]
+            if leaf not in numbers:
+                raise UserError(f"the rule {rule_name} has no number {leaf!r} to tune: it has {', '.join(numbers) or 'none'}.")
             found[leaf] = interval
     for name, interval in found.items():
         ends = listed(interval) or []
@@ -148,6 +146,13 @@ def ranges_of(
             )
         found[name] = low, high = float(low), float(high)
         if name != LEARNING_RATE:
-            for end in (low, high):  # the field's own interval
-                dataclasses.replace(rule, **{name: end})
+            for end in (low, high):
+                try:
+                    dataclasses.replace(rule, **{name: end})
+                except UserError as error:  # the field has an interval of its own
+                    raise UserError(f"the range of {name} goes beyond what the rule {rule_name} takes: {error}") from error
     return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, float) or (isinstance(value, jax.Array) and value.dtype.kind == "f" and not value.ndim)

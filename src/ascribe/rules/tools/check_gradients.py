@@ -20,8 +20,7 @@ from jax.flatten_util import ravel_pytree
 from ascribe import losses, notebook
 from ascribe.checks import at_least, plain, positive
 from ascribe.errors import UserError
-from ascribe.networks import Network
-from ascribe.networks.foreign import wrapped
+from ascribe.networks import Network, foreign
 from ascribe.rules import registry
 from ascribe.rules.base import AbstractRule, Credit, network_of
 from ascribe.rules.finite_differences import loss_of
@@ -169,7 +168,7 @@ def check_gradients(
     """
     checked = registry.made(checked)
     if isinstance(checked, AbstractRule) and batch is not None:
-        parameters = wrapped(parameters)
+        parameters = foreign.wrapped(parameters)
     options: dict[str, Any] = {"step": plain(step), "tolerance": plain(tolerance), "samples": plain(samples)}
     options["key"] = jr.key(0) if key is None else key
     _check_arguments(checked, parameters, batch, loss, options)

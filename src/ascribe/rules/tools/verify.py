@@ -15,8 +15,7 @@ from ascribe import losses
 from ascribe.errors import names_in_words
 from ascribe.measures import LOSS_RATIO
 from ascribe.metrics import gradient_alignment
-from ascribe.networks import Network
-from ascribe.networks.foreign import wrapped
+from ascribe.networks import Network, foreign
 from ascribe.rules import hooks, registry
 from ascribe.rules.backpropagation import Backpropagation
 from ascribe.rules.base import AbstractRule, Batch, network_of
@@ -85,7 +84,7 @@ def verify(
 
     **Arguments:** `network`: also a model of another library (`networks.from_model`); `batch`: as `as_batch` takes it.
     """
-    network = wrapped(network)
+    network = foreign.wrapped(network)
     made, batch = registry.made(rule), as_batch(network, batch, loss)
     network = network.located(batch.inputs.shape[1:])
     with hooks.blamed(registry.name_of(made), made):
