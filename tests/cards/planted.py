@@ -179,3 +179,68 @@ class LearnsInState(rules.KolenPollack):
 
     def feedback(self, trainables, state):
         return state
+
+
+class ClipsExamples(AbstractRule):
+    """Backpropagation of each example, shortened to length 1 (Abadi et al. 2016, algorithm 1, without noise)."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        value = lambda network, x, t: batch.loss.values(network(x[None]), t[None])[0]
+        each = jax.vmap(jax.grad(value), (None, 0, 0))(network, batch.inputs, batch.targets)
+        length = _length(each, 1)
+        along = lambda leaf: leaf / jnp.maximum(length, 1.0).reshape(-1, *[1] * (leaf.ndim - 1))
+        gradients = jax.tree.map(lambda leaf: jnp.mean(along(leaf), axis=0), each)
+        return Credit(jnp.mean(batch.loss.values(network(batch.inputs), batch.targets)), gradients, state)
+
+
+class ClipsBatch(AbstractRule):
+    """Backpropagation of the batch, shortened to length 1."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        credit = backward_sweep(network, state, batch, key=key)
+        length = _length(credit.gradients, 0)
+        gradients = jax.tree.map(lambda leaf: leaf / jnp.maximum(length, 1.0), credit.gradients)
+        return dataclasses.replace(credit, gradients=gradients)
+
+
+def _length(tree, first):
+    return jnp.sqrt(sum(jnp.sum(leaf**2, axis=tuple(range(first, leaf.ndim))) for leaf in jax.tree.leaves(tree)))
+
+
+class LocalReadouts(AbstractRule):
+    """Local losses (Nøkland & Eidnes 2019, arXiv:1901.06656, equation 1): each layer by a fixed readout of its own."""
+
+    def init(self, network, data, *, key):
+        names = network.synaptic[:-1]
+        return {
+            name: jr.normal(k, (network.outputs, network[name].outputs))
+            for name, k in zip(names, jr.split(key, len(names)), strict=True)
+        }
+
+    def __call__(self, network, state, batch, *, key=None):
+        def total(network):
+            x, losses = batch.inputs, []
+            for name, layer in zip(network.names, network.layers, strict=True):
+                x, _ = layer(jax.lax.stop_gradient(x) if layer.synaptic else x)
+                if layer.synaptic:
+                    answer = jnp.tanh(x) @ state[name].T if name in state else x
+                    losses.append(jnp.mean(batch.loss.values(answer, batch.targets)))
+            return sum(losses[1:], start=losses[0])
+
+        return Credit(*jax.value_and_grad(total)(network), state)
+
+
+class Launders(rules.FeedbackAlignment):
+    """ "Feedback alignment" that returns backpropagation's error, and sends it through a layer once more, for nothing."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        tape, _ = record(network, batch.inputs, key=key)
+        loss, delta = output_error(network, tape, batch, Terms())
+        errors = layer_errors(network, tape, delta, Terms())
+        gradients, names = list(network.layers), network.synaptic
+        for lower, upper in itertools.pairwise(names):
+            passed = network[upper](errors[lower])[0]
+            i = network.index(lower)
+            error = errors[lower] + 0.0 * jnp.mean(passed, axis=1, keepdims=True)
+            gradients[i] = eqx.tree_at(lambda one: one.weight, gradients[i], error.T @ tape.inputs[i])
+        return Credit(loss, network.with_layers(gradients), state)

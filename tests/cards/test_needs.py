@@ -1,5 +1,7 @@
 """What rules need, against tables written by hand from the papers, against planted faults, and against numbers."""
 
+import jax
+import jax.numpy as jnp
 import jax.random as jr
 import pytest
 
@@ -69,18 +71,19 @@ TABLE = {
     # as published an input always counts as activated
     "forward-pass-as-published": (FORWARD - {"own input"}, FORWARD, FORWARD - {"own preactivation"}),
     "forward-pass-one-versus-rest": (FORWARD, FORWARD, FORWARD - {"own preactivation"}),
-    # inner steps pass ∂L_h/∂z through W, over and over, and residuals are laid over a pass anew
+    # inner steps pass ∂L_h/∂z through W, over and over, and residuals are laid over a pass anew; what enters the last layer was
+    # moved through the weights below it
     "relaxed-identity": (
         {*RELAXED, *ABOVE, "output error", "weights above", "second pass", "example state"},
         {*RELAXED, "output error", "weights above", "second pass", "example state"},
-        {*LAST, "own weights", "second pass", "example state"},
+        {*LAST, "own weights", "weights above", "second pass", "example state"},
     ),
     # equations 2-4: no gradient crosses a relaxed place, and no layer waits for another
     "relaxed-identity-as-published": ({*RELAXED, "example state"},) * 3,
     "relaxed-identity-transient": (
         {*RELAXED, *ABOVE, "output error", "weights above", "second pass"},
         {*RELAXED, "output error", "weights above", "second pass"},
-        {*LAST, "own weights", "second pass"},
+        {*LAST, "own weights", "weights above", "second pass"},
     ),
     # Rosenblatt (1957): on a mistake, add the example
     "perceptron": (LAST,),
@@ -189,6 +192,12 @@ def test_weights_that_are_copied_into_feedback_are_found(kind):
     assert found.properties["weight transport"] == "yes"
 
 
+def test_nothing_is_hidden_by_passing_it_through_a_layer():
+    found = of_planted(planted.Launders)
+    for name in ("linear1", "linear2"):
+        assert found.layers[name] >= {"weights above", "output error"}
+
+
 def test_a_second_pass_is_found_with_what_entered_it():
     found = of_planted(planted.ModulatesError)
     for name in ("linear1", "linear2"):
@@ -205,6 +214,20 @@ def test_what_a_rule_remembers_is_memory_and_what_carries_an_error_is_feedback()
     learned = of_planted(planted.LearnsInState)
     assert "learned feedback" in learned.layers["linear1"] and "memory" not in learned.layers["linear1"]
     assert learned.properties["weight transport"] == "no"
+
+
+def test_an_example_that_is_clipped_needs_no_other_and_a_batch_does():
+    alone, together = (of_planted(kind, "categorical-cross-entropy") for kind in (planted.ClipsExamples, planted.ClipsBatch))
+    assert not alone.anywhere("other examples", "second pass")
+    assert all("other examples" in own for own in together.layers.values())
+    assert all("weights above" in own for own in alone.layers.values())  # in the length, of all layers together
+
+
+def test_local_losses_wait_for_nothing():
+    found = of_planted(planted.LocalReadouts, "categorical-cross-entropy")
+    below = {"own input", "own preactivation", "fixed feedback", "target"}
+    assert [set(own) for own in found.layers.values()] == [below, below, LAST]
+    assert found.properties["update locking"] == "no"
 
 
 def test_a_rule_is_taken_by_name_and_a_bad_batch_is_refused():
@@ -226,6 +249,35 @@ def test_normalization_and_dropout_are_passed(name):
     plain = needs(rule, *case("mlp", "categorical-cross-entropy"), check=False)
     assert found.layers["linear1"] == plain.layers["linear1"] | {"other examples"}  # the batch's mean and variance
     assert found.layers["linear2"] == plain.layers["linear2"]
+
+
+@pytest.mark.parametrize("name", ["backpropagation", "direct-feedback-alignment"])
+def test_convolution_and_pooling_are_passed(name):
+    rule, network, batch, _ = applied(name, "lenet", "categorical-cross-entropy")
+    found = needs(rule, network, batch)
+    lowest, _, last = TABLE[name]
+    assert found.consistent
+    assert [set(own) for own in found.layers.values()] == [lowest, lowest, lowest, TABLE[name][1], last]
+
+
+def test_a_model_of_one_s_own_is_read_inside_its_loops():
+    """Three equal layers in one loop, whose weight is one array: an error passes through it in the steps below its own."""
+
+    def apply(parameters, x):
+        h = jnp.tanh(x @ parameters["first"])
+        return jax.lax.scan(lambda h, w: (jax.nn.relu(h @ w), None), h, parameters["blocks"])[0] @ parameters["head"]
+
+    keys = jr.split(jr.key(0), 3)
+    shapes = {"first": (4, 6), "blocks": (3, 6, 6), "head": (6, 3)}
+    parameters = {name: jr.normal(key, shape) for key, (name, shape) in zip(keys, shapes.items(), strict=True)}
+    network = networks.Network([networks.from_function(apply, parameters, shape=(4,))])
+    batch = jr.normal(jr.key(1), (5, 4)), jr.randint(jr.key(2), (5,), 0, 3)
+    exact, aligned = (needs(name, network, batch) for name in ("backpropagation", "feedback-alignment"))
+    assert exact.consistent and aligned.consistent
+    assert list(exact.layers) == ["first", "blocks", "head"]
+    assert exact.layers["blocks"] == {*TABLE["backpropagation"][1], "own weights"}
+    assert exact.layers["head"] == LAST
+    assert not aligned.anywhere("own weights", "weights above", "second pass", "other examples")
 
 
 def test_recurrent_weights_are_read_where_an_error_comes_back_through_time():

@@ -16,6 +16,8 @@ import numpy as np
 from ascribe.jaxprs import Equation, Graph, Variable, read, scan_options
 from ascribe.types import Array
 
+from .program import SIZE
+
 QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 0}
 """The program runs a few times only."""
 
@@ -56,11 +58,11 @@ def others(value: Any, *, axis: int | None = None) -> Any:
 
 
 def _moved(value: Array, strength: Array, spared: Array, axis: int | None) -> Array:
-    """The same for a value inside a program, by `strength`, and where `spared` is 1."""
+    """The same for a value inside a program, by `strength`; where `spared` is 1 the first example stays, and so does a value
+    without an axis that has one row for each example, for it may be that example's."""
     weight = jnp.broadcast_to(strength, value.shape)
-    if axis is not None:
-        first = jax.lax.broadcasted_iota(jnp.int32, value.shape, axis) == 0
-        weight = jnp.where(first & (spared > 0), jnp.zeros_like(weight), weight)
+    first = True if axis is None else jax.lax.broadcasted_iota(jnp.int32, value.shape, axis) == 0
+    weight = jnp.where(first & (spared > 0), jnp.zeros_like(weight), weight)
     if jnp.issubdtype(value.dtype, jnp.bool_):
         return jnp.where(weight > 0, ~value, value)
     if jnp.issubdtype(value.dtype, jnp.integer):
@@ -86,8 +88,9 @@ class _Pair:
         def hold(variable: Variable) -> None:
             if variable in self.sources:
                 axis = self.axes.get(variable, -1)
+                apart = axis >= 0 and variable.shape[axis] == SIZE  # one row for each example, not several
                 strength = strengths[self.sources[variable]]
-                theirs[variable] = _moved(ours[variable], strength, spared, None if axis < 0 else axis)
+                theirs[variable] = _moved(ours[variable], strength, spared, axis if apart else None)
 
         for variable in graph.inputs:
             hold(variable)

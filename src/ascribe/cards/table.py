@@ -36,6 +36,8 @@ class Table:
         forward = Reading(self.numbers, axes)
         self.last = [one.number for one in forward.read(program.forward, self.given)[:2]]
         self.first_pass = {one.made for one in forward.products.values()}
+        self.plain = {*self.last, *self.first_pass, *(one.signal for one in forward.products.values())}
+        """All values of the plain forward pass that are cut."""
         summed: dict[int, set[frozenset[int]]] = {}
         for product in forward.products.values():
             summed.setdefault(product.leaf, set()).add(product.summed)
@@ -130,10 +132,12 @@ class Table:
         return f"{'learned' if learned else 'fixed'} feedback{' above' if above else ''}"
 
     def everything(self, labels: Iterable[Label]) -> set[Label]:
-        """The labels, and for values of a pass of the rule's own also what entered that pass from outside."""
+        """The labels, and for values of a pass of the rule's own also what entered that pass from outside, so that nothing is
+        hidden by passing it through a layer: all but activations, and the weight of a product itself."""
         found = set(labels)
-        for value in self.values(found):
-            found |= {one for one in self.made.get(value, ()) if one[0] not in ("weight", "sign", "value", "data")}
+        for value in self.values(found) - self.plain:
+            own = ("weight", self.made_by.get(value))
+            found |= {one for one in self.made.get(value, ()) if one[0] not in ("value", "data") and one != own}
         return found
 
     def values(self, labels: Iterable[Label]) -> set[int]:
