@@ -51,11 +51,12 @@ def long(data):
 
 def same(one, two):
     """Equal but for rounding: shards are of another width."""
-    assert list(one.runs) == list(two.runs)
-    for rule, runs in one.runs.items():
-        assert runs.seeds == two.runs[rule].seeds
+    ours, theirs = (found.runs | found.controls for found in (one, two))
+    assert list(ours) == list(theirs)
+    for rule, runs in ours.items():
+        assert runs.seeds == theirs[rule].seeds
         for name, values in {**runs.curves, **runs.scores}.items():
-            np.testing.assert_allclose(getattr(two.runs[rule], name), values, rtol=1e-9, atol=1e-9, err_msg=name)
+            np.testing.assert_allclose(getattr(theirs[rule], name), values, rtol=1e-9, atol=1e-9, err_msg=name)
 
 
 def processes(cluster):
@@ -90,17 +91,18 @@ def test_equals_one_process_and_keeps_each_run_once(cluster, data, tmp_path):
             assert epochs.curves["train_loss"].shape == (len(epochs.seeds), 3)
             heard.append((epochs.rule, "epochs"))
 
-    alone = compare(data, **OPTIONS)
-    found = compare(data, **OPTIONS, cluster=cluster, store=tmp_path, listener=Listeners(Ears()))
+    options = OPTIONS | {"controls": ("frozen", "noise")}
+    alone = compare(data, **options)
+    found = compare(data, **options, cluster=cluster, store=tmp_path, listener=Listeners(Ears()))
     same(alone, found)
-    for rule in RULES:
+    for rule in (*RULES, "frozen", "noise"):
         np.testing.assert_allclose(found.tuning[rule].scores, alone.tuning[rule].scores)
         assert {(rule, "tuning"), (rule, "training"), (rule, "epochs")} <= set(heard)
     store = Store(tmp_path)
-    assert len(store.runs()) == 2 * (4 + 2)
+    assert len(store.runs()) == 4 * (4 + 2)
     assert store.experiments()[0]["status"] == "finished"
     heard.clear()
-    same(found, compare(data, **OPTIONS, cluster=cluster, store=tmp_path, listener=Listeners(Ears())))
+    same(found, compare(data, **options, cluster=cluster, store=tmp_path, listener=Listeners(Ears())))
     assert not heard  # all of it was kept
 
 

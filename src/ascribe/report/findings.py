@@ -15,7 +15,7 @@ from .table import Row, control_rows, format_score, rows
 
 NAMED = 4
 """So many rules are named one by one in a sentence; of more, the ends."""
-OTHER_DATA = " A network without hidden layers does as well: take other data."
+OTHER_DATA = " A network without hidden layers does as well or better: take other data."
 FEWER_UNITS = " Random hidden layers are enough here: fewer units, as in --network 4x4, may leave room."
 
 

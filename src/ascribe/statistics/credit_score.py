@@ -123,7 +123,7 @@ def hidden_credit(comparison: Comparison, *, score: str | None = None, level: fl
     missing = [name for name, there in ((BACKPROPAGATION, rules.get(BACKPROPAGATION)), (FROZEN, frozen)) if there is None]
     if frozen is None or missing:
         why = (comparison.configuration.get("left_out") or {}).get(f"control {FROZEN}")
-        reason = why if why and missing == [FROZEN] else f"{' and '.join(missing)} did not take part"
+        reason = why.rstrip(".") if why and missing == [FROZEN] else f"{' and '.join(missing)} did not take part"
         return HiddenCredit(score, None, None, None, 0, None, reason)
     base = rules[BACKPROPAGATION]
     (exact, still), test_to_train, rounding = _pairs([base, frozen], score)
