@@ -36,6 +36,7 @@ PAGES = {
     "clusters.md": 1,
     "large-runs.md": 1,
     "statistics.md": 13,
+    "numbers.md": 1,
     "integrations.md": 5,
     "estimators.md": 8,
     "documents/lecture.md": 3,

@@ -5,7 +5,7 @@ The name of a curve or score is its split's and its measure's: `validation_accur
 guesses nothing from names.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,24 @@ NUMBER_MEASURES = ("rmse", "r2", "loss")
 """What a network can be judged by, where its task is classes and where it is numbers; the main one first."""
 
 _BEFORE_FINISH = "_before_finish"
+
+
+OVER_FLOOR = "gradient_over_floor/"
+"""How the curves begin of the norm of backpropagation's gradient in a layer, in units of the floor of its arithmetic."""
+
+
+def not_measurable(curves: Mapping[str, Any]) -> dict[str, float]:
+    """The layers whose gradient angle and norm ratio were no numbers because backpropagation's gradient was at the floor of its
+    arithmetic, with the share of the epochs of all runs in which that was so. (A gradient of zero has no angle either, and is
+    none of them.)"""
+    import numpy as np  # noqa: PLC0415 - the command line's help reads this file and waits for nothing
+
+    found: dict[str, float] = {}
+    for name, values in curves.items():
+        known = values[~np.isnan(values)] if name.startswith(OVER_FLOOR) else np.zeros(0)
+        if known.size and known.min() <= 1:
+            found[name.removeprefix(OVER_FLOOR)] = float(np.mean(known <= 1))
+    return found
 
 
 def measures_of(task: str) -> tuple[str, ...]:

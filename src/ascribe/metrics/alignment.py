@@ -12,6 +12,11 @@ import jax.numpy as jnp
 from ascribe.networks import Network, Stack
 from ascribe.types import Array, PyTree, Scalar
 
+from .layers import by_layer
+
+FLOOR = 4.0
+"""The floor of a gradient in units of ε times its terms: there its error, 0.02 to 1.3 of them, turns it by 0.3° to 19°."""
+
 
 def angle(a: PyTree, b: PyTree) -> Scalar:
     """The angle in degrees between two trees of arrays, each read as one long vector; NaN where one of them is zero.
@@ -41,33 +46,75 @@ def _length_and_direction(tree: PyTree) -> tuple[Scalar, Array]:
     return largest * length, vector / length
 
 
-def gradient_alignment(gradients: Network, reference: Network) -> dict[str, Array]:
+def gradient_alignment(gradients: Network, reference: Network, terms: Network | None = None) -> dict[str, Array]:
     """The angle (degrees) and the norm ratio ‖gradient‖ / ‖reference‖ of two gradients of one network.
+
+    **Arguments:** `terms`: a tree like the reference, whose norm in a layer is the size of the terms that the reference is
+    summed from (`rules.gradient_and_terms`). A layer whose reference is at the floor of its arithmetic, ‖reference‖ ≤
+    4 ε ‖terms‖, or underflows has neither angle nor ratio then: they are NaN, and those of all parameters are of the others.
 
     **Returns:** `gradient_angle` and `gradient_norm_ratio` over all parameters, and for every synaptic layer
     `gradient_angle/NAME` and `gradient_norm_ratio/NAME` over its weight and bias together (of a site inside a layer: over its
-    weight).
+    weight); with `terms`, `gradient_over_floor/NAME` too, the norm of the reference in units of its floor: at most 1 where
+    nothing is measurable, and NaN for a gradient of zero that is summed from zeros.
     """
-    both = lambda ours, theirs: (angle(ours, theirs), norm(ours) / norm(theirs))
-    found: dict[str, Array] = dict(zip(("gradient_angle", "gradient_norm_ratio"), both(gradients, reference), strict=True))
-    ours: Any
-    theirs: Any
-    for number, (ours, theirs) in enumerate(zip(gradients.parts, reference.parts, strict=True)):
-        names = reference.names[reference.starts[number] :]
-        if not isinstance(theirs, Stack):
-            pairs = [(names[0], both(ours, theirs))] if theirs.synaptic else []
-            inner = [site for site in reference.sites if reference.names[site.layer] == names[0]]
-            leaves = list(zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True)) if inner else []
-            pairs += [(site.name, both(*leaves[site.leaf])) for site in inner]
-        else:  # all blocks at once
-            pairs, period = [], len(theirs.layers)
-            for i, layer in enumerate(theirs.layers):
-                if layer.synaptic:
-                    angles, ratios = jax.vmap(both)(ours.layers[i], layer)
-                    pairs += [(names[i + period * row], (angles[row], ratios[row])) for row in range(theirs.count)]
-        for name, (one, ratio) in pairs:
-            found |= {f"gradient_angle/{name}": one, f"gradient_norm_ratio/{name}": ratio}
-    return found
+    if terms is None:
+        found = {"": _compared(gradients, reference), **by_layer(_compared, gradients, reference)}
+    else:
+        found = {"": _compared(*_measurable(gradients, reference, terms)), **by_layer(_judged, gradients, reference, terms)}
+    return {
+        f"gradient_{what}{'/' if name else ''}{name}": value for name, values in found.items() for what, value in values.items()
+    }
+
+
+def _compared(ours: PyTree, theirs: PyTree) -> dict[str, Scalar]:
+    return {"angle": angle(ours, theirs), "norm_ratio": norm(ours) / norm(theirs)}
+
+
+def _judged(ours: PyTree, theirs: PyTree, terms: PyTree) -> dict[str, Scalar]:
+    over = _over_floor(theirs, terms)
+    values = _compared(ours, theirs)
+    return {
+        **{what: jnp.where(over <= 1, jnp.full_like(one, jnp.nan), one) for what, one in values.items()},
+        "over_floor": over,
+    }
+
+
+def _over_floor(reference: PyTree, terms: PyTree) -> Scalar:
+    """The norm in units of its floor, which is no smaller than what arithmetic can hold with all its digits."""
+    size, of_terms = norm(reference), norm(terms)
+    limits = jnp.finfo(size.dtype)
+    least = jnp.maximum(jnp.full_like(size, limits.tiny / limits.eps), size * limits.eps**2)  # the quotient is finite
+    floor = jnp.maximum(FLOOR * _rounding(size.dtype) * of_terms, least)
+    return jnp.where((size == 0) & (of_terms == 0), jnp.full_like(size, jnp.nan), size / floor)
+
+
+def _rounding(dtype: Any) -> float:
+    """ε of the products: accelerators shorten the factors of single precision, unless JAX was told otherwise."""
+    shortened = {"gpu": 2.0**-10, "tpu": 2.0**-7}.get(jax.default_backend())
+    chosen = jax.config.jax_default_matmul_precision in (None, "default")  # pyright: ignore[reportAttributeAccessIssue]
+    return shortened if shortened and chosen and dtype == jnp.float32 else float(jnp.finfo(dtype).eps)
+
+
+def _measurable(gradients: Network, reference: Network, terms: Network) -> tuple[list[Any], list[Any]]:
+    """The two gradients with zeros in the place of all layers whose reference is at its floor."""
+
+    def kept(*trees: PyTree) -> tuple[PyTree, PyTree]:
+        over = _over_floor(*trees[1:])
+        return jax.tree.map(lambda leaf: jnp.where(over <= 1, jnp.zeros_like(leaf), leaf), trees[:2])
+
+    found: list[Any] = []
+    for number, parts in enumerate(zip(gradients.parts, reference.parts, terms.parts, strict=True)):
+        same: Any = parts
+        if isinstance(reference.parts[number], Stack):
+            layers = zip(*(part.layers for part in same), strict=True)
+            found += [jax.vmap(kept)(*layer) for layer in layers if jax.tree.leaves(layer)]
+        elif reference.names[reference.starts[number]] in reference.composites:
+            found += [kept(*leaf) for leaf in zip(*map(jax.tree.leaves, same), strict=True)]
+        elif jax.tree.leaves(same):
+            found.append(kept(*same))
+    ours, theirs = zip(*found, strict=True)
+    return list(ours), list(theirs)
 
 
 def feedback_alignment(network: Network, feedback: dict[str, Array]) -> dict[str, Array]:

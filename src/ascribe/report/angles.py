@@ -9,12 +9,16 @@ import numpy as np
 from ascribe.charts.bands import ValueAxis, log_worthy, one_curve
 from ascribe.charts.lines import panel_title
 from ascribe.charts.theme import GRAY
+from ascribe.errors import names_in_words
+from ascribe.measures import not_measurable
 
 from .base import Comparison
 from .curves import curve_figure
 from .series import curve_names, series
 
 PANELS = 12
+NAMED = 3
+"""So many layers are named in a sentence."""
 
 
 def gradient_angles(comparison: Comparison) -> Any:
@@ -47,7 +51,21 @@ def layer_angles(comparison: Comparison) -> Any:
         "Angle to gradient (°)",
         "Gradient angle, layer by layer",
         "The angle between the rule's gradient and backpropagation's, in the weights of one layer.",
+        *_not_measurable(comparison),
     )
+
+
+def _not_measurable(comparison: Comparison) -> list[str]:
+    """Where backpropagation's gradient was too small to measure an angle to, by its layer, of the rule that lost most there."""
+    worst: dict[str, float] = {}
+    for runs in comparison.runs.values():
+        for layer, share in not_measurable(runs.curves).items():
+            worst[layer] = max(share, worst.get(layer, 0.0))
+    if not worst:
+        return []
+    told = [f"{layer} (up to {100 * share:.0f} % of the epochs)" for layer, share in list(worst.items())[:NAMED]]
+    more = [f"{len(worst) - NAMED} more"] if len(worst) > NAMED else []
+    return [f"Not measurable where backpropagation's gradient is lost in rounding: {names_in_words([*told, *more])}."]
 
 
 def feedback_angles(comparison: Comparison) -> Any:

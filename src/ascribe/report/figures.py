@@ -22,6 +22,7 @@ from .fits import fits
 from .landscape import loss_surface
 from .layout import Entry, Panel, legend_of, panels_of
 from .own_metrics import own_metrics
+from .quality import bias, signal_to_noise
 from .raster import png_of, rasterized
 from .scores import final_scores
 from .sensitivity import learning_rate_sensitivity
@@ -37,6 +38,8 @@ _FIGURES: dict[str, Callable[[Comparison], Any]] = {
     "gradient_angles": gradient_angles,
     "layer_angles": layer_angles,
     "feedback_angles": feedback_angles,
+    "signal_to_noise": signal_to_noise,
+    "bias": bias,
     "own_metrics": own_metrics,
     "learning_rate_sensitivity": learning_rate_sensitivity,
 }

@@ -42,6 +42,7 @@ from .registry import names as names
 from .registry import settings as settings
 from .registry import split_names as split_names
 from .relaxed_identity import RelaxedIdentity as RelaxedIdentity
+from .rounding import gradient_and_terms as gradient_and_terms
 from .sign_symmetry import SignSymmetry as SignSymmetry
 from .terms import Terms as Terms
 from .terms import backward_sweep as backward_sweep

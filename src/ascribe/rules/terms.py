@@ -72,10 +72,17 @@ def backward_sweep(
     """
     terms = Terms() if terms is None else terms
     own = network.located(batch.inputs.shape[1:])
-    through = _onto_tape(own, expand(own, terms))
-    tape, network_state = record(own, batch.inputs, batch.network_state, key=key, training=training, through=through)
+    tape, network_state = onto_tape(own, batch, terms, key=key, training=training)
     loss, delta = output_error(own, tape, batch, terms)
     return Credit(loss, sweep_down(own, tape, delta, terms).like(network), state, network_state)
+
+
+def onto_tape(
+    network: Network, batch: Batch, terms: Terms, *, key: Key | None = None, training: bool = True
+) -> tuple[Tape, PyTree]:
+    """The forward pass of a located network, with what a sweep with these terms needs for its way back."""
+    through = _through_pass(network, expand(network, terms))
+    return record(network, batch.inputs, batch.network_state, key=key, training=training, through=through)
 
 
 def output_error(network: Network, tape: Tape, batch: Batch, terms: Terms) -> tuple[Scalar, Float[Array, "batch outputs"]]:
@@ -203,7 +210,7 @@ def _inner(network: Network, name: str, terms: Terms, delta: Any, *, asked: bool
     return walk.InnerTerms(feedback, direct, error, derivative, below, asked, axes, delta)
 
 
-def _onto_tape(network: Network, terms: Terms) -> Callable[..., tuple[Array, PyTree, Callable[..., Any]]]:
+def _through_pass(network: Network, terms: Terms) -> Callable[..., tuple[Array, PyTree, Callable[..., Any]]]:
     """What `record` does with a composite: its forward pass, with the way back that these terms want."""
 
     def through(name: str, layer: Any, x: Array, state: PyTree, key: Key | None, training: bool) -> Any:

@@ -19,7 +19,7 @@ from ascribe.errors import UserError
 from ascribe.measures import LOSS_RATIO, MEASURES, Measure, main_among, score_name
 from ascribe.metrics import feedback_alignment, gradient_alignment
 from ascribe.networks import Network
-from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, Trainables, hooks, network_of
+from ascribe.rules import AbstractRule, Backpropagation, Batch, Credit, Trainables, gradient_and_terms, hooks, network_of
 from ascribe.setup import Setup
 from ascribe.types import Array, Key, PyTree
 
@@ -304,8 +304,8 @@ def measure(setup: Setup, run: Run, state: RunState, data: Data, key: Key, *, be
         indices = jnp.arange(count)
         probe = take(setup, data, indices, state.network_state)
         ours = credit_of(run.rule, of_batch(state, data, indices), probe, key)
-        theirs = Backpropagation()(network, None, probe, key=key)
-        found |= gradient_alignment(network_of(ours.gradients), theirs.gradients)
+        theirs, terms = gradient_and_terms(network, probe, key=key)
+        found |= gradient_alignment(network_of(ours.gradients), theirs.gradients, terms)
         if hooks.is_own(run.rule):
             found[LOSS_RATIO] = ours.loss / theirs.loss
         found |= feedback_alignment(network, hooks.feedback(run.rule, network, state.trainables, state.rule_state))

@@ -8,8 +8,9 @@ import numpy as np
 
 from ascribe import rules
 from ascribe.datasets import Dataset
+from ascribe.errors import names_in_words
 from ascribe.files import short
-from ascribe.measures import before_finish, measure_for, measures_of, score_name
+from ascribe.measures import before_finish, measure_for, measures_of, not_measurable, score_name
 from ascribe.networks import Network
 from ascribe.rules import hooks
 from ascribe.rules.tools.verify import notes as equality
@@ -73,7 +74,11 @@ def runs_of(
     tested, confusion = split_confusion(_tested(trainer, specifications, parts, networks))
     values = {**tested, **area_scores(curves)}
     scores = {name: np.where(diverged >= 0, np.nan, value) for name, value in values.items()}
-    own = (*_equality(experiment, curves), *_note_before_finish(recipe.data.task, recipe.setup.score, scores))
+    own = (
+        *_equality(experiment, curves),
+        *_measurable(curves),
+        *_note_before_finish(recipe.data.task, recipe.setup.score, scores),
+    )
     runs = Runs(
         rule=recipe.name,
         rule_settings=short(rules.settings(recipe.rule)),
@@ -161,6 +166,19 @@ def _note_before_finish(task: str, chosen: str | None, scores: dict[str, np.ndar
     mean = np.nanmean(before)
     text = f"{100 * mean:.1f} %" if measure.percent else f"{mean:.4g}"
     return (f"mean {score.replace('_', ' ')} before its last pass {text}",)
+
+
+def _measurable(curves: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """Where no angle could be measured: always, or in some epochs."""
+    shares = not_measurable(curves)
+    always = [name for name, share in shares.items() if share == 1]
+    sometimes = [name for name in shares if name not in always]
+    parts = ((always, ""), (sometimes, " in some epochs"))
+    return tuple(
+        f"gradient angle not measurable in {names_in_words(names)}{when}: backpropagation's gradient is lost in rounding there"
+        for names, when in parts
+        if names
+    )
 
 
 def _equality(experiment: Experiment, curves: dict[str, np.ndarray]) -> tuple[str, ...]:

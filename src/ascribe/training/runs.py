@@ -11,7 +11,7 @@ import numpy as np
 from ascribe import losses, notebook
 from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError, names_in_words
-from ascribe.measures import AREA, main_score, measure_of, score_name, title_of
+from ascribe.measures import AREA, main_score, measure_of, not_measurable, score_name, title_of
 from ascribe.metrics import area_under_curve
 from ascribe.networks import Network, Unbuilt
 from ascribe.statistics import corrected_interval, finished, interval, optional, resampled
@@ -29,7 +29,9 @@ class Runs:
     - `rule`: its name; `rule_settings`: its class and the values of its fields, as plain JSON values;
     - `curves[name]`: `(seeds, epochs)`, among them `train_loss`, `validation_loss`, `validation_accuracy` (or
       `validation_rmse` and `validation_r2`), `gradient_angle` and `gradient_norm_ratio` against backpropagation's gradient,
-      in total and per layer (`gradient_angle/linear1`), `feedback_angle/…` where a rule has feedback weights;
+      in total and per layer (`gradient_angle/linear1`), `feedback_angle/…` where a rule has feedback weights; with `quality`,
+      `credit_snr` and `credit_bias`, likewise. Where backpropagation's gradient is at the floor of its arithmetic, angle and
+      ratio are NaN, and `gradient_over_floor/linear1` is 1 at most: `not_measurable` sums that up;
     - `scores[name]`: `(seeds,)`, measured once on the test split: `test_loss`, `test_accuracy`, `test_balanced_accuracy`,
       `test_macro_f1`, `test_auc` (with at most 20 classes) and `test_log_loss`, or `test_rmse`, `test_r2`; the same before the
       rule's `finish`, where it has one of its own (`test_accuracy_before_finish`); and `area_under_train_loss`. NaN for a run
@@ -134,6 +136,12 @@ class Runs:
                 return found[name]
         known = [key for table in ("curves", "scores") for key in self.__dict__.get(table, {}) if "/" not in key]
         raise AttributeError(f"runs have no {name!r}; they have {', '.join(known)}.")
+
+    @property
+    def not_measurable(self) -> dict[str, float]:
+        """The layers whose gradient angle and norm ratio were not measurable, because backpropagation's gradient was at the
+        floor of its arithmetic, and in which share of all epochs. None in a record of an earlier version, which cannot tell."""
+        return not_measurable(self.curves)
 
     @property
     def built(self) -> bool:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ from ascribe.networks import Network
 from ascribe.rules import hooks, registry
 from ascribe.rules.backpropagation import Backpropagation
 from ascribe.rules.base import AbstractRule, Batch, network_of
+from ascribe.rules.rounding import gradient_and_terms
 from ascribe.rules.terms import INSIDE
 from ascribe.types import Array, Key
 
@@ -38,7 +40,8 @@ REFERENCE = "reference"
 class Verification:
     """What `verify` found: whether the rule's gradient differs from backpropagation's, and per layer by how much.
 
-    `angles` (degrees) and `norm_ratios` are by synaptic layer, `"total"` over all parameters. `differs` lists the layers,
+    `angles` (degrees) and `norm_ratios` are by synaptic layer, `"total"` over all parameters; NaN where backpropagation's
+    gradient is at the floor of its arithmetic (`rules.gradient_and_terms`). `differs` lists the layers,
     synaptic or not, of which some parameter's gradient is another one.
     """
 
@@ -59,7 +62,9 @@ class Verification:
             + (f"; its gradient is zero in {', '.join(still)}" if still else "")
         ]
         for name, degrees in self.angles.items():
-            lines.append(f"  {name:>12}: angle {degrees:7.3f}°, norm ratio {self.norm_ratios[name]:.4g}")
+            ratio = self.norm_ratios[name]
+            told = "angle not measurable" if math.isnan(ratio) else f"angle {degrees:7.3f}°, norm ratio {ratio:.4g}"
+            lines.append(f"  {name:>12}: {told}")
         return "\n".join(lines)
 
 
@@ -239,8 +244,9 @@ def _gradients(
 ) -> tuple[Network, Network, dict[str, Array]]:
     """The rule's gradient where it begins, backpropagation's there, and the angles and sizes between them; `anew`: not what it
     was before where it is traced anew."""
-    ours, theirs = _both(rule, batch, key=key, network=network)
-    return ours, theirs, gradient_alignment(ours, theirs)
+    ours, start, batch = _ours(rule, batch, key=key, network=network)
+    exact, terms = gradient_and_terms(start, batch, key=jr.split(key)[1])
+    return ours, exact.gradients, gradient_alignment(ours, exact.gradients, terms)
 
 
 def _both(rule: AbstractRule, batch: Batch, *, key: Key, network: Network) -> tuple[Network, Network]:
