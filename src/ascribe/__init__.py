@@ -34,8 +34,8 @@ _WHERE = {
     "UserError": "ascribe.errors",
 }
 _MODULES = (
-    *("autodiff", "cluster", "datasets", "networks", "neurons", "losses", "metrics", "rules", "training", "loggers"),
-    *("estimators", "experiments", "cards", "search", "store", "statistics", "report", "papers"),
+    *("autodiff", "cards", "cluster", "datasets", "networks", "neurons", "losses", "metrics", "rules", "training", "loggers"),
+    *("estimators", "experiments", "search", "store", "statistics", "report", "papers"),
 )
 
 if TYPE_CHECKING:

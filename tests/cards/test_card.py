@@ -82,6 +82,7 @@ def test_the_json_holds_everything_and_nothing_that_json_has_not(found):
 def test_the_text_has_a_section_for_each_part(found):
     lines = str(found).split("\n")
     titles = ["WHAT IT NEEDS TO KNOW", "IN THE LITERATURE'S WORDS", "THE CHAIN", "WHAT IT COSTS", "HOW GOOD ITS CREDIT IS"]
+    titles.append("HOW NOISY AND HOW BIASED IT IS")
     assert [line for line in lines if line.isupper()] == [*titles, "ITS LIMIT"]
     assert "Where B = W, it is backpropagation: checked on" in lines[-1]
     assert any(line.split() == ["fixed", "feedback", "yes", "yes", "no"] for line in lines)

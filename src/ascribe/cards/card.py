@@ -22,6 +22,7 @@ from .cost import Cost, costs
 from .limits import Limit, limit
 from .needs import Needs, needs
 from .picture import picture
+from .quality import Quality, quality
 from .sections import Section, sections_of, text_of
 
 SECTIONS = ("needs", "chain", "cost", "quality", "limit")
@@ -29,12 +30,19 @@ SECTIONS = ("needs", "chain", "cost", "quality", "limit")
 DEPTHS, WIDTHS = (2, 4, 8), (0.25, 1, 4)
 """Hidden layers of the networks whose cost is counted, and their width in terms of the card's own network."""
 QUALITY_DEPTHS = (2, 4, 8, 16, 32)
-CHAIN_DEPTHS, CHAIN_WIDTH = (4, 8, 16), 8
-"""Hidden layers of the networks whose chain of products is counted, and their units, which change nothing of it."""
+DRAWS, BATCHES = 4, 8
+"""Draws of a rule's randomness in each of so many batches, for the signal-to-noise ratio and the bias."""
+CHAIN_DEPTHS, CHAIN_WIDTH = (4, 8, 16), 4
+"""Hidden layers of the networks whose chain of products is counted, and their units where the rule wants it small: they change
+nothing of it."""
 WIDTH = 64
 """Units of a hidden layer where the card's network is no chain of dense layers."""
 LARGEST = 2_000_000
 """Parameters up to which networks of other depths and widths are looked at."""
+
+
+Chains = dict[tuple[int, int], Case | str]
+"""Chains of dense layers by depth and width, each made once; in its place why there is none."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +64,18 @@ class Priced:
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """How good the credit is on a chain of `depth` hidden layers: by layer (`"total"` over all parameters) the angle to
-    backpropagation's gradient in degrees and the ratio of the norms, of one batch at the initial weights."""
+    """How good the credit is on a chain of `depth` hidden layers at the initial weights, by layer (`"total"` over all
+    parameters).
+
+    `angles` to backpropagation's gradient in degrees, and `norm_ratios`, of one batch; `snr`, the signal-to-noise ratio, and
+    `bias` over several batches and the rule's randomness (`quality`); what is not measurable is NaN.
+    """
 
     depth: int
     angles: dict[str, float]
     norm_ratios: dict[str, float]
+    snr: dict[str, float] = dataclasses.field(default_factory=dict)
+    bias: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,7 +193,7 @@ def card(
     if "needs" in wanted:
         found["needs"] = _read("what it needs", lambda: needs(case.rule, case.network, _stateless(case)), notes)
     if "chain" in wanted:
-        found["chain"] = _read("the chain of products", lambda: _chained(case, notes), notes) or {}
+        found["chain"] = _read("the chain of products", lambda: _chained(case, chains, notes), notes) or {}
     if "cost" in wanted:
         found["cost"] = _cost(case, chains, notes, timed=timed)
     if "quality" in wanted:
@@ -211,8 +225,11 @@ def _read(what: str, read: Callable[[], Read], notes: list[str]) -> Read | None:
         return None
 
 
-def _chained(case: Case, notes: list[str]) -> dict[int, int]:
-    swept = _swept(case, {}, [(depth, CHAIN_WIDTH) for depth in CHAIN_DEPTHS], notes, "chain of products")
+def _chained(case: Case, chains: Chains, notes: list[str]) -> dict[int, int]:
+    width = case.width or WIDTH
+    swept = _swept(case, chains, [(depth, width) for depth in CHAIN_DEPTHS], [], "")
+    if len(swept) < len(CHAIN_DEPTHS):
+        swept = _swept(case, chains, [(depth, CHAIN_WIDTH) for depth in CHAIN_DEPTHS], notes, "chain of products")
     made = {depth: one.network for depth, _, one in swept}
     return chain(case.rule, made.__getitem__, _stateless(case), tuple(made))
 
@@ -232,10 +249,6 @@ def _words(case: Case) -> str:
     own, asked = case.sizes, case.asked_sizes
     sizes = asked if own is not None and asked is not None and len(own) == len(asked) else own
     return str(case.network) if sizes is None else "x".join(map(str, sizes)) or "without hidden layers"
-
-
-Chains = dict[tuple[int, int], Case | str]
-"""Chains of dense layers by depth and width, each made once; in its place why there is none."""
 
 
 def _swept(
@@ -284,9 +297,24 @@ def _is_backpropagation(case: Case) -> bool:
 def _quality(case: Case, depths: Sequence[int], chains: Chains, notes: list[str]) -> tuple[Estimate, ...]:
     width = case.width or WIDTH
     swept = _swept(case, chains, [(depth, width) for depth in depths], notes, "angles")
+
+    def judged(one: tuple[int, int, Case]) -> Quality:
+        own, size = one[2], case.setup.batch_size
+        return quality(own.rule, own.drawn, own.data, draws=DRAWS, batches=BATCHES, batch_size=size, loss=own.recipe.loss)
+
     with ThreadPoolExecutor() as pool:
         checked = pool.map(lambda one: verify(one[2].rule, one[2].network, one[2].batch), swept)
-        return tuple(Estimate(depth, one.angles, one.norm_ratios) for (depth, *_), one in zip(swept, checked, strict=True))
+        steady = pool.map(judged, swept)
+        return tuple(
+            Estimate(
+                depth,
+                one.angles,
+                one.norm_ratios,
+                {name: layer.snr for name, layer in other.layers.items()},
+                {name: layer.bias for name, layer in other.layers.items()},
+            )
+            for (depth, *_), one, other in zip(swept, checked, steady, strict=True)
+        )
 
 
 def _plain(value: Any) -> Any:

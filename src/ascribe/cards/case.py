@@ -4,12 +4,13 @@ import dataclasses
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import jax.random as jr
 
 from ascribe.datasets import DataLike, Dataset, load
 from ascribe.errors import UserError
-from ascribe.networks import Network
+from ascribe.networks import Network, build
 from ascribe.rules import AbstractRule, Backpropagation, Batch, hooks
 from ascribe.setup import Setup
 from ascribe.training import (
@@ -60,6 +61,11 @@ class Case:
         return self.recipe.setup
 
     @property
+    def drawn(self) -> Network:
+        """The network as it was given, with initial weights."""
+        return _initialized(self.asked, jr.key(0))
+
+    @property
     def sizes(self) -> tuple[int, ...] | None:
         """Units of the hidden layers; None for a network that is no chain of dense layers."""
         return _sizes(self.network)
@@ -92,7 +98,11 @@ class Case:
 
         **Raises:** `UserError` where the rule refuses that network.
         """
-        return case_of(self.rule, "x".join([str(width)] * depth), self.data, activation=self._activation, like=self)
+        text, data = "x".join([str(width)] * depth), self.data
+        own = {"input_shape": data.input_shape, "outputs": data.outputs, "activation": self._activation}
+        shapes = eqx.filter_eval_shape(lambda: build(text, **own))  # weights are drawn once, by one program
+        empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        return case_of(self.rule, empty, data, like=self)
 
     @property
     def _activation(self) -> str:

@@ -137,11 +137,12 @@ class _Step:
                 return eqx.filter((moved, loss), eqx.is_array)
 
             self.shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), dynamic)
-            self.state, self.step = state, step
-            self.compiled = jax.jit(step).lower(self.shapes).compile()
+            traced = jax.jit(step).trace(self.shapes)
+            self.state, self.graph = state, jaxprs.graph_of(traced.jaxpr)
+            self.compiled = traced.lower().compile()
 
     def cost(self) -> Cost:
-        counts = count(self.step, self.shapes, compiled=self.compiled)
+        counts = _with_loops(_counted(self.compiled), self.graph)
         memory = self.compiled.memory_analysis()
         needed = ("temp_size_in_bytes", "argument_size_in_bytes", "output_size_in_bytes")
         peak = None if memory is None else sum(getattr(memory, name) for name in needed) - memory.alias_size_in_bytes
@@ -176,14 +177,11 @@ class _Step:
         return lambda: jax.block_until_ready(self.compiled(given))
 
 
-def count(function: Callable[..., Any], *arguments: Any, compiled: Any = None) -> Counts:
-    """What XLA counts in a function, loops of known length as often as they run.
-
-    **Arguments:** `arguments`: arrays, or their shapes alone; `compiled`: the compiled program, where there is one already.
-    """
-    graph, _ = jaxprs.trace(function, *arguments)
-    once = _counted(jax.jit(function).lower(*arguments).compile() if compiled is None else compiled)
-    return _with_loops(once, graph)
+def count(function: Callable[..., Any], *arguments: Any) -> Counts:
+    """What XLA counts in a function of `arguments` (arrays, or their shapes alone), loops of known length as often as they
+    run."""
+    traced = jax.jit(function).trace(*arguments)
+    return _with_loops(_counted(traced.lower().compile()), jaxprs.graph_of(traced.jaxpr))
 
 
 def _with_loops(once: Counts, graph: Graph) -> Counts:

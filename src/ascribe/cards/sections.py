@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .needs import SOURCES, Needs
 
 if TYPE_CHECKING:
-    from .card import Card, Priced
+    from .card import Card, Estimate, Priced
 
 NOT_MEASURABLE = "–"
 UNITS = (
@@ -31,7 +31,16 @@ class Section:
 
 def sections_of(card: "Card") -> list[Section]:
     """The sections of a card, in their order, without those that were not asked for."""
-    made = (_needs(card), _properties(card), _chain(card), _cost(card), _quality(card), _limit(card), _notes(card))
+    made = (
+        _needs(card),
+        _properties(card),
+        _chain(card),
+        _cost(card),
+        _quality(card),
+        _noise(card),
+        _limit(card),
+        _notes(card),
+    )
     return [one for one in made if one is not None]
 
 
@@ -150,13 +159,33 @@ def _quality(card: "Card") -> Section | None:
         "weights: of chains of so many hidden layers, in the lowest layer, the middle one, the highest hidden one, the output "
         "layer, and over all parameters."
     )
+    told = lambda one, name: f"{_angle(one.angles[name])} ({_ratio(one.norm_ratios[name])})"
+    return Section("How good its credit is", (sentence,), PLACES, _by_place(card.quality, told))
+
+
+def _noise(card: "Card") -> Section | None:
+    """Signal-to-noise ratio and bias."""
+    if not any(one.snr for one in card.quality):
+        return None
+    sentence = (
+        "Signal-to-noise ratio of one step's credit c over the rule's own randomness and over batches, ‖E c‖² over the trace "
+        "of its covariance, and behind it the bias, ‖E (c − g)‖ over ‖E g‖, g backpropagation's gradient: in the same layers."
+    )
+    told = lambda one, name: f"{_ratio(one.snr[name])} ({_ratio(one.bias[name])})"
+    return Section("How noisy and how biased it is", (sentence,), PLACES, _by_place(card.quality, told))
+
+
+PLACES = ("hidden layers", "lowest", "middle", "highest hidden", "output", "all")
+
+
+def _by_place(found: Sequence["Estimate"], told: Callable[["Estimate", str], str]) -> tuple[tuple[str, ...], ...]:
+    """A row for each depth, with what is told of the layers at `PLACES`."""
     rows = []
-    for one in card.quality:
+    for one in found:
         names = [name for name in one.angles if name != "total"]
         places = (names[0], names[(len(names) - 1) // 2], names[max(0, len(names) - 2)], names[-1], "total")
-        rows.append((str(one.depth), *(f"{_angle(one.angles[name])} ({_ratio(one.norm_ratios[name])})" for name in places)))
-    columns = ("hidden layers", "lowest", "middle", "highest hidden", "output", "all")
-    return Section("How good its credit is", (sentence,), columns, tuple(rows))
+        rows.append((str(one.depth), *(told(one, name) for name in places)))
+    return tuple(rows)
 
 
 def _angle(degrees: float) -> str:
@@ -164,7 +193,7 @@ def _angle(degrees: float) -> str:
 
 
 def _ratio(value: float) -> str:
-    return f"{value:.3g}" if math.isfinite(value) else NOT_MEASURABLE
+    return "∞" if value == math.inf else f"{value:.3g}" if math.isfinite(value) else NOT_MEASURABLE
 
 
 def _limit(card: "Card") -> Section | None:

@@ -1,4 +1,4 @@
-"""`ascribe inspect RULE`: the card of a rule."""
+"""`ascribe inspect RULE`: the card of a rule; `ascribe inspect FOLDER`: which claims of a comparison stand."""
 
 import json
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from ascribe.errors import UserError
+from ascribe.files import write_whole
 
 from . import options
 from .console import aside, listing, show
@@ -41,7 +42,7 @@ def inspect(
     *,
     card: Card = Card(),
     source: Data = Data(),
-    out: Annotated[Path | None, Parameter(help="A folder for card.html, card.svg and card.json.")] = None,
+    out: Annotated[Path | None, Parameter(help="A folder for card.html, card.svg and card.json (or claims.html).")] = None,
     json_output: Json = False,
 ) -> int:
     """Show the card of a rule: what it costs, how good its credit is, what it equals in a limit.
@@ -51,8 +52,11 @@ def inspect(
     Parameters
     ----------
     subject
-        A rule: a name (see `ascribe rules`), with options as in fa:scale=0.5, or ./my_rule.py:MyRule for your own.
+        A rule: a name (see `ascribe rules`), with options as in fa:scale=0.5, or ./my_rule.py:MyRule for your own. Or a folder
+        that `ascribe compare` wrote: then it is told which claims of that comparison stand.
     """
+    if Path(subject).is_dir():
+        return _claims(Path(subject), card, source, out, as_json=json_output)
     from ascribe import cards, datasets  # noqa: PLC0415 - late, so that --help is instant
 
     of_data = source.options()
@@ -75,6 +79,32 @@ def inspect(
     _print(f"The card of {found.rule}", found.head, found.sections)
     if out is not None:
         show(f"\npage: {out / 'card.html'}", soft_wrap=True, highlight=False, markup=False)
+    return 0
+
+
+def _claims(folder: Path, card: Card, source: Data, out: Path | None, *, as_json: bool) -> int:
+    """Which claims of a comparison stand."""
+    from ascribe import cards, report  # noqa: PLC0415
+
+    if card != Card() or source != Data():
+        raise UserError(f"{str(folder)!r} is a folder, of a comparison with its own network and data: leave other options out.")
+    with aside(as_json):
+        found = cards.inspect(folder)
+    if out is not None:
+        page = report.card_page(found.title, (), "", [vars(one) for one in found.sections])
+        write_whole(_folder(out) / "claims.html", page.encode("utf-8"))
+    if as_json:
+        print(json.dumps(found.to_json(), ensure_ascii=False, allow_nan=False))
+        return 0
+    plain = {"highlight": False, "markup": False}
+    show(found.title, **plain)
+    for claim in found.claims:
+        show(f"- {claim}", **plain)
+    for section in found.sections[1:]:
+        show(f"\n{section.title.upper()}", *section.sentences, **plain)
+        show(listing(section.columns, section.rows))
+    if out is not None:
+        show(f"\npage: {out / 'claims.html'}", soft_wrap=True, **plain)
     return 0
 
 
