@@ -1,13 +1,14 @@
 """A rule on a network and a batch: what a card looks at."""
 
 import dataclasses
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 
+from ascribe.checks import options
 from ascribe.datasets import DataLike, Dataset, load
 from ascribe.errors import UserError
 from ascribe.networks import Network, build
@@ -35,6 +36,18 @@ DATA: dict[str, tuple[str, dict[str, Any]]] = {
 """What a card is made on where no data are named, by task: the first that the rule has."""
 NETWORKS = ("64x64", "8x8", "4")
 """And the network: the first that the rule does not refuse."""
+
+
+class Trained(TypedDict, total=False):
+    """How a step that is looked at would be trained: the activation of a network in words, and settings of `train`."""
+
+    activation: str
+    batch_size: int
+    optimizer: Any
+    loss: Any
+
+
+DEFAULTS = Trained(activation="relu", batch_size=32, optimizer="sgd", loss=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,17 +124,15 @@ class Case:
         return next((name for name in found if isinstance(name, str)), "relu")
 
 
+@options(**DEFAULTS)
 def case_of(
     rule: Any,
     network: Any = None,
     data: DataLike | None = None,
     *,
-    activation: str = "relu",
-    batch_size: int = 32,
-    optimizer: Any = "sgd",
-    loss: Any = None,
     seed: int = 0,
     like: Case | None = None,
+    **trained: Unpack[Trained],
 ) -> Case:
     """What a card of a rule looks at.
 
@@ -129,6 +140,8 @@ def case_of(
 
     **Raises:** `UserError` where rule, network, data and settings do not go together.
     """
+    settings: dict[str, Any] = dict(trained)
+    activation = settings.pop("activation")
     name, rule = named_rule(rule)
     if not isinstance(rule, AbstractRule):
         raise UserError(f"a rule is a name or an ascribe.rules.AbstractRule; got {type(rule).__name__}.")
@@ -136,7 +149,7 @@ def case_of(
     if like is not None:
         name, setup = like.name, dataclasses.replace(like.setup)
     else:
-        setup = Setup(optimizer=optimizer, batch_size=batch_size, loss=loss, epochs=1, diagnostics=False)
+        setup = Setup(**settings, epochs=1, diagnostics=False)
     chosen = _data_for(rule) if data is None else check_data(data)
     check_rule(rule, name, chosen)
     asked, recipe = _first_recipe(rule, name, network, chosen, activation, setup)

@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Unpack
 
 import equinox as eqx
 import jax
@@ -19,14 +19,13 @@ import jax.random as jr
 import numpy as np
 
 from ascribe import jaxprs
-from ascribe.checks import at_least, flag
+from ascribe.checks import flag, options
 from ascribe.datasets import DataLike
 from ascribe.jaxprs import Equation, Graph
-from ascribe.losses import Loss
 from ascribe.rules import Trainables, hooks
 from ascribe.training import Examples, devices, loop
 
-from .case import Case, case_of
+from .case import DEFAULTS, Case, Trained, case_of
 
 ROUNDS, LEAST = 5, 0.02
 """How often contestants take turns, and the seconds that a turn takes at least."""
@@ -74,16 +73,9 @@ class Cost:
         return self.operations / self.batch
 
 
+@options(**DEFAULTS)
 def cost(
-    rule: Any,
-    network: Any = None,
-    data: DataLike | None = None,
-    *,
-    activation: str = "relu",
-    batch_size: int = 32,
-    optimizer: Any = "sgd",
-    loss: str | Loss | None = None,
-    timed: bool = False,
+    rule: Any, network: Any = None, data: DataLike | None = None, *, timed: bool = False, **trained: Unpack[Trained]
 ) -> Cost:
     """What one step of a rule costs.
 
@@ -98,9 +90,8 @@ def cost(
     example in its products; what the count has beyond that (nonlinearities, the loss, the optimizer) fades with the width and
     the size of the batch.
     """
-    at_least(1, "batch_size", batch_size)
     flag("timed", timed)
-    case = case_of(rule, network, data, activation=activation, batch_size=batch_size, optimizer=optimizer, loss=loss)
+    case = case_of(rule, network, data, **trained)
     return costs([case], timed=timed)[0]
 
 
