@@ -311,7 +311,8 @@ def test_a_network_may_be_a_template_or_a_factory():
     inputs, targets = rows()
     template = networks.build("4", input_shape=(3,), outputs=1, activation="tanh")
     factory = lambda key: networks.mlp([3, 4, 1], activation="tanh", key=key)
-    text, *others = (estimator("binary", network=one).fit(inputs, targets) for one in ("4", template, factory))
+    text = estimator("binary", network="4").fit(inputs, targets)
+    others = [estimator("binary", network=one, activation="relu").fit(inputs, targets) for one in (template, factory)]
     np.testing.assert_array_equal(others[0].predict_proba(inputs), text.predict_proba(inputs))
     assert others[1].network_.config() == text.network_.config()
 
@@ -349,10 +350,10 @@ def test_a_pass_that_diverged_is_as_if_it_had_not_been():
         ({"rule": "nosuch"}, "unknown rule 'nosuch'"),
         ({"network": "64xx"}, "unknown network '64xx'"),
         (
-            {"network": lambda: networks.mlp([2, 4, 1])},
+            {"activation": "relu", "network": lambda: networks.mlp([2, 4, 1])},
             "layer linear1 takes 2 numbers an example but gets the shape (3,)",
         ),
-        ({"network": lambda: networks.mlp([3, 4, 3])}, "needs a network with 2 outputs; this one has 3"),
+        ({"activation": "relu", "network": lambda: networks.mlp([3, 4, 3])}, "needs a network with 2 outputs; this one has 3"),
         ({"network": "lenet"}, "(3,)"),
         ({"activation": "nosuch"}, "unknown activation 'nosuch'"),
         ({"optimizer": "nosuch"}, "unknown optimizer 'nosuch'"),

@@ -167,6 +167,11 @@ def test_a_file_without_such_a_network_is_refused(file, text, sentence, capsys):
     assert sentence in capsys.readouterr().err
 
 
+def test_an_activation_that_a_network_of_a_file_would_not_take_is_refused(file, capsys):
+    assert main(["compare", "moons", "--network", "net.py:Model", "--activation", "tanh"]) == 2
+    assert "'net.py:Model' has its own: leave it out" in capsys.readouterr().err
+
+
 def test_a_factory_that_fails_is_told_by_its_line(file):
     line = NETWORK.split("\n").index('    return {}["weights"]') + 1
     with pytest.raises(UserError, match=rf"the network factory fails failed in .*net.py, line {line}: KeyError: 'weights'\."):

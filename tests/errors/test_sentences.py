@@ -355,7 +355,7 @@ CASES = {name: (f"compare {line}", wanted) for name, (line, wanted) in (RULES | 
     "report on nothing": ("report nosuch", ["'nosuch'", "no ascribe record"]),
     "report on an empty folder": ("report nothing", ["'nothing'", "no ascribe record"]),
     "report on someone's folder": ("report thesis", ["'thesis'", "no ascribe record"]),
-    "report on a file": ("report a-file", ["'a-file'", "no ascribe record"]),
+    "report on a file": ("report a-file", ["'a-file'", "is a file: name the folder that compare wrote"]),
     "report on a damaged record": ("report damaged", ["damaged", "backpropagation.npz"]),
     "report on a later format": ("report later", ["later", "format 99"]),
     "report into a folder": ("report record --out thesis", ["--out", "'thesis'", "folder"]),

@@ -25,6 +25,7 @@ from .examples import flatten_for
 from .loop import NetworkSource
 from .model_options import options_of
 
+DEFAULT_ACTIVATION = "relu"
 UNKNOWN = (jax.errors.ConcretizationTypeError, jax.errors.TracerArrayConversionError)
 VALUES = (
     "JAX traces a model once for all data, so choose with jnp.where or jax.lax.cond (torch.where in PyTorch) in place of a "
@@ -68,17 +69,22 @@ def located(source: NetworkSource, data: Dataset) -> NetworkSource:
     return Located(source.factory if isinstance(source, Located) else source, shape)
 
 
-def network_for(network: Any, data: Dataset, activation: str = "relu") -> NetworkSource:
+def network_for(network: Any, data: Dataset, activation: str = DEFAULT_ACTIVATION) -> NetworkSource:
     """The network of a text for these data: hidden layers as `"64x64"`, or `"./my_network.py:make"`, a factory
     `key -> Network`, a network or a model of another library in a file, which is run, with options of it behind another colon;
     a model itself as a network for these data; any other network as it is. What its layers hold inside is found for these
-    data."""
+    data.
+
+    **Raises:** `UserError` for what is no network, and where an activation is asked for that only networks by name would take.
+    """
     return located(_source(network, data, activation), data)
 
 
 def _source(network: Any, data: Dataset, activation: str) -> NetworkSource:
     if isinstance(network, str) and ".py" not in network:
         return networks.build(network, input_shape=data.input_shape, outputs=data.outputs, activation=activation)
+    if activation != DEFAULT_ACTIVATION:
+        raise UserError(f"`activation` is for networks by name, such as '64x64'; {shown(network)} has its own: leave it out.")
     if isinstance(network, str):
         module, name, inline = registry.network_of_file(network)
         value = getattr(sys.modules[module], name)
