@@ -244,3 +244,28 @@ class Launders(rules.FeedbackAlignment):
             error = errors[lower] + 0.0 * jnp.mean(passed, axis=1, keepdims=True)
             gradients[i] = eqx.tree_at(lambda one: one.weight, gradients[i], error.T @ tape.inputs[i])
         return Credit(loss, network.with_layers(gradients), state)
+
+
+class PassesOn(LocalHebb):
+    """ "Hebb's rule" in a loop over the examples that hands each one's input to the next."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        credit = super().__call__(network, state, batch, key=key)
+        step = lambda before, row: (row, row * before)
+        _, rows = jax.lax.scan(step, jnp.ones(batch.inputs.shape[1:]), batch.inputs)
+        output = record(network, batch.inputs)[0].outputs(0)
+        return dataclasses.replace(
+            credit, gradients=eqx.tree_at(lambda n: n.parts[0].weight, credit.gradients, output.T @ rows)
+        )
+
+
+class Scrambles(LocalHebb):
+    """ "Hebb's rule" whose inputs are put in another order by a reshape."""
+
+    def __call__(self, network, state, batch, *, key=None):
+        credit = super().__call__(network, state, batch, key=key)
+        rows = batch.inputs.reshape(batch.inputs.shape[1], -1).T
+        output = record(network, batch.inputs)[0].outputs(0)
+        return dataclasses.replace(
+            credit, gradients=eqx.tree_at(lambda n: n.parts[0].weight, credit.gradients, output.T @ rows)
+        )

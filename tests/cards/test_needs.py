@@ -165,6 +165,12 @@ def test_a_rule_that_peeks_at_other_examples_is_found():
     assert found.properties["local in time"] == "no"
 
 
+@pytest.mark.parametrize("kind", [planted.PassesOn, planted.Scrambles])
+def test_an_example_that_reaches_another_s_row_is_found(kind):
+    found = of_planted(kind)
+    assert ["other examples" in own for own in found.layers.values()] == [True, False, False]
+
+
 def test_weights_that_are_read_in_a_loop_alone_are_found():
     found = of_planted(planted.InsideScan)
     assert "weights above" in found.layers["linear1"]

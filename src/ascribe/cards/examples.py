@@ -3,16 +3,19 @@ second trace with one example more, and which operations let those rows meet."""
 
 from typing import Any
 
-from ascribe.jaxprs import ELEMENTWISE, Constant, Equation, Graph, Variable
+from ascribe.jaxprs import ELEMENTWISE, Constant, Equation, Graph, Variable, total
 
 FREE, EACH, SUM, MIXED = "free", "each", "sum", "mixed"
 """What a value has of a batch: nothing; one row for each example, made of that example alone; a sum over the examples, each
 with a term of its own; anything else."""
 
+SIZE = 7
+"""Examples of the batch that a program is read for, a number that few layers have of units; a second trace has one more."""
+
 SEVERAL = -1
 """The axis of a value that has the examples along several axes."""
 
-ROWWISE = ("transpose", "reshape", "broadcast_in_dim", "squeeze", "add_any", "name", "optimization_barrier")
+ROWWISE = ("transpose", "broadcast_in_dim", "squeeze", "add_any", "name", "optimization_barrier")
 LINEAR = (
     *("add", "sub", "neg", "transpose", "reshape", "broadcast_in_dim", "squeeze", "slice", "concatenate", "add_any"),
     *("convert_element_type", "copy", "reduce_sum", "pad", "gather", "dynamic_slice", "scatter-add", "rev", "select_n"),
@@ -88,7 +91,7 @@ def after(equation: Equation, given: list[str], axis: dict[Variable, int], outpu
     return SUM if linear or once else MIXED
 
 
-def _apart(equation: Equation, number: int, axis: int | None, output: Variable, own: int) -> bool:  # noqa: PLR0911
+def _apart(equation: Equation, number: int, axis: int | None, output: Variable, own: int) -> bool:  # noqa: PLR0911, PLR0912
     """Whether the rows of an operand along its axis stay apart."""
     name, told = equation.name, equation.parameters
     shape = equation.inputs[number].shape
@@ -96,6 +99,9 @@ def _apart(equation: Equation, number: int, axis: int | None, output: Variable, 
         return False
     if name in ELEMENTWISE or name in ROWWISE:
         return True
+    if name == "reshape":
+        (low, high), (lowest, highest) = (_strides(one, at) for one, at in ((shape, axis), (output.shape, own)))
+        return low <= highest and lowest <= high
     if name == "dot_general":
         return axis not in told["dimension_numbers"][0][number]
     if name == "conv_general_dilated":
@@ -120,6 +126,12 @@ def _apart(equation: Equation, number: int, axis: int | None, output: Variable, 
         if given in told:
             return told[given] != axis
     return False
+
+
+def _strides(shape: tuple[int, ...], axis: int) -> tuple[int, int]:
+    """How many numbers lie between two examples, at least and at most, where the axis may have several rows for each."""
+    after = total(shape[axis + 1 :])
+    return after, after * (shape[axis] // SIZE)
 
 
 def _indexed_apart(equation: Equation, number: int, axis: int) -> bool:

@@ -139,7 +139,7 @@ def needs(
 ) -> Needs:
     """What the rule's credit for every layer depends on, beside what flows through the forward pass.
 
-    The rule's step is traced for four examples and read from its inputs to its credit. The forward pass is cut at every
+    The rule's step is traced for seven examples and read from its inputs to its credit. The forward pass is cut at every
     layer: what a layer's product makes, and the signal that it multiplies, are sources of their own, and what they are made of
     is not told. Feedback *leads to a layer first* where it reaches no credit of a layer that this one feeds.
 

@@ -16,7 +16,7 @@ import numpy as np
 from ascribe.jaxprs import Equation, Graph, Variable, read, scan_options
 from ascribe.types import Array
 
-from .program import SIZE
+from .examples import SIZE
 
 QUICKLY: dict[str, Any] = {"xla_backend_optimization_level": 0}
 """The program runs a few times only."""

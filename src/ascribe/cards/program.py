@@ -15,12 +15,10 @@ from ascribe.rules import AbstractRule, Batch, Credit, Trainables, backward_swee
 from ascribe.types import Array, Key, PyTree
 
 from . import examples
+from .examples import SIZE
 
 BESIDE = {"feedback": "feedback", "example state": "auxiliary"}
 """What is trained beside the network, by the names of sources."""
-
-SIZE = 4
-"""Examples of the batch that a program is read for; a second trace has one more."""
 
 
 class Given(NamedTuple):

@@ -233,9 +233,9 @@ class Reading:
             if others or (told["strides"] is not None and any(one != 1 for one in told["strides"])):
                 return None
             spans = [(starts[axis], limits[axis])]
-        return [self._span(equation, whole, i, *span) for i, span in enumerate(spans)]
+        return [self._span(whole, *span) for span in spans]
 
-    def _span(self, equation: Equation, whole: Known, number: int, low: int, high: int) -> Known:
+    def _span(self, whole: Known, low: int, high: int) -> Known:
         found, start = [], 0
         for size, part in whole.parts[1] if whole.parts is not None else ():
             if start == low and start + size == high:
@@ -316,7 +316,7 @@ class Reading:
         end, told = constants + carried, equation.parameters
         turns = (told["length"], told["reverse"])
         fixed, start = given[:constants], given[constants:end]
-        rows = [self._row(one, inner.inputs[end + i], told["length"]) for i, one in enumerate(given[end:])]
+        rows = [self._row(one, told["length"]) for one in given[end:]]
         # What is carried has a number by what it begins with and by what a step makes of it.
         first = [one._replace(number=self.numbers.of("carry?", one.number, *turns), parts=None) for one in start]
         found = self.read(inner, [*fixed, *first, *rows], closed=closed)
@@ -324,21 +324,20 @@ class Reading:
             one._replace(number=self.numbers.of("carry", one.number, *turns, after.number), parts=None)
             for one, after in zip(start, found[:carried], strict=True)
         ]
+        # Where the steps are examples, what is carried goes from one to the next.
+        over_examples = any(self.axes.get(one) == 0 for one in equation.inputs[end:] if isinstance(one, Variable))
+        meets = [over_examples and one not in self.axes for one in inner.inputs[constants:end]]
         while True:  # what is carried comes from what the steps before made of it
             found = self.read(inner, [*fixed, *carry, *rows], closed=closed)
             wider = [one.joined(after) for one, after in zip(carry, found[:carried], strict=True)]
+            wider = [
+                one._replace(batch=MIXED) if mixed and one.batch != FREE else one
+                for one, mixed in zip(wider, meets, strict=True)
+            ]
             if wider == carry:
                 break
             carry = wider
-        over_examples = any(one in self.axes and self.axes[one] == 0 for one in equation.inputs[end:])  # pyright: ignore
-        ends = [
-            one.joined(after)._replace(number=self.numbers.of("final", one.number))
-            for one, after in zip(carry, found[:carried], strict=True)
-        ]
-        ends = [
-            one._replace(batch=MIXED) if over_examples and one.batch == EACH and variable not in self.axes else one
-            for one, variable in zip(ends, equation.outputs, strict=False)
-        ]
+        ends = [one._replace(number=self.numbers.of("final", one.number)) for one in carry]
         collected = []
         for one, variable in zip(found[carried:], equation.outputs[carried:], strict=True):
             number = self.numbers.of("rows", one.number, told["length"])
@@ -348,7 +347,7 @@ class Reading:
             collected.append(Known(number, one.labels, place, batch))
         return [self._later(one, told["reverse"]) for one in (*ends, *collected)]
 
-    def _row(self, whole: Known, variable: Variable, length: int) -> Known:
+    def _row(self, whole: Known, length: int) -> Known:
         inner = self.numbers.inner.get(whole.number)
         number = self.numbers.of("row", whole.number, length) if inner is None else inner
         return Known(number, whole.labels, None if whole.place is None else whole.place.row(), whole.batch)
@@ -373,7 +372,11 @@ class Reading:
                 break
             carry = wider
         asked = self.read(condition, [*given[:before], *carry], closed=True)
-        return [one._replace(number=self.numbers.of("after", one.number), labels=one.labels | asked[0].labels) for one in carry]
+        mixed = {} if asked[0].batch == FREE else {"batch": MIXED}
+        return [
+            one._replace(number=self.numbers.of("after", one.number), labels=one.labels | asked[0].labels, **mixed)
+            for one in carry
+        ]
 
     def _branches(self, equation: Equation, given: list[Known]) -> list[Known]:
         found = [self.read(graph, given[1:], closed=True) for graph in equation.hidden]
@@ -382,7 +385,7 @@ class Reading:
             one = several[0]
             for other in several[1:]:
                 one = one.joined(other)
-            batch = examples.joined(one.batch, given[0].batch)
+            batch = one.batch if given[0].batch == FREE else MIXED
             number = self.numbers.of("cond", id(equation), i)
             joined.append(Known(number, one.labels | given[0].labels, None, batch))
         return joined

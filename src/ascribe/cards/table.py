@@ -15,8 +15,8 @@ KEPT = ("feedback", "state", "example state")
 
 
 class Table:
-    """What one program's credit is made of. `layers`: the names of everything with weights, from the input upwards; `labels`:
-    by layer, what its credit is made of, all values of the forward pass in their own right."""
+    """What one program's credit is made of. `layers`: the names of everything with weights, from the input upwards; `credits`:
+    by layer, what is known of its credit."""
 
     def __init__(self, program: Program):
         self.program, self.numbers = program, Numbers()
@@ -202,7 +202,7 @@ class Table:
     def of_kept(self) -> dict[str, frozenset[str]]:
         """The sources of what the rule changes beside the network, as far as its credit reads that, and of what its fixed
         feedback was made of."""
-        read = {label for one in self.credits.values() for label in one.labels if label[0] in KEPT}
+        read = {label for one in self.credits.values() for label in self.everything(one.labels) if label[0] in KEPT}
         found: dict[str, set[str]] = {}
         for (kind, i), one in (*self.kept, *self.begun):
             label = (kind, i)
