@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ascribe.checks import explained, share
+from ascribe.checks import at_least, explained, share
 from ascribe.errors import UserError
 from ascribe.measures import measure_of
 
@@ -119,12 +119,15 @@ def hidden_credit(comparison: Comparison, *, score: str | None = None, level: fl
     **Arguments:** as those of `summarize`.
     """
     score, level = score_of(comparison, score), share("level", level, "try 0.95")
+    seed = at_least(0, "seed", seed)
     rules, frozen = comparison.runs, comparison.controls.get(FROZEN)
     missing = [name for name, there in ((BACKPROPAGATION, rules.get(BACKPROPAGATION)), (FROZEN, frozen)) if there is None]
     if frozen is None or missing:
         why = (comparison.configuration.get("left_out") or {}).get(f"control {FROZEN}")
         reason = why.rstrip(".") if why and missing == [FROZEN] else f"{' and '.join(missing)} did not take part"
         return HiddenCredit(score, None, None, None, 0, None, reason)
+    if score not in frozen.scores:
+        return HiddenCredit(score, None, None, None, 0, None, f"{FROZEN} has no {score}")
     base = rules[BACKPROPAGATION]
     (exact, still), test_to_train, rounding = _pairs([base, frozen], score)
     room = exact - still
