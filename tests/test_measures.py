@@ -196,3 +196,14 @@ def literals(path):
     """Every text of a file as it stands between quotation marks, the pieces of formatted ones too."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+
+
+def test_layers_at_the_floor_are_told_with_their_share_of_epochs():
+    """A gradient of zero, which is NaN there, is not lost in rounding."""
+    curves = {
+        "gradient_over_floor/low": np.array([[0.5, 1.0, 7.0, np.nan], [np.nan, 0.0, 3.0, 9.0]]),
+        "gradient_over_floor/high": np.array([[2.0, 3.0], [4.0, 5.0]]),
+        "gradient_over_floor/dead": np.full((2, 3), np.nan),
+        "gradient_angle/other": np.zeros((2, 3)),
+    }
+    assert measures.not_measurable(curves) == {"low": 0.5}

@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 
 from ascribe import networks
 from ascribe.cards import quality
+from ascribe.cards.quality import _estimates
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, Backpropagation, Credit
 
@@ -81,6 +82,19 @@ def test_the_variance_over_batches_is_told_from_that_of_the_rule():
     assert found.rule_variance == pytest.approx(of_rule, rel=0.15)
     assert inside(g @ g / (of_batches + of_rule), found.snr_interval)
     assert found.norm == pytest.approx(np.linalg.norm(g), rel=0.1) and found.bias_interval[0] == 0
+
+
+def test_estimates_are_means_over_pairs_of_different_units():
+    """‖E x‖² as the mean of x_i·x_j over i ≠ j, the variance as that of ½‖x_i - x_j‖²; with each unit left out in turn."""
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    mean = x.mean(axis=0)
+    apart = x - mean
+    lengths, variances = _estimates(mean @ mean, apart @ mean, np.sum(apart**2, axis=1))
+    for number, rows in enumerate([x, *(np.delete(x, i, axis=0) for i in range(len(x)))]):
+        products, n = rows @ rows.T, len(rows)
+        np.testing.assert_allclose(lengths[number], (products.sum() - np.trace(products)) / n / (n - 1), rtol=1e-12)
+        distances = np.sum((rows[:, None] - rows[None]) ** 2, axis=-1)
+        np.testing.assert_allclose(variances[number], distances.sum() / 2 / n / (n - 1), rtol=1e-12)
 
 
 def test_a_planted_bias_is_found():

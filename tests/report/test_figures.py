@@ -366,3 +366,16 @@ def test_class_maps_stand_in_the_order_of_the_table():
     order = [row.rule for row in rows(comparison)]
     assert [panel["title"]["text"] for panel in panels] == order and order[0] == RULES[2]
     assert [panel["name"] for panel in panels] == [f"rule{RULES.index(rule)}" for rule in order]
+
+
+def test_layers_without_a_measurable_angle_are_named_and_the_quality_of_credit_has_its_panels():
+    comparison = make_comparison()
+    for runs in comparison.runs.values():
+        shape = runs.curves["train_loss"].shape
+        runs.curves["gradient_over_floor/linear1"] = np.where(np.arange(shape[1]) % 4 == 0, 0.5, np.full(shape, 9.0))
+        runs.curves |= {name: np.full(shape, 2.0) for name in ("credit_snr", "credit_snr/linear1", "credit_bias")}
+    subtitle = " ".join(drawing("layer_angles", comparison)["title"]["subtitle"])
+    share = 100 * np.mean(np.arange(shape[1]) % 4 == 0)
+    assert f"gradient is lost in rounding: linear1 (up to {share:.0f} % of the epochs)." in subtitle
+    titles = [panel["title"]["text"] for panel in drawing("signal_to_noise", comparison)["concat"]]
+    assert titles == ["all parameters", "linear1"] and drawing("bias", comparison)["concat"]

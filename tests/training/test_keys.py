@@ -58,6 +58,7 @@ OTHER_SETTINGS = {
     "batch_size": 7,
     "select": "best-validation",
     "diagnostics": True,
+    "quality": 4,
     "only": "linear1",
     "score": "auc",
     "augmentations": ("random-flip",),
