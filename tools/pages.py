@@ -82,7 +82,7 @@ def cards() -> dict[str, str]:
     for name in rules.registry.TABLE:
         files = [base / f"{name}.{kind}" for kind in ("html", "svg")]
         if not all(path.exists() for path in files):
-            card = ascribe.card(name, depths=(2, 4, 8), timed=False)
+            card = ascribe.card(name, depths=(4,), timed=False)
             for path in files:
                 card.save(path)
         found |= {f"rules/cards/{path.name}": path.read_text(encoding="utf-8") for path in files}

@@ -15,6 +15,7 @@ from ascribe.errors import UserError, names_in_words, shown
 from ascribe.files import path_of, write_whole
 from ascribe.losses import Loss
 from ascribe.rules import Batch, hooks, verify
+from ascribe.training import devices
 
 from .case import Case, case_of
 from .chain import chain
@@ -188,6 +189,7 @@ def card(
     if not wanted or not all(isinstance(one, str) and one in SECTIONS for one in wanted):
         raise UserError(f"`sections` is a list of some of {', '.join(SECTIONS)}; got {shown(sections)}.")
     deep = [at_least(1, "depths", one) for one in listed(depths) or [depths]]
+    devices.use_compilation_cache()
     case = case_of(rule, network, data, activation=activation, batch_size=batch_size, loss=loss, seed=seed)
     notes, found, chains = list(case.recipe.notes), {}, {}
     if "needs" in wanted:
