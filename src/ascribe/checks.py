@@ -207,10 +207,24 @@ def real_numbers(value: Any) -> "np.ndarray | None":
     if isinstance(plain(value), bool):
         return None
     try:
-        array = np.asarray(value)
+        array = np.asarray(unmasked(value))
         return array.astype(np.float64) if array.dtype.kind != "c" else None
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def unmasked(values: Any) -> Any:
+    """A masked array of NumPy as one with gaps, NaN among numbers and None among others; anything else as it is. (NumPy's own
+    conversions bring back what was masked.)"""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    if not np.ma.isMaskedArray(values) or not np.ma.is_masked(values):
+        return values
+    if values.dtype.kind in "biuf":
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    others = values.data.astype(object)
+    others[np.ma.getmaskarray(values)] = None
+    return others
 
 
 def fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911 - one line for every kind
