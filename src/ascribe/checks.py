@@ -159,7 +159,8 @@ def flag(name: str, value: Any, advice: str = "") -> bool:
 def one_of(name: str, value: Any, choices: Collection[str], advice: str = "") -> str:
     """One of a few texts."""
     if not isinstance(value, str) or value not in choices:
-        raise refusal(name, f"one of {', '.join(choices)}", shown(value), advice)
+        meant = closest(value, choices)
+        raise refusal(name, f"one of {', '.join(choices)}", shown(value), f"did you mean {meant[0]!r}" if meant else advice)
     return value
 
 

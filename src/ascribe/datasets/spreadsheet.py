@@ -66,7 +66,7 @@ def read_spreadsheet(path: Path, layout: Layout, *, sheet: str | int | None = No
 
 
 def _uncomputed(content: bytes, chosen: str, rows: list[Row]) -> str:
-    """The place of a formula where a column has no value, as of a program that writes formulas and computes none; else empty."""
+    """The place of a formula of a column without values, as a program leaves it that computes nothing; else empty."""
     below = [cells for _, cells in rows[1:]]
     if all(map(any, zip(*below, strict=True))):
         return ""

@@ -41,7 +41,7 @@ def findings(comparison: Comparison) -> list[str]:
     table = rows(comparison)
     if not table or table[0].mean is None:
         return ["Every run of every rule diverged: no score can be compared."]
-    found = [_best(table), _above_constant(comparison, table), _against_reference(comparison, table), _lost(table)]
+    found = [_best(table), above_constant(comparison, table), _against_reference(comparison, table), _lost(table)]
     return [sentence for sentence in found if sentence]
 
 
@@ -67,7 +67,8 @@ def _best(table: Sequence[Row]) -> str:
     return f"{listed(level)} {verb} the {which} mean {title}: {score}{unit} over {best.runs}."
 
 
-def _above_constant(comparison: Comparison, table: Sequence[Row]) -> str:
+def above_constant(comparison: Comparison, table: Sequence[Row]) -> str:
+    """What a constant answer reaches, and which rules are better; empty where that is not known."""
     constant = constant_score(comparison)
     known = [(row, row.mean, row.half_width) for row in table if row.mean is not None and row.half_width is not None]
     if constant is None or not known:
