@@ -351,6 +351,15 @@ def test_the_way_a_file_is_written_can_be_told(load, text, options):
     assert data.name == "trees" and data.understood.target == "kind"
 
 
+def test_a_typeset_minus_is_a_minus(load):
+    signs = ["-", "", ""] * 8
+    plain, typeset = (
+        table([[f"{sign and mark}{HEIGHTS[i]}", KINDS[i]] for i, sign in enumerate(signs)], "height", "kind")
+        for mark in ("-", "\u2212")
+    )
+    assert "\u2212" in typeset and load(typeset).checksum == load(plain).checksum
+
+
 def test_several_columns_of_numbers_are_several_targets(load):
     text = table([[*HEIGHTS[[i, -i - 1]], WEIGHTS[i], KINDS[i]] for i in EVERY], "height", "depth", "weight", "kind")
     data = load(text, target=("weight", "height"))
@@ -496,6 +505,9 @@ def test_dates_are_told(load):
     with pytest.raises(UserError, match=r"'day' holds dates \(such as '2024-01-01'\), which are not read as numbers"):
         load(text)
     assert load(text, ignore="day").features == 1
+    german = table([[f"{i + 1:02d}.01.2024 10:30", HEIGHTS[i], KINDS[i]] for i in EVERY], "day", "height", "kind")
+    with pytest.raises(UserError, match=r"'day' holds dates \(such as '01.01.2024 10:30'\)"):
+        load(german)
     with pytest.raises(UserError, match=r"got 1 of class '2024-01-01' .*: these are dates, so name another column as `target`"):
         load(text, target="day")
 

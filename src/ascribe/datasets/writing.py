@@ -16,7 +16,7 @@ _WORDS, _LONGEST = 6, 20
 """So many texts, of so many letters, are named where they may stand for missing values."""
 _SIGNS = "$€£¥% "
 _AS_TEXT = re.compile(rf"[{_SIGNS}]*[+-]?([0-9]{{1,3}}([.,][0-9]{{3}})+|[0-9]*)([.,][0-9]*)?[{_SIGNS}]*")
-_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{2}|\d{4})")
+_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{2}|\d{4})([T ]\d{1,2}:.*)?")
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Writing:
         >>> Writing(decimal=",", thousands=".").number("1.234,5")
         1234.5
         """
+        cell = cell.replace("\u2212", "-")  # the minus sign of typesetting
         if self.thousands and self.thousands in cell:
             groups = rf"[+-]?\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+({re.escape(self.decimal)}\d*)?"
             if re.fullmatch(groups, cell) is None:
@@ -86,7 +87,7 @@ def is_whole_number(cell: str) -> bool:
 
 
 def is_date(text: str) -> bool:
-    """Whether a text looks like a date: 2024-01-31, with a time or without, or 31.1.2024."""
+    """Whether a text looks like a date: 2024-01-31 or 31.1.2024, with a time or without."""
     return _DATE.fullmatch(text) is not None
 
 

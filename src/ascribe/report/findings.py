@@ -75,7 +75,8 @@ def above_constant(comparison: Comparison, table: Sequence[Row]) -> str:
         return ""
     words, score = constant
     measure = measure_of(known[0][0].score)
-    shown = f"{100 * score:.1f} %" if measure.percent else f"{score:.3g}".replace("-", "−")
+    number = f"{score:.0f}" if abs(score) >= 1000 else f"{score:.3g}"
+    shown = f"{100 * score:.1f} %" if measure.percent else number.replace("-", "−")
     rounding = SINGLE * abs(score)  # a network that always names that class has this score, in single precision
     better = [row for row, mean, half in known if measure.worth(mean) - measure.worth(score) > max(half, rounding)]
     others = [row.rule for row in table if row not in better]
