@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ascribe.checks import closest, explained, unknown
+from ascribe.checks import explained, unknown
 from ascribe.errors import UserError, shown
 
 from .base import Card as Card
 from .base import Dataset as Dataset
 from .base import Split as Split
 from .cross_validation import folds as folds
-from .options import Option, whole_number
+from .options import Option, meant_options, whole_number
 from .transforms import TRANSFORMS as TRANSFORMS
 from .transforms import Transform as Transform
 from .transforms import transform_names
@@ -25,12 +25,6 @@ from .understood import Understood as Understood
 
 DataLike = Any
 """A `Dataset`, or whatever `load` makes one of: a name, a path, a data frame, a pair of arrays."""
-
-OTHER_WORDS = {
-    **{"sep": "separator", "delimiter": "separator", "na_values": "missing_words", "skiprows": "skip", "sheet_name": "sheet"},
-    **{"label": "target", "target_column": "target", "drop": "ignore", "index_col": "ignore", "decimal_separator": "decimal"},
-}
-"""What other libraries call the options of a table."""
 
 REGISTRY: dict[str, str] = {
     "gaussians": "gaussians:gaussians",
@@ -180,6 +174,5 @@ def _check_options(function: Callable[..., Dataset], name: str, options: dict[st
     for wanted in options:
         if wanted not in allowed:
             whose = name if name in ("a table", "a text") else f"the data set {name}"
-            meant = [OTHER_WORDS[wanted]] if OTHER_WORDS.get(wanted) in allowed else closest(wanted, allowed)
-            said = "".join(f"did you mean {one}? It has " for one in meant) or "it has "
+            said = "".join(f"did you mean {one}? It has " for one in meant_options(wanted, allowed)) or "it has "
             raise UserError(f"{whose} has no option {wanted!r}: {said}{', '.join(allowed)}.")
