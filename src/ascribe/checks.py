@@ -194,7 +194,8 @@ def flag(name: str, value: Any, advice: str = "") -> bool:
 def one_of(name: str, value: Any, choices: Collection[str], advice: str = "") -> str:
     """One of a few texts."""
     if not isinstance(value, str) or value not in choices:
-        raise refusal(name, f"one of {', '.join(choices)}", shown(value), advice)
+        meant = closest(value, choices)
+        raise refusal(name, f"one of {', '.join(choices)}", shown(value), f"did you mean {meant[0]!r}" if meant else advice)
     return value
 
 
@@ -242,10 +243,24 @@ def real_numbers(value: Any) -> "np.ndarray | None":
     if isinstance(plain(value), bool):
         return None
     try:
-        array = np.asarray(value)
+        array = np.asarray(unmasked(value))
         return array.astype(np.float64) if array.dtype.kind != "c" else None
     except (TypeError, ValueError, OverflowError):
         return None
+
+
+def unmasked(values: Any) -> Any:
+    """A masked array of NumPy as one with gaps, NaN among numbers and None among others; anything else as it is. (NumPy's own
+    conversions bring back what was masked.)"""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    if not np.ma.isMaskedArray(values) or not np.ma.is_masked(values):
+        return values
+    if values.dtype.kind in "biuf":
+        return np.ma.filled(values.astype(np.float64), np.nan)
+    others = values.data.astype(object)
+    others[np.ma.getmaskarray(values)] = None
+    return others
 
 
 def fits(value: Any, hint: Any) -> bool:  # noqa: PLR0911 - one line for every kind

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ascribe.checks import closest
 from ascribe.errors import UserError, shown
 
 SINGLE = 2.0**-23
@@ -104,9 +105,10 @@ def measure_for(task: str, name: Any = None) -> Measure:
         return MEASURES[known[0]]
     plain = name.replace("-", "_") if isinstance(name, str) else name
     if not isinstance(plain, str) or plain not in known:
+        meant = "".join(f"did you mean {one}, or " for one in closest(plain, known))
         raise UserError(
-            f"`score` is what networks are judged by, for {task} one of {', '.join(known)}; got {shown(name)}: leave it out "
-            f"for {known[0]}."
+            f"`score` is what networks are judged by, for {task} one of {', '.join(known)}; got {shown(name)}: {meant}leave it "
+            f"out for {known[0]}."
         )
     return MEASURES[plain]
 

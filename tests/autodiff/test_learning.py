@@ -245,6 +245,8 @@ def test_a_layer_used_twice_is_one_layer():
             r"has a method `step`, as GradientDescent\(0\.1\) has; got 0\.1",
         ),
         (lambda: minimize((x := Var(1.0)) ** 2.0, [x], GradientDescent), "has a method `step`"),
+        (lambda: Var(2.0) ^ 2, r"a power is written x \*\* 2"),
+        (lambda: Network(Dense(2, 3), "tanh"), r"(layers and functions, as in|is a function).*; got .*'tanh'"),
         (lambda: train(Network(Dense(1, 1)), squared_error, [[1.0]], [[1.0]], optimizer=0.1, epochs=1), "`step`"),
         (lambda: minimize((x := Var(9.0)) ** 4.0, [x], GradientDescent(9.0)), "after .* steps: take a smaller rate"),
     ],

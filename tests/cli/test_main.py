@@ -48,6 +48,7 @@ def test_a_comparison_prints_its_table_and_says_where_the_page_is(here, capsys):
     out, err = capsys.readouterr()
     page = Path("ascribe-runs") / "moons-001" / "index.html"
     assert f"page: {page}" in out
+    assert "Always naming the most common class would give " in out
     assert (here / page).is_file()
     assert "backprop" in out
     assert ": training" not in out

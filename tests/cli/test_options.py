@@ -10,6 +10,9 @@ from rich.console import Console
 import ascribe
 from ascribe import datasets, networks
 from ascribe.cli import app, compare, discover, given, main, options, written
+from ascribe.cli.data import FLAGS
+from ascribe.cli.sentences import OF_TABLES
+from ascribe.datasets.sources import READING, SPREADSHEET, TEXT
 from ascribe.experiments.discover import TRAINING
 
 from .test_main import python
@@ -68,6 +71,13 @@ def test_a_group_is_no_option_of_its_own(capsys):
     for option in ("--training", "--keeping.out", "--training.epochs", "--no-quiet", "--empty-search"):
         assert main(["compare", "moons", option, "3"]) == 2
         assert f"there is no option {option}" in capsys.readouterr().err
+
+
+def test_an_option_of_reading_a_table_is_said_to_be_a_data_option(capsys):
+    assert main(["compare", "moons", "--missing-words", "-99"]) == 2
+    said = "there is no option --missing-words: what a table is read with is --data-option missing_words=VALUE."
+    assert said in capsys.readouterr().err
+    assert {*OF_TABLES} == {*READING[TEXT], *READING[SPREADSHEET], "standardize"} - {*FLAGS}
 
 
 HELP = """

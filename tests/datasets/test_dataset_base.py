@@ -59,6 +59,7 @@ def all_of(split, **changes):
         ({"test": part(inputs=np.zeros((2, 3)))}, r"got \(3,\) and \(\) in test"),
         ({"train": part(np.zeros((2, 1)))}, r"got \(3, 2\) and \(1,\) in train"),
         ({"task": "regression", "test": part(np.zeros((2, 1)))}, r"got \(3, 2\) and \(1,\) in test"),
+        ({"test": part(inputs=np.ma.masked_all((2, 3, 2)))}, "finite numbers; got some in test that are missing"),
         ({"test": part(inputs=np.full((2, 3, 2), np.nan))}, "finite numbers; got some in test that are missing"),
         ({"train": part(inputs=np.full((2, 3, 2), -np.inf))}, "finite numbers; got some in train that are missing"),
         (
@@ -213,7 +214,7 @@ def test_request_holds_plain_values():
         ("", {}, "unknown data set ''"),
         (7, {}, "a name, a path, a data frame or a pair (inputs, targets); got 7"),
         (None, {}, "a name, a path, a data frame or a pair (inputs, targets); got None"),
-        ("moons", {"sample": 9}, "no option 'sample': it has samples, noise, standardize"),
+        ("moons", {"sample": 9}, "no option 'sample': did you mean samples? It has samples, noise"),
         ("moons", {"name_or_path": 9}, "no option 'name_or_path'"),
         ("moons", {"seed": -1}, "`seed` is an integer that is not negative; got -1"),
         ("moons", {"seed": 1.5}, "`seed` is an integer that is not negative"),

@@ -160,6 +160,39 @@ def test_images_and_gaps_of_a_pair():
         datasets.load((holes, LABELS))
 
 
+def test_masked_values_are_gaps():
+    hidden = INPUTS > 1.0
+    masked = np.ma.masked_where(hidden, INPUTS)
+    holes = np.where(hidden, np.nan, INPUTS)
+    with pytest.raises(UserError, match=rf"the pair \(inputs, targets\) has {hidden.sum()} missing values"):
+        datasets.load((masked, LABELS))
+    data, wanted = (datasets.load((inputs, LABELS), missing="mean") for inputs in (masked, holes))
+    assert data.checksum == wanted.checksum
+    assert np.array_equal(data.prepare(masked), wanted.prepare(holes))
+    for values in (np.arange(30) % 2, np.array(["oak", "fir"])[np.arange(30) % 2]):
+        targets = np.ma.masked_array(values, mask=np.arange(30) < 3)
+        assert datasets.load((INPUTS, targets), missing="drop").understood.dropped == 3
+
+
+class Lazy(Frame):
+    """A frame whose values are still to be computed, as polars has them."""
+
+    def lazy(self):
+        return self
+
+    collect = lazy
+
+
+class Sparse:
+    """A sparse matrix, as far as it is told by."""
+
+    def __len__(self):
+        raise TypeError("sparse array length is ambiguous")
+
+    def toarray(self):
+        return INPUTS
+
+
 BIG = np.arange(3000.0).reshape(1000, 3)
 REFUSED = [
     (BIG, {}, "got one array of the shape (1000, 3): give a pair (inputs, targets)"),
@@ -175,6 +208,8 @@ REFUSED = [
     (Frame({"a": [], "b": []}), {}, "has columns but no rows"),
     (Frame({"a": [[1, 2]] * 30, "b": LABELS}), {}, "'a' is all numbers or all texts; got values of type list"),
     (Frame({"a": [1, "x"] * 15, "b": LABELS}), {}, "'a' is all numbers or all texts; got numbers and 'x'"),
+    (Lazy(COLUMNS), {}, "values are in memory; got a LazyFrame: give frame.collect()"),
+    ((Sparse(), LABELS), {}, "all values are in memory; got a sparse matrix: give its .toarray()"),
     (Frame(COLUMNS), {"separator": ","}, "`separator` is for a text table; got a data frame: leave it out"),
     (Frame(COLUMNS), {"target": "kid"}, "by its number from 1 to 4; got 'kid': did you mean 'kind'"),
     ((Frame({"a": INPUTS[:, 0]}), LABELS[1:]), {}, "has one target per row; got 30 rows and 29 targets"),
@@ -244,7 +279,7 @@ def test_whole_numbers_dates_and_formulas_of_a_sheet(tmp_path):
     data = datasets.load(sheet(tmp_path / "x.xlsx", rows))
     assert data.feature_names[:2] == ("day=2024-01-01", "day=2024-01-02") and data.class_names == ("0", "1")
     rows = [["a", "b", "n"], *([float(a), f"=A{i + 2}*2", i % 2] for i, a in enumerate(INPUTS[:, 0]))]
-    with pytest.raises(UserError, match="'b' holds no value at all"):  # nothing has computed it yet, and nothing does here
+    with pytest.raises(UserError, match=r"values that were computed; got the formula in B2, which was not"):
         datasets.load(sheet(tmp_path / "x.xlsx", rows))
 
 

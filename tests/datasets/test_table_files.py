@@ -135,6 +135,8 @@ BAD = [
     ("ignored_all.csv", plain(), {"ignore": ("column1", "column2", "column3")}, "no column left beside the target"),
     ("ignored_kind.csv", plain(), {"ignore": 3}, "a name or a list of names; got 3"),
     ("option.csv", plain(), {"samples": 20}, "a table has no option 'samples': it has target, task"),
+    ("other_word.csv", plain(), {"sep": ","}, "a table has no option 'sep': did you mean separator? It has target, task"),
+    ("task_close.csv", plain(), {"task": "regresion"}, "got 'regresion': did you mean 'regression'"),
     ("header_kind.csv", plain(), {"header": "no"}, "`header` is True or False"),
     ("text.npz", "not a zip file", {}, "is not a readable NPZ file"),
     ("cut.npz", npz(x=NUMBERS, y=LABELS)[:-200], {}, "is not a readable NPZ file"),

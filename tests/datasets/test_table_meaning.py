@@ -327,6 +327,14 @@ def test_what_may_be_a_number_in_another_writing_is_told(load, doses, words):
     assert notes == () if words is None else (len(notes) == 1 and notes[0].startswith("dose is read as") and words in notes[0])
 
 
+def test_texts_that_are_one_written_in_two_ways_are_told(load):
+    kinds = [("oak", "Oak", "elm ", "white  Oak", "white oak")[i % 5] for i in EVERY]
+    data = load(table(zip(HEIGHTS, kinds, strict=True), "height", "kind"))
+    assert data.class_names == ("Oak", "elm", "oak", "white  Oak", "white oak")
+    words = "kind holds texts that differ in capitals or blanks alone and are kept apart: Oak, oak, white  Oak, white oak"
+    assert data.understood.notes == (words,)
+
+
 def test_a_target_that_may_hold_numbers_in_another_writing_gets_that_advice(load):
     rows = [[HEIGHTS[i], f"{i},5"] for i in EVERY]
     with pytest.raises(UserError, match=r"got 1 of class .*: if it holds numbers, give `decimal=','` for the decimal comma"):
@@ -341,6 +349,15 @@ def test_the_way_a_file_is_written_can_be_told(load, text, options):
     data = load(text, name, **options)
     assert data.checksum == load(PLAIN).checksum
     assert data.name == "trees" and data.understood.target == "kind"
+
+
+def test_a_typeset_minus_is_a_minus(load):
+    signs = ["-", "", ""] * 8
+    plain, typeset = (
+        table([[f"{sign and mark}{HEIGHTS[i]}", KINDS[i]] for i, sign in enumerate(signs)], "height", "kind")
+        for mark in ("-", "\u2212")
+    )
+    assert "\u2212" in typeset and load(typeset).checksum == load(plain).checksum
 
 
 def test_several_columns_of_numbers_are_several_targets(load):
@@ -442,7 +459,14 @@ REFUSED = [
     (PLAIN, {"comment": ""}, r"`comment` is the text that lines of comment begin with"),
     (PLAIN, {"sheet": 1}, r"`sheet` is for an Excel file; got a text table: leave it out"),
     (PLAIN, {"skip": 99}, r"got no lines"),
-    ("# a\n# b\n" + PLAIN, {}, r"got 1 on line 1: correct that line, or leave lines out .* `skip=1` or `comment='#'`"),
+    ("# a\n# b\n" + PLAIN, {}, r"got 1 on line 1: correct that line, or leave lines out .* `skip=2` or `comment='#'`"),
+    (f"Trees of 2024,,\n,,\n{PLAIN}", {}, r"got a title, 'Trees of 2024': leave it out with `skip=2`"),
+    (f"{PLAIN}height,weight,kind\n", {}, r"got numbers and 'height' on line 26: remove that line if it repeats the names"),
+    (PLAIN.replace("\n", "\ncm,kg,-\n", 1), {}, r"got numbers and 'cm' on line 2: remove that line if it holds units"),
+    (f"{PLAIN}-,100,oak\n(5),100,oak\n", {}, r"give `missing_words='-,\(5\)'` if these stand for missing values"),
+    (written(lambda x: "" if x > 6000 else x), {}, r"in column 'weight': try `ignore='weight'`, or `missing='drop'` to"),
+    (f"{PLAIN}170,100,\n", {}, r"1 of them in column 'kind': try `missing='drop'` to leave those rows out\."),
+    (PLAIN.replace("oak", "").replace("elm", ""), {}, r"in column 'kind': try another column as `target`, or"),
     (gzip.compress(PLAIN.encode())[:-9], {}, r"its gzip packing cannot be opened"),
 ]  # fmt: skip
 
@@ -481,6 +505,9 @@ def test_dates_are_told(load):
     with pytest.raises(UserError, match=r"'day' holds dates \(such as '2024-01-01'\), which are not read as numbers"):
         load(text)
     assert load(text, ignore="day").features == 1
+    german = table([[f"{i + 1:02d}.01.2024 10:30", HEIGHTS[i], KINDS[i]] for i in EVERY], "day", "height", "kind")
+    with pytest.raises(UserError, match=r"'day' holds dates \(such as '01.01.2024 10:30'\)"):
+        load(german)
     with pytest.raises(UserError, match=r"got 1 of class '2024-01-01' .*: these are dates, so name another column as `target`"):
         load(text, target="day")
 

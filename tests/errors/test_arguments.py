@@ -181,6 +181,7 @@ CASES = {
     "search a number": (compare(search=5), "`search` is a dict of ranges"),
     "load a number": (lambda: ascribe.load(5), "a record is named by a path, a str or a pathlib.Path; got int"),
     "predict a text": (outputs("x"), "inputs are finite numbers of the shape (examples, 2); got 'x'"),
+    "predict masked": (outputs(np.ma.masked_array(np.ones((3, 2)), mask=np.eye(3, 2))), "got 2 that are missing (NaN)"),
     "predict None": (outputs(None), "inputs are finite numbers of the shape (examples, 2); got None"),
     "predict ragged": (outputs([[1.0], [1.0, 2.0]]), "of the shape (examples, 2); got rows of several lengths"),
     "predict complex": (outputs(np.ones((3, 2)) * 1j), "inputs are finite numbers of the shape (examples, 2); got"),

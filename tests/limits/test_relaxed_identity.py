@@ -636,7 +636,7 @@ def test_a_pair_of_an_optimizer_and_a_rate_is_nothing_else(wrong):
 
 
 def test_a_pair_s_optimizer_must_be_known():
-    with pytest.raises(UserError, match="unknown optimizer 'sdg': choose one of sgd, momentum"):
+    with pytest.raises(UserError, match="unknown optimizer 'sdg': did you mean 'sgd', or choose one of sgd, momentum"):
         optimizers.factory({"network": "adam", "auxiliary": ("sdg", 0.1)})
 
 

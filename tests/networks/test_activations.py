@@ -153,7 +153,10 @@ def test_what_other_libraries_call_a_function_is_told(name, called):
         activations.get(name)
 
 
-@pytest.mark.parametrize("name", ["sigmoidal", "tanh:slope=0.1", "leaky-relu:"])
-def test_unknown_names_are_refused_with_the_known_ones(name):
-    with pytest.raises(UserError, match=f"unknown activation {name!r}: choose one of identity, logistic, arctan"):
+@pytest.mark.parametrize(
+    ("name", "meant"), [("sigmoidal", ""), ("tanh:slope=0.1", ""), ("leaky-relu:", "leaky-relu"), ("ReLU", "relu")]
+)
+def test_unknown_names_are_refused_with_the_known_ones(name, meant):
+    said = f"did you mean {meant!r}, or " if meant else ""
+    with pytest.raises(UserError, match=f"unknown activation {name!r}: {said}choose one of identity, logistic, arctan"):
         activations.get(name)

@@ -2,6 +2,7 @@ import base64
 import csv
 import io
 import json
+import re
 import struct
 import warnings
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 from ascribe.charts.bands import epoch_ticks, log_worthy
 from ascribe.charts.theme import INK, dash_of, many_colors, rgb, rule_colors
 from ascribe.datasets.transforms import fit
-from ascribe.report import figures, rows, save_figures
+from ascribe.report import Drawing, figures, rows, save_figures
 from ascribe.report.class_maps import picture as drawn
 from ascribe.report.figures import _FIGURES, specification
 from ascribe.report.series import epochs_shown, series
@@ -101,6 +102,25 @@ def test_learned_functions_leave_diverged_runs_out(figure, arguments):
     else:
         lines = [line for line in csv.reader(io.StringIO(drawn[0]["datasets"]["fits"])) if line[0] == "perturbation"]
         assert lines and all(line[2:5] == ["", "", ""] for line in lines)
+
+
+def test_ticks_of_large_numbers_keep_the_digits_that_tell_them_apart():
+    comparison = make_comparison("regression", (1,), 1, rules=RULES[:2], tuned=False, epochs=3, layers=1)
+    for runs, least in zip(comparison.runs.values(), (1e7, 1.2e7), strict=True):
+        runs.curves["validation_rmse"] = np.linspace(1.8e7, least, 15).reshape(3, 5).T
+    drawn = Drawing(specification(figures(comparison)["learning_curves"])).svg
+    ticks = re.findall(r">(\d(?:\.\d+)?e\+\d)<", drawn)
+    assert len(ticks) == len({*ticks}) > 3 and "1.2e+7" in ticks
+
+
+def test_what_is_standardized_says_so():
+    comparison = make_comparison()
+    comparison.data.feature_names = ("height", "weight")
+    for mean, unit in ((None, ""), (np.zeros(2), " (standardized)")):
+        comparison.data.input_mean = mean
+        drawn = drawing("landscapes", comparison)
+        assert f"Across: height{unit}, " in " ".join(drawn["title"]["subtitle"])
+        assert f"; up: weight{unit}, " in " ".join(drawn["title"]["subtitle"])
 
 
 @pytest.mark.parametrize("classes", [2, 3])

@@ -67,6 +67,8 @@ def test_what_is_lower_is_better_in_regression():
     assert best.startswith("backpropagation has the lowest mean test RMSE: 1.0000 ± 0.0098 over 5 seeds.")
     assert constant.endswith(f"would give {error:.3g}: every rule is better.")
     assert "1 rule is worse: feedback alignment (+1.000)" in against
+    comparison.data.target_scale = np.array([1e7])  # as many digits as the means have
+    assert f"would give {1e6 * error:.0f}: " in findings(comparison)[1]
 
 
 def test_data_that_was_not_kept_leaves_guessing_and_numbers_nothing():

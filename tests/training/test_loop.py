@@ -277,7 +277,7 @@ def test_momentum_is_a_sum_of_all_gradients_each_step_nine_tenths_of_before():
 @pytest.mark.parametrize(
     ("optimizer", "fragment"),
     [
-        ("sdg", "unknown optimizer 'sdg'"),
+        ("Adam", "unknown optimizer 'Adam': did you mean 'adam', or choose one of sgd"),
         ({"feedback": "sgd"}, "`network` always"),
         ({"network": "sgd", "head": "adam"}, "labels network, auxiliary, feedback"),
         ({"network": "sgd", "feedback": "adm"}, "unknown optimizer 'adm'"),

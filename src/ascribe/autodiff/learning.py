@@ -66,6 +66,11 @@ class Network:
 
     @explained
     def __init__(self, *operations: Callable[[Any], Any]):
+        for operation in operations:
+            if not callable(operation):
+                raise UserError(
+                    f"a Network is made of layers and functions, as in Network(Dense(2, 3), tanh); got {operation!r}."
+                )
         self.operations = operations
 
     @property

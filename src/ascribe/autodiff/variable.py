@@ -311,6 +311,9 @@ class Var:
     def __pow__(self, other: Any) -> "Var":
         return OPERATORS["power"](self, other)
 
+    def __xor__(self, other: Any) -> "Var":
+        raise UserError("a power is written x ** 2; `^` is Python's exclusive or, which numbers with derivatives do not have.")
+
     def __rpow__(self, other: Any) -> "Var":
         return OPERATORS["power"](other, self)
 

@@ -13,7 +13,7 @@ from .theme import rule_color, rule_dash
 RATIO_FOR_LOG = 30.0
 SHORT = (
     "datum.label && datum.value != 0 && (abs(datum.value) >= 1e5 || abs(datum.value) < 1e-3) "
-    "? format(datum.value, '.0e') : datum.label"
+    "? format(datum.value, '.6~e') : datum.label"
 )
 """A tick's label, with a power of ten where its number is very large or small."""
 TIPS = 40

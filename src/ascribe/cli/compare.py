@@ -315,6 +315,8 @@ def _print(comparison: Any, page: Path, as_json: bool) -> None:
         print(json.dumps(content, allow_nan=False))
         return
     show(report.to_text(rows, comparison.reference, report.control_rows(comparison)))
+    if said := report.above_constant(comparison, rows):
+        show(Text(said), soft_wrap=True, highlight=False)
     show(Text(report.hidden_credit_told(comparison)), soft_wrap=True, highlight=False)
     for rule, why in (comparison.configuration.get("left_out") or {}).items():
         # A Text object, since a plain string would have its [brackets] read as markup.

@@ -13,6 +13,19 @@ from ascribe.errors import shown
 LITERAL = re.compile(r"'(?:[^'\\]|\\\\)*'")
 """What Python writes for a text that has backslashes and nothing else that it would escape."""
 WHOLE = "is a whole number"
+OF_TABLES = (
+    "header",
+    "separator",
+    "decimal",
+    "thousands",
+    "encoding",
+    "missing_words",
+    "skip",
+    "comment",
+    "sheet",
+    "standardize",
+)
+"""Options of reading a table, which have no option of their own."""
 LONG = 1000
 """Characters of a word from which on it is not repeated whole."""
 
@@ -35,6 +48,9 @@ def _reason(error: CycloptsError) -> str:  # noqa: PLR0911 - one line for every 
     if isinstance(error, kinds.UnknownOptionError):
         option = (error.token.keyword or error.token.value).partition("=")[0]
         known = {one for argument in error.argument_collection for one in argument.names if one.startswith("-")}
+        data = option.removeprefix("--").replace("-", "_")
+        if "--data-option" in known and data in OF_TABLES:
+            return f"there is no option {option}: what a table is read with is --data-option {data}=VALUE."
         return f"there is no option {_cut(option)}{_meant(option, known)}."
     if isinstance(error, kinds.UnknownCommandError):
         command, known = (error.unused_tokens or [""])[0], _commands(error)

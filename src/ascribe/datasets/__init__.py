@@ -16,7 +16,7 @@ from .base import Card as Card
 from .base import Dataset as Dataset
 from .base import Split as Split
 from .cross_validation import folds as folds
-from .options import Option, whole_number
+from .options import Option, meant_options, whole_number
 from .transforms import TRANSFORMS as TRANSFORMS
 from .transforms import Transform as Transform
 from .transforms import transform_names
@@ -174,4 +174,5 @@ def _check_options(function: Callable[..., Dataset], name: str, options: dict[st
     for wanted in options:
         if wanted not in allowed:
             whose = name if name in ("a table", "a text") else f"the data set {name}"
-            raise UserError(f"{whose} has no option {wanted!r}: it has {', '.join(allowed)}.")
+            said = "".join(f"did you mean {one}? It has " for one in meant_options(wanted, allowed)) or "it has "
+            raise UserError(f"{whose} has no option {wanted!r}: {said}{', '.join(allowed)}.")

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import numpy as np
 
-from ascribe.checks import one_of, real_numbers
+from ascribe.checks import one_of, real_numbers, unmasked
 from ascribe.errors import UserError
 
 from .options import Option, Task
@@ -416,7 +416,7 @@ class Dataset:
 def _real(name: str, values: Any) -> np.ndarray:
     """An array of real numbers."""
     try:
-        array = np.asarray(values)
+        array = np.asarray(unmasked(values))
     except ValueError:  # rows of several lengths
         array = np.asarray(None)
     if array.dtype.kind not in "biuf":

@@ -112,14 +112,23 @@ def column_from_cells(
         dotted = find_grouped(present) if writing.decimal == "." else ""
         return Column(name, missing, numbers=numbers, written=written, lines=places, nameless=nameless, grouped=dotted)
     if len({value for value in values if value is not None}) > MIXED_NUMBERS:
-        names = f"give {option('header', True)} if that line holds names, "
+        odd = [cells[row] for row in texts]
         raise UserError(
-            f"column {name!r} is all numbers or all texts; got numbers and {cells[texts[0]][:40]!r} on line {lines[texts[0]]}: "
-            f"{names if texts == [0] else ''}{number_advice(cells[texts[0]])}, leave the cell empty, or leave the column out "
-            f"with {option('ignore', name)}."
+            f"column {name!r} is all numbers or all texts; got numbers and {odd[0][:40]!r} on line {lines[texts[0]]}: "
+            f"{_line_advice(name, odd[0], texts[0], nameless=nameless)}{number_advice(odd[0], odd)}, leave the cell empty, or "
+            f"leave the column out with {option('ignore', name)}."
         )
     filled = ["" if gap else cell for cell, gap in zip(cells, missing, strict=True)]
     return Column(name, missing, texts=text_array(name, filled), lines=places, nameless=nameless)
+
+
+def _line_advice(name: str, cell: str, row: int, *, nameless: bool) -> str:
+    """What to do about a line that may be no example: names, units, or the names once more."""
+    if cell == name:
+        return "remove that line if it repeats the names, "
+    if row > 0:
+        return ""
+    return f"give {option('header', True)} if that line holds names, " if nameless else "remove that line if it holds units, "
 
 
 def column_from_values(name: str, values: Sequence[Any], *, index: bool = False) -> Column:

@@ -228,7 +228,7 @@ def check_widths(rows: list[Row], path: Path, *, unit: str = "line", advice: str
     before = next(number for number, cells in rows if len(cells) == width)
     for number, cells in rows:
         if len(cells) != width:
-            skipped = f"{option('skip', number)} or " if number < before else ""
+            skipped = f"{option('skip', before - 1)} or " if number < before else ""
             raise UserError(
                 f"{path} has {width} cells on every {unit}; got {len(cells)} on {unit} {number}: correct that {unit}, or "
                 f"leave {unit}s out that are no part of the table with {skipped}{option('comment', '#')}, which begins them."
@@ -306,6 +306,7 @@ def read_delimited(path: Path, layout: Layout, *, ignore: tuple[str, ...] = ()) 
 
 def table_of_rows(rows: list[Row], path: Path, layout: Layout, ignore: tuple[str, ...]) -> Table:
     """The columns of rows of texts, under their header or without one."""
+    _check_title(rows, path, layout.writing)
     found = has_header(rows, layout.writing) if layout.header is None else layout.header
     nameless = [True] * len(rows[0][1])
     if found:
@@ -327,6 +328,21 @@ def table_of_rows(rows: list[Row], path: Path, layout: Layout, ignore: tuple[str
         for word in layout.writing.unused({cell for _, cells in rows for cell in cells})
     ]
     return Table(names, columns, without_header=not found and layout.header is None, notes=tuple(notes))
+
+
+def _check_title(rows: list[Row], path: Path, writing: Writing) -> None:
+    """Refuse lines above the names, of one filled cell each, as spreadsheets' titles are."""
+    height = next((at for at, (_, cells) in enumerate(rows) if sum(map(bool, cells)) > 1), 0)
+    if not 0 < height < len(rows) - 1 or any(writing.number(cell) is not None for _, cells in rows[:height] for cell in cells):
+        return
+    names, below = rows[height][1], rows[height + 1][1]
+    holds_numbers = lambda cells: any(writing.number(cell) is not None for cell in cells)
+    if all(names) and not holds_numbers(names) and holds_numbers(below):
+        title = next(filter(None, rows[0][1]))
+        raise UserError(
+            f"{path} begins with its names or its first example; got a title, {shown(title)}: leave it out with "
+            f"{option('skip', rows[height][0] - 1)}."
+        )
 
 
 def column_name(setting: str, wanted: object, names: Sequence[str], path: Path | str) -> str:

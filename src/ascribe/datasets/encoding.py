@@ -11,15 +11,17 @@ from ascribe.errors import UserError, option, shown
 
 from .columns import LARGEST_CLASS, Column
 from .options import Task
+from .understood import listed
 from .writing import is_date, number_advice, number_as_text
 
 CATEGORIES = 20  # at most so many distinct texts are one-hot encoded, so many distinct integers are classes
+MANY_TEXTS = 200  # of more distinct texts, which name rows or are a target of many classes, no two are compared
 SMALLEST_CLASS = 3  # one example of each class per split
 
 
 def doubt(column: Column) -> str:
-    """What may have been meant otherwise in a column: texts that are dates or would be numbers in another writing, or a point
-    between thousands; empty where nothing is."""
+    """What may have been meant otherwise in a column: texts that are dates or would be numbers in another writing, or that
+    are one written in two ways, or a point between thousands; empty where nothing is."""
     if column.grouped:
         return (
             f"{column.name} is read as numbers with decimals, such as {column.grouped}; give {option('decimal', ',')} and "
@@ -27,8 +29,19 @@ def doubt(column: Column) -> str:
         )
     if are_dates(column):
         return f"{column.name} holds dates, which are taken as texts; write what matters of them as numbers, such as the month"
+    if alike := _written_alike(column):
+        return f"{column.name} holds texts that differ in capitals or blanks alone and are kept apart: {listed(alike)}"
     cell = _number_as_text(column)
     return f"{column.name} is read as texts, such as {cell!r}; if it holds numbers, {number_advice(cell)}" if cell else ""
+
+
+def _written_alike(column: Column) -> list[str]:
+    """The texts of a column, of few, of which others differ in capitals or blanks alone."""
+    if column.texts is None or len(column.distinct) > MANY_TEXTS:
+        return []
+    texts = [str(text) for text in column.distinct]
+    bare = [" ".join(text.casefold().split()) for text in texts]
+    return [text for text, one in zip(texts, bare, strict=True) if bare.count(one) > 1]
 
 
 def are_dates(column: Column) -> bool:

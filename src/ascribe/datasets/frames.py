@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from ascribe.checks import unmasked
 from ascribe.errors import UserError
 from ascribe.memory import check_room
 
@@ -61,6 +62,8 @@ def read_frame(frame: Any, *, ignore: tuple[str, ...] = (), least: int = 2) -> T
     **Raises:** `UserError` for names that are there twice, fewer than `least` columns, columns of other than numbers,
     texts and dates, and too little memory.
     """
+    if hasattr(frame, "lazy") and hasattr(frame, "collect"):
+        raise UserError(f"{FRAME} is one whose values are in memory; got a LazyFrame: give frame.collect().")
     keys = _names(frame) or []
     names = header_names([str(key) for key in keys], FRAME)
     if len(names) < least:
@@ -77,6 +80,7 @@ def read_frame(frame: Any, *, ignore: tuple[str, ...] = (), least: int = 2) -> T
 
 def _values(column: Any) -> list[Any]:
     """A column as a list of values of Python."""
+    column = unmasked(column)
     for method in ("to_list", "to_pylist", "tolist"):
         if hasattr(column, method):
             column = getattr(column, method)()
@@ -135,7 +139,7 @@ def _named_targets(targets: Any) -> dict[str, list[Any]]:
     if is_frame(targets):
         return {str(key): _values(targets[key]) for key in _names(targets) or []}
     if getattr(targets, "ndim", 1) == 2:
-        columns = [_values(column) for column in np.asarray(targets).T]
+        columns = [_values(column) for column in np.asarray(unmasked(targets)).T]
         return {f"target{number if len(columns) > 1 else ''}": column for number, column in enumerate(columns, 1)}
     name = getattr(targets, "name", None)
     return {name if isinstance(name, str) and name else "target": _values(targets)}
@@ -153,8 +157,10 @@ def _check_index(inputs: Any, targets: Any) -> None:
 
 def _array(name: str, values: Any) -> np.ndarray:
     """The values as an array; a `UserError` where rows have several lengths."""
+    if hasattr(values, "toarray"):
+        raise UserError(f"{PAIR} has {name} of which all values are in memory; got a sparse matrix: give its .toarray().")
     try:
-        return np.asarray(values)
+        return np.asarray(unmasked(values))
     except Exception as error:  # what an array of another library raises is its own
         reason = " ".join(str(error).split()).split(". ")[0][:80]
         raise UserError(

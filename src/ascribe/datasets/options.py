@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Literal, TypeVar
 
-from ascribe.checks import at_least, refusal, whole
+from ascribe.checks import at_least, closest, refusal, whole
 from ascribe.errors import option, shown
 from ascribe.memory import check_room
 
@@ -17,6 +17,19 @@ Value = TypeVar("Value")
 COPIES = 6
 """A table in memory, at most, in units of its numbers in float64: as it was read, joined, chosen, filled and scaled."""
 MINIMUM_EXAMPLES = 10  # fewer cannot be cut into three splits that mean anything
+
+
+OTHER_WORDS = {
+    **{"sep": "separator", "delimiter": "separator", "na_values": "missing_words", "skiprows": "skip", "sheet_name": "sheet"},
+    **{"label": "target", "target_column": "target", "drop": "ignore", "index_col": "ignore", "decimal_separator": "decimal"},
+}
+"""What other libraries call the options of a table."""
+
+
+def meant_options(wanted: str, allowed: Sequence[str]) -> list[str]:
+    """The option that another library calls so, or that a name is close to; empty where there is none."""
+    other = OTHER_WORDS.get(wanted)
+    return [other] if other is not None and other in allowed else closest(wanted, allowed)
 
 
 def ask(check: Callable[..., Value], name: str, value: Option, example: Any) -> Value:

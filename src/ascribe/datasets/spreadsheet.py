@@ -49,11 +49,33 @@ def read_spreadsheet(path: Path, layout: Layout, *, sheet: str | int | None = No
         )
     others = [name for name in names if name != chosen]
     advice = f"choose another sheet with {option('sheet', others[0])}" if others else "write each cell into a column of its own"
-    table = table_of_rows(check_widths(_without_margins(rows), path, unit="row", advice=advice), path, layout, ignore)
+    rows = check_widths(_without_margins(rows), path, unit="row", advice=advice)
+    try:
+        table = table_of_rows(rows, path, layout, ignore)
+    except UserError:
+        if cell := _uncomputed(content, chosen, rows):
+            raise UserError(
+                f"{path} holds values that were computed; got the formula in {cell}, which was not: open the file in a "
+                f"spreadsheet program and save it there."
+            ) from None
+        raise
     if others and sheet is None:
         note = f"the sheet {chosen} is read, the first of {len(names)}; {option('sheet', others[0])} reads another"
         return table._replace(notes=(*table.notes, note))
     return table
+
+
+def _uncomputed(content: bytes, chosen: str, rows: list[Row]) -> str:
+    """The place of a formula of a column without values, as a program leaves it that computes nothing; else empty."""
+    below = [cells for _, cells in rows[1:]]
+    if all(map(any, zip(*below, strict=True))):
+        return ""
+    openpyxl = needed("openpyxl", "tables", "an Excel file")
+    book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
+    cells = (cell for row in book[chosen].iter_rows() for cell in row)
+    found = next((cell.coordinate for cell in cells if cell.data_type == "f"), "")
+    book.close()
+    return found
 
 
 def _bounded(content: bytes, path: Path) -> io.BytesIO:

@@ -234,9 +234,13 @@ def rows_to_keep(contents: Contents, missing: str, what: str) -> np.ndarray:
     worst = max(gaps, key=lambda name: int(gaps[name].sum()))
     drop, mean = option("missing", "drop"), option("missing", "mean")
     if missing == "refuse" and count:
+        found = int(gaps[worst].sum())
+        advice = f"{drop} to leave those rows out" + ("" if target_gaps.any() else f" or {mean} to fill them")
+        if contents.columns and 2 * found > len(target_gaps):
+            instead = f"another column as {option('target')}" if worst == contents.target_name else option("ignore", worst)
+            advice = f"{instead}, or {advice}"
         raise UserError(
-            f"{what} has {count} missing value{'s' if count > 1 else ''}, {int(gaps[worst].sum())} of them in column "
-            f"{worst!r}: try {drop} to leave those rows out or {mean} to fill them."
+            f"{what} has {count} missing value{'s' if count > 1 else ''}, {found} of them in column {worst!r}: try {advice}."
         )
     if missing == "mean" and target_gaps.any():
         raise UserError(f"{what} has {int(target_gaps.sum())} rows without a target, which no mean can fill: try {drop}.")

@@ -7,13 +7,16 @@ from functools import cached_property
 
 from ascribe.errors import option
 
-GAPS = frozenset({"", "na", "n/a", "nan", "?", "null", "none", "."})
-"""The usual ways to write a missing value, in lower case."""
+SPREADSHEET_ERRORS = ("#n/a", "#div/0!", "#value!", "#ref!", "#name?", "#num!", "#null!")
+GAPS = frozenset({"", "na", "n/a", "nan", "<na>", "?", "null", "none", ".", *SPREADSHEET_ERRORS})
+"""The usual ways to write a missing value, in lower case; a formula that failed has no value either."""
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 _THOUSANDS = re.compile(r"[+-]?(0|[1-9][0-9]{0,2}(\.[0-9]{3})?)")
+_WORDS, _LONGEST = 6, 20
+"""So many texts, of so many letters, are named where they may stand for missing values."""
 _SIGNS = "$€£¥% "
 _AS_TEXT = re.compile(rf"[{_SIGNS}]*[+-]?([0-9]{{1,3}}([.,][0-9]{{3}})+|[0-9]*)([.,][0-9]*)?[{_SIGNS}]*")
-_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{2}|\d{4})")
+_DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}([T ]\d{1,2}:.*)?|\d{1,2}[-/.]\d{1,2}[-/.](\d{2}|\d{4})([T ]\d{1,2}:.*)?")
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Writing:
         >>> Writing(decimal=",", thousands=".").number("1.234,5")
         1234.5
         """
+        cell = cell.replace("\u2212", "-")  # the minus sign of typesetting
         if self.thousands and self.thousands in cell:
             groups = rf"[+-]?\d{{1,3}}({re.escape(self.thousands)}\d{{3}})+({re.escape(self.decimal)}\d*)?"
             if re.fullmatch(groups, cell) is None:
@@ -83,7 +87,7 @@ def is_whole_number(cell: str) -> bool:
 
 
 def is_date(text: str) -> bool:
-    """Whether a text looks like a date: 2024-01-31, with a time or without, or 31.1.2024."""
+    """Whether a text looks like a date: 2024-01-31 or 31.1.2024, with a time or without."""
     return _DATE.fullmatch(text) is not None
 
 
@@ -107,8 +111,8 @@ def number_as_text(texts: Sequence[str]) -> str:
     return odd[0] if odd and all(_AS_TEXT.fullmatch(text) and re.search("[0-9]", text) for text in texts) else ""
 
 
-def number_advice(cell: str) -> str:
-    """What to do about a cell that is nearly a number."""
+def number_advice(cell: str, others: Sequence[str] = ()) -> str:
+    """What to do about a cell that is nearly a number; `others`: what else in its column is none."""
     if PLAIN.number(cell) is not None:  # it is none for its point alone, where the comma is named as the decimal mark
         return f"give {option('thousands', '.')} if the point stands between thousands"
     bare = cell.strip(_SIGNS)
@@ -121,4 +125,11 @@ def number_advice(cell: str) -> str:
         return f"give {option('decimal', ',')} and {option('thousands', '.')}"
     if PLAIN.number(cell.replace(",", ".", 1)) is not None:
         return f"give {option('decimal', ',')} for the decimal comma"
-    return f"write a number, give {option('missing_words', cell[:40])} if it stands for a missing value"
+    return _words_advice(list(dict.fromkeys([cell, *others])))
+
+
+def _words_advice(words: Sequence[str]) -> str:
+    """What to do about texts among numbers: all of them, where they are few words."""
+    if 1 < len(words) <= _WORDS and not any("," in word or len(word) > _LONGEST for word in words):
+        return f"write numbers, give {option('missing_words', ','.join(words))} if these stand for missing values"
+    return f"write a number, give {option('missing_words', words[0][:40])} if it stands for a missing value"

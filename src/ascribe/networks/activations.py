@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import jax.scipy.stats
 
-from ascribe.errors import UserError, shown
+from ascribe.checks import unknown
+from ascribe.errors import UserError
 from ascribe.types import Array, Elementwise
 
 from .lif_rate import lif_rate, lif_rate_derivative
@@ -159,8 +160,11 @@ def get(name: str) -> ActivationFunction:
             return _leaky(option)
     other = OTHER_WORDS.get(name.lower().replace("_", "-")) if isinstance(name, str) else None
     meant = "" if other is None else f"it is called {other} here; "
-    raise UserError(
-        f"unknown activation {shown(name)}: {meant}choose one of {', '.join(ACTIVATIONS)}, or leaky-relu:slope=0.2."
+    raise unknown(
+        "activation",
+        name,
+        () if other else ACTIVATIONS,
+        f"{meant}choose one of {', '.join(ACTIVATIONS)}, or leaky-relu:slope=0.2",
     )
 
 

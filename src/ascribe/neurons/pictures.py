@@ -170,18 +170,19 @@ def filtered(spikes: SpikeTrain, kind: PostSynapticFilter, neuron: int = 0, dt: 
 
 
 def raster(spikes: SpikeTrain, bins: int = 100, connection: Connection | None = None) -> Any:
-    """A mark for each spike, a row for each neuron, the mean rate over time below.
+    """A mark for each spike, a row for each neuron (of many, for 200 evenly among them), the mean rate over time below.
 
     `connection`: theirs, by whose weights those that excite and those that inhibit are told apart.
     """
     shown = min(spikes.size, ROWS)
-    inside = spikes.neurons < shown
+    drawn = np.linspace(0, spikes.size - 1, shown).round().astype(int)
+    inside = np.isin(spikes.neurons, drawn)
     rows: dict[str, Any] = {"t": spikes.times[inside], "neuron": spikes.neurons[inside]}
     color: dict[str, Any] = {}
     if connection is not None:
         kinds = _kinds(connection, spikes.size)
         rows["kind"] = kinds[spikes.neurons[inside]]
-        color = {"color": kind_color({kind: one for kind, one in KINDS.items() if kind in kinds[:shown]})}
+        color = {"color": kind_color({kind: one for kind, one in KINDS.items() if kind in kinds[drawn]})}
     x, time = (_time(np.array([0.0, spikes.duration]), labels=labels) for labels in (False, True))
     marks = (
         alt.Chart(inline(rows))
@@ -191,8 +192,8 @@ def raster(spikes: SpikeTrain, bins: int = 100, connection: Connection | None = 
             y=alt.Y(
                 "neuron:Q",
                 title="neuron",
-                scale=alt.Scale(domain=[shown - 0.5, -0.5], nice=False),
-                axis=alt.Axis(values=list(range(0, shown, max(1, -(-shown // 10)))), format="d"),
+                scale=alt.Scale(domain=[spikes.size - 0.5, -0.5], nice=False),
+                axis=alt.Axis(values=list(range(0, spikes.size, max(1, -(-spikes.size // 10)))), format="d"),
             ),
             **color,
         )
@@ -208,7 +209,7 @@ def raster(spikes: SpikeTrain, bins: int = 100, connection: Connection | None = 
         .encode(x=time, y=alt.Y("rate:Q", title="mean rate (Hz)"))
         .properties(width=WIDTH, height=90)
     )
-    some = f"the first {shown} of " if shown < spikes.size else ""
+    some = f"rows for {shown} of " if shown < spikes.size else ""
     return themed(
         alt.vconcat(marks, below, spacing=6),
         "Who fires when",

@@ -10,6 +10,7 @@ from .figures import figures as figures
 from .figures import save_figures as save_figures
 from .figures import specification as specification
 from .figures import write_figure as write_figure
+from .findings import above_constant as above_constant
 from .findings import hidden_credit_told as hidden_credit_told
 from .landscape import surface_chart as surface_chart
 from .page import draw as draw

@@ -43,7 +43,7 @@ def findings(comparison: Comparison) -> list[str]:
     table = rows(comparison)
     if not table or table[0].mean is None:
         return ["Every run of every rule diverged: no score can be compared."]
-    found = [_best(table), _above_constant(comparison, table), _above_controls(comparison, table)]
+    found = [_best(table), above_constant(comparison, table), _above_controls(comparison, table)]
     found += [hidden_credit_told(comparison), _against_reference(comparison, table), _lost(table)]
     return [sentence for sentence in found if sentence]
 
@@ -132,14 +132,16 @@ def _best(table: Sequence[Row]) -> str:
     return f"{listed(level)} {verb} the {which} mean {title}: {score}{unit} over {best.runs}."
 
 
-def _above_constant(comparison: Comparison, table: Sequence[Row]) -> str:
+def above_constant(comparison: Comparison, table: Sequence[Row]) -> str:
+    """What a constant answer reaches, and which rules are better; empty where that is not known."""
     constant = constant_score(comparison)
     known = [(row, row.mean, row.half_width) for row in table if row.mean is not None and row.half_width is not None]
     if constant is None or not known:
         return ""
     words, score = constant
     measure = measure_of(known[0][0].score)
-    shown = f"{100 * score:.1f} %" if measure.percent else f"{score:.3g}".replace("-", "−")
+    number = f"{score:.0f}" if abs(score) >= 1000 else f"{score:.3g}"
+    shown = f"{100 * score:.1f} %" if measure.percent else number.replace("-", "−")
     rounding = SINGLE * abs(score)  # a network that always names that class has this score, in single precision
     better = [row for row, mean, half in known if measure.worth(mean) - measure.worth(score) > max(half, rounding)]
     others = [row.rule for row in table if row not in better]

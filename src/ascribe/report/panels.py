@@ -45,9 +45,10 @@ def panel_title(rule: str, score: str, size: int) -> alt.TitleParams:
 
 
 def axis_titles(data: Any) -> tuple[str, str]:
-    """The names of the first two features; of one alone, the second is made up."""
+    """The names of the first two features, with their unit where it is not their own; of one alone, the second is made up."""
     names = [str(name) for name in data.feature_names] or ["feature 1"]
-    return names[0], names[1] if len(names) > 1 else "feature 2"
+    unit = "" if getattr(data, "input_mean", None) is None else " (standardized)"
+    return f"{names[0]}{unit}", f"{names[1] if len(names) > 1 else 'feature 2'}{unit}"
 
 
 def axes_of(

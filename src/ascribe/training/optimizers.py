@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ascribe.checks import real
+from ascribe.checks import real, unknown
 from ascribe.errors import UserError, shown
 from ascribe.rules import Trainables
 from ascribe.types import Array
@@ -120,7 +120,7 @@ def _single(optimizer: Any) -> Factory:
     if callable(optimizer):
         return optimizer  # pyright: ignore[reportReturnType]
     if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
-        raise UserError(f"unknown optimizer {optimizer!r}: choose one of {', '.join(OPTIMIZERS)}, or give a factory.")
+        raise unknown("optimizer", optimizer, OPTIMIZERS, f"choose one of {', '.join(OPTIMIZERS)}, or give a factory")
     return OPTIMIZERS[optimizer]
 
 

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe import losses
+from ascribe.checks import unmasked
 from ascribe.datasets import Dataset, Transform
 from ascribe.errors import UserError, shown
 from ascribe.metrics import class_probabilities, predicted_labels
@@ -82,7 +83,7 @@ def prepared_inputs(inputs: Any, expected: tuple[int, ...]) -> np.ndarray:
     class nobody knows."""
     wanted = f"inputs are finite numbers of the shape (examples, {', '.join(map(str, expected))})"
     try:
-        array = np.asarray(inputs)
+        array = np.asarray(unmasked(inputs))
     except ValueError as error:
         raise UserError(f"{wanted}; got rows of several lengths.") from error
     if array.dtype.kind not in "biuf" or array.ndim == 0:
