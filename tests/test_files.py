@@ -164,7 +164,7 @@ def test_tables_have_no_formulas(tmp_path):
         diverged_at=np.array([-1]),
         learning_rates=np.array([0.1]),
     )
-    record._save_table(SimpleNamespace(runs={"=1+1": runs}, tuning={}, folds=()), tmp_path / "runs.csv")
+    record._save_table(SimpleNamespace(runs={"=1+1": runs}, controls={}, tuning={}, folds=()), tmp_path / "runs.csv")
     assert cells(tmp_path / "runs.csv") == [
         *("rule", "seed", "learning_rate", "tuned", "hyperparameter:=leaf", "hyperparameter:scale"),
         *("epochs", "status", "diverged_at", "'@score"),

@@ -93,7 +93,8 @@ def _misfit(function: Callable[..., Any], given: tuple[Any, ...], named: dict[st
     try:
         signature = inspect.signature(function)
         arguments = vars(given[0]) if made else signature.bind(*given, **named).arguments
-        shared = {} if made else {name: one.annotation for name, one in signature.parameters.items()}
+        told = {} if made else {name: one.annotation for name, one in signature.parameters.items()}
+        shared = {name: one for name, one in told.items() if one is not inspect.Parameter.empty and not isinstance(one, str)}
         hints = shared | typing.get_type_hints(type(given[0]) if made else function)
     except (TypeError, NameError):
         return None

@@ -381,7 +381,7 @@ def test_what_is_no_record_cannot_be_run_again(here, capsys):
     (here / "mine.json").write_text("{}")
     (here / "broken.json").write_text("{")
     refused = [
-        (["--config", "mine.json"], "is damaged"),
+        (["--config", "mine.json"], "is no record"),
         (["--config", "broken.json"], "is damaged"),
         (["--config", "nothing"], "holds no ascribe record"),
         (["--config", "mine.json", "--resume", "--out", "out"], "--resume takes the options of what was begun"),

@@ -424,7 +424,7 @@ def test_every_initializer_is_tested_here():
         (lambda: Embedding(2, 3, length=0), "`length` of Embedding is a positive integer; got 0"),
         (lambda: Residual([], scale=float("inf")), "`scale` is a finite number; got inf"),
         (lambda: Shift(float("nan")), "`offset` of Shift is a finite number; got nan"),
-        (lambda: Activation("rleu"), "unknown activation 'rleu': choose one of identity, logistic"),
+        (lambda: Activation("rleu"), "unknown activation 'rleu': did you mean 'relu', or choose one of identity, logistic"),
     ],
 )
 def test_a_bad_argument_meets_its_sentence(build, sentence):

@@ -160,6 +160,6 @@ def test_a_split_of_one_class_has_no_ranks():
     lonely = Dataset("lonely", "classification", data.train, alone, data.test, class_names=data.class_names)
     with pytest.raises(UserError, match="the validation split of lonely has one alone: choose another score"):
         ascribe.compare(lonely, score="auc", **OPTIONS)
-    for score in ("r2", "test_loss", "acuracy"):
-        with pytest.raises(UserError, match=f"one of {', '.join(CLASS_MEASURES)}; got '{score}': leave"):
+    for score, advice in (("r2", "leave"), ("test_loss", "did you mean loss, or"), ("acuracy", "did you mean accuracy, or")):
+        with pytest.raises(UserError, match=f"one of {', '.join(CLASS_MEASURES)}; got '{score}': {advice}"):
             ascribe.compare(data, score=score, **OPTIONS)

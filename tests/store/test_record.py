@@ -442,11 +442,18 @@ def test_a_damaged_record_is_refused_in_one_sentence(saved, damage, fragment):
     assert str(saved.name) in sentence
 
 
-@pytest.mark.parametrize("where", ["nowhere", "a-file", "an-empty-folder"])
-def test_what_is_no_record_at_all_is_refused(tmp_path, where):
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("nowhere", "holds no ascribe record"),
+        ("an-empty-folder", "holds no ascribe record"),
+        ("a-file", "is a file: name the folder that compare wrote"),
+    ],
+)
+def test_what_is_no_record_at_all_is_refused(tmp_path, where, said):
     (tmp_path / "a-file").write_text("{}")
     (tmp_path / "an-empty-folder").mkdir()
-    with pytest.raises(UserError, match=f"{where}.*holds no ascribe record"):
+    with pytest.raises(UserError, match=f"{where}.*{said}"):
         ascribe.load(tmp_path / where)
 
 

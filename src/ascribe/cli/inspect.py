@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from ascribe.errors import UserError
-from ascribe.files import write_whole
 
 from . import options
 from .console import aside, listing, show
@@ -85,6 +84,7 @@ def inspect(
 def _claims(folder: Path, card: Card, source: Data, out: Path | None, *, as_json: bool) -> int:
     """Which claims of a comparison stand."""
     from ascribe import cards, report  # noqa: PLC0415
+    from ascribe.files import write_whole  # noqa: PLC0415
 
     if card != Card() or source != Data():
         raise UserError(f"{str(folder)!r} is a folder, of a comparison with its own network and data: leave other options out.")

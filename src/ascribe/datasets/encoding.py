@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ascribe.checks import refusal
-from ascribe.errors import UserError, option, shown
+from ascribe.errors import UserError, names_in_words, option, shown
 
 from .columns import LARGEST_CLASS, Column
 from .options import Task
-from .understood import listed
 from .writing import is_date, number_advice, number_as_text
 
 CATEGORIES = 20  # at most so many distinct texts are one-hot encoded, so many distinct integers are classes
@@ -30,7 +29,7 @@ def doubt(column: Column) -> str:
     if are_dates(column):
         return f"{column.name} holds dates, which are taken as texts; write what matters of them as numbers, such as the month"
     if alike := _written_alike(column):
-        return f"{column.name} holds texts that differ in capitals or blanks alone and are kept apart: {listed(alike)}"
+        return f"{column.name} holds texts that differ in capitals or blanks alone and are kept apart: {names_in_words(alike)}"
     cell = _number_as_text(column)
     return f"{column.name} is read as texts, such as {cell!r}; if it holds numbers, {number_advice(cell)}" if cell else ""
 
