@@ -382,7 +382,7 @@ def test_what_is_no_record_cannot_be_run_again(here, capsys):
     (here / "broken.json").write_text("{")
     refused = [
         (["--config", "mine.json"], "is no record"),
-        (["--config", "broken.json"], "is damaged"),
+        (["--config", "broken.json"], "is no record"),
         (["--config", "nothing"], "holds no ascribe record"),
         (["--config", "mine.json", "--resume", "--out", "out"], "--resume takes the options of what was begun"),
         (["--config"], "--config"),
