@@ -129,7 +129,7 @@ class Card:
     def head(self) -> list[str]:
         """What the card says first."""
         about = f"{self.about[:1].upper()}{self.about[1:]}".rstrip(".")
-        told = [f"{about}{f' ({self.source})' if self.source else ''}."] if about else []
+        told = [f"{about}{f'; {self.source}' if self.source else ''}."] if about else []
         return [*told, f"Looked at on {self.data}, with the network {self.network} and batches of {self.batch}."]
 
     def save(self, path: str | Path) -> Path:

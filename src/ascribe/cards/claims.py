@@ -46,7 +46,7 @@ class Inspection:
         """What text and page show."""
         rows = tuple((one.claim, one.verdict, one.why) for one in self.claims)
         told = ("Each claim of the comparison, or what its numbers rest on, with what they say of it.",)
-        found = [Section("Which claims stand", told, ("claim", "verdict", "why"), rows)]
+        found = [Section("Which claims stand", told, ("Claim", "Verdict", "Why"), rows)]
         if self.prices:
             sentence = (
                 "What training costs until the validation score comes to a share of backpropagation's last one: the median "
@@ -54,7 +54,7 @@ class Inspection:
                 "as XLA counts them; seconds are those of one run among all that were trained side by side."
             )
             rows = tuple(_price_row(one) for one in self.prices)
-            found.append(Section("The price", (sentence,), ("rule", "share", "epochs", "operations", "seconds"), rows))
+            found.append(Section("The price", (sentence,), ("Rule", "Share", "Epochs", "Operations", "Seconds"), rows))
         return found
 
     def to_json(self) -> dict[str, Any]:

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 NOT_MEASURABLE = "–"
 UNITS = (
-    ("operations", "operations an example"),
-    ("bytes", "bytes a step"),
-    ("peak", "peak memory"),
-    ("seconds", "time a step"),
+    ("operations", "Operations an example"),
+    ("bytes", "Bytes a step"),
+    ("peak", "Peak memory"),
+    ("seconds", "Time a step"),
 )
 
 
@@ -83,7 +83,7 @@ def _needs(card: "Card") -> Section | None:
         else f"The numbers contradict the program for {', '.join(wrong)}: please report this.",
     ]
     sentences += [f"What it keeps as {name} is made of {listed(found)}." for name, found in card.needs.kept.items() if found]
-    return Section("What it needs to know", tuple(sentences), ("source", *(name for name, _ in groups)), tuple(rows))
+    return Section("What it needs to know", tuple(sentences), ("Source", *(name for name, _ in groups)), tuple(rows))
 
 
 def listed(sources: Iterable[str]) -> str:
@@ -96,7 +96,7 @@ def _properties(card: "Card") -> Section | None:
     if card.needs is None:
         return None
     told = ("What follows from it, in the words of the literature.",)
-    return Section("In the literature's words", told, ("property", "answer"), tuple(card.needs.properties.items()))
+    return Section("In the literature's words", told, ("Property", "Answer"), tuple(card.needs.properties.items()))
 
 
 def _chain(card: "Card") -> Section | None:
@@ -129,7 +129,7 @@ def _cost(card: "Card") -> Section | None:
     )
     known = [one for one in UNITS if all(getattr(row.ours, one[0]) is not None for row in card.cost)]
     rows = [(_network(row), *(_priced(row, name) for name, _ in known)) for row in card.cost]
-    return Section("What it costs", tuple(sentences), ("network", *(title for _, title in known)), tuple(rows))
+    return Section("What it costs", tuple(sentences), ("Network", *(title for _, title in known)), tuple(rows))
 
 
 def _own(size: int) -> str:
@@ -175,7 +175,7 @@ def _noise(card: "Card") -> Section | None:
     return Section("How noisy and how biased it is", (sentence,), PLACES, _by_place(card.quality, told))
 
 
-PLACES = ("hidden layers", "lowest", "middle", "highest hidden", "output", "all")
+PLACES = ("Hidden layers", "Lowest", "Middle", "Highest hidden", "Output", "All")
 
 
 def _by_place(found: Sequence["Estimate"], told: Callable[["Estimate", str], str]) -> tuple[tuple[str, ...], ...]:
