@@ -116,6 +116,10 @@ def test_the_price_is_what_the_curves_say():
     configuration, data = trained().configuration, trained().data
     step = cards.cost("backpropagation", "4", data, batch_size=configuration["batch_size"], optimizer="adam")
     assert first.operations == pytest.approx(5 * step.operations * (len(data.train) // step.batch))
+    assert other.operations > first.operations  # a step of as many, over one epoch more
+    masked = dataclasses.replace(slow, rule_settings={"class": "elsewhere.FeedbackAlignment"})
+    priced = cards.price(dataclasses.replace(one, runs=one.runs | {"feedback-alignment": masked}))
+    assert [row.operations for row in priced if row.rule == "feedback-alignment"] == [None] * 3  # a name is no rule
     assert cards.price(dataclasses.replace(one, runs={"feedback-alignment": slow})) == []
     with pytest.raises(UserError, match="`shares` is a number above 0 and at most 1"):
         cards.price(one, shares=[2.0])

@@ -10,9 +10,8 @@ from ascribe.checks import share
 from ascribe.errors import UserError
 from ascribe.experiments.comparison import Comparison
 from ascribe.measures import measure_of
-from ascribe.rules import get
+from ascribe.rules import get, settings
 from ascribe.statistics import epochs_to_target, main_score, median_epochs
-from ascribe.training import Runs
 
 from .case import case_of
 from .cost import costs
@@ -76,12 +75,15 @@ def _operations_an_epoch(name: str, comparison: Comparison) -> float | None:
     base, own = comparison.runs[BACKPROPAGATION], comparison.runs[name]
     configuration = comparison.configuration
     try:
+        rule = get(_original(name, comparison))
+        if settings(rule)["class"] != own.rule_settings.get("class"):
+            return None  # another rule, under the name of a registered one
         case = case_of(
-            get(_original(name, comparison)),
+            rule,
             base.network,
             comparison.data,
             batch_size=int(configuration["batch_size"]),
-            optimizer=_optimizer(own),
+            optimizer=own.optimizer,
             loss=own.loss,
         )
         count = costs([case])[0].operations
@@ -93,7 +95,3 @@ def _operations_an_epoch(name: str, comparison: Comparison) -> float | None:
 def _original(name: str, comparison: Comparison) -> str:
     merged = comparison.configuration.get("original_names")
     return str(merged.get(name, name)) if isinstance(merged, dict) else name
-
-
-def _optimizer(runs: Runs) -> str:
-    return runs.optimizer if isinstance(runs.optimizer, str) else "adam"

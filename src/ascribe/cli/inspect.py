@@ -32,7 +32,9 @@ class Card:
     batch_size: Whole = option(32, "Examples in a batch.")
     loss: str | None = option(None, "The loss; default: the task's own.")
     seed: Whole = option(0, "Of the initial weights and the rule's own randomness.")
-    sections: str | None = option(None, "Parts of the card, with commas between: cost, quality, limit. Default: all.")
+    sections: str | None = option(
+        None, "Parts of the card, with commas between: needs, chain, cost, quality, limit. Default: all."
+    )
 
 
 def inspect(
