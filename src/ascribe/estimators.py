@@ -27,7 +27,7 @@ from ascribe.networks import Network
 from ascribe.rules import AbstractRule
 from ascribe.training import Experiment, Predictor, Recipe, Setup
 from ascribe.training.driver import chunks
-from ascribe.training.passes import Passes, judge
+from ascribe.training.passes import Passes
 from ascribe.training.seeds import LARGEST
 from ascribe.types import PyTree
 
@@ -44,13 +44,15 @@ class _Progress:
 
     `states`: the run's state after its last pass, a leading axis of one run on every array, or None where a part of it
     belongs to the training examples; `network_state`: the normalization statistics that prediction uses, with the same
-    axis; `transforms`: the rule's encoding of the inputs, as it was fitted on the first rows; `loss`: its name; `began`:
+    axis; `trained`: the structure of the network that is trained, which may be another one than that which predicts;
+    `transforms`: the rule's encoding of the inputs, as it was fitted on the first rows; `loss`: its name; `began`:
     the parameters of `FIXED`.
     """
 
     seed: int
     states: training.loop.RunState | None
     network_state: PyTree
+    trained: Network
     transforms: tuple[Transform, ...]
     loss: str
     began: dict[str, Any]
@@ -112,7 +114,7 @@ class AbstractCreditEstimator(BaseEstimator):
         states, best, curve, scores, diverged = passes.begin(), None, [], [], False
         for chunk in chunks(passes.advance, (states, 0.0), stop=epochs, most=1):
             states, loss = chunk.states
-            judged = None if held_out is None else judge(experiment, states)
+            judged = None if held_out is None else passes.judge(states)
             if not np.isfinite([loss, loss if judged is None else judged["loss"]]).all():
                 diverged = True
                 break
@@ -162,7 +164,7 @@ class AbstractCreditEstimator(BaseEstimator):
         kept = None if _of_examples(experiment.recipe.rule, states) else jax.device_get(states)
         recipe = experiment.recipe
         began = {name: getattr(self, name) for name in FIXED}
-        self._progress = _Progress(seed, kept, network_state, recipe.encoding, recipe.loss.name, began)
+        self._progress = _Progress(seed, kept, network_state, jax.device_get(experiment.template), recipe.encoding, recipe.loss.name, began)
         self.network_, self.notes_ = network, recipe.notes
 
     def _seed(self) -> int:
@@ -218,7 +220,7 @@ class AbstractCreditEstimator(BaseEstimator):
                 f"the rule {recipe.name} encodes these rows by {new[0]}, and did not need that for the first ones: begin with "
                 f"rows that show negative inputs too, or scale the inputs into [0, 1]."
             )
-        own = {"source": self.network_, "data": data.encode(*progress.transforms), "encoding": progress.transforms}
+        own = {"source": progress.trained, "data": data.encode(*progress.transforms), "encoding": progress.transforms}
         return dataclasses.replace(recipe, **own, notes=self.notes_)
 
     @property

@@ -19,6 +19,7 @@ from .flatten import Flatten as Flatten
 from .foreign import from_model as from_model
 from .gru import GRU as GRU
 from .gru import gru as gru
+from .label_goodness import LabelGoodness as LabelGoodness
 from .last_step import LastStep as LastStep
 from .layer import AbstractLayer as AbstractLayer
 from .layernorm import LayerNorm as LayerNorm
@@ -40,6 +41,7 @@ from .registry import from_config as from_config
 from .registry import register_layer as register_layer
 from .residual import Residual as Residual
 from .resnet import resnet as resnet
+from .rmsnorm import RMSNorm as RMSNorm
 from .shift import Shift as Shift
 from .simplenet import simplenet as simplenet
 from .stack import Stack as Stack

@@ -19,6 +19,7 @@ from .direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedback
 from .feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from .feedback_matrices import random_feedback as random_feedback
 from .finite_differences import FiniteDifferences as FiniteDifferences
+from .forward_forward import ForwardForward as ForwardForward
 from .forward_pass import ForwardPass as ForwardPass
 from .forward_pass import ForwardPassOneVersusRest as ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise as GradientNoise

@@ -189,13 +189,23 @@ class AbstractRule(eqx.Module, Generic[Trained, State]):
         """
         return ()
 
+    def predictor(self, trainables: Trained, state: State) -> Network:
+        """The network that answers new inputs, at any moment of the training: by default the trained one, by its forward pass.
+        A rule that predicts in another way, such as by a goodness of every label or by a classifier of its own, returns a
+        network of another structure, whose layers have a `config` like all others, so that a file can keep it. Validation after
+        every epoch, test scores, models, estimators and class maps all ask it.
+
+        **Arguments:** `trainables`, `state`: of the moment that is asked about.
+        """
+        return network_of(trainables)
+
     def finish(self, trainables: Trained, state: State, data: Batch) -> Network:
-        """The network that prediction uses, made once after the last epoch: other numbers in the structure of the one that was
-        trained (`adapt` chooses another structure, before training).
+        """The network that answers new inputs, made once after the last epoch: other numbers in the structure of `predictor`'s
+        (`adapt` chooses another structure to train, before training).
 
         **Arguments:** `trainables`, `state`: of the last epoch, or of the best one; `data`: all training examples.
         """
-        return network_of(trainables)
+        return self.predictor(trainables, state)
 
     def feedback(self, trainables: Trained, state: State) -> dict[str, Array]:
         """The weights that carry the error back in place of W, by layer name, in W's shape; empty if there are none.
@@ -216,6 +226,11 @@ class AbstractRule(eqx.Module, Generic[Trained, State]):
     def finishes(self) -> bool:
         """Whether the rule has a `finish` of its own: then scores before it are recorded too."""
         return type(self).finish is not AbstractRule.finish
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the rule has a `predictor` of its own: then it is not the forward pass of the trained network that answers."""
+        return type(self).predictor is not AbstractRule.predictor
 
     @property
     def acts_between_epochs(self) -> bool:

@@ -158,12 +158,26 @@ def feedback(rule: AbstractRule, network: Network, trainables: Any, state: PyTre
     return dict(found)
 
 
+def predictor(rule: AbstractRule, trainables: Any, state: PyTree) -> Network:
+    """The network that answers new inputs; one of another structure than the trained one keeps no statistics."""
+    found, trained = _call(rule, "predictor", trainables, state), network_of(trainables)
+    if not isinstance(found, Network):
+        raise UserError(_returned(rule, "predictor", found, "the network that answers new inputs"))
+    if found.config() != trained.config() and jax.tree.leaves(found.initial_state()):
+        raise UserError(
+            f"`predictor` of the rule {type(rule).__name__} returns the trained network, or another one that keeps no statistics; "
+            f"it returned {found}: leave normalization out of it, or refuse in `adapt` a network that has it."
+        )
+    return found
+
+
 def finish(rule: AbstractRule, trainables: Any, state: PyTree, data: Batch, *, network: Network) -> Network:
-    """The network that prediction uses: numbers in the place of those of `network`, the one that was trained."""
+    """The network that answers new inputs: numbers in the place of those of `network`, its `predictor`."""
     finished = _call(rule, "finish", trainables, state, data)
     if not isinstance(finished, Network):
         raise UserError(_returned(rule, "finish", finished, "the network that predicts"))
-    _same(rule, "finish", finished, network, "the network that was trained")
+    finished = finished.like(network)
+    _same(rule, "finish", finished, network, "the network that was trained" if not rule.predicts else "its own predictor")
     return finished
 
 

@@ -29,6 +29,7 @@ from .base import TOLD, AbstractRule
 from .direct_feedback_alignment import DirectFeedbackAlignment
 from .feedback_alignment import FeedbackAlignment
 from .finite_differences import FiniteDifferences
+from .forward_forward import ForwardForward
 from .forward_pass import ForwardPass, ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise, MatchedNoise
 from .kolen_pollack import KolenPollack
@@ -150,6 +151,12 @@ TABLE: dict[str, Entry] = {
         "auxiliary activations from each batch's forward pass, relaxed for a few steps",
         "ours, after Mertens Velasquez",
         {"kind": "transient", "hidden_loss": "sum", "inner_steps": 5},
+    ),
+    "forward-forward": Entry(
+        ForwardForward,
+        "every layer learns, in two forward passes, to be active for right labels and not for wrong ones",
+        "Hinton (2022)",
+        by_default=False,
     ),
     "perceptron": Entry(
         Perceptron,

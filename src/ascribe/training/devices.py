@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from ascribe.errors import UserError
 from ascribe.memory import free_memory, gibibytes
 from ascribe.networks import Network, record
+from ascribe.rules import network_of
 from ascribe.setup import Setup
 from ascribe.types import Array, PyTree
 
@@ -156,6 +157,20 @@ class Programs(eqx.Module):
     @eqx.filter_jit
     def conclude(self, runs: loop.Run, states: loop.RunState, data: loop.Data) -> tuple[Network, PyTree, Network | None]:
         function = lambda both, data: loop.conclude(self.setup, self._run(both[0]), both[1], data)
+        return _over_runs(function, self.mesh, self.in_turn, (runs, states), data)
+
+    def answering(self, runs: loop.Run, states: loop.RunState, data: loop.Data) -> tuple[Network, PyTree]:
+        """The networks that answer new inputs now, and their normalization statistics."""
+        if not self.fixed.predicts:
+            return network_of(states.trainables), states.network_state
+        return self._answering(runs, states, data)
+
+    @eqx.filter_jit
+    def _answering(self, runs: loop.Run, states: loop.RunState, data: loop.Data) -> tuple[Network, PyTree]:
+        def function(both: tuple[loop.Run, loop.RunState], data: loop.Data) -> tuple[Network, PyTree]:
+            run, state = self._run(both[0]), both[1]
+            return loop.answering(run.rule, state.trainables, state.rule_state, state.network_state, data)
+
         return _over_runs(function, self.mesh, self.in_turn, (runs, states), data)
 
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from ascribe.checksums import checksum
 from ascribe.errors import Interrupted, UserError
-from ascribe.rules import network_of
 from ascribe.types import PyTree
 
 from . import class_maps, loop
@@ -137,7 +136,7 @@ class Driver:
         points = class_maps.points_of(recipe.data) if recipe.mapped and phase == FINAL else None
         mapped = [] if points is None else class_maps.mapped_epochs(epochs)
         if start in mapped and points is not None:
-            maps[start] = self._class_maps(states, len(shard), points)
+            maps[start] = self._class_maps(runs, states, len(shard), points)
         step = lambda states, start, stop: experiment.advance(runs, states, start, stop)
         for chunk in chunks(step, states, start=start, stop=epochs, ends=mapped):
             states, stop = chunk.states, chunk.stop
@@ -151,14 +150,16 @@ class Driver:
             if state is not None:
                 state.keep(stop, states, spent, maps)
             if stop in mapped and points is not None:
-                maps[stop] = self._class_maps(states, len(shard), points)
+                maps[stop] = self._class_maps(runs, states, len(shard), points)
         return states, spent, maps
 
-    def _class_maps(self, states: loop.RunState, count: int, points: np.ndarray) -> np.ndarray:
+    def _class_maps(self, runs: loop.Run, states: loop.RunState, count: int, points: np.ndarray) -> np.ndarray:
         """The maps of the first `count` runs as they are now."""
-        networks, statistics = first_runs(count, whole((network_of(states.trainables), states.network_state)))
-        with self.experiment.blamed():
-            return class_maps.class_maps(self.experiment.template, self.recipe.loss, networks, statistics, points)
+        experiment = self.experiment
+        with experiment.blamed():
+            asked = experiment.programs.answering(runs, states, experiment.device_data)
+            networks, statistics = first_runs(count, whole(asked))
+            return class_maps.class_maps(experiment.predicting, self.recipe.loss, networks, statistics, points)
 
 
 class _State:

@@ -72,6 +72,7 @@ class Experiment:
         devices.check_memory(recipe.name, self.run_bytes)
         self.in_turn = devices.one_after_another(self.template, self.run_bytes)
         read = read_by(recipe.rule, self.template)
+        self.predicting = self._predicting(state)
         self.programs = devices.Programs(setup.compiled(), fixed, self.mesh, self.in_turn, tuple(state.curves), read)
         self.width = self._width(keeper)
         self.compile_seconds = 0.0
@@ -142,6 +143,15 @@ class Experiment:
         one = loop.Run(recipe.rule, jnp.asarray(1.0, self.template.dtype), jnp.asarray(0, jnp.uint32))
         with self.blamed():
             return devices.rehearse(recipe.setup, self.template, one, self.device_data)
+
+    def _predicting(self, state: loop.RunState) -> Network:
+        """The structure of the network that answers new inputs: the trained one's, or that of the rule's own `predictor`."""
+        rule = self.recipe.rule
+        if not rule.predicts:
+            return self.template
+        given = (state.trainables, state.rule_state, state.network_state, self.device_data)
+        shapes, _ = eqx.filter_eval_shape(lambda *given: loop.answering(rule, *given), *given)
+        return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
     def _width(self, keeper: Checkpoints) -> int:
         wanted, count = self.recipe.width, self.mesh.shape["runs"]

@@ -297,7 +297,8 @@ def measure(setup: Setup, run: Run, state: RunState, data: Data, key: Key, *, be
     and feedback are all those of one moment: after the epoch's last step. `before`: the trainables when the epoch began."""
     network = network_of(state.trainables)
     also = () if setup.score is None else (setup.score,)
-    scores = evaluate(network, state.network_state, data.validation, setup.loss, also=also)
+    asked = answering(run.rule, state.trainables, state.rule_state, state.network_state, data)
+    scores = evaluate(*asked, data.validation, setup.loss, also=also)
     found = {score_name("validation", name): value for name, value in scores.items()}
     if setup.diagnostics:
         count = _probe_size(setup, data)
@@ -367,6 +368,18 @@ def all_examples(setup: Setup, data: Data) -> Batch:
     return Batch(train.inputs[:], train.targets, setup.loss, jnp.arange(train.inputs.shape[0]))
 
 
+def answering(
+    rule: AbstractRule, trainables: Any, rule_state: PyTree, network_state: PyTree, data: Data
+) -> tuple[Network, PyTree]:
+    """The network that answers new inputs, the rule's `predictor`, and its normalization statistics."""
+    network = network_of(trainables)
+    if not rule.predicts:
+        return network, network_state
+    found = hooks.predictor(rule, trainables, rule_state)
+    same = found.config() == network.config()
+    return found.located(data.train.inputs.shape[1:]), network_state if same else found.initial_state()
+
+
 def conclude(setup: Setup, run: Run, state: RunState, data: Data) -> tuple[Network, PyTree, Network | None]:
     """The network that prediction uses, of the last or of the best epoch, after the rule's `finish`; its normalization
     statistics; and the network before `finish`, None for a rule that leaves that to `AbstractRule`."""
@@ -374,12 +387,13 @@ def conclude(setup: Setup, run: Run, state: RunState, data: Data) -> tuple[Netwo
         trainables, network_state, rule_state = state.trainables, state.network_state, state.rule_state
     else:
         trainables, network_state, rule_state = state.best.trainables, state.best.network_state, state.best.rule_state
-    own = run.rule.finishes
-    network = network_of(trainables)
+    network, network_state = answering(run.rule, trainables, rule_state, network_state, data)
+    if not run.rule.finishes:
+        return network, network_state, None
     finished = hooks.finish(run.rule, trainables, rule_state, all_examples(setup, data), network=network)
-    if setup.only is not None and own:
+    if setup.only is not None and not run.rule.predicts:
         finished = one_layer(setup.only, finished, network)
-    return finished, network_state, network if own else None
+    return finished, network_state, network
 
 
 def _better(setup: Setup, state: RunState, found: dict[str, Array]) -> Best:

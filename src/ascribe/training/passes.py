@@ -9,7 +9,6 @@ import jax.random as jr
 import numpy as np
 
 from ascribe.networks import Network
-from ascribe.rules import network_of
 from ascribe.types import Array, PyTree
 
 from . import devices, loop
@@ -26,6 +25,7 @@ class Passes:
     power of two: examples and steps are filled up to it, and no step looks at what was filled in."""
 
     def __init__(self, experiment: Experiment, seed: int):
+        self.experiment = experiment
         self.rule, self.initialize = experiment.recipe.rule, experiment.initialize
         self.programs, self.data = experiment.programs, experiment.device_data
         self.runs = experiment.stack([Specification(seed, experiment.recipe.setup.learning_rate)])
@@ -65,19 +65,20 @@ class Passes:
         network, network_state, _ = jax.device_get(self.programs.conclude(self.runs, states, self.data))
         return jax.tree.map(lambda leaf: leaf[0], network), network_state
 
+    def judge(self, states: loop.RunState) -> dict[str, float]:
+        """The scores on what was held out."""
+        experiment = self.experiment
+        answering = self.programs.answering(self.runs, states, self.data)
+        found, _ = devices.evaluate_runs(
+            experiment.recipe.loss, experiment.mesh, experiment.in_turn, answering, self.data.validation
+        )
+        return {name: float(value[0]) for name, value in found.items()}
+
 
 @partial(jax.jit, static_argnums=(2, 3))
 def _batches(seeds: Array, epoch: Array, examples: int, batch_size: int) -> Array:
     """The batches that `ascribe.train` has in this epoch of the first seed, `(steps, batch)`."""
     return epoch_indices(jr.fold_in(streams(seeds[0]).batches, epoch), examples, batch_size)
-
-
-def judge(experiment: Experiment, states: loop.RunState) -> dict[str, float]:
-    """The scores on what was held out."""
-    networks = (network_of(states.trainables), states.network_state)
-    validation, mesh = experiment.device_data.validation, experiment.mesh
-    found, _ = devices.evaluate_runs(experiment.recipe.loss, mesh, experiment.in_turn, networks, validation)
-    return {name: float(value[0]) for name, value in found.items()}
 
 
 def _filled(rows: np.ndarray, count: int) -> np.ndarray:

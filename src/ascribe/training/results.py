@@ -48,7 +48,7 @@ def diverged_at(parts: Sequence[Kept]) -> np.ndarray:
 
 def networks_of(experiment: Experiment, parts: Sequence[Kept]) -> Networks:
     """What was kept of all of these runs beside their curves."""
-    one, own_finish = experiment.template, experiment.recipe.rule.finishes
+    one, own_finish = experiment.predicting, experiment.recipe.rule.finishes
     structure = jax.tree.structure((one, one.initial_state(), one if own_finish else None))
     leaves = [part.networks or [] for part in parts]
     return jax.tree.unflatten(structure, [np.stack(same) for same in zip(*leaves, strict=True)])
@@ -84,7 +84,7 @@ def runs_of(
         rule_settings=short(rules.settings(recipe.rule)),
         data=data,
         loss=recipe.loss.name,
-        network=experiment.template,
+        network=experiment.predicting,
         seeds=tuple(one.seed for one in specifications),
         learning_rates=np.asarray([one.learning_rate for one in specifications]),
         hyperparameters=dict(specifications[0].hyperparameters),
@@ -137,7 +137,7 @@ def _scores(
     experiment: Experiment, split: str, networks: tuple[Network, PyTree], also: tuple[str, ...]
 ) -> dict[str, np.ndarray]:
     """Of every run's network on a split, as many at a time as the experiment is wide."""
-    data, template, width = examples_of(experiment.data, split), experiment.template, experiment.width
+    data, template, width = examples_of(experiment.data, split), experiment.predicting, experiment.width
     part, targets = replicate(data, experiment.mesh), np.asarray(data.targets)
     scores = []
     for start in range(0, len(jax.tree.leaves(networks)[0]), width):

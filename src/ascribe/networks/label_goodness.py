@@ -1,0 +1,111 @@
+"""Classification by goodness: the label with which hidden layers are most active."""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from ascribe.types import Array, Float, Key, PyTree
+
+from .in_turn import initial_states, named, shape_after
+from .layer import AbstractLayer, size_of
+from .rmsnorm import RMSNorm
+
+
+class LabelGoodness(AbstractLayer):
+    """The goodness of every label, Σ_l ‖h_l‖²: hidden layers run once for each label, which is given to them beside the
+    example (Hinton 2022, arXiv:2212.13345, section 3.3). h_l is what enters an `RMSNorm`, and the output of the last layer.
+
+    `layers`: the hidden ones; `labels`: what each label adds, `(labels, …)`, to the output of the first layer with weights if they are `beside` the example,
+    else to the first numbers of the input. Labels are told by their code, one-hot less its mean, so that no label adds zero.
+
+    **Returns:** `(batch, labels)`, for a softmax to compare; with one `outputs`, the goodness of label 1 less that of label 0,
+    `(batch, 1)`.
+    """
+
+    layers: "OrderedDict[str, AbstractLayer]"
+    labels: Float[Array, "labels ..."]
+    outputs: int = eqx.field(static=True)
+    beside: bool = eqx.field(static=True)
+    kind: ClassVar[str] = "goodness"
+
+    def __init__(
+        self,
+        layers: Sequence[AbstractLayer],
+        outputs: int,
+        *,
+        label_shape: Sequence[int],
+        beside: bool = True,
+        key: Key | None = None,
+    ):
+        self.layers = named("`layers` of LabelGoodness", layers)
+        self.outputs = size_of("outputs", "LabelGoodness", outputs)
+        self.labels = jnp.zeros((max(outputs, 2), *label_shape))
+        self.beside = beside
+
+    def __call__(
+        self, x: Float[Array, "batch ..."], state: PyTree = None, *, key: Key | None = None, training: bool = False
+    ) -> tuple[Float[Array, "batch outputs"], PyTree]:
+        codes = label_codes(jnp.arange(len(self.labels)), len(self.labels), x.dtype)
+
+        def goodness(code: Array) -> Float[Array, " batch"]:
+            added = jnp.broadcast_to(code, (len(x), len(code)))
+            found = told_activities(self.layers, x, added, self.labels, beside=self.beside)
+            return sum((squares(h) for h in found[1:]), start=squares(found[0]))
+
+        found = jax.lax.map(goodness, codes).T
+        return (found if self.outputs > 1 else found[:, 1:] - found[:, :1]), state
+
+    def initial_state(self) -> PyTree:
+        return None
+
+    def config(self) -> dict[str, Any]:
+        own = {"outputs": self.outputs, "label_shape": [*self.labels.shape[1:]], "beside": self.beside}
+        return {"layers": [*self.layers.values()], **own}
+
+    def check_shape(self, name: str, shape: tuple[int, ...]) -> None:
+        for inner, layer in self.layers.items():
+            shape = shape_after(f"{name}/{inner}", layer, shape, self.labels.dtype)
+
+    def workspace(self, outputs: int) -> int:
+        return sum(self.labels[0].size + layer.workspace(outputs) for layer in self.layers.values())
+
+
+def label_codes(labels: Array, count: int, dtype: Any) -> Float[Array, "examples labels"]:
+    """One-hot codes less their mean, `(examples, count)`."""
+    return jax.nn.one_hot(labels, count, dtype=dtype) - jnp.asarray(1 / count, dtype)
+
+
+def told_activities(
+    layers: Mapping[str, AbstractLayer],
+    x: Float[Array, "batch ..."],
+    codes: Float[Array, "batch labels"],
+    labels: Float[Array, "labels ..."],
+    *,
+    beside: bool,
+    apart: bool = False,
+) -> list[Array]:
+    """h_l of hidden layers that are told a label: what enters each `RMSNorm`, and the last output, `(batch, …)` each. `apart`:
+    whether no gradient goes from one of them into the layers below."""
+    told = jnp.tensordot(codes, labels, axes=1)
+    if not beside:
+        flat = x.reshape(len(x), -1)
+        x = flat.at[:, : told.shape[1]].add(told).reshape(x.shape)
+    found: list[Array] = []
+    states = initial_states(layers)
+    first = next(number for number, layer in enumerate(layers.values()) if jax.tree.leaves(layer))
+    for number, (layer, state) in enumerate(zip(layers.values(), states, strict=True)):
+        if isinstance(layer, RMSNorm):
+            found.append(x)
+            x = jax.lax.stop_gradient(x) if apart else x
+        x, _ = layer(x, state, training=apart)
+        x = x + told if beside and number == first else x
+    return [*found, x]
+
+
+def squares(h: Float[Array, "batch ..."]) -> Float[Array, " batch"]:
+    """‖h‖² of every example."""
+    return jnp.sum(h * h, axis=tuple(range(1, h.ndim)))
