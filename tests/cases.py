@@ -87,6 +87,7 @@ def case(kind, loss):
 
 KINDS = {"mlp": small_mlp, "lenet": small_lenet, "noisy": noisy_mlp, "single layer": single_layer}
 REFUSED = {
+    "forward-forward": ("noisy",),  # no normalization by batches and no dropout
     "forward-pass": ("lenet",),  # dense layers only
     "forward-pass-as-published": ("lenet",),
     "forward-pass-one-versus-rest": ("lenet",),
@@ -99,7 +100,7 @@ TWO_CLASSES = ("forward-pass", "forward-pass-as-published", "perceptron")
 """The rules with one output, which refuse the categorical cross entropy."""
 SEVERAL_CLASSES = ("forward-pass-one-versus-rest",)
 """The rules that refuse a single output."""
-OWN_NETWORK = ("forward-pass", "forward-pass-as-published", "forward-pass-one-versus-rest", "perceptron")
+OWN_NETWORK = ("forward-forward", "forward-pass", "forward-pass-as-published", "forward-pass-one-versus-rest", "perceptron")
 """The rules that train a network of their own in place of the one that they meet."""
 EXACT = 1e-12
 LAST_LAYER = {

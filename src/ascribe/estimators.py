@@ -164,7 +164,9 @@ class AbstractCreditEstimator(BaseEstimator):
         kept = None if _of_examples(experiment.recipe.rule, states) else jax.device_get(states)
         recipe = experiment.recipe
         began = {name: getattr(self, name) for name in FIXED}
-        self._progress = _Progress(seed, kept, network_state, jax.device_get(experiment.template), recipe.encoding, recipe.loss.name, began)
+        self._progress = _Progress(
+            seed, kept, network_state, jax.device_get(experiment.template), recipe.encoding, recipe.loss.name, began
+        )
         self.network_, self.notes_ = network, recipe.notes
 
     def _seed(self) -> int:

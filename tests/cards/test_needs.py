@@ -85,6 +85,13 @@ TABLE = {
         {*RELAXED, "output error", "weights above", "second pass"},
         {*LAST, "own weights", "weights above", "second pass"},
     ),
+    # Hinton (2022), equation 1 and section 3.3: the layer's own loss of its own activity, with a right and with a wrong label,
+    # which weights of their own (counted as learned feedback) or the first inputs carry; the readout has the loss's own error
+    "forward-forward": (
+        {"own input", "own preactivation", "learned feedback", "target"},
+        {"own input", "own preactivation", "learned feedback", "target", "second pass"},
+        LAST,
+    ),
     # Rosenblatt (1957): on a mistake, add the example
     "perceptron": (LAST,),
     # course notes, section 3.1.2: two losses of moved weights, and no derivative
@@ -92,6 +99,7 @@ TABLE = {
 }
 
 KEPT = {
+    "forward-forward": {"learned feedback": {"target"}},
     "kolen-pollack": {"learned feedback": {"output error"}},
     "gradient-noise": {"memory": set()},
     # the auxiliaries' own gradient goes through W; as published, at the output they meet the target itself
@@ -106,6 +114,7 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "direct-feedback-alignment": "no yes no yes no yes yes",  # Nøkland (2016); Frenkel et al. (2021), table 1
     "sign-symmetry": "signs only yes yes yes yes no yes",  # Liao et al. (2016)
     "kolen-pollack": "no yes yes yes yes no yes",  # Akrout et al. (2019)
+    "forward-forward": "no yes no no yes yes no",  # two phases, no error from above: Hinton (2022), section 2
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "finite-differences": "no yes no yes yes yes no",

@@ -66,6 +66,21 @@ CASES = {
     "Activation": ({"function": "softplus"}, (4, 6)),
     "Shift": ({"offset": 0.25}, (4, 6)),
     "LayerNorm": ({"features": 3, "epsilon": 0.01}, (4, 5, 3)),
+    "RMSNorm": ({"epsilon": 0.01}, (4, 5, 3)),
+    "LabelGoodness": (
+        {
+            "layers": [
+                {"layer": "Linear", "fan_in": 3, "fan_out": 4, "bias": True, "initializer": "glorot-normal"},
+                {"layer": "Activation", "function": "tanh"},
+                {"layer": "RMSNorm", "epsilon": 0.01},
+                {"layer": "Linear", "fan_in": 4, "fan_out": 2, "bias": True, "initializer": "lecun-normal"},
+            ],
+            "outputs": 3,
+            "label_shape": [4],
+            "beside": True,
+        },
+        (5, 3),
+    ),
     "GlobalAveragePool": ({}, (4, 3, 2, 2)),
     "Subsample": ({"stride": 3, "added": 2}, (4, 7, 6, 2)),
     "Patches": ({"rows": 2, "columns": 3}, (4, 4, 6, 2)),

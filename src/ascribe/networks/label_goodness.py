@@ -19,8 +19,9 @@ class LabelGoodness(AbstractLayer):
     """The goodness of every label, Σ_l ‖h_l‖²: hidden layers run once for each label, which is given to them beside the
     example (Hinton 2022, arXiv:2212.13345, section 3.3). h_l is what enters an `RMSNorm`, and the output of the last layer.
 
-    `layers`: the hidden ones; `labels`: what each label adds, `(labels, …)`, to the output of the first layer with weights if they are `beside` the example,
-    else to the first numbers of the input. Labels are told by their code, one-hot less its mean, so that no label adds zero.
+    `layers`: the hidden ones; `labels`: what each label adds, `(labels, …)`, `beside` the example to the output of the first
+    layer with weights, else to the first numbers of the input. A label is told by its code, one-hot less its mean, so that no
+    label adds zero.
 
     **Returns:** `(batch, labels)`, for a softmax to compare; with one `outputs`, the goodness of label 1 less that of label 0,
     `(batch, 1)`.
@@ -82,16 +83,16 @@ def label_codes(labels: Array, count: int, dtype: Any) -> Float[Array, "examples
 def told_activities(
     layers: Mapping[str, AbstractLayer],
     x: Float[Array, "batch ..."],
-    codes: Float[Array, "batch labels"],
+    codes: Float[Array, "batch labels"] | None,
     labels: Float[Array, "labels ..."],
     *,
     beside: bool,
     apart: bool = False,
 ) -> list[Array]:
-    """h_l of hidden layers that are told a label: what enters each `RMSNorm`, and the last output, `(batch, …)` each. `apart`:
-    whether no gradient goes from one of them into the layers below."""
-    told = jnp.tensordot(codes, labels, axes=1)
-    if not beside:
+    """h_l of hidden layers that are told a label, or none where there are no `codes`: what enters each `RMSNorm`, and the last
+    output, `(batch, …)` each. `apart`: whether no gradient goes from one of them into the layers below."""
+    told = None if codes is None else jnp.tensordot(codes, labels, axes=1)
+    if told is not None and not beside:
         flat = x.reshape(len(x), -1)
         x = flat.at[:, : told.shape[1]].add(told).reshape(x.shape)
     found: list[Array] = []
@@ -102,7 +103,7 @@ def told_activities(
             found.append(x)
             x = jax.lax.stop_gradient(x) if apart else x
         x, _ = layer(x, state, training=apart)
-        x = x + told if beside and number == first else x
+        x = x + told if told is not None and beside and number == first else x
     return [*found, x]
 
 

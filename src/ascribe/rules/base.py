@@ -229,7 +229,7 @@ class AbstractRule(eqx.Module, Generic[Trained, State]):
 
     @property
     def predicts(self) -> bool:
-        """Whether the rule has a `predictor` of its own: then it is not the forward pass of the trained network that answers."""
+        """Whether the rule has a `predictor` of its own: then another network than the trained one answers."""
         return type(self).predictor is not AbstractRule.predictor
 
     @property

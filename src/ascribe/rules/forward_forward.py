@@ -46,8 +46,8 @@ class ForwardForward(AbstractRule[Trainables, None]):
 
     **Arguments:** `threshold`: θ, the goodness of a unit that counts as neither; positive; bounded activations want it below 1;
     `scale`: the standard deviation of what a label adds to a preactivation at the start, or the size of a label in the input;
-    positive; `labels`: `"beside"` the example, with weights of their own that learn, or `"in-input"`, added to its first numbers
-    (of the paper's images the first pixels, which are black); `prediction`: `"goodness"` or `"readout"`.
+    positive; `labels`: `"beside"` the example, with weights of their own that learn, or `"in-input"`, added to its first
+    numbers (of the paper's images the first pixels, which are black); `prediction`: `"goodness"` or `"readout"`.
 
     **Raises:** `UserError` for regression, normalization by batches, dropout, and more labels than inputs to put them in.
     """
@@ -67,7 +67,9 @@ class ForwardForward(AbstractRule[Trainables, None]):
         layers: list[AbstractLayer] = []
         for name, layer in zip(network.names, network.layers, strict=True):
             if any(isinstance(one, BatchNorm | Dropout) for one in (layer, *inner_layers(layer))):
-                raise UserError(f"forward-forward knows no batch normalization and no dropout: leave {name} out of the network.")
+                raise UserError(
+                    f"forward-forward knows no batch normalization and no dropout: leave {name} out of the network."
+                )
             if jax.tree.leaves(layer.initial_state()):
                 raise UserError(f"forward-forward knows no layer that keeps statistics: leave {name} out of the network.")
             inner = name in network.units[1:] and not isinstance(layers[-1], RMSNorm)
@@ -125,25 +127,24 @@ class ForwardForward(AbstractRule[Trainables, None]):
         return self.scale.astype(network.dtype) * jnp.eye(max(network.outputs, 2), dtype=network.dtype)
 
     def _stages(self, network: Network, own: Any, batch: Batch, key: Key) -> tuple[Array, Scalar]:
-        """What the readout sees, and the sum of the hidden layers' losses. The example with its right label, with a wrong one
-        and with none go through the network as one batch."""
+        """What the readout sees, and the sum of the hidden layers' losses. Of each example with its right label, with a
+        wrong one and with none, by three passes."""
         hidden = self._hidden(network)
         if not hidden:
             return batch.inputs, jnp.zeros((), network.dtype)
         labels, x = self._labels(network, own), batch.inputs.astype(network.dtype)
         count, size = len(labels), len(x)
         right = batch.targets.reshape(size).astype(jnp.int32)
-        wrong = (right + jr.randint(key, (size,), 1, count)) % count
+        wrong = (right + jr.randint(key, (size,), 1, count, right.dtype)) % count
         codes = [label_codes(one, count, x.dtype) for one in (right, wrong)]
-        codes = jnp.concatenate([*codes, jnp.zeros_like(codes[0])])
-        told = told_activities(
-            named("hidden layers", hidden), jnp.concatenate([x, x, x]), codes, labels, beside=self.labels == "beside", apart=True
-        )
+        layers, beside = named("hidden layers", hidden), self.labels == "beside"
+        through = lambda codes: told_activities(layers, x, codes, labels, beside=beside, apart=True)
+        passes = [through(one) for one in (*codes, None)]
         total = jnp.zeros((), x.dtype)
-        for h in told:
-            over = squares(h) - self.threshold.astype(x.dtype) * h[0].size
-            total = total + jnp.mean(jax.nn.softplus(-over[:size])) + jnp.mean(jax.nn.softplus(over[size : 2 * size]))
-        return jax.lax.stop_gradient(told[-1][2 * size :]), total
+        for right_h, wrong_h in zip(*passes[:2], strict=True):
+            middle = self.threshold.astype(x.dtype) * right_h[0].size
+            total = total + jnp.mean(jax.nn.softplus(middle - squares(right_h)) + jax.nn.softplus(squares(wrong_h) - middle))
+        return jax.lax.stop_gradient(passes[2][-1]), total
 
     def _readout(self, network: Network, features: Array) -> Array:
         """The last preactivation, of what leaves the hidden layers."""

@@ -165,8 +165,8 @@ def predictor(rule: AbstractRule, trainables: Any, state: PyTree) -> Network:
         raise UserError(_returned(rule, "predictor", found, "the network that answers new inputs"))
     if found.config() != trained.config() and jax.tree.leaves(found.initial_state()):
         raise UserError(
-            f"`predictor` of the rule {type(rule).__name__} returns the trained network, or another one that keeps no statistics; "
-            f"it returned {found}: leave normalization out of it, or refuse in `adapt` a network that has it."
+            f"`predictor` of the rule {type(rule).__name__} returns the trained network, or one that keeps no statistics; it "
+            f"returned {found}: leave normalization out of it, or refuse in `adapt` a network that has it."
         )
     return found
 

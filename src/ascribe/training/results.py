@@ -75,6 +75,7 @@ def runs_of(
     values = {**tested, **area_scores(curves)}
     scores = {name: np.where(diverged >= 0, np.nan, value) for name, value in values.items()}
     own = (
+        *_prediction(experiment),
         *_equality(experiment, curves),
         *_measurable(curves),
         *_note_before_finish(recipe.data.task, recipe.setup.score, scores),
@@ -188,6 +189,13 @@ def _equality(experiment: Experiment, curves: dict[str, np.ndarray]) -> tuple[st
     batch = jax.eval_shape(lambda data: loop.take(setup, data, indices, statistics), experiment.device_data)
     with experiment.blamed():
         return equality(experiment.recipe.rule, experiment.template, batch, curves, only=setup.only)
+
+
+def _prediction(experiment: Experiment) -> tuple[str, ...]:
+    """How new inputs are answered, where that is not by the trained network's forward pass."""
+    if experiment.predicting.config() == experiment.template.config():
+        return ()
+    return (f"predicts by {experiment.predicting}, in place of the trained network's forward pass",)
 
 
 def _own_notes(experiment: Experiment, curves: dict[str, np.ndarray], diverged: np.ndarray) -> tuple[str, ...]:
