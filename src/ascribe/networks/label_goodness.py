@@ -1,16 +1,16 @@
 """Classification by goodness: the label with which hidden layers are most active."""
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from ascribe.types import Array, Float, Key, PyTree
+from ascribe.types import Array, Float, Int, Key, PyTree
 
-from .in_turn import initial_states, named, shape_after
+from .in_turn import named, shape_after
 from .layer import AbstractLayer, size_of
 from .rmsnorm import RMSNorm
 
@@ -50,15 +50,35 @@ class LabelGoodness(AbstractLayer):
     def __call__(
         self, x: Float[Array, "batch ..."], state: PyTree = None, *, key: Key | None = None, training: bool = False
     ) -> tuple[Float[Array, "batch outputs"], PyTree]:
-        codes = label_codes(jnp.arange(len(self.labels)), len(self.labels), x.dtype)
+        def goodness(label: Array) -> Float[Array, " batch"]:
+            found = self.activities(x, jnp.broadcast_to(label, len(x)))
+            return sum((squared_length(h) for h in found[1:]), start=squared_length(found[0]))
 
-        def goodness(code: Array) -> Float[Array, " batch"]:
-            added = jnp.broadcast_to(code, (len(x), len(code)))
-            found = told_activities(self.layers, x, added, self.labels, beside=self.beside)
-            return sum((squares(h) for h in found[1:]), start=squares(found[0]))
-
-        found = jax.lax.map(goodness, codes).T
+        found = jax.lax.map(goodness, jnp.arange(len(self.labels))).T
         return (found if self.outputs > 1 else found[:, 1:] - found[:, :1]), state
+
+    def activities(
+        self, x: Float[Array, "batch ..."], labels: Int[Array, " batch"] | None, *, apart: bool = False
+    ) -> list[Array]:
+        """h_l, `(batch, …)` each, from the lowest layer upwards, of examples that are told these labels, or none. `apart`:
+        whether no gradient goes from one of them into the layers below."""
+        told = None
+        if labels is not None:
+            count = len(self.labels)
+            codes = jax.nn.one_hot(labels, count, dtype=x.dtype) - jnp.asarray(1 / count, x.dtype)
+            told = jnp.tensordot(codes, self.labels, axes=1)
+            if not self.beside:
+                flat = x.reshape(len(x), -1)
+                x = flat.at[:, :count].add(told).reshape(x.shape)
+        layers, found = [*self.layers.values()], []
+        first = next(number for number, layer in enumerate(layers) if jax.tree.leaves(layer))
+        for number, layer in enumerate(layers):
+            if isinstance(layer, RMSNorm):
+                found.append(x)
+                x = jax.lax.stop_gradient(x) if apart else x
+            x, _ = layer(x, layer.initial_state(), training=apart)
+            x = x + told if told is not None and self.beside and number == first else x
+        return [*found, x]
 
     def initial_state(self) -> PyTree:
         return None
@@ -75,38 +95,6 @@ class LabelGoodness(AbstractLayer):
         return sum(self.labels[0].size + layer.workspace(outputs) for layer in self.layers.values())
 
 
-def label_codes(labels: Array, count: int, dtype: Any) -> Float[Array, "examples labels"]:
-    """One-hot codes less their mean, `(examples, count)`."""
-    return jax.nn.one_hot(labels, count, dtype=dtype) - jnp.asarray(1 / count, dtype)
-
-
-def told_activities(
-    layers: Mapping[str, AbstractLayer],
-    x: Float[Array, "batch ..."],
-    codes: Float[Array, "batch labels"] | None,
-    labels: Float[Array, "labels ..."],
-    *,
-    beside: bool,
-    apart: bool = False,
-) -> list[Array]:
-    """h_l of hidden layers that are told a label, or none where there are no `codes`: what enters each `RMSNorm`, and the last
-    output, `(batch, …)` each. `apart`: whether no gradient goes from one of them into the layers below."""
-    told = None if codes is None else jnp.tensordot(codes, labels, axes=1)
-    if told is not None and not beside:
-        flat = x.reshape(len(x), -1)
-        x = flat.at[:, : told.shape[1]].add(told).reshape(x.shape)
-    found: list[Array] = []
-    states = initial_states(layers)
-    first = next(number for number, layer in enumerate(layers.values()) if jax.tree.leaves(layer))
-    for number, (layer, state) in enumerate(zip(layers.values(), states, strict=True)):
-        if isinstance(layer, RMSNorm):
-            found.append(x)
-            x = jax.lax.stop_gradient(x) if apart else x
-        x, _ = layer(x, state, training=apart)
-        x = x + told if told is not None and beside and number == first else x
-    return [*found, x]
-
-
-def squares(h: Float[Array, "batch ..."]) -> Float[Array, " batch"]:
+def squared_length(h: Float[Array, "batch ..."]) -> Float[Array, " batch"]:
     """‖h‖² of every example."""
     return jnp.sum(h * h, axis=tuple(range(1, h.ndim)))

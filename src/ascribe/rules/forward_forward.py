@@ -14,11 +14,8 @@ import jax.random as jr
 from ascribe.checks import one_of
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
-from ascribe.networks import Activation, BatchNorm, Dropout, LabelGoodness, Network, RMSNorm
-from ascribe.networks.in_turn import named
-from ascribe.networks.label_goodness import label_codes, squares, told_activities
-from ascribe.networks.layer import AbstractLayer, inner_layers
-from ascribe.types import Array, Float, Key, Scalar
+from ascribe.networks import AbstractLayer, Activation, Dropout, LabelGoodness, Network, RMSNorm, squared_length
+from ascribe.types import Array, Key, Scalar
 
 from .backpropagation import exact
 from .base import AbstractRule, Batch, Credit, LimitingCase, Trainables, hyperparameter
@@ -66,12 +63,14 @@ class ForwardForward(AbstractRule[Trainables, None]):
         """The network with an `RMSNorm` in front of every layer with weights but the first."""
         layers: list[AbstractLayer] = []
         for name, layer in zip(network.names, network.layers, strict=True):
-            if any(isinstance(one, BatchNorm | Dropout) for one in (layer, *inner_layers(layer))):
-                raise UserError(
-                    f"forward-forward knows no batch normalization and no dropout: leave {name} out of the network."
-                )
+            is_dropout = lambda one: isinstance(one, Dropout)
+            if any(map(is_dropout, jax.tree.leaves(layer, is_leaf=is_dropout))):
+                raise UserError(f"forward-forward knows no dropout: leave {name} out of the network.")
             if jax.tree.leaves(layer.initial_state()):
-                raise UserError(f"forward-forward knows no layer that keeps statistics: leave {name} out of the network.")
+                raise UserError(
+                    f"forward-forward knows no layer that keeps statistics, such as batch normalization: leave {name} out of "
+                    f"the network."
+                )
             inner = name in network.units[1:] and not isinstance(layers[-1], RMSNorm)
             layers += [RMSNorm(), layer] if inner else [layer]
         if self.labels == "in-input" and data.features < max(network.outputs, 2):
@@ -103,47 +102,47 @@ class ForwardForward(AbstractRule[Trainables, None]):
     def predictor(self, trainables: Trainables, state: None) -> Network:
         """A network of one layer, `LabelGoodness`; the trained one with `prediction="readout"`, or without hidden layers."""
         network = trainables.network
-        hidden = self._hidden(network)
-        if self.prediction == "readout" or not hidden:
-            return network
-        labels = self._labels(network, trainables.feedback)
-        layer = LabelGoodness(hidden, network.outputs, label_shape=labels.shape[1:], beside=self.labels == "beside")
-        return Network([eqx.tree_at(lambda one: one.labels, layer, labels)])
+        asked = None if self.prediction == "readout" else self._told(network, trainables.feedback)
+        return network if asked is None else Network([asked])
 
     def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
         """Of the last layer alone, which is the readout."""
         last = network.units[-1]
         ours = self(self.trainables(network, batch, key=key), None, batch, key=key).gradients.network[last]
-        return LimitingCase("", "backpropagation in the last layer", ours, exact(network, batch, key=key)[last])
+        return LimitingCase(
+            "the layer is the last one, which reads out", "backpropagation", ours, exact(network, batch, key=key)[last]
+        )
 
     def _hidden(self, network: Network) -> list[AbstractLayer]:
         """The layers below the readout and what normalizes its input."""
         end = network.index(network.units[-1]) if len(network.units) > 1 else 1
         return list(network.layers[: end - 1])
 
-    def _labels(self, network: Network, own: Any) -> Float[Array, "labels ..."]:
-        if self.labels == "beside":
-            return own["labels"]
-        return self.scale.astype(network.dtype) * jnp.eye(max(network.outputs, 2), dtype=network.dtype)
+    def _told(self, network: Network, own: Any) -> LabelGoodness | None:
+        """The hidden layers, which can be told a label; None without any."""
+        hidden, count = self._hidden(network), max(network.outputs, 2)
+        if not hidden:
+            return None
+        beside = self.labels == "beside"
+        labels = own["labels"] if beside else self.scale.astype(network.dtype) * jnp.eye(count, dtype=network.dtype)
+        layer = LabelGoodness(hidden, network.outputs, label_shape=labels.shape[1:], beside=beside)
+        return eqx.tree_at(lambda one: one.labels, layer, labels)
 
     def _stages(self, network: Network, own: Any, batch: Batch, key: Key) -> tuple[Array, Scalar]:
-        """What the readout sees, and the sum of the hidden layers' losses. Of each example with its right label, with a
-        wrong one and with none, by three passes."""
-        hidden = self._hidden(network)
-        if not hidden:
-            return batch.inputs, jnp.zeros((), network.dtype)
-        labels, x = self._labels(network, own), batch.inputs.astype(network.dtype)
-        count, size = len(labels), len(x)
+        """What the readout sees, and the sum of the hidden layers' losses. Of each example with its right label, with a wrong
+        one and with none, by three passes."""
+        layer, x = self._told(network, own), batch.inputs.astype(network.dtype)
+        total = jnp.zeros((), x.dtype)
+        if layer is None:
+            return x, total
+        count, size = len(layer.labels), len(x)
         right = batch.targets.reshape(size).astype(jnp.int32)
         wrong = (right + jr.randint(key, (size,), 1, count, right.dtype)) % count
-        codes = [label_codes(one, count, x.dtype) for one in (right, wrong)]
-        layers, beside = named("hidden layers", hidden), self.labels == "beside"
-        through = lambda codes: told_activities(layers, x, codes, labels, beside=beside, apart=True)
-        passes = [through(one) for one in (*codes, None)]
-        total = jnp.zeros((), x.dtype)
+        passes = [layer.activities(x, labels, apart=True) for labels in (right, wrong, None)]
         for right_h, wrong_h in zip(*passes[:2], strict=True):
             middle = self.threshold.astype(x.dtype) * right_h[0].size
-            total = total + jnp.mean(jax.nn.softplus(middle - squares(right_h)) + jax.nn.softplus(squares(wrong_h) - middle))
+            own_loss = jax.nn.softplus(middle - squared_length(right_h)) + jax.nn.softplus(squared_length(wrong_h) - middle)
+            total = total + jnp.mean(own_loss)
         return jax.lax.stop_gradient(passes[2][-1]), total
 
     def _readout(self, network: Network, features: Array) -> Array:
