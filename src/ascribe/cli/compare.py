@@ -39,8 +39,8 @@ class Comparison:
     rules: str | None = option(
         None,
         "Names with commas between (see `ascribe rules`), ./my_rule.py:MyRule for your own, with options as in "
-        "fa:scale=0.5,forward-pass:inactive=all,natural=no; default: all that can do the task, without the documents' own "
-        "forms of rules, ...-as-published.",
+        "fa:scale=0.5,forward-pass:inactive=all,natural=no; all: every rule that can do the task. Default: one of each kind "
+        "that can, marked in `ascribe rules`.",
     )
     controls: str | None = option(
         None,
@@ -170,7 +170,11 @@ def compare(
     dataset = datasets.load(data, **of_data)
     use_all_cores()
     settings = {
-        "rules": None if comparison.rules is None else library.split_names(comparison.rules),
+        "rules": None
+        if comparison.rules is None
+        else comparison.rules
+        if comparison.rules == "all"
+        else library.split_names(comparison.rules),
         "controls": _controls(comparison.controls),
         "folds": comparison.folds,
         "landscape": comparison.landscape,

@@ -60,8 +60,9 @@ def compare(
 
     - `data`: a `Dataset`, or what `datasets.load` makes one of: a name, a path, a data frame, a pair of arrays;
     - `rules`: names (`"./my_rule.py:MyRule"` too) or rules; a mapping gives them names of their own, as in
-      `{"weak feedback": FeedbackAlignment(scale=0.1)}`; by default every registered rule that can do the task with a
-      network like this one (`configuration["left_out"]` says which cannot, and why);
+      `{"weak feedback": FeedbackAlignment(scale=0.1)}`; by default one rule of each kind, `ascribe.rules.default_names()`, and
+      with `"all"` every registered one, that can do the task with a network like this one (`configuration["left_out"]` says
+      which cannot, and why);
     - `controls`: what is trained beside the rules, for them to be above: `"frozen"` (the last layer with weights alone learns,
       by its exact gradient), `"linear"` (no hidden layers, by backpropagation), `"noise"` (a random direction of the norm of
       backpropagation's gradient, layer by layer); by default the first two where they mean something, and `()` for none. They

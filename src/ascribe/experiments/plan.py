@@ -69,6 +69,10 @@ class Budget:
         return tuple(seed for seed in range(len(finals) + self.tune_seeds) if seed not in finals)[: self.tune_seeds]
 
 
+EVERY_RULE = "all"
+"""What stands for every registered rule that can do the task, in place of a list."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     """Which rules train which network, with which seeds, and beside which controls; and where."""
@@ -80,6 +84,11 @@ class Request:
     seeds: int | Sequence[int] = 10
     landscape: str | None = None
     cluster: Engine | None = None
+
+    @property
+    def may_leave_out(self) -> bool:
+        """Whether a rule that refuses this network is left out: nobody named it."""
+        return self.rules is None or self.rules == EVERY_RULE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,7 +182,7 @@ def ask(data: Dataset, request: Request, setup: Setup, budget: Budget, *, like: 
             recipe = training.complete(recipe)
         except UserError as error:
             everybodys = recipe is not None and recipe.source is source  # what is wrong is not the rule's network
-            if request.rules is not None or len(chosen) == 1 or everybodys:
+            if not request.may_leave_out or len(chosen) == 1 or everybodys:
                 raise
             left_out[name] = str(error)
             continue
@@ -189,7 +198,7 @@ def ask(data: Dataset, request: Request, setup: Setup, budget: Budget, *, like: 
     side_by_side = training.devices.count() // per_run if cluster is None else 1
     width = max(_width(len(seeds), budget.tune * budget.tune_seeds, shares), side_by_side)
     found = (plans, {name: Plan.make(one, budget) for name, one in beside.items()}, left_out, seeds, tuning_seeds, width)
-    return Asked(data, chosen, source, template, setup, budget, *found, may_leave_out=request.rules is None)
+    return Asked(data, chosen, source, template, setup, budget, *found, may_leave_out=request.may_leave_out)
 
 
 def _check_cluster(cluster: Engine | None, devices_per_run: int) -> None:
@@ -305,10 +314,10 @@ class Plan:
 
 
 def _chosen_rules(chosen: Rules | None, data: Dataset) -> dict[str, AbstractRule]:
-    if chosen is not None:
+    if chosen is not None and chosen != EVERY_RULE:
         return training.named_rules(chosen, data)
     known = {}
-    for name in rules.default_names():
+    for name in rules.default_names() if chosen is None else rules.names():
         try:
             known[name] = rules.get(name)
         except UserError as error:  # a package's entry point: it must not keep the others from running

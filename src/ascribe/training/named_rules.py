@@ -46,8 +46,8 @@ def named_rules(given: Rules, data: Dataset) -> dict[str, AbstractRule]:
     check_data(data)
     if not isinstance(given, Sequence | Mapping) or isinstance(given, str) or not given:
         raise UserError(
-            f"`rules` is a list of at least one rule or name; got {shown(given)}: leave it out for all rules that can do the "
-            f"task, or list them with `ascribe rules`."
+            f"`rules` is a list of at least one rule or name; got {shown(given)}: leave it out for one of each kind, give "
+            f"'all' for every one, or list them with `ascribe rules`."
         )
     found: dict[str, AbstractRule] = {}
     for label, one in given.items() if isinstance(given, Mapping) else [(None, one) for one in given]:
