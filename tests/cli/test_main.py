@@ -272,7 +272,7 @@ def test_the_rules_are_listed(capsys):
     found = json.loads(capsys.readouterr().out)["rules"]
     assert [row["name"] for row in found] == rules.names()
     for row in found:
-        assert set(row) == {"name", "description", "tasks", "source"}
+        assert set(row) == {"name", "description", "tasks", "source", "by_default"}
         assert row["description"]
         assert row["source"]
 

@@ -13,6 +13,7 @@ import ascribe
 from ascribe import compare, networks, rules, train
 from ascribe.datasets import Split
 from ascribe.errors import UserError
+from ascribe.experiments.plan import Budget, Request, ask
 from ascribe.measures import MEASURED
 from ascribe.rules import AbstractRule, Backpropagation, Batch
 from ascribe.training import Setup, honor, network_for
@@ -233,6 +234,15 @@ def test_where_no_rules_were_named_it_is_left_out_and_it_is_said_why(monkeypatch
     assert list(comparison.configuration["left_out"]) == ["finite-differences"]
     assert "the limit is 1,000" in comparison.configuration["left_out"]["finite-differences"]
     assert comparison.configuration["rules"] == list(comparison.runs) == ["backpropagation"]
+
+
+def test_all_stands_for_every_rule_and_leaves_out_likewise(monkeypatch):
+    monkeypatch.setattr(rules, "names", lambda: ["backpropagation", "relaxed-identity-as-published", "finite-differences"])
+    request = Request("all", network=networks.mlp([2, 250, 1]), seeds=SEEDS)
+    asked = ask(tiny.data(), request, GIVEN, Budget(0, 1, {}))
+    assert list(asked.plans) == ["backpropagation", "relaxed-identity-as-published"]
+    assert list(asked.left_out) == ["finite-differences"]
+    assert asked.may_leave_out
 
 
 def test_a_rule_whose_own_network_does_not_suit_the_loss_is_left_out(monkeypatch):

@@ -164,17 +164,12 @@ def compare(
         check_folder(keeping.out, overwrite=keeping.overwrite, resume=keeping.resume)
 
     from ascribe import datasets  # noqa: PLC0415
-    from ascribe import rules as library  # noqa: PLC0415
     from ascribe.training import use_all_cores  # noqa: PLC0415
 
     dataset = datasets.load(data, **of_data)
     use_all_cores()
     settings = {
-        "rules": None
-        if comparison.rules is None
-        else comparison.rules
-        if comparison.rules == "all"
-        else library.split_names(comparison.rules),
+        "rules": _rules(comparison.rules),
         "controls": _controls(comparison.controls),
         "folds": comparison.folds,
         "landscape": comparison.landscape,
@@ -326,6 +321,13 @@ def _print(comparison: Any, page: Path, as_json: bool) -> None:
         # A Text object, since a plain string would have its [brackets] read as markup.
         show(Text(f"left out: {rule}: {why}", style="dim"), soft_wrap=True, highlight=False)
     show(f"page: {page}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _rules(text: str | None) -> list[str] | str | None:
+    """What --rules names; None without it."""
+    from ascribe import rules  # noqa: PLC0415
+
+    return text if text is None or text == "all" else rules.split_names(text)
 
 
 def _controls(text: str | None) -> list[str] | None:

@@ -10,8 +10,10 @@ from .options import Json
 
 
 def rules(*, json_output: Annotated[Json, Parameter(help="Print one JSON object instead.")] = False) -> int:
-    """List the learning rules, one line each, with the tasks they can do and their source; * marks those that `ascribe compare` takes
-    by default."""
+    """List the learning rules, one line each, with the tasks they can do and their source.
+
+    * marks those that `ascribe compare` takes by default.
+    """
     from ascribe import rules as library  # noqa: PLC0415 - late, so that --help is instant
 
     rows = []
