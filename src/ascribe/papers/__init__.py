@@ -1,5 +1,5 @@
 """The source documents' figures and printed numbers, redone, each with its checks: a file for each part of a document. How a
-document is read, and where it slips: docs/documents/."""
+document is read, and where it slips: docs/documents/. Tables of other papers are in `published/`."""
 
 from ascribe.checks import unknown
 
@@ -19,6 +19,12 @@ NOTES = "Neural networks (course notes)"
 """The course notes: derivatives, expression graphs, neurons."""
 RELAXED_IDENTITY = "An Empirical Study of Relaxed Activation Identity's Effects on First-Order Optimization"
 """The document of the rule `relaxed-identity`."""
+
+COUNTER_CURRENT = "Counter-Current Learning: A Biologically Plausible Dual Network Approach for Deep Learning"
+TARGET_PROJECTION = "Learning without feedback: fixed random learning signals allow for feedforward training of deep neural networks"
+LOCAL_ERRORS = "Training neural networks with local error signals"
+AUGMENTED_FEEDBACK = "Physical deep learning with biologically inspired training method"
+FORWARD_FORWARD = "The forward-forward algorithm: some preliminary investigations"
 
 # The last number is measured: minutes of CPU time in a process of its own, with the pictures.
 _ENTRIES = (
@@ -113,6 +119,20 @@ _ENTRIES = (
           f"{NOTES}, 4.2.2, algorithm 2", "course_notes_graphs", "xor_by_graph", 0.01),
     Entry("matrix-gradients", "the gradients of a sum and of a product of matrices",
           f"{NOTES}, 4.2.3", "course_notes_graphs", "matrix_gradients", 0.01),
+    Entry("counter-current-mnist", "five rules on MNIST in one protocol: BP, FA, DFA, DRTP, FW-DTP",
+          f"{COUNTER_CURRENT}, table 1", "published.counter_current", "mnist", 8.0, full=True),
+    Entry("counter-current-cifar10", "the same five on CIFAR-10",
+          f"{COUNTER_CURRENT}, table 1", "published.counter_current", "cifar10", 8.0, full=True),
+    Entry("target-projection-mnist", "direct random target projection beside backpropagation, MNIST after 10 epochs",
+          f"{TARGET_PROJECTION}, the authors' code", "published.target_projection", "mnist", 8.0, full=True),
+    Entry("local-errors-mnist", "local losses pred, sim and predsim beside the global one, MNIST",
+          f"{LOCAL_ERRORS}, table 1", "published.local_errors", "mnist", 8.0, full=True),
+    Entry("local-errors-cifar10", "the same on CIFAR-10",
+          f"{LOCAL_ERRORS}, table 4", "published.local_errors", "cifar10", 8.0, full=True),
+    Entry("augmented-feedback-mnist", "a mixer under direct feedback with another function in place of σ', and its last layer alone",
+          f"{AUGMENTED_FEEDBACK}, table 2", "published.augmented_feedback", "mnist", 8.0, full=True),
+    Entry("forward-forward-mnist", "forward-forward beside backpropagation, MNIST",
+          f"{FORWARD_FORWARD}, section 3.3", "published.forward_forward", "mnist", 8.0, full=True),
 )  # fmt: skip
 TABLE: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
 """Every entry by its name: what `ascribe reproduce NAME` redoes."""
