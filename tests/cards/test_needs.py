@@ -27,6 +27,8 @@ LAST = {"own input", "output error"}
 """δ^L hᵀ: the last layer's error is the output's, in every rule that has a δ (Lillicrap et al. 2016, methods)."""
 ABOVE = {"other activations"}
 """σ'(z) of the layers in between, where an error passes through them."""
+TOLD = {"own input", "own preactivation", "target", "fixed feedback"}
+"""A target that is brought to the layer, in place of an error."""
 FORWARD = {"own input", "own preactivation", "own weights", "output error"}
 """Lerman (2021), definition 0.1: which of both neurons activated, |w|, the label and, by (13) and (10), the output."""
 RELAXED = {"own input", "own preactivation", "own weights"}
@@ -53,6 +55,8 @@ TABLE = {
     ),
     # Akrout et al. (2019), equations 16 and 17: B learns by W's own gradient, and never reads W
     "kolen-pollack": ({*OWN, *ABOVE, "learned feedback", "learned feedback above"}, {*OWN, "learned feedback"}, LAST),
+    # Frenkel et al. (2021): δ^l = (B_l t) ⊙ σ'(z^l), of the target and no output
+    "direct-random-target-projection": (TOLD, TOLD, LAST),
     # Function changes in the Backpropagation equation, equation 4: g(z) in place of σ'(z), all else as it is
     "b-function": ({*OWN, *ABOVE, "weights above"}, {*OWN, "weights above"}, LAST),
     # Neelakantan et al. (2015), section 3: the noise fades with the number of steps, which is remembered
@@ -106,6 +110,7 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "direct-feedback-alignment": "no yes no yes no yes yes",  # Nøkland (2016); Frenkel et al. (2021), table 1
     "sign-symmetry": "signs only yes yes yes yes no yes",  # Liao et al. (2016)
     "kolen-pollack": "no yes yes yes yes no yes",  # Akrout et al. (2019)
+    "direct-random-target-projection": "no no no no no yes yes",  # Frenkel et al. (2021), table 1
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "finite-differences": "no yes no yes yes yes no",

@@ -27,6 +27,7 @@ from .b_functions import Named, Plain
 from .backpropagation import Backpropagation
 from .base import TOLD, AbstractRule
 from .direct_feedback_alignment import DirectFeedbackAlignment
+from .direct_random_target_projection import DirectRandomTargetProjection
 from .feedback_alignment import FeedbackAlignment
 from .finite_differences import FiniteDifferences
 from .forward_pass import ForwardPass, ForwardPassOneVersusRest
@@ -83,6 +84,12 @@ TABLE: dict[str, Entry] = {
         KolenPollack,
         "feedback weights that learn to be the weights: same gradient, same decay",
         "Kolen & Pollack (1994); Akrout et al. (2019)",
+    ),
+    "direct-random-target-projection": Entry(
+        DirectRandomTargetProjection,
+        "the target reaches every hidden layer through fixed random weights: no error, and no waiting for one",
+        "Frenkel et al. (2021)",
+        by_default=False,
     ),
     "b-function": Entry(
         BFunction,

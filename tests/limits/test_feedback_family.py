@@ -1,0 +1,111 @@
+"""Limits of the rules with direct and learned feedback, in float64."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+import pytest
+
+from ascribe import losses, rules
+from ascribe.errors import UserError
+from ascribe.rules import Batch, DirectFeedbackAlignment, DirectRandomTargetProjection
+
+from ..cases import assert_active, assert_close, assert_identical, credit_of, examples, small_lenet, small_mlp
+
+
+def swept(rule, network, batch):
+    """The rule's gradients of the hidden layers, with the state of one key."""
+    gradients = credit_of(rule, network, rule.init(network, batch, key=jr.key(3)), batch).gradients
+    return [gradients[name] for name in gradients.synaptic[:-1]]
+
+
+def with_error(network, inputs, error):
+    """A batch on which the output error of every example is what is wanted: y - t of the squared error, with t = y - error."""
+    return Batch(inputs, network(inputs) - error, losses.SQUARED_ERROR)
+
+
+# Direct random target projection
+
+
+@pytest.mark.parametrize(("network", "shape"), [(small_mlp, (4,)), (small_lenet, (12, 12, 1))])
+def test_target_projection_is_direct_feedback_of_an_error_that_is_the_target(network, shape):
+    network, batch = network(), examples(shape, "categorical-cross-entropy")
+    theirs = with_error(network, batch.inputs, jax.nn.one_hot(batch.targets, 3, dtype=float))
+    ours = swept(DirectRandomTargetProjection(), network, batch)
+    assert_active(ours)
+    assert_close(ours, swept(DirectFeedbackAlignment(), network, theirs), 1e-11)
+
+
+@pytest.mark.parametrize("loss", losses.LOSSES)
+def test_its_own_limit_is_met_to_the_bit(loss):
+    case = DirectRandomTargetProjection().limiting_case(small_mlp(), examples((4,), loss), key=jr.key(0))
+    assert_active(case.ours)
+    assert_identical(case.ours, case.theirs)
+
+
+def test_for_one_output_the_label_is_the_target_and_an_example_of_label_0_tells_hidden_layers_nothing():
+    network, batch = small_mlp(outputs=1), examples((4,), "bernoulli-cross-entropy", 1)
+    zeros, ones = (dataclasses.replace(batch, targets=jnp.full(5, label)) for label in (0, 1))
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(swept(DirectRandomTargetProjection(), network, zeros)))
+    assert_active(swept(DirectRandomTargetProjection(), network, ones))
+
+
+# Functions of the error, and functions in place of σ'
+
+
+def test_the_sign_of_an_error_that_is_a_sign_changes_nothing():
+    network, inputs = small_mlp(), examples((4,), "squared-error").inputs
+    batch = with_error(network, inputs, jnp.sign(jr.normal(jr.key(4), (5, 3))))
+    ours = swept(DirectFeedbackAlignment(error="sign"), network, batch)
+    assert_close(ours, swept(DirectFeedbackAlignment(), network, batch), 1e-11)
+
+
+def test_the_function_is_one_of_each_example_s_error_however_many_there_are():
+    network, batch = small_mlp(), examples((4,), "categorical-cross-entropy")
+    for error in ("sign", "ternary", lambda e: e**3):
+        rule = DirectFeedbackAlignment(error=error)
+        singles = [
+            dataclasses.replace(batch, inputs=batch.inputs[i : i + 1], targets=batch.targets[i : i + 1]) for i in range(5)
+        ]
+        mean = jax.tree.map(lambda *leaves: sum(leaves) / 5, *(swept(rule, network, one) for one in singles))
+        assert_close(swept(rule, network, batch), mean, 1e-12)
+
+
+def test_a_ternary_error_lies_between_its_sign_and_nothing():
+    network, inputs = small_mlp(), examples((4,), "squared-error").inputs
+    error = jr.normal(jr.key(4), (5, 3))
+    batch, large = with_error(network, inputs, error), jnp.where(jnp.abs(error) > 0.5, jnp.sign(error), 0)
+    of = lambda threshold: swept(DirectFeedbackAlignment(error="ternary", threshold=threshold), network, batch)
+    assert_close(of(0), swept(DirectFeedbackAlignment(error="sign"), network, batch), 1e-12)
+    assert_close(of(0.5), swept(DirectFeedbackAlignment(), network, with_error(network, inputs, large)), 1e-11)
+    assert not any(np.any(leaf) for leaf in jax.tree.leaves(of(100)))
+
+
+def test_of_a_linear_function_the_hidden_gradients_are_that_many_times_larger():
+    network, batch = small_mlp(), examples((4,), "categorical-cross-entropy")
+    ours = swept(DirectFeedbackAlignment(error=lambda e: 3 * e), network, batch)
+    theirs = jax.tree.map(lambda leaf: 3 * leaf, swept(DirectFeedbackAlignment(), network, batch))
+    assert_close(ours, theirs, 1e-12)
+
+
+@pytest.mark.parametrize("hidden", [(5, 4), (4,) * 10])
+def test_a_derivative_that_is_the_exact_one_changes_nothing_and_another_one_is_applied_in_every_layer(hidden):
+    network, batch = small_mlp("tanh", hidden=hidden), examples((4,), "categorical-cross-entropy")
+    exact = swept(DirectFeedbackAlignment(), network, batch)
+    assert_close(swept(DirectFeedbackAlignment(derivative="tanh"), network, batch), exact, 1e-12)
+    ours = swept(DirectFeedbackAlignment(derivative=jnp.cos), network, batch)
+    reference = rules.BFunction(jnp.cos).terms(network, {}).derivative
+    state = DirectFeedbackAlignment().init(network, batch, key=jr.key(3))
+    theirs = rules.backward_sweep(network, None, batch, rules.Terms(direct=state, derivative=reference)).gradients
+    assert_close(ours, [theirs[name] for name in network.synaptic[:-1]], 1e-12)
+
+
+def test_what_is_no_function_of_the_error_is_refused():
+    network, batch = small_mlp(), examples((4,), "squared-error")
+    with pytest.raises(UserError, match="unknown function of the error 'signs': did you mean 'sign'"):
+        DirectFeedbackAlignment(error="signs")
+    with pytest.raises(UserError, match=r"keeps its shape, \(5, 3\); it returned \(5,\)"):
+        jax.eval_shape(lambda: swept(DirectFeedbackAlignment(error=lambda e: e[:, 0]), network, batch))
+    assert rules.get("dfa:error=ternary,threshold=0.25") == DirectFeedbackAlignment(error="ternary", threshold=0.25)
