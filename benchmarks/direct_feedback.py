@@ -40,7 +40,7 @@ def main():
             "target projection step / backpropagation step": (
                 ratio(times, "direct-random-target-projection", "backpropagation"),
                 "<=",
-                0.8,
+                0.75,
             ),
             "floating-point operations, direct / backpropagation": (
                 operations["direct-feedback-alignment"] / operations["backpropagation"],
