@@ -57,6 +57,8 @@ TABLE = {
     "kolen-pollack": ({*OWN, *ABOVE, "learned feedback", "learned feedback above"}, {*OWN, "learned feedback"}, LAST),
     # Frenkel et al. (2021): δ^l = (B_l t) ⊙ σ'(z^l), of the target and no output
     "direct-random-target-projection": (TOLD, TOLD, LAST),
+    # Akrout et al. (2019), equation 7: B learns of noise that passed W, and reads no W
+    "weight-mirror": ({*OWN, *ABOVE, "learned feedback", "learned feedback above"}, {*OWN, "learned feedback"}, LAST),
     # Function changes in the Backpropagation equation, equation 4: g(z) in place of σ'(z), all else as it is
     "b-function": ({*OWN, *ABOVE, "weights above"}, {*OWN, "weights above"}, LAST),
     # Neelakantan et al. (2015), section 3: the noise fades with the number of steps, which is remembered
@@ -111,6 +113,7 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "sign-symmetry": "signs only yes yes yes yes no yes",  # Liao et al. (2016)
     "kolen-pollack": "no yes yes yes yes no yes",  # Akrout et al. (2019)
     "direct-random-target-projection": "no no no no no yes yes",  # Frenkel et al. (2021), table 1
+    "weight-mirror": "no yes yes yes yes no yes",  # Akrout et al. (2019), section 3
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "finite-differences": "no yes no yes yes yes no",

@@ -8,9 +8,10 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from ascribe import losses, rules
+from ascribe import losses, networks, rules
 from ascribe.errors import UserError
-from ascribe.rules import Batch, DirectFeedbackAlignment, DirectRandomTargetProjection
+from ascribe.rules import Batch, DirectFeedbackAlignment, DirectRandomTargetProjection, WeightMirror
+from ascribe.rules.weight_mirror import layer_at, mirrored
 
 from ..cases import assert_active, assert_close, assert_identical, credit_of, examples, small_lenet, small_mlp
 
@@ -109,3 +110,71 @@ def test_what_is_no_function_of_the_error_is_refused():
     with pytest.raises(UserError, match=r"keeps its shape, \(5, 3\); it returned \(5,\)"):
         jax.eval_shape(lambda: swept(DirectFeedbackAlignment(error=lambda e: e[:, 0]), network, batch))
     assert rules.get("dfa:error=ternary,threshold=0.25") == DirectFeedbackAlignment(error="ternary", threshold=0.25)
+
+
+# Weight mirror
+
+
+def test_orthonormal_noise_shows_exactly_the_weights():
+    layer = small_mlp(hidden=(6, 4))["linear2"]
+    noise = jnp.linalg.qr(jr.normal(jr.key(1), (6, 6)))[0]
+    np.testing.assert_allclose(6 * mirrored(layer, noise), layer.weight, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("options", [{}, {"padding": 1}, {"padding": 1, "stride": 2}], ids=str)
+def test_of_a_convolution_too_at_every_edge(options):
+    """Of every pixel and channel one image that has it alone: their mean of y xᵀ over the places where a weight meets one."""
+    layer = networks.Conv2d(2, 3, 3, key=jr.key(0), **options)
+    noise = jnp.eye(5 * 4 * 2).reshape(-1, 5, 4, 2)
+    np.testing.assert_allclose(40 * mirrored(layer, noise), layer.weight, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(("network", "shape"), [(small_mlp, (4,)), (small_lenet, (12, 12, 1))])
+def test_feedback_goes_to_rate_over_decay_times_the_weights(network, shape):
+    network, batch = network(), examples(shape, "categorical-cross-entropy")
+    rule = WeightMirror(rate=2e-2, decay=1e-2, warm_up=1500)
+    feedback = jax.jit(lambda network: rule.init(network, batch, key=jr.key(0)).feedback)(network)
+    assert list(feedback) == list(network.synaptic[1:])
+    for name, b in feedback.items():
+        w = 2 * network[name].weight
+        assert float(jnp.linalg.norm(b - w) / jnp.linalg.norm(w)) < 0.1  # the spread of some 200 batches of 64
+
+
+def test_a_phase_comes_after_so_many_steps_or_after_an_epoch():
+    network, batch = small_mlp(), examples((4,), "categorical-cross-entropy")
+
+    def changes(period):
+        rule = WeightMirror(period=period, warm_up=0)
+        state, found = rule.init(network, batch, key=jr.key(0)), []
+        for i in range(4):
+            after = credit_of(rule, network, state, batch, jr.key(i)).state
+            found.append(bool(np.any(after.feedback["linear2"] != state.feedback["linear2"])))
+            state = after
+        _, after = rule.after_epoch(network, state, batch, epoch=jnp.asarray(0))
+        return [*found, bool(np.any(after.feedback["linear2"] != state.feedback["linear2"]))], rule.acts_between_epochs
+
+    assert changes(1) == ([True] * 4 + [False], False)
+    assert changes(2) == ([False, True, False, True, False], False)
+    assert changes(0) == ([False] * 4 + [True], True)
+
+
+def test_with_the_weights_for_feedback_a_weight_mirror_is_backpropagation():
+    for network, shape in ((small_mlp(), (4,)), (small_lenet(), (12, 12, 1))):
+        case = WeightMirror(warm_up=0).limiting_case(network, examples(shape, "categorical-cross-entropy"), key=jr.key(0))
+        assert_active(case.ours)
+        assert_close(case.ours, case.theirs, 1e-12)
+
+
+def test_layers_inside_blocks_have_a_pass_of_their_own_and_other_sites_none():
+    inside = networks.Network(
+        [networks.Linear(4, 5), networks.Residual([networks.Linear(5, 5), networks.Activation("tanh")]), networks.Linear(5, 3)]
+    ).located((4,))
+    assert layer_at(inside, "residual1/branch/linear1").weight.shape == (5, 5)
+    batch = examples((4,), "categorical-cross-entropy")
+    state = jax.eval_shape(lambda: WeightMirror(warm_up=1).init(inside, batch, key=jr.key(0)))
+    assert set(state.feedback) == {"residual1/branch/linear1", "linear2"}
+    recurrent = networks.gru((5, 2), 3, units=4, key=jr.key(0)).located((5, 2))
+    with pytest.raises(UserError, match="the site gru1/hidden has no forward pass of its own that a weight mirror"):
+        layer_at(recurrent, "gru1/hidden")
+    with pytest.raises(UserError, match="`period` of WeightMirror"):
+        WeightMirror(period=-1)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ascribe import rules
+from ascribe.rules.weight_mirror import NOISE
 
 from ..cases import credit_of, examples, small_mlp
 
@@ -54,3 +55,35 @@ def test_what_is_sent_directly_is_that_of_plain_loops(name):
             expected[i][0][:] += np.outer(delta, h[i]) / 6
             expected[i][1][:] += delta / 6
     assert_gradients(credit_of(rule, network, state, batch).gradients, expected)
+
+
+def back_through(layers, B, z, h, error):
+    """δ of every layer, from the last one's, through B in the weights' shape."""
+    delta = [error]
+    for i in reversed(range(len(layers) - 1)):
+        delta.insert(0, (B[i].T @ delta[0]) * (1 - np.tanh(z[i]) ** 2))
+    return delta
+
+
+def test_one_step_of_a_weight_mirror_is_that_of_plain_loops():
+    network, batch = small_mlp("tanh", hidden=(7, 6, 5)), examples((4,), "categorical-cross-entropy", batch=6)
+    rule = rules.WeightMirror(rate=0.3, decay=0.05, warm_up=0, batches=2, examples=3)
+    state = rule.init(network, batch, key=jr.key(3))
+    layers, B = numbers(network), [np.array(b) for b in state.feedback.values()]
+    expected = [(np.zeros_like(W), np.zeros_like(b)) for W, b in layers]
+    for x, label in zip(np.asarray(batch.inputs), np.asarray(batch.targets), strict=True):
+        z, h, y = forward(layers, x)
+        for i, delta in enumerate(back_through(layers, B, z, h, y - np.eye(3)[label])):
+            expected[i][0][:] += np.outer(delta, h[i]) / 6
+            expected[i][1][:] += delta / 6
+    credit = credit_of(rule, network, state, batch, jr.key(9))
+    assert_gradients(credit.gradients, expected)
+    for phase in range(2):
+        keys = jr.split(jr.fold_in(jr.fold_in(jr.key(9), NOISE), phase), 3)
+        for i, (W, _) in enumerate(layers[1:]):
+            B[i] *= 1 - 0.05
+            for x in np.asarray(jr.normal(keys[i], (3, W.shape[1]))):
+                for row in range(W.shape[0]):
+                    B[i][row] += 0.3 * sum(W[row][k] * x[k] for k in range(W.shape[1])) * x / 3
+    for ours, theirs in zip(credit.state.feedback.values(), B, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)

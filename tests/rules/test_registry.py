@@ -342,6 +342,7 @@ def test_a_comparison_that_names_no_rule_leaves_the_documents_own_forms_and_the_
         "forward-pass-as-published",
         "relaxed-identity-as-published",
         "direct-random-target-projection",
+        "weight-mirror",
     }
     for name in ("forward-pass", "relaxed-identity"):
         assert rules.describe(name).source.startswith("ours, after")

@@ -54,6 +54,7 @@ from .tools.value_and_credit import as_batch as as_batch
 from .tools.value_and_credit import value_and_credit as value_and_credit
 from .tools.verify import Verification as Verification
 from .tools.verify import verify as verify
+from .weight_mirror import WeightMirror as WeightMirror
 
 
 def __getattr__(name: str) -> type[AbstractRule]:

@@ -38,6 +38,7 @@ from .perceptron import Perceptron
 from .relaxed_identity import RelaxedIdentity
 from .sign_symmetry import SignSymmetry
 from .user_files import check_class, class_of_file, layers_of_file, network_of_file, refuse  # noqa: F401
+from .weight_mirror import WeightMirror
 
 SHORT = {"bp": "backpropagation", "fa": "feedback-alignment", "dfa": "direct-feedback-alignment", "kp": "kolen-pollack"}
 """Short names of the literature."""
@@ -89,6 +90,12 @@ TABLE: dict[str, Entry] = {
         DirectRandomTargetProjection,
         "the target reaches every hidden layer through fixed random weights: no error, and no waiting for one",
         "Frenkel et al. (2021)",
+        by_default=False,
+    ),
+    "weight-mirror": Entry(
+        WeightMirror,
+        "feedback weights that learn what the weights are from noise fed into each layer alone",
+        "Akrout et al. (2019)",
         by_default=False,
     ),
     "b-function": Entry(
