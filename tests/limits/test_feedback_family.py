@@ -174,7 +174,12 @@ def test_layers_inside_blocks_have_a_pass_of_their_own_and_other_sites_none():
     state = jax.eval_shape(lambda: WeightMirror(warm_up=1).init(inside, batch, key=jr.key(0)))
     assert set(state.feedback) == {"residual1/branch/linear1", "linear2"}
     recurrent = networks.gru((5, 2), 3, units=4, key=jr.key(0)).located((5, 2))
-    with pytest.raises(UserError, match="the site gru1/hidden has no forward pass of its own that a weight mirror"):
-        layer_at(recurrent, "gru1/hidden")
+    state = jax.eval_shape(lambda: WeightMirror(warm_up=1).init(recurrent, examples((5, 2), "squared-error"), key=jr.key(0)))
+    assert {name: b.shape for name, b in state.feedback.items()} == {
+        name: recurrent[name].weight.shape for name in recurrent.transported
+    }
+    own = networks.from_function(lambda p, x: jnp.tanh(x @ p["a"]) @ p["b"], {"a": jnp.ones((4, 5)), "b": jnp.ones((5, 3))})
+    with pytest.raises(UserError, match="the site b has no forward pass of its own that a weight mirror"):
+        layer_at(networks.Network([own]).located((4,)), "b")
     with pytest.raises(UserError, match="`period` of WeightMirror"):
         WeightMirror(period=-1)
