@@ -59,6 +59,8 @@ TABLE = {
     "direct-random-target-projection": (TOLD, TOLD, LAST),
     # Akrout et al. (2019), equation 7: B learns of noise that passed W, and reads no W
     "weight-mirror": ({*OWN, *ABOVE, "learned feedback", "learned feedback above"}, {*OWN, "learned feedback"}, LAST),
+    # Webster et al. (2021): B learns of the error and the activity that it is brought to
+    "direct-kolen-pollack": ({*OWN, "learned feedback"}, {*OWN, "learned feedback"}, LAST),
     # Function changes in the Backpropagation equation, equation 4: g(z) in place of σ'(z), all else as it is
     "b-function": ({*OWN, *ABOVE, "weights above"}, {*OWN, "weights above"}, LAST),
     # Neelakantan et al. (2015), section 3: the noise fades with the number of steps, which is remembered
@@ -99,6 +101,7 @@ TABLE = {
 
 KEPT = {
     "kolen-pollack": {"learned feedback": {"output error"}},
+    "direct-kolen-pollack": {"learned feedback": {"output error"}},
     "gradient-noise": {"memory": set()},
     # the auxiliaries' own gradient goes through W; as published, at the output they meet the target itself
     "relaxed-identity": {"example state": {"output error", "weights above"}},
@@ -114,6 +117,7 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "kolen-pollack": "no yes yes yes yes no yes",  # Akrout et al. (2019)
     "direct-random-target-projection": "no no no no no yes yes",  # Frenkel et al. (2021), table 1
     "weight-mirror": "no yes yes yes yes no yes",  # Akrout et al. (2019), section 3
+    "direct-kolen-pollack": "no yes no yes no yes yes",  # Webster et al. (2021)
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "finite-differences": "no yes no yes yes yes no",

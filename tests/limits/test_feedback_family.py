@@ -8,9 +8,17 @@ import jax.random as jr
 import numpy as np
 import pytest
 
-from ascribe import losses, networks, rules
+from ascribe import datasets, losses, networks, rules
 from ascribe.errors import UserError
-from ascribe.rules import Batch, DirectFeedbackAlignment, DirectRandomTargetProjection, WeightMirror
+from ascribe.rules import (
+    Batch,
+    DirectFeedbackAlignment,
+    DirectKolenPollack,
+    DirectRandomTargetProjection,
+    KolenPollack,
+    Trainables,
+    WeightMirror,
+)
 from ascribe.rules.weight_mirror import layer_at, mirrored
 
 from ..cases import assert_active, assert_close, assert_identical, credit_of, examples, small_lenet, small_mlp
@@ -183,3 +191,63 @@ def test_layers_inside_blocks_have_a_pass_of_their_own_and_other_sites_none():
         layer_at(networks.Network([own]).located((4,)), "b")
     with pytest.raises(UserError, match="`period` of WeightMirror"):
         WeightMirror(period=-1)
+
+
+# Direct Kolen-Pollack
+
+
+def descended(rule, network, feedback, batch, steps):
+    """W and B after some steps of SGD with the rule's own decay."""
+
+    @jax.jit
+    def run(network):
+        both = Trainables(network, feedback=feedback)
+        for _ in range(steps):
+            credit = rule(both, None, batch)
+            both = jax.tree.map(lambda number, slope: number - 0.1 * slope, both, credit.gradients)
+            both, _ = rule.after_update(both, None)
+        return both
+
+    return run(network)
+
+
+def test_with_one_hidden_layer_it_is_kolen_pollack_and_feedback_and_weights_meet_as_fast():
+    network, batch = small_mlp(hidden=(5,)), examples((4,), "categorical-cross-entropy")
+    feedback = {"linear2": jr.normal(jr.key(5), (3, 5))}
+    ours, theirs = (descended(rule(decay=0.05), network, feedback, batch, 4) for rule in (DirectKolenPollack, KolenPollack))
+    assert_close(ours, theirs, 1e-12)
+    apart = lambda both: np.asarray(both.network["linear2"].weight - both.feedback["linear2"])
+    start = np.asarray(network["linear2"].weight - feedback["linear2"])
+    np.testing.assert_allclose(apart(ours), 0.95**4 * start, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(("network", "shape"), [(small_mlp, (4,)), (small_lenet, (12, 12, 1))])
+def test_direct_feedback_has_the_gradient_of_a_linear_output_layer_on_what_it_comes_to(network, shape):
+    """Σ δ^L · (C h) over the batch, differentiated by C, at every place; and the network's gradients are direct feedback's."""
+    network, batch = network(), examples(shape, "categorical-cross-entropy")
+    rule = DirectKolenPollack()
+    both = rule.trainables(network, batch, key=jr.key(3))
+    ours = credit_of(rule, both, None, batch).gradients
+    theirs = credit_of(DirectFeedbackAlignment(), network, both.feedback, batch).gradients
+    assert_close(ours.network, theirs, 1e-12)
+    tape, _ = networks.record(network, batch.inputs)
+    _, delta = batch.loss.mean_and_error(tape.output, batch.targets)
+    for name, gradient in ours.feedback.items():
+        h = tape.inputs[network.index(name)]
+        score = lambda b, h=h: jnp.sum(delta * jnp.einsum("oi,ni->no", b.reshape(3, -1), h.reshape(len(h), -1)))
+        np.testing.assert_allclose(gradient, jax.grad(score)(both.feedback[name]), rtol=0, atol=1e-13)
+
+
+def test_feedback_to_signals_inside_a_layer_is_refused_and_to_whole_blocks_learned():
+    residual = networks.Residual([networks.Linear(5, 5), networks.Activation("tanh")])
+    inside = networks.Network([networks.Linear(4, 5), residual, networks.Linear(5, 3)]).located((4,))
+    batch = examples((4,), "categorical-cross-entropy")
+    data = datasets.load("gaussians", samples=20, seed=0)
+    with pytest.raises(UserError, match="and residual1/branch/linear1 is inside one: use cuts='macro', or"):
+        DirectKolenPollack().adapt(inside, data)
+    rule = DirectKolenPollack(cuts="macro")
+    assert rule.adapt(inside, data) is inside
+    begin = lambda: rule.trainables(inside, batch, key=jr.key(0))
+    credit, both = jax.eval_shape(lambda: (rule(begin(), None, batch), begin()))
+    assert {name: b.shape for name, b in both.feedback.items()} == {"residual1": (3, 5), "linear2": (3, 5)}
+    assert credit.gradients.feedback == both.feedback

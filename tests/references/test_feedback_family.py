@@ -87,3 +87,30 @@ def test_one_step_of_a_weight_mirror_is_that_of_plain_loops():
                     B[i][row] += 0.3 * sum(W[row][k] * x[k] for k in range(W.shape[1])) * x / 3
     for ours, theirs in zip(credit.state.feedback.values(), B, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+def test_one_step_of_direct_kolen_pollack_is_that_of_plain_loops():
+    network, batch = small_mlp("tanh", hidden=(7, 6, 5)), examples((4,), "categorical-cross-entropy", batch=6)
+    rule = rules.DirectKolenPollack(decay=0.05)
+    both = rule.trainables(network, batch, key=jr.key(3))
+    layers, B = numbers(network), [np.asarray(b) for b in both.feedback.values()]
+    expected = [(np.zeros_like(W), np.zeros_like(b)) for W, b in layers]
+    learned = [np.zeros_like(b) for b in B]
+    for x, label in zip(np.asarray(batch.inputs), np.asarray(batch.targets), strict=True):
+        z, h, y = forward(layers, x)
+        e = y - np.eye(3)[label]
+        for i in range(len(layers)):
+            delta = e if i == len(layers) - 1 else sum(e[k] * B[i][k] for k in range(3)) * (1 - np.tanh(z[i]) ** 2)
+            expected[i][0][:] += np.outer(delta, h[i]) / 6
+            expected[i][1][:] += delta / 6
+        for i, gradient in enumerate(learned):
+            for k in range(3):
+                gradient[k] += e[k] * h[i + 1] / 6
+    gradients = credit_of(rule, both, None, batch).gradients
+    assert_gradients(gradients.network, expected)
+    after, _ = rule.after_update(both, None)
+    for i, name in enumerate(both.feedback):
+        np.testing.assert_allclose(gradients.feedback[name], learned[i], rtol=0, atol=1e-13)
+        np.testing.assert_allclose(after.feedback[name], 0.95 * B[i], rtol=1e-14)
+        np.testing.assert_allclose(after.network[name].weight, 0.95 * layers[i + 1][0], rtol=1e-14)
+    np.testing.assert_array_equal(after.network["linear1"].weight, layers[0][0])

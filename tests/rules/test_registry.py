@@ -343,6 +343,7 @@ def test_a_comparison_that_names_no_rule_leaves_the_documents_own_forms_and_the_
         "relaxed-identity-as-published",
         "direct-random-target-projection",
         "weight-mirror",
+        "direct-kolen-pollack",
     }
     for name in ("forward-pass", "relaxed-identity"):
         assert rules.describe(name).source.startswith("ours, after")

@@ -16,6 +16,7 @@ from .base import Trainables as Trainables
 from .base import hyperparameter as hyperparameter
 from .base import network_of as network_of
 from .direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedbackAlignment
+from .direct_kolen_pollack import DirectKolenPollack as DirectKolenPollack
 from .direct_random_target_projection import DirectRandomTargetProjection as DirectRandomTargetProjection
 from .feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from .feedback_matrices import random_feedback as random_feedback

@@ -27,6 +27,7 @@ from .b_functions import Named, Plain
 from .backpropagation import Backpropagation
 from .base import TOLD, AbstractRule
 from .direct_feedback_alignment import DirectFeedbackAlignment
+from .direct_kolen_pollack import DirectKolenPollack
 from .direct_random_target_projection import DirectRandomTargetProjection
 from .feedback_alignment import FeedbackAlignment
 from .finite_differences import FiniteDifferences
@@ -96,6 +97,12 @@ TABLE: dict[str, Entry] = {
         WeightMirror,
         "feedback weights that learn what the weights are from noise fed into each layer alone",
         "Akrout et al. (2019)",
+        by_default=False,
+    ),
+    "direct-kolen-pollack": Entry(
+        DirectKolenPollack,
+        "direct feedback that learns: the outer product of the output error and the activity that it is brought to",
+        "Webster et al. (2021)",
         by_default=False,
     ),
     "b-function": Entry(
