@@ -90,6 +90,7 @@ REFUSED = {
     "forward-pass": ("lenet",),  # dense layers only
     "forward-pass-as-published": ("lenet",),
     "forward-pass-one-versus-rest": ("lenet",),
+    "indirect-feedback-alignment": ("noisy",),  # normalization between a layer and its activation
     "relaxed-identity": ("noisy",),  # no normalization and no dropout
     "relaxed-identity-as-published": ("noisy",),
     "relaxed-identity-transient": ("noisy",),

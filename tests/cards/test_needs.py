@@ -61,6 +61,12 @@ TABLE = {
     "weight-mirror": ({*OWN, *ABOVE, "learned feedback", "learned feedback above"}, {*OWN, "learned feedback"}, LAST),
     # Webster et al. (2021): B learns of the error and the activity that it is brought to
     "direct-kolen-pollack": ({*OWN, "learned feedback"}, {*OWN, "learned feedback"}, LAST),
+    # Nøkland (2016), equation 8: δ^{l+1} = (W^{l+1} δ^l) ⊙ σ', a forward product that is made again, with δ^l
+    "indirect-feedback-alignment": (
+        {*OWN, "fixed feedback"},
+        {*OWN, "fixed feedback", "second pass"},
+        LAST,
+    ),
     # Function changes in the Backpropagation equation, equation 4: g(z) in place of σ'(z), all else as it is
     "b-function": ({*OWN, *ABOVE, "weights above"}, {*OWN, "weights above"}, LAST),
     # Neelakantan et al. (2015), section 3: the noise fades with the number of steps, which is remembered
@@ -118,6 +124,7 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "direct-random-target-projection": "no no no no no yes yes",  # Frenkel et al. (2021), table 1
     "weight-mirror": "no yes yes yes yes no yes",  # Akrout et al. (2019), section 3
     "direct-kolen-pollack": "no yes no yes no yes yes",  # Webster et al. (2021)
+    "indirect-feedback-alignment": "no yes no yes yes yes no",  # Nøkland (2016)
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "finite-differences": "no yes no yes yes yes no",

@@ -1,7 +1,9 @@
 """Limits of the rules with direct and learned feedback, in float64."""
 
 import dataclasses
+import functools
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -15,6 +17,7 @@ from ascribe.rules import (
     DirectFeedbackAlignment,
     DirectKolenPollack,
     DirectRandomTargetProjection,
+    IndirectFeedbackAlignment,
     KolenPollack,
     Trainables,
     WeightMirror,
@@ -251,3 +254,66 @@ def test_feedback_to_signals_inside_a_layer_is_refused_and_to_whole_blocks_learn
     credit, both = jax.eval_shape(lambda: (rule(begin(), None, batch), begin()))
     assert {name: b.shape for name, b in both.feedback.items()} == {"residual1": (3, 5), "linear2": (3, 5)}
     assert credit.gradients.feedback == both.feedback
+
+
+# Indirect feedback alignment
+
+
+def test_in_a_linear_network_of_orthogonal_weights_indirect_feedback_is_backpropagation_in_every_layer():
+    """With B = (W³ W²)ᵀ: W² W²ᵀ W³ᵀ e = W³ᵀ e."""
+    network = networks.Network([networks.Linear(4, 5), networks.Linear(5, 5), networks.Linear(5, 5), networks.Linear(5, 3)])
+    rotations = [jnp.linalg.qr(jr.normal(jr.key(i), (5, 5)))[0] for i in range(2)]
+    network = eqx.tree_at(lambda n: [n["linear2"].weight, n["linear3"].weight], network, rotations)
+    batch = examples((4,), "squared-error")
+    B = {"linear2": network["linear4"].weight @ rotations[1] @ rotations[0]}
+    ours = credit_of(IndirectFeedbackAlignment(), network, B, batch).gradients
+    assert_close(ours, credit_of(rules.Backpropagation(), network, None, batch).gradients, 1e-12)
+
+
+@pytest.mark.parametrize(("network", "shape"), [(small_mlp, (4,)), (small_lenet, (12, 12, 1))])
+def test_what_moves_the_first_layer_moves_the_others_as_the_network_itself_would(network, shape):
+    """δ^l is the derivative of h^l along δ^1, by one pass through all layers between."""
+    network, batch = network(), examples(shape, "categorical-cross-entropy")
+    state = IndirectFeedbackAlignment().init(network, batch, key=jr.key(3))
+    direct = rules.Terms(direct=state)
+    lowest, *above, last = network.synaptic
+
+    @jax.jit
+    def written(network):
+        tape, _ = networks.record(network, batch.inputs)
+        top = batch.loss.mean_and_error(tape.output, batch.targets)[1]
+        delta = rules.terms.layer_errors(network, tape, top, direct)[lowest]
+        plain, start = rules.backward_sweep(network, None, batch, direct).gradients, network.index(lowest) + 2
+        found = {lowest: plain[lowest], last: plain[last]}
+        for name in above:
+            at, h = network.index(name), tape.inputs[start]
+            up = lambda h, at=at: functools.reduce(lambda h, one: one(h, training=True)[0], network.layers[start : at + 2], h)
+            change = jax.jvp(up, (h,), (delta,))[1]
+            own = lambda layer, at=at: layer(tape.inputs[at], training=True)[0]
+            found[name] = jax.vjp(own, network[name])[1](change)[0]
+        return found
+
+    gradients = credit_of(IndirectFeedbackAlignment(), network, state, batch).gradients
+    for name, expected in written(network).items():
+        assert_close(gradients[name], expected, 1e-12)
+
+
+def test_with_one_hidden_layer_indirect_feedback_is_direct_and_with_the_weights_backpropagation():
+    network, batch = small_mlp(hidden=(5,)), examples((4,), "categorical-cross-entropy")
+    assert_identical(swept(IndirectFeedbackAlignment(), network, batch), swept(DirectFeedbackAlignment(), network, batch))
+    for hidden in ((5,), (5, 4)):
+        case = IndirectFeedbackAlignment().limiting_case(small_mlp(hidden=hidden), batch, key=jr.key(0))
+        assert_active(case.ours)
+        assert_close(case.ours, case.theirs, 1e-12)
+
+
+def test_where_an_error_has_no_way_forward_indirect_feedback_is_refused():
+    data = datasets.load("gaussians", samples=20, seed=0)
+    linear, tanh = networks.Linear(4, 4), networks.Activation("tanh")
+    for layers, sentence in (
+        ([linear, networks.Residual([linear, tanh]), linear], "residual1 is made of several"),
+        ([linear, networks.BatchNorm(4), tanh, linear], "batchnorm1 has other parameters"),
+        ([linear, networks.Dropout(0.5), tanh, linear], "tanh1 follows dropout1: change their places"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            IndirectFeedbackAlignment().adapt(networks.Network(layers).located((4,)), data)

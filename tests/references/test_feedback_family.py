@@ -114,3 +114,25 @@ def test_one_step_of_direct_kolen_pollack_is_that_of_plain_loops():
         np.testing.assert_allclose(after.feedback[name], 0.95 * B[i], rtol=1e-14)
         np.testing.assert_allclose(after.network[name].weight, 0.95 * layers[i + 1][0], rtol=1e-14)
     np.testing.assert_array_equal(after.network["linear1"].weight, layers[0][0])
+
+
+def test_one_step_of_indirect_feedback_alignment_is_that_of_plain_loops():
+    network, batch = small_mlp("tanh", hidden=(7, 6, 5)), examples((4,), "categorical-cross-entropy", batch=6)
+    rule = rules.IndirectFeedbackAlignment()
+    state = rule.init(network, batch, key=jr.key(3))
+    layers, (B,) = numbers(network), [np.asarray(b) for b in state.values()]
+    expected = [(np.zeros_like(W), np.zeros_like(b)) for W, b in layers]
+    for x, label in zip(np.asarray(batch.inputs), np.asarray(batch.targets), strict=True):
+        z, h, y = forward(layers, x)
+        e, delta = y - np.eye(3)[label], None
+        for i, (W, _) in enumerate(layers):
+            if i == len(layers) - 1:
+                delta = e
+            elif i == 0:
+                delta = np.array([sum(B[k][j] * e[k] for k in range(3)) for j in range(7)]) * (1 - np.tanh(z[0]) ** 2)
+            else:
+                delta = np.array([sum(W[j][k] * delta[k] for k in range(len(delta))) for j in range(len(W))])
+                delta = delta * (1 - np.tanh(z[i]) ** 2)
+            expected[i][0][:] += np.outer(delta, h[i]) / 6
+            expected[i][1][:] += delta / 6
+    assert_gradients(credit_of(rule, network, state, batch).gradients, expected)

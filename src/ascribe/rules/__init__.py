@@ -25,6 +25,7 @@ from .forward_pass import ForwardPass as ForwardPass
 from .forward_pass import ForwardPassOneVersusRest as ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise as GradientNoise
 from .gradient_noise import MatchedNoise as MatchedNoise
+from .indirect_feedback_alignment import IndirectFeedbackAlignment as IndirectFeedbackAlignment
 from .kolen_pollack import KolenPollack as KolenPollack
 from .meta_network import MetaNetwork as MetaNetwork
 from .naming import activation_of as activation_of

@@ -33,6 +33,7 @@ from .feedback_alignment import FeedbackAlignment
 from .finite_differences import FiniteDifferences
 from .forward_pass import ForwardPass, ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise, MatchedNoise
+from .indirect_feedback_alignment import IndirectFeedbackAlignment
 from .kolen_pollack import KolenPollack
 from .options import BETWEEN_OPTIONS, parts_of, value_text
 from .perceptron import Perceptron
@@ -103,6 +104,12 @@ TABLE: dict[str, Entry] = {
         DirectKolenPollack,
         "direct feedback that learns: the outer product of the output error and the activity that it is brought to",
         "Webster et al. (2021)",
+        by_default=False,
+    ),
+    "indirect-feedback-alignment": Entry(
+        IndirectFeedbackAlignment,
+        "the output error goes to the first hidden layer, and from there forward through the weights themselves",
+        "Nøkland (2016)",
         by_default=False,
     ),
     "b-function": Entry(
