@@ -1,4 +1,5 @@
-"""(b) Direct feedback alignment never computes Wᵀδ: is its step cheaper than backpropagation's?
+"""(b) Direct feedback alignment and direct random target projection never compute Wᵀδ: is their step cheaper than
+backpropagation's?
 
 6 hidden layers of 1024, batch 512, plain SGD. By operation count 0.70: backpropagation has three products a layer
 (forward, Wᵀδ, parameter gradient), direct feedback two and a narrow one.
@@ -23,7 +24,7 @@ def main():
     network = mlp([784, *[WIDTH] * DEPTH, 10])
     inputs, targets = jr.normal(key, (EXAMPLES, 784)), jr.randint(key, (EXAMPLES,), 0, 10)
     batches = jr.randint(key, (STEPS, BATCH), 0, EXAMPLES)
-    names = ("direct-feedback-alignment", "backpropagation")
+    names = ("direct-feedback-alignment", "direct-random-target-projection", "backpropagation")
     programs, operations = race(network, names, inputs, targets, batches, key, batch_size=BATCH)
     times = alternate(programs)
     report(
@@ -35,6 +36,11 @@ def main():
                 ratio(times, "direct-feedback-alignment", "backpropagation"),
                 "<=",
                 0.8,
+            ),
+            "target projection step / backpropagation step": (
+                ratio(times, "direct-random-target-projection", "backpropagation"),
+                "<=",
+                0.75,
             ),
             "floating-point operations, direct / backpropagation": (
                 operations["direct-feedback-alignment"] / operations["backpropagation"],

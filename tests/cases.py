@@ -91,6 +91,7 @@ REFUSED = {
     "forward-pass": ("lenet",),  # dense layers only
     "forward-pass-as-published": ("lenet",),
     "forward-pass-one-versus-rest": ("lenet",),
+    "indirect-feedback-alignment": ("noisy",),  # normalization between a layer and its activation
     "relaxed-identity": ("noisy",),  # no normalization and no dropout
     "relaxed-identity-as-published": ("noisy",),
     "relaxed-identity-transient": ("noisy",),
@@ -116,6 +117,7 @@ LAST_LAYER = {
 }
 """The rules whose gradient of the last layer is not the loss's, to `EXACT`; None: another one altogether."""
 AT_THE_END = {
+    "direct-feedback-alignment": ("threshold",),  # of the ternary error (tests/limits/test_feedback_family.py)
     "gradient-noise": ("gamma",),  # from the second step on (tests/limits)
     "forward-pass-as-published": ("epsilon", "sign_threshold"),  # no output and no weight here is that close to 0
     "relaxed-identity": ("ridge",),

@@ -27,6 +27,8 @@ LAST = {"own input", "output error"}
 """δ^L hᵀ: the last layer's error is the output's, in every rule that has a δ (Lillicrap et al. 2016, methods)."""
 ABOVE = {"other activations"}
 """σ'(z) of the layers in between, where an error passes through them."""
+TOLD = {"own input", "own preactivation", "target", "fixed feedback"}
+"""A target that is brought to the layer, in place of an error."""
 FORWARD = {"own input", "own preactivation", "own weights", "output error"}
 """Lerman (2021), definition 0.1: which of both neurons activated, |w|, the label and, by (13) and (10), the output."""
 RELAXED = {"own input", "own preactivation", "own weights"}
@@ -53,6 +55,18 @@ TABLE = {
     ),
     # Akrout et al. (2019), equations 16 and 17: B learns by W's own gradient, and never reads W
     "kolen-pollack": ({*OWN, *ABOVE, "learned feedback", "learned feedback above"}, {*OWN, "learned feedback"}, LAST),
+    # Frenkel et al. (2021): δ^l = (B_l t) ⊙ σ'(z^l), of the target and no output
+    "direct-random-target-projection": (TOLD, TOLD, LAST),
+    # Akrout et al. (2019), equation 7: B learns of noise that passed W, and reads no W
+    "weight-mirror": ({*OWN, *ABOVE, "learned feedback", "learned feedback above"}, {*OWN, "learned feedback"}, LAST),
+    # Webster et al. (2021): B learns of the error and the activity that it is brought to
+    "direct-kolen-pollack": ({*OWN, "learned feedback"}, {*OWN, "learned feedback"}, LAST),
+    # Nøkland (2016), equation 8: δ^{l+1} = (W^{l+1} δ^l) ⊙ σ', a forward product that is made again, with δ^l
+    "indirect-feedback-alignment": (
+        {*OWN, "fixed feedback"},
+        {*OWN, "fixed feedback", "second pass"},
+        LAST,
+    ),
     # Function changes in the Backpropagation equation, equation 4: g(z) in place of σ'(z), all else as it is
     "b-function": ({*OWN, *ABOVE, "weights above"}, {*OWN, "weights above"}, LAST),
     # Neelakantan et al. (2015), section 3: the noise fades with the number of steps, which is remembered
@@ -101,6 +115,7 @@ TABLE = {
 KEPT = {
     "forward-forward": {"learned feedback": {"target"}},
     "kolen-pollack": {"learned feedback": {"output error"}},
+    "direct-kolen-pollack": {"learned feedback": {"output error"}},
     "gradient-noise": {"memory": set()},
     # the auxiliaries' own gradient goes through W; as published, at the output they meet the target itself
     "relaxed-identity": {"example state": {"output error", "weights above"}},
@@ -115,6 +130,10 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "sign-symmetry": "signs only yes yes yes yes no yes",  # Liao et al. (2016)
     "kolen-pollack": "no yes yes yes yes no yes",  # Akrout et al. (2019)
     "forward-forward": "no yes no no yes yes no",  # two phases, no error from above: Hinton (2022), section 2
+    "direct-random-target-projection": "no no no no no yes yes",  # Frenkel et al. (2021), table 1
+    "weight-mirror": "no yes yes yes yes no yes",  # Akrout et al. (2019), section 3
+    "direct-kolen-pollack": "no yes no yes no yes yes",  # Webster et al. (2021)
+    "indirect-feedback-alignment": "no yes no yes yes yes no",  # Nøkland (2016)
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "finite-differences": "no yes no yes yes yes no",

@@ -93,7 +93,10 @@ RULES = {
     "rule file with no rule": ("moons --rules ./empty.py", ["defines 0 rules"]),
     "class that is no rule": ("moons --rules ./rule.py:NotARule", ["rule.py:NotARule is no rule", "AbstractRule"]),
     "rule that needs an argument": ("moons --rules ./rule.py:Picky", ["Picky", "cannot be built", "strength"]),
-    "option that a rule has not": ("moons --rules bp,dfa:size=2", ["dfa has no option 'size'", "it has cuts, scale"]),
+    "option that a rule has not": (
+        "moons --rules bp,dfa:size=2",
+        ["dfa has no option 'size'", "it has cuts, scale, error,"],
+    ),
     "option out of range": ("moons --rules fa:scale=0", ["option scale of the rule fa", "(0, inf)", "got 0"]),
     "yes or no of a rule": ("moons --rules forward-pass:natural=perhaps", ["natural", "forward-pass", "yes or no"]),
     "number of a rule in words": (

@@ -50,7 +50,7 @@ def test_every_registered_rule_is_described_and_can_be_built():
         ("backprop", rules.Backpropagation),
         ("backpropagation", rules.Backpropagation),
         ("feed", rules.FeedbackAlignment),
-        ("d", rules.DirectFeedbackAlignment),
+        ("direct-f", rules.DirectFeedbackAlignment),
         ("kolen", rules.KolenPollack),
         ("bp", rules.Backpropagation),
         ("fa", rules.FeedbackAlignment),
@@ -337,10 +337,14 @@ def test_a_wrong_option_after_the_colon_is_named(text, sentence):
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_comparison_that_names_no_rule_leaves_the_documents_own_forms_out():
+def test_a_comparison_that_names_no_rule_leaves_the_documents_own_forms_and_the_newest_rules_out():
     assert set(rules.names()) - set(rules.default_names()) == {
         "forward-pass-as-published",
         "relaxed-identity-as-published",
+        "direct-random-target-projection",
+        "weight-mirror",
+        "direct-kolen-pollack",
+        "indirect-feedback-alignment",
     }
     for name in ("forward-pass", "relaxed-identity"):
         assert rules.describe(name).source.startswith("ours, after")

@@ -42,9 +42,10 @@ class Table:
         for product in forward.products.values():
             summed.setdefault(product.leaf, set()).add(product.summed)
         self._cut(forward.products.values())
-        found = self._reading(summed)
-        found.read(program.step, self.given)
-        self._cut(found.products.values())
+        for own in (program.step, program.begin):  # passes of the rule's own, also those before the first step
+            found = self._reading(summed)
+            found.read(own, self.given)
+            self._cut(found.products.values())
         plain, self.reading = self._reading(summed), self._reading(summed)
         plain.read(program.forward, self.given)
         self.outcome = self.reading.read(program.step, self.given)

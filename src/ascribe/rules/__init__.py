@@ -16,6 +16,8 @@ from .base import Trainables as Trainables
 from .base import hyperparameter as hyperparameter
 from .base import network_of as network_of
 from .direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedbackAlignment
+from .direct_kolen_pollack import DirectKolenPollack as DirectKolenPollack
+from .direct_random_target_projection import DirectRandomTargetProjection as DirectRandomTargetProjection
 from .feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from .feedback_matrices import random_feedback as random_feedback
 from .finite_differences import FiniteDifferences as FiniteDifferences
@@ -24,6 +26,7 @@ from .forward_pass import ForwardPass as ForwardPass
 from .forward_pass import ForwardPassOneVersusRest as ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise as GradientNoise
 from .gradient_noise import MatchedNoise as MatchedNoise
+from .indirect_feedback_alignment import IndirectFeedbackAlignment as IndirectFeedbackAlignment
 from .kolen_pollack import KolenPollack as KolenPollack
 from .meta_network import MetaNetwork as MetaNetwork
 from .naming import activation_of as activation_of
@@ -54,6 +57,7 @@ from .tools.value_and_credit import as_batch as as_batch
 from .tools.value_and_credit import value_and_credit as value_and_credit
 from .tools.verify import Verification as Verification
 from .tools.verify import verify as verify
+from .weight_mirror import WeightMirror as WeightMirror
 
 
 def __getattr__(name: str) -> type[AbstractRule]:

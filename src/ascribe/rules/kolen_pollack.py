@@ -36,18 +36,7 @@ class KolenPollack(AbstractRule[Trainables, None]):
         return Credit(credit.loss, Trainables(credit.gradients, feedback=same), state, credit.network_state)
 
     def after_update(self, trainables: Trainables, state: None) -> tuple[Trainables, None]:
-        shrunk = {name: self._shrink(b) for name, b in trainables.feedback.items()}
-        names = list(shrunk)
-        network = (
-            eqx.tree_at(
-                lambda n: [n[name].weight for name in names],
-                trainables.network,
-                [self._shrink(trainables.network[name].weight) for name in names],
-            )
-            if names
-            else trainables.network
-        )
-        return Trainables(network, trainables.auxiliary, shrunk), state
+        return shrunk(trainables, self.decay, tuple(trainables.feedback)), state
 
     def feedback(self, trainables: Trainables, state: None) -> dict[str, Array]:
         return trainables.feedback
@@ -57,5 +46,12 @@ class KolenPollack(AbstractRule[Trainables, None]):
         ours = self(same, None, batch, key=key).gradients.network
         return LimitingCase("B = W", "backpropagation", ours, exact(network, batch, key=key))
 
-    def _shrink(self, weight: Array) -> Array:
-        return weight * (1 - self.decay).astype(weight.dtype)
+
+def shrunk(trainables: Trainables, decay: Scalar, names: tuple[str, ...]) -> Trainables:
+    """All feedback, and the weights of these layers, less that share of them."""
+    shrink = lambda weight: weight * (1 - decay).astype(weight.dtype)
+    network = trainables.network
+    if names:
+        weights = [shrink(network[name].weight) for name in names]
+        network = eqx.tree_at(lambda n: [n[name].weight for name in names], network, weights)
+    return Trainables(network, trainables.auxiliary, {name: shrink(b) for name, b in trainables.feedback.items()})

@@ -27,17 +27,21 @@ from .b_functions import Named, Plain
 from .backpropagation import Backpropagation
 from .base import TOLD, AbstractRule
 from .direct_feedback_alignment import DirectFeedbackAlignment
+from .direct_kolen_pollack import DirectKolenPollack
+from .direct_random_target_projection import DirectRandomTargetProjection
 from .feedback_alignment import FeedbackAlignment
 from .finite_differences import FiniteDifferences
 from .forward_forward import ForwardForward
 from .forward_pass import ForwardPass, ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise, MatchedNoise
+from .indirect_feedback_alignment import IndirectFeedbackAlignment
 from .kolen_pollack import KolenPollack
 from .options import BETWEEN_OPTIONS, parts_of, value_text
 from .perceptron import Perceptron
 from .relaxed_identity import RelaxedIdentity
 from .sign_symmetry import SignSymmetry
 from .user_files import check_class, class_of_file, layers_of_file, network_of_file, refuse  # noqa: F401
+from .weight_mirror import WeightMirror
 
 SHORT = {"bp": "backpropagation", "fa": "feedback-alignment", "dfa": "direct-feedback-alignment", "kp": "kolen-pollack"}
 """Short names of the literature."""
@@ -84,6 +88,30 @@ TABLE: dict[str, Entry] = {
         KolenPollack,
         "feedback weights that learn to be the weights: same gradient, same decay",
         "Kolen & Pollack (1994); Akrout et al. (2019)",
+    ),
+    "direct-random-target-projection": Entry(
+        DirectRandomTargetProjection,
+        "the target reaches every hidden layer through fixed random weights: no error, and no waiting for one",
+        "Frenkel et al. (2021)",
+        by_default=False,
+    ),
+    "weight-mirror": Entry(
+        WeightMirror,
+        "feedback weights that learn what the weights are from noise fed into each layer alone",
+        "Akrout et al. (2019)",
+        by_default=False,
+    ),
+    "direct-kolen-pollack": Entry(
+        DirectKolenPollack,
+        "direct feedback that learns: the outer product of the output error and the activity that it is brought to",
+        "Webster et al. (2021)",
+        by_default=False,
+    ),
+    "indirect-feedback-alignment": Entry(
+        IndirectFeedbackAlignment,
+        "the output error goes to the first hidden layer, and from there forward through the weights themselves",
+        "Nøkland (2016)",
+        by_default=False,
     ),
     "b-function": Entry(
         BFunction,

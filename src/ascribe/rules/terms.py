@@ -43,6 +43,7 @@ class Terms(eqx.Module):
     - `feedback[name]`: B in place of the W of that synaptic layer, in W's shape: feedback alignment and its relatives;
     - `direct[name]`: `(outputs, *shape of the layer's input)`: the error at the layer's input is δ^L times this matrix,
       whatever happened above: direct feedback alignment replaces W^{l+1}ᵀ and δ^{l+1} together;
+    - `broadcast(delta)`: in place of the δ^L that `direct` multiplies, `(batch, outputs)`, such as its sign, or the target;
     - `error[name](delta)`: in place of the δ that enters that synaptic layer from above;
     - `derivative[name](z)`: g(z) in place of σ'(z) of that activation layer, at its own input. A synaptic layer's name
       stands for the activation that follows it.
@@ -52,6 +53,7 @@ class Terms(eqx.Module):
     output_derivative: Elementwise | None = None
     feedback: Mapping[str, Array] = eqx.field(default_factory=dict)
     direct: Mapping[str, Array] = eqx.field(default_factory=dict)
+    broadcast: Elementwise | None = None
     error: Mapping[str, Elementwise] = eqx.field(default_factory=dict)
     derivative: Mapping[str, Elementwise] = eqx.field(default_factory=dict)
 
@@ -164,6 +166,8 @@ def _sweep(network: Network, tape: Tape, delta: Array, terms: Terms, errors: dic
     lowest = min(i for i, part in zip(network.starts, network.parts, strict=True) if jax.tree.leaves(part))
     gradients: list[Any] = list(network.parts)  # a layer without parameters is its own, empty, gradient
     cotangent = delta
+    # What `direct` brings to the layers; from here on the layers' errors are the cotangent.
+    delta = delta if terms.broadcast is None else fitting("what is broadcast", terms.broadcast(delta), delta)
     for number in reversed(range(len(network.parts))):
         i, inputs = network.starts[number], tape.parts[number]
         part: Any = network.parts[number]
