@@ -19,6 +19,7 @@ from .direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedback
 from .feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from .feedback_matrices import random_feedback as random_feedback
 from .finite_differences import FiniteDifferences as FiniteDifferences
+from .forward_gradient import ForwardGradient as ForwardGradient
 from .forward_pass import ForwardPass as ForwardPass
 from .forward_pass import ForwardPassOneVersusRest as ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise as GradientNoise
@@ -27,6 +28,7 @@ from .kolen_pollack import KolenPollack as KolenPollack
 from .meta_network import MetaNetwork as MetaNetwork
 from .naming import activation_of as activation_of
 from .naming import hidden_activations as hidden_activations
+from .node_perturbation import NodePerturbation as NodePerturbation
 from .perceptron import Perceptron as Perceptron
 from .perceptron_numpy import PerceptronResult as PerceptronResult
 from .perceptron_numpy import mistake_bound as mistake_bound
@@ -53,6 +55,7 @@ from .tools.value_and_credit import as_batch as as_batch
 from .tools.value_and_credit import value_and_credit as value_and_credit
 from .tools.verify import Verification as Verification
 from .tools.verify import verify as verify
+from .weight_perturbation import WeightPerturbation as WeightPerturbation
 
 
 def __getattr__(name: str) -> type[AbstractRule]:
