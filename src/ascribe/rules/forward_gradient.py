@@ -4,12 +4,12 @@ Source: Baydin, Pearlmutter, Syme, Wood & Torr (2022), "Gradients without Backpr
 algorithm 1.
 """
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
+from ascribe.jaxprs import trace
 from ascribe.networks import Network
 from ascribe.types import Key, PyTree, Scalar
 
@@ -31,15 +31,12 @@ class ForwardGradient(AbstractPerturbation):
     def adapt(self, network: Network, data: Dataset) -> Network:
         """The network as it is, where a derivative can be carried forwards through it."""
         inputs = jax.ShapeDtypeStruct((1, *data.input_shape), network.dtype)
-        try:
-            eqx.filter_eval_shape(lambda n, x: jax.jvp(lambda n: n(x), (n,), (n,)), network, inputs)
-        except TypeError as error:
-            if "forward-mode" not in str(error):
-                raise
+        graph, _ = trace(lambda network, x: network(x), network, inputs)
+        if any(equation.name.startswith("custom_vjp") for equation in graph.everywhere()):
             raise UserError(
                 "a function in this network has a backward derivative of its own (custom_vjp), through which none is carried "
                 "forwards: use weight-perturbation."
-            ) from error
+            )
         return network
 
     def probe(self, network: Network, batch: Batch, *, key: Key | None = None) -> Probe:
