@@ -29,6 +29,8 @@ ABOVE = {"other activations"}
 """σ'(z) of the layers in between, where an error passes through them."""
 FORWARD = {"own input", "own preactivation", "own weights", "output error"}
 """Lerman (2021), definition 0.1: which of both neurons activated, |w|, the label and, by (13) and (10), the output."""
+MOVED = {"output error", "second pass"}
+"""A loss, of a pass with something moved."""
 RELAXED = {"own input", "own preactivation", "own weights"}
 """∂/∂θ of the layer's own L_h(z, f(z below, θ)) + λ/2 ‖W‖² (Relaxed Activation Identity, equations 2-4)."""
 
@@ -67,6 +69,13 @@ TABLE = {
         {*OWN, "weights above", "other examples"},
         {*LAST, "other examples"},
     ),
+    # Cauwenberghs (1993), equations 4 and 5: a random direction, times how the loss of the batch changed
+    "weight-perturbation": (MOVED,) * 3,
+    # Flower & Jabri (1993); Hiratani et al. (2022): noise at the unit, times the change of the example's loss, times the unit's input
+    "node-perturbation": ({*MOVED, "own input"},) * 3,
+    # Baydin et al. (2022), algorithm 1: a random direction, times the slope of the loss, carried along by a second product of
+    # every weight
+    "forward-gradient": (MOVED,) * 3,
     "forward-pass": (FORWARD, FORWARD, FORWARD - {"own preactivation"}),
     # as published an input always counts as activated
     "forward-pass-as-published": (FORWARD - {"own input"}, FORWARD, FORWARD - {"own preactivation"}),
@@ -88,7 +97,7 @@ TABLE = {
     # Rosenblatt (1957): on a mistake, add the example
     "perceptron": (LAST,),
     # course notes, section 3.1.2: two losses of moved weights, and no derivative
-    "finite-differences": ({"output error", "second pass"},) * 3,
+    "finite-differences": (MOVED,) * 3,
 }
 
 KEPT = {
@@ -106,6 +115,9 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "direct-feedback-alignment": "no yes no yes no yes yes",  # Nøkland (2016); Frenkel et al. (2021), table 1
     "sign-symmetry": "signs only yes yes yes yes no yes",  # Liao et al. (2016)
     "kolen-pollack": "no yes yes yes yes no yes",  # Akrout et al. (2019)
+    "weight-perturbation": "no yes no yes yes yes no",  # Jabri & Flower (1992): forward passes and one number for all
+    "node-perturbation": "no yes no yes yes yes no",  # Flower & Jabri (1993)
+    "forward-gradient": "no yes no yes yes yes no",  # Baydin et al. (2022), section 4: no backward pass
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "finite-differences": "no yes no yes yes yes no",
@@ -210,8 +222,17 @@ def test_a_second_pass_is_found_with_what_entered_it():
         assert found.layers[name] >= {"own input", "own preactivation", "second pass", "output error", "fixed feedback"}
         assert not found.layers[name] & {"weights above", "own weights"}
     assert found.properties["separate phases"] == "yes"
-    perturbed = of_planted(planted.PerturbsWeights)
-    assert set(perturbed.layers.values()) == {frozenset({"output error", "second pass"})}
+
+
+@pytest.mark.parametrize("name", ["weight-perturbation", "node-perturbation", "forward-gradient", "finite-differences"])
+def test_what_is_moved_is_a_second_pass_under_a_cross_entropy_and_through_convolutions_too(name):
+    """A derivative that is carried forwards meets output and target apart from each other; batches of 7 and of 8 examples take
+    as many of their steps at once; a kernel of one channel has an axis that holds nothing apart."""
+    own = {*MOVED, "own input"} if name == "node-perturbation" else MOVED
+    for kind in ("mlp", "lenet"):
+        rule, network, batch, _ = applied(name, kind, "categorical-cross-entropy")
+        found = needs(rule, network, batch, check=kind == "mlp")
+        assert {frozenset(one) for one in found.layers.values()} == {frozenset(own)} and found.consistent
 
 
 def test_what_a_rule_remembers_is_memory_and_what_carries_an_error_is_feedback():
@@ -329,6 +350,8 @@ def test_equal_layers_that_are_stored_as_one_are_told_apart():
         ("direct-feedback-alignment", {4: 2, 8: 2, 16: 2}),  # B e and δ hᵀ
         ("forward-pass", {4: 1, 8: 1, 16: 1}),  # c_n postᵀ pre
         ("finite-differences", {4: 0, 8: 0, 16: 0}),  # its passes do not wait for one another
+        ("weight-perturbation", {4: 0, 8: 0, 16: 0}),
+        ("node-perturbation", {4: 1, 8: 1, 16: 1}),  # δ hᵀ
     ],
 )
 def test_as_many_products_follow_one_another_as_a_rule_sends_its_error_through(name, lengths):

@@ -44,7 +44,7 @@ def weight_perturbation(layers, inputs, labels, direction, antithetic):
 
 
 def node_perturbation(layers, inputs, labels, noise, antithetic):
-    """Hiratani et al. (2022), equation 2: each example's own change of the loss, times its noise, times the input of the pass
+    """Hiratani et al. (2022): each example's own change of the loss, times its noise, times the input of the pass
     without noise."""
     found = [[np.zeros_like(W), np.zeros_like(b)] for W, b in layers]
     for n, (x, label) in enumerate(zip(inputs, labels, strict=True)):
