@@ -71,7 +71,7 @@ TABLE = {
     ),
     # Cauwenberghs (1993), equations 4 and 5: a random direction, times how the loss of the batch changed
     "weight-perturbation": (MOVED,) * 3,
-    # Flower & Jabri (1993); Hiratani et al. (2022): noise at the unit, times the change of the example's loss, times the unit's input
+    # Flower & Jabri (1993); Hiratani et al. (2022): noise at the unit, times the change of the example's loss, times the input
     "node-perturbation": ({*MOVED, "own input"},) * 3,
     # Baydin et al. (2022), algorithm 1: a random direction, times the slope of the loss, carried along by a second product of
     # every weight
