@@ -261,7 +261,7 @@ def test_every_rule_that_leaves_dropout_and_normalization_in_meets_the_same_mask
 
 RELAXED = ("relaxed-identity", "relaxed-identity-as-published", "relaxed-identity-transient")
 STEPS = ("finite-differences", "weight-perturbation", "node-perturbation")
-ELSEWHERE = (*OWN_NETWORK, *RELAXED, *STEPS)
+ELSEWHERE = (*OWN_NETWORK, *RELAXED, *STEPS, "local-error")
 """The rules that ask the loss more than its error at the output: each loss in tests/references and tests/limits."""
 
 

@@ -25,6 +25,7 @@ from .forward_pass import ForwardPassOneVersusRest as ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise as GradientNoise
 from .gradient_noise import MatchedNoise as MatchedNoise
 from .kolen_pollack import KolenPollack as KolenPollack
+from .local_error import LocalError as LocalError
 from .meta_network import MetaNetwork as MetaNetwork
 from .naming import activation_of as activation_of
 from .naming import hidden_activations as hidden_activations

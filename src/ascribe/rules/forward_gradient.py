@@ -30,7 +30,9 @@ class ForwardGradient(AbstractPerturbation):
 
     def adapt(self, network: Network, data: Dataset) -> Network:
         """The network as it is, where a derivative can be carried forwards through it."""
-        inputs = jax.ShapeDtypeStruct((1, *data.input_shape), network.dtype)
+        if network.inside is None:  # no layer of ours has such a function
+            return network
+        inputs = jax.ShapeDtypeStruct((1, *network.inside.input_shape), network.dtype)
         graph, _ = trace(lambda network, x: network(x), network, inputs)
         if any(equation.name.startswith("custom_vjp") for equation in graph.everywhere()):
             raise UserError(

@@ -33,6 +33,7 @@ from .forward_gradient import ForwardGradient
 from .forward_pass import ForwardPass, ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise, MatchedNoise
 from .kolen_pollack import KolenPollack
+from .local_error import LocalError
 from .node_perturbation import NodePerturbation
 from .options import BETWEEN_OPTIONS, parts_of, value_text
 from .perceptron import Perceptron
@@ -117,6 +118,12 @@ TABLE: dict[str, Entry] = {
         ForwardGradient,
         "the loss's slope along a random direction of all weights, carried forwards",
         "Baydin et al. (2022)",
+        by_default=False,
+    ),
+    "local-error": Entry(
+        LocalError,
+        "every hidden layer has a loss of its own: a classifier, and similarities like the targets'",
+        "Nøkland & Eidnes (2019)",
         by_default=False,
     ),
     "forward-pass": Entry(
