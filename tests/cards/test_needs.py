@@ -31,6 +31,8 @@ FORWARD = {"own input", "own preactivation", "own weights", "output error"}
 """Lerman (2021), definition 0.1: which of both neurons activated, |w|, the label and, by (13) and (10), the output."""
 MOVED = {"output error", "second pass"}
 """A loss, of a pass with something moved."""
+LOCALLY = {"own input", "own preactivation", "learned feedback", "target", "other examples"}
+"""A loss at the layer itself: its classifier and projection learn, and a similarity is one to other examples."""
 RELAXED = {"own input", "own preactivation", "own weights"}
 """∂/∂θ of the layer's own L_h(z, f(z below, θ)) + λ/2 ‖W‖² (Relaxed Activation Identity, equations 2-4)."""
 
@@ -76,6 +78,9 @@ TABLE = {
     # Baydin et al. (2022), algorithm 1: a random direction, times the slope of the loss, carried along by a second product of
     # every weight
     "forward-gradient": (MOVED,) * 3,
+    # Nøkland & Eidnes (2019), section 2: each layer by its own classifier and the similarities of the batch; the last one by the
+    # loss
+    "local-error": (LOCALLY, LOCALLY, LAST),
     "forward-pass": (FORWARD, FORWARD, FORWARD - {"own preactivation"}),
     # as published an input always counts as activated
     "forward-pass-as-published": (FORWARD - {"own input"}, FORWARD, FORWARD - {"own preactivation"}),
@@ -103,6 +108,7 @@ TABLE = {
 KEPT = {
     "kolen-pollack": {"learned feedback": {"output error"}},
     "gradient-noise": {"memory": set()},
+    "local-error": {"learned feedback": {"target"}},
     # the auxiliaries' own gradient goes through W; as published, at the output they meet the target itself
     "relaxed-identity": {"example state": {"output error", "weights above"}},
     "relaxed-identity-as-published": {"example state": {"target", "weights above"}},
@@ -118,6 +124,7 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "weight-perturbation": "no yes no yes yes yes no",  # Jabri & Flower (1992): forward passes and one number for all
     "node-perturbation": "no yes no yes yes yes no",  # Flower & Jabri (1993)
     "forward-gradient": "no yes no yes yes yes no",  # Baydin et al. (2022), section 4: no backward pass
+    "local-error": "no no no no no yes no",  # Nøkland & Eidnes (2019), section 1; similarities are those of a batch
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "finite-differences": "no yes no yes yes yes no",
@@ -248,6 +255,13 @@ def test_an_example_that_is_clipped_needs_no_other_and_a_batch_does():
     assert not alone.anywhere("other examples", "second pass")
     assert all("other examples" in own for own in together.layers.values())
     assert all("weights above" in own for own in alone.layers.values())  # in the length, of all layers together
+
+
+def test_predictions_alone_need_no_other_examples():
+    rule, network, batch, _ = applied("local-error:kind=prediction", "mlp", "categorical-cross-entropy")
+    found = needs(rule, network, batch, check=False)
+    assert [set(own) for own in found.layers.values()] == [LOCALLY - {"other examples"}] * 2 + [LAST]
+    assert found.properties["local in time"] == "yes"
 
 
 def test_local_losses_wait_for_nothing():
