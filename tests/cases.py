@@ -109,11 +109,14 @@ LAST_LAYER = {
     "forward-pass": None,  # the label decides the sign of a step and the weight its size, in the last layer too
     "forward-pass-as-published": None,  # the same
     "forward-pass-one-versus-rest": None,  # the same
+    "forward-gradient": None,  # a slope times a random direction, in every layer
     "gradient-noise": None,  # noise in every layer
+    "node-perturbation": None,  # the last layer's units have noise, too
     "perceptron": None,  # the gradient of another criterion than the loss
     "relaxed-identity": None,  # at the relaxed activations; exact at the forward ones (tests/limits)
     "relaxed-identity-as-published": None,  # the weights have no gradient before the auxiliaries have moved
     "relaxed-identity-transient": None,  # the same
+    "weight-perturbation": None,  # a quotient of losses times a random direction, in every layer
 }
 """The rules whose gradient of the last layer is not the loss's, to `EXACT`; None: another one altogether."""
 AT_THE_END = {

@@ -136,18 +136,6 @@ class ModulatesError(AbstractRule):
         return Credit(loss, network.with_layers(gradients), state)
 
 
-class PerturbsWeights(AbstractRule):
-    """Weight perturbation (Jabri & Flower 1992): noise moves all weights at once, and has the credit of what the loss does."""
-
-    def __call__(self, network, state, batch, *, key=None):
-        leaves, structure = jax.tree.flatten(network)
-        keys = jr.split(jr.key(0) if key is None else key, len(leaves))
-        noise = structure.unflatten([1e-3 * jr.normal(k, leaf.shape, leaf.dtype) for k, leaf in zip(keys, leaves, strict=True)])
-        loss = lambda network: output_error(network, record(network, batch.inputs)[0], batch, Terms())[0]
-        before, after = loss(network), loss(jax.tree.map(jnp.add, network, noise))
-        return Credit(before, jax.tree.map(lambda one: (after - before) * one, noise), state)
-
-
 class Momentum(AbstractRule):
     """Backpropagation, averaged over steps in the rule's own state."""
 

@@ -46,3 +46,12 @@ def test_axes_are_followed_through_reshapes(change, axes):
 
 def test_a_reshape_across_axes_is_not_followed():
     assert summed(lambda w, x: w.reshape(5, 6) @ x, jnp.zeros((2, 3, 5)), jnp.zeros(6)) == []
+
+
+def test_an_axis_of_one_number_is_nothing_that_is_summed_over():
+    """A reshape puts it beside either neighbor."""
+    for change in (lambda w: w.reshape(4, 3).T, lambda w: w.reshape(12).reshape(4, 1, 3)[:, 0].T):
+        assert summed(lambda w, x, change=change: change(w) @ x, jnp.zeros((4, 1, 3)), jnp.zeros(4)) == [{0}]
+    product, back = lambda w, x: w @ x, lambda w, d: w.T @ d
+    assert summed(product, jnp.zeros((1, 1)), jnp.zeros(1)) != summed(back, jnp.zeros((1, 1)), jnp.zeros(1))
+    assert summed(product, jnp.zeros((1, 3)), jnp.zeros(3)) != summed(back, jnp.zeros((1, 3)), jnp.zeros(1))

@@ -31,6 +31,10 @@ TOLD = {"own input", "own preactivation", "target", "fixed feedback"}
 """A target that is brought to the layer, in place of an error."""
 FORWARD = {"own input", "own preactivation", "own weights", "output error"}
 """Lerman (2021), definition 0.1: which of both neurons activated, |w|, the label and, by (13) and (10), the output."""
+MOVED = {"output error", "second pass"}
+"""A loss, of a pass with something moved."""
+LOCALLY = {"own input", "own preactivation", "learned feedback", "target", "other examples"}
+"""A loss at the layer itself: its classifier and projection learn, and a similarity is one to other examples."""
 RELAXED = {"own input", "own preactivation", "own weights"}
 """∂/∂θ of the layer's own L_h(z, f(z below, θ)) + λ/2 ‖W‖² (Relaxed Activation Identity, equations 2-4)."""
 
@@ -81,6 +85,16 @@ TABLE = {
         {*OWN, "weights above", "other examples"},
         {*LAST, "other examples"},
     ),
+    # Cauwenberghs (1993), equations 4 and 5: a random direction, times how the loss of the batch changed
+    "weight-perturbation": (MOVED,) * 3,
+    # Flower & Jabri (1993); Hiratani et al. (2022): noise at the unit, times the change of the example's loss, times the input
+    "node-perturbation": ({*MOVED, "own input"},) * 3,
+    # Baydin et al. (2022), algorithm 1: a random direction, times the slope of the loss, carried along by a second product of
+    # every weight
+    "forward-gradient": (MOVED,) * 3,
+    # Nøkland & Eidnes (2019), section 2: each layer by its own classifier and the similarities of the batch; the last one by the
+    # loss
+    "local-error": (LOCALLY, LOCALLY, LAST),
     "forward-pass": (FORWARD, FORWARD, FORWARD - {"own preactivation"}),
     # as published an input always counts as activated
     "forward-pass-as-published": (FORWARD - {"own input"}, FORWARD, FORWARD - {"own preactivation"}),
@@ -109,7 +123,7 @@ TABLE = {
     # Rosenblatt (1957): on a mistake, add the example
     "perceptron": (LAST,),
     # course notes, section 3.1.2: two losses of moved weights, and no derivative
-    "finite-differences": ({"output error", "second pass"},) * 3,
+    "finite-differences": (MOVED,) * 3,
 }
 
 KEPT = {
@@ -117,6 +131,7 @@ KEPT = {
     "kolen-pollack": {"learned feedback": {"output error"}},
     "direct-kolen-pollack": {"learned feedback": {"output error"}},
     "gradient-noise": {"memory": set()},
+    "local-error": {"learned feedback": {"target"}},
     # the auxiliaries' own gradient goes through W; as published, at the output they meet the target itself
     "relaxed-identity": {"example state": {"output error", "weights above"}},
     "relaxed-identity-as-published": {"example state": {"target", "weights above"}},
@@ -134,6 +149,10 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "weight-mirror": "no yes yes yes yes no yes",  # Akrout et al. (2019), section 3
     "direct-kolen-pollack": "no yes no yes no yes yes",  # Webster et al. (2021)
     "indirect-feedback-alignment": "no yes no yes yes yes no",  # Nøkland (2016)
+    "weight-perturbation": "no yes no yes yes yes no",  # Jabri & Flower (1992): forward passes and one number for all
+    "node-perturbation": "no yes no yes yes yes no",  # Flower & Jabri (1993)
+    "forward-gradient": "no yes no yes yes yes no",  # Baydin et al. (2022), section 4: no backward pass
+    "local-error": "no no no no no yes no",  # Nøkland & Eidnes (2019), section 1; similarities are those of a batch
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "finite-differences": "no yes no yes yes yes no",
@@ -238,8 +257,17 @@ def test_a_second_pass_is_found_with_what_entered_it():
         assert found.layers[name] >= {"own input", "own preactivation", "second pass", "output error", "fixed feedback"}
         assert not found.layers[name] & {"weights above", "own weights"}
     assert found.properties["separate phases"] == "yes"
-    perturbed = of_planted(planted.PerturbsWeights)
-    assert set(perturbed.layers.values()) == {frozenset({"output error", "second pass"})}
+
+
+@pytest.mark.parametrize("name", ["weight-perturbation", "node-perturbation", "forward-gradient", "finite-differences"])
+def test_what_is_moved_is_a_second_pass_under_a_cross_entropy_and_through_convolutions_too(name):
+    """A derivative that is carried forwards meets output and target apart from each other; batches of 7 and of 8 examples take
+    as many of their steps at once; a kernel of one channel has an axis that holds nothing apart."""
+    own = {*MOVED, "own input"} if name == "node-perturbation" else MOVED
+    for kind in ("mlp", "lenet"):
+        rule, network, batch, _ = applied(name, kind, "categorical-cross-entropy")
+        found = needs(rule, network, batch, check=kind == "mlp")
+        assert {frozenset(one) for one in found.layers.values()} == {frozenset(own)} and found.consistent
 
 
 def test_what_a_rule_remembers_is_memory_and_what_carries_an_error_is_feedback():
@@ -255,6 +283,13 @@ def test_an_example_that_is_clipped_needs_no_other_and_a_batch_does():
     assert not alone.anywhere("other examples", "second pass")
     assert all("other examples" in own for own in together.layers.values())
     assert all("weights above" in own for own in alone.layers.values())  # in the length, of all layers together
+
+
+def test_predictions_alone_need_no_other_examples():
+    rule, network, batch, _ = applied("local-error:kind=prediction", "mlp", "categorical-cross-entropy")
+    found = needs(rule, network, batch, check=False)
+    assert [set(own) for own in found.layers.values()] == [LOCALLY - {"other examples"}] * 2 + [LAST]
+    assert found.properties["local in time"] == "yes"
 
 
 def test_local_losses_wait_for_nothing():
@@ -357,6 +392,8 @@ def test_equal_layers_that_are_stored_as_one_are_told_apart():
         ("direct-feedback-alignment", {4: 2, 8: 2, 16: 2}),  # B e and δ hᵀ
         ("forward-pass", {4: 1, 8: 1, 16: 1}),  # c_n postᵀ pre
         ("finite-differences", {4: 0, 8: 0, 16: 0}),  # its passes do not wait for one another
+        ("weight-perturbation", {4: 0, 8: 0, 16: 0}),
+        ("node-perturbation", {4: 1, 8: 1, 16: 1}),  # δ hᵀ
     ],
 )
 def test_as_many_products_follow_one_another_as_a_rule_sends_its_error_through(name, lengths):

@@ -261,7 +261,8 @@ def test_every_rule_that_leaves_dropout_and_normalization_in_meets_the_same_mask
 
 
 RELAXED = ("relaxed-identity", "relaxed-identity-as-published", "relaxed-identity-transient")
-ELSEWHERE = (*OWN_NETWORK, *RELAXED, "finite-differences", "direct-random-target-projection")
+STEPS = ("finite-differences", "weight-perturbation", "node-perturbation")
+ELSEWHERE = (*OWN_NETWORK, *RELAXED, *STEPS, "local-error", "direct-random-target-projection")
 """The rules that ask the loss more than its error at the output, or the target itself: each loss in tests/references and
 tests/limits."""
 

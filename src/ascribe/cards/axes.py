@@ -103,10 +103,12 @@ def _split(place: Place, merged: tuple[int, ...], sizes: Sequence[int]) -> list[
 
 
 def contracted(equation: Equation, operand: int, place: Place) -> frozenset[int]:
-    """The axes of the weight that a product sums over."""
+    """The axes of the weight that a product sums over; of those with one number only, which a reshape moves anywhere, none,
+    unless the weight is one number."""
     told = equation.parameters["dimension_numbers"]
     if equation.name == "conv_general_dilated":
         _, *summed = told.rhs_spec
     else:
         summed = told[0][operand]
-    return frozenset(axis for one in summed for axis in place.tags[one])
+    one_number = total(place.shape) == 1
+    return frozenset(axis for one in summed for axis in place.tags[one] if one_number or place.shape[axis] > 1)

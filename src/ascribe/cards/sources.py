@@ -108,6 +108,8 @@ class Reading:
         self.made: dict[int, frozenset[Label]] = {}
         """What the values at the cuts are made of, by their numbers."""
         self.products: dict[Equation, Product] = {}
+        self.factors: dict[int, tuple[int, ...]] = {}
+        """Of what products make, by its number: the numbers of their operands."""
         self.carriers: set[Label] = set()
         """The rule's own weights that an error is multiplied with."""
         self.summed: dict[Variable, None] = {}
@@ -173,6 +175,8 @@ class Reading:
             return self.read(equation.hidden[0], given, closed=True)
         if name in PRODUCTS:
             self._note(equation, given)
+        if name == "add_any":
+            self._note_tangent(equation, given)
         if name == "concatenate":
             return [self._laid(equation, given)]
         if name in ("slice", "split"):
@@ -294,6 +298,7 @@ class Reading:
                 self.carriers |= {label for label in given[i].labels if label[0] in ("feedback", "state")}
         weights = [i for i in (0, 1) if given[i].place is not None]
         self.products.pop(equation, None)
+        self.factors[self._whole(equation, given)[0].number] = tuple(one.number for one in given)
         if len(weights) != 1:
             return
         number = weights[0]
@@ -308,6 +313,17 @@ class Reading:
             return
         made = self._whole(equation, given)[0].number
         self.products[equation] = Product(place.leaf, summed, signal.number, made)
+
+    def _note_tangent(self, equation: Equation, given: list[Known]) -> None:
+        """Remembers W·ẋ + Ẇ·x, the derivative of a forward product W·x that a pass carries along: it is that pass's product of
+        the layer, made of W and whatever moves it, as (W + Ẇ)·x is in a pass with moved weights."""
+        self.products.pop(equation, None)
+        known = list(self.products.values())
+        for one, other in (given, given[::-1]):
+            for product in [found for found in known if found.made == one.number]:
+                signals = {found.signal for found in known if found.leaf == product.leaf}
+                if signals.intersection(self.factors.get(other.number, ())):
+                    self.products[equation] = product._replace(made=self._whole(equation, given)[0].number)
 
     # Loops and branches
 

@@ -22,15 +22,18 @@ from .feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from .feedback_matrices import random_feedback as random_feedback
 from .finite_differences import FiniteDifferences as FiniteDifferences
 from .forward_forward import ForwardForward as ForwardForward
+from .forward_gradient import ForwardGradient as ForwardGradient
 from .forward_pass import ForwardPass as ForwardPass
 from .forward_pass import ForwardPassOneVersusRest as ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise as GradientNoise
 from .gradient_noise import MatchedNoise as MatchedNoise
 from .indirect_feedback_alignment import IndirectFeedbackAlignment as IndirectFeedbackAlignment
 from .kolen_pollack import KolenPollack as KolenPollack
+from .local_error import LocalError as LocalError
 from .meta_network import MetaNetwork as MetaNetwork
 from .naming import activation_of as activation_of
 from .naming import hidden_activations as hidden_activations
+from .node_perturbation import NodePerturbation as NodePerturbation
 from .perceptron import Perceptron as Perceptron
 from .perceptron_numpy import PerceptronResult as PerceptronResult
 from .perceptron_numpy import mistake_bound as mistake_bound
@@ -58,6 +61,7 @@ from .tools.value_and_credit import value_and_credit as value_and_credit
 from .tools.verify import Verification as Verification
 from .tools.verify import verify as verify
 from .weight_mirror import WeightMirror as WeightMirror
+from .weight_perturbation import WeightPerturbation as WeightPerturbation
 
 
 def __getattr__(name: str) -> type[AbstractRule]:

@@ -64,9 +64,7 @@ class FiniteDifferences(AbstractRule[Network, PyTree]):
 
     def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
         """With a wide Δ, where rounding is small beside it."""
-        inputs = jnp.reshape(batch.inputs, (len(batch.inputs), math.prod(batch.inputs.shape[1:])))
-        linear = mlp([inputs.shape[1], 1], key=key)
-        quadratic = Batch(inputs, jnp.reshape(batch.targets, (len(inputs), -1))[:, :1].astype(inputs.dtype), SQUARED_ERROR)
+        linear, quadratic = quadratic_case(batch, key=key)
         wide = dataclasses.replace(self, step=0.5, limit=linear.parameters)
         ours = wide(linear, None, quadratic, key=key).gradients
         theirs = jax.grad(lambda network: loss_of(network, quadratic, key)[0])(linear)
@@ -93,6 +91,13 @@ def loss_of(network: Network, batch: Batch, key: Key | None) -> tuple[Scalar, Py
     return output_error(network, tape, batch, Terms())[0], network_state
 
 
+def quadratic_case(batch: Batch, *, key: Key) -> tuple[Network, Batch]:
+    """A linear layer with one output for a batch's inputs, and the squared error: E is quadratic in the parameters."""
+    inputs = jnp.reshape(batch.inputs, (len(batch.inputs), math.prod(batch.inputs.shape[1:])))
+    targets = jnp.reshape(batch.targets, (len(inputs), -1))[:, :1].astype(inputs.dtype)
+    return mlp([inputs.shape[1], 1], key=key), Batch(inputs, targets, SQUARED_ERROR)
+
+
 def _at_once(network: Network, batch: Batch, key: Key | None) -> int:
     """How many parameters are perturbed at once, so that their evaluations' activations fit into `MEMORY`: every layer's
     input and output, its workspace, and the network itself, twice each."""
@@ -102,8 +107,11 @@ def _at_once(network: Network, batch: Batch, key: Key | None) -> int:
         return (*tape.inputs, tape.output)
 
     values = eqx.filter_eval_shape(outputs, network, batch, key)
-    numbers = network.parameters + sum(x.size for x in values)
+    rows = len(batch.inputs)
+    # Of a batch that is rounded up to a power of two: batches of nearly one size are taken alike.
+    size = lambda x: x.size // rows << (rows - 1).bit_length()
+    numbers = network.parameters + sum(map(size, values))
     for layer, output in zip(network.layers, values[1:], strict=True):
-        numbers += layer.workspace(output.size)
+        numbers += layer.workspace(size(output))
     bytes_each = 2 * numbers * values[-1].dtype.itemsize
     return min(max(1, MEMORY // bytes_each), network.parameters)

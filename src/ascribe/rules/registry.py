@@ -32,16 +32,20 @@ from .direct_random_target_projection import DirectRandomTargetProjection
 from .feedback_alignment import FeedbackAlignment
 from .finite_differences import FiniteDifferences
 from .forward_forward import ForwardForward
+from .forward_gradient import ForwardGradient
 from .forward_pass import ForwardPass, ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise, MatchedNoise
 from .indirect_feedback_alignment import IndirectFeedbackAlignment
 from .kolen_pollack import KolenPollack
+from .local_error import LocalError
+from .node_perturbation import NodePerturbation
 from .options import BETWEEN_OPTIONS, parts_of, value_text
 from .perceptron import Perceptron
 from .relaxed_identity import RelaxedIdentity
 from .sign_symmetry import SignSymmetry
 from .user_files import check_class, class_of_file, layers_of_file, network_of_file, refuse  # noqa: F401
 from .weight_mirror import WeightMirror
+from .weight_perturbation import WeightPerturbation
 
 SHORT = {"bp": "backpropagation", "fa": "feedback-alignment", "dfa": "direct-feedback-alignment", "kp": "kolen-pollack"}
 """Short names of the literature."""
@@ -126,6 +130,30 @@ TABLE: dict[str, Entry] = {
         MatchedNoise,
         "backpropagation with noise of the size of what b-function changes",
         "ours, after Neelakantan et al. (2015)",
+    ),
+    "weight-perturbation": Entry(
+        WeightPerturbation,
+        "all weights are moved at random, and credited with what the loss does",
+        "Jabri & Flower (1992); Cauwenberghs (1993)",
+        by_default=False,
+    ),
+    "node-perturbation": Entry(
+        NodePerturbation,
+        "noise at every unit, credited with what it does to the example's own loss",
+        "Flower & Jabri (1993); Werfel et al. (2005)",
+        by_default=False,
+    ),
+    "forward-gradient": Entry(
+        ForwardGradient,
+        "the loss's slope along a random direction of all weights, carried forwards",
+        "Baydin et al. (2022)",
+        by_default=False,
+    ),
+    "local-error": Entry(
+        LocalError,
+        "every hidden layer has a loss of its own: a classifier, and similarities like the targets'",
+        "Nøkland & Eidnes (2019)",
+        by_default=False,
     ),
     "forward-pass": Entry(
         ForwardPass,

@@ -185,7 +185,7 @@ def cut(network: Network, *, after_activation: bool, layers: tuple[str | int, ..
     for name, layer in zip(network.names, network.templates, strict=True):
         if any(isinstance(one, BatchNorm | Dropout) for one in (layer, *inner_layers(layer))) or _keeps(layer):
             raise UserError(f"relaxed identity knows no normalization and no dropout: leave {name} out of the network.")
-    ends = _ends(network, after_activation, layers)
+    ends = ends_of(network, after_activation, layers)
     top = len(network.names) - (2 if isinstance(network.last, Activation) else 1)
     if relax_output:
         ends[network.units[-1]] = top
@@ -215,7 +215,7 @@ def _keeps(layer: Any) -> bool:
     return bool(jax.tree.leaves(layer.initial_state()))
 
 
-def _ends(network: Network, after_activation: bool, chosen: tuple[str | int, ...] | None) -> dict[str, int]:
+def ends_of(network: Network, after_activation: bool, chosen: tuple[str | int, ...] | None) -> dict[str, int]:
     """The position of the layer whose output is relaxed, by the name of the synaptic layer."""
     hidden = network.units[:-1]
     if chosen is not None:

@@ -137,10 +137,15 @@ def output_function(network: Network, z: Float[Array, "batch ..."], loss: Loss) 
 
 def output_loss(network: Network, z: Float[Array, "batch ..."], batch: Batch) -> Scalar:
     """The loss from the last preactivation z^L, `(batch, outputs)`: the value that `output_error` gives."""
+    return jnp.mean(output_losses(network, z, batch))
+
+
+def output_losses(network: Network, z: Float[Array, "batch ..."], batch: Batch) -> Float[Array, " batch"]:
+    """The loss of every example, of which `output_loss` is the mean."""
     function, loss = output_function(network, z, batch.loss), batch.loss
     if function.name == loss.link:
-        return jnp.mean(loss.values(z, batch.targets))
-    return jnp.mean(loss.value(function.function(z), loss.encode(batch.targets, z.shape[1], z.dtype)))
+        return loss.values(z, batch.targets)
+    return loss.value(function.function(z), loss.encode(batch.targets, z.shape[1], z.dtype))
 
 
 def sweep_down(network: Network, tape: Tape, delta: Float[Array, "batch outputs"], terms: Terms) -> Network:
