@@ -93,6 +93,7 @@ REFUSED = {
     "relaxed-identity": ("noisy",),  # no normalization and no dropout
     "relaxed-identity-as-published": ("noisy",),
     "relaxed-identity-transient": ("noisy",),
+    "predictive-coding": ("noisy",),  # the same
 }
 """The kinds of networks that a rule refuses."""
 TWO_CLASSES = ("forward-pass", "forward-pass-as-published", "perceptron")
@@ -112,6 +113,7 @@ LAST_LAYER = {
     "relaxed-identity": None,  # at the relaxed activations; exact at the forward ones (tests/limits)
     "relaxed-identity-as-published": None,  # the weights have no gradient before the auxiliaries have moved
     "relaxed-identity-transient": None,  # the same
+    "predictive-coding": None,  # at settled activities; exact with fixed predictions (tests/limits)
 }
 """The rules whose gradient of the last layer is not the loss's, to `EXACT`; None: another one altogether."""
 AT_THE_END = {

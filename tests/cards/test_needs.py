@@ -85,6 +85,13 @@ TABLE = {
         {*RELAXED, "output error", "weights above", "second pass"},
         {*LAST, "own weights", "weights above", "second pass"},
     ),
+    # Whittington & Bogacz (2017), equations 2.16 to 2.19: ε_l has the layer's own prediction in it, which is made again in every
+    # step of inference, and x_l moved by J_{l+1}ᵀ ε_{l+1}
+    "predictive-coding": (
+        {*RELAXED, *ABOVE, "output error", "weights above", "second pass"},
+        {*RELAXED, "output error", "weights above", "second pass"},
+        {*LAST, "own weights", "weights above", "second pass"},
+    ),
     # Rosenblatt (1957): on a mistake, add the example
     "perceptron": (LAST,),
     # course notes, section 3.1.2: two losses of moved weights, and no derivative

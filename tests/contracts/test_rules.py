@@ -259,7 +259,7 @@ def test_every_rule_that_leaves_dropout_and_normalization_in_meets_the_same_mask
     np.testing.assert_allclose(credit.network_state[1][0], 0.1 * z.mean(axis=0), rtol=1e-12)
 
 
-RELAXED = ("relaxed-identity", "relaxed-identity-as-published", "relaxed-identity-transient")
+RELAXED = ("relaxed-identity", "relaxed-identity-as-published", "relaxed-identity-transient", "predictive-coding")
 ELSEWHERE = (*OWN_NETWORK, *RELAXED, "finite-differences")
 """The rules that ask the loss more than its error at the output: each loss in tests/references and tests/limits."""
 

@@ -31,6 +31,7 @@ from .perceptron import Perceptron as Perceptron
 from .perceptron_numpy import PerceptronResult as PerceptronResult
 from .perceptron_numpy import mistake_bound as mistake_bound
 from .perceptron_numpy import perceptron_algorithm as perceptron_algorithm
+from .predictive_coding import PredictiveCoding as PredictiveCoding
 from .registry import about as about
 from .registry import default_names as default_names
 from .registry import describe as describe

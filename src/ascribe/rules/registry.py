@@ -34,6 +34,7 @@ from .gradient_noise import GradientNoise, MatchedNoise
 from .kolen_pollack import KolenPollack
 from .options import BETWEEN_OPTIONS, parts_of, value_text
 from .perceptron import Perceptron
+from .predictive_coding import PredictiveCoding
 from .relaxed_identity import RelaxedIdentity
 from .sign_symmetry import SignSymmetry
 from .user_files import check_class, class_of_file, layers_of_file, network_of_file, refuse  # noqa: F401
@@ -150,6 +151,12 @@ TABLE: dict[str, Entry] = {
         "auxiliary activations from each batch's forward pass, relaxed for a few steps",
         "ours, after Mertens Velasquez",
         {"kind": "transient", "hidden_loss": "sum", "inner_steps": 5},
+    ),
+    "predictive-coding": Entry(
+        PredictiveCoding,
+        "activities settle between input and target, and each layer learns from its own prediction error",
+        "Rao & Ballard (1999); Whittington & Bogacz (2017)",
+        by_default=False,
     ),
     "perceptron": Entry(
         Perceptron,
