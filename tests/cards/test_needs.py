@@ -86,9 +86,9 @@ TABLE = {
         {*LAST, "own weights", "weights above", "second pass"},
     ),
     # Whittington & Bogacz (2017), equations 2.16 to 2.19: ε_l has the layer's own prediction in it, which is made again in every
-    # step of inference, and x_l moved by J_{l+1}ᵀ ε_{l+1}
+    # step of inference (but that of the input, which is held), and x_l moved by J_{l+1}ᵀ ε_{l+1}
     "predictive-coding": (
-        {*RELAXED, *ABOVE, "output error", "weights above", "second pass"},
+        {*OWN, *ABOVE, "weights above", "second pass"},
         {*RELAXED, "output error", "weights above", "second pass"},
         {*LAST, "own weights", "weights above", "second pass"},
     ),
@@ -115,6 +115,7 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "kolen-pollack": "no yes yes yes yes no yes",  # Akrout et al. (2019)
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
+    "predictive-coding": "yes yes yes yes yes no no",  # an error's own neurons are local; Wᵀ from them to x_{l-1} is transport
     "finite-differences": "no yes no yes yes yes no",
 }
 

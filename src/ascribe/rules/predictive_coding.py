@@ -106,7 +106,7 @@ class PredictiveCoding(AbstractRule[Network, None]):
             return start, None
         still = jax.tree.map(jnp.zeros_like, start)
         if self.inference == "fixed-prediction":
-            _, pull = jax.vjp(lambda x: _predictions(segments, network, x, lowest=forward[0]), start)
+            _, pull = jax.vjp(lambda x: _predictions(segments, network, x, batch.inputs, lowest=forward[0]), start)
             delta = _output_error(network, forward[-1], batch)
             return start, relaxed(lambda errors: self._moved(errors, errors, pull, delta, self.rate), still, self.steps)
         step = self._step(network, forward, batch)
@@ -132,7 +132,7 @@ class PredictiveCoding(AbstractRule[Network, None]):
         rate = self.rate if self.inference == "standard" else jnp.ones_like(self.rate)
 
         def step(x: Activities) -> tuple[Activities, Activities]:
-            (predicted, z), pull = jax.vjp(lambda x: _predictions(segments, network, x, lowest=forward[0]), x)
+            (predicted, z), pull = jax.vjp(lambda x: _predictions(segments, network, x, batch.inputs, lowest=forward[0]), x)
             errors = jax.tree.map(jnp.subtract, x, predicted)
             return self._moved(x, errors, pull, _output_error(network, z, batch), rate), errors
 
@@ -160,7 +160,7 @@ class PredictiveCoding(AbstractRule[Network, None]):
         forward = segments.in_turn(network, batch.inputs)
         x, errors = self._inferred(network, forward, batch)
         if errors is None:
-            predicted, _ = _predictions(segments, network, x, lowest=forward[0])
+            predicted, _ = _predictions(segments, network, x, batch.inputs, lowest=forward[0])
             errors = jax.tree.map(jnp.subtract, x, predicted)
         else:
             x = jax.tree.map(jnp.add, x, errors)
@@ -200,7 +200,7 @@ def _segments(network: Network) -> Segments:
 
 
 def _predictions(
-    segments: Segments, network: Network, x: Activities, inputs: Array | None = None, *, lowest: Array | None = None
+    segments: Segments, network: Network, x: Activities, inputs: Array, *, lowest: Array | None = None
 ) -> tuple[Activities, Array]:
     """f_l(x_{l-1}) of every hidden layer, and the last preactivation; `lowest`: the prediction of the first layer, which no
     activity changes."""
