@@ -16,6 +16,7 @@ from .base import Trainables as Trainables
 from .base import hyperparameter as hyperparameter
 from .base import network_of as network_of
 from .direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedbackAlignment
+from .equilibrium_propagation import EquilibriumPropagation as EquilibriumPropagation
 from .feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from .feedback_matrices import random_feedback as random_feedback
 from .finite_differences import FiniteDifferences as FiniteDifferences

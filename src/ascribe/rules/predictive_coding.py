@@ -23,16 +23,13 @@ from ascribe.types import Array, Key, Scalar
 
 from .backpropagation import exact
 from .base import AbstractRule, Batch, Credit, LimitingCase, hyperparameter
-from .relaxation import relaxed, unrest
+from .relaxation import Activities, error_of_outputs, predictions, relaxed, unrest
 from .segments import Segments, cut
 from .terms import output_loss
 
 INFERENCES = ("standard", "fixed-prediction", "zero-divergence")
 
 STEPS, RATE = 20, 0.1
-
-Activities = dict[str, Array]
-
 
 class PredictiveCoding(AbstractRule[Network, None]):
     """Every hidden layer l has an activity x_l for each example, beside the prediction f_l(x_{l-1}) that the layer below makes of
@@ -89,12 +86,12 @@ class PredictiveCoding(AbstractRule[Network, None]):
         x, errors = self._inferred(network, forward, batch)
 
         def predict(network: Network) -> tuple[Activities, Array]:
-            return _predictions(segments, network, x, batch.inputs)
+            return predictions(segments, network, batch.inputs, x)
 
         (predicted, z), pull = jax.vjp(predict, network)
         errors = jax.tree.map(jnp.subtract, x, predicted) if errors is None else errors
         count = len(batch.inputs)
-        gradients = pull((jax.tree.map(lambda error: -error / count, errors), _output_error(network, z, batch) / count))[0]
+        gradients = pull((jax.tree.map(lambda error: -error / count, errors), error_of_outputs(network, z, batch) / count))[0]
         return Credit(output_loss(network, forward[-1], batch), gradients, state)
 
     def _inferred(self, network: Network, forward: list[Array], batch: Batch) -> tuple[Activities, Activities | None]:
@@ -106,8 +103,8 @@ class PredictiveCoding(AbstractRule[Network, None]):
             return start, None
         still = jax.tree.map(jnp.zeros_like, start)
         if self.inference == "fixed-prediction":
-            _, pull = jax.vjp(lambda x: _predictions(segments, network, x, batch.inputs, lowest=forward[0]), start)
-            delta = _output_error(network, forward[-1], batch)
+            _, pull = jax.vjp(lambda x: predictions(segments, network, batch.inputs, x, lowest=forward[0]), start)
+            delta = error_of_outputs(network, forward[-1], batch)
             return start, relaxed(lambda errors: self._moved(errors, errors, pull, delta, self.rate), still, self.steps)
         step = self._step(network, forward, batch)
         if self.inference == "standard":
@@ -132,9 +129,9 @@ class PredictiveCoding(AbstractRule[Network, None]):
         rate = self.rate if self.inference == "standard" else jnp.ones_like(self.rate)
 
         def step(x: Activities) -> tuple[Activities, Activities]:
-            (predicted, z), pull = jax.vjp(lambda x: _predictions(segments, network, x, batch.inputs, lowest=forward[0]), x)
+            (predicted, z), pull = jax.vjp(lambda x: predictions(segments, network, batch.inputs, x, lowest=forward[0]), x)
             errors = jax.tree.map(jnp.subtract, x, predicted)
-            return self._moved(x, errors, pull, _output_error(network, z, batch), rate), errors
+            return self._moved(x, errors, pull, error_of_outputs(network, z, batch), rate), errors
 
         return step
 
@@ -160,7 +157,7 @@ class PredictiveCoding(AbstractRule[Network, None]):
         forward = segments.in_turn(network, batch.inputs)
         x, errors = self._inferred(network, forward, batch)
         if errors is None:
-            predicted, _ = _predictions(segments, network, x, batch.inputs, lowest=forward[0])
+            predicted, _ = predictions(segments, network, batch.inputs, x, lowest=forward[0])
             errors = jax.tree.map(jnp.subtract, x, predicted)
         else:
             x = jax.tree.map(jnp.add, x, errors)
@@ -178,7 +175,7 @@ class PredictiveCoding(AbstractRule[Network, None]):
     def _energy(self, network: Network, x: Activities, batch: Batch) -> Scalar:
         """E, mean over examples."""
         segments = _segments(network)
-        predicted, z = _predictions(segments, network, x, batch.inputs)
+        predicted, z = predictions(segments, network, batch.inputs, x)
         errors = jax.tree.leaves(jax.tree.map(jnp.subtract, x, predicted))
         count = len(batch.inputs)
         return output_loss(network, z, batch) + sum((jnp.sum(one**2) for one in errors), start=jnp.zeros((), z.dtype)) / (2 * count)
@@ -197,20 +194,6 @@ class PredictiveCoding(AbstractRule[Network, None]):
 def _segments(network: Network) -> Segments:
     """From one activity to the next: the activities are the preactivations of the hidden layers."""
     return cut(network, "predictive coding")
-
-
-def _predictions(
-    segments: Segments, network: Network, x: Activities, inputs: Array, *, lowest: Array | None = None
-) -> tuple[Activities, Array]:
-    """f_l(x_{l-1}) of every hidden layer, and the last preactivation; `lowest`: the prediction of the first layer, which no
-    activity changes."""
-    outputs = segments.apart(network, inputs, x, lowest=lowest)
-    return segments.grouped(outputs[:-1]), outputs[-1]
-
-
-def _output_error(network: Network, z: Array, batch: Batch) -> Array:
-    """∂C/∂z of every example, `(batch, outputs)`."""
-    return jax.grad(lambda z: len(z) * output_loss(network, z, batch))(z)
 
 
 def _halves(errors: Array) -> Scalar:

@@ -27,6 +27,7 @@ from .b_functions import Named, Plain
 from .backpropagation import Backpropagation
 from .base import TOLD, AbstractRule
 from .direct_feedback_alignment import DirectFeedbackAlignment
+from .equilibrium_propagation import EquilibriumPropagation
 from .feedback_alignment import FeedbackAlignment
 from .finite_differences import FiniteDifferences
 from .forward_pass import ForwardPass, ForwardPassOneVersusRest
@@ -156,6 +157,12 @@ TABLE: dict[str, Entry] = {
         PredictiveCoding,
         "activities settle between input and target, and each layer learns from its own prediction error",
         "Rao & Ballard (1999); Whittington & Bogacz (2017)",
+        by_default=False,
+    ),
+    "equilibrium-propagation": Entry(
+        EquilibriumPropagation,
+        "the network settles freely and nudged towards the target, and weights learn from the difference",
+        "Scellier & Bengio (2017); Laborieux et al. (2021)",
         by_default=False,
     ),
     "perceptron": Entry(

@@ -85,15 +85,22 @@ class Segments:
         return found
 
     def apart(
-        self, network: Network, inputs: Array, auxiliary: dict[str, Array], *, lowest: Array | None = None
+        self,
+        network: Network,
+        inputs: Array,
+        auxiliary: dict[str, Array],
+        *,
+        lowest: Array | None = None,
+        evaluate: Callable[[Any, Array], Array] | None = None,
     ) -> list[Array]:
-        """ẑ: every segment's output at its own auxiliary, all independent of each other, one array for each stretch; `lowest`:
-        that of the first segment, where it is known."""
+        """ẑ: every segment's output at its own auxiliary, all independent of each other, one array for each stretch. `lowest`:
+        that of the first segment, where it is known; `evaluate(layers, x)`: what a segment makes, by default its output."""
+        one = evaluate or through
         outputs = [] if lowest is None else [lowest]
         for stretch in self.stretches[len(outputs) :]:
             x = self.of(auxiliary, stretch.first - 1, stretch.count) if stretch.first else inputs
-            evaluate = jax.vmap(through) if stretch.count > 1 else through
-            outputs.append(evaluate(stretch.layers(network), x))
+            every = jax.vmap(one) if stretch.count > 1 else one
+            outputs.append(every(stretch.layers(network), x))
         return outputs
 
     def last(self, network: Network, inputs: Array, auxiliary: dict[str, Array]) -> Array:
