@@ -72,7 +72,7 @@ class EquilibriumPropagation(AbstractRule[Network, None]):
     free_steps: int = eqx.field(static=True, default=20, converter=plain)
     nudged_steps: int = eqx.field(static=True, default=10, converter=plain)
     strength: Scalar = hyperparameter(0.1, "(0, inf)")
-    feedback_scale: Scalar = hyperparameter(1.0, "(0, inf)")
+    feedback_scale: Scalar = hyperparameter(0.3, "(0, inf)")
 
     def __check_init__(self) -> None:
         if not isinstance(self.nudging, str) or self.nudging not in NUDGINGS:
