@@ -92,6 +92,13 @@ TABLE = {
         {*RELAXED, "output error", "weights above", "second pass"},
         {*LAST, "own weights", "weights above", "second pass"},
     ),
+    # Scellier & Bengio (2017), section 3, and Ernoult et al. (2019), equation 4: products of the states at both ends of a weight,
+    # which have settled under W and, from above, Wᵀ, freely and nudged by the output's error; the input is held
+    "equilibrium-propagation": (
+        {*OWN, *ABOVE, "weights above", "second pass"},
+        {*OWN, *ABOVE, "own weights", "weights above", "second pass"},
+        {*OWN, *ABOVE, "own weights", "weights above", "second pass"},
+    ),
     # Rosenblatt (1957): on a mistake, add the example
     "perceptron": (LAST,),
     # course notes, section 3.1.2: two losses of moved weights, and no derivative
@@ -115,6 +122,7 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "kolen-pollack": "no yes yes yes yes no yes",  # Akrout et al. (2019)
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
+    "equilibrium-propagation": "yes yes yes yes yes no no",  # the same, and the weights are symmetric
     "predictive-coding": "yes yes yes yes yes no no",  # an error's own neurons are local; Wᵀ from them to x_{l-1} is transport
     "finite-differences": "no yes no yes yes yes no",
 }

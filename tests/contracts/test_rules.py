@@ -260,7 +260,7 @@ def test_every_rule_that_leaves_dropout_and_normalization_in_meets_the_same_mask
 
 
 RELAXED = ("relaxed-identity", "relaxed-identity-as-published", "relaxed-identity-transient", "predictive-coding")
-ELSEWHERE = (*OWN_NETWORK, *RELAXED, "finite-differences")
+ELSEWHERE = (*OWN_NETWORK, *RELAXED, "equilibrium-propagation", "finite-differences")
 """The rules that ask the loss more than its error at the output: each loss in tests/references and tests/limits."""
 
 

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from ascribe.checks import at_least, plain
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError, shown
-from ascribe.networks import Activation, Network, activations
+from ascribe.networks import Activation, MaxPool2d, Network, activations
 from ascribe.types import Array, Key, Scalar
 
 from .backpropagation import exact
@@ -27,6 +27,8 @@ from .segments import Segments, cut, through
 from .terms import output_loss
 
 NUDGINGS = ("centered", "one-sided")
+FALLING = ("gelu",)
+"""Elementwise activations that fall somewhere."""
 
 States = tuple[Activities, Array]
 """The states of the hidden layers, and of the output."""
@@ -34,9 +36,9 @@ States = tuple[Activities, Array]
 
 class EquilibriumPropagation(AbstractRule[Network, None]):
     """The network's weights connect layers in both directions, W up and Wᵀ down, and its states s_l settle under both. With the
-    primitive function of one example (Ernoult et al. 2019, of Laborieux et al. 2021 with pooling P before the product)
+    primitive function of one example (Ernoult et al. 2019; with pooling P of Laborieux et al. 2021)
 
-        Φ = Σ_l κ^{l-L} s_lᵀ (W_l P(s_{l-1}) + b_l),    s_0 = x,
+        Φ = Σ_l κ^{l-L} s_lᵀ P(W_l s_{l-1} + b_l),    s_0 = x,
 
     all states take at once the step s_l ← σ(κ^{L-l} ∂Φ/∂s_l), which for dense layers is
 
@@ -61,7 +63,8 @@ class EquilibriumPropagation(AbstractRule[Network, None]):
     - `free_steps`, `nudged_steps`: as many steps as either phase takes; of 0 free steps the nudged phase begins at the forward
       pass.
 
-    Dense and convolutional layers with elementwise activations, and any layers without weights in between. Nothing makes the
+    Dense and convolutional layers with elementwise activations, and any layers without weights in between; what is pooled by its
+    maximum after an activation is pooled before it, as in Laborieux et al., which is the same forward pass. Nothing makes the
     steps converge: with κ = 1 and weights whose norm is well above 1 the states of unbounded units grow from step to step
     (`metrics` has how far from rest they are).
 
@@ -140,9 +143,10 @@ class EquilibriumPropagation(AbstractRule[Network, None]):
 
     def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
         """Of the first step of nudging, which reaches the last layer alone."""
-        once = dataclasses.replace(self, free_steps=0, nudged_steps=1, strength=0.5, feedback_scale=1.0)
+        weak = float(jnp.finfo(network.dtype).eps)
+        once = dataclasses.replace(self, free_steps=0, nudged_steps=1, strength=0.5, feedback_scale=weak)
         ours, theirs, last = once(network, None, batch, key=key).gradients, exact(network, batch, key=key), network.synaptic[-1]
-        condition = f"the nudged phase is one step from the forward pass, in the last layer, {last}"
+        condition = f"feedback is weak (κ = ε) and the nudged phase one step, in the last layer, {last}"
         return LimitingCase(condition, "backpropagation", ours[last], theirs[last])
 
     def metrics(self, trainables: Network, state: None, batch: Batch, *, before: Any, after: Any) -> dict[str, Array]:
@@ -166,8 +170,8 @@ def _segments(network: Network) -> Segments:
     **Raises:** `UserError` for a layer with other weights than one matrix or kernel, and for a hidden activation that couples
     units.
     """
-    segments = cut(network, "equilibrium propagation", after_activation=True)
-    for name, layer in zip(network.names, network.templates, strict=True):
+    segments = cut(network, "equilibrium propagation", after_activation=True, past=(MaxPool2d,))
+    for name, layer, above in zip(network.names, network.templates, (*network.templates[1:], None), strict=True):
         if jax.tree.leaves(layer) and not layer.synaptic:
             raise UserError(
                 f"equilibrium propagation sends states down through the same weights as up, one matrix or kernel a layer: "
@@ -178,13 +182,20 @@ def _segments(network: Network) -> Segments:
                 f"equilibrium propagation takes elementwise activations, whose units settle each by itself; {name} couples "
                 f"them."
             )
+        if isinstance(layer, Activation) and isinstance(above, MaxPool2d) and layer.function in FALLING:
+            raise UserError(
+                f"equilibrium propagation pools before the activation, which is the same where that nowhere falls; {name} does: "
+                f"put the pooling below it."
+            )
     return segments
 
 
 def _parted(layers: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
-    """The layers of a segment but the activation at its end, and that; None where there is none."""
-    last = layers[-1]
-    return (layers[:-1], last) if isinstance(last, Activation) else (layers, None)
+    """The layers of a segment but the activation at its end, and that; None where there is none. What is pooled after an
+    activation that nowhere falls may be pooled before."""
+    last = max((i for i, layer in enumerate(layers) if not isinstance(layer, MaxPool2d)), default=0)
+    activation = layers[last]
+    return (layers[:last] + layers[last + 1 :], activation) if isinstance(activation, Activation) else (layers, None)
 
 
 def _drive(layers: tuple[Any, ...], x: Array) -> Array:

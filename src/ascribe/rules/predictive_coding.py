@@ -48,8 +48,9 @@ class PredictiveCoding(AbstractRule[Network, None]):
 
     **Arguments:** `inference`:
 
-    - `"standard"`: as above, after `steps` steps of γ = `rate`. Where the output's error is scaled by s → 0 and the steps go
-      on to the equilibrium, the gradient over s is `Backpropagation`'s, with an error of the order of s;
+    - `"standard"`: as above, after `steps` steps of γ = `rate`. At the equilibrium it is `Backpropagation` where the loss, with
+      its curvature, is s → 0 times another, with a relative error of the order of s. (A small error alone is not enough: the
+      equilibrium shares it out over the layers.)
     - `"fixed-prediction"`: all predictions and Jacobians stay those of the forward pass. At the equilibrium, which as many
       steps of γ = 1 as there are hidden layers reach, it is `Backpropagation`;
     - `"zero-divergence"`: the standard steps with γ = 1, one for each hidden layer, and every layer's weights take the error

@@ -192,9 +192,11 @@ def cut(
     after_activation: bool = False,
     layers: tuple[str | int, ...] | None = None,
     relax_output: bool = False,
+    past: tuple[type, ...] = (),
 ) -> Segments:
     """The segments of a network that is relaxed after the chosen synaptic layers (all hidden ones by default), or after the
-    activations that follow them. `rule`: who asks, for a sentence.
+    activations that follow them. `rule`: who asks, for a sentence; `past`: kinds of layers that belong to the segment below
+    where they follow there.
 
     **Raises:** `UserError` for normalization or dropout, whose output for one example is not the same in every batch, and for
     layers that there are not.
@@ -203,6 +205,9 @@ def cut(
         if any(isinstance(one, BatchNorm | Dropout) for one in (layer, *inner_layers(layer))) or _keeps(layer):
             raise UserError(f"{rule} knows no normalization and no dropout: leave {name} out of the network.")
     ends = _ends(network, after_activation, layers)
+    for name in ends:
+        while isinstance(network.templates[ends[name] + 1], past):
+            ends[name] += 1
     top = len(network.names) - (2 if isinstance(network.last, Activation) else 1)
     if relax_output:
         ends[network.units[-1]] = top
