@@ -85,15 +85,15 @@ TABLE = {
         {*RELAXED, "output error", "weights above", "second pass"},
         {*LAST, "own weights", "weights above", "second pass"},
     ),
-    # Whittington & Bogacz (2017), equations 2.16 to 2.19: ε_l has the layer's own prediction in it, which is made again in every
-    # step of inference (but that of the input, which is held), and x_l moved by J_{l+1}ᵀ ε_{l+1}
+    # Whittington & Bogacz (2017), the dynamics of activities: ε_l has the layer's own prediction in it, which is made again in
+    # every step of inference (but that of the input, which is held), and x_l moved by J_{l+1}ᵀ ε_{l+1}
     "predictive-coding": (
         {*OWN, *ABOVE, "weights above", "second pass"},
         {*RELAXED, "output error", "weights above", "second pass"},
         {*LAST, "own weights", "weights above", "second pass"},
     ),
-    # Scellier & Bengio (2017), section 3, and Ernoult et al. (2019), equation 4: products of the states at both ends of a weight,
-    # which have settled under W and, from above, Wᵀ, freely and nudged by the output's error; the input is held
+    # Scellier & Bengio (2017), Ernoult et al. (2019): products of the states at both ends of a weight, which have settled under
+    # W and, from above, Wᵀ, freely and nudged by the output's error; the input is held
     "equilibrium-propagation": (
         {*OWN, *ABOVE, "weights above", "second pass"},
         {*OWN, *ABOVE, "own weights", "weights above", "second pass"},

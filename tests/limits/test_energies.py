@@ -324,4 +324,3 @@ def test_what_equilibrium_propagation_refuses():
     ):
         with pytest.raises(UserError, match=sentence):
             gradients(EquilibriumPropagation(), network, batch)
-

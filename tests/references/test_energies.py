@@ -37,7 +37,7 @@ def slope(z):
 
 
 def predictive_coding(layers, x0, t, loss, steps, rate):
-    """Whittington & Bogacz (2017): equations 2.17 and 2.19 with a step of `rate`, one example."""
+    """Whittington & Bogacz (2017), the dynamics of one example with a step of `rate`, and what its weights get."""
     x = [x0]
     for w, b in layers[:-1]:
         x.append(w @ (x[-1] if len(x) == 1 else np.tanh(x[-1])) + b)
@@ -67,7 +67,8 @@ def test_predictive_coding_is_the_loop_of_its_paper(loss, steps, rate):
 
 
 def fixed_predictions(layers, x0, t, loss, steps, rate):
-    """Rosenbaum (2022), algorithm 2, one example: ε and v of hidden layers, beside the forward pass v̂."""
+    """Rosenbaum (2022), predictive coding with the fixed prediction assumption: ε and v of one example, beside its forward
+    pass v̂."""
     forward = [x0]
     for w, b in layers:
         forward.append(w @ (np.tanh(forward[-1]) if len(forward) > 1 else x0) + b)
@@ -79,9 +80,7 @@ def fixed_predictions(layers, x0, t, loss, steps, rate):
             dv = below[level] - slope(forward[level]) * (layers[level][0].T @ below[level + 1])
             v[level] = v[level] + rate * dv
             e[level] = forward[level] - v[level]
-    return [
-        (np.outer(e[level + 1], np.tanh(forward[level]) if level else x0), e[level + 1]) for level in range(len(layers))
-    ]
+    return [(np.outer(e[level + 1], np.tanh(forward[level]) if level else x0), e[level + 1]) for level in range(len(layers))]
 
 
 @pytest.mark.parametrize(("loss", "steps", "rate"), [(LOSSES[0], 9, 0.1), (LOSSES[1], 1, 0.7), (LOSSES[2], 4, 1.0)])
@@ -108,7 +107,7 @@ def settled(layers, states, x0, t, loss, beta, scale, steps):
 
 
 def equilibrium_propagation(layers, x0, t, loss, beta, scale, steps, centered):
-    """Laborieux et al. (2021), equations 3 and 8, with the feedback of Xie & Seung (2003)."""
+    """Laborieux et al. (2021), with the feedback of Xie & Seung (2003), one example."""
     start, top = [], len(layers) - 1
     for level, (w, b) in enumerate(layers):
         z = w @ (start[-1] if level else x0) + b
@@ -133,8 +132,7 @@ def test_equilibrium_propagation_is_the_loop_of_its_papers(loss, nudging, steps,
     network, batch, layers, x, t = given(loss)
     beta = 0.2
     each = [
-        equilibrium_propagation(layers, *one, loss, beta, scale, steps, nudging == "centered")
-        for one in zip(x, t, strict=True)
+        equilibrium_propagation(layers, *one, loss, beta, scale, steps, nudging == "centered") for one in zip(x, t, strict=True)
     ]
     mean = jax.tree.map(lambda *parts: sum(parts) / len(x), *each)
     rule = EquilibriumPropagation(nudging, *steps, strength=beta, feedback_scale=scale)

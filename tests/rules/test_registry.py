@@ -341,6 +341,8 @@ def test_a_comparison_that_names_no_rule_leaves_the_documents_own_forms_out():
     assert set(rules.names()) - set(rules.default_names()) == {
         "forward-pass-as-published",
         "relaxed-identity-as-published",
+        "predictive-coding",
+        "equilibrium-propagation",
     }
     for name in ("forward-pass", "relaxed-identity"):
         assert rules.describe(name).source.startswith("ours, after")

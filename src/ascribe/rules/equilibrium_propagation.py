@@ -63,9 +63,9 @@ class EquilibriumPropagation(AbstractRule[Network, None]):
     - `free_steps`, `nudged_steps`: as many steps as either phase takes; of 0 free steps the nudged phase begins at the forward
       pass.
 
-    Dense and convolutional layers with elementwise activations, and any layers without weights in between; what is pooled by its
-    maximum after an activation is pooled before it, as in Laborieux et al., which is the same forward pass. Nothing makes the
-    steps converge: with κ = 1 and weights whose norm is well above 1 the states of unbounded units grow from step to step
+    Dense and convolutional layers with elementwise activations, and any layers without weights in between; what is pooled by
+    its maximum after an activation is pooled before it, as in Laborieux et al., which is the same forward pass. Nothing makes
+    the steps converge: with κ = 1 and weights whose norm is well above 1 the states of unbounded units grow from step to step
     (`metrics` has how far from rest they are).
 
     The loss that is reported, and prediction, are the forward pass's; `equilibrium_loss` is that of the free equilibrium.
@@ -150,9 +150,9 @@ class EquilibriumPropagation(AbstractRule[Network, None]):
         return LimitingCase(condition, "backpropagation", ours[last], theirs[last])
 
     def metrics(self, trainables: Network, state: None, batch: Batch, *, before: Any, after: Any) -> dict[str, Array]:
-        """On the probe batch: `equilibrium_loss`, the loss of the outputs after the free phase; `forward_loss`, that of the plain
-        forward pass; `unrest/free` and `unrest/nudged`, by how much one more step would move the states after either phase, over
-        their own norm."""
+        """On the probe batch: `equilibrium_loss`, the loss of the outputs after the free phase; `forward_loss`, that of the
+        plain forward pass; `unrest/free` and `unrest/nudged`, by how much one more step would move the states after either
+        phase, over their own norm."""
         network, segments = trainables, _segments(trainables)
         forward = segments.in_turn(network, batch.inputs)
         free, nudged = self._phases(network, forward, batch)
@@ -184,8 +184,8 @@ def _segments(network: Network) -> Segments:
             )
         if isinstance(layer, Activation) and isinstance(above, MaxPool2d) and layer.function in FALLING:
             raise UserError(
-                f"equilibrium propagation pools before the activation, which is the same where that nowhere falls; {name} does: "
-                f"put the pooling below it."
+                f"equilibrium propagation pools before the activation, which is the same where that nowhere falls; {name} "
+                f"does: put the pooling below it."
             )
     return segments
 

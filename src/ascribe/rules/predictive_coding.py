@@ -1,8 +1,8 @@
 """Predictive coding: activities settle between the input and the target, and every layer learns from its own prediction error.
 
-Sources: Rao & Ballard (1999), doi:10.1038/4580; Whittington & Bogacz (2017), doi:10.1162/NECO_a_00949, equations 2.8 to 2.19;
-fixed predictions: Millidge, Tschantz & Buckley (2022), arXiv:2006.04182; zero divergence: Song, Lukasiewicz, Xu & Bogacz (2020),
-"Can the Brain Do Backpropagation?"; any loss at the output: Rosenbaum (2022), arXiv:2106.13082, algorithms 2 and 3.
+Sources: Rao & Ballard (1999), doi:10.1038/4580; Whittington & Bogacz (2017), doi:10.1162/NECO_a_00949; fixed predictions:
+Millidge, Tschantz & Buckley (2022), arXiv:2006.04182; zero divergence: Song, Lukasiewicz, Xu & Bogacz (2020), "Can the Brain Do
+Backpropagation?"; any loss at the output: Rosenbaum (2022), arXiv:2106.13082.
 """
 
 import dataclasses
@@ -31,9 +31,10 @@ INFERENCES = ("standard", "fixed-prediction", "zero-divergence")
 
 STEPS, RATE = 20, 0.1
 
+
 class PredictiveCoding(AbstractRule[Network, None]):
-    """Every hidden layer l has an activity x_l for each example, beside the prediction f_l(x_{l-1}) that the layer below makes of
-    it: its preactivation. With the prediction errors ε_l = x_l - f_l(x_{l-1}), the energy of one example is
+    """Every hidden layer l has an activity x_l for each example, beside the prediction f_l(x_{l-1}) that the layer below makes
+    of it: its preactivation. With the prediction errors ε_l = x_l - f_l(x_{l-1}), the energy of one example is
 
         E = ½ Σ_l ‖ε_l‖² + C(f_L(x_{L-1}), t)
 
@@ -72,8 +73,8 @@ class PredictiveCoding(AbstractRule[Network, None]):
         told = self.steps != STEPS or not (isinstance(self.rate, Tracer) or np.allclose(self.rate, RATE, rtol=1e-6, atol=0))
         if self.inference == "zero-divergence" and told:
             raise UserError(
-                "zero divergence takes one step of γ = 1 for every hidden layer: leave `steps` and `rate` out, or choose another "
-                "`inference`."
+                "zero divergence takes one step of γ = 1 for every hidden layer: leave `steps` and `rate` out, or choose "
+                "another `inference`."
             )
 
     def adapt(self, network: Network, data: Dataset) -> Network:
@@ -124,7 +125,9 @@ class PredictiveCoding(AbstractRule[Network, None]):
 
         return start, relaxed(advance, (start, still, jnp.asarray(0)), places + 1)[1]
 
-    def _step(self, network: Network, forward: list[Array], batch: Batch) -> Callable[[Activities], tuple[Activities, Activities]]:
+    def _step(
+        self, network: Network, forward: list[Array], batch: Batch
+    ) -> Callable[[Activities], tuple[Activities, Activities]]:
         """One step of inference: the activities after it, and the prediction errors before it."""
         segments = _segments(network)
         rate = self.rate if self.inference == "standard" else jnp.ones_like(self.rate)
@@ -151,9 +154,9 @@ class PredictiveCoding(AbstractRule[Network, None]):
         return LimitingCase(condition, "backpropagation", settled(network, None, batch, key=key).gradients, theirs)
 
     def metrics(self, trainables: Network, state: None, batch: Batch, *, before: Any, after: Any) -> dict[str, Array]:
-        """On the probe batch, means over examples: `energy/before` and `energy/after` inference (E; before it, that is the loss);
-        `prediction_error/LAYER`, ½‖ε_l‖² at which the weights get their credit; and, of standard inference, `unrest`: by how
-        much one more step would move the activities, over their own norm."""
+        """On the probe batch, means over examples: `energy/before` and `energy/after` inference (E; before it, that is the
+        loss); `prediction_error/LAYER`, the ½‖ε_l‖² at which the weights get their credit; and, of standard inference,
+        `unrest`: by how much one more step would move the activities, over their own norm."""
         network, segments = trainables, _segments(trainables)
         forward = segments.in_turn(network, batch.inputs)
         x, errors = self._inferred(network, forward, batch)
@@ -179,7 +182,9 @@ class PredictiveCoding(AbstractRule[Network, None]):
         predicted, z = predictions(segments, network, batch.inputs, x)
         errors = jax.tree.leaves(jax.tree.map(jnp.subtract, x, predicted))
         count = len(batch.inputs)
-        return output_loss(network, z, batch) + sum((jnp.sum(one**2) for one in errors), start=jnp.zeros((), z.dtype)) / (2 * count)
+        return output_loss(network, z, batch) + sum((jnp.sum(one**2) for one in errors), start=jnp.zeros((), z.dtype)) / (
+            2 * count
+        )
 
     def notes(self, curves: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         """Whether inference went up where it should go down."""

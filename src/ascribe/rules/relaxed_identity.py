@@ -166,9 +166,7 @@ class RelaxedIdentity(AbstractRule[Network | Trainables, None]):
     def segments(self, network: Network) -> Segments:
         """Where the network is relaxed."""
         after = self.relaxes == "activation"
-        return cut(
-            network, "relaxed identity", after_activation=after, layers=self.layers, relax_output=self.relax_output
-        )
+        return cut(network, "relaxed identity", after_activation=after, layers=self.layers, relax_output=self.relax_output)
 
     def adapt(self, network: Network, data: Dataset) -> Network:
         """The network itself, where it can be relaxed."""
