@@ -45,6 +45,7 @@ def run(process):
             "tape.py",
             "any_network.py",
             "direct_feedback.py",
+            "energies.py",
             "forward_pass.py",
             "seeds.py",
             "startup.py",
