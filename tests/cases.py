@@ -95,6 +95,8 @@ REFUSED = {
     "relaxed-identity": ("noisy",),  # no normalization and no dropout
     "relaxed-identity-as-published": ("noisy",),
     "relaxed-identity-transient": ("noisy",),
+    "predictive-coding": ("noisy",),  # the same
+    "equilibrium-propagation": ("noisy",),  # the same
 }
 """The kinds of networks that a rule refuses."""
 TWO_CLASSES = ("forward-pass", "forward-pass-as-published", "perceptron")
@@ -117,6 +119,8 @@ LAST_LAYER = {
     "relaxed-identity-as-published": None,  # the weights have no gradient before the auxiliaries have moved
     "relaxed-identity-transient": None,  # the same
     "weight-perturbation": None,  # a quotient of losses times a random direction, in every layer
+    "predictive-coding": None,  # at settled activities; exact with fixed predictions (tests/limits)
+    "equilibrium-propagation": None,  # at equilibria; exact where they are the forward pass (tests/limits)
 }
 """The rules whose gradient of the last layer is not the loss's, to `EXACT`; None: another one altogether."""
 AT_THE_END = {

@@ -46,6 +46,7 @@ def run(process):
             "any_network.py",
             "direct_feedback.py",
             "perturbation.py",
+            "energies.py",
             "forward_pass.py",
             "seeds.py",
             "startup.py",

@@ -113,6 +113,20 @@ TABLE = {
         {*RELAXED, "output error", "weights above", "second pass"},
         {*LAST, "own weights", "weights above", "second pass"},
     ),
+    # Whittington & Bogacz (2017), the dynamics of activities: ε_l has the layer's own prediction in it, which is made again in
+    # every step of inference (but that of the input, which is held), and x_l moved by J_{l+1}ᵀ ε_{l+1}
+    "predictive-coding": (
+        {*OWN, *ABOVE, "weights above", "second pass"},
+        {*RELAXED, "output error", "weights above", "second pass"},
+        {*LAST, "own weights", "weights above", "second pass"},
+    ),
+    # Scellier & Bengio (2017), Ernoult et al. (2019): products of the states at both ends of a weight, which have settled under
+    # W and, from above, Wᵀ, freely and nudged by the output's error; the input is held
+    "equilibrium-propagation": (
+        {*OWN, *ABOVE, "weights above", "second pass"},
+        {*OWN, *ABOVE, "own weights", "weights above", "second pass"},
+        {*OWN, *ABOVE, "own weights", "weights above", "second pass"},
+    ),
     # Hinton (2022), equation 1 and section 3.3: the layer's own loss of its own activity, with a right and with a wrong label,
     # which weights of their own (counted as learned feedback) or the first inputs carry; the readout has the loss's own error
     "forward-forward": (
@@ -155,6 +169,8 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "local-error": "no no no no no yes no",  # Nøkland & Eidnes (2019), section 1; similarities are those of a batch
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
+    "equilibrium-propagation": "yes yes yes yes yes no no",  # the same, and the weights are symmetric
+    "predictive-coding": "yes yes yes yes yes no no",  # an error's own neurons are local; Wᵀ from them to x_{l-1} is transport
     "finite-differences": "no yes no yes yes yes no",
 }
 

@@ -260,9 +260,9 @@ def test_every_rule_that_leaves_dropout_and_normalization_in_meets_the_same_mask
     np.testing.assert_allclose(credit.network_state[1][0], 0.1 * z.mean(axis=0), rtol=1e-12)
 
 
-RELAXED = ("relaxed-identity", "relaxed-identity-as-published", "relaxed-identity-transient")
+RELAXED = ("relaxed-identity", "relaxed-identity-as-published", "relaxed-identity-transient", "predictive-coding")
 STEPS = ("finite-differences", "weight-perturbation", "node-perturbation")
-ELSEWHERE = (*OWN_NETWORK, *RELAXED, *STEPS, "local-error", "direct-random-target-projection")
+ELSEWHERE = (*OWN_NETWORK, *RELAXED, *STEPS, "equilibrium-propagation", "local-error", "direct-random-target-projection")
 """The rules that ask the loss more than its error at the output, or the target itself: each loss in tests/references and
 tests/limits."""
 

@@ -345,6 +345,8 @@ def test_a_comparison_that_names_no_rule_leaves_the_documents_own_forms_and_the_
         "weight-mirror",
         "direct-kolen-pollack",
         "indirect-feedback-alignment",
+        "predictive-coding",
+        "equilibrium-propagation",
     }
     for name in ("forward-pass", "relaxed-identity"):
         assert rules.describe(name).source.startswith("ours, after")

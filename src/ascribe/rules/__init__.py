@@ -18,6 +18,7 @@ from .base import network_of as network_of
 from .direct_feedback_alignment import DirectFeedbackAlignment as DirectFeedbackAlignment
 from .direct_kolen_pollack import DirectKolenPollack as DirectKolenPollack
 from .direct_random_target_projection import DirectRandomTargetProjection as DirectRandomTargetProjection
+from .equilibrium_propagation import EquilibriumPropagation as EquilibriumPropagation
 from .feedback_alignment import FeedbackAlignment as FeedbackAlignment
 from .feedback_matrices import random_feedback as random_feedback
 from .finite_differences import FiniteDifferences as FiniteDifferences
@@ -38,6 +39,7 @@ from .perceptron import Perceptron as Perceptron
 from .perceptron_numpy import PerceptronResult as PerceptronResult
 from .perceptron_numpy import mistake_bound as mistake_bound
 from .perceptron_numpy import perceptron_algorithm as perceptron_algorithm
+from .predictive_coding import PredictiveCoding as PredictiveCoding
 from .registry import about as about
 from .registry import default_names as default_names
 from .registry import describe as describe

@@ -29,6 +29,7 @@ from .base import TOLD, AbstractRule
 from .direct_feedback_alignment import DirectFeedbackAlignment
 from .direct_kolen_pollack import DirectKolenPollack
 from .direct_random_target_projection import DirectRandomTargetProjection
+from .equilibrium_propagation import EquilibriumPropagation
 from .feedback_alignment import FeedbackAlignment
 from .finite_differences import FiniteDifferences
 from .forward_forward import ForwardForward
@@ -41,6 +42,7 @@ from .local_error import LocalError
 from .node_perturbation import NodePerturbation
 from .options import BETWEEN_OPTIONS, parts_of, value_text
 from .perceptron import Perceptron
+from .predictive_coding import PredictiveCoding
 from .relaxed_identity import RelaxedIdentity
 from .sign_symmetry import SignSymmetry
 from .user_files import check_class, class_of_file, layers_of_file, network_of_file, refuse  # noqa: F401
@@ -207,6 +209,18 @@ TABLE: dict[str, Entry] = {
         "auxiliary activations from each batch's forward pass, relaxed for a few steps",
         "ours, after Mertens Velasquez",
         {"kind": "transient", "hidden_loss": "sum", "inner_steps": 5},
+    ),
+    "predictive-coding": Entry(
+        PredictiveCoding,
+        "activities settle between input and target, and each layer learns from its own prediction error",
+        "Rao & Ballard (1999); Whittington & Bogacz (2017)",
+        by_default=False,
+    ),
+    "equilibrium-propagation": Entry(
+        EquilibriumPropagation,
+        "the network settles freely and nudged towards the target, and weights learn from the difference",
+        "Scellier & Bengio (2017); Laborieux et al. (2021)",
+        by_default=False,
     ),
     "forward-forward": Entry(
         ForwardForward,

@@ -25,6 +25,7 @@ from ascribe.types import Array, Key, Scalar
 from .backpropagation import exact
 from .base import AbstractRule, Batch, Credit, LimitingCase, Trainables, hyperparameter, network_of
 from .consolidation import consolidated
+from .relaxation import relaxed
 from .segments import Segments, cut, in_chunks, through
 from .terms import output_loss
 
@@ -165,7 +166,7 @@ class RelaxedIdentity(AbstractRule[Network | Trainables, None]):
     def segments(self, network: Network) -> Segments:
         """Where the network is relaxed."""
         after = self.relaxes == "activation"
-        return cut(network, after_activation=after, layers=self.layers, relax_output=self.relax_output)
+        return cut(network, "relaxed identity", after_activation=after, layers=self.layers, relax_output=self.relax_output)
 
     def adapt(self, network: Network, data: Dataset) -> Network:
         """The network itself, where it can be relaxed."""
@@ -223,13 +224,13 @@ class RelaxedIdentity(AbstractRule[Network | Trainables, None]):
         places = len(self.segments(network).places)
         steps = places if self.inner_steps == "depth" else int(self.inner_steps)
 
-        def descend(kept: dict[str, Array], _: None) -> tuple[dict[str, Array], None]:
+        def descend(kept: dict[str, Array]) -> dict[str, Array]:
             z = self._activations(network, batch.inputs, kept)
             shares = jax.grad(self.objective, argnums=1)(network, z, batch)
             rates = self._inner_rates(network, z)
-            return jax.tree.map(lambda one, rate, share: one - rate * share, kept, rates, shares), None
+            return jax.tree.map(lambda one, rate, share: one - rate * share, kept, rates, shares)
 
-        return jax.lax.scan(descend, kept, None, length=steps)[0]
+        return relaxed(descend, kept, steps)
 
     def _inner_rates(self, network: Network, z: dict[str, Array]) -> dict[str, Array]:
         """The size of an inner step at every place, on E itself: N times `inner_rate` over the curvature of the place's own
