@@ -108,6 +108,7 @@ LAST_LAYER = {
     "forward-pass-as-published": None,  # the same
     "forward-pass-one-versus-rest": None,  # the same
     "gradient-noise": None,  # noise in every layer
+    "pepita": None,  # the right error, at what enters the layer in the second pass
     "perceptron": None,  # the gradient of another criterion than the loss
     "relaxed-identity": None,  # at the relaxed activations; exact at the forward ones (tests/limits)
     "relaxed-identity-as-published": None,  # the weights have no gradient before the auxiliaries have moved

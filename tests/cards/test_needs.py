@@ -89,6 +89,12 @@ TABLE = {
     "perceptron": (LAST,),
     # course notes, section 3.1.2: two losses of moved weights, and no derivative
     "finite-differences": ({"output error", "second pass"},) * 3,
+    # Dellaferrera & Kreiman (2022), algorithm 1: (h - h^err)(h^err below)ᵀ, where F e entered the second pass
+    "pepita": (
+        {"own input", "own preactivation", "output error", "fixed feedback", "second pass"},
+        {"own input", "own preactivation", "output error", "fixed feedback", "second pass"},
+        {"own input", "output error", "fixed feedback", "second pass"},
+    ),
 }
 
 KEPT = {
@@ -109,6 +115,7 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "finite-differences": "no yes no yes yes yes no",
+    "pepita": "no yes no yes yes yes no",  # Dellaferrera & Kreiman (2022), section 3: update locking is solved in part
 }
 
 
@@ -209,6 +216,7 @@ def test_a_second_pass_is_found_with_what_entered_it():
     for name in ("linear1", "linear2"):
         assert found.layers[name] >= {"own input", "own preactivation", "second pass", "output error", "fixed feedback"}
         assert not found.layers[name] & {"weights above", "own weights"}
+    assert found.layers["linear3"] == {"own input", "second pass", "output error", "fixed feedback"}
     assert found.properties["separate phases"] == "yes"
     perturbed = of_planted(planted.PerturbsWeights)
     assert set(perturbed.layers.values()) == {frozenset({"output error", "second pass"})}

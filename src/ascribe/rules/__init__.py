@@ -27,6 +27,7 @@ from .kolen_pollack import KolenPollack as KolenPollack
 from .meta_network import MetaNetwork as MetaNetwork
 from .naming import activation_of as activation_of
 from .naming import hidden_activations as hidden_activations
+from .pepita import Pepita as Pepita
 from .perceptron import Perceptron as Perceptron
 from .perceptron_numpy import PerceptronResult as PerceptronResult
 from .perceptron_numpy import mistake_bound as mistake_bound

@@ -33,6 +33,7 @@ from .forward_pass import ForwardPass, ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise, MatchedNoise
 from .kolen_pollack import KolenPollack
 from .options import BETWEEN_OPTIONS, parts_of, value_text
+from .pepita import Pepita
 from .perceptron import Perceptron
 from .relaxed_identity import RelaxedIdentity
 from .sign_symmetry import SignSymmetry
@@ -160,6 +161,12 @@ TABLE: dict[str, Entry] = {
         FiniteDifferences,
         "two evaluations of the loss for every weight: no derivative anywhere",
         "Neural networks (course notes), section 3.1.2",
+    ),
+    "pepita": Entry(
+        Pepita,
+        "a second forward pass with the error at the input; what it changes is the credit",
+        "Dellaferrera & Kreiman (2022)",
+        by_default=False,
     ),
 }
 
