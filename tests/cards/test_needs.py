@@ -31,6 +31,8 @@ FORWARD = {"own input", "own preactivation", "own weights", "output error"}
 """Lerman (2021), definition 0.1: which of both neurons activated, |w|, the label and, by (13) and (10), the output."""
 RELAXED = {"own input", "own preactivation", "own weights"}
 """∂/∂θ of the layer's own L_h(z, f(z below, θ)) + λ/2 ‖W‖² (Relaxed Activation Identity, equations 2-4)."""
+HEBBIAN = {"own input", "own preactivation", "own weights"}
+"""Oja (1982): y (x - y w)."""
 
 TABLE = {
     # Rumelhart, Hinton & Williams (1986): δ^l = (W^{l+1}ᵀ δ^{l+1}) ⊙ σ'(z^l)
@@ -95,6 +97,10 @@ TABLE = {
         {"own input", "own preactivation", "output error", "fixed feedback", "second pass"},
         {"own input", "output error", "fixed feedback", "second pass"},
     ),
+    # Journé et al. (2023), equation 2: y_k (x_i - u_k w_ik)
+    "softhebb": (HEBBIAN, HEBBIAN, LAST),
+    # Sanger (1989), equation 4: y_k (x_i - Σ_{j ≤ k} y_j w_ij)
+    "hebbian": (HEBBIAN, HEBBIAN, LAST),
 }
 
 KEPT = {
@@ -116,6 +122,8 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "finite-differences": "no yes no yes yes yes no",
     "pepita": "no yes no yes yes yes no",  # Dellaferrera & Kreiman (2022), section 3: update locking is solved in part
+    "softhebb": "no no no no no yes yes",  # Journé et al. (2023), table 1
+    "hebbian": "no no no no no yes yes",
 }
 
 

@@ -72,7 +72,7 @@ def test_a_name_or_its_beginning_finds_the_rule(text, expected):
         ("sign-symmetry-", "it could be sign-symmetry-batch-random or sign-symmetry-fixed-random"),
         ("backpropagatoin", "unknown rule 'backpropagatoin': did you mean backpropagation?"),
         ("feedbak-alignment", "did you mean feedback-alignment?"),
-        ("hebb", "unknown rule 'hebb': list them with `ascribe rules`"),
+        ("genetic", "unknown rule 'genetic': list them with `ascribe rules`"),
         ("", "unknown rule ''"),
     ],
 )

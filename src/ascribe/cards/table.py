@@ -177,7 +177,9 @@ class Table:
         if number in self.first_pass or number not in self.made_by:
             return False
         signals = [signal for signal, layers in self.inputs.items() if name in layers]
-        right_below = {self.made_by.get(inner) for one in signals for label in self.made.get(one, ()) for inner in _numbers(label)}
+        right_below = {
+            self.made_by.get(inner) for one in signals for label in self.made.get(one, ()) for inner in _numbers(label)
+        }
         return self.made_by[number] != name and self.made_by[number] in right_below
 
     @functools.cache  # noqa: B019 - a table lives as long as its answers

@@ -23,6 +23,7 @@ from .forward_pass import ForwardPass as ForwardPass
 from .forward_pass import ForwardPassOneVersusRest as ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise as GradientNoise
 from .gradient_noise import MatchedNoise as MatchedNoise
+from .hebbian import Hebbian as Hebbian
 from .kolen_pollack import KolenPollack as KolenPollack
 from .meta_network import MetaNetwork as MetaNetwork
 from .naming import activation_of as activation_of
@@ -45,6 +46,7 @@ from .registry import split_names as split_names
 from .relaxed_identity import RelaxedIdentity as RelaxedIdentity
 from .rounding import gradient_and_terms as gradient_and_terms
 from .sign_symmetry import SignSymmetry as SignSymmetry
+from .softhebb import SoftHebb as SoftHebb
 from .terms import Terms as Terms
 from .terms import backward_sweep as backward_sweep
 from .terms import final_preactivation as final_preactivation

@@ -31,12 +31,14 @@ from .feedback_alignment import FeedbackAlignment
 from .finite_differences import FiniteDifferences
 from .forward_pass import ForwardPass, ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise, MatchedNoise
+from .hebbian import Hebbian
 from .kolen_pollack import KolenPollack
 from .options import BETWEEN_OPTIONS, parts_of, value_text
 from .pepita import Pepita
 from .perceptron import Perceptron
 from .relaxed_identity import RelaxedIdentity
 from .sign_symmetry import SignSymmetry
+from .softhebb import SoftHebb
 from .user_files import check_class, class_of_file, layers_of_file, network_of_file, refuse  # noqa: F401
 
 SHORT = {"bp": "backpropagation", "fa": "feedback-alignment", "dfa": "direct-feedback-alignment", "kp": "kolen-pollack"}
@@ -166,6 +168,18 @@ TABLE: dict[str, Entry] = {
         Pepita,
         "a second forward pass with the error at the input; what it changes is the credit",
         "Dellaferrera & Kreiman (2022)",
+        by_default=False,
+    ),
+    "softhebb": Entry(
+        SoftHebb,
+        "hidden layers learn without error: the units that win a soft competition move towards the input",
+        "Journé et al. (2023); Moraitis et al. (2022)",
+        by_default=False,
+    ),
+    "hebbian": Entry(
+        Hebbian,
+        "hidden layers learn without error, by the generalized Hebbian algorithm: principal components of the input",
+        "Sanger (1989); Oja (1982)",
         by_default=False,
     ),
 }
