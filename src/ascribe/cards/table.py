@@ -172,7 +172,7 @@ class Table:
         return bool(made) and all(one[0] == "value" and self._is_own(name, one[1], seen | {number}) for one in made)
 
     def _would_enter(self, name: str, number: int) -> bool:
-        """Whether a value is, in a pass of the rule's own, the product of a layer right below: what would enter the layer in that
+        """Whether a value is, in a pass of the rule's own, the product of a layer right below: it would enter the layer in that
         pass, whose own product is not there where nothing asks for it."""
         if number in self.first_pass or number not in self.made_by:
             return False

@@ -19,14 +19,15 @@ class Hebbian(AbstractRule[Network, None]):
 
         Δw_k = η u_k (x - Σ_{j ≤ k} u_j w_j)
 
-    (Sanger's generalized Hebbian algorithm), and the last layer is a readout that learns by its own exact gradient. The first unit
-    has Oja's rule, Δw = η u (x - u w), and comes to the first principal component of x (of the second moments about 0), of length
-    1; the k-th sees what the units before it leave, and comes to the k-th. Of a convolution, x are the views of its kernel. The
-    hidden layers' "gradient" is -Δw, so that any optimizer descends it; biases of hidden layers stay as they are, and u is without
-    them.
+    (Sanger's generalized Hebbian algorithm), and the last layer is a readout that learns by its own exact gradient. The first
+    unit has Oja's rule, Δw = η u (x - u w), and comes to the first principal component of x (of the second moments about 0),
+    of length 1; the k-th sees what the units before it leave, and comes to the k-th. Of a convolution, x are the views of its
+    kernel. The hidden layers' "gradient" is -Δw, so that any optimizer descends it; biases of hidden layers stay as they are,
+    and u is without them.
 
-    **Arguments:** `strength`: the size of a hidden layer's step beside the readout's; positive. A step is stable while η times the
-    largest second moment is well below 1, which of hundreds of inputs leaves little to the readout: hence the default.
+    **Arguments:** `strength`: the size of a hidden layer's step beside the readout's; positive. A step is stable while η
+    times the largest second moment is well below 1, which of hundreds of inputs leaves little to the readout: hence the
+    default.
     """
 
     strength: Scalar = hyperparameter(0.01, "(0, inf)")

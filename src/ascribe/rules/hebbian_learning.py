@@ -1,8 +1,8 @@
-"""What Hebbian rules have in common: hidden layers learn from their own input and output, without error, and a readout on top by
-its own error.
+"""What Hebbian rules have in common: hidden layers learn from their own input and output, without error, and a readout on top
+by its own error.
 
-Of one unit with the input x and what it answers to it without its bias, u = w·x, all of these rules are Δw = y (x - Σ_j m_j w_j):
-a Hebbian part y x, and a part that keeps the weights from growing, made of the layer's own weights.
+Of one unit with the input x and what it answers to it without its bias, u = w·x, all of these rules are Δw = y (x - Σ_j m_j
+w_j): a Hebbian part y x, and a part that keeps the weights from growing, made of the layer's own weights.
 """
 
 import math
@@ -62,7 +62,8 @@ def hebbian_credit(
 
 
 def weight_change(layer: Any, x: Array, z: Array, plasticity: Plasticity) -> Array:
-    """ΔW of one layer, whose input is x and whose preactivation is z: the mean over examples, and over the places of a kernel."""
+    """ΔW of one layer, whose input is x and whose preactivation is z: the mean over examples, and over the places of a
+    kernel."""
     u = z if layer.bias is None else z - layer.bias[(None,) * (z.ndim - 1)]
     views = math.prod(z.shape[:-1])
     y, kept = plasticity(u.reshape(views, -1))

@@ -46,8 +46,8 @@ class Pepita(AbstractRule[Network, Array]):
         """The network as it is, where it is layers in a row, with weights in those alone that the rule knows."""
         if network.composites:
             raise UserError(
-                f"PEPITA compares the activation of every layer in two passes, and {network.composites[0]} holds several layers: "
-                f"give it layers in a row, or leave the rule out."
+                f"PEPITA compares the activation of every layer in two passes, and {network.composites[0]} holds several "
+                f"layers: give it layers in a row, or leave the rule out."
             )
         return network
 
@@ -90,8 +90,8 @@ class Pepita(AbstractRule[Network, Array]):
 
 
 def _signal(network: Network, i: int, tape: Tape) -> int:
-    """The number of the layer whose output is h_l of the synaptic layer at position i: the activation after it and dropout after
-    that, as far as the shape stays; the layer itself where none follows."""
+    """The number of the layer whose output is h_l of the synaptic layer at position i: the activation after it and dropout
+    after that, as far as the shape stays; the layer itself where none follows."""
     layers = network.templates
     above = itertools.takewhile(lambda j: not layers[j].synaptic, range(i + 1, len(layers)))
     same = itertools.takewhile(lambda j: tape.outputs(j).shape == tape.outputs(i).shape, above)

@@ -1,7 +1,7 @@
 """SoftHebb: Hebbian learning with a soft competition between a layer's units.
 
-Source: Journé, Rodriguez, Guo & Moraitis (2023), "Hebbian deep learning without feedback", arXiv:2209.11883, equation 2; Moraitis
-et al. (2022), arXiv:2107.05747; the authors' code, NeuromorphicComputing/SoftHebb.
+Source: Journé, Rodriguez, Guo & Moraitis (2023), "Hebbian deep learning without feedback", arXiv:2209.11883, equation 2;
+Moraitis et al. (2022), arXiv:2107.05747; the authors' code, NeuromorphicComputing/SoftHebb.
 """
 
 import dataclasses
@@ -24,15 +24,15 @@ class SoftHebb(AbstractRule[Network, None]):
 
         Δw_ik = η y_k (x_i - u_k w_ik),        y = softmax(β u) over the layer's units
 
-    and the last layer is a readout that learns by its own exact gradient. The winner of a soft competition moves towards x; of a
-    convolution, the units compete at every place. The weights of a unit that wins come to length 1. The hidden layers' "gradient"
-    is -Δw, so that any optimizer descends it; biases of hidden layers stay as they are, and u is without them.
+    and the last layer is a readout that learns by its own exact gradient. The winner of a soft competition moves towards x;
+    of a convolution, the units compete at every place. The weights of a unit that wins come to length 1. The hidden layers'
+    "gradient" is -Δw, so that any optimizer descends it; biases of hidden layers stay as they are, and u is without them.
 
     In the limit β → ∞ it is competitive learning, Δw = x - u w for the one unit with the largest u.
 
-    **Arguments:** `anti_hebbian`: whether all units but the winner have -y_k in the place of y_k, as in the paper of 2023 (without,
-    as in that of 2022); `inverse_temperature`: β, positive; `strength`: the size of a hidden layer's step beside the readout's
-    (one that only some optimizers see: Adam's steps have a size of their own).
+    **Arguments:** `anti_hebbian`: whether all units but the winner have -y_k in the place of y_k, as in the paper of 2023
+    (without, as in that of 2022); `inverse_temperature`: β, positive; `strength`: the size of a hidden layer's step beside
+    the readout's (one that only some optimizers see: Adam's steps have a size of their own).
     """
 
     anti_hebbian: bool = eqx.field(static=True, default=True)
