@@ -93,6 +93,9 @@ REFUSED = {
     "relaxed-identity": ("noisy",),  # no normalization and no dropout
     "relaxed-identity-as-published": ("noisy",),
     "relaxed-identity-transient": ("noisy",),
+    "target-propagation": ("lenet",),  # dense layers only
+    "target-propagation-direct": ("lenet",),
+    "target-propagation-fixed": ("lenet",),
 }
 """The kinds of networks that a rule refuses."""
 TWO_CLASSES = ("forward-pass", "forward-pass-as-published", "perceptron")
@@ -121,6 +124,8 @@ AT_THE_END = {
     "relaxed-identity": ("ridge",),
     "relaxed-identity-as-published": ("ridge", "inner_rate", "hidden_weight"),
     "relaxed-identity-transient": ("ridge",),
+    "target-propagation-direct": ("target_step",),  # its inverses are linear
+    "target-propagation-fixed": ("noise", "feedback_rate"),  # it trains no inverses
 }
 """Hyperparameters that no first step shows, because they act later or not here (tests/references)."""
 

@@ -101,6 +101,20 @@ TABLE = {
     "softhebb": (HEBBIAN, HEBBIAN, LAST),
     # Sanger (1989), equation 4: y_k (x_i - Σ_{j ≤ k} y_j w_ij)
     "hebbian": (HEBBIAN, HEBBIAN, LAST),
+    # Lee et al. (2015), equation 15: g of the target above and of the activation above; no σ' of the layers in between
+    "target-propagation": (
+        {*OWN, *ABOVE, "learned feedback", "learned feedback above"},
+        {*OWN, *ABOVE, "learned feedback"},
+        LAST,
+    ),
+    # Meulemans et al. (2020), equation 14: of the output alone
+    "target-propagation-direct": ({*OWN, "learned feedback"}, {*OWN, "learned feedback"}, LAST),
+    # Shibuya et al. (2023), equation 4
+    "target-propagation-fixed": (
+        {*OWN, *ABOVE, "fixed feedback", "fixed feedback above"},
+        {*OWN, *ABOVE, "fixed feedback"},
+        LAST,
+    ),
 }
 
 KEPT = {
@@ -124,6 +138,8 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "pepita": "no yes no yes yes yes no",  # Dellaferrera & Kreiman (2022), section 3: update locking is solved in part
     "softhebb": "no no no no no yes yes",  # Journé et al. (2023), table 1
     "hebbian": "no no no no no yes yes",
+    "target-propagation": "no yes yes yes yes no yes",
+    "target-propagation-fixed": "no yes yes yes yes no yes",
 }
 
 

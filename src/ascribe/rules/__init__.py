@@ -47,6 +47,7 @@ from .relaxed_identity import RelaxedIdentity as RelaxedIdentity
 from .rounding import gradient_and_terms as gradient_and_terms
 from .sign_symmetry import SignSymmetry as SignSymmetry
 from .softhebb import SoftHebb as SoftHebb
+from .target_propagation import TargetPropagation as TargetPropagation
 from .terms import Terms as Terms
 from .terms import backward_sweep as backward_sweep
 from .terms import final_preactivation as final_preactivation

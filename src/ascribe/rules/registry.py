@@ -39,6 +39,7 @@ from .perceptron import Perceptron
 from .relaxed_identity import RelaxedIdentity
 from .sign_symmetry import SignSymmetry
 from .softhebb import SoftHebb
+from .target_propagation import TargetPropagation
 from .user_files import check_class, class_of_file, layers_of_file, network_of_file, refuse  # noqa: F401
 
 SHORT = {"bp": "backpropagation", "fa": "feedback-alignment", "dfa": "direct-feedback-alignment", "kp": "kolen-pollack"}
@@ -180,6 +181,27 @@ TABLE: dict[str, Entry] = {
         Hebbian,
         "hidden layers learn without error, by the generalized Hebbian algorithm: principal components of the input",
         "Sanger (1989); Oja (1982)",
+        by_default=False,
+    ),
+    "target-propagation": Entry(
+        TargetPropagation,
+        "targets in place of errors, made layer by layer by learned inverses (difference target propagation)",
+        "Lee et al. (2015)",
+        {"kind": "difference"},
+        by_default=False,
+    ),
+    "target-propagation-direct": Entry(
+        TargetPropagation,
+        "targets for every layer straight from the output, by learned linear inverses (DDTP-linear)",
+        "Meulemans et al. (2020)",
+        {"kind": "direct"},
+        by_default=False,
+    ),
+    "target-propagation-fixed": Entry(
+        TargetPropagation,
+        "targets made layer by layer by fixed random feedback (fixed-weight difference target propagation)",
+        "Shibuya et al. (2023)",
+        {"kind": "fixed"},
         by_default=False,
     ),
 }
