@@ -30,13 +30,13 @@ class SoftHebb(AbstractRule[Network, None]):
 
     In the limit β → ∞ it is competitive learning, Δw = x - u w for the one unit with the largest u.
 
-    **Arguments:** `anti_hebbian`: whether all units but the winner have -y_k in the place of y_k, as in the paper of 2023
-    (without, as in that of 2022); `inverse_temperature`: β, positive; `strength`: the size of a hidden layer's step beside
-    the readout's (one that only some optimizers see: Adam's steps have a size of their own).
-    """
+    **Arguments:** `anti_hebbian`: whether all units but the winner have -y_k in the place of y_k, as in the convolutional
+    networks of 2023; without, as in the MLPs of 2022; `inverse_temperature`: β, positive (12 in the authors' MLPs, 0.25 to 1
+    in their convolutional networks); `strength`: the size of a hidden layer's step beside the readout's, positive (Adam's
+    steps have a size of their own, which it does not change)."""
 
-    anti_hebbian: bool = eqx.field(static=True, default=True)
-    inverse_temperature: Scalar = hyperparameter(1.0, "(0, inf)")
+    anti_hebbian: bool = eqx.field(static=True, default=False)
+    inverse_temperature: Scalar = hyperparameter(12.0, "(0, inf)")
     strength: Scalar = hyperparameter(1.0, "(0, inf)")
 
     def __check_init__(self) -> None:

@@ -213,10 +213,11 @@ class Run(eqx.Module):
         loss, delta = output_error(network, tape, batch, Terms())
         made = {name: tape.outputs(stop - 1) for name, (_, stop) in _segments(network).items()}
         for name, h in made.items():
-            if h.shape != (len(batch.inputs), network[name].fan_out):
+            units = network[name].fan_out
+            if h.shape != (len(batch.inputs), units):
                 raise UserError(
-                    f"target propagation wants a vector of {network[name].fan_out} numbers, one for each unit of {name}, at the next "
-                    f"weights; got the shape {h.shape[1:]}: leave out what changes it, or the rule."
+                    f"target propagation wants a vector of {units} numbers, one for each unit of {name}, at the next weights; "
+                    f"got the shape {h.shape[1:]}: leave out what changes it, or the rule."
                 )
         return cls(network, tape, network_state, loss, delta, made)
 
