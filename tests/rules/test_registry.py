@@ -337,10 +337,16 @@ def test_a_wrong_option_after_the_colon_is_named(text, sentence):
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_comparison_that_names_no_rule_leaves_the_documents_own_forms_out():
+def test_a_comparison_that_names_no_rule_leaves_out_what_has_to_be_asked_for():
     assert set(rules.names()) - set(rules.default_names()) == {
         "forward-pass-as-published",
         "relaxed-identity-as-published",
+        "pepita",
+        "softhebb",
+        "hebbian",
+        "target-propagation",
+        "target-propagation-direct",
+        "target-propagation-fixed",
     }
     for name in ("forward-pass", "relaxed-identity"):
         assert rules.describe(name).source.startswith("ours, after")

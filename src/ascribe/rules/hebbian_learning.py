@@ -14,8 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from ascribe.errors import UserError
-from ascribe.networks import Network, record
-from ascribe.networks.conv2d import Conv2d
+from ascribe.networks import Conv2d, Network, record
 from ascribe.types import Array, Float, Key, PyTree
 
 from .base import Batch, Credit

@@ -94,6 +94,10 @@ class TargetPropagation(AbstractRule[Network | Trainables, Any]):
     def init(self, network: Network, data: Batch, *, key: Key) -> dict[str, "Inverse"] | None:
         return None if self.learned else self._inverses(network, key)
 
+    def _own(self, trainables: Any, state: Any) -> dict[str, "Inverse"]:
+        """The inverses, wherever they are kept."""
+        return trainables.feedback if self.learned else state
+
     def _inverses(self, network: Network, key: Key) -> dict[str, "Inverse"]:
         """The inverses before training, by the name of the layer whose input they give."""
         if self.kind != "direct":
@@ -109,7 +113,7 @@ class TargetPropagation(AbstractRule[Network | Trainables, Any]):
         return found
 
     def __call__(self, trainables: Any, state: dict[str, "Inverse"] | None, batch: Batch, *, key: Key | None = None) -> Credit:
-        network, inverses = (trainables.network, trainables.feedback) if self.learned else (trainables, state)
+        network, inverses = network_of(trainables), self._own(trainables, state)
         run = Run.of(network, batch, key)
         gradients = self._gradients(run, {name: self._displaced(run, name, one) for name, one in inverses.items()})
         if self.learned:
@@ -167,7 +171,7 @@ class TargetPropagation(AbstractRule[Network | Trainables, Any]):
 
     def feedback(self, trainables: Any, state: dict[str, "Inverse"] | None) -> dict[str, Array]:
         """B of the layers that it has the shape of W of; of the direct kind, of the last one."""
-        found = trainables.feedback if self.learned else state
+        found = self._own(trainables, state)
         last = network_of(trainables).synaptic[-1]
         return {name: one.weight for name, one in found.items() if self.kind != "direct" or name == last}
 
