@@ -97,6 +97,9 @@ REFUSED = {
     "relaxed-identity-transient": ("noisy",),
     "predictive-coding": ("noisy",),  # the same
     "equilibrium-propagation": ("noisy",),  # the same
+    "target-propagation": ("lenet",),  # dense layers only
+    "target-propagation-direct": ("lenet",),
+    "target-propagation-fixed": ("lenet",),
 }
 """The kinds of networks that a rule refuses."""
 TWO_CLASSES = ("forward-pass", "forward-pass-as-published", "perceptron")
@@ -114,6 +117,7 @@ LAST_LAYER = {
     "forward-gradient": None,  # a slope times a random direction, in every layer
     "gradient-noise": None,  # noise in every layer
     "node-perturbation": None,  # the last layer's units have noise, too
+    "pepita": None,  # the right error, at what enters the layer in the second pass
     "perceptron": None,  # the gradient of another criterion than the loss
     "relaxed-identity": None,  # at the relaxed activations; exact at the forward ones (tests/limits)
     "relaxed-identity-as-published": None,  # the weights have no gradient before the auxiliaries have moved
@@ -130,6 +134,8 @@ AT_THE_END = {
     "relaxed-identity": ("ridge",),
     "relaxed-identity-as-published": ("ridge", "inner_rate", "hidden_weight"),
     "relaxed-identity-transient": ("ridge",),
+    "target-propagation-direct": ("target_step",),  # its inverses are linear
+    "target-propagation-fixed": ("noise", "feedback_rate"),  # it trains no inverses
 }
 """Hyperparameters that no first step shows, because they act later or not here (tests/references)."""
 

@@ -37,6 +37,8 @@ LOCALLY = {"own input", "own preactivation", "learned feedback", "target", "othe
 """A loss at the layer itself: its classifier and projection learn, and a similarity is one to other examples."""
 RELAXED = {"own input", "own preactivation", "own weights"}
 """∂/∂θ of the layer's own L_h(z, f(z below, θ)) + λ/2 ‖W‖² (Relaxed Activation Identity, equations 2-4)."""
+HEBBIAN = {"own input", "own preactivation", "own weights"}
+"""Oja (1982): y (x - y w)."""
 
 TABLE = {
     # Rumelhart, Hinton & Williams (1986): δ^l = (W^{l+1}ᵀ δ^{l+1}) ⊙ σ'(z^l)
@@ -138,6 +140,30 @@ TABLE = {
     "perceptron": (LAST,),
     # course notes, section 3.1.2: two losses of moved weights, and no derivative
     "finite-differences": (MOVED,) * 3,
+    # Dellaferrera & Kreiman (2022), algorithm 1: (h - h^err)(h^err below)ᵀ, where F e entered the second pass
+    "pepita": (
+        {"own input", "own preactivation", "output error", "fixed feedback", "second pass"},
+        {"own input", "own preactivation", "output error", "fixed feedback", "second pass"},
+        {"own input", "output error", "fixed feedback", "second pass"},
+    ),
+    # Journé et al. (2023), equation 2: y_k (x_i - u_k w_ik)
+    "softhebb": (HEBBIAN, HEBBIAN, LAST),
+    # Sanger (1989), equation 4: y_k (x_i - Σ_{j ≤ k} y_j w_ij)
+    "hebbian": (HEBBIAN, HEBBIAN, LAST),
+    # Lee et al. (2015), equation 15: g of the target above and of the activation above; no σ' of the layers in between
+    "target-propagation": (
+        {*OWN, *ABOVE, "learned feedback", "learned feedback above"},
+        {*OWN, *ABOVE, "learned feedback"},
+        LAST,
+    ),
+    # Meulemans et al. (2020), equation 14: of the output alone
+    "target-propagation-direct": ({*OWN, "learned feedback"}, {*OWN, "learned feedback"}, LAST),
+    # Shibuya et al. (2023), equation 4
+    "target-propagation-fixed": (
+        {*OWN, *ABOVE, "fixed feedback", "fixed feedback above"},
+        {*OWN, *ABOVE, "fixed feedback"},
+        LAST,
+    ),
 }
 
 KEPT = {
@@ -172,6 +198,11 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "equilibrium-propagation": "yes yes yes yes yes no no",  # the same, and the weights are symmetric
     "predictive-coding": "yes yes yes yes yes no no",  # an error's own neurons are local; Wᵀ from them to x_{l-1} is transport
     "finite-differences": "no yes no yes yes yes no",
+    "pepita": "no yes no yes yes yes no",  # Dellaferrera & Kreiman (2022), section 3: update locking is solved in part
+    "softhebb": "no no no no no yes yes",  # Journé et al. (2023), table 1
+    "hebbian": "no no no no no yes yes",
+    "target-propagation": "no yes yes yes yes no yes",
+    "target-propagation-fixed": "no yes yes yes yes no yes",
 }
 
 
@@ -272,6 +303,7 @@ def test_a_second_pass_is_found_with_what_entered_it():
     for name in ("linear1", "linear2"):
         assert found.layers[name] >= {"own input", "own preactivation", "second pass", "output error", "fixed feedback"}
         assert not found.layers[name] & {"weights above", "own weights"}
+    assert found.layers["linear3"] == {"own input", "second pass", "output error", "fixed feedback"}
     assert found.properties["separate phases"] == "yes"
 
 

@@ -72,7 +72,7 @@ def test_a_name_or_its_beginning_finds_the_rule(text, expected):
         ("sign-symmetry-", "it could be sign-symmetry-batch-random or sign-symmetry-fixed-random"),
         ("backpropagatoin", "unknown rule 'backpropagatoin': did you mean backpropagation?"),
         ("feedbak-alignment", "did you mean feedback-alignment?"),
-        ("hebb", "unknown rule 'hebb': list them with `ascribe rules`"),
+        ("genetic", "unknown rule 'genetic': list them with `ascribe rules`"),
         ("", "unknown rule ''"),
     ],
 )
@@ -337,17 +337,10 @@ def test_a_wrong_option_after_the_colon_is_named(text, sentence):
     assert sentence in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_comparison_that_names_no_rule_leaves_the_documents_own_forms_and_the_newest_rules_out():
-    assert set(rules.names()) - set(rules.default_names()) == {
-        "forward-pass-as-published",
-        "relaxed-identity-as-published",
-        "direct-random-target-projection",
-        "weight-mirror",
-        "direct-kolen-pollack",
-        "indirect-feedback-alignment",
-        "predictive-coding",
-        "equilibrium-propagation",
-    }
+def test_a_comparison_that_names_no_rule_has_one_of_each_kind():
+    assert rules.default_names() == [
+        "backpropagation",
+    ]
     for name in ("forward-pass", "relaxed-identity"):
         assert rules.describe(name).source.startswith("ours, after")
         assert not rules.describe(f"{name}-as-published").source.startswith("ours")

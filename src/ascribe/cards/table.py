@@ -111,7 +111,7 @@ class Table:
         if kind == "sign":
             return "own weights" if label[1] == name else "signs above"
         if kind == "value":
-            if name in self.inputs.get(label[1], ()):
+            if name in self.inputs.get(label[1], ()) or self._would_enter(name, label[1]):
                 return "own input"
             return "own preactivation" if self._is_own(name, label[1]) else "other activations"
         if kind == "data":
@@ -141,8 +141,9 @@ class Table:
             found |= {one for one in self.made.get(value, ()) if one[0] not in ("value", "data") and one != own}
         return found
 
-    def values(self, labels: Iterable[Label]) -> set[int]:
-        """The values of passes that labels tell of: also those in an error, and of passes of the rule's own all below."""
+    def values(self, labels: Iterable[Label], *, deep: bool = False) -> set[int]:
+        """The values of passes that labels tell of: also those in an error, and of passes of the rule's own all below (`deep`:
+        all below those of the plain forward pass, too)."""
         found: set[int] = set()
         left = [number for label in labels for number in _numbers(label)]
         while left:
@@ -150,13 +151,13 @@ class Table:
             if number in found:
                 continue
             found.add(number)
-            if number not in self.first_pass:
+            if deep or number not in self.first_pass:
                 left += [inner for label in self.made.get(number, ()) for inner in _numbers(label)]
         return found
 
     def repeated(self, name: str) -> bool:
         """Whether the credit is made of several passes through one layer."""
-        values = self.values(self.credits[name].labels)
+        values = self.values(self.credits[name].labels, deep=True)
         own = values - self.first_pass
         by_layer: dict[str, set[int]] = {}
         for value in values:
@@ -170,6 +171,17 @@ class Table:
             return number in seen or self.made_by[number] == name
         made = [one for one in self.made.get(number, ()) if one[0] in ("value", "data") and one != ("value", number)]
         return bool(made) and all(one[0] == "value" and self._is_own(name, one[1], seen | {number}) for one in made)
+
+    def _would_enter(self, name: str, number: int) -> bool:
+        """Whether a value is, in a pass of the rule's own, the product of a layer right below: it would enter the layer in that
+        pass, whose own product is not there where nothing asks for it."""
+        if number in self.first_pass or number not in self.made_by:
+            return False
+        signals = [signal for signal, layers in self.inputs.items() if name in layers]
+        right_below = {
+            self.made_by.get(inner) for one in signals for label in self.made.get(one, ()) for inner in _numbers(label)
+        }
+        return self.made_by[number] != name and self.made_by[number] in right_below
 
     @functools.cache  # noqa: B019 - a table lives as long as its answers
     def above(self, name: str) -> frozenset[str]:

@@ -29,12 +29,14 @@ from .forward_pass import ForwardPassOneVersusRest as ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise as GradientNoise
 from .gradient_noise import MatchedNoise as MatchedNoise
 from .indirect_feedback_alignment import IndirectFeedbackAlignment as IndirectFeedbackAlignment
+from .hebbian import Hebbian as Hebbian
 from .kolen_pollack import KolenPollack as KolenPollack
 from .local_error import LocalError as LocalError
 from .meta_network import MetaNetwork as MetaNetwork
 from .naming import activation_of as activation_of
 from .naming import hidden_activations as hidden_activations
 from .node_perturbation import NodePerturbation as NodePerturbation
+from .pepita import Pepita as Pepita
 from .perceptron import Perceptron as Perceptron
 from .perceptron_numpy import PerceptronResult as PerceptronResult
 from .perceptron_numpy import mistake_bound as mistake_bound
@@ -53,6 +55,8 @@ from .registry import split_names as split_names
 from .relaxed_identity import RelaxedIdentity as RelaxedIdentity
 from .rounding import gradient_and_terms as gradient_and_terms
 from .sign_symmetry import SignSymmetry as SignSymmetry
+from .softhebb import SoftHebb as SoftHebb
+from .target_propagation import TargetPropagation as TargetPropagation
 from .terms import Terms as Terms
 from .terms import backward_sweep as backward_sweep
 from .terms import final_preactivation as final_preactivation

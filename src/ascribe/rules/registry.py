@@ -37,14 +37,18 @@ from .forward_gradient import ForwardGradient
 from .forward_pass import ForwardPass, ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise, MatchedNoise
 from .indirect_feedback_alignment import IndirectFeedbackAlignment
+from .hebbian import Hebbian
 from .kolen_pollack import KolenPollack
 from .local_error import LocalError
 from .node_perturbation import NodePerturbation
 from .options import BETWEEN_OPTIONS, parts_of, value_text
+from .pepita import Pepita
 from .perceptron import Perceptron
 from .predictive_coding import PredictiveCoding
 from .relaxed_identity import RelaxedIdentity
 from .sign_symmetry import SignSymmetry
+from .softhebb import SoftHebb
+from .target_propagation import TargetPropagation
 from .user_files import check_class, class_of_file, layers_of_file, network_of_file, refuse  # noqa: F401
 from .weight_mirror import WeightMirror
 from .weight_perturbation import WeightPerturbation
@@ -237,6 +241,45 @@ TABLE: dict[str, Entry] = {
         FiniteDifferences,
         "two evaluations of the loss for every weight: no derivative anywhere",
         "Neural networks (course notes), section 3.1.2",
+    ),
+    "pepita": Entry(
+        Pepita,
+        "a second forward pass with the error at the input; what it changes is the credit",
+        "Dellaferrera & Kreiman (2022)",
+        by_default=False,
+    ),
+    "softhebb": Entry(
+        SoftHebb,
+        "hidden layers learn without error: the units that win a soft competition move towards the input",
+        "Journé et al. (2023); Moraitis et al. (2022)",
+        by_default=False,
+    ),
+    "hebbian": Entry(
+        Hebbian,
+        "hidden layers learn without error, by the generalized Hebbian algorithm: principal components of the input",
+        "Sanger (1989); Oja (1982)",
+        by_default=False,
+    ),
+    "target-propagation": Entry(
+        TargetPropagation,
+        "targets in place of errors, made layer by layer by learned inverses (difference target propagation)",
+        "Lee et al. (2015)",
+        {"kind": "difference"},
+        by_default=False,
+    ),
+    "target-propagation-direct": Entry(
+        TargetPropagation,
+        "targets for every layer straight from the output, by learned linear inverses (DDTP-linear)",
+        "Meulemans et al. (2020)",
+        {"kind": "direct"},
+        by_default=False,
+    ),
+    "target-propagation-fixed": Entry(
+        TargetPropagation,
+        "targets made layer by layer by fixed random feedback (fixed-weight difference target propagation)",
+        "Shibuya et al. (2023)",
+        {"kind": "fixed"},
+        by_default=False,
     ),
 }
 
