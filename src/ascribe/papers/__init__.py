@@ -21,7 +21,9 @@ RELAXED_IDENTITY = "An Empirical Study of Relaxed Activation Identity's Effects 
 """The document of the rule `relaxed-identity`."""
 
 COUNTER_CURRENT = "Counter-Current Learning: A Biologically Plausible Dual Network Approach for Deep Learning"
-TARGET_PROJECTION = "Learning without feedback: fixed random learning signals allow for feedforward training of deep neural networks"
+TARGET_PROJECTION = (
+    "Learning without feedback: fixed random learning signals allow for feedforward training of deep neural networks"
+)
 LOCAL_ERRORS = "Training neural networks with local error signals"
 AUGMENTED_FEEDBACK = "Physical deep learning with biologically inspired training method"
 FORWARD_FORWARD = "The forward-forward algorithm: some preliminary investigations"
@@ -129,7 +131,7 @@ _ENTRIES = (
           f"{LOCAL_ERRORS}, table 1", "published.local_errors", "mnist", 8.0, full=True),
     Entry("local-errors-cifar10", "the same on CIFAR-10",
           f"{LOCAL_ERRORS}, table 4", "published.local_errors", "cifar10", 8.0, full=True),
-    Entry("augmented-feedback-mnist", "a mixer under direct feedback with another function in place of σ', and its last layer alone",
+    Entry("augmented-feedback-mnist", "a mixer under direct feedback, with another function in place of σ', and its last layer",
           f"{AUGMENTED_FEEDBACK}, table 2", "published.augmented_feedback", "mnist", 8.0, full=True),
     Entry("forward-forward-mnist", "forward-forward beside backpropagation, MNIST",
           f"{FORWARD_FORWARD}, section 3.3", "published.forward_forward", "mnist", 8.0, full=True),

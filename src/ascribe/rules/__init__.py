@@ -28,8 +28,8 @@ from .forward_pass import ForwardPass as ForwardPass
 from .forward_pass import ForwardPassOneVersusRest as ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise as GradientNoise
 from .gradient_noise import MatchedNoise as MatchedNoise
-from .indirect_feedback_alignment import IndirectFeedbackAlignment as IndirectFeedbackAlignment
 from .hebbian import Hebbian as Hebbian
+from .indirect_feedback_alignment import IndirectFeedbackAlignment as IndirectFeedbackAlignment
 from .kolen_pollack import KolenPollack as KolenPollack
 from .local_error import LocalError as LocalError
 from .meta_network import MetaNetwork as MetaNetwork

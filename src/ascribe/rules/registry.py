@@ -36,8 +36,8 @@ from .forward_forward import ForwardForward
 from .forward_gradient import ForwardGradient
 from .forward_pass import ForwardPass, ForwardPassOneVersusRest
 from .gradient_noise import GradientNoise, MatchedNoise
-from .indirect_feedback_alignment import IndirectFeedbackAlignment
 from .hebbian import Hebbian
+from .indirect_feedback_alignment import IndirectFeedbackAlignment
 from .kolen_pollack import KolenPollack
 from .local_error import LocalError
 from .node_perturbation import NodePerturbation

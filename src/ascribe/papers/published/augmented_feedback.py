@@ -1,6 +1,6 @@
-"""Table 2 of "Physical deep learning with biologically inspired training method" (Nakajima et al. 2022, Nature Communications 13,
-7847): a mixer on MNIST under backpropagation, direct feedback, direct feedback with another function in place of σ', and with
-its last layer alone."""
+"""Table 2 of "Physical deep learning with biologically inspired training method" (Nakajima et al. 2022, Nature Communications
+13, 7847): a mixer on MNIST under backpropagation, direct feedback, direct feedback with another function in place of σ', and
+with its last layer alone."""
 
 from ascribe.papers.base import Listener, Result
 
@@ -15,7 +15,15 @@ MNIST = Table(
         Row("augmented DFA", "direct-feedback-alignment:derivative=sine", 98.49),
         Row("last layer alone", FROZEN, 92.85),
     ),
-    {"network": "mixer/3x64:patch=4", "optimizer": "adam", "epochs": 100, "batch_size": 128, "seeds": 3, "tune": 3, "tune_seeds": 1}
+    {
+        "network": "mixer/3x64:patch=4",
+        "optimizer": "adam",
+        "epochs": 100,
+        "batch_size": 128,
+        "seeds": 3,
+        "tune": 3,
+        "tune_seeds": 1,
+    }
     | {"search": {"learning_rate": (1e-4, 1e-2)}},
     {"network": "mixer/3x32:patch=7", "epochs": 3, "seeds": 2, "tune": 2},
     1.5,

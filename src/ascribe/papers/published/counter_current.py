@@ -1,5 +1,5 @@
-"""Table 1 of "Counter-Current Learning: A Biologically Plausible Dual Network Approach for Deep Learning" (Kao & Hariharan, NeurIPS
-2024, arXiv:2409.19841): five of its rules in one protocol, tanh networks trained by SGD for 100 epochs, 5 seeds."""
+"""Table 1 of "Counter-Current Learning: A Biologically Plausible Dual Network Approach for Deep Learning" (Kao & Hariharan,
+NeurIPS 2024, arXiv:2409.19841): five of its rules in one protocol, tanh networks trained by SGD for 100 epochs, 5 seeds."""
 
 from ascribe.papers.base import Listener, Result
 

@@ -13,7 +13,15 @@ MNIST = Table(
         Row("forward-forward, label in the input", "forward-forward:labels=in-input,scale=10", 98.64),
         Row("forward-forward, label beside", "forward-forward", 98.64),
     ),
-    {"network": "2000x2000x2000x2000", "optimizer": "adam", "epochs": 60, "batch_size": 100, "seeds": 3, "tune": 3, "tune_seeds": 1}
+    {
+        "network": "2000x2000x2000x2000",
+        "optimizer": "adam",
+        "epochs": 60,
+        "batch_size": 100,
+        "seeds": 3,
+        "tune": 3,
+        "tune_seeds": 1,
+    }
     | {"search": {"learning_rate": (1e-4, 3e-3)}},
     {"network": "400x400x400x400", "epochs": 6, "seeds": 2},
     1.0,

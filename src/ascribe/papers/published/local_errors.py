@@ -1,5 +1,6 @@
-"""The rows `mlp` of "Training neural networks with local error signals" (Nøkland & Eidnes 2019, arXiv:1901.06656, tables 1 and 4 as
-the authors' code states them): leaky ReLU, Adam, 100 epochs, images jittered by two pixels (and, of CIFAR-10, flipped), dropout."""
+"""The rows `mlp` of "Training neural networks with local error signals" (Nøkland & Eidnes 2019, arXiv:1901.06656), as the
+authors' code states them: leaky ReLU, Adam, 100 epochs, dropout, images jittered by two pixels and, of CIFAR-10, flipped. Here
+there is neither dropout nor jitter."""
 
 from ascribe.papers.base import Listener, Result
 

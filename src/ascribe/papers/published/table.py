@@ -1,4 +1,4 @@
-"""A published table of test accuracies, redone: its rules on its network, equally tuned, every number beside the printed one."""
+"""A published table of test accuracies, redone: its rules on its network, equally tuned, each number beside the printed one."""
 
 import dataclasses
 import itertools
@@ -34,10 +34,10 @@ class Row:
 class Table:
     """What was published and how it is redone.
 
-    `data`: its name; `settings`: of `ascribe.compare`, in the paper's size; `small`: what is smaller by default, and `examples`: how
-    many training and test images are left then (None: all). In the paper's size a test accuracy may lie `margin` points from the
-    printed one; in the smaller one no accuracy can be the paper's, and it is the distance from the first row that may lie
-    `small_margin` points from the printed distance.
+    `data`: its name; `settings`: of `ascribe.compare`, in the paper's size; `small`: what is smaller by default, and
+    `examples`: how many training and test images are left then (None: all). In the paper's size a test accuracy may lie
+    `margin` points from the printed one; in the smaller one no accuracy can be the paper's, and it is the distance from the
+    first row that may lie `small_margin` points from the printed distance.
     """
 
     title: str
@@ -109,5 +109,5 @@ def drawn(title: str, rows: list[dict[str, Any]]) -> Any:
         chart.mark_point(filled=True, size=70, color=BLUE, opacity=1).encode(x=x("here")),
         chart.mark_point(shape="diamond", size=90, color=GRAY, strokeWidth=2, opacity=1).encode(x=x("printed")),
     )
-    heading = alt.TitleParams(title, subtitle="filled: here, with its 95 % interval; open diamond: printed", anchor="start")
-    return themed(alt.layer(*layers).properties(width=420, height=28 * len(rows), title=heading))
+    chart = alt.layer(*layers).properties(width=420, height=28 * len(rows))
+    return themed(chart, title, "filled: here, with its 95 % interval; open diamond: printed")

@@ -1,5 +1,6 @@
-"""MNIST after 10 epochs, from the authors' code of "Learning without feedback: fixed random learning signals allow for feedforward
-training of deep neural networks" (Frenkel, Lefebvre & Bol 2021): one hidden layer of 500 tanh units, sigmoid outputs, Adam."""
+"""MNIST after 10 epochs, from the authors' code of "Learning without feedback: fixed random learning signals allow for
+feedforward training of deep neural networks" (Frenkel, Lefebvre & Bol 2021): one hidden layer of 500 tanh units, sigmoid
+outputs, Adam."""
 
 from ascribe.papers.base import Listener, Result
 
