@@ -100,26 +100,17 @@ TABLE: dict[str, Entry] = {
         "Kolen & Pollack (1994); Akrout et al. (2019)",
     ),
     "direct-random-target-projection": Entry(
-        DirectRandomTargetProjection,
-        "the target reaches every hidden layer through fixed random weights: no error, and no waiting for one",
-        "Frenkel et al. (2021)",
-        by_default=False,
+        DirectRandomTargetProjection, "the target reaches every hidden layer at once", "Frenkel et al. (2021)", by_default=False
     ),
     "weight-mirror": Entry(
-        WeightMirror,
-        "feedback weights that learn what the weights are from noise fed into each layer alone",
-        "Akrout et al. (2019)",
-        by_default=False,
+        WeightMirror, "feedback weights that learn the weights from noise", "Akrout et al. (2019)", by_default=False
     ),
     "direct-kolen-pollack": Entry(
-        DirectKolenPollack,
-        "direct feedback that learns: the outer product of the output error and the activity that it is brought to",
-        "Webster et al. (2021)",
-        by_default=False,
+        DirectKolenPollack, "direct feedback that learns by Kolen-Pollack's rule", "Webster et al. (2021)", by_default=False
     ),
     "indirect-feedback-alignment": Entry(
         IndirectFeedbackAlignment,
-        "the output error goes to the first hidden layer, and from there forward through the weights themselves",
+        "the output error goes to the first hidden layer, and forward from there",
         "Nøkland (2016)",
         by_default=False,
     ),

@@ -55,7 +55,7 @@ class WeightMirror(AbstractRule[Network, Mirror]):
     scale: Scalar = hyperparameter(1.0, "(0, inf)")
     period: int = eqx.field(static=True, default=1)
     batches: int = eqx.field(static=True, default=1)
-    warm_up: int = eqx.field(static=True, default=200)
+    warm_up: int = eqx.field(static=True, default=500)
     examples: int = eqx.field(static=True, default=64)
 
     def __post_init__(self) -> None:
