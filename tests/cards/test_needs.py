@@ -78,8 +78,8 @@ TABLE = {
     # Baydin et al. (2022), algorithm 1: a random direction, times the slope of the loss, carried along by a second product of
     # every weight
     "forward-gradient": (MOVED,) * 3,
-    # Nøkland & Eidnes (2019), section 2: each layer by its own classifier and the similarities of the batch; the last one by the
-    # loss
+    # Nøkland & Eidnes (2019), section 2: each layer by its own classifier and the similarities of the batch, the last one
+    # by the loss
     "local-error": (LOCALLY, LOCALLY, LAST),
     "forward-pass": (FORWARD, FORWARD, FORWARD - {"own preactivation"}),
     # as published an input always counts as activated

@@ -14,8 +14,7 @@ import jax.numpy as jnp
 
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
-from ascribe.networks import Network, Stack, Tape
-from ascribe.networks.layer import AbstractLayer
+from ascribe.networks import AbstractLayer, Network, Stack, Tape
 from ascribe.types import Array, Key, PyTree
 
 from .base import Batch
