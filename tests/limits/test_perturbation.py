@@ -14,9 +14,10 @@ from ascribe import losses, networks, rules
 from ascribe.cards import quality
 from ascribe.datasets import Dataset, Split
 from ascribe.errors import UserError
-from ascribe.networks import Activation, Linear, Network, Residual, from_function
-from ascribe.rules import Backpropagation, Batch, ForwardGradient, NodePerturbation, WeightPerturbation
+from ascribe.networks import Activation, Linear, Network, Residual, from_function, record
+from ascribe.rules import Backpropagation, Batch, ForwardGradient, NodePerturbation, Terms, WeightPerturbation
 from ascribe.rules.perturbations import basis, drawn
+from ascribe.rules.terms import layer_errors, output_error
 
 from ..cases import assert_active, assert_close, case, credit_of, examples, noisy_mlp, small_mlp
 
@@ -181,6 +182,28 @@ def test_the_mean_is_the_gradient_in_a_deep_network(kind):
     assert np.all(np.abs(found.mean(axis=0) - expected) < 5 * error)
     assert np.linalg.norm(found.mean(axis=0) - expected) < 2 * np.linalg.norm(error)
     assert np.linalg.norm(error) < 0.2 * np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize(("distribution", "own"), [("normal", 1), ("rademacher", -1)])
+def test_the_noise_of_all_units_is_in_the_variance_of_each_layer(distribution, own):
+    """‖h_i‖² (n ‖δ_i‖² ± ‖δ_i of the layer‖²), summed over examples, for the n units of a layer."""
+    network, batch = small_mlp(), examples((4,), LOSS)
+    rule = NodePerturbation(distribution=distribution, antithetic=True)
+
+    @jax.jit
+    def traces(network, keys):
+        found = jax.vmap(lambda key: rule(network, None, batch, key=key).gradients)(keys)
+        tape, _ = record(network, batch.inputs)
+        errors = layer_errors(network, tape, output_error(network, tape, batch, Terms())[1], Terms())  # with the mean's 1/N
+        total, pairs = sum(jnp.sum(error**2, axis=1) for error in errors.values()), []
+        for name, error in errors.items():
+            inputs = jnp.sum(tape.inputs[network.index(name)] ** 2, axis=1)
+            wanted = jnp.sum(inputs * (error.shape[1] * total + own * jnp.sum(error**2, axis=1)))
+            pairs.append((jnp.var(found[name].weight, axis=0).sum(), wanted))
+        return pairs
+
+    for measured, wanted in traces(network, jr.split(jr.key(1), 20_000)):
+        np.testing.assert_allclose(measured, wanted, rtol=0.1)
 
 
 def test_the_mean_of_nodes_is_the_gradient_where_a_normalization_couples_the_examples():

@@ -14,8 +14,7 @@ import jax.numpy as jnp
 
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
-from ascribe.networks import Network, Stack, Tape
-from ascribe.networks.layer import AbstractLayer
+from ascribe.networks import AbstractLayer, Network, Stack, Tape
 from ascribe.types import Array, Key, PyTree
 
 from .base import Batch
@@ -33,8 +32,8 @@ class NodePerturbation(AbstractStepPerturbation):
     layers; nothing goes back.
 
     As σ → 0 the mean is the gradient, and the variance grows with the number of units, where that of `WeightPerturbation` grows
-    with the number of weights: tr Cov = mean over i of ‖h_i‖² ‖δ_i‖² (n + 1) / (batch · `directions`) for one layer and n units
-    in the network. With the noise an orthonormal basis it equals `Backpropagation`.
+    with the number of weights: tr Cov = Σ_i ‖h_i‖² (n ‖δ_i‖² + ‖δ_i of the layer‖²) / (batch² · `directions`) for the W of a
+    layer of n units, ‖δ_i‖² over all units of the network. With the noise an orthonormal basis it equals `Backpropagation`.
 
     Where a normalization by the batch couples the examples, an example's noise moves the losses of others too: there all
     examples are credited with the sum over the batch in place of their own, which keeps the mean and has more variance.

@@ -130,27 +130,18 @@ TABLE: dict[str, Entry] = {
     ),
     "weight-perturbation": Entry(
         WeightPerturbation,
-        "all weights are moved at random, and credited with what the loss does",
-        "Jabri & Flower (1992); Cauwenberghs (1993)",
+        "random moves of all weights, credited with what the loss did",
+        "Cauwenberghs (1993)",
         by_default=False,
     ),
     "node-perturbation": Entry(
-        NodePerturbation,
-        "noise at every unit, credited with what it does to the example's own loss",
-        "Flower & Jabri (1993); Werfel et al. (2005)",
-        by_default=False,
+        NodePerturbation, "noise at every unit, credited with what the loss did", "Flower & Jabri (1993)", by_default=False
     ),
     "forward-gradient": Entry(
-        ForwardGradient,
-        "the loss's slope along a random direction of all weights, carried forwards",
-        "Baydin et al. (2022)",
-        by_default=False,
+        ForwardGradient, "the loss's slope along a random direction of all weights", "Baydin et al. (2022)", by_default=False
     ),
     "local-error": Entry(
-        LocalError,
-        "every hidden layer has a loss of its own: a classifier, and similarities like the targets'",
-        "Nøkland & Eidnes (2019)",
-        by_default=False,
+        LocalError, "every hidden layer learns from a loss of its own", "Nøkland & Eidnes (2019)", by_default=False
     ),
     "forward-pass": Entry(
         ForwardPass,
