@@ -145,6 +145,8 @@ def test_standard_inference_descends_its_energy_and_tells_where_it_rises():
     energies = [float(one["energy/after"]) for one in found]
     assert float(found[0]["energy/before"]) > energies[0] > energies[1] > energies[2]
     assert float(found[2]["unrest"]) < 0.2 * float(found[0]["unrest"])
+    same = RelaxedIdentity(kind="transient", hidden_loss="sum", inner_steps=100, inner_rate=0.1)
+    np.testing.assert_allclose(energies[2], told(same)["relaxed_objective"], rtol=1e-10)
     parts = sum(float(value) for name, value in found[2].items() if name.startswith("prediction_error/"))
     assert 0 < parts < energies[2]
     curves = lambda one: {name: np.asarray([[value]]) for name, value in one.items()}

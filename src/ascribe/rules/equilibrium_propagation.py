@@ -53,7 +53,7 @@ class EquilibriumPropagation(AbstractRule[Network, None]):
 
     - `nudging`: `"centered"`, -1/(2β) (∂Φ/∂θ(s^β) - ∂Φ/∂θ(s^{-β})), whose error falls with β²; `"one-sided"`, the equation
       above with a β > 0, whose error falls with β;
-    - `strength`: β. In float32 a small one drowns in rounding;
+    - `strength`: β. A small one drowns in rounding, in the lowest layer by 1/(β κ^{L-1}) times that of the states;
     - `feedback_scale`: κ, of the way down; 1 in the papers. For κ → 0 the equilibrium is the forward pass and the gradient is
       `Backpropagation`'s, with an error of the order of κ (Xie & Seung 2003), but κ^{L-1} is what remains of the nudge in the
       lowest layer;
@@ -72,7 +72,7 @@ class EquilibriumPropagation(AbstractRule[Network, None]):
     nudging: str = eqx.field(static=True, default="centered")
     free_steps: int = eqx.field(static=True, default=20, converter=plain)
     nudged_steps: int = eqx.field(static=True, default=10, converter=plain)
-    strength: Scalar = hyperparameter(0.1, "(0, inf)")
+    strength: Scalar = hyperparameter(0.5, "(0, inf)")
     feedback_scale: Scalar = hyperparameter(0.3, "(0, inf)")
 
     def __check_init__(self) -> None:

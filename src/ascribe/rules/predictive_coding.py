@@ -183,11 +183,8 @@ class PredictiveCoding(AbstractRule[Network, None]):
         """E, mean over examples."""
         segments = _segments(network)
         predicted, z = _predictions(segments, network, batch.inputs, x)
-        errors = jax.tree.leaves(jax.tree.map(jnp.subtract, x, predicted))
-        count = len(batch.inputs)
-        return output_loss(network, z, batch) + sum((jnp.sum(one**2) for one in errors), start=jnp.zeros((), z.dtype)) / (
-            2 * count
-        )
+        squares = [jnp.sum(one**2) for one in jax.tree.leaves(jax.tree.map(jnp.subtract, x, predicted))]
+        return output_loss(network, z, batch) + sum(squares, start=jnp.zeros((), z.dtype)) / (2 * len(batch.inputs))
 
     def notes(self, curves: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         """Whether inference went up where it should go down."""
