@@ -127,6 +127,10 @@ LAST_LAYER = {
     "equilibrium-propagation": None,  # at equilibria; exact where they are the forward pass (tests/limits)
 }
 """The rules whose gradient of the last layer is not the loss's, to `EXACT`; None: another one altogether."""
+ROUNDED = {
+    "equilibrium-propagation": 1e-8,  # a difference of states that are β κ^{L-1} apart
+}
+"""How far apart a rule's answer may be that was compiled in two ways, where it is not 1e-10."""
 AT_THE_END = {
     "direct-feedback-alignment": ("threshold",),  # of the ternary error (tests/limits/test_feedback_family.py)
     "gradient-noise": ("gamma",),  # from the second step on (tests/limits)

@@ -82,6 +82,17 @@ CASES = {
         (5, 3),
     ),
     "GlobalAveragePool": ({}, (4, 3, 2, 2)),
+    "Equilibrium": (
+        {
+            "layers": [
+                {"layer": "Linear", "fan_in": 3, "fan_out": 4, "bias": True, "initializer": "glorot-normal"},
+                {"layer": "Activation", "function": "tanh"},
+                {"layer": "Linear", "fan_in": 4, "fan_out": 2, "bias": True, "initializer": "lecun-normal"},
+            ],
+            "steps": 3,
+        },
+        (4, 3),
+    ),
     "Subsample": ({"stride": 3, "added": 2}, (4, 7, 6, 2)),
     "Patches": ({"rows": 2, "columns": 3}, (4, 4, 6, 2)),
     "LastStep": ({}, (4, 3, 2)),

@@ -28,6 +28,7 @@ from ..cases import (
     LOSSES,
     OWN_NETWORK,
     REFUSED,
+    ROUNDED,
     SEVERAL_CLASSES,
     TWO_CLASSES,
     applied,
@@ -181,7 +182,7 @@ def cell(request):
 
 def test_three_runs_side_by_side_are_a_loop(cell):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(cell.loop[0].gradients))
-    assert_close(cell.beside, cell.loop, 1e-10)
+    assert_close(cell.beside, cell.loop, ROUNDED.get(cell.name, 1e-10))
 
 
 def test_the_loss_is_the_loss_and_the_last_layer_s_gradient_is_exact(cell):

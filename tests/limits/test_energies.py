@@ -16,7 +16,18 @@ from ascribe.errors import UserError
 from ascribe.networks import Activation, Conv2d, Flatten, LayerNorm, Linear, MaxPool2d, Network, Residual, stack
 from ascribe.rules import Backpropagation, EquilibriumPropagation, PredictiveCoding, RelaxedIdentity
 
-from ..cases import IMAGE, assert_active, assert_close, credit_of, examples, noisy_mlp, shake, small_lenet, small_mlp
+from ..cases import (
+    IMAGE,
+    assert_active,
+    assert_close,
+    credit_of,
+    examples,
+    noisy_mlp,
+    output_layer,
+    shake,
+    small_lenet,
+    small_mlp,
+)
 
 DEPTH = 11
 
@@ -134,6 +145,8 @@ def test_standard_inference_descends_its_energy_and_tells_where_it_rises():
     energies = [float(one["energy/after"]) for one in found]
     assert float(found[0]["energy/before"]) > energies[0] > energies[1] > energies[2]
     assert float(found[2]["unrest"]) < 0.2 * float(found[0]["unrest"])
+    same = RelaxedIdentity(kind="transient", hidden_loss="sum", inner_steps=100, inner_rate=0.1)
+    np.testing.assert_allclose(energies[2], told(same)["relaxed_objective"], rtol=1e-10)
     parts = sum(float(value) for name, value in found[2].items() if name.startswith("prediction_error/"))
     assert 0 < parts < energies[2]
     curves = lambda one: {name: np.asarray([[value]]) for name, value in one.items()}
@@ -303,6 +316,26 @@ def test_the_free_phase_comes_to_rest_and_its_loss_is_told():
     np.testing.assert_allclose(weak["equilibrium_loss"], weak["forward_loss"], rtol=1e-7)
 
 
+@pytest.mark.parametrize(("kind", "scale", "factor"), [("mlp", 1.0, 0.6), ("lenet", 0.4, 0.4)])
+def test_the_predictor_answers_by_the_free_equilibrium(kind, scale, factor):
+    network, batch = given(kind)
+    network = output_layer(weaker(network, factor), "softmax")
+
+    @jax.jit
+    def answers(network):
+        found = [
+            EquilibriumPropagation(free_steps=steps, feedback_scale=scale).predictor(network, None)(batch.inputs)
+            for steps in (600, 0)
+        ]
+        without = Network(network.layers[:-1])
+        return *found, jax.nn.softmax(resting(without, batch, scale)[1][-1]), network(batch.inputs)
+
+    settled, begun, rest, forward = answers(network)
+    np.testing.assert_allclose(settled, rest, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(begun, forward, rtol=0, atol=1e-15)
+    assert np.max(np.abs(settled - forward)) > 1e-3
+
+
 def test_what_equilibrium_propagation_refuses():
     for wrong, sentence in (
         ({"nudging": "both"}, "`nudging` is centered or one-sided; got 'both'"),
@@ -311,6 +344,8 @@ def test_what_equilibrium_propagation_refuses():
     ):
         with pytest.raises(UserError, match=sentence):
             EquilibriumPropagation(**wrong)
+    with pytest.raises(UserError, match="an equilibrium has linear outputs: let its layers end in one with weights"):
+        networks.Equilibrium([Linear(4, 5), Activation("tanh")])
     batch = examples((4,), "squared-error")
     softmax = Network([Linear(4, 5), Activation("softmax"), Linear(5, 3)])
     falling = Network([Conv2d(1, 2, 3), Activation("gelu"), MaxPool2d(2), Flatten(), Linear(18, 3)])
@@ -318,8 +353,8 @@ def test_what_equilibrium_propagation_refuses():
     for network, sentence in (
         (residual(), "sends states down through the same weights as up, one matrix or kernel a layer: residual1 has others"),
         (normalized, "layernorm1 has others"),
-        (falling, "pools before the activation, which is the same where that nowhere falls; gelu1 does"),
-        (softmax, "takes elementwise activations, whose units settle each by itself; softmax1 couples them"),
+        (falling, "pools before the activation, which is the same where that nowhere falls; gelu does: put maxpool1"),
+        (softmax, "in an equilibrium every unit settles by itself; softmax1 couples them"),
         (noisy_mlp(), "equilibrium propagation knows no normalization and no dropout: leave batchnorm1 out"),
     ):
         with pytest.raises(UserError, match=sentence):

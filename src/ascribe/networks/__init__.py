@@ -15,6 +15,7 @@ from .conv2d import Conv2d as Conv2d
 from .conv2d import convolve as convolve
 from .dropout import Dropout as Dropout
 from .embedding import Embedding as Embedding
+from .equilibrium import Equilibrium as Equilibrium
 from .flatten import Flatten as Flatten
 from .foreign import from_model as from_model
 from .gru import GRU as GRU

@@ -23,13 +23,16 @@ from ascribe.types import Array, Key, Scalar
 
 from .backpropagation import exact
 from .base import AbstractRule, Batch, Credit, LimitingCase, hyperparameter
-from .relaxation import Activities, error_of_outputs, predictions, relaxed, unrest
+from .relaxation import error_of_outputs, relaxed, unrest
 from .segments import Segments, cut
 from .terms import output_loss
 
 INFERENCES = ("standard", "fixed-prediction", "zero-divergence")
 
 STEPS, RATE = 20, 0.1
+
+Activities = dict[str, Array]
+"""An activity for every example at every place of a network's `Segments`."""
 
 
 class PredictiveCoding(AbstractRule[Network, None]):
@@ -88,7 +91,7 @@ class PredictiveCoding(AbstractRule[Network, None]):
         x, errors = self._inferred(network, forward, batch)
 
         def predict(network: Network) -> tuple[Activities, Array]:
-            return predictions(segments, network, batch.inputs, x)
+            return _predictions(segments, network, batch.inputs, x)
 
         (predicted, z), pull = jax.vjp(predict, network)
         errors = jax.tree.map(jnp.subtract, x, predicted) if errors is None else errors
@@ -105,7 +108,7 @@ class PredictiveCoding(AbstractRule[Network, None]):
             return start, None
         still = jax.tree.map(jnp.zeros_like, start)
         if self.inference == "fixed-prediction":
-            _, pull = jax.vjp(lambda x: predictions(segments, network, batch.inputs, x, lowest=forward[0]), start)
+            _, pull = jax.vjp(lambda x: _predictions(segments, network, batch.inputs, x, lowest=forward[0]), start)
             delta = error_of_outputs(network, forward[-1], batch)
             return start, relaxed(lambda errors: self._moved(errors, errors, pull, delta, self.rate), still, self.steps)
         step = self._step(network, forward, batch)
@@ -133,7 +136,7 @@ class PredictiveCoding(AbstractRule[Network, None]):
         rate = self.rate if self.inference == "standard" else jnp.ones_like(self.rate)
 
         def step(x: Activities) -> tuple[Activities, Activities]:
-            (predicted, z), pull = jax.vjp(lambda x: predictions(segments, network, batch.inputs, x, lowest=forward[0]), x)
+            (predicted, z), pull = jax.vjp(lambda x: _predictions(segments, network, batch.inputs, x, lowest=forward[0]), x)
             errors = jax.tree.map(jnp.subtract, x, predicted)
             return self._moved(x, errors, pull, error_of_outputs(network, z, batch), rate), errors
 
@@ -161,7 +164,7 @@ class PredictiveCoding(AbstractRule[Network, None]):
         forward = segments.in_turn(network, batch.inputs)
         x, errors = self._inferred(network, forward, batch)
         if errors is None:
-            predicted, _ = predictions(segments, network, batch.inputs, x, lowest=forward[0])
+            predicted, _ = _predictions(segments, network, batch.inputs, x, lowest=forward[0])
             errors = jax.tree.map(jnp.subtract, x, predicted)
         else:
             x = jax.tree.map(jnp.add, x, errors)
@@ -179,12 +182,9 @@ class PredictiveCoding(AbstractRule[Network, None]):
     def _energy(self, network: Network, x: Activities, batch: Batch) -> Scalar:
         """E, mean over examples."""
         segments = _segments(network)
-        predicted, z = predictions(segments, network, batch.inputs, x)
-        errors = jax.tree.leaves(jax.tree.map(jnp.subtract, x, predicted))
-        count = len(batch.inputs)
-        return output_loss(network, z, batch) + sum((jnp.sum(one**2) for one in errors), start=jnp.zeros((), z.dtype)) / (
-            2 * count
-        )
+        predicted, z = _predictions(segments, network, batch.inputs, x)
+        squares = [jnp.sum(one**2) for one in jax.tree.leaves(jax.tree.map(jnp.subtract, x, predicted))]
+        return output_loss(network, z, batch) + sum(squares, start=jnp.zeros((), z.dtype)) / (2 * len(batch.inputs))
 
     def notes(self, curves: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         """Whether inference went up where it should go down."""
@@ -200,6 +200,15 @@ class PredictiveCoding(AbstractRule[Network, None]):
 def _segments(network: Network) -> Segments:
     """From one activity to the next: the activities are the preactivations of the hidden layers."""
     return cut(network, "predictive coding")
+
+
+def _predictions(
+    segments: Segments, network: Network, inputs: Array, x: Activities, *, lowest: Array | None = None
+) -> tuple[Activities, Array]:
+    """f_l(x_{l-1}) of every hidden layer, and the last preactivation; `lowest`: the prediction of the first layer, which no
+    activity changes."""
+    outputs = segments.apart(network, inputs, x, lowest=lowest)
+    return segments.grouped(outputs[:-1]), outputs[-1]
 
 
 def _halves(errors: Array) -> Scalar:

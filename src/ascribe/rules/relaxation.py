@@ -11,11 +11,7 @@ from ascribe.networks import Network
 from ascribe.types import Array, Scalar
 
 from .base import Batch
-from .segments import Segments, through
 from .terms import output_loss
-
-Activities = dict[str, Array]
-"""An activity for every example at every place of a network's `Segments`."""
 
 State = TypeVar("State")
 
@@ -31,21 +27,6 @@ def unrest(step: Callable[[State], State], state: State) -> Scalar:
     moved: Any = squares(jax.tree.map(jnp.subtract, step(state), state))
     size: Any = squares(state)
     return jnp.sqrt(moved / jnp.where(size > 0, size, 1))
-
-
-def predictions(
-    segments: Segments,
-    network: Network,
-    inputs: Array,
-    activities: Activities,
-    *,
-    lowest: Array | None = None,
-    evaluate: Callable[[Any, Array], Array] = through,
-) -> tuple[Activities, Array]:
-    """What every segment makes of the activities below it, all at once: at every place, and the last preactivation. `lowest`:
-    that of the first segment, where it is known: nothing moves below it. `evaluate(layers, x)`: what one segment makes."""
-    outputs = segments.apart(network, inputs, activities, lowest=lowest, evaluate=evaluate)
-    return segments.grouped(outputs[:-1]), outputs[-1]
 
 
 def error_of_outputs(network: Network, z: Array, batch: Batch) -> Array:

@@ -85,22 +85,15 @@ class Segments:
         return found
 
     def apart(
-        self,
-        network: Network,
-        inputs: Array,
-        auxiliary: dict[str, Array],
-        *,
-        lowest: Array | None = None,
-        evaluate: Callable[[Any, Array], Array] | None = None,
+        self, network: Network, inputs: Array, auxiliary: dict[str, Array], *, lowest: Array | None = None
     ) -> list[Array]:
-        """ẑ: every segment's output at its own auxiliary, all independent of each other, one array for each stretch. `lowest`:
-        that of the first segment, where it is known; `evaluate(layers, x)`: what a segment makes, by default its output."""
-        one = evaluate or through
+        """ẑ: every segment's output at its own auxiliary, all independent of each other, one array for each stretch; `lowest`:
+        that of the first segment, where it is known."""
         outputs = [] if lowest is None else [lowest]
         for stretch in self.stretches[len(outputs) :]:
             x = self.of(auxiliary, stretch.first - 1, stretch.count) if stretch.first else inputs
-            every = jax.vmap(one) if stretch.count > 1 else one
-            outputs.append(every(stretch.layers(network), x))
+            evaluate = jax.vmap(through) if stretch.count > 1 else through
+            outputs.append(evaluate(stretch.layers(network), x))
         return outputs
 
     def last(self, network: Network, inputs: Array, auxiliary: dict[str, Array]) -> Array:
@@ -192,22 +185,15 @@ def cut(
     after_activation: bool = False,
     layers: tuple[str | int, ...] | None = None,
     relax_output: bool = False,
-    past: tuple[type, ...] = (),
 ) -> Segments:
     """The segments of a network that is relaxed after the chosen synaptic layers (all hidden ones by default), or after the
-    activations that follow them. `rule`: who asks, for a sentence; `past`: kinds of layers that belong to the segment below
-    where they follow there.
+    activations that follow them. `rule`: who asks, for a sentence.
 
     **Raises:** `UserError` for normalization or dropout, whose output for one example is not the same in every batch, and for
     layers that there are not.
     """
-    for name, layer in zip(network.names, network.templates, strict=True):
-        if any(isinstance(one, BatchNorm | Dropout) for one in (layer, *inner_layers(layer))) or _keeps(layer):
-            raise UserError(f"{rule} knows no normalization and no dropout: leave {name} out of the network.")
+    check_examples_apart(network, rule)
     ends = ends_of(network, after_activation, layers)
-    for name in ends:
-        while isinstance(network.templates[ends[name] + 1], past):
-            ends[name] += 1
     top = len(network.names) - (2 if isinstance(network.last, Activation) else 1)
     if relax_output:
         ends[network.units[-1]] = top
@@ -230,6 +216,13 @@ def cut(
         s += count
     own = tuple(end == network.names.index(name) for name, end in ends.items())
     return Segments(tuple(ends), own, tuple(stretches), _groups(len(ends), stretches))
+
+
+def check_examples_apart(network: Network, rule: str) -> None:
+    """A `UserError` for normalization and dropout, under which an example is not the same in every batch; `rule`: who asks."""
+    for name, layer in zip(network.names, network.templates, strict=True):
+        if any(isinstance(one, BatchNorm | Dropout) for one in (layer, *inner_layers(layer))) or _keeps(layer):
+            raise UserError(f"{rule} knows no normalization and no dropout: leave {name} out of the network.")
 
 
 def _keeps(layer: Any) -> bool:
