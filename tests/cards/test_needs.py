@@ -136,7 +136,7 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "finite-differences": "no yes no yes yes yes no",
     "pepita": "no yes no yes yes yes no",  # Dellaferrera & Kreiman (2022): update locking is solved "in part"
-    "softhebb": "no no no no no yes yes",  # Journé et al. (2023), table 1: neither weight transport, nor locking, nor a signal from outside the layer
+    "softhebb": "no no no no no yes yes",  # Journé et al. (2023), table 1
     "hebbian": "no no no no no yes yes",
     "target-propagation": "no yes yes yes yes no yes",
     "target-propagation-fixed": "no yes yes yes yes no yes",
