@@ -145,19 +145,19 @@ TABLE = {
         {"own input", "own preactivation", "output error", "fixed feedback", "second pass"},
         {"own input", "output error", "fixed feedback", "second pass"},
     ),
-    # Journé et al. (2023), equation 2: y_k (x_i - u_k w_ik)
+    # Journé et al. (2023): y_k (x_i - u_k w_ik)
     "softhebb": (HEBBIAN, HEBBIAN, LAST),
-    # Sanger (1989), equation 4: y_k (x_i - Σ_{j ≤ k} y_j w_ij)
+    # Sanger (1989): y_k (x_i - Σ_{j ≤ k} y_j w_ij)
     "hebbian": (HEBBIAN, HEBBIAN, LAST),
-    # Lee et al. (2015), equation 15: g of the target above and of the activation above; no σ' of the layers in between
+    # Lee et al. (2015): g of the target above and of the activation above; no σ' of the layers in between
     "target-propagation": (
         {*OWN, *ABOVE, "learned feedback", "learned feedback above"},
         {*OWN, *ABOVE, "learned feedback"},
         LAST,
     ),
-    # Meulemans et al. (2020), equation 14: of the output alone
+    # Meulemans et al. (2020), DDTP-linear: of the output alone
     "target-propagation-direct": ({*OWN, "learned feedback"}, {*OWN, "learned feedback"}, LAST),
-    # Shibuya et al. (2023), equation 4
+    # Shibuya et al. (2023): the same with a g that never learns
     "target-propagation-fixed": (
         {*OWN, *ABOVE, "fixed feedback", "fixed feedback above"},
         {*OWN, *ABOVE, "fixed feedback"},
@@ -197,7 +197,7 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "equilibrium-propagation": "yes yes yes yes yes no no",  # the same, and the weights are symmetric
     "predictive-coding": "yes yes yes yes yes no no",  # an error's own neurons are local; Wᵀ from them to x_{l-1} is transport
     "finite-differences": "no yes no yes yes yes no",
-    "pepita": "no yes no yes yes yes no",  # Dellaferrera & Kreiman (2022), section 3: update locking is solved in part
+    "pepita": "no yes no yes yes yes no",  # Dellaferrera & Kreiman (2022): update locking is solved "in part"
     "softhebb": "no no no no no yes yes",  # Journé et al. (2023), table 1
     "hebbian": "no no no no no yes yes",
     "target-propagation": "no yes yes yes yes no yes",

@@ -13,7 +13,7 @@ from ascribe import datasets, rules
 from ascribe.errors import UserError
 from ascribe.networks import record
 from ascribe.rules import Backpropagation, TargetPropagation, Trainables
-from ascribe.rules.target_propagation import Inverse, Run
+from ascribe.rules.target_propagation import Inverse, SegmentedPass
 
 from ..cases import assert_close, credit_of, examples, small_lenet, small_mlp, upper_weights
 
@@ -89,15 +89,15 @@ def test_a_target_brings_the_layer_above_towards_its_own_where_the_product_of_ja
     """f(ĥ_l) - h_{l+1} → J_f J_g (ĥ_{l+1} - h_{l+1}): the condition of Shibuya et al. (2023). With B = W it holds, since
     D W D' Wᵀ has no negative eigenvalue; with B = -W nothing does."""
     network, batch = small_mlp("tanh"), examples((4,), "squared-error")
-    run = Run.of(network, batch, None)
-    h1, h2 = run.made["linear1"], run.made["linear2"]
+    forward = SegmentedPass.of(network, batch, None)
+    h1, h2 = forward.made["linear1"], forward.made["linear2"]
     wish = 1e-5 * jr.normal(jr.key(1), h2.shape)
     for sign in (1, -1):
         g = lambda h, sign=sign: jnp.tanh(h @ (sign * network["linear2"].weight))
-        reached = run.through("linear2", h1 + g(h2 + wish) - g(h2)) - h2
+        reached = forward.through("linear2", h1 + g(h2 + wish) - g(h2)) - h2
         for n in range(len(h2)):
-            forward = jax.jacobian(lambda h: jnp.tanh(network["linear2"].weight @ h + network["linear2"].bias))(h1[n])
-            product = forward @ jax.jacobian(g)(h2[n])
+            along = jax.jacobian(lambda h: jnp.tanh(network["linear2"].weight @ h + network["linear2"].bias))(h1[n])
+            product = along @ jax.jacobian(g)(h2[n])
             np.testing.assert_allclose(reached[n], product @ wish[n], rtol=0, atol=1e-3 * np.max(np.abs(wish[n])))
             eigenvalues = np.linalg.eigvals(product)
             assert np.all(sign * eigenvalues.real > -1e-12) and np.allclose(eigenvalues.imag, 0)
@@ -115,7 +115,7 @@ def trained(rule, own, batch, steps):
 
 
 def test_direct_inverses_come_to_the_pseudo_inverse_of_the_layers_above():
-    """Meulemans et al. (2020), theorem 6: of linear layers, J^† = Jᵀ (J Jᵀ)⁻¹, which is Gauss-Newton's direction."""
+    """Meulemans et al. (2020): of linear layers, J^† = Jᵀ (J Jᵀ)⁻¹, which is Gauss-Newton's direction."""
     network, batch = small_mlp("identity"), examples((4,), "squared-error", batch=400)
     rule = TargetPropagation("direct", feedback_rate=0.3)
     own = trained(rule, rule.trainables(network, batch, key=jr.key(0)), batch, 6000)
@@ -129,11 +129,11 @@ def test_learned_inverses_reconstruct_what_they_did_not():
     network, batch = small_mlp("tanh"), examples((4,), "squared-error", batch=100)
     rule = TargetPropagation("difference", feedback_steps=5)
     own = rule.trainables(network, batch, key=jr.key(0))
-    run = Run.of(network, batch, None)
+    forward = SegmentedPass.of(network, batch, None)
 
     def error(own, name):
-        h = run.entering(name)
-        return float(jnp.mean((jnp.tanh(own.feedback[name](run.through(name, h))) - h) ** 2) / jnp.mean(h**2))
+        h = forward.entering(name)
+        return float(jnp.mean((jnp.tanh(own.feedback[name](forward.through(name, h))) - h) ** 2) / jnp.mean(h**2))
 
     after = trained(rule, own, batch, 400)
     for name in ("linear2", "linear3"):

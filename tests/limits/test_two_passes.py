@@ -1,5 +1,7 @@
 """PEPITA where its input modulation vanishes: feedback alignment, and backpropagation."""
 
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -9,9 +11,10 @@ import pytest
 
 from ascribe import datasets, networks, rules
 from ascribe.errors import UserError
+from ascribe.networks import BatchNorm, Network, record
 from ascribe.rules import Backpropagation, Terms, backward_sweep
 
-from ..cases import assert_active, assert_close, examples, small_lenet, small_mlp
+from ..cases import assert_active, assert_close, examples, noisy_mlp, small_lenet, small_mlp
 
 RULE = rules.Pepita()
 
@@ -100,7 +103,20 @@ def test_the_last_layer_alone_has_its_own_error_at_the_second_pass_s_input():
     assert not any(np.any(leaf) for name in ("linear1", "linear2") for leaf in jax.tree.leaves(found[name]))
 
 
-def test_a_layer_that_holds_several_is_refused():
+def test_both_passes_silence_the_same_units():
+    """Without any error at the input nothing changes; with one, a silenced unit does not learn."""
+    network, batch = noisy_mlp(), examples((4,), "categorical-cross-entropy")
+    network = Network([layer for layer in network.layers if not isinstance(layer, BatchNorm)])  # linear, tanh, dropout, …
+    state, key = RULE.init(network, batch, key=jr.key(3)), jr.key(4)
+    one = dataclasses.replace(batch, inputs=batch.inputs[:1], targets=batch.targets[:1])
+    still, found = (eqx.filter_jit(RULE)(network, size * state, one, key=key).gradients for size in (0, 1))
+    assert not any(np.any(leaf) for name in ("linear1", "linear2") for leaf in jax.tree.leaves(still[name]))
+    kept = np.asarray(record(network, one.inputs, key=key)[0].inputs[network.index("dropout1") + 1][0]) != 0
+    assert 0 < kept.sum() < len(kept)
+    np.testing.assert_array_equal(np.any(np.asarray(found["linear1"].weight), axis=1), kept)
+
+
+def test_other_layers_are_refused():
     network = networks.gru((5, 2), 3, units=4, key=jr.key(0))
-    with pytest.raises(UserError, match="and gru1 holds several layers"):
+    with pytest.raises(UserError, match="and gru1 is no such layer"):
         RULE.adapt(network, datasets.load("moons", samples=20))

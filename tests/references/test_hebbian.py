@@ -9,7 +9,7 @@ from ..cases import credit_of, examples, small_mlp
 
 
 def softhebb(W, x, anti_hebbian, beta=2.0):
-    """The mean over examples of Δw_ik = y_k (x_i - u_k w_ik), Journé et al. (2023), equation 2."""
+    """The mean over examples of Δw_ik = y_k (x_i - u_k w_ik), Journé et al. (2023)."""
     change = np.zeros_like(W)
     for example in x:
         u = [row @ example for row in W]
@@ -21,7 +21,7 @@ def softhebb(W, x, anti_hebbian, beta=2.0):
 
 
 def sanger(W, x):
-    """The mean over examples of Δw_k = y_k (x - Σ_{j ≤ k} y_j w_j), Sanger (1989), equation 4."""
+    """The mean over examples of Δw_k = y_k (x - Σ_{j ≤ k} y_j w_j), Sanger (1989)."""
     change = np.zeros_like(W)
     for example in x:
         y = [row @ example for row in W]

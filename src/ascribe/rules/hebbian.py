@@ -1,7 +1,7 @@
 """Hebbian learning by the generalized Hebbian algorithm: Oja's rule for a layer of units.
 
 Source: Sanger (1989), "Optimal unsupervised learning in a single-layer linear feedforward neural network", Neural Networks 2,
-equation 4, doi:10.1016/0893-6080(89)90044-0; Oja (1982), doi:10.1007/BF00275687, of one unit.
+doi:10.1016/0893-6080(89)90044-0; Oja (1982), doi:10.1007/BF00275687, of one unit.
 """
 
 import jax.numpy as jnp

@@ -26,19 +26,14 @@ Plasticity = Callable[[Float[Array, "views units"]], tuple[Array, Array]]
 
 
 def check_layers(network: Network, rule: str) -> None:
-    """**Raises:** `UserError` for a network that is not dense and convolutional layers in a row."""
-    if network.composites:
+    """**Raises:** `UserError` for a network that is not dense and convolutional layers in a row below its readout."""
+    plain = lambda layer: layer.dense or isinstance(layer, Conv2d)
+    wrong = [name for name in network.synaptic[:-1] if not plain(network.templates[network.index(name)])]
+    for name in (*network.composites, *wrong):
         raise UserError(
-            f"{rule} is defined for dense and convolutional layers in a row, and {network.composites[0]} holds several layers: "
-            f"give it an MLP or a convolutional network, or leave the rule out."
+            f"{rule} is defined for dense and convolutional layers in a row, and {name} is no such layer: give it an MLP or a "
+            f"convolutional network, or leave the rule out."
         )
-    for name in network.synaptic[:-1]:
-        layer: Any = network.templates[network.index(name)]
-        if not (layer.dense or isinstance(layer, Conv2d)):
-            raise UserError(
-                f"{rule} is defined for dense and convolutional layers, and {name} is a {type(layer).__name__}: take Linear or "
-                f"Conv2d in its place, or leave the rule out."
-            )
 
 
 def hebbian_credit(

@@ -43,11 +43,11 @@ class Pepita(AbstractRule[Network, Array]):
     scale: Scalar = hyperparameter(0.05, "(0, inf)")
 
     def adapt(self, network: Network, data: Dataset) -> Network:
-        """The network as it is, where it is layers in a row, with weights in those alone that the rule knows."""
+        """The network as it is, where it is dense and convolutional layers in a row."""
         if network.composites:
             raise UserError(
-                f"PEPITA compares the activation of every layer in two passes, and {network.composites[0]} holds several "
-                f"layers: give it layers in a row, or leave the rule out."
+                f"PEPITA compares activations of dense and convolutional layers in a row, and {network.composites[0]} is no "
+                f"such layer: give it an MLP or a convolutional network, or leave the rule out."
             )
         return network
 

@@ -1,6 +1,6 @@
 """SoftHebb: Hebbian learning with a soft competition between a layer's units.
 
-Source: Journé, Rodriguez, Guo & Moraitis (2023), "Hebbian deep learning without feedback", arXiv:2209.11883, equation 2;
+Source: Journé, Rodriguez, Guo & Moraitis (2023), "Hebbian deep learning without feedback", arXiv:2209.11883;
 Moraitis et al. (2022), arXiv:2107.05747; the authors' code, NeuromorphicComputing/SoftHebb.
 """
 

@@ -46,16 +46,17 @@ class TargetPropagation(AbstractRule[Network | Trainables, Any]):
     **Arguments:** `kind`: what g is:
 
     - `"difference"` (Lee et al.): g_{l+1}(h) = σ(B h + c), σ the activation of layer l, trained to reconstruct what entered
-    layer l + 1 from what left it: ½ ‖g(f(h_l + ε)) - (h_l + ε)‖²;
+      layer l + 1 from what left it: ½ ‖g(f(h_l + ε)) - (h_l + ε)‖²;
     - `"direct"` (Meulemans et al., DDTP-linear): from the output to every hidden layer, ĥ_l = h_l + B_l (ĥ_L - z_L), trained
-    by the difference reconstruction loss, ½ ‖B_l (z_L(h_l + ε) - z_L) - ε‖², whose minimum is a pseudo-inverse of the layers
-    above;
-    - `"fixed"` (Shibuya et al.): g as in `"difference"`, and never trained.
+      by the difference reconstruction loss, ½ ‖B_l (z_L(h_l + ε) - z_L) - ε‖², whose minimum is a pseudo-inverse of the
+      layers above;
+    - `"fixed"` (Shibuya et al.): g as in `"difference"`, without c, and never trained.
 
     `feedback_steps`: of gradient descent on the reconstruction, in every training step, each with noise of its own;
     `target_step`: η̂; `noise`: the standard deviation of ε; `feedback_rate`: the size of a feedback step over the curvature
     of the reconstruction (the mean square length of what g is given), below 2 to be stable; `scale`: standard deviation of
-    the initial B in units of 1/√(units of layer l). The part `feedback` of the trainables is moved by these steps alone."""
+    the initial B in units of 1/√(units of layer l). The part `feedback` of the trainables is moved by these steps alone.
+    """
 
     kind: str = eqx.field(static=True, default="difference")
     feedback_steps: int = eqx.field(static=True, default=1, converter=plain)
@@ -114,56 +115,58 @@ class TargetPropagation(AbstractRule[Network | Trainables, Any]):
 
     def __call__(self, trainables: Any, state: dict[str, "Inverse"] | None, batch: Batch, *, key: Key | None = None) -> Credit:
         network, inverses = network_of(trainables), self._own(trainables, state)
-        run = Run.of(network, batch, key)
-        gradients = self._gradients(run, {name: self._displaced(run, name, one) for name, one in inverses.items()})
+        forward = SegmentedPass.of(network, batch, key)
+        gradients = self._gradients(forward, {name: self._displaced(forward, name, one) for name, one in inverses.items()})
         if self.learned:
-            moved = jax.tree.map(jnp.subtract, inverses, self._trained(run, inverses, key)) if inverses else inverses
+            moved = jax.tree.map(jnp.subtract, inverses, self._trained(forward, inverses, key)) if inverses else inverses
             gradients = Trainables(gradients, feedback=moved)
-        return Credit(run.loss, gradients, state, run.network_state)
+        return Credit(forward.loss, gradients, state, forward.network_state)
 
-    def _gradients(self, run: "Run", displaced: Mapping[str, Displaced]) -> Network:
+    def _gradients(self, forward: "SegmentedPass", displaced: Mapping[str, Displaced]) -> Network:
         """Every layer's own gradient of its local loss."""
-        count = len(run.delta)
-        step = count * self.target_step.astype(run.delta.dtype)
-        top = step * run.delta
-        *below, last = run.network.synaptic
+        count = len(forward.delta)
+        step = count * self.target_step.astype(forward.delta.dtype)
+        top = step * forward.delta
+        *below, last = forward.network.synaptic
         errors = {last: top}
-        for name, above in reversed(list(zip(below, run.network.synaptic[1:], strict=True))):
+        for name, above in reversed(list(zip(below, forward.network.synaptic[1:], strict=True))):
             given = last if self.kind == "direct" else above
-            errors[name] = displaced[above](run.made[given], errors[given])
+            errors[name] = displaced[above](forward.made[given], errors[given])
 
         def local(network: Network) -> Scalar:
-            made = {name: run.through(name, run.entering(name), network=network) for name in network.synaptic}
+            made = {name: forward.through(name, forward.entering(name), network=network) for name in network.synaptic}
             return sum(jnp.vdot(errors[name], one) / step for name, one in made.items())  # pyright: ignore[reportReturnType]
 
-        return jax.grad(local)(run.network)
+        return jax.grad(local)(forward.network)
 
-    def _displaced(self, run: "Run", name: str, inverse: "Inverse") -> Displaced:
+    def _displaced(self, forward: "SegmentedPass", name: str, inverse: "Inverse") -> Displaced:
         if self.kind == "direct":
             return lambda h, error: error @ inverse.weight
-        function = run.function_below(name)
+        function = forward.function_below(name)
         return lambda h, error: function(inverse(h)) - function(inverse(h - error))
 
-    def _trained(self, run: "Run", inverses: dict[str, "Inverse"], key: Key | None) -> dict[str, "Inverse"]:
+    def _trained(self, forward: "SegmentedPass", inverses: dict[str, "Inverse"], key: Key | None) -> dict[str, "Inverse"]:
         """The inverses after the feedback steps, with the network held fixed."""
         if key is None:
             raise UserError("target propagation trains its inverses with noise, new ones for every batch: pass `key=`.")
 
         def step(inverses: dict[str, Inverse], key: Key) -> tuple[dict[str, Inverse], None]:
             keys = jr.split(key, len(inverses))
-            return {name: self._stepped(run, name, one, k) for k, (name, one) in zip(keys, inverses.items(), strict=True)}, None
+            return {
+                name: self._stepped(forward, name, one, k) for k, (name, one) in zip(keys, inverses.items(), strict=True)
+            }, None
 
         return jax.lax.scan(step, inverses, jr.split(jr.fold_in(key, NOISE), self.feedback_steps))[0]
 
-    def _stepped(self, run: "Run", name: str, inverse: "Inverse", key: Key) -> "Inverse":
+    def _stepped(self, forward: "SegmentedPass", name: str, inverse: "Inverse", key: Key) -> "Inverse":
         """One step of gradient descent on the reconstruction of what enters the layer of that name."""
-        h = run.entering(name)
+        h = forward.entering(name)
         noise = self.noise.astype(h.dtype) * jr.normal(key, h.shape, h.dtype)
         function: Elementwise = lambda z: z
         if self.kind == "direct":
-            given, wanted = run.to_output(name, h + noise) - run.made[run.network.synaptic[-1]], noise
+            given, wanted = forward.to_output(name, h + noise) - forward.made[forward.network.synaptic[-1]], noise
         else:
-            given, wanted, function = run.through(name, h + noise), h + noise, run.function_below(name)
+            given, wanted, function = forward.through(name, h + noise), h + noise, forward.function_below(name)
         loss = lambda inverse: jnp.sum((function(inverse(given)) - wanted) ** 2) / (2 * len(h))
         curvature = jnp.mean(jnp.sum(given**2, axis=1)) + (0.0 if inverse.bias is None else 1.0)
         rate = self.feedback_rate.astype(h.dtype) / jnp.maximum(curvature, jnp.finfo(h.dtype).tiny)
@@ -177,13 +180,13 @@ class TargetPropagation(AbstractRule[Network | Trainables, Any]):
 
     def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
         """With every g linear, the transposed Jacobian of what it inverts, at the activations of the forward pass."""
-        run = Run.of(network, batch, key)
-        forward = run.to_output if self.kind == "direct" else run.through
+        forward = SegmentedPass.of(network, batch, key)
+        inverted = forward.to_output if self.kind == "direct" else forward.through
 
         def transposed(name: str) -> Displaced:
-            return lambda h, error: jax.vjp(lambda x: forward(name, x), run.entering(name))[1](error)[0]
+            return lambda h, error: jax.vjp(lambda x: inverted(name, x), forward.entering(name))[1](error)[0]
 
-        ours = self._gradients(run, {name: transposed(name) for name in network.synaptic[1:]})
+        ours = self._gradients(forward, {name: transposed(name) for name in network.synaptic[1:]})
         condition = "every g is linear, with the transposed Jacobian of what it inverts,"
         return LimitingCase(condition, "backpropagation", ours, exact(network, batch, key=key))
 
@@ -200,7 +203,7 @@ class Inverse(eqx.Module):
         return z if self.bias is None else z + self.bias[None]
 
 
-class Run(eqx.Module):
+class SegmentedPass(eqx.Module):
     """One forward pass in segments, each from what enters a layer with weights to what enters the next one. `made`: what
     comes out of each, h_l, by the name of the layer; of the last one, z_L; `delta`: ∂E/∂z_L, the mean over examples in it."""
 
@@ -212,7 +215,7 @@ class Run(eqx.Module):
     made: dict[str, Array]
 
     @classmethod
-    def of(cls, network: Network, batch: Batch, key: Key | None) -> "Run":
+    def of(cls, network: Network, batch: Batch, key: Key | None) -> "SegmentedPass":
         tape, network_state = record(network, batch.inputs, batch.network_state, key=key)
         loss, delta = output_error(network, tape, batch, Terms())
         made = {name: tape.outputs(stop - 1) for name, (_, stop) in _segments(network).items()}
