@@ -54,7 +54,7 @@ def rules_missing():
     table, limits = registry.TABLE, text_of(*(path for one in LIMITS for path in ROOT.glob(f"tests/{one}/*.py")))
     for kind, file in classes_of("rules", rules.AbstractRule).items():
         if all(row.kind is not kind for row in table.values()):
-            yield f"{file}: the rule {kind.__name__} has no row in the table of rules/registry.py"
+            yield f"{file}: the rule {kind.__name__} has no row in rules/table.py"
     for name, row in table.items():
         page = text_of(ROOT / "docs" / "rules" / f"{name}.md")
         if not page.startswith(f"# `{name}`\n"):
@@ -138,7 +138,7 @@ def test_of_what_is_added_alone_all_that_is_missing_is_told_at_once(monkeypatch)
     monkeypatch.setattr(losses, "LOSSES", without(losses.LOSSES, "squared-error"))
     monkeypatch.setattr(evaluate, "OF_EACH", evaluate.OF_EACH | {"brier": min})
     assert missing() == [
-        "rules/kolen_pollack.py: the rule KolenPollack has no row in the table of rules/registry.py",
+        "rules/kolen_pollack.py: the rule KolenPollack has no row in rules/table.py",
         "docs/rules/new.md: the rule's page is missing; it begins with # `new`",
         "tests/limits: no test there names Unheard: the condition under which it is something known",
         "networks/__init__.py: the layer Shift of networks/shift.py is not imported there",

@@ -20,7 +20,7 @@ def rules(*, json_output: Annotated[Json, Parameter(help="Print one JSON object 
     for name in library.names():
         entry, rule = library.describe(name), library.get(name)
         rows.append({"name": name, "description": entry.description, "tasks": rule.tasks, "source": entry.source})
-        rows[-1]["by_default"] = entry.by_default
+        rows[-1]["by_default"] = name in library.default_names()
     if json_output:
         print(json.dumps({"rules": rows}))
         return 0
