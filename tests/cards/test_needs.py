@@ -126,7 +126,7 @@ TABLE = {
     "equilibrium-propagation": (
         {*OWN, *ABOVE, "weights above", "second pass"},
         {*OWN, *ABOVE, "own weights", "weights above", "second pass"},
-        {*OWN, *ABOVE, "own weights", "weights above", "second pass"},
+        {*OWN, "own weights", "weights above", "second pass"},
     ),
     # Hinton (2022), equation 1 and section 3.3: the layer's own loss of its own activity, with a right and with a wrong label,
     # which weights of their own (counted as learned feedback) or the first inputs carry; the readout has the loss's own error

@@ -97,8 +97,8 @@ def about(name: str, settings: Mapping[str, Any]) -> str:
 def get(name: str, **options: Any) -> AbstractRule:
     """A rule, built with `options` (its constructor's arguments).
 
-    `name` is a registered name, a beginning that only one of them has (`backprop`), a short name of the literature (`bp`, `fa`, `dfa`, `drtp`, `dtp`, `pc`, …), or
-    `PATH.py:Class` for a rule of your own (`PATH.py` alone if the file defines one rule). A Python file is run. Options follow
+    `name` is a registered name, a beginning that only one of them has (`backprop`), a short name of the literature (`bp`, `fa`,
+    `dfa`, `drtp`, `dtp`, `pc`, …), or `PATH.py:Class` for a rule of your own (`PATH.py` alone if the file defines one rule). A Python file is run. Options follow
     after a colon, with commas or semicolons between: `fa:scale=0.5`, `forward-pass:inactive=all,natural=no`,
     `./my_rule.py:MyRule:gain=2`; of a list, the parts with + between, `relaxed-identity:layers=linear1+linear2`, or `none`.
 
