@@ -14,6 +14,7 @@ from ascribe.rules import (
     Batch,
     BFunction,
     DirectFeedbackAlignment,
+    DirectRandomTargetProjection,
     FeedbackAlignment,
     GradientNoise,
     KolenPollack,
@@ -310,6 +311,7 @@ RULES = {
     "kolen-pollack": KolenPollack,
     "direct, micro": DirectFeedbackAlignment,
     "direct, macro": lambda: DirectFeedbackAlignment(cuts="macro"),
+    "target projection": DirectRandomTargetProjection,
     "b-function": lambda: BFunction(0.7),
     "gradient-noise": GradientNoise,
 }
