@@ -15,6 +15,7 @@ from ascribe import networks
 from ascribe.errors import UserError
 from ascribe.networks import Activation, Conv2d, Flatten, LayerNorm, Linear, MaxPool2d, Network, Residual, stack
 from ascribe.rules import Backpropagation, EquilibriumPropagation, PredictiveCoding, RelaxedIdentity
+from ascribe.rules.segments import Segments
 
 from ..cases import (
     IMAGE,
@@ -87,6 +88,17 @@ def test_fixed_predictions_come_to_their_equilibrium_at_any_stable_rate_and_stay
     for steps, rate in ((40, 1.0), (400, 0.2)):
         rule = PredictiveCoding("fixed-prediction", steps=steps, rate=rate)
         assert_close(gradients(rule, network, batch), exact(network, batch), 1e-12)
+
+
+def test_what_a_forward_pass_is_rounded_by_does_not_grow_in_steps_of_one_before_the_error_comes(monkeypatch):
+    """Of a step of γ = 1 on a deep network the largest factor is well above 1."""
+    network, batch = given("deep")
+    forward = Segments.in_turn
+    rounded = lambda *given: [one + 1e-10 * jnp.cos(7 * one) for one in forward(*given)]
+    theirs = exact(network, batch)
+    monkeypatch.setattr(Segments, "in_turn", rounded)
+    found = jax.jit(lambda network: PredictiveCoding("zero-divergence")(network, None, batch).gradients)(network)
+    assert distance(found["linear1"], theirs["linear1"]) < 1e-8
 
 
 @pytest.mark.parametrize("inference", ["standard", "fixed-prediction"])

@@ -115,7 +115,8 @@ class PredictiveCoding(AbstractRule[Network, None]):
         if self.inference == "standard":
             return relaxed(lambda x: step(x)[0], start, self.steps), None
         places = len(segments.places)
-        # When the error comes to a place, counted in steps from the forward pass; until then nothing moves there.
+        # When the error comes to a place, counted in steps from the forward pass. Until then nothing moves there, but for what
+        # the forward pass was rounded by, which steps of γ = 1 would make grow: it is held.
         turn = {segments.places[first]: places - first - jnp.arange(size) for first, size in segments.groups}
 
         def advance(carry: tuple[Activities, Activities, Array]) -> tuple[Activities, Activities, Array]:
