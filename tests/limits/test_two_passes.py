@@ -14,7 +14,7 @@ from ascribe.errors import UserError
 from ascribe.networks import BatchNorm, Network, record
 from ascribe.rules import Backpropagation, Terms, backward_sweep
 
-from ..cases import assert_active, assert_close, examples, noisy_mlp, small_lenet, small_mlp
+from ..cases import assert_active, assert_close, credit_of, examples, noisy_mlp, small_lenet, small_mlp
 
 RULE = rules.Pepita()
 
@@ -48,7 +48,7 @@ def test_with_one_hidden_layer_and_f_against_the_weights_it_is_backpropagation_t
     first, last = network["linear1"].weight, network["linear2"].weight
     modulation = -np.linalg.solve(np.asarray(first), np.asarray(last).T).T
     hidden, top = over_size(network, jnp.asarray(modulation), batch, SIZES)
-    exact = Backpropagation()(network, None, batch).gradients
+    exact = credit_of(Backpropagation(), network, None, batch).gradients
     for found, wanted in ((hidden["linear1"], exact["linear1"]), (top, exact["linear2"])):
         errors = largest(found, wanted)
         assert errors[-1] < 1e-3 * np.max(np.abs(wanted.weight))
