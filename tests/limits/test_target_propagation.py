@@ -116,9 +116,9 @@ def trained(rule, own, batch, steps):
 
 def test_direct_inverses_come_to_the_pseudo_inverse_of_the_layers_above():
     """Meulemans et al. (2020): of linear layers, J^† = Jᵀ (J Jᵀ)⁻¹, which is Gauss-Newton's direction."""
-    network, batch = small_mlp("identity"), examples((4,), "squared-error", batch=400)
+    network, batch = small_mlp("identity"), examples((4,), "squared-error", batch=100)
     rule = TargetPropagation("direct", feedback_rate=0.3)
-    own = trained(rule, rule.trainables(network, batch, key=jr.key(0)), batch, 6000)
+    own = trained(rule, rule.trainables(network, batch, key=jr.key(0)), batch, 4000)
     last, second = (np.asarray(network[name].weight) for name in ("linear3", "linear2"))
     for name, jacobian in (("linear3", last), ("linear2", last @ second)):
         wanted = np.linalg.pinv(jacobian).T

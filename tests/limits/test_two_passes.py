@@ -12,9 +12,9 @@ import pytest
 from ascribe import datasets, networks, rules
 from ascribe.errors import UserError
 from ascribe.networks import BatchNorm, Network, record
-from ascribe.rules import Backpropagation, Terms, backward_sweep
+from ascribe.rules import Backpropagation
 
-from ..cases import assert_active, assert_close, examples, noisy_mlp, small_lenet, small_mlp
+from ..cases import assert_active, assert_close, credit_of, examples, noisy_mlp, small_lenet, small_mlp
 
 RULE = rules.Pepita()
 
@@ -48,7 +48,7 @@ def test_with_one_hidden_layer_and_f_against_the_weights_it_is_backpropagation_t
     first, last = network["linear1"].weight, network["linear2"].weight
     modulation = -np.linalg.solve(np.asarray(first), np.asarray(last).T).T
     hidden, top = over_size(network, jnp.asarray(modulation), batch, SIZES)
-    exact = Backpropagation()(network, None, batch).gradients
+    exact = credit_of(Backpropagation(), network, None, batch).gradients
     for found, wanted in ((hidden["linear1"], exact["linear1"]), (top, exact["linear2"])):
         errors = largest(found, wanted)
         assert errors[-1] < 1e-3 * np.max(np.abs(wanted.weight))
@@ -83,12 +83,17 @@ def test_a_kernel_has_the_mean_over_its_places_of_what_feedback_alignment_has_at
     network, batch = small_lenet(), examples((12, 12, 1), "categorical-cross-entropy")
     state = RULE.init(network, batch, key=jr.key(3))
     hidden, _ = over_size(network, state, batch, SIZES[-1:])
-    layer = network["conv1"]
-    z = layer(batch.inputs)[0]
-    e = len(batch.inputs) * batch.loss.mean_and_error(network(batch.inputs), batch.targets)[1]
-    along = jax.jvp(lambda x: layer(x)[0], (batch.inputs,), (jnp.tensordot(e, state, 1),))[1]
-    delta = -along * (1 - jnp.tanh(z) ** 2) / (len(z) * z.shape[1] * z.shape[2])
-    wanted = jax.vjp(lambda layer: layer(batch.inputs)[0], layer)[1](delta)[0]
+
+    @eqx.filter_jit
+    def expected(network, state, batch):
+        layer, x = network["conv1"], batch.inputs
+        z = layer(x)[0]
+        e = len(x) * batch.loss.mean_and_error(network(x), batch.targets)[1]
+        along = jax.jvp(lambda x: layer(x)[0], (x,), (jnp.tensordot(e, state, 1),))[1]
+        delta = -along * (1 - jnp.tanh(z) ** 2) / (len(z) * z.shape[1] * z.shape[2])
+        return jax.vjp(lambda layer: layer(x)[0], layer)[1](delta)[0]
+
+    wanted = expected(network, state, batch)
     assert_active(wanted)
     for a, b in zip(jax.tree.leaves(hidden["conv1"]), jax.tree.leaves(wanted), strict=True):
         np.testing.assert_allclose(a[0], b, rtol=0, atol=1e-3 * np.max(np.abs(b)))
@@ -98,7 +103,7 @@ def test_the_last_layer_alone_has_its_own_error_at_the_second_pass_s_input():
     network, batch = small_mlp(), examples((4,), "bernoulli-cross-entropy")
     state = jnp.zeros((3, 4))
     found = eqx.filter_jit(RULE)(network, state, batch).gradients
-    wanted = backward_sweep(network, None, batch, Terms()).gradients
+    wanted = credit_of(Backpropagation(), network, None, batch).gradients
     assert_close(found["linear3"], wanted["linear3"], 1e-12)
     assert not any(np.any(leaf) for name in ("linear1", "linear2") for leaf in jax.tree.leaves(found[name]))
 

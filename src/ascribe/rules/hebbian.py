@@ -51,7 +51,7 @@ class Hebbian(AbstractRule[Network, None]):
         u = x @ w
         oja = self.strength.astype(u.dtype) * jnp.mean(u[:, None] * (x - u[:, None] * w[None]), axis=0)
         ours = self(network, None, batch, key=key).gradients[name].weight[0]
-        return LimitingCase(f"a unit is the first of its layer, here of {name},", "Oja's rule", -ours, oja)
+        return LimitingCase(f"a unit is the first of its layer, here of {name}", "Oja's rule", -ours, oja)
 
 
 def _sanger(u: Float[Array, "views units"]) -> tuple[Array, Array]:

@@ -85,7 +85,7 @@ class Pepita(AbstractRule[Network, Array]):
         ours = jax.jvp(at, (jnp.zeros((), network.dtype),), (jnp.ones((), network.dtype),))[1]
         modulation = state.reshape(network.outputs, -1) @ network[lowest].weight.T
         aligned = backward_sweep(network, None, batch, Terms(direct={network.synaptic[1]: -modulation}), key=key)
-        condition = f"F → 0, with ΔW of {lowest} over the size of F,"
+        condition = f"F → 0, with ΔW of {lowest} over the size of F"
         return LimitingCase(condition, "feedback alignment with B = -W₁F there", ours, aligned.gradients[lowest])
 
 

@@ -187,7 +187,7 @@ class TargetPropagation(AbstractRule[Network | Trainables, Any]):
             return lambda h, error: jax.vjp(lambda x: inverted(name, x), forward.entering(name))[1](error)[0]
 
         ours = self._gradients(forward, {name: transposed(name) for name in network.synaptic[1:]})
-        condition = "every g is linear, with the transposed Jacobian of what it inverts,"
+        condition = "every g is linear, with the transposed Jacobian of what it inverts"
         return LimitingCase(condition, "backpropagation", ours, exact(network, batch, key=key))
 
 
