@@ -98,8 +98,9 @@ def get(name: str, **options: Any) -> AbstractRule:
     """A rule, built with `options` (its constructor's arguments).
 
     `name` is a registered name, a beginning that only one of them has (`backprop`), a short name of the literature (`bp`, `fa`,
-    `dfa`, `drtp`, `dtp`, `pc`, …), or `PATH.py:Class` for a rule of your own (`PATH.py` alone if the file defines one rule). A Python file is run. Options follow
-    after a colon, with commas or semicolons between: `fa:scale=0.5`, `forward-pass:inactive=all,natural=no`,
+    `dfa`, `drtp`, `dtp`, `pc`, …), or `PATH.py:Class` for a rule of your own (`PATH.py` alone if the file defines one rule). A
+    Python file is run. Options follow after a colon, with commas or semicolons between: `fa:scale=0.5`,
+    `forward-pass:inactive=all,natural=no`,
     `./my_rule.py:MyRule:gain=2`; of a list, the parts with + between, `relaxed-identity:layers=linear1+linear2`, or `none`.
 
     `PATH.json` is a b-function that `ascribe discover` found; `b-function:tanh` or `b-function:relu1=tanh;relu2=0.5` says what
