@@ -87,7 +87,7 @@ TABLE = {
         {*OWN, "weights above", "other examples"},
         {*LAST, "other examples"},
     ),
-    # Cauwenberghs (1993), equations 4 and 5: a random direction, times how the loss of the batch changed
+    # Cauwenberghs (1993): a random direction, times how the loss of the batch changed
     "weight-perturbation": (MOVED,) * 3,
     # Flower & Jabri (1993); Hiratani et al. (2022): noise at the unit, times the change of the example's loss, times the input
     "node-perturbation": ({*MOVED, "own input"},) * 3,
@@ -190,8 +190,8 @@ PROPERTIES = {  # weight transport, update locking, backward locking, global err
     "indirect-feedback-alignment": "no yes no yes yes yes no",  # Nøkland (2016)
     "weight-perturbation": "no yes no yes yes yes no",  # Jabri & Flower (1992): forward passes and one number for all
     "node-perturbation": "no yes no yes yes yes no",  # Flower & Jabri (1993)
-    "forward-gradient": "no yes no yes yes yes no",  # Baydin et al. (2022), section 4: no backward pass
-    "local-error": "no no no no no yes no",  # Nøkland & Eidnes (2019), section 1; similarities are those of a batch
+    "forward-gradient": "no yes no yes yes yes no",  # Baydin et al. (2022): no backward pass
+    "local-error": "no no no no no yes no",  # Nøkland & Eidnes (2019); similarities are those of a batch
     "forward-pass": "no yes no yes no yes yes",
     "relaxed-identity-as-published": "yes no no no no yes no",  # weights through its auxiliaries alone
     "equilibrium-propagation": "yes yes yes yes yes no no",  # the same, and the weights are symmetric

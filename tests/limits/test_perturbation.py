@@ -266,6 +266,7 @@ def test_forward_gradients_refuse_what_has_a_backward_derivative_alone():
 
     own.defvjp(lambda x: (x, None), lambda _, cotangent: (cotangent,))
     network = Network([from_function(lambda p, x: own(x @ p["w"]), {"w": jnp.ones((2, 2))}, shape=(2,))])
+    network = network.located((2,))
     with pytest.raises(UserError, match=r"a backward derivative of its own .*: use weight-perturbation"):
         ForwardGradient().adapt(network, data_of(*linear(2)))
 

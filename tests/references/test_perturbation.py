@@ -36,7 +36,7 @@ def moved(layers, direction, by):
 
 
 def weight_perturbation(layers, inputs, labels, direction, antithetic):
-    """Cauwenberghs (1993), equations 4 and 5: the loss's change, times the perturbation."""
+    """Cauwenberghs (1993): the loss's change, times the perturbation."""
     up = mean_loss(moved(layers, direction, SIZE), inputs, labels)
     low = mean_loss(moved(layers, direction, -SIZE if antithetic else 0.0), inputs, labels)
     slope = (up - low) / (2 * SIZE if antithetic else SIZE)

@@ -73,7 +73,7 @@ class LocalError(AbstractRule[Trainables, None]):
         """The network, and a classifier and a projection for every hidden block."""
         example = jax.ShapeDtypeStruct((1, *data.inputs.shape[1:]), network.dtype)
         inputs = eqx.filter_eval_shape(lambda network, x: record(network, x, key=jr.key(0))[0].inputs, network, example)
-        ends = ends_of(network, True, None)
+        ends = block_ends(network)
         keys = jr.split(key, max(len(ends), 1))
         heads = {
             name: self._head(inputs[end + 1].shape[1:], network.outputs, k)
@@ -101,7 +101,7 @@ class LocalError(AbstractRule[Trainables, None]):
         network = trainables.network
         before = network.initial_state() if batch.network_state is None else batch.network_state
         keys = (None,) * len(network.names) if key is None else tuple(jr.split(key, len(network.names)))
-        ends = {end: name for name, end in ends_of(network, True, None).items()}
+        ends = {end: name for name, end in block_ends(network).items()}
 
         def losses(layers: Any, heads: Heads) -> tuple[Scalar, tuple[Scalar, PyTree]]:
             x = below = batch.inputs
@@ -135,7 +135,7 @@ class LocalError(AbstractRule[Trainables, None]):
         return (1 - beta) * losses["prediction"] + beta * losses["similarity"] if self.kind == "both" else losses[self.kind]
 
     def limiting_case(self, network: Network, batch: Batch, *, key: Key) -> LimitingCase:
-        ends, theirs = ends_of(network, True, None), exact(network, batch, key=key)
+        ends, theirs = block_ends(network), exact(network, batch, key=key)
         rule = dataclasses.replace(self, kind="prediction")
         begun = rule.trainables(network, batch, key=key)
         if not ends:
@@ -153,6 +153,11 @@ class LocalError(AbstractRule[Trainables, None]):
         condition = f"there is the prediction loss alone, and the classifier of {below} is the last layer"
         pair = lambda found: (found[below], found[last])
         return LimitingCase(condition, "backpropagation in the last two layers", pair(ours), pair(theirs))
+
+
+def block_ends(network: Network) -> dict[str, int]:
+    """The number of the layer that each hidden block ends with, by the name of its layer with weights."""
+    return ends_of(network, after_activation=True, chosen=None)
 
 
 def similarities(x: Float[Array, "batch numbers"]) -> Float[Array, "batch batch"]:

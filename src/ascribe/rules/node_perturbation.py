@@ -1,8 +1,8 @@
 """Node perturbation: noise at every unit, and the credit of what it did to the example's own loss.
 
-Source: Flower & Jabri (1993), "Summed Weight Neuron Perturbation"; Werfel, Xie & Seung (2005),
-doi:10.1162/089976605774320539; Hiratani, Mehta, Lillicrap & Latham (2022), "On the Stability and Scalability of Node
-Perturbation Learning".
+Source: Flower & Jabri (1993), "Summed Weight Neuron Perturbation: An O(N) Improvement over Weight Perturbation"; Werfel, Xie &
+Seung (2005), "Learning Curves for Stochastic Gradient Descent in Linear Feedforward Networks"; Hiratani, Mehta, Lillicrap &
+Latham (2022), "On the Stability and Scalability of Node Perturbation Learning".
 """
 
 from functools import partial

@@ -1,7 +1,8 @@
 """Weight perturbation: all weights are moved at random, and credited with what the loss does.
 
-Source: Jabri & Flower (1992), doi:10.1109/72.105429; Cauwenberghs (1993), "A Fast Stochastic Error-Descent Algorithm for
-Supervised Learning and Optimization", equations 4 and 5; Werfel, Xie & Seung (2005), doi:10.1162/089976605774320539.
+Source: Jabri & Flower (1992), "Weight Perturbation: An Optimal Architecture and Learning Technique for Analog VLSI Feedforward
+and Recurrent Multilayer Networks"; Cauwenberghs (1993), "A Fast Stochastic Error-Descent Algorithm for Supervised Learning and
+Optimization"; Werfel, Xie & Seung (2005), "Learning Curves for Stochastic Gradient Descent in Linear Feedforward Networks".
 """
 
 import jax
