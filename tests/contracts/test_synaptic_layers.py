@@ -58,7 +58,19 @@ class Local(AbstractSynapticLayer):
             raise UserError(f"layer {name} takes {self.config()['fan_in']} numbers in a row; got {shape}.")
 
 
-DENSE_ONLY = ("forward-pass", "forward-pass-as-published", "forward-pass-one-versus-rest")
+FORWARD = "the forward-pass rule is defined for dense layers"
+INVERSES = "target propagation has inverses of dense layers"
+DENSE_ONLY = {
+    "forward-pass": FORWARD,
+    "forward-pass-as-published": FORWARD,
+    "forward-pass-one-versus-rest": FORWARD,
+    "softhebb": "SoftHebb is defined for dense and convolutional layers",
+    "hebbian": "Hebbian learning is defined for dense and convolutional layers",
+    "target-propagation": INVERSES,
+    "target-propagation-direct": INVERSES,
+    "target-propagation-fixed": INVERSES,
+}
+"""The rules that do not take such a layer, with what they say."""
 OWN = ("perceptron",)
 """The rules that train a network of their own."""
 
@@ -92,7 +104,7 @@ def test_every_rule_gives_it_its_credit(name):
 @pytest.mark.parametrize("name", DENSE_ONLY)
 def test_a_rule_of_dense_layers_says_so(name):
     data = tiny.data("classification" if name.endswith("rest") else "binary", features=4)
-    with pytest.raises(UserError, match="the forward-pass rule is defined for dense layers"):
+    with pytest.raises(UserError, match=DENSE_ONLY[name]):
         rules.get(name).adapt(case()[0], data)
 
 
