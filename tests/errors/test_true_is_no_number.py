@@ -61,6 +61,8 @@ def spiking():
 GIVEN = {
     "datasets.load": lambda: {"*": ("moons",)},
     "networks.Stack": lambda: {"layers": [networks.Linear(1, 1)]},
+    "networks.Equilibrium": lambda: {"layers": [networks.Linear(1, 1)]},
+    "networks.LabelGoodness": lambda: {"layers": [networks.Linear(1, 1)], "outputs": 2, "label_shape": (1,)},
     "networks.Residual": lambda: {"branch": [networks.Linear(1, 1)]},
     "networks.build": lambda: {"text": "4", "input_shape": (2,)},
     "networks.gru": lambda: {"input_shape": (3, 2)},

@@ -161,14 +161,21 @@ NOT_HERE = ("forward-pass-as-published",)
 """Takes inputs of either sign as they are, and a few outputs near 0 decide each step (tests/papers)."""
 
 
+MANY = {"weight-perturbation": {"directions": 50}, "forward-gradient": {"directions": 50}}
+"""What has several hundred random numbers to a direction wants several directions to a step."""
+READOUT = ("softhebb", "hebbian")
+"""Rules whose last layer alone is told an error."""
+
+
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in rules.names() if name not in NOT_HERE],
 )
 def test_every_rule_learns_in_a_plain_optax_loop(name):
     """Two classes that a line separates. After a hundred epochs the loss of a rule that is about errors is below a fifth
-    of where it began; of the others, the networks are right on more than three quarters."""
-    rule = rules.get(name)
+    of where it began, or below a third where only the readout is; of the others, the networks are right on more than three
+    quarters."""
+    rule = rules.get(name, **MANY.get(name, {}))
     inputs = np.asarray(jr.normal(jr.key(0), (64, 4)))
     split = Split(inputs, (inputs[:, 0] + inputs[:, 1] > 0).astype(int))
     task = "classification" if "classification" in rule.tasks else "binary"
@@ -208,7 +215,7 @@ def test_every_rule_learns_in_a_plain_optax_loop(name):
             value, trainables, state, memory = step(trainables, state, memory, pair, key)
             curve.append(value)
     if last_layer_tolerance(name) is not None:
-        assert float(curve[-1]) < 0.2 * float(curve[0])
+        assert float(curve[-1]) < (1 / 3 if name in READOUT else 0.2) * float(curve[0])
     assert np.mean(np.asarray(predict(trainables, state)) == rows[1]) > 0.75
 
 
