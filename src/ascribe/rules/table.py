@@ -240,7 +240,6 @@ BY_DEFAULT = (
     "feedback-alignment",
     "direct-feedback-alignment",
     "direct-random-target-projection",
-    "sign-symmetry",
     "kolen-pollack",
     "b-function",
     "node-perturbation",
