@@ -214,6 +214,12 @@ def test_shared_options_come_with_their_defaults_and_stand_in_the_signature():
         line(3, colour="blue")
     with pytest.raises(UserError, match="`length` of line is an int; got 'three'"):
         line("three")
+    with pytest.raises(
+        TypeError, match=r"^line\(length, …\): too many positional arguments: the others are given by their names.$"
+    ):
+        line(3, "blue")
+    with pytest.raises(TypeError, match=r"^line\(length, …\): missing a required argument: 'length'.$"):
+        line(color="blue")
 
 
 def test_shared_options_have_a_default_each():

@@ -41,6 +41,18 @@ def test_every_public_name_is_there(name):
     assert name in dir(ascribe)
 
 
+def test_arrays_of_one_s_own_are_one_argument():
+    wanted = r"^compare\(data, …\): too many positional arguments.*, and arrays of your own as one, \(inputs, targets\)\.$"
+    with pytest.raises(TypeError, match=wanted):
+        ascribe.compare(*[np.zeros((4, 2))] * 9)
+    with pytest.raises(TypeError, match=r"^train\(network, data, rule, …\): missing a required argument: 'rule'\.$"):
+        ascribe.train("moons", "8x8")
+
+
+def test_a_star_imports_every_public_name():
+    assert set(ascribe.__all__) == set(dir(ascribe)) - {"__version__"}
+
+
 def test_another_name_is_an_attribute_error_that_names_it():
     with pytest.raises(AttributeError, match="nosuch"):
         ascribe.nosuch  # noqa: B018

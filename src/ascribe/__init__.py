@@ -38,6 +38,8 @@ _MODULES = (
     *("estimators", "experiments", "search", "store", "statistics", "report", "papers"),
 )
 
+__all__ = [*_WHERE, *_MODULES]  # noqa: PLE0604 # pyright: ignore[reportUnsupportedDunderAll]
+
 if TYPE_CHECKING:
     from ascribe import autodiff as autodiff
     from ascribe import cards as cards

@@ -79,12 +79,26 @@ def options(**defaults: Any) -> Callable[[Function], Function]:
                     near = difflib.get_close_matches(name, known, 1)
                     meant = f". Did you mean {near[0]!r}?" if near else ""
                     raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument {name!r}{meant}")
+            try:
+                signature.bind(*given, **named)
+            except TypeError as error:
+                raise TypeError(_misbound(function, own, error)) from None
             return function(*given, **defaults | named)
 
         vars(call)["__signature__"] = signature.replace(parameters=[*own, *shared])
         return typing.cast(Function, call)
 
     return decorate
+
+
+def _misbound(function: Callable[..., Any], own: list[inspect.Parameter], error: TypeError) -> str:
+    """The sentence about arguments that are too few or too many."""
+    names = [one.name for one in own if one.kind is one.POSITIONAL_OR_KEYWORD]
+    told = f"{function.__qualname__}({', '.join(names)}, …): {error}"
+    if "too many positional" in str(error):
+        told += ": the others are given by their names"
+        told += ", and arrays of your own as one, (inputs, targets)" if "data" in names else ""
+    return f"{told}."
 
 
 def _misfit(function: Callable[..., Any], given: tuple[Any, ...], named: dict[str, Any]) -> str | None:

@@ -229,7 +229,7 @@ SETTINGS = {
     "value of a flag": ("moons --dry-run=maybe", ["--dry-run takes no value; got 'maybe'."]),
     "option without its value": ("moons --epochs", ["--epochs wants a value, and none came."]),
     "option twice": ("moons --epochs 1 --epochs 2", ["--epochs is given twice"]),
-    "two data sets": ("moons xor", ["'xor' is one word too many"]),
+    "two data sets": ("moons xor", ["'xor' is one word too many: a list has commas between its parts"]),
     "dry run of what is resumed": ("moons --dry-run --resume --out record", ["--dry-run", "--resume"]),
     "dry run into a record": ("moons --dry-run --out record", ["'record'", "--overwrite"]),
     "no data": ("", ["DATA"]),
@@ -348,6 +348,7 @@ CASES = {name: (f"compare {line}", wanted) for name, (line, wanted) in (RULES | 
     "unknown command": ("comapre moons", ["'comapre' (did you mean compare?)"]),
     "seed of a network in half": ("neuron network --seed 1.5", ["--seed is a whole number; got '1.5'."]),
     "model of a neuron": ("neuron", ["MODEL is missing"]),
+    "model in capitals": ("neuron LIF", ["got 'LIF' (did you mean lif?)"]),
     "choice of two numbers": ("neuron hodgkin-huxley --rest 3", ["--rest is -65 or -70; got '3'."]),
     "export of too long a name": (
         f"runs export record --out {'x' * 300}",

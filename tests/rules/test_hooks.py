@@ -360,6 +360,22 @@ def test_a_file_that_fails_is_refused_with_its_line(text, sentence, tmp_path):
         rules.get(f"{path}:Mine")
 
 
+def test_a_hook_that_is_misspelled_is_named():
+    class Wrong(Backpropagation):
+        def after_updat(self, network, state):
+            return network, state
+
+    class Fine(Backpropagation):
+        def update(self, network):
+            return network
+
+    with pytest.raises(
+        UserError, match="the rule Wrong has a method after_updat, which nothing calls: the hook is after_update;"
+    ):
+        hooks.check_attributes(Wrong(), "Wrong")
+    hooks.check_attributes(Fine(), "Fine")
+
+
 def test_a_setting_that_is_no_number_of_json_s_is_told_as_text():
     class Odd(Right):
         low: float = -np.inf

@@ -86,7 +86,8 @@ def test_a_confusion_matrix_is_summed_over_the_seeds_that_finished(found):
     runs, test = found.runs[RULES[0]], found.data.test
     wanted = [metrics.confusion_matrix(test.targets, one, labels=range(3)) for one in runs.predict(test.inputs)]
     np.testing.assert_array_equal(runs.confusion, wanted)
-    np.testing.assert_array_equal(found.confusion_matrix(RULES[0]), np.sum(wanted, axis=0))
+    for name in (RULES[0], "bp"):
+        np.testing.assert_array_equal(found.confusion_matrix(name), np.sum(wanted, axis=0))
     runs.diverged_at[1] = 2
     try:
         np.testing.assert_array_equal(found.confusion_matrix(RULES[0]), wanted[0])

@@ -44,7 +44,8 @@ def _reason(error: CycloptsError) -> str:  # noqa: PLR0911 - one line for every 
     if isinstance(error, kinds.CoercionError) and error.token is not None and error.argument is not None:
         wanted = _wanted(error.argument.hint)
         wanted += " of fewer digits" if wanted == WHOLE and error.token.value.isdecimal() else ""
-        return f"{name} {wanted}; got {shown(error.token.value)}."
+        meant = _meant(error.token.value.lower(), map(str, get_args(error.argument.hint)))
+        return f"{name} {wanted}; got {shown(error.token.value)}{meant}."
     if isinstance(error, kinds.UnknownOptionError):
         option = (error.token.keyword or error.token.value).partition("=")[0]
         known = {one for argument in error.argument_collection for one in argument.names if one.startswith("-")}
@@ -57,7 +58,8 @@ def _reason(error: CycloptsError) -> str:  # noqa: PLR0911 - one line for every 
         return f"there is no command {shown(command)}{_meant(command, known)}; the commands are {', '.join(known)}."
     if isinstance(error, kinds.UnusedCliTokensError):
         left = (error.unused_tokens or [""])[0]
-        return f"{shown(left)} is one word too many: what has spaces in it stands in quotation marks."
+        advice = "a list has commas between its parts, and what has spaces in it stands in quotation marks"
+        return f"{shown(left)} is one word too many: {advice}."
     if isinstance(error, kinds.MissingArgumentError):
         return f"{name} wants a value, and none came." if name.startswith("-") else f"{name} is missing."
     if isinstance(error, kinds.RepeatArgumentError):

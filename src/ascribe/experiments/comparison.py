@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,9 @@ class Comparison:
         **Raises:** `UserError` for a rule that did not take part, and where there are none: for numbers, for more than 20
         classes, and in a record of an earlier version.
         """
+        if rule not in self.runs:
+            with suppress(UserError):
+                rule = rules.full_name(rule)
         if rule not in self.runs:
             raise UserError(f"`rule` is a rule of the comparison; got {rule!r}: take {', '.join(self.runs)}.")
         runs = self.runs[rule]

@@ -123,6 +123,8 @@ _ENTRIES = (
           f"{NOTES}, 4.2.3", "course_notes_graphs", "matrix_gradients", 0.01),
     Entry("counter-current-mnist", "five rules on MNIST in one protocol: BP, FA, DFA, DRTP, FW-DTP",
           f"{COUNTER_CURRENT}, table 1", "published.counter_current", "mnist", 8.0, full=True),
+    Entry("counter-current-fashion-mnist", "the same five on Fashion-MNIST",
+          f"{COUNTER_CURRENT}, table 1", "published.counter_current", "fashion_mnist", 8.0, full=True),
     Entry("counter-current-cifar10", "the same five on CIFAR-10",
           f"{COUNTER_CURRENT}, table 1", "published.counter_current", "cifar10", 8.0, full=True),
     Entry("target-projection-mnist", "direct random target projection beside backpropagation, MNIST after 10 epochs",

@@ -6,6 +6,7 @@ that is not finite is no mistake: the run diverged.
 """
 
 import dataclasses
+import difflib
 import dis
 import inspect
 import itertools
@@ -58,6 +59,7 @@ WORDS = (
 )
 """The same, where only the error's text tells."""
 
+HOOKS = [name for name, one in vars(AbstractRule).items() if callable(one) and not name.startswith("_")]
 TASKS = AbstractRule.tasks
 """What a rule may say that it does."""
 
@@ -228,6 +230,12 @@ def check_attributes(rule: AbstractRule, name: str) -> None:
     """A `UserError` where `tasks` or `forced` are not what a rule says of itself."""
     with blamed(name, rule):
         tasks, forced = rule.tasks, rule.forced
+    for own in vars(type(rule)) if is_own(rule) else ():
+        near = difflib.get_close_matches(own, HOOKS, 1, 0.88) if own not in HOOKS and not own.startswith("_") else []
+        if near and callable(getattr(rule, own)):
+            raise UserError(
+                f"the rule {name} has a method {own}, which nothing calls: the hook is {near[0]}; others begin with _."
+            )
     if not isinstance(tasks, tuple | list) or not tasks or not all(isinstance(task, str) and task in TASKS for task in tasks):
         raise UserError(
             f"`tasks` of the rule {name} is a tuple of {', '.join(TASKS)}, as in ('binary',); got {tasks!r}: write a comma "
