@@ -144,6 +144,10 @@ AT_THE_END = {
 """Hyperparameters that no first step shows, because they act later or not here (tests/references)."""
 
 
+FEW = {"weight-mirror": {"warm_up": 2}}
+"""Options with which a rule's first step costs less."""
+
+
 class Applied(NamedTuple):
     """A rule with a network that it adapted and a batch in its encoding; `own`: whether the network is the rule's own."""
 
@@ -157,7 +161,7 @@ class Applied(NamedTuple):
 def applied(name, kind, loss, task=None):
     """The rule where a network of this kind meets data with this loss, as `train` lets it take part: on the task, or on the
     first for this loss that the rule does. A `UserError` where the rule or the settings refuse."""
-    rule = rules.get(name)
+    rule = rules.get(name, **FEW.get(name, {}))
     tasks = ("regression", "classification", "binary") if loss == "squared-error" else ("classification", "binary")
     task = task or next(one for one in tasks if one in rule.tasks)
     outputs = 1 if task == "binary" else OUTPUTS
