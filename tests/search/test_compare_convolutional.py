@@ -10,8 +10,11 @@ from ascribe.networks import Activation, BatchNorm, Conv2d, Flatten, Linear, Net
 
 from ..training import tiny
 
-OTHERS = ("forward-pass", "perceptron", "finite-differences", "relaxed-identity")
-BACKWARD = [name for name in rules.names() if not name.startswith(OTHERS)]
+WAYS_BACK = (
+    *("backpropagation", "feedback-alignment", "direct-", "sign-symmetry", "kolen-pollack", "weight-mirror"),
+    *("b-function", "gradient-noise"),
+)
+BACKWARD = [name for name in rules.names() if name.startswith(WAYS_BACK)]
 SHAPE = (8, 8, 1)
 
 

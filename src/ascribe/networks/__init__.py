@@ -21,7 +21,6 @@ from .foreign import from_model as from_model
 from .gru import GRU as GRU
 from .gru import gru as gru
 from .label_goodness import LabelGoodness as LabelGoodness
-from .label_goodness import squared_length as squared_length
 from .last_step import LastStep as LastStep
 from .layer import AbstractLayer as AbstractLayer
 from .layernorm import LayerNorm as LayerNorm

@@ -50,11 +50,11 @@ class LabelGoodness(AbstractLayer):
     def __call__(
         self, x: Float[Array, "batch ..."], state: PyTree = None, *, key: Key | None = None, training: bool = False
     ) -> tuple[Float[Array, "batch outputs"], PyTree]:
-        def goodness(label: Array) -> Float[Array, " batch"]:
+        def with_label(label: Array) -> Float[Array, " batch"]:
             found = self.activities(x, jnp.broadcast_to(label, len(x)))
-            return sum((squared_length(h) for h in found[1:]), start=squared_length(found[0]))
+            return sum(map(self.goodness, found[1:]), start=self.goodness(found[0]))
 
-        found = jax.lax.map(goodness, jnp.arange(len(self.labels))).T
+        found = jax.lax.map(with_label, jnp.arange(len(self.labels))).T
         return (found if self.outputs > 1 else found[:, 1:] - found[:, :1]), state
 
     def activities(
@@ -80,6 +80,11 @@ class LabelGoodness(AbstractLayer):
             x = x + told if told is not None and self.beside and number == first else x
         return [*found, x]
 
+    @staticmethod
+    def goodness(h: Float[Array, "batch ..."]) -> Float[Array, " batch"]:
+        """‖h‖² of every example."""
+        return jnp.sum(h * h, axis=tuple(range(1, h.ndim)))
+
     def initial_state(self) -> PyTree:
         return None
 
@@ -93,8 +98,3 @@ class LabelGoodness(AbstractLayer):
 
     def workspace(self, outputs: int) -> int:
         return sum(self.labels[0].size + layer.workspace(outputs) for layer in self.layers.values())
-
-
-def squared_length(h: Float[Array, "batch ..."]) -> Float[Array, " batch"]:
-    """‖h‖² of every example."""
-    return jnp.sum(h * h, axis=tuple(range(1, h.ndim)))

@@ -14,7 +14,7 @@ import jax.random as jr
 from ascribe.checks import one_of
 from ascribe.datasets import Dataset
 from ascribe.errors import UserError
-from ascribe.networks import AbstractLayer, Activation, Dropout, LabelGoodness, Network, RMSNorm, squared_length
+from ascribe.networks import AbstractLayer, Activation, Dropout, LabelGoodness, Network, RMSNorm
 from ascribe.types import Array, Key, Scalar
 
 from .backpropagation import exact
@@ -141,8 +141,9 @@ class ForwardForward(AbstractRule[Trainables, None]):
         passes = [layer.activities(x, labels, apart=True) for labels in (right, wrong, None)]
         for right_h, wrong_h in zip(*passes[:2], strict=True):
             middle = self.threshold.astype(x.dtype) * right_h[0].size
-            own_loss = jax.nn.softplus(middle - squared_length(right_h)) + jax.nn.softplus(squared_length(wrong_h) - middle)
-            total = total + jnp.mean(own_loss)
+            right_loss = jax.nn.softplus(middle - layer.goodness(right_h))
+            wrong_loss = jax.nn.softplus(layer.goodness(wrong_h) - middle)
+            total = total + jnp.mean(right_loss + wrong_loss)
         return jax.lax.stop_gradient(passes[2][-1]), total
 
     def _readout(self, network: Network, features: Array) -> Array:

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ascribe.checks import explained
 from ascribe.networks import Network, Tape
 from ascribe.types import Array, Key
 
@@ -29,6 +30,7 @@ EXAMPLES = 8
 """The examples of a batch whose terms are measured: the size of a term asks for no more."""
 
 
+@explained
 def gradient_and_terms(network: Network, batch: Batch, *, key: Key | None = None) -> tuple[Credit, Network]:
     """Backpropagation's credit, and a tree like its gradient whose norm in a layer, or in a part of it, is the size of the
     terms that this gradient is summed from: the root of the mean over examples of their squares.
