@@ -25,10 +25,10 @@ MNIST = Table(
         "tune_seeds": 1,
     }
     | {"search": {"learning_rate": (1e-4, 1e-2)}},
-    {"network": "mixer/3x32:patch=7", "epochs": 3, "seeds": 2, "tune": 2},
+    {"network": "mixer/3x32:patch=7", "epochs": 20, "seeds": 2, "tune": 2},
     1.5,
     6.0,
-    (6_000, 4_000),
+    (12_000, 4_000),
 )
 
 

@@ -45,10 +45,10 @@ CIFAR10 = Table(
     "cifar10",
     _rows(50.03, 45.76, 42.86, 33.85, 45.91),
     {**SETTINGS, **SEARCH, "network": "1024x1024x1024"},
-    {"epochs": 4, "seeds": 2, "tune": 3},
+    {"epochs": 6, "seeds": 2, "tune": 3},
     2.0,
     6.0,
-    (5_000, 2_000),
+    (15_000, 5_000),
 )
 
 
