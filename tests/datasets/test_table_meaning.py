@@ -224,6 +224,17 @@ def test_leading_zeros_of_a_feature_are_no_other_number(load):
     assert load(rows("{:02d}")).checksum == load(rows("{}")).checksum
 
 
+def test_targets_of_unlike_units_are_told(load):
+    inputs = np.random.default_rng(0).normal(size=(60, 2))
+    targets = inputs * [1e5, 0.1]
+    unlike, (large, small) = datasets.load((inputs, targets)), targets.std(axis=0)
+    assert unlike.understood.notes == (
+        f"the targets vary by {large:.3g}, {small:.3g} (standard deviations), each in its own unit: the RMSE over all of them is "
+        "mostly that of the largest; `score='r2'` counts them alike",
+    )
+    assert not datasets.load((inputs, inputs * [2.0, 1.0])).understood.notes
+
+
 def test_one_hot_targets_are_told_and_become_classes_when_asked(load):
     inputs, labels = np.column_stack([HEIGHTS, WEIGHTS]), np.arange(24) % 3
     one_hot = datasets.load((inputs, np.eye(3)[labels]))

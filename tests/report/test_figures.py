@@ -399,3 +399,13 @@ def test_layers_without_a_measurable_angle_are_named_and_the_quality_of_credit_h
     assert f"gradient is lost in rounding: linear1 (up to {share:.0f} % of the epochs)." in subtitle
     titles = [panel["title"]["text"] for panel in drawing("signal_to_noise", comparison)["concat"]]
     assert titles == ["all parameters", "linear1"] and drawing("bias", comparison)["concat"]
+
+
+def test_a_layer_in_which_no_rule_has_an_angle_gets_no_panel():
+    comparison = make_comparison()
+    for runs in comparison.runs.values():
+        shape = runs.curves["train_loss"].shape
+        runs.curves |= {"gradient_angle/linear1": np.full(shape, np.nan), "gradient_angle/linear2": np.full(shape, 30.0)}
+    drawn = drawing("layer_angles", comparison)
+    titles = [panel["title"]["text"] for panel in drawn.get("concat", drawn.get("hconcat", [drawn]))]
+    assert "linear1" not in str(titles) and "linear2" in str(titles)

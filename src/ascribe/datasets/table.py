@@ -112,6 +112,10 @@ def _true_or_false(name: str, value: Any, advice: str) -> bool:
     return truth
 
 
+UNLIKE = 3.0
+"""The largest standard deviation of several targets over the smallest, above which a note says whose the RMSE is."""
+
+
 @dataclass(frozen=True)
 class _Targets:
     """What is to be learned: the target's name, the task and why it is that, the targets, their classes, and notes."""
@@ -155,11 +159,23 @@ def _read_several(name: str, targets: np.ndarray, task: Task | None, what: str) 
         return _Targets(name, "regression", "guessed: the targets have several columns", targets, notes=(note,))
     if task is None or task == "regression":
         why = "guessed: the targets have several columns" if task is None else "named"
-        return _Targets(name, "regression", why, targets)
+        return _Targets(name, "regression", why, targets, notes=_unlike(targets))
     if task != classes or not is_one_hot(targets):
         raise UserError(f"{what} has targets of {count} columns, which is regression: leave {option('task')} out.")
     column = Column(name, np.zeros(len(targets), dtype=bool), numbers=targets.argmax(axis=1).astype(np.float64))
     return _Targets(name, task, "named", *encode_target(column, task))
+
+
+def _unlike(targets: np.ndarray) -> tuple[str, ...]:
+    """A note where the RMSE over several targets is that of the one with the largest numbers."""
+    spreads = np.std(targets, axis=0, dtype=np.float64)
+    if spreads.max() <= UNLIKE * spreads.min():
+        return ()
+    told = ", ".join(f"{spread:.3g}" for spread in spreads)
+    return (
+        f"the targets vary by {told} (standard deviations), each in its own unit: the RMSE over all of them is mostly that of "
+        f"the largest; {option('score', 'r2')} counts them alike",
+    )
 
 
 def _make_dataset(

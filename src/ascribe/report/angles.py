@@ -87,6 +87,7 @@ def _small_multiples(comparison: Comparison, prefix: str, axis_title: str, *titl
     columns = series(comparison, names, points=100)
     if not columns["mean"]:
         return None
+    names = [name for name in names if name in set(columns["curve"])]  # where no rule has a number there is nothing to draw
     axis = _degrees(columns["mean"], axis_title)
     titles = {name: panel_title(name.partition("/")[2], offset=6) for name in names}
     below = dict.fromkeys(names, _right_angle(axis))
