@@ -160,6 +160,22 @@ def test_images_and_gaps_of_a_pair():
         datasets.load((holes, LABELS))
 
 
+def test_objects_that_are_numbers_are_numbers():
+    """A frame of a column of whole numbers with gaps and one of floats gives such an array."""
+    values = np.random.default_rng(0).normal(size=(20, 2))
+    objects = values.astype(object)
+    objects[:, 1] = [7, *range(19)]
+    floats = objects.astype(float)
+    labels = np.arange(20) % 2
+    assert datasets.load((objects, labels)).checksum == datasets.load((floats, labels)).checksum
+    objects[3, 0], floats[3, 0] = None, np.nan
+    gaps = [datasets.load((one, labels), missing="mean").checksum for one in (objects, floats)]
+    assert gaps[0] == gaps[1]
+    objects[3, 0] = "3"
+    with pytest.raises(UserError, match="encode texts"):
+        datasets.load((objects, labels))
+
+
 def test_masked_values_are_gaps():
     hidden = INPUTS > 1.0
     masked = np.ma.masked_where(hidden, INPUTS)

@@ -1,6 +1,7 @@
 """Data frames and arrays in memory, of whatever library: pandas, polars, pyarrow, NumPy, lists."""
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, cast
 
 import numpy as np
@@ -9,7 +10,7 @@ from ascribe.checks import unmasked
 from ascribe.errors import UserError
 from ascribe.memory import check_room
 
-from .columns import CELL, column_from_values
+from .columns import CELL, column_from_values, is_missing
 from .delimited import Table, column_name, header_names, too_few_columns
 from .npz import Arrays, checked
 from .options import COPIES
@@ -112,7 +113,7 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
                 apart += "'"
             table = Table([*table.names, apart], [*table.columns, column_from_values(apart, values)])
         return table
-    rows, answers = _array("inputs", inputs), _array("targets", targets)
+    rows, answers = _numbered(_array("inputs", inputs)), _array("targets", targets)
     rows = rows[:, None] if rows.ndim == 1 else rows
     if rows.ndim < 1 or answers.ndim < 1 or len(rows) != len(answers) or rows.size == 0:
         raise UserError(
@@ -132,6 +133,13 @@ def read_pair(inputs: Any, targets: Any) -> Table | Arrays:
             f"shape {answers.shape}: write labels as whole numbers."
         )
     return checked(Arrays(rows.astype(np.float64), answers, None), PAIR)
+
+
+def _numbered(rows: np.ndarray) -> np.ndarray:
+    """Objects that are all numbers, as a frame of columns with missing values gives, as floats; any others as they are."""
+    if rows.dtype != object or not all(is_missing(one) or isinstance(one, Real) for one in rows.ravel()):
+        return rows
+    return np.array([np.nan if is_missing(one) else float(one) for one in rows.ravel()]).reshape(rows.shape)
 
 
 def _named_targets(targets: Any) -> dict[str, list[Any]]:
