@@ -102,7 +102,9 @@ class Data:
         "between. Default: the one called target, label, class or y; else the last.",
     )
     task: str | None = option(None, "binary, classification or regression, where a file leaves it open.")
-    missing: str | None = option(None, "refuse, drop or mean: what to do with missing values of a file.")
+    missing: str | None = option(
+        None, "refuse, drop or mean: what to do with missing values of a file; drop and mean leave out rows without a target."
+    )
     ignore: str | None = option(None, "Columns of a file to leave out, by name or number, with commas between.")
     samples: Whole | None = option(None, "How many examples, where the data set can be made smaller or larger.")
     noise: float | None = option(None, "The noise of a generated data set.")

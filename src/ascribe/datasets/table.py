@@ -258,8 +258,10 @@ def rows_to_keep(contents: Contents, missing: str, what: str) -> np.ndarray:
         raise UserError(
             f"{what} has {count} missing value{'s' if count > 1 else ''}, {found} of them in column {worst!r}: try {advice}."
         )
-    if missing == "mean" and target_gaps.any():
-        raise UserError(f"{what} has {int(target_gaps.sum())} rows without a target, which no mean can fill: try {drop}.")
+    if missing == "mean":  # no mean can fill a target
+        if target_gaps.all():
+            raise UserError(f"{what} has no row with a target: check {option('target')}.")
+        return ~target_gaps
     if missing == "drop":
         keep = ~np.any(np.stack(list(gaps.values())), axis=0)
         if count and not keep.any():
