@@ -14,6 +14,7 @@ from ascribe.errors import UserError
 from ascribe.rules import Backpropagation
 
 from ..cases import assert_active, assert_close, credit_of, examples, small_lenet, small_mlp
+from ..models import network_of
 
 STEPS, RATE = 6000, 0.1
 
@@ -89,3 +90,12 @@ def test_other_layers_are_refused(rule):
     network = networks.gru((5, 2), 3, units=4, key=jr.key(0))
     with pytest.raises(UserError, match="and gru1 is no such layer"):
         rule.adapt(network, datasets.load("moons", samples=20))
+
+
+@pytest.mark.parametrize(
+    "name", ["hebbian", "softhebb", "pepita", "target-propagation", "target-propagation-direct", "target-propagation-fixed"]
+)
+def test_a_rule_of_layers_in_a_row_refuses_a_model_by_its_name(name):
+    network = network_of("low_rank")
+    with pytest.raises(UserError, match=rf"layers in a row, and {network.composites[0]} is no"):
+        rules.get(name).adapt(network, datasets.load("moons", samples=20))

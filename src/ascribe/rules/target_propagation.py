@@ -81,10 +81,10 @@ class TargetPropagation(AbstractRule[Network | Trainables, Any]):
 
     def adapt(self, network: Network, data: Dataset) -> Network:
         """The network as it is, where it is dense layers in a row."""
-        wrong = [name for name in network.synaptic if not network[name].dense]
-        if network.composites or wrong:
+        wrong = network.composites or [name for name in network.synaptic if not network[name].dense]
+        if wrong:
             raise UserError(
-                f"target propagation has inverses of dense layers in a row, and {(*network.composites, *wrong)[0]} is none: "
+                f"target propagation has inverses of dense layers in a row, and {wrong[0]} is none: "
                 f"give it hidden layers as 64x64, or leave the rule out."
             )
         return network
