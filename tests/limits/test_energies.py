@@ -324,6 +324,13 @@ def test_the_free_phase_comes_to_rest_and_its_loss_is_told():
     assert float(late["unrest/free"]) < 1e-12 < float(early["unrest/free"])
     assert float(late["unrest/nudged"]) < 1e-9
     assert abs(float(late["equilibrium_loss"]) - float(late["forward_loss"])) > 1e-3
+    rule, both = EquilibriumPropagation(), {name: np.asarray([[late[name]], [early[name]]]) for name in late}
+    assert rule.notes({name: curve[:1] for name, curve in both.items()}) == rule.notes({}) == ()
+    most = max(float(early[name]) for name in ("unrest/free", "unrest/nudged"))
+    beginning = "states were not at rest after the last epoch in 1 of 2 runs: one more step moves them by up to "
+    assert rule.notes(both)[0].startswith(f"{beginning}{most:.2g} of their norm")
+    grown = {**both, "unrest/nudged": np.asarray([[np.nan], [0.0]])}
+    assert rule.notes(grown)[0].startswith("states were not at rest after the last epoch in 2 of 2 runs")
     weak = told(EquilibriumPropagation(feedback_scale=1e-9))
     np.testing.assert_allclose(weak["equilibrium_loss"], weak["forward_loss"], rtol=1e-7)
 

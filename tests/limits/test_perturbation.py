@@ -1,6 +1,7 @@
 """Random directions: the bases over which they are the gradient, the order of their steps, their means and variances."""
 
 import dataclasses
+import math
 
 import equinox as eqx
 import jax
@@ -16,7 +17,7 @@ from ascribe.datasets import Dataset, Split
 from ascribe.errors import UserError
 from ascribe.networks import Activation, Linear, Network, Residual, from_function, record
 from ascribe.rules import Backpropagation, Batch, ForwardGradient, NodePerturbation, Terms, WeightPerturbation
-from ascribe.rules.perturbations import basis, drawn
+from ascribe.rules.perturbations import basis, drawn, signs
 from ascribe.rules.terms import layer_errors, output_error
 
 from ..cases import assert_active, assert_close, case, credit_of, examples, noisy_mlp, small_mlp
@@ -117,6 +118,26 @@ def test_a_small_step_of_all_weights_is_a_forward_gradient():
 # Means and variances
 
 
+def test_a_sign_has_one_bit_of_the_generator():
+    given = (((64,), "float64"), ((5, 3, 7), "float32"), ((), "float64"), ((2, 0), "float64"))
+    make = jax.jit(
+        lambda key: [(signs(key, *one), jr.bits(key, (-(-math.prod(one[0]) // 32), 1), jnp.uint32)) for one in given]
+    )
+    for (shape, dtype), (found, words) in zip(given, jax.device_get(make(KEY)), strict=True):
+        count = math.prod(shape)
+        bits = np.unpackbits(words.astype("<u4").view(np.uint8).ravel(), bitorder="little")[:count]
+        np.testing.assert_array_equal(found, np.where(bits, 1, -1).reshape(shape))
+        assert found.dtype == dtype
+
+
+def test_signs_have_mean_zero_and_no_covariance():
+    """Of numbers of one word, and of different words."""
+    draws, count = 20_000, 70
+    found = jax.jit(jax.vmap(lambda key: signs(key, (count,), float)))(jr.split(KEY, draws))
+    np.testing.assert_allclose(found.mean(axis=0), 0, atol=5 / np.sqrt(draws))
+    np.testing.assert_allclose(found.T @ found / draws, np.eye(count), atol=5 / np.sqrt(draws))
+
+
 def linear(inputs, outputs=2, batch=5):
     """One linear layer without biases, and its squared error."""
     network = networks.mlp([inputs, outputs], bias=False, key=jr.key(0))
@@ -135,25 +156,28 @@ def estimates(rule, network, batch, count):
     return np.asarray(jax.jit(jax.vmap(one))(jr.split(jr.key(1), count)))
 
 
-def of_nodes(network, batch, units=2):
-    """tr Cov of node perturbation over one linear layer: an example's δ of n units has tr Cov = (n + 1) ‖δ‖² by normal noise,
-    and the weights' is that times ‖h‖², of a mean over independent examples."""
+def of_nodes(network, batch, own=-1, units=2):
+    """tr Cov of node perturbation over one linear layer: an example's δ of n units has tr Cov = (n - 1) ‖δ‖² by signs, (n + 1)
+    by normal noise, and the weights' is that times ‖h‖², of a mean over independent examples."""
     x = np.asarray(batch.inputs)
     delta = x @ np.asarray(network["linear1"].weight).T - np.asarray(batch.targets)
-    return np.sum((x**2).sum(1) * (delta**2).sum(1)) * (units + 1) / len(x) ** 2
+    return np.sum((x**2).sum(1) * (delta**2).sum(1)) * (units + own) / len(x) ** 2
 
 
 VARIANCES = {
-    "forward normal": (ForwardGradient(), lambda n, g, *_: (n + 1) * g),
-    "forward signs": (ForwardGradient(distribution="rademacher"), lambda n, g, *_: (n - 1) * g),
-    "forward four": (ForwardGradient(4), lambda n, g, *_: (n + 1) / 4 * g),
-    "weights": (WeightPerturbation(antithetic=True, size=1.0), lambda n, g, *_: (n + 1) * g),
-    "weights signs": (
-        WeightPerturbation(3, distribution="rademacher", antithetic=True, size=1.0),
-        lambda n, g, *_: (n - 1) / 3 * g,
+    "forward": (ForwardGradient(), lambda n, g, *_: (n - 1) * g),
+    "forward normal": (ForwardGradient(distribution="normal"), lambda n, g, *_: (n + 1) * g),
+    "forward four": (ForwardGradient(4), lambda n, g, *_: (n - 1) / 4 * g),
+    "weights": (WeightPerturbation(antithetic=True, size=1.0), lambda n, g, *_: (n - 1) * g),
+    "weights normal": (
+        WeightPerturbation(3, distribution="normal", antithetic=True, size=1.0),
+        lambda n, g, *_: (n + 1) / 3 * g,
     ),
     "nodes": (NodePerturbation(antithetic=True, size=1.0), lambda n, g, *given: of_nodes(*given)),
-    "nodes two": (NodePerturbation(2, antithetic=True, size=1.0), lambda n, g, *given: of_nodes(*given) / 2),
+    "nodes normal": (
+        NodePerturbation(2, distribution="normal", antithetic=True, size=1.0),
+        lambda n, g, *given: of_nodes(*given, own=1) / 2,
+    ),
 }
 
 
@@ -239,12 +263,12 @@ def test_several_directions_are_the_mean_of_single_ones(kind):
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "count"), [("forward-gradient", 1), ("weight-perturbation", 1), ("forward-gradient", 5)])
 def test_the_card_shows_the_ratio_of_signal_to_noise(name, count):
-    """‖g‖² / tr Cov = directions/(n + 1), in one batch of all examples."""
+    """‖g‖² / tr Cov = directions/(n - 1), in one batch of all examples."""
     network, batch = linear(6, batch=40)
     rule, data = rules.get(name, directions=count), data_of(network, batch)
     found = quality(rule, network, data, batch_size=40, batches=64, draws=64).layers["total"]
     low, high = found.snr_interval
-    assert low < count / (network.parameters + 1) < high < 3 * count / (network.parameters + 1)
+    assert low < count / (network.parameters - 1) < high < 3 * count / (network.parameters - 1)
     assert found.bias_interval[0] == 0 and found.batch_variance == 0
 
 

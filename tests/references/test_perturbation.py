@@ -81,7 +81,7 @@ def test_a_step_is_that_of_numpy(name, antithetic):
     rule = rules.get(name) if antithetic is None else rules.get(name, antithetic=antithetic, size=SIZE)
     credit = credit_of(rule, network, None, batch, KEY)
     (key,) = jr.split(jr.fold_in(KEY, 1), 1)
-    direction = jax.device_get(drawn(rule.probe(network, batch, key=KEY).space, key=key))
+    direction = jax.device_get(jax.jit(lambda key: drawn(rule.probe(network, batch, key=key).space, key=key))(key))
     pair = lambda layer: (np.asarray(layer.weight), np.asarray(layer.bias))
     layers = [pair(network[one]) for one in network.synaptic]
     if name == "node-perturbation":

@@ -282,6 +282,18 @@ def test_every_forced_setting_is_used_and_noted():
     assert recipe.notes[0].startswith("optimizer forced to {'network': 'sgd'")
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adagrad", "lion", {"network": "rmsprop", "feedback": "sgd"}])
+def test_a_rule_that_wants_plain_steps_is_told_of_an_optimizer_that_rescales_them(optimizer):
+    noted = lambda rule, optimizer: (
+        honor(rules.get(rule), rule, tiny.mlp(), tiny.data(), dataclasses.replace(GIVEN, optimizer=optimizer)).notes
+    )
+    (note,) = noted("hebbian", optimizer)
+    name = optimizer["network"] if isinstance(optimizer, dict) else optimizer
+    assert note == f"its update is no gradient, and {name} divides it by its own size, number by number: sgd keeps it"
+    assert noted("backpropagation", optimizer) == noted("softhebb", optimizer) == noted("hebbian", "momentum") == ()
+    assert noted("hebbian", {"network": "sgd", "feedback": "adam"}) == ()
+
+
 def test_the_perceptron_is_its_algorithm_in_the_loop_s_order_whatever_it_was_given():
     """Every mistake adds its example to the weights, one example a step: the weights are sums of rows, and end separating."""
     data = tiny.data(features=6)

@@ -112,13 +112,15 @@ class AbstractRule(eqx.Module, Generic[Trained, State]):
     changes the program (a kind, a depth) is `eqx.field(static=True)`.
 
     Only `__call__` must be written. The class attributes describe the rule: `tasks` it can do, and `forced` settings,
-    `{"optimizer": …, "learning_rate": …, "batch_size": …}` (an optimizer for `auxiliary` or `feedback` alone is a mapping).
+    `{"optimizer": …, "learning_rate": …, "batch_size": …}` (an optimizer for `auxiliary` or `feedback` alone is a mapping),
+    `wants_plain_steps`, where its update is no gradient and learns by its size, which optimizers such as Adam take away.
     `encoding` and `adapt` say what inputs and what network it needs. `ascribe.train` and `ascribe.compare` honor all of them,
     and flag such a rule in its `notes`. All other hooks are called while JAX traces the run.
     """
 
     tasks: ClassVar[tuple[str, ...]] = ("binary", "classification", "regression")
     forced: ClassVar[Mapping[str, Any]] = {}
+    wants_plain_steps: ClassVar[bool] = False
 
     def encoding(self, data: Dataset) -> tuple[str, ...]:
         """The transforms that the inputs need before the rule can use them, names of `datasets.TRANSFORMS`.

@@ -7,12 +7,13 @@ arXiv:2006.03824; weak feedback: Xie & Seung (2003), doi:10.1162/089976603762552
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ascribe.checks import at_least, plain
 from ascribe.datasets import Dataset
@@ -27,6 +28,9 @@ from .segments import check_examples_apart
 from .terms import output_loss
 
 NUDGINGS = ("centered", "one-sided")
+
+AT_REST = 0.01
+"""The share of their norm by which one more step moves states at most that are taken to be at rest."""
 
 States = equilibrium.States
 
@@ -63,7 +67,7 @@ class EquilibriumPropagation(AbstractRule[Network, None]):
     Dense and convolutional layers with elementwise activations, and any layers without weights in between; what is pooled by
     its maximum after an activation is pooled before it, as in Laborieux et al., which is the same forward pass. Nothing makes
     the steps converge: with κ = 1 and weights whose norm is well above 1 the states of unbounded units grow from step to step
-    (`metrics` has how far from rest they are).
+    (`metrics` has how far from rest they are, and where one more step moves them by above 1 %, the table says so: `notes`).
 
     What is trained is the network at its free equilibrium, by which it predicts (`predictor`); the loss that is reported is the
     forward pass's, and `equilibrium_loss` that of the equilibrium.
@@ -149,6 +153,20 @@ class EquilibriumPropagation(AbstractRule[Network, None]):
             "unrest/free": unrest(self._step(network, batch, 0), free),
             "unrest/nudged": unrest(self._step(network, batch, 1), nudged(1)),
         }
+
+    def notes(self, curves: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+        """Whether a phase ended before its states were at rest, where the credit is not that of equilibria."""
+        phases = [curves[name][:, -1] for name in ("unrest/free", "unrest/nudged") if name in curves]
+        if not phases:
+            return ()
+        largest = np.max(phases, axis=0)
+        restless = int(np.sum(~(largest <= AT_REST)))
+        if not restless:
+            return ()
+        return (
+            f"states were not at rest after the last epoch in {restless} of {len(largest)} runs: one more step moves them by up "
+            f"to {np.max(largest):.2g} of their norm, and the credit is no equilibrium's; a smaller feedback_scale settles",
+        )
 
 
 def _levels(network: Network) -> tuple[equilibrium.Level, ...]:

@@ -18,12 +18,14 @@ from .perturbations import AbstractPerturbation, Probe, losses_of
 
 
 class ForwardGradient(AbstractPerturbation):
-    """g(θ) = (∇f(θ) · v) v for a direction v ~ N(0, I) over all trainable numbers, the mean over `directions` of them. The
-    slope ∇f · v comes from the forward pass itself, which carries derivatives along (a Jacobian-vector product): nothing goes
-    back, and one number reaches all layers.
+    """g(θ) = (∇f(θ) · v) v for a direction v over all trainable numbers, the mean over `directions` of them. The slope ∇f · v
+    comes from the forward pass itself, which carries derivatives along (a Jacobian-vector product): nothing goes back, and one
+    number reaches all layers.
 
-    The mean is the gradient, and tr Cov = (n + 1) ‖∇f‖² / `directions` for n trainable numbers. Summed over an orthonormal
-    basis of directions it equals `Backpropagation`.
+    The paper wants independent numbers of mean 0 and variance 1 in v, and draws them from N(0, 1). Here they are signs, which
+    have the least variance of all such, tr Cov = (n - 1) ‖∇f‖² / `directions` for n trainable numbers, and are drawn in a
+    fraction of the time; with `distribution="normal"` it is (n + 1) ‖∇f‖² / `directions`. The mean is the gradient. Summed over
+    an orthonormal basis of directions it equals `Backpropagation`.
 
     **Arguments:** `directions`, `distribution`: as in `WeightPerturbation`, whose limit σ → 0 this is.
     """

@@ -4,6 +4,8 @@ Source: Sanger (1989), "Optimal unsupervised learning in a single-layer linear f
 doi:10.1016/0893-6080(89)90044-0; Oja (1982), doi:10.1007/BF00275687, of one unit.
 """
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 
 from ascribe.datasets import Dataset
@@ -27,9 +29,11 @@ class Hebbian(AbstractRule[Network, None]):
 
     **Arguments:** `strength`: the size of a hidden layer's step beside the readout's; positive. A step is stable while η
     times the largest second moment is well below 1, which of hundreds of inputs leaves little to the readout: hence the
-    default.
+    default. An optimizer that divides every number by its own size, such as Adam, loses the balance of growth and decay that
+    the components come from, and `strength` with it.
     """
 
+    wants_plain_steps: ClassVar[bool] = True
     strength: Scalar = hyperparameter(0.01, "(0, inf)")
 
     def adapt(self, network: Network, data: Dataset) -> Network:

@@ -22,8 +22,8 @@ from .perturbations import AbstractStepPerturbation, Probe, losses_of
 
 
 class NodePerturbation(AbstractStepPerturbation):
-    """Every unit of every layer with weights, the output's too, gets noise σ ξ at its preactivation, ξ ~ N(0, 1) for itself and
-    for each example. With z̃ = W h̃ + b + σ ξ in the noisy pass, h from the pass without noise, and L_i the loss of example i:
+    """Every unit of every layer with weights, the output's too, gets noise σ ξ at its preactivation, ξ = ±1 for itself and for
+    each example. With z̃ = W h̃ + b + σ ξ in the noisy pass, h from the pass without noise, and L_i the loss of example i:
 
         δ_i = (L_i(σ ξ_i) - L_i(0)) / σ · ξ_i,      ∂E/∂W ≈ mean over i of δ_i h_iᵀ
 
@@ -32,8 +32,10 @@ class NodePerturbation(AbstractStepPerturbation):
     layers; nothing goes back.
 
     As σ → 0 the mean is the gradient, and the variance grows with the number of units, where that of `WeightPerturbation` grows
-    with the number of weights: tr Cov = Σ_i ‖h_i‖² (n ‖δ_i‖² + ‖δ_i of the layer‖²) / (batch² · `directions`) for the W of a
-    layer of n units, ‖δ_i‖² over all units of the network. With the noise an orthonormal basis it equals `Backpropagation`.
+    with the number of weights: tr Cov = Σ_i ‖h_i‖² (n ‖δ_i‖² - ‖δ_i of the layer‖²) / (batch² · `directions`) for the W of a
+    layer of n units, ‖δ_i‖² over all units of the network. The papers' noise is normal (`distribution="normal"`), which has a
+    plus there: signs have less variance, and are drawn in a fraction of the time. With the noise an orthonormal basis it equals
+    `Backpropagation`.
 
     Where a normalization by the batch couples the examples, an example's noise moves the losses of others too: there all
     examples are credited with the sum over the batch in place of their own, which keeps the mean and has more variance.

@@ -16,17 +16,17 @@ from .perturbations import AbstractStepPerturbation, Probe, losses_of
 
 
 class WeightPerturbation(AbstractStepPerturbation):
-    """g = (E(θ + σ v) - E(θ)) / σ · v for a direction v ~ N(0, I) over all trainable numbers at once, or, antithetic,
-    (E(θ + σ v) - E(θ - σ v)) / 2σ · v, the mean over `directions` of them: passes forward alone, and one number that reaches
-    all layers.
+    """g = (E(θ + σ v) - E(θ)) / σ · v for a direction v over all trainable numbers at once, each of them 1 or -1 with
+    probability ½ (Cauwenberghs 1993), or, antithetic, (E(θ + σ v) - E(θ - σ v)) / 2σ · v, the mean over `directions` of them:
+    passes forward alone, and one number that reaches all layers.
 
     The error of a quotient is O(σ), antithetic O(σ²); that of the mean is O(σ²) for both. In the limit σ → 0 it is
-    `ForwardGradient`: its mean is the gradient, tr Cov = (n + 1) ‖∇E‖² / `directions` for n trainable numbers, and its sum over
-    an orthonormal basis of directions equals `Backpropagation`.
+    `ForwardGradient`: its mean is the gradient, tr Cov = (n - 1) ‖∇E‖² / `directions` for n trainable numbers (with normal v
+    n + 1), and its sum over an orthonormal basis of directions equals `Backpropagation`.
 
-    **Arguments:** `directions`: how many are tried in each step, one after the other; `distribution`: `"normal"`, or
-    `"rademacher"`: every number is moved by σ or -σ (Cauwenberghs 1993); `antithetic`: whether each is tried both ways, which
-    takes a third pass; `size`: σ. Too small a one drowns in the rounding of E, ε E/σ, too large a one in the curvature.
+    **Arguments:** `directions`: how many are tried in each step, one after the other; `distribution`:
+    `"rademacher"`, signs, or `"normal"`, v ~ N(0, I); `antithetic`: whether each is tried both ways, which takes a third pass;
+    `size`: σ. Too small a one drowns in the rounding of E, ε E/σ, too large a one in the curvature.
     """
 
     def probe(self, network: Network, batch: Batch, *, key: Key | None = None) -> Probe:

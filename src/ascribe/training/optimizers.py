@@ -67,6 +67,9 @@ OPTIMIZERS: dict[str, Factory] = {
     "hypergradient-adadelta": hypergradient(_adadelta),
 }
 
+RESCALING = tuple(name for name in OPTIMIZERS if name not in ("sgd", "momentum", "hypergradient-sgd"))
+"""Optimizers that divide what they descend by its own size, number by number."""
+
 SEARCH_RANGE = {
     "adam": (1e-4, 1.0),
     "adamw": (1e-4, 1.0),

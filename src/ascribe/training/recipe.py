@@ -109,6 +109,9 @@ def honor(rule: AbstractRule, name: str, source: NetworkSource, data: Dataset, s
         forced.append(setting)
         notes.append(f"{setting} forced to {described(value)}")
     own = dataclasses.replace(setup, **settings)
+    optimizer = own.optimizer["network"] if isinstance(own.optimizer, Mapping) else own.optimizer
+    if rule.wants_plain_steps and optimizer in optimizers.RESCALING:
+        notes.append(f"its update is no gradient, and {optimizer} divides it by its own size, number by number: sgd keeps it")
     return Recipe(name, with_array_leaves(rule), source, encoded, own, encoding, tuple(forced), tuple(notes))
 
 
