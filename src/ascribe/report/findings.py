@@ -6,7 +6,7 @@ import numpy as np
 
 from ascribe import measures
 from ascribe.measures import measure_of, title_of
-from ascribe.statistics import SINGLE, corrected_interval, hidden_credit, main_score, paired_runs
+from ascribe.statistics import SINGLE, CreditScore, corrected_interval, hidden_credit, main_score, paired_runs
 from ascribe.statistics.means import DASH, LEVEL, decimals_of
 
 from .base import Comparison
@@ -65,13 +65,24 @@ def hidden_credit_told(comparison: Comparison) -> str:
             f"are no credit scores.{advice}"
         )
     parts = sorted(((one.value, rule) for rule, one in found.scores.items() if rule != comparison.reference), reverse=True)
-    named = [rule + f" {value:.2f}".replace("-", "−") for value, rule in parts]
     said = f"What hidden layers learn by backpropagation is worth {gain} over frozen ones"
     said += "" if none is None else f", and {none or 'nothing that is shown'} over having none (linear)"
-    if not named:
+    if not parts:
         return f"{said}."
-    gets = listed(named) if len(named) <= NAMED else f"from {named[0]} to {named[-1]}"
-    return f"{said}; of what lies above frozen ones the rules get (credit score): {gets}."
+    how, few = "credit score", len(parts) <= NAMED
+    if few and any(found.scores[rule].low is not None for _, rule in parts):
+        how += " with its 95 % interval"
+    elif all(found.scores[rule].low is None for _, rule in parts):
+        how += f"; an estimate alone, as {found.pairs} {'folds' if comparison.folds else 'seeds'} are too few for an interval"
+    named = [f"{rule} {_score_told(found.scores[rule], whole=few)}" for _, rule in parts]
+    gets = listed(named) if few else f"from {named[0]} to {named[-1]}"
+    return f"{said}; of what lies above frozen ones the rules get ({how}): {gets}."
+
+
+def _score_told(credit: CreditScore, *, whole: bool) -> str:
+    """A credit score, `whole` with its interval where it has one: `0.87 (0.61 to 1.04)`."""
+    value, *ends = (f"{one:.2f}".replace("-", "−") for one in (credit.value, credit.low, credit.high) if one is not None)
+    return f"{value} ({' to '.join(ends)})" if whole and ends else value
 
 
 def _over_none(comparison: Comparison, score: str) -> str | None:
@@ -104,10 +115,27 @@ def _above_controls(comparison: Comparison, table: Sequence[Row]) -> str:
     if not others:
         return f"{said}{'every rule' if len(table) > 1 else table[0].rule} is above {all_of_them}."
     if not above:
-        return f"{said}no rule is shown to be above {all_of_them}."
+        return f"{said}no rule is shown to be above {all_of_them}.{_though(table, controls, [])}"
     lacking = listed(others) if len(others) <= NAMED else f"the other {len(others)}"
     verb = "is" if len(above) == 1 else "are"
-    return f"{said}{len(above)} of {len(table)} rules {verb} above {all_of_them}; for {lacking} that is not shown."
+    return (
+        f"{said}{len(above)} of {len(table)} rules {verb} above {all_of_them}; for {lacking} that is not shown."
+        f"{_though(table, controls, above)}"
+    )
+
+
+def _though(table: Sequence[Row], controls: Sequence[Row], above: Sequence[str]) -> str:
+    """Which rules' means are better than every control's though the rules are not shown to be `above`, and why; else empty."""
+    worth = lambda row: -np.inf if row.mean is None else measure_of(row.score).worth(row.mean)
+    better = [row for row in table if row.rule not in above and worth(row) > max(worth(one) for one in controls)]
+    if not better:
+        return ""
+    which = listed([row.rule for row in better]) if len(better) <= NAMED else f"{len(better)} of these rules"
+    widened = "" if len(table) == 1 else f", widened because {len(table)} rules are asked"
+    return (
+        f" {'The mean' if len(better) == 1 else 'The means'} of {which} {'is' if len(better) == 1 else 'are'} better, but the "
+        f"interval of such a difference ({better[0].runs}{widened}) holds 0, too: more seeds would tell."
+    )
 
 
 def constant_score(comparison: Comparison) -> tuple[str, float] | None:

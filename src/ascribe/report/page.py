@@ -180,7 +180,9 @@ def _caption(comparison: Comparison, table: list[Row]) -> str:
     if comparison.reference in comparison.runs:
         one = "fold" if comparison.folds else "seed"
         words += f" Differences are to {comparison.reference}, {one} by {one}."
-    words += f" Credit score: {CREDIT_WORDS}, with its 95 % bootstrap interval." if has_credit(table) else ""
+    if has_credit(table):
+        how = "corrected interval" if comparison.folds else "bootstrap interval where the seeds are enough for one"
+        words += f" Credit score: {CREDIT_WORDS}, with its 95 % {how}."
     words += " Loss area: the area under the training-loss curve, in loss times epochs; less is faster."
     words += " Seconds: wall time of the final runs including validation and diagnostics, without compiling and tuning."
     if any(row.diverged for row in table):

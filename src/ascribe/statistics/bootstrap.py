@@ -4,6 +4,8 @@ Source: Efron (1987), "Better bootstrap confidence intervals", doi:10.1080/01621
 6.6 in the form of Efron & Tibshirani (1993), "An introduction to the bootstrap", equations 14.9–14.15.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy.special import ndtr, ndtri
 
@@ -43,29 +45,22 @@ def bootstrap_interval(
     if np.ptp(values) <= rounding:
         mean = float(np.ldexp(values.mean(), shift))
         return mean, mean
-    means = resampled_means(values, resamples, seed)
+    means = np.concatenate([block.mean(axis=1) for block in blocks_of(values, resamples, seed)])
     mean = values.mean()
     # Every resample that only reorders the sample has its mean, and accuracies tie more often still: to rounding, a tie.
     slack = rounding + 1e-12 * np.abs(values).max()
     # The mean without one value is (n mean − value) / (n − 1): the jackknife in closed form.
     influence = (values - mean) / (count - 1)
-    low, high = accelerated(means, mean, influence, level, slack)
-    return float(np.ldexp(low, shift)), float(np.ldexp(high, shift))
-
-
-def resampled_means(values: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    """The means (resamples, ...) of so many samples, drawn with replacement, of the rows of `values` (pairs, ...)."""
-    count, random = len(values), np.random.default_rng(at_least(0, "seed", seed))
-    rows = max(BLOCK // values.size, 1)
-    blocks = (min(rows, resamples - start) for start in range(0, resamples, rows))
-    return np.concatenate([values[random.integers(0, count, (size, count))].mean(axis=1) for size in blocks])
-
-
-def accelerated(means: np.ndarray, mean: float, influence: np.ndarray, level: float, slack: float) -> tuple[float, float]:
-    """The BCa ends of an estimate `mean` whose resampled values are `means`; `influence`: the mean of the jackknifed estimates
-    minus each; what differs by no more than `slack` is a tie."""
     bias = ndtri((np.mean(means < mean - slack) + np.mean(means <= mean + slack)) / 2.0)
     acceleration = np.sum(influence**3) / (6.0 * np.sum(influence**2) ** 1.5)
     normal = bias + ndtri([(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     low, high = np.quantile(means, ndtr(bias + normal / (1.0 - acceleration * normal)))
-    return float(low), float(high)
+    return float(np.ldexp(low, shift)), float(np.ldexp(high, shift))
+
+
+def blocks_of(values: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """So many samples (.., pairs), drawn with replacement, of `values` (pairs,), some at a time."""
+    count, random = len(values), np.random.default_rng(at_least(0, "seed", seed))
+    rows = max(BLOCK // count, 1)
+    for start in range(0, resamples, rows):
+        yield values[random.integers(0, count, (min(rows, resamples - start), count))]

@@ -15,6 +15,7 @@ chance.
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.special import stdtrit
 
 from ascribe.checks import at_least, explained, share
 from ascribe.errors import UserError
@@ -22,7 +23,7 @@ from ascribe.measures import measure_of
 
 from ._checks import Numbers, draws, exponent, sample
 from .base import Comparison
-from .bootstrap import accelerated, resampled_means
+from .bootstrap import blocks_of
 from .corrected_resampled import corrected_interval, ratio
 from .means import FEWEST, optional
 from .pairs import SINGLE, scores_together
@@ -31,12 +32,14 @@ from .scores import score_of
 BACKPROPAGATION = "backpropagation"
 FROZEN = "frozen"
 """The rule and the control that the score is between."""
+FEWEST_RESAMPLED = 5
+"""Pairs that a bootstrap interval is told of at least: resamples of 3 bound no ratio, of 4 hardly one."""
 
 
 @dataclass(frozen=True)
 class CreditScore:
-    """The credit score of a rule: `value`, the ends `low` and `high` of its interval (None where it has none), over so many
-    `pairs`, of cross-validation folds."""
+    """The credit score of a rule: `value`, the ends `low` and `high` of its interval over so many `pairs`, of cross-validation
+    folds. They are None where there are too few pairs (fewer than 5 seeds), or where these bound no interval."""
 
     value: float
     low: float | None
@@ -76,12 +79,18 @@ class HiddenCredit:
 def credit_score(
     own: Numbers, backpropagation: Numbers, frozen: Numbers, *, level: float = 0.95, resamples: int = 9_999, seed: int = 0
 ) -> tuple[float, float, float]:
-    """`(value, low, high)`: (mean own − mean frozen) / (mean backpropagation − mean frozen) of scores (pairs,), and its
+    """`(value, low, high)`: R = (mean own − mean frozen) / (mean backpropagation − mean frozen) of scores (pairs,), and its
     bootstrap interval.
 
-    Pairs are drawn with replacement, numerator and denominator together; samples without a denominator are left out. The ends
-    are bias-corrected and accelerated, as those of `bootstrap_interval`, with the ratio's own jackknife. 1 with no width for
-    backpropagation itself, 0 for `frozen`.
+    The interval holds every R for which the mean of the differences d(R) = own − frozen − R (backpropagation − frozen) is no
+    more than c standard errors from 0. This is Fieller's interval with, in the place of Student's t, the quantile c of
+    |mean d*| / (standard error of d*) over resamples d* of d at the R that was found: pairs are drawn with replacement. Of few
+    pairs c is large, so that the interval is as wide as they deserve; ends are −∞ and ∞ where the mean of backpropagation −
+    frozen is itself within c standard errors of 0. So it always is of 2 or 3 pairs, as the resamples that repeat one pair have
+    no standard error. 1 with no width for backpropagation itself, 0 for `frozen`.
+
+    Sources: Fieller (1954), "Some problems in interval estimation", doi:10.1111/j.2517-6161.1954.tb00159.x; its bootstrap:
+    Hwang (1995), "Fieller's problems and resampling techniques", Statistica Sinica 5, 161–171.
 
     **Raises:** `UserError` for fewer than two pairs, any number that is not finite, and where the denominator is 0.
     """
@@ -96,25 +105,37 @@ def credit_score(
     above, room = values[0] - values[2], values[1] - values[2]
     if room.mean() == 0.0:
         raise UserError("backpropagation and frozen have one mean, so nothing is in relation to their difference: no score.")
+    rest = above - above.mean() / room.mean() * room
+    slack = 1e-12 * np.abs(above).max()
+    ratios = []
+    for block in blocks_of(rest, resamples, seed):
+        mean, error = np.abs(block.mean(axis=1)), block.std(axis=1, ddof=1) / np.sqrt(len(rest))
+        exact = np.where(mean > slack, np.inf, 0.0)
+        ratios.append(np.divide(mean, error, out=exact, where=error > slack))
+    return _within(above, room, float(np.quantile(np.concatenate(ratios), level, method="higher")), slack)
+
+
+def _within(above: np.ndarray, room: np.ndarray, errors: float, slack: float = 0.0) -> tuple[float, float, float]:
+    """The ratio of the means of `above` and `room` (pairs,), and the ends of its interval: where the mean of above −
+    R room is so many of its standard `errors` from 0. Differences up to `slack` are none."""
     value = float(above.mean() / room.mean())
-    means = resampled_means(np.stack([above, room], axis=1), resamples, seed)
-    with np.errstate(all="ignore"):
-        ratios = means[:, 0] / means[:, 1]
-        without_one = (above.sum() - above) / (room.sum() - room)
-    ratios, without_one = (some[np.isfinite(some)] for some in (ratios, without_one))
-    slack = 1e-12 * max(abs(value), np.abs(ratios).max(initial=0.0))
-    if not len(ratios) or np.ptp(ratios) <= slack:
+    rest = above - value * room
+    if np.ptp(rest) <= slack:
         return value, value, value
-    return value, *accelerated(ratios, value, without_one.mean() - without_one, level, slack)
+    (own, shared), (_, other) = errors**2 * np.cov(rest, room) / len(room) if np.isfinite(errors) else np.full((2, 2), np.inf)
+    bounded = room.mean() ** 2 - other
+    if not bounded > 0.0:
+        return value, -np.inf, np.inf
+    half_width = np.sqrt(shared**2 + bounded * own)
+    return value, float(value - (shared + half_width) / bounded), float(value - (shared - half_width) / bounded)
 
 
 @explained
 def hidden_credit(comparison: Comparison, *, score: str | None = None, level: float = 0.95, seed: int = 0) -> HiddenCredit:
     """What learning in hidden layers is worth in `comparison`, and every rule's credit score.
 
-    Of cross-validation every fold is a pair, with its mean over seeds; folds share training examples, so the interval of the
-    ratio R is R ± the half width of `corrected_interval` of (own − frozen − R (backpropagation − frozen)) over the mean
-    denominator, which is the ratio to first order.
+    Of cross-validation every fold is a pair, with its mean over seeds; folds share training examples, so the interval is
+    Fieller's with the half width of `corrected_interval` for that of the mean of own − frozen − R (backpropagation − frozen).
 
     **Arguments:** as those of `summarize`.
     """
@@ -172,10 +193,12 @@ def _able(
 def _with_interval(
     values: np.ndarray, test_to_train: float, level: float, seed: int
 ) -> tuple[float, float | None, float | None]:
-    if not test_to_train:
-        value, low, high = credit_score(*values, level=level, seed=seed)
-        return value, optional(low), optional(high)
-    above, room = values[0] - values[2], values[1] - values[2]
-    value = float(above.mean() / room.mean())
-    half_width = float(corrected_interval((above - value * room) / room.mean(), test_to_train, level=level)[1])
-    return value, value - half_width, value + half_width
+    pairs = values.shape[1]
+    if test_to_train:
+        values = np.ldexp(values, -exponent(values))
+        errors = float(stdtrit(pairs - 1, 0.5 + level / 2.0)) * np.sqrt(1.0 + pairs * test_to_train)
+        value, *ends = _within(values[0] - values[2], values[1] - values[2], errors)
+    else:
+        value, *ends = credit_score(*values, level=level, seed=seed)
+    low, high = (optional(end) if test_to_train or pairs >= FEWEST_RESAMPLED else None for end in ends)
+    return value, low, high
