@@ -1,0 +1,1 @@
+"""The playground: learning rules side by side in one page, live."""
