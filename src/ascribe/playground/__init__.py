@@ -1,3 +1,1 @@
-"""The playground: learning rules compiled for a page that opens from a file."""
-
-from . import emitter as emitter
+"""The playground: learning rules side by side in one page, live."""
