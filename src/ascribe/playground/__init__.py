@@ -1,1 +1,3 @@
-"""The playground: learning rules side by side in one page, live."""
+"""The playground: learning rules compiled for a page that opens from a file, in which they learn side by side."""
+
+from . import emitter as emitter

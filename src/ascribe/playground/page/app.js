@@ -4,7 +4,7 @@
 
 const App = (() => {
   const { byId } = Dom;
-  const LIVE = ["rate", "rates", "speed", "lesson", "drawn"]; // what changes without a restart
+  const LIVE = ["rate", "rates", "speed", "lesson", "test", "drawn"]; // what changes without a restart
   const MOST_DRAWN = 500;
 
   class App {
@@ -269,7 +269,7 @@ const App = (() => {
     const optimizer = prefer(["adam", "sgd"], optimizers), batches = Controls.batches(pageData);
     const data = pageData.data?.points ? "file" : (pageData.data?.name ?? "moons");
     return {
-      data, noise: Datasets.MADE[data]?.noise ?? 0.2, points: 300, dataSeed: 0, drawn: [],
+      data, noise: Datasets.MADE[data]?.noise ?? 0.2, points: 300, test: false, dataSeed: 0, drawn: [],
       rules: pageData.shown ?? own.slice(0, 3), control: Boolean(control),
       architecture: prefer(["2-16-16-1", "2-16-1"], architectures), activation: prefer(["tanh", "relu"], activations),
       optimizer, rate: pageData.rates?.[optimizer] ?? 0.01, rates: {}, options: {}, batch: prefer([16, 32], batches),

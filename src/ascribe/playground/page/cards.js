@@ -4,7 +4,7 @@
 
 const Cards = (() => {
   const { make } = Dom;
-  const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(1)} %` : "–");
+  const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(1)}\u202f%` : "–");
   const loss = (value) => (Number.isFinite(value) ? value.toFixed(3) : "–");
   const degrees = (value) => (Number.isFinite(value) ? `${value.toFixed(0)}°` : "–");
 
@@ -19,7 +19,8 @@ const Cards = (() => {
       this.scores = ["loss", "accuracy", "angle"].map((word) => [make("dt", {}, word), make("dd", {}, "–")]);
       this.problem = make("p", { class: "problem", hidden: true });
       this.element = make("article", { class: "card", "data-rule": name, "aria-label": title },
-        make("header", {}, Dom.swatch(name), make("h2", { title: source || null }, title)),
+        Dom.swatch(name, "band"),
+        make("h2", { title: source ? `${title}: ${source}` : title }, title),
         make("p", { class: "summary", title: summary }, summary),
         make("div", { class: "pictures" },
           make("div", { class: "frame" }, this.surfaceCanvas, this.problem),
@@ -57,7 +58,7 @@ const Cards = (() => {
       const { data } = this.app.session;
       this.surface.drawing = this.app.settings.data === "drawn";
       this.surfaceCanvas.classList.toggle("pen", this.surface.drawing);
-      this.surface.draw(this.learner && ((points) => this.learner.predict(points)), data, { fine });
+      this.surface.draw(this.learner && ((points) => this.learner.predict(points)), data, { fine, test: this.app.settings.test });
     }
 
     drawNetwork() {

@@ -23,6 +23,7 @@ const Controls = (() => {
     live("rate", (one) => ({ rate: rateAt(one.value) }));
     live("batch", (one) => ({ batch: batches(pageData)[one.value] }));
     live("seeds", (one) => ({ seeds: Number(one.value) }));
+    byId("test").addEventListener("change", ({ target }) => app.change({ test: target.checked }));
     byId("redraw").addEventListener("click", () => app.change({ dataSeed: app.settings.dataSeed + 1 }));
     byId("reseed").addEventListener("click", () => app.reseed());
     byId("clear").addEventListener("click", () => app.change({ drawn: [] }));
@@ -92,6 +93,7 @@ const Controls = (() => {
     set("seeds", settings.seeds, String(settings.seeds));
     byId("rate").disabled = own;
     byId("own-rates").checked = own;
+    byId("test").checked = settings.test;
     byId("seed-told").textContent = settings.seeds > 1 ? `${settings.seed} to ${settings.seed + settings.seeds - 1}` : String(settings.seed);
     byId("activation").value = settings.activation;
     byId("optimizer").value = settings.optimizer;
@@ -108,7 +110,7 @@ const Controls = (() => {
   }
 
   function dataWords(data, app) {
-    const test = data.targets.length - data.training, kept = test ? `${data.training} points train, ${test} test (open marks).` : `${data.training} points, all for training.`;
+    const test = data.targets.length - data.training, kept = test ? `${data.training} points train, ${test} test.` : `${data.training} points, all for training.`;
     const named = app.settings.data === "file" ? ` ${data.columns[0]} and ${data.columns[1]}, standardized; class 0 is ${data.classes[0]}, class 1 is ${data.classes[1]}. ${app.file.note}` : "";
     return kept + named;
   }

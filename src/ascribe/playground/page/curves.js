@@ -4,7 +4,7 @@
 // other seeds are thin lines.
 
 const Curves = (() => {
-  const LEFT = 36, RIGHT = 10, TOP = 8, BOTTOM = 22;
+  const LEFT = 44, RIGHT = 10, TOP = 8, BOTTOM = 22;
 
   // Even numbers between two ends, about `count` of them.
   function ticks(from, to, count) {

@@ -34,11 +34,12 @@ const Dom = (() => {
     select.value = chosen;
   }
 
-  // The line of a rule as curves draw it.
-  function swatch(name) {
+  // The line of a rule as curves draw it; a `band` is as wide as what it stands above.
+  function swatch(name, kind = "swatch") {
+    const width = kind === "band" ? 2000 : 26;
     const svg = document.createElementNS(SVG, "svg"), line = document.createElementNS(SVG, "line");
-    for (const [key, value] of Object.entries({ class: "swatch", viewBox: "0 0 26 10", "aria-hidden": "true" })) svg.setAttribute(key, value);
-    for (const [key, value] of Object.entries({ x1: 1, x2: 25, y1: 5, y2: 5 })) line.setAttribute(key, value);
+    for (const [key, value] of Object.entries({ class: `line ${kind}`, viewBox: `0 0 ${width} 10`, preserveAspectRatio: "xMinYMid slice", "aria-hidden": "true" })) svg.setAttribute(key, value);
+    for (const [key, value] of Object.entries({ x1: 1, x2: width - 1, y1: 5, y2: 5 })) line.setAttribute(key, value);
     line.dataset.rule = name;
     svg.append(line);
     paint(line);
@@ -51,7 +52,7 @@ const Dom = (() => {
     line.setAttribute("stroke-dasharray", palette.dash(line.dataset.rule).join(" "));
   }
 
-  const repaint = () => document.querySelectorAll(".swatch line").forEach(paint);
+  const repaint = () => document.querySelectorAll("svg.line line").forEach(paint);
 
   // What is under the pointer, beside it; or below `anchor`, for keys. `told`: [heading, [name, value, rule]...] or nothing.
   function tip(told, event, anchor) {

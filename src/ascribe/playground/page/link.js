@@ -43,6 +43,7 @@ const Link = (() => {
     data: oneOf("data"),
     noise: number(0, 1),
     points: number(40, 1000, true),
+    test: yes,
     dataSeed: number(0, 1e6, true),
     drawn: points,
     rules: names,

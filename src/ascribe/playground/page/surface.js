@@ -71,7 +71,7 @@ const Surface = (() => {
     }
 
     // `predict` of a learner, or null where the rule cannot learn this.
-    draw(predict, data, { fine }) {
+    draw(predict, data, { fine, test }) {
       const context = this.sheet.clear();
       if (!context) return;
       const palette = Palette.now(), { width: size } = this.sheet, count = fine ? FINE : COARSE;
@@ -83,7 +83,7 @@ const Surface = (() => {
         context.strokeStyle = palette.ink;
         contour(context, values, count, size);
       }
-      this.drawPoints(context, data, palette);
+      this.drawPoints(context, data, palette, test);
       if (this.drawing && this.cursor && document.activeElement === this.sheet.canvas) this.drawCursor(context, palette);
     }
 
@@ -100,12 +100,12 @@ const Surface = (() => {
       context.drawImage(picture, 0.5, 0.5, count - 1, count - 1, 0, 0, size, size);
     }
 
-    // Class 0 is round and class 1 a diamond; test points are open.
-    drawPoints(context, data, palette) {
+    // Class 0 is round and class 1 a diamond; test points, where they are shown, are open.
+    drawPoints(context, data, palette, test) {
       const { width: size } = this.sheet, count = data.targets.length;
       const radius = Math.max(1.7, Math.min(3.4, size / 70)) * (count > 350 ? 0.8 : 1);
       for (const label of [0, 1]) {
-        for (const open of [true, false]) {
+        for (const open of test ? [true, false] : [false]) {
           context.beginPath();
           for (let row = open ? data.training : 0; row < (open ? count : data.training); row++) {
             if (data.targets[row] !== label) continue;
