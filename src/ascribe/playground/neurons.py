@@ -1,6 +1,7 @@
 """The models of the neuron page: a step of each as a program of the page's engine, with all that the page can change as its
 inputs."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,14 @@ from ascribe.neurons.base import AbstractModel
 from ascribe.types import Array
 
 from .emitter import emit
+from .page import FOLDER, assembled, theme
+from .programs import engine
 
+SCRIPTS = (
+    *("palette", "canvas", "dom", "curves", "saving", "loop", "page_data"),
+    *(f"neurons/{name}" for name in ("axes", "rings", "cells", "traces", "plane", "tuning", "raster", "session", "pictures", "app", "main")),
+)
+"""The page's scripts after the engine's, each after those that it uses."""
 CELLS = "n"
 """The symbol of the number of cells side by side: the one that is shown, and those of the tuning curve."""
 EXCITING, INHIBITING, CHANCE = 80, 20, 0.1
@@ -190,3 +198,11 @@ def _numbers(dials: dict[str, Dial]) -> dict[str, jax.ShapeDtypeStruct]:
 def _finite(state: dict[str, Any]) -> dict[str, Any]:
     """Without what JSON has no number for: a time long ago, or ahead, in place of an infinite one."""
     return {name: np.clip(value, -1e30, 1e30) if np.ndim(value) else float(np.clip(value, -1e30, 1e30)) for name, value in state.items()}
+
+
+def page() -> str:
+    """The neuron page as one HTML file."""
+    data = {"models": models(), "lessons": json.loads((FOLDER / "neurons" / "lessons.json").read_text("utf-8")), "theme": theme([])}
+    return assembled(
+        data, engine(), title="ascribe neurons", template="neurons/index.html", styles=("style.css", "neurons/style.css"), scripts=SCRIPTS
+    )
