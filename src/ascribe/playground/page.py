@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import html
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from ascribe.charts.theme import GRAY, dash_of, diverging, rule_colors
 FOLDER = Path(__file__).parent / "page"
 SCRIPTS = (
     *("random", "datasets", "csv", "history", "session", "link", "palette", "canvas", "dom", "surface", "wiring", "network"),
-    *("curves", "cards", "controls", "lessons", "saving", "loop", "app", "main"),
+    *("curves", "cards", "controls", "lessons", "saving", "loop", "page_data", "app", "main"),
 )
 """The page's scripts after the engine's, each after those that it uses."""
 SMALL = 40_000
@@ -40,14 +40,27 @@ def page(data: Mapping[str, Any], engine: str, *, title: str = "ascribe play") -
     **Arguments:** - `data`: rules, architectures, activations, optimizers and programs, as plain JSON values; the colors of the
     rules and the lessons are added here. - `engine`: JavaScript that sets `Ascribe`. - `title`: of the window.
     """
-    written = json.dumps({**data, "theme": theme(data), "lessons": lessons()}, allow_nan=False, separators=(",", ":"))
-    form, packed = _packed(written)
-    style = _read("style.css")
-    scripts = [_inline(engine), *(_inline(_read(f"{name}.js")) for name in SCRIPTS)]
+    return assembled(
+        {**data, "theme": theme(dict.fromkeys([*data.get("shown", ()), *data["rules"]]), data.get("control")), "lessons": lessons()},
+        engine,
+        title=title,
+        template="index.html",
+        styles=("style.css",),
+        scripts=SCRIPTS,
+    )
+
+
+def assembled(
+    data: Mapping[str, Any], engine: str, *, title: str, template: str, styles: Sequence[str], scripts: Sequence[str]
+) -> str:
+    """A page of the files of this folder: a template, with its styles, scripts (without their endings) and data inside."""
+    form, packed = _packed(json.dumps(data, allow_nan=False, separators=(",", ":")))
+    style = "".join(map(_read, styles))
+    written = [_inline(engine), *(_inline(_read(f"{name}.js")) for name in scripts)]
     policy = "; ".join(
         [
             "default-src 'none'",
-            f"script-src {' '.join(map(_hash, scripts))}",
+            f"script-src {' '.join(map(_hash, written))}",
             f"style-src {_hash(style)}",
             "img-src data: blob:",
             "base-uri 'none'",
@@ -61,10 +74,10 @@ def page(data: Mapping[str, Any], engine: str, *, title: str = "ascribe play") -
         "version": html.escape(__version__),
         "form": form,
         "data": packed,
-        "scripts": "\n".join(f"<script>{script}</script>" for script in scripts),
+        "scripts": "\n".join(f"<script>{script}</script>" for script in written),
     }
     # Put in one after the other, from pieces of the template: what is put in is not looked at again.
-    pieces = _read("index.html").split("{{ ")
+    pieces = _read(template).split("{{ ")
     found = [pieces[0]]
     for piece in pieces[1:]:
         name, _, rest = piece.partition(" }}")
@@ -72,11 +85,9 @@ def page(data: Mapping[str, Any], engine: str, *, title: str = "ascribe play") -
     return "".join(found)
 
 
-def theme(data: Mapping[str, Any]) -> dict[str, Any]:
+def theme(rules: Iterable[str], control: str | None = None) -> dict[str, Any]:
     """The colors and dashes of the rules, gray for the control, and the colors of the decision surface from 0 to 1."""
-    control = data.get("control")
-    shown = data.get("shown", ())
-    colors = rule_colors([*shown, *(name for name in data["rules"] if name not in (control, *shown))])
+    colors = rule_colors(name for name in rules if name != control)
     dashes = {name: [] if dash_of(color) == [1, 0] else dash_of(color) for name, color in colors.items()}
     if control is not None:
         colors[control], dashes[control] = GRAY, CONTROL_DASHES

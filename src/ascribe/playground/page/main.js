@@ -5,14 +5,6 @@
 const main = (() => {
   const { byId } = Dom;
 
-  // The page's data: JSON, or JSON that is packed by gzip and written in base64.
-  async function pageData() {
-    const element = byId("page-data");
-    if (element.dataset.form === "json") return JSON.parse(element.textContent);
-    const bytes = Uint8Array.from(atob(element.textContent), (one) => one.charCodeAt(0));
-    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
-  }
-
   // The data points that came with the page.
   function withPoints(data) {
     if (!data.data?.table) return data;
@@ -55,7 +47,7 @@ const main = (() => {
 
   async function begin() {
     try {
-      const data = withPoints(await pageData());
+      const data = withPoints(await PageData.read());
       let app = null;
       Palette.begin(data.theme, () => app && repaint(app));
       app = new App.App(await Ascribe.load(data), data);
