@@ -14,10 +14,20 @@ TITLES = {
 def page_data(*more: str, **others: Any) -> dict[str, Any]:
     """What the engine would tell the page of these rules, and of `more`."""
     rules = {
-        name: {"title": name.replace("-", " "), "summary": TITLES.get(name, "a rule of one's own"), "source": "Somebody (2020)", "hyperparameters": {}}
+        name: {
+            "title": name.replace("-", " "),
+            "summary": TITLES.get(name, "a rule of one's own"),
+            "source": "Somebody (2020)",
+            "hyperparameters": {},
+        }
         for name in (*TITLES, *more)
     }
-    rules["frozen"] = {"title": "last layer only", "summary": "hidden layers stay as they began", "source": "", "hyperparameters": {}}
+    rules["frozen"] = {
+        "title": "last layer only",
+        "summary": "hidden layers stay as they began",
+        "source": "",
+        "hyperparameters": {},
+    }
     return {
         "rules": rules,
         "control": "frozen",

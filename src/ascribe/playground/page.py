@@ -41,7 +41,11 @@ def page(data: Mapping[str, Any], engine: str, *, title: str = "ascribe play") -
     rules and the lessons are added here. - `engine`: JavaScript that sets `Ascribe`. - `title`: of the window.
     """
     return assembled(
-        {**data, "theme": theme(dict.fromkeys([*data.get("shown", ()), *data["rules"]]), data.get("control")), "lessons": lessons()},
+        {
+            **data,
+            "theme": theme(dict.fromkeys([*data.get("shown", ()), *data["rules"]]), data.get("control")),
+            "lessons": lessons(),
+        },
         engine,
         title=title,
         template="index.html",
