@@ -129,23 +129,22 @@ class Form:
         traced for every architecture (`begins`); and the shapes of all that changes in a run."""
         if not self.fixed:
             try:
-                return self.begins(self.network)
+                return self.begins(self.network, self.inputs)
             except Exception:  # a rule that builds layers needs numbers for their sizes
                 if hooks.is_own(self.asked.rule):
                     raise
-        found = self.begins(self.asked.network)
+        found = self.begins(self.asked.network, self.asked.recipe.data.input_shape[0])
         return (found[0], found[1]) if self.fixed else (None, self.sized(found[1]))
 
-    def begins(self, network: Network) -> tuple[Program, tuple[Any, Any, Any]]:
-        """What a run of this network begins with: of the rule's numbers, the network, the seed and all examples, the
-        trainables, the rule's state and the network's."""
+    def begins(self, network: Network, inputs: Any) -> tuple[Program, tuple[Any, Any, Any]]:
+        """What a run of this network, with so many inputs, begins with: of the rule's numbers, the network, the seed and all
+        examples, the trainables, the rule's state and the network's."""
 
         def begun(arrays: Any, network: Network, seed: Array, x: Array, y: Array) -> Any:
             run = loop.Run(self.rule(arrays), jnp.ones(()), seed)
             state = loop.initialize(self.asked.recipe.setup, network, run, self.data(x, y), curves=())
             return state.trainables, state.rule_state, state.network_state
 
-        inputs = self.inputs if network is self.network else self.asked.recipe.data.input_shape[0]
         x, y = struct(self.examples, inputs), struct(self.examples, dtype=jnp.int32)
         return self.emitted(begun, self.arrays, network, struct(dtype=jnp.uint32), x, y)
 

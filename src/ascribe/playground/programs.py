@@ -137,7 +137,7 @@ class _Page:
         form, numbers = self.shared[place]
         begins = numbers["begins"]
         if begins is None:
-            begins = self.programs.add(form.begins(asked.network)[0])
+            begins = self.programs.add(form.begins(asked.network, asked.recipe.data.input_shape[0])[0])
         network = self.once(("network", _told(asked)), lambda: form.initial_network(asked))
         return form, {**numbers, "begins": begins, "network": network}
 
