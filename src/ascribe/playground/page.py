@@ -40,12 +40,9 @@ def page(data: Mapping[str, Any], engine: str, *, title: str = "ascribe play") -
     **Arguments:** - `data`: rules, architectures, activations, optimizers and programs, as plain JSON values; the colors of the
     rules and the lessons are added here. - `engine`: JavaScript that sets `Ascribe`. - `title`: of the window.
     """
+    names = dict.fromkeys([*data.get("shown", ()), *data["rules"]])  # the colors of the first are farthest apart
     return assembled(
-        {
-            **data,
-            "theme": theme(dict.fromkeys([*data.get("shown", ()), *data["rules"]]), data.get("control")),
-            "lessons": lessons(),
-        },
+        {**data, "theme": theme(names, data.get("control")), "lessons": lessons()},
         engine,
         title=title,
         template="index.html",

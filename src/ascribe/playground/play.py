@@ -43,9 +43,9 @@ def play(
     optimizers: Sequence[str] = programs.OPTIMIZERS,
     overwrite: bool = False,
 ) -> Path:
-    """Writes a page in which learning rules learn a task in the plane, live and side by side: from one start, on the same batches.
+    """Writes a page in which learning rules learn a task in the plane, live and side by side.
 
-    The page is one file that opens from disk and fetches nothing. Each rule's training step is compiled from the rule itself, a
+    All begin with the same weights and learn from the same batches. The page is one file that opens from disk and fetches nothing. Each rule's training step is compiled from the rule itself, a
     rule of your own too, and runs in the page.
 
     **Arguments:**
@@ -86,7 +86,8 @@ def play(
     ).encode("utf-8")
     if len(html) > LARGEST:
         raise UserError(
-            f"the page would have {len(html) / 1e6:.1f} MB, and {LARGEST / 1e6:.1f} MB at most: choose fewer rules or architectures."
+            f"a page has at most {LARGEST / 1e6:.1f} MB, and this one would have {len(html) / 1e6:.1f}: choose fewer rules or "
+            f"architectures."
         )
     write_whole(place, html, parents=True)
     return place
