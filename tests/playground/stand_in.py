@@ -13,17 +13,22 @@ TITLES = {
 
 def page_data(*more: str, **others: Any) -> dict[str, Any]:
     """What the engine would tell the page of these rules, and of `more`."""
-    rules = {
-        name: {"title": name.replace("-", " "), "summary": TITLES.get(name, "a rule of one's own"), "source": "Somebody (2020)", "hyperparameters": {}}
-        for name in (*TITLES, *more)
-    }
-    rules["frozen"] = {"title": "last layer only", "summary": "hidden layers stay as they began", "source": "", "hyperparameters": {}}
+    rules = {name: _about(name, TITLES.get(name, "a rule of one's own")) for name in (*TITLES, *more)}
     return {
-        "rules": rules,
+        "rules": {**rules, "frozen": _about("last layer only", "hidden layers stay as they began")},
         "control": "frozen",
         "architectures": ["2-1", "2-4-1", "2-8-1", "2-16-1", "2-8-8-1", "2-16-16-1", "2-32-32-32-1"],
         "activations": ["relu", "tanh"],
         "optimizers": ["sgd", "adam"],
         "rates": {"sgd": 0.1, "adam": 0.01},
         **others,
+    }
+
+
+def _about(title: str, summary: str) -> dict[str, Any]:
+    return {
+        "title": title.replace("-", " "),
+        "summary": summary,
+        "source": "Somebody (2020)",
+        "hyperparameters": {"scale": 1.0},
     }

@@ -7,6 +7,7 @@ expressions of them such as `["*", 2, "h1"]`, which the engine puts numbers in.
 """
 
 import ast
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -53,7 +54,12 @@ def size(dimension: Any) -> Any:
     """A dimension as programs have it: a number, a symbol, or an expression."""
     if isinstance(dimension, int | np.integer):
         return int(dimension)
-    return _expression(ast.parse(str(dimension), mode="eval").body)
+    return _parsed(str(dimension))
+
+
+@functools.cache
+def _parsed(text: str) -> Any:
+    return text if text.isidentifier() else _expression(ast.parse(text, mode="eval").body)
 
 
 def _expression(node: ast.expr) -> Any:

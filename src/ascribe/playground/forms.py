@@ -7,6 +7,7 @@ its programs are traced for every architecture; one that also looks at the size 
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,6 +39,14 @@ STAND_INS = (23, 29, 31, 37, 41, 43)
 FEATURES = 5
 """The same for the inputs."""
 Program = dict[str, Any]
+
+
+@functools.cache
+def symbols() -> tuple[Any, ...]:
+    """The sizes that programs leave open: of a batch, of all examples, inputs, and widths from the lowest hidden layer up. They
+    are the same for all programs, for what JAX has traced once it has not to trace again."""
+    names = ["b", "e", "n", *(f"h{k + 1}" for k in range(len(STAND_INS)))]
+    return tuple(export.symbolic_shape(",".join(names), constraints=[f"{name} <= {MOST}" for name in names]))
 
 
 def struct(*shape: Any, dtype: Any = None) -> jax.ShapeDtypeStruct:
@@ -87,13 +96,11 @@ class Form:
 
     def __init__(self, asked: Asked, depth: int, *, fixed: bool = False, batch: int | None = None):
         self.asked, self.fixed = asked, fixed
-        names = ["b", "e", "n", *(f"h{k + 1}" for k in range(depth))]
-        symbols = export.symbolic_shape(",".join(names), constraints=[f"{name} <= {MOST}" for name in names])
-        self.batch: Any = symbols[0] if batch is None else batch
-        self.examples: Any = symbols[1]
-        self.inputs: Any = asked.recipe.data.input_shape[0] if fixed else symbols[2]
-        self.named = {} if fixed else {asked.recipe.data.input_shape[0]: symbols[2]}
-        self.named |= {} if fixed else dict(zip(STAND_INS, symbols[3:], strict=False))
+        own, inputs = symbols(), asked.recipe.data.input_shape[0]
+        self.batch: Any = own[0] if batch is None else batch
+        self.examples: Any = own[1]
+        self.inputs: Any = inputs if fixed else own[2]
+        self.named = {} if fixed else {inputs: own[2], **dict(zip(STAND_INS[:depth], own[3:], strict=False))}
         self.arrays, self.rest = eqx.partition(asked.rule, eqx.is_array)
         self.network: Network = self.sized(asked.network)
         self.whose = f"the rule {asked.name}"
@@ -129,23 +136,22 @@ class Form:
         traced for every architecture (`begins`); and the shapes of all that changes in a run."""
         if not self.fixed:
             try:
-                return self.begins(self.network)
+                return self.begins(self.network, self.inputs)
             except Exception:  # a rule that builds layers needs numbers for their sizes
                 if hooks.is_own(self.asked.rule):
                     raise
-        found = self.begins(self.asked.network)
+        found = self.begins(self.asked.network, self.asked.recipe.data.input_shape[0])
         return (found[0], found[1]) if self.fixed else (None, self.sized(found[1]))
 
-    def begins(self, network: Network) -> tuple[Program, tuple[Any, Any, Any]]:
-        """What a run of this network begins with: of the rule's numbers, the network, the seed and all examples, the
-        trainables, the rule's state and the network's."""
+    def begins(self, network: Network, inputs: Any) -> tuple[Program, tuple[Any, Any, Any]]:
+        """What a run of this network, with so many inputs, begins with: of the rule's numbers, the network, the seed and all
+        examples, the trainables, the rule's state and the network's."""
 
         def begun(arrays: Any, network: Network, seed: Array, x: Array, y: Array) -> Any:
             run = loop.Run(self.rule(arrays), jnp.ones(()), seed)
             state = loop.initialize(self.asked.recipe.setup, network, run, self.data(x, y), curves=())
             return state.trainables, state.rule_state, state.network_state
 
-        inputs = self.inputs if network is self.network else self.asked.recipe.data.input_shape[0]
         x, y = struct(self.examples, inputs), struct(self.examples, dtype=jnp.int32)
         return self.emitted(begun, self.arrays, network, struct(dtype=jnp.uint32), x, y)
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ascribe import __version__
-from ascribe.charts.theme import dash_of, diverging, rule_colors
+from ascribe.charts.theme import GRAY, dash_of, diverging, rule_colors
 
 FOLDER = Path(__file__).parent / "page"
 SCRIPTS = (
@@ -29,6 +29,7 @@ SMALL = 40_000
 """Bytes of data up to which they are written as JSON that one can read."""
 LARGEST = 1_500_000
 """Bytes of the page, at most."""
+CONTROL_DASHES = [5, 3]
 SHADES = 33
 """Colors of the decision surface that are told; the page has those between them."""
 
@@ -39,8 +40,9 @@ def page(data: Mapping[str, Any], engine: str, *, title: str = "ascribe play") -
     **Arguments:** - `data`: rules, architectures, activations, optimizers and programs, as plain JSON values; the colors of the
     rules and the lessons are added here. - `engine`: JavaScript that sets `Ascribe`. - `title`: of the window.
     """
+    names = dict.fromkeys([*data.get("shown", ()), *data["rules"]])  # the colors of the first are farthest apart
     return assembled(
-        {**data, "theme": theme(data["rules"]), "lessons": lessons()},
+        {**data, "theme": theme(names, data.get("control")), "lessons": lessons()},
         engine,
         title=title,
         template="index.html",
@@ -84,13 +86,16 @@ def assembled(
     return "".join(found)
 
 
-def theme(rules: Iterable[str]) -> dict[str, Any]:
-    """The colors and dashes of the rules, and of the decision surface from 0 to 1."""
-    colors = rule_colors(rules)
+def theme(rules: Iterable[str], control: str | None = None) -> dict[str, Any]:
+    """The colors and dashes of the rules, gray for the control, and the colors of the decision surface from 0 to 1."""
+    colors = rule_colors(name for name in rules if name != control)
+    dashes = {name: [] if dash_of(color) == [1, 0] else dash_of(color) for name, color in colors.items()}
+    if control is not None:
+        colors[control], dashes[control] = GRAY, CONTROL_DASHES
     surface = diverging(np.linspace(0.0, 1.0, SHADES)).round().astype(int)
     return {
         "colors": colors,
-        "dashes": {name: [] if dash_of(color) == [1, 0] else dash_of(color) for name, color in colors.items()},
+        "dashes": dashes,
         "surface": ["#" + "".join(f"{part:02x}" for part in color) for color in surface.tolist()],
     }
 

@@ -167,7 +167,7 @@ def physical(shape: Sequence[Any], dtype: Any) -> tuple[Any, ...]:
 
 def elementwise(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
     """One of `FLOAT` and `WHOLE`."""
-    name, given = ALIASES.get(equation.name, equation.name), equation.inputs[-1]
+    name, given = ALIASES.get(equation.name, equation.name), equation.inputs[-1 if equation.name == "select_n" else 0]
     kind = _dtype(given)
     if name == "not" and kind != np.dtype(bool):
         name = "complement"

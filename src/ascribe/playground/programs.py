@@ -128,18 +128,28 @@ class _Page:
 
     def row(self, name: str, rule: AbstractRule, activation: str, sizes: tuple[int, ...]) -> tuple[Form, dict[str, Any]]:
         """The programs of a rule for one architecture."""
-        own = hooks.is_own(rule)
-        widths, depth = sizes[1:-1], len(sizes) - 2
-        asked = ask(name, rule, widths, activation, self.inputs[sizes[0]])
+        own, widths, depth = hooks.is_own(rule), sizes[1:-1], len(sizes) - 2
         place = (name, activation, sizes if own else depth)
         if place not in self.shared:
-            self.shared[place] = self.form(asked if own else ask(name, rule, STAND_INS[:depth], activation, self.stand_in), depth)
+            inputs = self.inputs[sizes[0]]
+            asked = ask(name, rule, widths, activation, inputs) if own else ask(name, rule, STAND_INS[:depth], activation, self.stand_in)
+            self.shared[place] = self.form(asked, depth)
         form, numbers = self.shared[place]
+        met = self.met(form, name, rule, activation, sizes)
         begins = numbers["begins"]
         if begins is None:
-            begins = self.programs.add(form.begins(asked.network)[0])
-        network = self.once(("network", _told(asked)), lambda: form.initial_network(asked))
+            begins = self.programs.add(form.begins(met.network, met.recipe.data.input_shape[0])[0])
+        network = self.once(("network", _told(met)), lambda: form.initial_network(met))
         return form, {**numbers, "begins": begins, "network": network}
+
+    def met(self, form: Form, name: str, rule: AbstractRule, activation: str, sizes: tuple[int, ...]) -> Asked:
+        """The network that the rule meets: everybody's, where it changes nothing."""
+        recipe = form.asked.recipe
+        plain = not recipe.encoding and not any("network changed" in note for note in recipe.notes)
+        place = ("met", activation, sizes, None if plain else name)
+        if place not in self.shared:
+            self.shared[place] = ask(name, rule, sizes[1:-1], activation, self.inputs[sizes[0]])
+        return self.shared[place]
 
     def form(self, asked: Asked, depth: int) -> tuple[Form, dict[str, Any]]:
         """The programs of a rule for one depth and activation."""

@@ -47,7 +47,7 @@ const App = (() => {
         needsData: Boolean(pageData.rules[name].needsData),
         hyperparameters: Object.fromEntries(Object.entries(pageData.rules[name].hyperparameters ?? {}).map(([option, usual]) => [option, settings.options[`${name}.${option}`] ?? usual])),
       }));
-      this.session = new Session.Session(this.machine, { rules, architecture, activation, optimizer, batch, seed, seeds }, this.makeData());
+      this.session = new Session.Session(this.machine, { rules, control: pageData.control, architecture, activation, optimizer, batch, seed, seeds }, this.makeData());
       this.layer = Math.min(this.layer, Controls.depthOf(architecture));
       this.showCards();
       this.showChoices();
@@ -67,10 +67,10 @@ const App = (() => {
       place.dataset.count = Math.min(4, elements.length);
       this.loop.tasks = [
         ...this.cards.flatMap((card) => [
-          { draw: (fine) => card.drawSurface(fine), card },
-          { draw: () => card.drawNetwork(), card },
+          { draw: (fine) => card.drawSurface(fine), of: card.surface, rest: 60 },
+          { draw: () => card.drawNetwork(), of: card.network, rest: 110 },
         ]),
-        ...this.curves.map((curve) => ({ draw: () => curve.draw(this.session.history, this.session.stepsInEpoch), curve })),
+        ...this.curves.map((curve) => ({ draw: () => curve.draw(this.session.history, this.session.stepsInEpoch), of: curve, rest: 110 })),
       ];
       this.showLegend();
     }
@@ -177,14 +177,17 @@ const App = (() => {
       byId("play").setAttribute("aria-label", on ? "Pause" : "Play");
       document.body.classList.toggle("playing", on);
       this.loop.play(on);
-      if (!on) this.tell();
-      if (!on) this.say();
+      if (on) return;
+      this.session.record();
+      this.tell();
+      this.say();
     }
 
     // So many steps by hand.
     advance(steps) {
       this.play(false);
       for (let step = 0; step < steps; step++) this.session.step();
+      this.session.record();
       this.loop.touchAll();
       this.tell();
       this.say();
@@ -199,7 +202,7 @@ const App = (() => {
     }
 
     redraw(of) {
-      for (const task of this.loop.tasks) if (task.card === of || task.curve === of) this.loop.touch(task);
+      for (const task of this.loop.tasks) if (task.of === of) this.loop.touch(task);
     }
 
     // The numbers, a few times a second, so that they can be read.

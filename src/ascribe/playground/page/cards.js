@@ -28,10 +28,9 @@ const Cards = (() => {
             make("dl", { class: "scores" }, ...this.scores.map((pair) => make("div", {}, ...pair))),
             make("div", { class: "lines" }, this.toggle),
             this.networkCanvas)));
-      const redraw = () => app.redraw(this);
-      this.surface = new Surface.Surface(this.surfaceCanvas, { redraw, add: app.addPoint, remove: app.removePoint });
+      this.surface = new Surface.Surface(this.surfaceCanvas, { redraw: () => app.redraw(this.surface), add: app.addPoint, remove: app.removePoint });
       this.network = new Network.Network(this.networkCanvas, {
-        redraw,
+        redraw: () => app.redraw(this.network),
         told: (told, event) => Dom.tip(told, event, this.networkCanvas),
         dragged: (matrix, values) => this.learner.setFeedback(matrix, Float32Array.from(values)),
       });
@@ -44,7 +43,7 @@ const Cards = (() => {
       this.problem.hidden = !run.problem;
       this.problem.textContent = run.problem;
       this.element.classList.toggle("empty", !this.learner);
-      const feedback = this.learner ? this.learner.read(this.app.session.probe.inputs, this.app.session.probe.targets).feedback : [];
+      const feedback = this.learner ? this.app.session.read(this.learner).feedback : [];
       if (!feedback.length) this.network.shows = "weights";
       const shown = [{ value: "weights", label: "Weights" }, { value: "feedback", label: "Feedback", disabled: !feedback.length, title: feedback.length ? "The weights that carry the error back: drag one" : "This rule has no feedback weights" }];
       Dom.radios(this.toggle, shown, this.network.shows, (value) => {
@@ -52,19 +51,30 @@ const Cards = (() => {
         this.network.choose(null);
       });
       this.network.chosen = null;
+      this.readAt = null;
     }
 
     drawSurface(fine) {
       const { data } = this.app.session;
       this.surface.drawing = this.app.settings.data === "drawn";
       this.surfaceCanvas.classList.toggle("pen", this.surface.drawing);
-      this.surface.draw(this.learner && ((points) => this.learner.predict(points)), data, { fine, test: this.app.settings.test });
+      this.surface.draw(this.learner && ((points) => this.learner.predict(points)), data, { fine, test: this.app.settings.test, moment: this.moment() });
+    }
+
+    // What tells one state of the learner from another: it is asked only when it has changed.
+    moment() {
+      return `${this.app.session.number} ${this.app.session.steps}`;
     }
 
     drawNetwork() {
-      const { probe, data } = this.app.session;
-      if (!this.learner || !probe.targets.length) return this.network.sheet.clear();
-      this.network.draw(this.learner.read(probe.inputs, probe.targets), this.learner.units?.(Network.places) ?? null, data.columns);
+      const { session } = this.app;
+      if (!this.learner || !session.probe.targets.length) return this.network.sheet.clear();
+      if (this.readAt !== this.moment()) {
+        this.readAt = this.moment();
+        this.reading = session.read(this.learner);
+        this.answers = this.learner.units?.(Network.places) ?? null;
+      }
+      this.network.draw(this.reading, this.answers, Network.inputNames(this.reading, session.data.columns));
       return null;
     }
 

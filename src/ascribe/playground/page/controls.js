@@ -53,7 +53,7 @@ const Controls = (() => {
         app.change({ rules: chosen });
       } });
       const options = Object.entries(rules[name].hyperparameters ?? {});
-      return [row(name, input, rules[name].title), ...(options.length ? [optionsOf(app, name, options)] : [])];
+      return options.length ? optionsOf(app, name, options, row(name, input, rules[name].title)) : [row(name, input, rules[name].title)];
     });
     if (control) {
       const input = make("input", { type: "checkbox", "data-choice": "control", change: ({ target }) => app.change({ control: target.checked }) });
@@ -64,9 +64,14 @@ const Controls = (() => {
     byId("rules").replaceChildren(...rows);
   }
 
-  function optionsOf(app, name, options) {
-    return make("details", { class: "options" }, make("summary", {}, `Options of ${app.pageData.rules[name].title}`),
-      ...options.map(([option, usual]) => {
+  // The rule's row with a button that shows its options below.
+  function optionsOf(app, name, options, row) {
+    const panel = make("div", { class: "options", hidden: true });
+    const more = make("button", { type: "button", class: "more", "aria-expanded": "false", "aria-label": `Options of ${app.pageData.rules[name].title}`, click: () => {
+      panel.hidden = !panel.hidden;
+      more.setAttribute("aria-expanded", String(!panel.hidden));
+    } }, "⋯");
+    panel.append(...options.map(([option, usual]) => {
         const key = `${name}.${option}`;
         const input = make("input", { type: "number", step: "any", value: String(usual), "data-option": key, "data-usual": String(usual), change: ({ target }) => {
           const value = Number(target.value), { [key]: _, ...others } = app.settings.options;
@@ -75,6 +80,7 @@ const Controls = (() => {
         } });
         return make("label", { class: "field" }, make("span", {}, option.replaceAll("_", " ")), input);
       }));
+    return [make("div", { class: "row" }, row, more), panel];
   }
 
   function show(app) {

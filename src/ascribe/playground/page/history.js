@@ -4,16 +4,17 @@
 // dropped and the next are taken half as often.
 
 const History = (() => {
-  const MOST_RECORDS = 512;
+  const MOST_RECORDS = 512, FIRST_EVERY = 4;
 
   class History {
     // `names`: of the rules; `seeds`: how many runs each has.
     constructor(names, seeds) {
-      this.every = 1; // steps between two records
+      this.every = FIRST_EVERY; // steps between two records
       this.steps = [];
       this.runs = new Map(names.map((name) => [name, Array.from({ length: seeds }, () => [])]));
     }
 
+    // The last record may be of any step, where somebody wanted to see it; thinning drops those again.
     isDue(step) {
       return step % this.every === 0;
     }

@@ -54,7 +54,7 @@ const Link = (() => {
     rate: number(1e-5, 10),
     rates: perRule(number(1e-5, 10)),
     options: perRule(number(-1e6, 1e6)),
-    batch: number(1, 1024, true),
+    batch: (text, choices) => choices.batches.find((one) => String(one) === text),
     seed: number(0, 1e6, true),
     seeds: number(1, 8, true),
     speed: number(0, 5, true),

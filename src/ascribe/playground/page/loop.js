@@ -8,7 +8,7 @@ const Loop = (() => {
   const CALM = 400; // between two drawings where motion is to be reduced
 
   class Loop {
-    // `step()` trains; `tasks`: {draw(fine), changed} each; `stepped()` after a frame with steps in it.
+    // `step()` trains; `tasks`: {draw(fine), rest, changed} each, `rest` the least milliseconds between two drawings of it; `stepped()` after a frame with steps in it.
     constructor({ step, stepped }) {
       Object.assign(this, { step, stepped, tasks: [], speed: 60, playing: false, owed: 0, asked: false, drawnAt: 0 });
       this.calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -67,7 +67,7 @@ const Loop = (() => {
 
     // At least one drawing a frame; one that takes longer than it may gets a frame of its own.
     draw(now, begin) {
-      const waiting = this.tasks.filter((task) => task.changed).sort((a, b) => (a.drawn ?? 0) - (b.drawn ?? 0));
+      const waiting = this.tasks.filter((task) => task.changed && !(this.playing && now - (task.drawn ?? 0) < task.rest)).sort((a, b) => (a.drawn ?? 0) - (b.drawn ?? 0));
       for (const task of waiting) {
         const left = WHOLE - (performance.now() - begin);
         if (task !== waiting[0] && left < (task.cost ?? 2)) break;

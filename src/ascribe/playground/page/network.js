@@ -15,6 +15,25 @@ const Network = (() => {
     return points;
   })();
 
+  // Inputs of rules that want no negative numbers: the positive parts of both, their negative parts, and the constant 1.
+  const INPUTS = { 3: ["x₁", "x₂", "1"], 4: ["x₁+", "x₂+", "x₁−", "x₂−"], 5: ["x₁+", "x₂+", "x₁−", "x₂−", "1"] };
+
+  function inputNames({ layers }, [first, second]) {
+    const plain = [first, second], split = [`${first}, positive part`, `${second}, positive part`, `${first}, negative part`, `${second}, negative part`];
+    const names = { 2: plain, 3: [...plain, "1"], 4: split, 5: [...split, "1"] }[layers[0].shape[1]];
+    return names ?? Array.from({ length: layers[0].shape[1] }, (_, place) => String(place + 1));
+  }
+
+  // Which hidden layer's units receive by a feedback matrix (0 is the first), whether straight from the outputs, and whether its
+  // rows are the senders. One that stands for the weights of a layer has their name and shape.
+  function placeOf({ name, layer, shape, direct = false, transposed = false }, layers) {
+    if (layer !== undefined) return { layer, direct, transposed };
+    const place = layers.findIndex((one) => one.name === name), outputs = layers[layers.length - 1].shape[0];
+    const like = place > 0 && layers[place].shape.every((size, axis) => size === shape[axis]);
+    if (like) return { layer: place - 1, direct: false, transposed: true };
+    return { layer: Math.max(0, place), direct: true, transposed: shape[0] === outputs };
+  }
+
   const number = (value) => {
     if (!Number.isFinite(value)) return "–";
     const size = Math.abs(value);
@@ -61,7 +80,8 @@ const Network = (() => {
 
     // From the units above, or from the outputs, to the units of a hidden layer.
     feedbackLines() {
-      return this.reading.feedback.flatMap(({ name, layer, values, shape, direct, transposed }) => {
+      return this.reading.feedback.flatMap((matrix) => {
+        const { name, values, shape } = matrix, { layer, direct, transposed } = placeOf(matrix, this.reading.layers);
         const column = layer + 1, above = direct ? this.widths.length - 1 : column + 1;
         const scale = Math.sqrt(transposed ? shape[1] : shape[0]) / 2;
         return Array.from(values, (value, place) => {
@@ -130,17 +150,21 @@ const Network = (() => {
             context.lineTo(box[0], box[1] + size);
           }
           context.stroke();
-          if (size >= 13 && (column === 0 || column === last)) this.letter(context, column === 0 ? ["₁", "₂"][unit] : "p", x, y, palette);
+          if (size >= 13 && (column === 0 || column === last)) this.letter(context, column === 0 ? this.letters(unit) : "p", x, y, palette);
         });
       });
     }
 
     letter(context, text, x, y, palette) {
       context.fillStyle = palette.ink;
-      context.font = `${text === "p" ? "italic 10px" : "10px"} ${Canvas.FONT}`;
+      context.font = `${text === "p" ? "italic " : ""}${text.length > 2 ? 8 : 10}px ${Canvas.FONT}`;
       context.textAlign = "center";
       context.textBaseline = "middle";
-      context.fillText(text === "p" ? "p" : `x${text}`, x, y + 0.5);
+      context.fillText(text, x, y + 0.5);
+    }
+
+    letters(unit) {
+      return this.columns.length === 2 ? ["x₁", "x₂"][unit] : INPUTS[this.columns.length]?.[unit] ?? "";
     }
 
     isConstant(layer, unit) {
@@ -207,7 +231,7 @@ const Network = (() => {
       if (chosen.kind === "unit") return this.unitSentence(chosen);
       const line = this.find(chosen);
       if (!line) return null;
-      const unit = (column, place) => (column === 0 ? this.columns[place] : column === layout.length - 1 ? "the output" : `unit ${place + 1} of layer ${column}`);
+      const unit = (column, place) => (column === 0 ? `input ${this.columns[place]}` : column === layout.length - 1 ? "the output" : `unit ${place + 1} of layer ${column}`);
       if (line.kind === "feedback") {
         const { fixed } = reading.feedback.find((one) => one.name === line.name);
         return [`Feedback weight from ${unit(line.above, line.target)} to ${unit(line.layer + 1, line.source)}`, ["value", number(line.value)], ["", fixed ? "Drag up or down to change it." : "It learns; drag up or down to change it."]];
@@ -288,5 +312,5 @@ const Network = (() => {
     }
   }
 
-  return { Network, places, number };
+  return { Network, places, number, inputNames };
 })();

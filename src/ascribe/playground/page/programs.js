@@ -62,7 +62,8 @@ function instance(program, sizes) {
 
 function elementwise(name, [out], inputs) {
   const n = out.array.length, given = inputs.flatMap(({ array }) => [array, array.length === 1 ? 0 : 1]);
-  return KERNELS[name][FLOATS.includes(inputs.at(-1).letter) ? "f" : "w"](out.array, n, ...given);
+  const { letter } = inputs.at(name === "select_n" ? -1 : 0);
+  return KERNELS[name][FLOATS.includes(letter) ? "f" : "w"](out.array, n, ...given);
 }
 
 // The values that no operation after this one needs, for each: their arrays can serve again.

@@ -3,7 +3,7 @@
 // Session: all rules, each with all its seeds, in step: from one start (the seed's) and on the same batches.
 
 const Session = (() => {
-  const PROBE = 64; // training points at which a rule's credit is compared with the gradient
+  const PROBE = 48; // training points at which a rule's credit is compared with the gradient
   const TINY = 1e-7;
 
   // A rule's runs: one learner a seed, or the sentence that says why there is none.
@@ -18,11 +18,14 @@ const Session = (() => {
     }
   }
 
+  let made = 0;
+
   class Session {
-    // `plan`: {rules: [{name, rate, hyperparameters, needsData}], architecture, activation, optimizer, batch, seed, seeds}.
+    // `plan`: {rules: [{name, rate, hyperparameters, needsData}], control, architecture, activation, optimizer, batch, seed, seeds}.
     constructor(machine, plan, data) {
-      Object.assign(this, { machine, plan });
+      Object.assign(this, { machine, plan, number: made++ });
       this.runs = plan.rules.map((rule) => runsOf(machine, plan, Datasets.parts(data).training, rule));
+      this.control = new Set(this.runs.filter((run) => run.name === plan.control).flatMap((run) => run.learners));
       this.rates = new Map(plan.rules.map(({ name, rate }) => [name, rate]));
       const learning = this.runs.filter((run) => run.learners.length).map((run) => run.name);
       this.history = new History.History(learning, plan.seeds);
@@ -114,8 +117,17 @@ const Session = (() => {
     measure(learner) {
       const training = score(learner.predict(this.training.inputs), this.training.targets);
       const test = this.apart ? score(learner.predict(this.test.inputs), this.test.targets) : training;
-      const { layers } = learner.read(this.probe.inputs, this.probe.targets);
+      const { layers } = this.read(learner);
       return { trainLoss: training.loss, testLoss: test.loss, accuracy: test.accuracy, angles: layers.map((layer) => layer.angle) };
+    }
+
+    // What a learner has and does, at the probe's points. The control's hidden layers get no credit.
+    read(learner) {
+      const found = learner.read(this.probe.inputs, this.probe.targets);
+      if (!this.control.has(learner)) return found;
+      const last = found.layers.length - 1;
+      const layers = found.layers.map((layer, place) => (place === last ? layer : { ...layer, credit: new Float32Array(layer.credit.length), angle: NaN, normRatio: 0 }));
+      return { ...found, layers };
     }
   }
 

@@ -3,7 +3,7 @@
 // Surface: what a network answers at every place of the plane, with the line where it is undecided, and the points.
 
 const Surface = (() => {
-  const COARSE = 34, FINE = 72; // places in each direction, while training goes on and while it rests
+  const COARSE = 30, FINE = 60; // places in each direction, while training goes on and while it rests
   const grids = new Map();
 
   // The places, row by row from the top; the outermost are on the picture's edges.
@@ -70,13 +70,14 @@ const Surface = (() => {
       this.redraw();
     }
 
-    // `predict` of a learner, or null where the rule cannot learn this.
-    draw(predict, data, { fine, test }) {
+    // `predict(points)`, or null where the rule cannot learn this; its answers are asked for once for each `moment`.
+    draw(predict, data, { fine, test, moment }) {
       const context = this.sheet.clear();
       if (!context) return;
       const palette = Palette.now(), { width: size } = this.sheet, count = fine ? FINE : COARSE;
       if (predict) {
-        const values = predict(grid(count));
+        if (this.moment !== moment || this.values.length !== count * count) Object.assign(this, { moment, values: predict(grid(count)) });
+        const { values } = this;
         this.paint(context, values, count, size, palette);
         context.lineWidth = 1.6;
         context.lineCap = "round";
