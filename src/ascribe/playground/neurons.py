@@ -46,12 +46,13 @@ class Dial(NamedTuple):
 def models() -> dict[str, dict[str, Any]]:
     """Every model of the page by name, as plain data: `program` (a step), the names of its `inputs` and `outputs`, `dt` in
     seconds, the `state` that it starts from, `dials`, and what is particular to it."""
-    return {
-        "hodgkin-huxley": _hodgkin_huxley(),
-        "lif": _lif(),
-        "pair": _pair(),
-        "network": _network(),
-    }
+    with jax.enable_x64(False):  # the page is in single precision, whatever JAX is in
+        return {
+            "hodgkin-huxley": _hodgkin_huxley(),
+            "lif": _lif(),
+            "pair": _pair(),
+            "network": _network(),
+        }
 
 
 def _hodgkin_huxley() -> dict[str, Any]:
