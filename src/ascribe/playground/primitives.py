@@ -7,7 +7,7 @@ All others are a function that writes the operations of `page/operations.js` for
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -128,6 +128,7 @@ class Unknown(Exception):
     """A primitive, or a form of one, that is not in the table."""
 
 
+@runtime_checkable
 class Writer(Protocol):
     """What an entry of the table writes with; values are known by their numbers."""
 
@@ -329,7 +330,7 @@ def _gather(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: 
     )
 
 
-def _indexed(numbers: Any, collapsed: Sequence[int], mapped: Sequence[int]) -> dict[str, list[int]]:
+def _indexed(numbers: Any, collapsed: Sequence[Any], mapped: Sequence[Any]) -> dict[str, list[int]]:
     batching = [list(numbers.operand_batching_dims), list(getattr(numbers, "start_indices_batching_dims", ()))]
     batching[1] = batching[1] or list(getattr(numbers, "scatter_indices_batching_dims", ()))
     return {"collapsed": list(collapsed), "mapped": list(mapped), "batching": batching}
