@@ -41,6 +41,7 @@ ORDER = (
     "cluster",
     "experiments",
     "cards",
+    "playground",
     "papers",
     "cli",
 )

@@ -51,7 +51,7 @@ class LabelGoodness(AbstractLayer):
         self, x: Float[Array, "batch ..."], state: PyTree = None, *, key: Key | None = None, training: bool = False
     ) -> tuple[Float[Array, "batch outputs"], PyTree]:
         def with_label(label: Array) -> Float[Array, " batch"]:
-            found = self.activities(x, jnp.broadcast_to(label, len(x)))
+            found = self.activities(x, jnp.broadcast_to(label, x.shape[0]))
             return sum(map(self.goodness, found[1:]), start=self.goodness(found[0]))
 
         found = jax.lax.map(with_label, jnp.arange(len(self.labels))).T
@@ -68,7 +68,7 @@ class LabelGoodness(AbstractLayer):
             codes = jax.nn.one_hot(labels, count, dtype=x.dtype) - jnp.asarray(1 / count, x.dtype)
             told = jnp.tensordot(codes, self.labels, axes=1)
             if not self.beside:
-                flat = x.reshape(len(x), -1)
+                flat = x.reshape(x.shape[0], -1)
                 x = flat.at[:, :count].add(told).reshape(x.shape)
         layers, found = [*self.layers.values()], []
         first = next(number for number, layer in enumerate(layers) if jax.tree.leaves(layer))

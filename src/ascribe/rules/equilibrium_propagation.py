@@ -95,7 +95,7 @@ class EquilibriumPropagation(AbstractRule[Network, None]):
         free, nudged = self._phases(network, start, batch)
         ends = (1, -1) if self.nudging == "centered" else (1, 0)
         high, low = (nudged(sign) if sign else free for sign in ends)
-        scale = (ends[0] - ends[1]) * len(batch.inputs) * self.strength.astype(free[-1].dtype)
+        scale = (ends[0] - ends[1]) * batch.inputs.shape[0] * self.strength.astype(free[-1].dtype)
         slope = lambda states: self._slope(network, states, batch.inputs)
         gradients = jax.tree.map(lambda above, below: (below - above) / scale, slope(high), slope(low))
         return Credit(output_loss(network, start[-1], batch), gradients, state)

@@ -135,7 +135,7 @@ class ForwardForward(AbstractRule[Trainables, None]):
         total = jnp.zeros((), x.dtype)
         if layer is None:
             return x, total
-        count, size = len(layer.labels), len(x)
+        count, size = len(layer.labels), x.shape[0]
         right = batch.targets.reshape(size).astype(jnp.int32)
         wrong = (right + jr.randint(key, (size,), 1, count, right.dtype)) % count
         passes = [layer.activities(x, labels, apart=True) for labels in (right, wrong, None)]

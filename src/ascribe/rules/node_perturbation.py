@@ -65,7 +65,7 @@ class NodePerturbation(AbstractStepPerturbation):
 
         def gradients(errors: PyTree) -> Network:
             pull = jax.vjp(outputs, network)[1]
-            return pull(jax.tree.map(lambda one: one / len(losses), errors))[0]
+            return pull(jax.tree.map(lambda one: one / losses.shape[0], errors))[0]
 
         return Probe(jnp.mean(losses), network_state, jax.eval_shape(outputs, network), along, gradients)
 

@@ -60,7 +60,7 @@ class Pepita(AbstractRule[Network, Array]):
     def __call__(self, network: Network, state: Array, batch: Batch, *, key: Key | None = None) -> Credit:
         first, network_state = record(network, batch.inputs, batch.network_state, key=key)
         loss, delta = output_error(network, first, batch, Terms())
-        count = len(batch.inputs)
+        count = batch.inputs.shape[0]
         moved = batch.inputs.astype(network.dtype) + count * jnp.tensordot(delta, state, 1)
         second, _ = record(network, moved, batch.network_state, key=key)
         gradients: list[Any] = [jax.tree.map(jnp.zeros_like, layer) for layer in network.layers]

@@ -95,7 +95,7 @@ class PredictiveCoding(AbstractRule[Network, None]):
 
         (predicted, z), pull = jax.vjp(predict, network)
         errors = jax.tree.map(jnp.subtract, x, predicted) if errors is None else errors
-        count = len(batch.inputs)
+        count = batch.inputs.shape[0]
         gradients = pull((jax.tree.map(lambda error: -error / count, errors), error_of_outputs(network, z, batch) / count))[0]
         return Credit(output_loss(network, forward[-1], batch), gradients, state)
 
@@ -185,7 +185,7 @@ class PredictiveCoding(AbstractRule[Network, None]):
         segments = _segments(network)
         predicted, z = _predictions(segments, network, batch.inputs, x)
         squares = [jnp.sum(one**2) for one in jax.tree.leaves(jax.tree.map(jnp.subtract, x, predicted))]
-        return output_loss(network, z, batch) + sum(squares, start=jnp.zeros((), z.dtype)) / (2 * len(batch.inputs))
+        return output_loss(network, z, batch) + sum(squares, start=jnp.zeros((), z.dtype)) / (2 * batch.inputs.shape[0])
 
     def notes(self, curves: Mapping[str, np.ndarray]) -> tuple[str, ...]:
         """Whether inference went up where it should go down."""
@@ -214,4 +214,4 @@ def _predictions(
 
 def _halves(errors: Array) -> Scalar:
     """½‖ε‖², mean over examples."""
-    return jnp.sum(errors**2) / (2 * len(errors))
+    return jnp.sum(errors**2) / (2 * errors.shape[0])

@@ -31,4 +31,4 @@ def unrest(step: Callable[[State], State], state: State) -> Scalar:
 
 def error_of_outputs(network: Network, z: Array, batch: Batch) -> Array:
     """∂C/∂z of every example by itself, `(batch, outputs)`, at the last preactivation."""
-    return jax.grad(lambda z: len(z) * output_loss(network, z, batch))(z)
+    return jax.grad(lambda z: z.shape[0] * output_loss(network, z, batch))(z)

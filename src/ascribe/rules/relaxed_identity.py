@@ -345,7 +345,7 @@ class RelaxedIdentity(AbstractRule[Network | Trainables, None]):
         condition += ", and stays there (an inner rate of ε)" if still else ""
         if self.relax_output:
             last = lambda auxiliary: segments.of(auxiliary, len(segments.places) - 1, 1)
-            error = jax.grad(lambda z: output_loss(network, z, batch))(last(begun.auxiliary)) * len(batch.inputs)
+            error = jax.grad(lambda z: output_loss(network, z, batch))(last(begun.auxiliary)) * batch.inputs.shape[0]
             theirs = (jax.tree.map(jnp.zeros_like, own), error)
             told = "no gradient for any weight, and the loss's own for the last auxiliary"
             return LimitingCase(condition, told, (own, last(gradients.auxiliary)), theirs)

@@ -124,7 +124,7 @@ class TargetPropagation(AbstractRule[Network | Trainables, Any]):
 
     def _gradients(self, forward: "SegmentedPass", displaced: Mapping[str, Displaced]) -> Network:
         """Every layer's own gradient of its local loss."""
-        count = len(forward.delta)
+        count = forward.delta.shape[0]
         step = count * self.target_step.astype(forward.delta.dtype)
         top = step * forward.delta
         *below, last = forward.network.synaptic
@@ -167,7 +167,7 @@ class TargetPropagation(AbstractRule[Network | Trainables, Any]):
             given, wanted = forward.to_output(name, h + noise) - forward.made[forward.network.synaptic[-1]], noise
         else:
             given, wanted, function = forward.through(name, h + noise), h + noise, forward.function_below(name)
-        loss = lambda inverse: jnp.sum((function(inverse(given)) - wanted) ** 2) / (2 * len(h))
+        loss = lambda inverse: jnp.sum((function(inverse(given)) - wanted) ** 2) / (2 * h.shape[0])
         curvature = jnp.mean(jnp.sum(given**2, axis=1)) + (0.0 if inverse.bias is None else 1.0)
         rate = self.feedback_rate.astype(h.dtype) / jnp.maximum(curvature, jnp.finfo(h.dtype).tiny)
         return jax.tree.map(lambda one, slope: one - rate * slope, inverse, jax.grad(loss)(inverse))
@@ -221,7 +221,7 @@ class SegmentedPass(eqx.Module):
         made = {name: tape.outputs(stop - 1) for name, (_, stop) in _segments(network).items()}
         for name, h in made.items():
             units = network[name].fan_out
-            if h.shape != (len(batch.inputs), units):
+            if h.shape != (batch.inputs.shape[0], units):
                 raise UserError(
                     f"target propagation wants a vector of {units} numbers, one for each unit of {name}, at the next weights; "
                     f"got the shape {h.shape[1:]}: leave out what changes it, or the rule."

@@ -36,7 +36,9 @@ class Examples(eqx.Module):
     target_scale: Array
 
 
-class _Sums(NamedTuple):
+class Sums(NamedTuple):
+    """Over examples: their losses, how many answers are right, and the squared errors of every output."""
+
     loss: Array
     correct: Array
     squared_error: Array
@@ -95,24 +97,14 @@ def answered(
         padding = [(0, chunks * chunk - count)] + [(0, 0)] * (array.ndim - 1)
         return jnp.pad(array, padding).reshape(chunks, chunk, *array.shape[1:])
 
-    def part_of(part: tuple[Array, Array, Array]) -> tuple[_Sums, Answers | None]:
+    def part_of(part: tuple[Array, Array, Array]) -> tuple[Sums, Answers | None]:
         inputs, targets, real = split(part)
         inputs = stored.decoded(inputs) if isinstance(stored, Pixels) else inputs
-        tape, _ = record(network, inputs, network_state, training=False)
-        function, z = final_preactivation(network, tape, loss)
-        t = loss.encode(targets, z.shape[1], z.dtype)
-        y = function.function(z)
-        values = loss.values(z, targets) if function.name == loss.link else loss.value(y, t)
-        predicted = predicted_labels(tape.output, boundary=boundary(network, loss))
-        correct = predicted == targets if labels else real
-        sums = _Sums(
-            jnp.sum(jnp.where(real, values, 0)),
-            jnp.sum(real & correct),
-            jnp.sum(jnp.where(real[:, None], (y - t) ** 2, 0), axis=0),
-        )
+        sums, outputs = judged_part(network, network_state, inputs, targets, real, loss)
         if not further:
             return sums, None
-        chances = class_probabilities(tape.output, link=link(network, loss))
+        chances = class_probabilities(outputs, link=link(network, loss))
+        predicted = predicted_labels(outputs, boundary=boundary(network, loss))
         own = jnp.take_along_axis(chances, targets[:, None], axis=1)[:, 0]
         return sums, Answers(predicted, own, chances if ranked else None)
 
@@ -136,6 +128,25 @@ def answered(
     targets = examples.targets.reshape(count, -1).astype(total.loss.dtype)
     scale = examples.target_scale.astype(total.loss.dtype)
     return found | {"rmse": rmse(squared_errors, scale), "r2": r2(squared_errors, jnp.var(targets, axis=0))}, None
+
+
+def judged_part(
+    network: Network, network_state: PyTree, inputs: Array, targets: Array, real: Array, loss: Loss
+) -> tuple[Sums, Array]:
+    """What is added up of some examples, those that are `real`, and the network's outputs for all of them."""
+    tape, _ = record(network, inputs, network_state, training=False)
+    function, z = final_preactivation(network, tape, loss)
+    t = loss.encode(targets, z.shape[1], z.dtype)
+    y = function.function(z)
+    values = loss.values(z, targets) if function.name == loss.link else loss.value(y, t)
+    labels = jnp.issubdtype(targets.dtype, jnp.integer)
+    correct = predicted_labels(tape.output, boundary=boundary(network, loss)) == targets if labels else real
+    sums = Sums(
+        jnp.sum(jnp.where(real, values, 0)),
+        jnp.sum(real & correct),
+        jnp.sum(jnp.where(real[:, None], (y - t) ** 2, 0), axis=0),
+    )
+    return sums, tape.output
 
 
 def boundary(network: Network, loss: Loss) -> float:

@@ -169,7 +169,7 @@ def _epoch(setup: Setup, run: Run, state: RunState, data: Data, epoch: Array) ->
     state, loss = one_pass(setup, run, state, data, epoch, batches)
     if run.rule.acts_between_epochs:
         state = between_epochs(setup, run, state, data, epoch)
-    measured = measure(setup, run, state, data, jr.fold_in(_epoch_key(run, epoch), len(batches)), before=before)
+    measured = measure(setup, run, state, data, jr.fold_in(epoch_key(run, epoch), len(batches)), before=before)
     found = {"train_loss": loss, **measured}
     finite = jnp.isfinite(found["train_loss"]) & jnp.isfinite(found["validation_loss"])
     diverged_at = jnp.where((state.diverged_at < 0) & ~finite, epoch.astype(jnp.int32), state.diverged_at)
@@ -187,12 +187,12 @@ def one_pass(
     serves any number of steps. Examples that are in no batch are never looked at.
     """
     images_key = jr.fold_in(jr.fold_in(streams(run.seed).batches, AUGMENTATION), epoch)  # the same for every rule
-    epoch_key = _epoch_key(run, epoch)
+    own_key = epoch_key(run, epoch)
 
     def one_step(state: RunState, item: tuple[Array, Array]) -> tuple[RunState, Array]:
         indices, number = item
         changed = jr.fold_in(images_key, number) if setup.augmentations else None
-        return step(setup, run, state, data, indices, jr.fold_in(epoch_key, number), augmentation=changed)
+        return step(setup, run, state, data, indices, jr.fold_in(own_key, number), augmentation=changed)
 
     if len(batches) == 1:  # a loop of one step would only copy its state
         return one_step(state, (batches[0], jnp.asarray(0)))
@@ -209,7 +209,7 @@ def one_pass(
     return state, total / count.astype(dtype)
 
 
-def _epoch_key(run: Run, epoch: Array) -> Key:
+def epoch_key(run: Run, epoch: Array) -> Key:
     """The rule's randomness in this epoch; its steps fold in their numbers."""
     return jr.fold_in(jr.split(streams(run.seed).rule, 3)[2], epoch)
 
@@ -240,15 +240,22 @@ def step(
     # The optimizer sees no gradient of a frozen layer, so that what it sums over all of them is of the free one.
     gradients = only_layer(setup.only, credit.gradients, jax.tree.map(jnp.zeros_like, credit.gradients))
     optimizer = transformation(factory(setup.optimizer), run.learning_rate)
-    with jax.numpy_dtype_promotion("standard"):  # Optax raises floats to integer powers, which strict promotion forbids
-        updates, optimizer_state = optimizer.update(gradients, state.optimizer_state, state.trainables, value=credit.loss)
-    trainables = optax.apply_updates(state.trainables, updates)
+    trainables, optimizer_state = moved(optimizer, state.trainables, gradients, state.optimizer_state, credit.loss)
     trainables, rule_state = hooks.after_update(run.rule, only_layer(setup.only, trainables, state.trainables), credit.state)
     trainables = only_layer(setup.only, trainables, state.trainables)  # no decay of the optimizer or of the rule
     statistics = state.network_state if credit.network_state is None else credit.network_state
     own = {"rule_state": rule_state, "optimizer_state": optimizer_state, "network_state": statistics}
-    moved = dataclasses.replace(state, trainables=trainables, **own)
-    return into_whole(whole, moved, data, indices), credit.loss
+    state = dataclasses.replace(state, trainables=trainables, **own)
+    return into_whole(whole, state, data, indices), credit.loss
+
+
+def moved(
+    optimizer: optax.GradientTransformationExtraArgs, trainables: PyTree, gradients: PyTree, state: PyTree, loss: Array
+) -> tuple[PyTree, PyTree]:
+    """The optimizer's step: the trainables after it, and the optimizer's own state."""
+    with jax.numpy_dtype_promotion("standard"):  # Optax raises floats to integer powers, which strict promotion forbids
+        updates, state = optimizer.update(gradients, state, trainables, value=loss)
+    return optax.apply_updates(trainables, updates), state
 
 
 def of_batch(state: RunState, data: Data, indices: Array) -> RunState:

@@ -1,0 +1,255 @@
+"""What a page of the playground knows: every rule's programs as data, and the script that runs them."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from importlib import resources
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax import export
+
+from ascribe import rules, training
+from ascribe.datasets import Dataset
+from ascribe.errors import UserError
+from ascribe.rules import AbstractRule, hooks
+from ascribe.setup import CONTROLS
+from ascribe.training import loop, optimizers
+
+from .emitter import emit
+from .forms import BATCHES, MOST, STAND_INS, Asked, Form, Program, ask, stand_in, struct
+from .primitives import kernels
+
+ARCHITECTURES = ("2-1", "2-4-1", "2-8-1", "2-16-1", "2-16-16-1", "2-32-32-32-1")
+ACTIVATIONS = ("tanh", "relu", "logistic")
+OPTIMIZERS = ("sgd", "momentum", "adam")
+FROZEN = "frozen"
+"""The control: backpropagation of the last layer alone."""
+SCRIPTS = ("operations.js", "programs.js", "engine.js")
+
+
+def engine() -> str:
+    """The script that runs programs: it sets `Ascribe`, and is a module to Node."""
+    folder = resources.files(__package__) / "page"
+    parts = [kernels(), *((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)]
+    return '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
+
+
+class _Programs:
+    """Every program once."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, int] = {}
+
+    def add(self, program: Program | None) -> int | None:
+        """The number of a program."""
+        return None if program is None else self.found.setdefault(json.dumps(program, separators=(",", ":")), len(self.found))
+
+    @property
+    def all(self) -> list[Program]:
+        """Every program, in the order of their numbers."""
+        return [json.loads(text) for text in self.found]
+
+
+def page_data(
+    named: Mapping[str, AbstractRule],
+    architectures: Sequence[str] = ARCHITECTURES,
+    activations: Sequence[str] = ACTIVATIONS,
+    chosen: Sequence[str] = OPTIMIZERS,
+) -> dict[str, Any]:
+    """What a page needs to train networks by these rules, as plain data: the rules by name, with their programs.
+
+    **Arguments:** `architectures`: units of every layer, input first, as in `"2-16-1"`; `activations`: of the hidden layers;
+    `chosen`: names of optimizers.
+
+    **Raises:** `UserError` for a rule that cannot do two classes, or that is computed with something that the engine has not.
+    """
+    page = _Page(architectures, activations, chosen)
+    for name, rule in named.items():
+        page.add(name, rule)
+    page.add(FROZEN, rules.get("backpropagation"), control=True)
+    return page.data()
+
+
+class _Page:
+    """A page's data on their way."""
+
+    def __init__(self, architectures: Sequence[str], activations: Sequence[str], chosen: Sequence[str]):
+        self.architectures, self.activations, self.chosen = architectures, activations, chosen
+        self.sizes = {one: tuple(map(int, one.split("-"))) for one in architectures}
+        self.programs = _Programs()
+        self.rules: dict[str, Any] = {}
+        self.moves: dict[Any, dict[str, Any]] = {}
+        self.shared: dict[Any, Any] = {}
+        self.key = self.programs.add(_key())
+        self.inputs = {inputs: stand_in(inputs) for inputs in {sizes[0] for sizes in self.sizes.values()}}
+        self.stand_in = stand_in()
+
+    def data(self) -> dict[str, Any]:
+        """Everything."""
+        return {
+            "architectures": list(self.architectures),
+            "activations": list(self.activations),
+            "optimizers": list(self.chosen),
+            "batches": list(BATCHES),
+            "most": MOST,
+            "rules": self.rules,
+            "key": self.key,
+            "programs": self.programs.all,
+        }
+
+    def add(self, name: str, rule: AbstractRule, *, control: bool = False) -> None:
+        """One rule."""
+        forms: dict[str, dict[str, Any]] = {}
+        refused: dict[str, str] = {}
+        last: Form | None = None
+        for activation in self.activations:
+            forms[activation] = {}
+            for architecture, sizes in self.sizes.items():
+                try:
+                    form, row = self.row(name, rule, activation, sizes)
+                except UserError as error:
+                    refused[architecture] = str(error)
+                    continue
+                last = form
+                forms[activation][architecture] = row
+        if last is None:
+            raise UserError(next(iter(refused.values())))
+        self.rules[name] = {
+            **_about(name, rule, last.asked, control=control),
+            "refused": refused,
+            "forms": forms,
+            "moves": {optimizer: self.groups(last, optimizer) for optimizer in self.chosen},
+        }
+
+    def row(self, name: str, rule: AbstractRule, activation: str, sizes: tuple[int, ...]) -> tuple[Form, dict[str, Any]]:
+        """The programs of a rule for one architecture."""
+        own, widths, depth = hooks.is_own(rule), sizes[1:-1], len(sizes) - 2
+        place = (name, activation, sizes if own else depth)
+        if place not in self.shared:
+            inputs = self.inputs[sizes[0]]
+            asked = ask(name, rule, widths, activation, inputs) if own else ask(name, rule, STAND_INS[:depth], activation, self.stand_in)
+            self.shared[place] = self.form(asked, depth)
+        form, numbers = self.shared[place]
+        met = self.met(form, name, rule, activation, sizes)
+        begins = numbers["begins"]
+        if begins is None:
+            begins = self.programs.add(form.begins(met.network, met.recipe.data.input_shape[0])[0])
+        network = self.once(("network", _told(met)), lambda: form.initial_network(met))
+        return form, {**numbers, "begins": begins, "network": network}
+
+    def met(self, form: Form, name: str, rule: AbstractRule, activation: str, sizes: tuple[int, ...]) -> Asked:
+        """The network that the rule meets: everybody's, where it changes nothing."""
+        recipe = form.asked.recipe
+        plain = not recipe.encoding and not any("network changed" in note for note in recipe.notes)
+        place = ("met", activation, sizes, None if plain else name)
+        if place not in self.shared:
+            self.shared[place] = ask(name, rule, sizes[1:-1], activation, self.inputs[sizes[0]])
+        return self.shared[place]
+
+    def form(self, asked: Asked, depth: int) -> tuple[Form, dict[str, Any]]:
+        """The programs of a rule for one depth and activation."""
+        form = Form(asked, depth, fixed=hooks.is_own(asked.rule))
+        structure = (_told(asked), form.whose if hooks.is_own(asked.rule) else "")
+        answers = ("answers", structure, asked.name if asked.rule.predicts else "", str(jax.tree.structure(form.changing)))
+        numbers = {
+            "begins": self.programs.add(form.started),
+            "credit": self.programs.add(form.credit()),
+            "after_update": self.programs.add(form.after_update()),
+            "after_epoch": self.programs.add(form.after_epoch()),
+            "answers": self.once(answers, form.answers),
+            "backpropagation": self.once(("backpropagation", structure), form.backpropagation),
+            "activity": self.once(("activity", structure), form.activity),
+            "layout": form.layout(),
+        }
+        return form, numbers
+
+    def once(self, place: Any, make: Callable[[], Program]) -> int | None:
+        """The number of a program that is traced once for all that share it."""
+        if place not in self.shared:
+            self.shared[place] = self.programs.add(make())
+        return self.shared[place]
+
+    def groups(self, form: Form, optimizer: str) -> list[dict[str, Any]]:
+        """The optimizers of what a rule trains: of which labels each is, how it begins, and its step."""
+        own = form.asked.rule.forced.get("optimizer")
+        asked: Any = optimizer if own is None else {"network": optimizer, **own} if isinstance(own, Mapping) else own
+        made = optimizers.factory(asked)
+        labels = dict.fromkeys(form.layout()["labels"])
+        if isinstance(made, tuple):
+            parts = [((label,), one) for label, one in made if label in labels]
+        else:
+            shared = tuple(label for label in labels if label != "auxiliary")
+            parts = [(shared, made), *([(("auxiliary",), made)] if "auxiliary" in labels else [])]
+        return [{"labels": list(names), **self.move(one, asked, names, form.whose)} for names, one in parts]
+
+    def move(self, factory: optimizers.Factory, asked: Any, labels: tuple[str, ...], whose: str) -> dict[str, Any]:
+        """The programs of one optimizer, of a vector of all numbers that it moves."""
+        if factory not in self.moves:
+            self.moves[factory] = dict(zip(("start", "move"), map(self.programs.add, _optimizer(factory)), strict=True))
+        found = self.moves[factory]
+        if labels == ("auxiliary",) and self.programs.all[found["start"]]["outputs"]:
+            raise UserError(
+                f"the playground moves the activations of every example by an optimizer without a memory; {whose} has {asked}: "
+                f"leave it out."
+            )
+        return found
+
+
+def _optimizer(factory: optimizers.Factory) -> tuple[Program, Program]:
+    """How an optimizer begins: of the rate and the numbers, its state; and its step: of the rate, the numbers, the gradient, the
+    loss and the state, the numbers and the state after it."""
+    (size,) = export.symbolic_shape("p")
+    made = lambda rate: optimizers.transformation(factory, rate)
+    start = lambda rate, vector: made(rate).init(vector)
+    move = lambda rate, vector, gradient, loss, state: loop.moved(made(rate), vector, gradient, state, loss)
+    whose, rate, vector = "the optimizer", struct(), struct(size)
+    begun, state = emit(start, rate, vector, whose=whose)
+    return begun, emit(move, rate, vector, vector, rate, state, whose=whose)[0]
+
+
+def _key() -> Program:
+    """Of the seed, the epoch and the number of the step in it: the step's key."""
+
+    def key(seed: Any, epoch: Any, step: Any) -> Any:
+        run = loop.Run(rules.get("backpropagation"), jnp.ones(()), seed)
+        return jr.fold_in(loop.epoch_key(run, epoch), step)
+
+    count = struct(dtype=jnp.int32)
+    return emit(key, struct(dtype=jnp.uint32), count, count)[0]
+
+
+def _told(asked: Asked) -> str:
+    """What tells networks apart."""
+    shapes = [leaf.shape for leaf in jax.tree.leaves(asked.network)]
+    return f"{asked.network.names} {[layer.config() for layer in asked.network.layers]} {shapes} {asked.recipe.loss.name}"
+
+
+def _about(name: str, rule: AbstractRule, asked: Asked, *, control: bool) -> dict[str, Any]:
+    """What the page says of a rule, and what it does to the inputs."""
+    kind = type(rule)
+    entry = rules.registry.TABLE.get(name.partition(":")[0])
+    own = " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
+    leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(asked.rule, eqx.is_array))
+    numbers = [
+        {"name": jax.tree_util.keystr(path, simple=True, separator="."), "shape": list(leaf.shape), "value": _numbers(leaf)}
+        for path, leaf in leaves
+    ]
+    return {
+        "title": name.replace("-", " "),
+        "summary": CONTROLS[name] if control else entry.description if entry else own,
+        "source": entry.source if entry and not control else "",
+        "control": control,
+        "encoding": [transform.name for transform in asked.recipe.encoding],
+        "forced": {one: value for one, value in rule.forced.items() if one in ("learning_rate", "batch_size")},
+        "numbers": numbers,
+        "hyperparameters": {one["name"]: one["value"][0] for one in numbers if not one["shape"]},
+    }
+
+
+def _numbers(leaf: Any) -> list[Any]:
+    return np.asarray(leaf).astype(float).ravel().tolist()
