@@ -7,7 +7,7 @@ All others are a function that writes the operations of `page/operations.js` for
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -128,6 +128,7 @@ class Unknown(Exception):
     """A primitive, or a form of one, that is not in the table."""
 
 
+@runtime_checkable
 class Writer(Protocol):
     """What an entry of the table writes with; values are known by their numbers."""
 
