@@ -330,7 +330,7 @@ def _gather(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: 
     )
 
 
-def _indexed(numbers: Any, collapsed: Sequence[int], mapped: Sequence[int]) -> dict[str, list[int]]:
+def _indexed(numbers: Any, collapsed: Sequence[Any], mapped: Sequence[Any]) -> dict[str, list[int]]:
     batching = [list(numbers.operand_batching_dims), list(getattr(numbers, "start_indices_batching_dims", ()))]
     batching[1] = batching[1] or list(getattr(numbers, "scatter_indices_batching_dims", ()))
     return {"collapsed": list(collapsed), "mapped": list(mapped), "batching": batching}
