@@ -70,10 +70,12 @@ class Page:
         )
 
     def pointer(self, kind, selector, x, y, **more):
+        """A pointer's event at a place of an element, in shares of its width and height."""
+        options = json.dumps({"bubbles": True, "cancelable": True, "pointerId": 1, "pointerType": "mouse", **more})
         self(
             f"(() => {{ const one = document.querySelector({json.dumps(selector)}), box = one.getBoundingClientRect();"
-            f"one.dispatchEvent(new PointerEvent({json.dumps(kind)}, {{clientX: box.left + {x} * box.width, "
-            f"clientY: box.top + {y} * box.height, bubbles: true, cancelable: true, pointerId: 1, pointerType: 'mouse', ...{json.dumps(more)}}})); }})()"
+            f"const place = {{clientX: box.left + {x} * box.width, clientY: box.top + {y} * box.height}};"
+            f"one.dispatchEvent(new PointerEvent({json.dumps(kind)}, {{...place, ...{options}}})); }})()"
         )
 
     def picture(self, selector):
