@@ -47,8 +47,8 @@ def play(
 ) -> Path:
     """Writes a page in which learning rules learn a task in the plane, live and side by side.
 
-    All begin with the same weights and learn from the same batches. The page is one file that opens from disk and fetches nothing. Each rule's training step is compiled from the rule itself, a
-    rule of your own too, and runs in the page.
+    All begin with the same weights and learn from the same batches. The page is one file that opens from disk and fetches
+    nothing. Each rule's training step is compiled from the rule itself, a rule of your own too, and runs in the page.
 
     **Arguments:**
 

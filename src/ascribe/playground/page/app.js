@@ -67,10 +67,10 @@ const App = (() => {
       place.dataset.count = Math.min(4, elements.length);
       this.loop.tasks = [
         ...this.cards.flatMap((card) => [
-          { draw: (fine) => card.drawSurface(fine), of: card.surface, rest: 60 },
-          { draw: () => card.drawNetwork(), of: card.network, rest: 110 },
+          { draw: (fine) => card.drawSurface(fine), of: card.surface, rest: 80 },
+          { draw: () => card.drawNetwork(), of: card.network, rest: 150 },
         ]),
-        ...this.curves.map((curve) => ({ draw: () => curve.draw(this.session.history, this.session.stepsInEpoch), of: curve, rest: 110 })),
+        ...this.curves.map((curve) => ({ draw: () => curve.draw(this.session.history, this.session.stepsInEpoch), of: curve, rest: 150 })),
       ];
       this.showLegend();
     }

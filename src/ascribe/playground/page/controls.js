@@ -127,14 +127,15 @@ const Controls = (() => {
     if (place.dataset.names !== names.join("\n")) {
       place.dataset.names = names.join("\n");
       place.replaceChildren(...names.map((name) => make("label", { class: "slider" },
-        make("span", {}, make("span", {}, Dom.swatch(name), app.pageData.rules[name].title), make("output")),
+        make("span", {}, make("span", {}, Dom.swatch(name), app.pageData.rules[name].title), make("span", { class: "told", "aria-hidden": "true" })),
         make("input", { type: "range", min: "-4", max: "0.5", step: "0.02", "data-name": name, input: ({ target }) =>
           app.change({ rates: { ...app.settings.rates, [name]: rateAt(target.value) } }) }))));
     }
     for (const input of place.querySelectorAll("input")) {
       const rate = app.rateOf(input.dataset.name);
       input.value = Math.log10(rate);
-      input.parentElement.querySelector("output").textContent = rateWords(rate);
+      input.parentElement.querySelector(".told").textContent = rateWords(rate);
+      input.setAttribute("aria-valuetext", rateWords(rate));
     }
   }
 

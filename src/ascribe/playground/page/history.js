@@ -4,7 +4,7 @@
 // dropped and the next are taken half as often.
 
 const History = (() => {
-  const MOST_RECORDS = 512, FIRST_EVERY = 4;
+  const MOST_RECORDS = 512, FIRST_EVERY = 8;
 
   class History {
     // `names`: of the rules; `seeds`: how many runs each has.

@@ -5,6 +5,7 @@
 
 const Loop = (() => {
   const TRAINING = 6, WHOLE = 12; // milliseconds of a frame of 16.7
+  const LATE = 250; // milliseconds after which a drawing no longer waits
   const CALM = 400; // between two drawings where motion is to be reduced
 
   class Loop {
@@ -65,12 +66,13 @@ const Loop = (() => {
       return done;
     }
 
-    // At least one drawing a frame; one that takes longer than it may gets a frame of its own.
+    // As many drawings as there is time for; one that was put off for long is drawn all the same.
     draw(now, begin) {
       const waiting = this.tasks.filter((task) => task.changed && !(this.playing && now - (task.drawn ?? 0) < task.rest)).sort((a, b) => (a.drawn ?? 0) - (b.drawn ?? 0));
       for (const task of waiting) {
         const left = WHOLE - (performance.now() - begin);
-        if (task !== waiting[0] && left < (task.cost ?? 2)) break;
+        const late = task === waiting[0] && (!this.playing || now - (task.drawn ?? 0) > LATE);
+        if (!late && left < (task.cost ?? 2)) break;
         const from = performance.now();
         task.changed = false;
         task.draw(!this.playing);

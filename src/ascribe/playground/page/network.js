@@ -25,13 +25,11 @@ const Network = (() => {
   }
 
   // Which hidden layer's units receive by a feedback matrix (0 is the first), whether straight from the outputs, and whether its
-  // rows are the senders. One that stands for the weights of a layer has their name and shape.
+  // rows are the senders. A matrix in place of a layer's weights is called as the layer is; it carries to the layer below.
   function placeOf({ name, layer, shape, direct = false, transposed = false }, layers) {
     if (layer !== undefined) return { layer, direct, transposed };
-    const place = layers.findIndex((one) => one.name === name), outputs = layers[layers.length - 1].shape[0];
-    const like = place > 0 && layers[place].shape.every((size, axis) => size === shape[axis]);
-    if (like) return { layer: place - 1, direct: false, transposed: true };
-    return { layer: Math.max(0, place), direct: true, transposed: shape[0] === outputs };
+    const place = layers.findIndex((one) => one.name === name);
+    return { layer: Math.max(0, place - 1), direct: shape[0] !== layers[Math.max(1, place)].shape[0], transposed: true };
   }
 
   const number = (value) => {
