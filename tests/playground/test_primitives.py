@@ -28,7 +28,8 @@ def farthest(pairs):
         assert np.array_equal(np.isnan(ours), np.isnan(theirs))
         size = max(1.0, np.max(np.abs(ours[np.isfinite(ours)]), initial=0.0))
         same = (ours == theirs) | np.isnan(ours)
-        worst = max(worst, np.max(np.where(same, 0.0, np.abs(ours - theirs)) / size, initial=0.0))
+        with np.errstate(invalid="ignore"):  # of two infinite numbers
+            worst = max(worst, np.max(np.where(same, 0.0, np.abs(ours - theirs)) / size, initial=0.0))
     return worst
 
 
@@ -39,7 +40,7 @@ def agree(first, last):
 
 
 def test_random_programs():
-    agree(0, 100)
+    agree(0, 50)
 
 
 @pytest.mark.slow

@@ -279,6 +279,14 @@ def _concatenate(writer: Writer, equation: Equation, outputs: Sequence[int], inp
     writer.write("concatenate", outputs, inputs, axis=equation.parameters["dimension"])
 
 
+def _stack(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
+    axis, rows = equation.parameters["axis"], []
+    for given, number in zip(equation.inputs, inputs, strict=True):
+        rows.append(writer.temporary((*given.shape[:axis], 1, *given.shape[axis:]), _dtype(given)))
+        writer.same(rows[-1], number)
+    writer.write("concatenate", outputs, rows, axis=axis)
+
+
 def _iota(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
     writer.write("iota", outputs, [], axis=equation.parameters["dimension"])
 
@@ -453,6 +461,7 @@ ENTRIES: Mapping[str, Entry] = {
     "slice": _slice,
     "sort": _sort,
     "split": _split,
+    "stack": _stack,
     "transpose": _transpose,
     "while": _while,
 }
