@@ -36,7 +36,7 @@ ELEMENTWISE = frozenset({
 
 
 class Variable:
-    """A value that a graph computes or is given; its `shape`, whose sizes may be symbols (`jax.export.symbolic_shape`), and `dtype`."""
+    """A value that a graph computes or is given; its `shape`, in which symbols may stand for sizes, and `dtype`."""
 
     __slots__ = ("dtype", "shape")
 

@@ -31,23 +31,27 @@ const text = (learner) => learner.trainables.map((one) => Array.from(one, String
 const found = job.cases.map((one) => {
   const learner = machine.learner({ ...one, seed: job.seed, data: { x, y } }), begin = text(learner), losses = [];
   let early = null, begun = 0;
+  const timed = Math.min(100, job.order.length - 1);
   job.order.forEach((indices, step) => {
-    if (step === Math.min(100, job.order.length - 1)) begun = process.cpuUsage().user;
-    const inputs = Float32Array.from(indices.flatMap((k) => [x[2 * k], x[2 * k + 1]])), labels = Float32Array.from(indices, (k) => y[k]);
+    if (step === timed) begun = process.cpuUsage().user;
+    const inputs = Float32Array.from(indices.flatMap((k) => [x[2 * k], x[2 * k + 1]]));
+    const labels = Float32Array.from(indices, (k) => y[k]);
     losses.push(learner.step(inputs, labels, job.rate, Int32Array.from(indices)));
     if (step === job.early - 1) early = text(learner);
   });
-  const ms = (process.cpuUsage().user - begun) / 1e3 / Math.max(1, job.order.length - Math.min(100, job.order.length - 1));
-  const saved = learner.state(), grid = learner.predict(x), read = learner.read(x.subarray(0, 64), y.subarray(0, 32), Int32Array.from(job.order[0]));
+  const ms = (process.cpuUsage().user - begun) / 1e3 / (job.order.length - timed);
+  const saved = learner.state(), probabilities = Array.from(learner.predict(x), String);
+  const read = learner.read(x.subarray(0, 64), y.subarray(0, 32), Int32Array.from(job.order[0]));
+  const angles = read.layers.map(({ angle }) => angle);
   learner.restore(saved);
-  return { begin, early, late: text(learner), losses, ms, probabilities: Array.from(grid, String), angles: read.layers.map(({ angle }) => angle) };
+  return { begin, early, late: text(learner), losses, ms, probabilities, angles };
 });
 require("fs").writeFileSync(process.argv[4], JSON.stringify(found));
 """
 
 
 def distance(tree, found):
-    """How far the engine's parameters are from JAX's; of a rule whose trainables are grouped otherwise, those of the network."""
+    """How far the engine's parameters are from JAX's; of a rule whose trainables are grouped otherwise, the network's."""
     ours, theirs = jax.tree.leaves(tree), [numbers(one) if isinstance(one[0], str) else np.ravel(one) for one in found]
     if [leaf.size for leaf in ours] != [leaf.size for leaf in theirs]:
         ours = jax.tree.leaves(network_of(tree))
@@ -86,7 +90,9 @@ def reference(case, rule, data, order):
 
     exact = jax.device_get(run(arrays, order, jnp.float32(0)))
     moved = jax.device_get(run(arrays, order, jnp.float32(1.2e-7)))
-    return exact, [distance(network_of(one), jax.tree.leaves(network_of(other))) for one, other in zip(exact[1:3], moved[1:3], strict=True)]
+    return exact, [
+        distance(network_of(one), jax.tree.leaves(network_of(other))) for one, other in zip(exact[1:3], moved[1:3], strict=True)
+    ]
 
 
 def compared(named, architectures, activations, optimizers, steps):

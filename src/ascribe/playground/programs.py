@@ -12,7 +12,7 @@ import jax.random as jr
 import numpy as np
 from jax import export
 
-from ascribe import rules, training
+from ascribe import rules
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, hooks
 from ascribe.setup import CONTROLS
@@ -32,7 +32,7 @@ SCRIPTS = ("operations.js", "programs.js", "engine.js")
 
 def engine() -> str:
     """The script that runs programs: it sets `Ascribe`, and is a module to Node."""
-    folder = resources.files(__package__) / "page"
+    folder = resources.files("ascribe.playground") / "page"
     parts = [kernels(), *((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)]
     return '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
 
@@ -137,7 +137,11 @@ class _Page:
         place = (name, activation, sizes if own else depth)
         if place not in self.shared:
             inputs = self.inputs[sizes[0]]
-            asked = ask(name, rule, widths, activation, inputs) if own else ask(name, rule, STAND_INS[:depth], activation, self.stand_in)
+            asked = (
+                ask(name, rule, widths, activation, inputs)
+                if own
+                else ask(name, rule, STAND_INS[:depth], activation, self.stand_in)
+            )
             self.shared[place] = self.form(asked, depth)
         form, numbers = self.shared[place]
         met = self.met(form, name, rule, activation, sizes)
@@ -217,8 +221,8 @@ class _Page:
 
 
 def _optimizer(factory: optimizers.Factory) -> tuple[Program, Program]:
-    """How an optimizer begins: of the rate and the numbers, its state; and its step: of the rate, the numbers, the gradient, the
-    loss and the state, the numbers and the state after it."""
+    """How an optimizer begins: of the rate and the numbers, its state; and its step: of the rate, the numbers, the gradient,
+    the loss and the state, the numbers and the state after it."""
     (size,) = export.symbolic_shape("p")
     made = lambda rate: optimizers.transformation(factory, rate)
     start = lambda rate, vector: made(rate).init(vector)
