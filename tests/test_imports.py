@@ -40,6 +40,7 @@ ORDER = (
     "store",
     "cluster",
     "experiments",
+    "playground",
     "cards",
     "playground",
     "papers",

@@ -36,11 +36,11 @@ ELEMENTWISE = frozenset({
 
 
 class Variable:
-    """A value that a graph computes or is given; its `shape` and `dtype`."""
+    """A value that a graph computes or is given; its `shape`, in which symbols may stand for sizes, and `dtype`."""
 
     __slots__ = ("dtype", "shape")
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any):
+    def __init__(self, shape: tuple[Any, ...], dtype: Any):
         self.shape, self.dtype = tuple(shape), dtype
 
     @property

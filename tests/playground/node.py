@@ -60,7 +60,7 @@ def ran(cases):
     jobs = []
     for function, given in cases:
         program, _ = emitter.emit(function, *given)
-        inputs = [[str(one) for one in raw(leaf)] for leaf in jax.tree.leaves(given)]
+        inputs = [[str(one).replace("inf", "Infinity") for one in raw(leaf)] for leaf in jax.tree.leaves(given)]
         jobs.append({"program": program, "inputs": inputs})
     wanted = jax.jit(lambda every: [function(*given) for (function, _), given in zip(cases, every, strict=True)])(
         [given for _, given in cases]

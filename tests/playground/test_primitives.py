@@ -8,8 +8,9 @@ import pytest
 
 from ascribe.errors import UserError
 from ascribe.playground import emitter
+from ascribe.playground.forms import symbols
 
-from .node import needs_node, ran
+from .node import RUN_PROGRAMS, needs_node, node, numbers, ran
 from .random_programs import EXACT, SMOOTH, case
 
 pytestmark = needs_node
@@ -28,7 +29,8 @@ def farthest(pairs):
         assert np.array_equal(np.isnan(ours), np.isnan(theirs))
         size = max(1.0, np.max(np.abs(ours[np.isfinite(ours)]), initial=0.0))
         same = (ours == theirs) | np.isnan(ours)
-        worst = max(worst, np.max(np.where(same, 0.0, np.abs(ours - theirs)) / size, initial=0.0))
+        with np.errstate(invalid="ignore"):  # of two infinite numbers
+            worst = max(worst, np.max(np.where(same, 0.0, np.abs(ours - theirs)) / size, initial=0.0))
     return worst
 
 
@@ -39,7 +41,7 @@ def agree(first, last):
 
 
 def test_random_programs():
-    agree(0, 100)
+    agree(0, 50)
 
 
 @pytest.mark.slow
@@ -75,10 +77,6 @@ def test_numbers_at_the_ends():
 
 def test_sizes_are_put_in_later():
     """One program for all sizes: a mean, whose divisor is one of them."""
-    from ascribe.playground.forms import symbols
-
-    from .node import RUN_PROGRAMS, node, numbers
-
     b, _, n, *_ = symbols()
     program, _ = emitter.emit(lambda x: jnp.mean(x @ x.T, axis=0) / x.shape[1], jax.ShapeDtypeStruct((b, n), jnp.float32))
     jobs, wanted = [], []
@@ -91,7 +89,7 @@ def test_sizes_are_put_in_later():
 
 
 def test_what_it_cannot_do_is_named():
-    with pytest.raises(UserError, match="digamma.*the rule mine"):
+    with pytest.raises(UserError, match=r"digamma.*the rule mine"):
         emitter.emit(jax.lax.digamma, jnp.ones(3), whose="the rule mine")
     with pytest.raises(UserError, match="complex64"):
         emitter.emit(lambda x: x + 1j, jnp.ones(3))

@@ -18,7 +18,7 @@ from ascribe.errors import UserError
 from ascribe.jaxprs import Atom, Constant, Equation, Graph, Variable, graph_of, trace
 from ascribe.types import PyTree
 
-from .primitives import ENTRIES, OPENED, SAME, Unknown, is_key, number, physical, type_of
+from .primitives import ENTRIES, OPENED, SAME, UnknownError, is_key, number, physical, type_of
 
 LETTERS = {
     "float32": "f",
@@ -73,7 +73,7 @@ def _expression(node: ast.expr) -> Any:
         return [OPERATORS[type(node.op)], _expression(node.left), _expression(node.right)]
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:
         return [FUNCTIONS[node.func.id], *map(_expression, node.args)]
-    raise Unknown(f"the size {ast.unparse(node)}")
+    raise UnknownError(f"the size {ast.unparse(node)}")
 
 
 def _type(atom: Atom) -> Any:
@@ -129,9 +129,9 @@ class _Writer:
             return self.same(outputs[0], inputs[0])
         try:
             if equation.name not in ENTRIES:
-                raise Unknown(equation.name)
+                raise UnknownError(equation.name)
             ENTRIES[equation.name](self, equation, outputs, inputs)
-        except Unknown as error:
+        except UnknownError as error:
             raise UserError(
                 f"the playground has no form of JAX's {error} yet, which {self.whose} is computed with: leave it out."
             ) from error

@@ -91,7 +91,9 @@ WHOLE: dict[str, str] = {
 """The same of whole numbers and truth values."""
 
 ALIASES = {"add_any": "add"}
-SAME = frozenset({"copy", "copy_p", "stop_gradient", "reshape", "squeeze", "expand_dims", "random_wrap", "random_unwrap", "pvary"})
+SAME = frozenset(
+    {"copy", "copy_p", "stop_gradient", "reshape", "squeeze", "expand_dims", "random_wrap", "random_unwrap", "pvary"}
+)
 """Primitives that leave the numbers in their places."""
 OPENED = {
     "custom_jvp_call": "call_jaxpr",
@@ -124,7 +126,7 @@ SCATTERED = {
 }
 
 
-class Unknown(Exception):
+class UnknownError(Exception):
     """A primitive, or a form of one, that is not in the table."""
 
 
@@ -175,11 +177,11 @@ def elementwise(writer: Writer, equation: Equation, outputs: Sequence[int], inpu
     if name == "round" and int(equation.parameters["rounding_method"]) == 1:
         name = "round-to-even"
     if name == "select_n" and len(inputs) != 3:
-        raise Unknown("select_n of more than two cases")
+        raise UnknownError("select_n of more than two cases")
     if name not in (FLOAT if jnp.issubdtype(kind, jnp.floating) else WHOLE):
-        raise Unknown(f"{equation.name} of {kind}")
+        raise UnknownError(f"{equation.name} of {kind}")
     if any(is_key(_dtype(one)) for one in equation.inputs) and equation.inputs[0].shape:
-        raise Unknown(f"{equation.name} of random keys")
+        raise UnknownError(f"{equation.name} of random keys")
     pairs = zip(equation.inputs, inputs, strict=True)
     writer.write(name, outputs, [_stretched(writer, one, number, equation.outputs[0]) for one, number in pairs])
 
@@ -222,13 +224,13 @@ def _convert(writer: Writer, equation: Equation, outputs: Sequence[int], inputs:
 def _reduce_precision(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
     info = jnp.finfo(equation.outputs[0].dtype)
     if (equation.parameters["exponent_bits"], equation.parameters["mantissa_bits"]) != (info.nexp, info.nmant):
-        raise Unknown("reduce_precision to a smaller type")
+        raise UnknownError("reduce_precision to a smaller type")
     writer.same(outputs[0], inputs[0])
 
 
 def _bits(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
     if np.dtype(_dtype(equation.inputs[0])).itemsize != np.dtype(equation.outputs[0].dtype).itemsize:
-        raise Unknown("bitcast_convert_type to another size")
+        raise UnknownError("bitcast_convert_type to another size")
     writer.same(outputs[0], inputs[0])
 
 
@@ -261,9 +263,7 @@ def _split(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: S
     axis, rank = equation.parameters["axis"], len(physical(equation.inputs[0].shape, _dtype(equation.inputs[0])))
     start: Any = 0
     for output, size in zip(outputs, equation.parameters["sizes"], strict=True):
-        writer.write(
-            "slice", [output], inputs, starts=[start if one == axis else 0 for one in range(rank)], steps=[1] * rank
-        )
+        writer.write("slice", [output], inputs, starts=[start if one == axis else 0 for one in range(rank)], steps=[1] * rank)
         start = start + size
 
 
@@ -278,6 +278,14 @@ def _pad(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Seq
 
 def _concatenate(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
     writer.write("concatenate", outputs, inputs, axis=equation.parameters["dimension"])
+
+
+def _stack(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
+    axis, rows = equation.parameters["axis"], []
+    for given, number in zip(equation.inputs, inputs, strict=True):
+        rows.append(writer.temporary((*given.shape[:axis], 1, *given.shape[axis:]), _dtype(given)))
+        writer.same(rows[-1], number)
+    writer.write("concatenate", outputs, rows, axis=axis)
 
 
 def _iota(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
@@ -299,9 +307,7 @@ def _cumulate(writer: Writer, equation: Equation, outputs: Sequence[int], inputs
 
 def _dot(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
     (left, right), (left_batch, right_batch) = equation.parameters["dimension_numbers"]
-    writer.write(
-        "dot", outputs, inputs, contracted=[list(left), list(right)], batched=[list(left_batch), list(right_batch)]
-    )
+    writer.write("dot", outputs, inputs, contracted=[list(left), list(right)], batched=[list(left_batch), list(right_batch)])
 
 
 def _mode(equation: Equation) -> str:
@@ -310,7 +316,7 @@ def _mode(equation: Equation) -> str:
         return "drop"
     if "clip" in mode or "promise" in mode:
         return "clip"
-    raise Unknown(f"{equation.name} in the mode {mode}")
+    raise UnknownError(f"{equation.name} in the mode {mode}")
 
 
 def _gather(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
@@ -376,13 +382,13 @@ def _sort(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Se
 
 
 def _random(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
-    key = next((one for one in (*equation.outputs, *equation.inputs) if is_key(_dtype(one))), None)
-    if key is not None and "fry" not in str(key.dtype):
-        raise Unknown(f"{equation.name} of {key.dtype}, where only threefry is known")
+    key = next((_dtype(one) for one in (*equation.outputs, *equation.inputs) if is_key(_dtype(one))), None)
+    if key is not None and "fry" not in str(key):
+        raise UnknownError(f"{equation.name} of {key}, where only threefry is known")
     if equation.parameters.get("bit_width", 32) != 32:
-        raise Unknown(f"random_bits of {equation.parameters['bit_width']} bits")
+        raise UnknownError(f"random_bits of {equation.parameters['bit_width']} bits")
     if not jax.config.jax_threefry_partitionable:  # pyright: ignore[reportAttributeAccessIssue]
-        raise Unknown(f"{equation.name} without jax_threefry_partitionable")
+        raise UnknownError(f"{equation.name} without jax_threefry_partitionable")
     writer.write(equation.name, outputs, inputs)
 
 
@@ -461,6 +467,7 @@ ENTRIES: Mapping[str, Entry] = {
     "slice": _slice,
     "sort": _sort,
     "split": _split,
+    "stack": _stack,
     "transpose": _transpose,
     "while": _while,
 }
@@ -478,8 +485,8 @@ def number(value: Any) -> Any:
 
 
 def kernels() -> str:
-    """The kernels of all primitives that answer for every number alone, as JavaScript: of every name one function for floats and
-    one for whole numbers, `(out, length, x, step of x, y, …) => () => …`, with a step of 0 for a single number."""
+    """The kernels of all primitives that answer for every number alone, as JavaScript: one function of every name for floats
+    and one for whole numbers, `(out, length, x, step of x, y, …) => () => …`, with a step of 0 for a single number."""
     rows = []
     for name in sorted({*FLOAT, *WHOLE}):
         kinds = [(letter, table[name]) for letter, table in (("f", FLOAT), ("w", WHOLE)) if name in table]

@@ -1,6 +1,5 @@
 """What a page of the playground knows: every rule's programs as data, and the script that runs them."""
 
-import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
@@ -13,8 +12,7 @@ import jax.random as jr
 import numpy as np
 from jax import export
 
-from ascribe import rules, training
-from ascribe.datasets import Dataset
+from ascribe import rules
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, hooks
 from ascribe.setup import CONTROLS
@@ -34,7 +32,7 @@ SCRIPTS = ("operations.js", "programs.js", "engine.js")
 
 def engine() -> str:
     """The script that runs programs: it sets `Ascribe`, and is a module to Node."""
-    folder = resources.files(__package__) / "page"
+    folder = resources.files("ascribe.playground") / "page"
     parts = [kernels(), *((folder / name).read_text(encoding="utf-8") for name in SCRIPTS)]
     return '(() => {\n"use strict";\n' + "\n".join(parts) + "})();\n"
 
@@ -68,11 +66,17 @@ def page_data(
 
     **Raises:** `UserError` for a rule that cannot do two classes, or that is computed with something that the engine has not.
     """
-    page = _Page(architectures, activations, chosen)
-    for name, rule in named.items():
-        page.add(name, rule)
-    page.add(FROZEN, rules.get("backpropagation"), control=True)
-    return page.data()
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        page = _Page(architectures, activations, chosen)
+        for name, rule in named.items():
+            page.add(name, jax.tree.map(_single, rule))
+        page.add(FROZEN, jax.tree.map(_single, rules.get("backpropagation")), control=True)
+        return page.data()
+
+
+def _single(leaf: Any) -> Any:
+    """A number in float32, as pages have it."""
+    return jnp.asarray(np.asarray(leaf), jnp.float32) if eqx.is_inexact_array(leaf) else leaf
 
 
 class _Page:
@@ -107,6 +111,7 @@ class _Page:
         forms: dict[str, dict[str, Any]] = {}
         refused: dict[str, str] = {}
         last: Form | None = None
+        row: dict[str, Any] = {}
         for activation in self.activations:
             forms[activation] = {}
             for architecture, sizes in self.sizes.items():
@@ -120,7 +125,7 @@ class _Page:
         if last is None:
             raise UserError(next(iter(refused.values())))
         self.rules[name] = {
-            **_about(name, rule, last.asked, control=control),
+            **_about(name, rule, last.asked, row, control=control),
             "refused": refused,
             "forms": forms,
             "moves": {optimizer: self.groups(last, optimizer) for optimizer in self.chosen},
@@ -132,7 +137,11 @@ class _Page:
         place = (name, activation, sizes if own else depth)
         if place not in self.shared:
             inputs = self.inputs[sizes[0]]
-            asked = ask(name, rule, widths, activation, inputs) if own else ask(name, rule, STAND_INS[:depth], activation, self.stand_in)
+            asked = (
+                ask(name, rule, widths, activation, inputs)
+                if own
+                else ask(name, rule, STAND_INS[:depth], activation, self.stand_in)
+            )
             self.shared[place] = self.form(asked, depth)
         form, numbers = self.shared[place]
         met = self.met(form, name, rule, activation, sizes)
@@ -153,12 +162,13 @@ class _Page:
 
     def form(self, asked: Asked, depth: int) -> tuple[Form, dict[str, Any]]:
         """The programs of a rule for one depth and activation."""
-        form = Form(asked, depth, fixed=hooks.is_own(asked.rule))
-        structure = (_told(asked), form.whose if hooks.is_own(asked.rule) else "")
+        own = hooks.is_own(asked.rule)
+        form = Form(asked, depth, fixed=own)
+        structure = (_told(asked), form.whose if own else "")
         answers = ("answers", structure, asked.name if asked.rule.predicts else "", str(jax.tree.structure(form.changing)))
         numbers = {
             "begins": self.programs.add(form.started),
-            "credit": self.programs.add(form.credit()),
+            "credit": self.credit(form, depth),
             "after_update": self.programs.add(form.after_update()),
             "after_epoch": self.programs.add(form.after_epoch()),
             "answers": self.once(answers, form.answers),
@@ -167,6 +177,16 @@ class _Page:
             "layout": form.layout(),
         }
         return form, numbers
+
+    def credit(self, form: Form, depth: int) -> int | dict[str, int | None] | None:
+        """The number of the credit's program; of a user's rule that cannot be traced for any batch, those for `BATCHES`."""
+        try:
+            return self.programs.add(form.credit())
+        except Exception:  # such as a TypeError for `len(batch.inputs)`
+            if not form.fixed:
+                raise
+        sizes = {size: Form(form.asked, depth, fixed=True, batch=size) for size in BATCHES}
+        return {str(size): self.programs.add(one.credit()) for size, one in sizes.items()}
 
     def once(self, place: Any, make: Callable[[], Program]) -> int | None:
         """The number of a program that is traced once for all that share it."""
@@ -201,8 +221,8 @@ class _Page:
 
 
 def _optimizer(factory: optimizers.Factory) -> tuple[Program, Program]:
-    """How an optimizer begins: of the rate and the numbers, its state; and its step: of the rate, the numbers, the gradient, the
-    loss and the state, the numbers and the state after it."""
+    """How an optimizer begins: of the rate and the numbers, its state; and its step: of the rate, the numbers, the gradient,
+    the loss and the state, the numbers and the state after it."""
     (size,) = export.symbolic_shape("p")
     made = lambda rate: optimizers.transformation(factory, rate)
     start = lambda rate, vector: made(rate).init(vector)
@@ -229,9 +249,9 @@ def _told(asked: Asked) -> str:
     return f"{asked.network.names} {[layer.config() for layer in asked.network.layers]} {shapes} {asked.recipe.loss.name}"
 
 
-def _about(name: str, rule: AbstractRule, asked: Asked, *, control: bool) -> dict[str, Any]:
-    """What the page says of a rule, and what it does to the inputs."""
-    kind = type(rule)
+def _about(name: str, rule: AbstractRule, asked: Asked, row: Mapping[str, Any], *, control: bool) -> dict[str, Any]:
+    """What the page says of a rule, and what it does to the inputs; `row`: its programs for one architecture."""
+    kind, all_sizes, needs_data = type(rule), isinstance(row["credit"], int), "auxiliary" in row["layout"]["labels"]
     entry = rules.registry.TABLE.get(name.partition(":")[0])
     own = " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
     leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(asked.rule, eqx.is_array))
@@ -245,6 +265,8 @@ def _about(name: str, rule: AbstractRule, asked: Asked, *, control: bool) -> dic
         "source": entry.source if entry and not control else "",
         "control": control,
         "encoding": [transform.name for transform in asked.recipe.encoding],
+        "batches": None if all_sizes else list(BATCHES),
+        "needsData": needs_data,
         "forced": {one: value for one, value in rule.forced.items() if one in ("learning_rate", "batch_size")},
         "numbers": numbers,
         "hyperparameters": {one["name"]: one["value"][0] for one in numbers if not one["shape"]},
