@@ -1,5 +1,7 @@
 """The sentences at the top of a page: each says what the scores bear out, and nothing else."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn import metrics
@@ -148,6 +150,17 @@ def test_what_rules_must_be_above_and_what_hidden_layers_are_worth_is_told():
     assert said[2].endswith("2 of 4 rules are above both; for perturbation and sign symmetry that is not shown.")
     assert said[3].startswith("What hidden layers learn by backpropagation is worth +10.0 points over frozen ones, and +20.")
     assert "(credit score): feedback alignment 0.90, perturbation " in said[3] and "sign symmetry −0.5" in said[3]
+
+
+def test_where_less_is_better_controls_are_told_as_what_the_error_is_lowered_by():
+    comparison = make_comparison("regression", (1,), 1, rules=RULES[:2], tuned=False, epochs=2, layers=1)
+    for rule, error in zip(RULES[:2], (1.0, 1.3), strict=True):
+        comparison.runs[rule].scores["test_rmse"] = error + SEEDS
+    with_controls(comparison, "test_rmse", gain=-0.5)  # 1.5 and 2.0, in step with backpropagation
+    said = " ".join(findings(comparison))
+    told = re.search(r"lowers the RMSE by ([0-9.]+) from that of frozen ones, and by ([0-9.]+) from that of none", said)
+    assert [float(one) for one in told.groups()] == pytest.approx([0.5, 1.0], abs=0.02)
+    assert "every rule is better than both." in said and "feedback alignment 0.4" in said
 
 
 @pytest.mark.parametrize(("linear", "advice"), [(0.2, "fewer units"), (0.0, "take other data"), (-0.1, "take other data")])

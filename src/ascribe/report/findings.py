@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ascribe import measures
-from ascribe.measures import measure_of, title_of
+from ascribe.measures import Measure, measure_of, title_of
 from ascribe.statistics import SINGLE, CreditScore, corrected_interval, hidden_credit, main_score, paired_runs
 from ascribe.statistics.means import DASH, LEVEL, decimals_of
 
@@ -65,8 +65,7 @@ def hidden_credit_told(comparison: Comparison) -> str:
             f"are no credit scores.{advice}"
         )
     parts = sorted(((one.value, rule) for rule, one in found.scores.items() if rule != comparison.reference), reverse=True)
-    said = f"What hidden layers learn by backpropagation is worth {gain} over frozen ones"
-    said += "" if none is None else f", and {none or 'nothing that is shown'} over having none (linear)"
+    said = _worth_told(gain, none, measure_of(found.score))
     if not parts:
         return f"{said}."
     how, few = "credit score", len(parts) <= NAMED
@@ -77,6 +76,16 @@ def hidden_credit_told(comparison: Comparison) -> str:
     named = [f"{rule} {_score_told(found.scores[rule], whole=few)}" for _, rule in parts]
     gets = listed(named) if few else f"from {named[0]} to {named[-1]}"
     return f"{said}; of what lies above frozen ones the rules get ({how}): {gets}."
+
+
+def _worth_told(gain: str, none: str | None, measure: Measure) -> str:
+    """What learning in hidden layers is worth over frozen ones, and over none where that is known."""
+    if measure.higher_is_better:
+        said = f"What hidden layers learn by backpropagation is worth {gain} over frozen ones"
+        return said if none is None else f"{said}, and {none or 'nothing that is shown'} over having none (linear)"
+    less = lambda amount: amount.lstrip("−+")
+    said = f"What hidden layers learn by backpropagation lowers the {measure.title} by {less(gain)} from that of frozen ones"
+    return said if none is None else f"{said}, and by {less(none) or 'nothing that is shown'} from that of none (linear)"
 
 
 def _score_told(credit: CreditScore, *, whole: bool) -> str:
@@ -109,17 +118,18 @@ def _above_controls(comparison: Comparison, table: Sequence[Row]) -> str:
         if all(measure_of(score).worth(mean) > max(half_width, one.rounding) for one, mean, half_width in ends):
             above.append(row.rule)
     reached = [f"{row.rule} reaches {format_score(row)[0].split(' ± ')[0]}{_unit(score)}" for row in controls]
+    above_it = "above" if measure_of(score).higher_is_better else "better than"
     all_of_them = ("it", "both")[len(controls) - 1] if len(controls) < 3 else "all of them"
     said = f"Beside the rules, {listed(reached)}: "
     others = [row.rule for row in table if row.rule not in above]
     if not others:
-        return f"{said}{'every rule' if len(table) > 1 else table[0].rule} is above {all_of_them}."
+        return f"{said}{'every rule' if len(table) > 1 else table[0].rule} is {above_it} {all_of_them}."
     if not above:
-        return f"{said}no rule is shown to be above {all_of_them}.{_though(table, controls, [])}"
+        return f"{said}no rule is shown to be {above_it} {all_of_them}.{_though(table, controls, [])}"
     lacking = listed(others) if len(others) <= NAMED else f"the other {len(others)}"
     verb = "is" if len(above) == 1 else "are"
     return (
-        f"{said}{len(above)} of {len(table)} rules {verb} above {all_of_them}; for {lacking} that is not shown."
+        f"{said}{len(above)} of {len(table)} rules {verb} {above_it} {all_of_them}; for {lacking} that is not shown."
         f"{_though(table, controls, above)}"
     )
 
