@@ -1,11 +1,12 @@
 """What rules need, against tables written by hand from the papers, against planted faults, and against numbers."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
 import pytest
 
-from ascribe import networks, rules
+from ascribe import losses, networks, rules
 from ascribe.cards import SOURCES, chain, needs
 from ascribe.errors import UserError
 
@@ -374,6 +375,39 @@ def test_convolution_and_pooling_are_passed(name):
     lowest, _, last = TABLE[name]
     assert found.consistent
     assert [set(own) for own in found.layers.values()] == [lowest, lowest, lowest, TABLE[name][1], last]
+
+
+class Convolutions(eqx.Module):
+    """A model as a user of Equinox writes it."""
+
+    first: eqx.nn.Conv2d
+    second: eqx.nn.Conv2d
+    head: eqx.nn.Linear
+
+    def __init__(self):
+        keys = jr.split(jr.key(0), 3)
+        self.first = eqx.nn.Conv2d(1, 2, 3, padding=1, key=keys[0])
+        self.second = eqx.nn.Conv2d(2, 3, 3, stride=2, key=keys[1])
+        self.head = eqx.nn.Linear(12, 3, key=keys[2])
+
+    def __call__(self, x):
+        return self.head(jax.nn.relu(self.second(jax.nn.relu(self.first(x)))).ravel())
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+@pytest.mark.parametrize("name", ["backpropagation", "feedback-alignment"])
+def test_convolutions_of_a_user_s_model_are_read_in_either_form(name, backend, monkeypatch):
+    """On a CPU as products of slices, on accelerators as the convolutions that they are."""
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    network = networks.Network([networks.from_model(Convolutions(), shape=(6, 6, 1))]).located((6, 6, 1))
+    batch = jr.normal(jr.key(1), (5, 6, 6, 1)), jr.randint(jr.key(2), (5,), 0, 3)
+    found = needs(name, network, batch)
+    assert found.consistent and list(found.layers) == ["first", "second", "head"]
+    assert [set(own) for own in found.layers.values()] == list(TABLE[name])
+    rule, loss = rules.get(name), losses.get("categorical-cross-entropy")
+    told = rules.Batch(*batch, loss)
+    step = lambda network: rule(network, rule.init(network, told, key=jr.key(0)), told, key=jr.key(0)).gradients
+    assert ("conv_general_dilated" in str(jax.make_jaxpr(step)(network))) == (backend == "gpu")
 
 
 def test_a_model_of_one_s_own_is_read_inside_its_loops():

@@ -7,13 +7,15 @@ import pytest
 from sklearn import metrics
 
 from ascribe.report.findings import constant_score, findings
+from ascribe.statistics import hidden_credit
 
 from .stand_in import RULES, diverge, make_comparison, with_controls
 
 
 def with_scores(**scores):
     """A comparison in which the rules, with _ for each space of their names, have these scores, a number a seed."""
-    comparison = make_comparison(rules=[name.replace("_", " ") for name in scores], tuned=False, epochs=2, layers=1)
+    names, seeds = [name.replace("_", " ") for name in scores], range(len(next(iter(scores.values()))))
+    comparison = make_comparison(rules=names, seeds=seeds, tuned=False, epochs=2, layers=1)
     for name, values in scores.items():
         comparison.runs[name.replace("_", " ")].scores["test_accuracy"] = np.asarray(values, float)
     labels = comparison.data.test.targets
@@ -149,7 +151,33 @@ def test_what_rules_must_be_above_and_what_hidden_layers_are_worth_is_told():
     assert said[2].startswith("Beside the rules, frozen reaches 85.")
     assert said[2].endswith("2 of 4 rules are above both; for perturbation and sign symmetry that is not shown.")
     assert said[3].startswith("What hidden layers learn by backpropagation is worth +10.0 points over frozen ones, and +20.")
-    assert "(credit score): feedback alignment 0.90, perturbation " in said[3] and "sign symmetry −0.5" in said[3]
+    told = said[3].split("(credit score with its 95 % interval): ")[1]
+    credit = hidden_credit(comparison).scores["feedback alignment"]
+    assert told.startswith(f"feedback alignment 0.90 ({credit.low:.2f} to {credit.high:.2f}), perturbation ")
+    assert "sign symmetry −0.5" in told
+
+
+def test_why_rules_with_a_credit_score_are_not_shown_above_the_controls_is_told():
+    """Three seeds: enough for the gain of backpropagation, too few for three rules at once, and for an interval."""
+    few = np.array([0.01, -0.01, 0.005])
+    comparison = with_scores(backpropagation=0.95 + few, feedback_alignment=0.94 - few, sign_symmetry=0.6 + few)
+    with_controls(comparison, gain=0.1)
+    for name, shift in (("frozen", np.array([0.02, -0.02, 0.01])), ("linear", np.array([0.06, -0.02, 0.01]))):
+        comparison.controls[name].scores["test_accuracy"] = 0.85 + shift
+    said = findings(comparison)
+    assert said[2].endswith(
+        "no rule is shown to be above both. The means of backpropagation and feedback alignment are better, but the interval "
+        "of such a difference (3 seeds, widened because 3 rules are asked) holds 0, too: more seeds would tell."
+    )
+    assert "(credit score; an estimate alone, as 3 seeds are too few for an interval): feedback alignment 0.86" in said[3]
+
+
+def test_a_credit_score_that_the_seeds_do_not_bound_says_so():
+    comparison = with_scores(
+        backpropagation=0.95 + SEEDS, feedback_alignment=0.94 - SEEDS, sign_symmetry=[0.95, 0.94, 0.955, 0.95, 0.2]
+    )
+    told = " ".join(findings(with_controls(comparison, gain=0.1)))
+    assert "sign symmetry −0.5" in told and told.count("(these seeds bound none)") == 1
 
 
 def test_where_less_is_better_controls_are_told_as_what_the_error_is_lowered_by():

@@ -69,11 +69,12 @@ def hidden_credit_told(comparison: Comparison) -> str:
     if not parts:
         return f"{said}."
     how, few = "credit score", len(parts) <= NAMED
-    if few and any(found.scores[rule].low is not None for _, rule in parts):
-        how += " with its 95 % interval"
-    elif all(found.scores[rule].low is None for _, rule in parts):
+    bounded = [found.scores[rule].low is not None for _, rule in parts]
+    if not any(bounded):
         how += f"; an estimate alone, as {found.pairs} {'folds' if comparison.folds else 'seeds'} are too few for an interval"
-    named = [f"{rule} {_score_told(found.scores[rule], whole=few)}" for _, rule in parts]
+    elif few:
+        how += " with its 95 % interval"
+    named = [f"{rule} {_score_told(found.scores[rule], whole=few and any(bounded))}" for _, rule in parts]
     gets = listed(named) if few else f"from {named[0]} to {named[-1]}"
     return f"{said}; of what lies above frozen ones the rules get ({how}): {gets}."
 
@@ -89,9 +90,9 @@ def _worth_told(gain: str, none: str | None, measure: Measure) -> str:
 
 
 def _score_told(credit: CreditScore, *, whole: bool) -> str:
-    """A credit score, `whole` with its interval where it has one: `0.87 (0.61 to 1.04)`."""
+    """A credit score, `whole` with its interval: `0.87 (0.61 to 1.04)`."""
     value, *ends = (f"{one:.2f}".replace("-", "−") for one in (credit.value, credit.low, credit.high) if one is not None)
-    return f"{value} ({' to '.join(ends)})" if whole and ends else value
+    return f"{value} ({' to '.join(ends) or 'these seeds bound none'})" if whole else value
 
 
 def _over_none(comparison: Comparison, score: str) -> str | None:
