@@ -164,8 +164,8 @@ class EquilibriumPropagation(AbstractRule[Network, None]):
         if not restless:
             return ()
         return (
-            f"states were not at rest after the last epoch in {restless} of {len(largest)} runs: one more step moves them by up "
-            f"to {np.max(largest):.2g} of their norm, and the credit is no equilibrium's; a smaller feedback_scale settles",
+            f"states were not at rest after the last epoch in {restless} of {len(largest)} runs: one more step moves them by "
+            f"up to {np.max(largest):.2g} of their norm, and the credit is no equilibrium's; a smaller feedback_scale settles",
         )
 
 
