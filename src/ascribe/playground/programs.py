@@ -12,12 +12,13 @@ import jax.random as jr
 import numpy as np
 from jax import export
 
-from ascribe import rules
+from ascribe import rules, training
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, hooks
 from ascribe.setup import CONTROLS
 from ascribe.training import loop, optimizers
 
+from .apart import in_two
 from .emitter import emit
 from .forms import BATCHES, MOST, STAND_INS, Asked, Form, Program, ask, stand_in, struct
 from .primitives import kernels
@@ -27,6 +28,13 @@ ACTIVATIONS = ("tanh", "relu", "logistic")
 OPTIMIZERS = ("sgd", "momentum", "adam")
 FROZEN = "frozen"
 """The control: backpropagation of the last layer alone."""
+NUMBERED = frozenset(
+    {
+        *("begins", "network", "credit", "after_update", "after_epoch", "answers", "backpropagation", "activity"),
+        *("start", "move"),
+    }
+)
+"""What a number of a program is called."""
 SCRIPTS = ("operations.js", "programs.js", "engine.js")
 
 
@@ -66,12 +74,50 @@ def page_data(
 
     **Raises:** `UserError` for a rule that cannot do two classes, or that is computed with something that the engine has not.
     """
+    given = {**named, FROZEN: rules.get("backpropagation")}
+    found = in_two(parts, given, architectures, activations, chosen)
+    return {
+        "architectures": list(architectures),
+        "activations": list(activations),
+        "optimizers": list(chosen),
+        "batches": list(BATCHES),
+        "most": MOST,
+        **_joined(found, list(given)),
+    }
+
+
+def parts(
+    named: Mapping[str, AbstractRule], architectures: Sequence[str], activations: Sequence[str], chosen: Sequence[str]
+) -> dict[str, Any]:
+    """The rules with their programs, and the program of a step's key."""
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
         page = _Page(architectures, activations, chosen)
         for name, rule in named.items():
-            page.add(name, jax.tree.map(_single, rule))
-        page.add(FROZEN, jax.tree.map(_single, rules.get("backpropagation")), control=True)
-        return page.data()
+            page.add(name, jax.tree.map(_single, rule), control=name == FROZEN)
+        return {"rules": page.rules, "key": page.key, "programs": page.programs.all}
+
+
+def _joined(found: Sequence[dict[str, Any]], order: Sequence[str]) -> dict[str, Any]:
+    """Parts as one, numbered by where a program is named first, so that the page is the same however it was divided."""
+    programs = _Programs()
+    joined: dict[str, Any] = {}
+    owner = {name: part for part in found for name in part["rules"]}
+
+    def numbered(part: dict[str, Any], number: Any) -> Any:
+        if isinstance(number, dict):
+            return {size: numbered(part, one) for size, one in number.items()}
+        return number if number is None else programs.add(part["programs"][number])
+
+    def moved(part: dict[str, Any], row: Any) -> Any:
+        return {name: numbered(part, one) if name in NUMBERED else one for name, one in row.items()}
+
+    key = numbered(found[0], found[0]["key"])
+    for name in order:
+        part, rule = owner[name], owner[name]["rules"][name]
+        forms = {activation: {one: moved(part, row) for one, row in rows.items()} for activation, rows in rule["forms"].items()}
+        moves = {optimizer: [moved(part, one) for one in groups] for optimizer, groups in rule["moves"].items()}
+        joined[name] = {**rule, "forms": forms, "moves": moves}
+    return {"rules": joined, "key": key, "programs": programs.all}
 
 
 def _single(leaf: Any) -> Any:
@@ -93,21 +139,9 @@ class _Page:
         self.inputs = {inputs: stand_in(inputs) for inputs in {sizes[0] for sizes in self.sizes.values()}}
         self.stand_in = stand_in()
 
-    def data(self) -> dict[str, Any]:
-        """Everything."""
-        return {
-            "architectures": list(self.architectures),
-            "activations": list(self.activations),
-            "optimizers": list(self.chosen),
-            "batches": list(BATCHES),
-            "most": MOST,
-            "rules": self.rules,
-            "key": self.key,
-            "programs": self.programs.all,
-        }
-
     def add(self, name: str, rule: AbstractRule, *, control: bool = False) -> None:
         """One rule."""
+        training.check_rule(rule, name, self.stand_in)
         forms: dict[str, dict[str, Any]] = {}
         refused: dict[str, str] = {}
         last: Form | None = None
