@@ -209,7 +209,9 @@ def case(number):
             if home is not None and made.size and made.ndim:
                 home.append(value)
             else:
-                values.append(Value(made.astype(jnp.float32), exact) if made.ndim else Value(made.astype(jnp.float32)[None], exact))
+                values.append(
+                    Value(made.astype(jnp.float32), exact) if made.ndim else Value(made.astype(jnp.float32)[None], exact)
+                )
         return [one.array for one in (*values[2:], *count[2:])]
 
     return function, given
@@ -219,7 +221,9 @@ def _step(rng, values, count, key, shape):
     """One more value of those there are."""
     pick = lambda found: found[int(rng.integers(len(found)))]
     exact = [one for one in values if one.exact]
-    kind = rng.choice(["smooth", "exact", "both", "jump", "whole", "moved", "drawn"], p=[0.22, 0.12, 0.18, 0.12, 0.12, 0.16, 0.08])
+    kind = rng.choice(
+        ["smooth", "exact", "both", "jump", "whole", "moved", "drawn"], p=[0.22, 0.12, 0.18, 0.12, 0.12, 0.16, 0.08]
+    )
     if kind == "smooth":
         return pick(list(SMOOTH.values()))(pick(values).array), False
     if kind == "exact":
@@ -231,7 +235,12 @@ def _step(rng, values, count, key, shape):
     if kind == "moved":
         one = pick([*values, *count])
         return _moved(rng)(one.array), one.exact
-    pairs = [(a, b) for home in ((count,) if kind == "whole" else (exact,) if kind == "jump" else (values,)) for a in home for b in home]
+    pairs = [
+        (a, b)
+        for home in ((count,) if kind == "whole" else (exact,) if kind == "jump" else (values,))
+        for a in home
+        for b in home
+    ]
     pairs = [(a, b) for a, b in pairs if a.array.shape == b.array.shape]
     a, b = pick(pairs)
     table = {"whole": WHOLE, "jump": JUMPS, "both": BOTH}[kind]
