@@ -66,8 +66,8 @@ def test_a_table_keeps_its_own_units_and_is_bounded():
     points = np.array(found["inputs"]).reshape(-1, 2)
     assert len(points) == len(found["targets"]) == int(MOST * 1.5) == 768
     assert found["note"] == "1232 rows were left out: 768 points are enough here."
-    original = {tuple(row) for row in np.round(inputs, 3).tolist()}
-    assert sum(tuple(row) in original for row in np.round(points, 3).tolist()) == len(points)
+    distances = np.abs(points[:, None] - inputs[None]).max(axis=-1).min(axis=1)
+    assert distances.max() < 1e-4
 
 
 @pytest.mark.slow
