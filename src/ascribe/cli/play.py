@@ -28,7 +28,7 @@ def play(
     ----------
     data
         moons, circles, xor, spirals or gaussians, which the page makes; or a CSV file with two columns of numbers and one of
-        two classes, whose points go into the page.
+        two classes, whose points go into the page. Or neurons: a page of spiking neurons in place of rules.
     rules
         Rules with commas between, as in compare; ./my_rule.py:MyRule for your own. Default: those of the page's lessons.
     out

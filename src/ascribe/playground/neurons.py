@@ -16,6 +16,7 @@ from ascribe.types import Array
 
 from .emitter import emit
 from .page import FOLDER, assembled, theme
+from .primitives import number
 from .programs import engine
 
 SCRIPTS = (
@@ -45,12 +46,13 @@ class Dial(NamedTuple):
 def models() -> dict[str, dict[str, Any]]:
     """Every model of the page by name, as plain data: `program` (a step), the names of its `inputs` and `outputs`, `dt` in
     seconds, the `state` that it starts from, `dials`, and what is particular to it."""
-    return {
-        "hodgkin-huxley": _hodgkin_huxley(),
-        "lif": _lif(),
-        "pair": _pair(),
-        "network": _network(),
-    }
+    with jax.enable_x64(False):  # the page is in single precision, whatever JAX is in
+        return {
+            "hodgkin-huxley": _hodgkin_huxley(),
+            "lif": _lif(),
+            "pair": _pair(),
+            "network": _network(),
+        }
 
 
 def _hodgkin_huxley() -> dict[str, Any]:
@@ -95,7 +97,7 @@ def _lif() -> dict[str, Any]:
 
 def _pair() -> dict[str, Any]:
     network = SpikingNetwork(LIF(), Connection([[0.0, 1.0], [1.0, 0.0]]), TAU_S)
-    return {**_spiking(network), "current": Dial("Input of both", "thresholds", 1.2, 0.0, 3.0, 0.05)._asdict()}
+    return {**_spiking(network), "current": Dial("Input of both", "thresholds", 1.2, 0.0, 3.0, 0.05)._asdict(), "exciting": 1}
 
 
 def _network() -> dict[str, Any]:
@@ -131,7 +133,7 @@ def _spiking(network: SpikingNetwork) -> dict[str, Any]:
         **names,
         "dt": dt,
         "dials": {name: dial._asdict() for name, dial in dials.items()},
-        "state": {name: np.asarray(value).tolist() for name, value in _finite(values).items()},
+        "state": _plain(values),
         "cells": network.shape[0],
         "connected": np.asarray(weights).tolist(),
         "senders": network.connection.pre,
@@ -154,7 +156,7 @@ def _step(model: AbstractModel, dt: float, method: str, dials: dict[str, Dial], 
         **names,
         "dt": dt,
         "dials": {name: dial._asdict() for name, dial in dials.items()},
-        "state": _finite(state),
+        "state": _plain(state),
     }
 
 
@@ -195,9 +197,9 @@ def _numbers(dials: dict[str, Dial]) -> dict[str, jax.ShapeDtypeStruct]:
     return {name: _shape() for name in dials}
 
 
-def _finite(state: dict[str, Any]) -> dict[str, Any]:
-    """Without what JSON has no number for: a time long ago, or ahead, in place of an infinite one."""
-    return {name: np.clip(value, -1e30, 1e30) if np.ndim(value) else float(np.clip(value, -1e30, 1e30)) for name, value in state.items()}
+def _plain(state: dict[str, Any]) -> dict[str, Any]:
+    """Numbers as JSON has them; those that are not finite as words."""
+    return {name: number(value) if np.ndim(value) == 0 else [number(one) for one in value] for name, value in state.items()}
 
 
 def page() -> str:

@@ -14,12 +14,14 @@ from ascribe.errors import UserError, shown
 from ascribe.files import path_of, write_whole
 from ascribe.training import Rules
 
-from . import programs
+from . import neurons, programs
 from .forms import MOST
 from .page import LARGEST, page
 
 MADE = ("moons", "circles", "xor", "spirals", "gaussians")
 """Data sets that the page makes itself, with as much noise as one likes."""
+NEURONS = "neurons"
+"""In place of a data set: the page of single neurons and small networks of them."""
 DEFAULT = (
     *("backpropagation", "feedback-alignment", "direct-feedback-alignment", "perceptron", "b-function", "forward-pass"),
     "relaxed-identity",
@@ -50,7 +52,7 @@ def play(
 
     **Arguments:**
 
-    - `data`: `"moons"`, `"circles"`, `"xor"`, `"spirals"` or `"gaussians"`, which the page makes with as much noise as one
+    - `data`: `"neurons"` for a page of spiking neurons in place of learning rules; or `"moons"`, `"circles"`, `"xor"`, `"spirals"` or `"gaussians"`, which the page makes with as much noise as one
       likes, and with which any page can go on; or whatever `datasets.load` takes that has two inputs and two classes, as
       the path of a CSV file: its points go into the page.
     - `rules`: names (`"./my_rule.py:MyRule"` too) or rules; a mapping gives them names of their own. Default: those of the
@@ -70,6 +72,10 @@ def play(
         raise UserError(f"a page is a file, but {str(place)!r} is a folder: name a file in it.")
     if place.exists() and not overwrite:
         raise UserError(f"{str(place)!r} is there already: choose another file, or overwrite it.")
+    if isinstance(data, str) and data == NEURONS:
+        if rules is not None:
+            raise UserError("the page of neurons has no learning rules: leave `rules` out, or choose a data set.")
+        return _written(place, neurons.page())
     _check_architectures(architectures)
     points = None if isinstance(data, str) and data in MADE else _two_inputs(data)
     chosen = training.named_rules(list(DEFAULT) if rules is None else rules, points or datasets.load("moons"))
@@ -83,7 +89,13 @@ def play(
         },
         programs.engine(),
         title=f"ascribe play: {data if points is None else points.name}",
-    ).encode("utf-8")
+    )
+    return _written(place, html)
+
+
+def _written(place: Path, text: str) -> Path:
+    """The page in its file."""
+    html = text.encode("utf-8")
     if len(html) > LARGEST:
         raise UserError(
             f"a page has at most {LARGEST / 1e6:.1f} MB, and this one would have {len(html) / 1e6:.1f}: choose fewer rules or "
@@ -114,7 +126,7 @@ def table(data: Dataset) -> dict[str, Any]:
 def _two_inputs(data: DataLike) -> Dataset:
     """The data set, if it has two inputs and two classes."""
     if isinstance(data, str) and not datasets.is_file(data) and data not in datasets.names():
-        raise unknown("data set", data, MADE, f"choose one of {', '.join(MADE)}, or a CSV file with two inputs and two classes")
+        raise unknown("data set", data, (*MADE, NEURONS), f"choose one of {', '.join(MADE)}, neurons, or a CSV file with two inputs and two classes")
     found = datasets.as_dataset(data)
     shape = found.train.inputs.shape[1:]
     if found.task != "binary" or shape != (2,):

@@ -4,9 +4,8 @@
 
 const NeuronApp = (() => {
   const { byId, make } = Dom;
-  const SPEEDS = [1, 5, 20, 50, 200]; // simulated milliseconds a second
+  const SPEEDS = [1, 5, 20, 50, 200], USUAL_SPEED = 3; // simulated milliseconds a second
   const TITLES = { "hodgkin-huxley": "Hodgkin–Huxley", lif: "Leaky integrate-and-fire", pair: "Two neurons", network: "Network" };
-  const NAMES = { "hodgkin-huxley": "hodgkin-huxley", lif: "lif", pair: "pair", network: "network" };
 
   const weight = (title, value, limit) => ({ title, unit: "ms", value, low: -limit, high: limit, step: limit / 40 });
   const WEIGHTS = {
@@ -24,9 +23,9 @@ const NeuronApp = (() => {
       this.usual = Object.fromEntries(Object.entries(data.models).map(([name, model]) =>
         [name, Object.fromEntries(Object.entries(dialsOf(name, model)).map(([dial, { value }]) => [dial, value]))]));
       this.settings = structuredClone(this.usual);
-      this.speed = 2;
+      this.speed = USUAL_SPEED;
       this.loop = new Loop.Loop({ step: () => this.session.step(), stepped: () => this.tell() });
-      Dom.radios(byId("models"), Object.keys(data.models).map((value) => ({ value, label: TITLES[value] })), NAMES.lif, (name) => this.open(name));
+      Dom.radios(byId("models"), Object.keys(data.models).map((value) => ({ value, label: TITLES[value] })), null, (name) => this.open(name));
       byId("speed").addEventListener("input", ({ target }) => this.pace(Number(target.value)));
       byId("lesson").addEventListener("change", ({ target }) => this.learn(Number(target.value)));
       const problem = this.follow(location.hash);
@@ -84,7 +83,7 @@ const NeuronApp = (() => {
     pace(speed) {
       this.speed = speed;
       byId("speed").value = String(speed);
-      byId("speed-told").textContent = `${SPEEDS[speed]} ms a second`;
+      byId("speed-told").textContent = `${SPEEDS[speed]} ms/s`;
       this.loop.speed = SPEEDS[speed] / 1000 / this.session.sample;
       this.keep();
     }
@@ -145,7 +144,7 @@ const NeuronApp = (() => {
       if (!this.session) return;
       const settings = this.settings[this.name], usual = this.usual[this.name];
       const changed = Object.keys(settings).filter((name) => settings[name] !== usual[name]).map((name) => `${name}=${Number(settings[name].toPrecision(6))}`);
-      this.link = `#${[`model=${this.name}`, ...changed, ...(this.speed === 2 ? [] : [`speed=${this.speed}`])].join("&")}`;
+      this.link = `#${[`model=${this.name}`, ...changed, ...(this.speed === USUAL_SPEED ? [] : [`speed=${this.speed}`])].join("&")}`;
     }
 
     follow(hash) {

@@ -31,8 +31,8 @@ const Cells = (() => {
 
     restart() {
       for (const [name, value] of Object.entries(this.model.state)) {
-        if (Array.isArray(value)) this.given.state[name].set(value);
-        else this.given.state[name].fill(value);
+        if (Array.isArray(value)) this.given.state[name].set(value.map(Number));
+        else this.given.state[name].fill(Number(value));
       }
       this.time = 0;
       this.before.fill(Infinity);

@@ -53,6 +53,7 @@ const Pictures = (() => {
       current(-0.2, 3.2, "thresholds"),
       { title: "Phase plane: one against the other", of: (canvas, session) => new Plane.Plane(canvas, session, {
         across: { ring: "V", range: [0, 1], title: "v of the first" }, up: { ring: "other", range: [0, 1], title: "v of the second" }, lines: diagonal }) },
+      { title: "Spikes: the first below, the second above", of: (canvas, session) => new Raster.Raster(canvas, session) },
     ],
     network: [
       { title: "Spikes: 80 neurons excite (orange), 20 inhibit (blue)", wide: true, tall: true, of: (canvas, session) => new Raster.Raster(canvas, session) },

@@ -51,7 +51,7 @@ const Plane = (() => {
       context.textAlign = "right";
       context.textBaseline = "alphabetic";
       context.fillStyle = color;
-      context.fillText(title, Math.min(x(across), right - 6), y(up) - 6);
+      context.fillText(title, Math.min(x(across), right - 6), y(up) - 14);
     }
   }
 

@@ -13,7 +13,7 @@ const Raster = (() => {
       const { session } = this, { cells, spikes, model } = session;
       const frame = Axes.draw(this.sheet, { x: [-session.window * 1000, 0], y: [0, cells.count], across: "ms before now", up: "neuron" });
       if (!frame) return;
-      const { context, palette, x, y } = frame, size = Math.max(1.5, Math.min(4, (frame.bottom - frame.top) / cells.count));
+      const { context, palette, x, y } = frame, size = Math.max(1.5, Math.min(14, (frame.bottom - frame.top) / cells.count));
       spikes.times.forEach((time, place) => {
         const cell = spikes.cells[place];
         context.fillStyle = cell < model.exciting ? palette.classes[1] : palette.classes[0];
