@@ -8,7 +8,7 @@ const Lessons = (() => {
     id: "free",
     title: "Free play",
     text: ["Each network learns by its own rule, from one start and on the same batches.", "Press play, then change what you like.", "Point at a line to read a weight, its credit, and what backpropagation would have said."],
-    question: "",
+    question: "Which rule needs the fewest epochs, and is it the same one with other seeds?",
     settings: {},
   };
 

@@ -6,6 +6,7 @@
 const Network = (() => {
   const SIDE = 10; // places in each direction of a unit's square
   const LEVELS = 8; // widths of lines that are told apart
+  const DENSE = 900; // lines from which on only the larger ones are drawn
   const REACH = 7;
   const CONSTANT = 1e-6;
 
@@ -31,6 +32,8 @@ const Network = (() => {
     const place = layers.findIndex((one) => one.name === name);
     return { layer: Math.max(0, place - 1), direct: shape[0] !== layers[Math.max(1, place)].shape[0], transposed: true };
   }
+
+  const rootMeanSquare = (values) => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
 
   const number = (value) => {
     if (!Number.isFinite(value)) return "–";
@@ -81,7 +84,7 @@ const Network = (() => {
       return this.reading.feedback.flatMap((matrix) => {
         const { name, values, shape } = matrix, { layer, direct, transposed } = placeOf(matrix, this.reading.layers);
         const column = layer + 1, above = direct ? this.widths.length - 1 : column + 1;
-        const scale = Math.sqrt(transposed ? shape[1] : shape[0]) / 2;
+        const scale = 0.6 / (rootMeanSquare(values) || 1);
         return Array.from(values, (value, place) => {
           const pair = [Math.floor(place / shape[1]), place % shape[1]];
           const [receiver, sender] = transposed ? pair.reverse() : pair;
@@ -91,9 +94,10 @@ const Network = (() => {
     }
 
     drawLines(context, palette) {
-      const buckets = Array.from({ length: 2 * LEVELS }, () => []);
+      const buckets = Array.from({ length: 2 * LEVELS }, () => []), dense = this.lines.length > DENSE;
       for (const line of this.lines) {
-        const level = Math.min(LEVELS - 1, Math.floor(Math.abs(line.size) * 3));
+        const level = Math.min(LEVELS - 1, Math.floor(Math.abs(line.size) * (dense ? 2 : 3)));
+        if (dense && level === 0) continue; // what is near zero would only be a haze
         buckets[(line.value < 0 ? 0 : LEVELS) + level].push(line.ends);
       }
       const crowded = this.lines.length > 200 ? 0.72 : 1;
@@ -166,13 +170,13 @@ const Network = (() => {
     }
 
     isConstant(layer, unit) {
-      if (!this.answers) return this.reading.layers[layer].activity?.[unit] === 0;
+      if (!this.answers) return false;
       const values = this.answers[layer], count = values.length / (SIDE * SIDE);
       for (let place = 1; place < SIDE * SIDE; place++) if (Math.abs(values[place * count + unit] - values[unit]) > CONSTANT) return false;
       return true;
     }
 
-    // One picture with the squares of a layer's units below one another, in shares of the layer's largest answer.
+    // One picture with the squares of a layer's units below one another, in shares of each unit's largest answer.
     squares(layer, palette) {
       if (!this.answers) return null;
       const values = this.answers[layer], units = values.length / (SIDE * SIDE);
@@ -182,10 +186,10 @@ const Network = (() => {
         this.pictures.set(layer, { units, picture, image: picture.getContext("2d").createImageData(SIDE, SIDE * units) });
       }
       const square = this.pictures.get(layer), pixels = new Uint32Array(square.image.data.buffer);
-      let largest = 1e-9;
-      for (const value of values) largest = Math.max(largest, Math.abs(value));
       const half = (Palette.SHADES - 1) / 2;
       for (let unit = 0; unit < units; unit++) {
+        let largest = 1e-9;
+        for (let place = unit; place < values.length; place += units) largest = Math.max(largest, Math.abs(values[place]));
         for (let place = 0; place < SIDE * SIDE; place++) {
           pixels[unit * SIDE * SIDE + place] = palette.surface[(half + (half * values[place * units + unit]) / largest + 0.5) | 0] ?? palette.surface[0];
         }
@@ -276,8 +280,7 @@ const Network = (() => {
 
     // How much of a feedback weight 40 pixels, or a key, stand for: half of what its matrix usually has.
     unitOf({ name }) {
-      const { values } = this.reading.feedback.find((one) => one.name === name);
-      return 0.5 * (Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length) || 1);
+      return 0.5 * (rootMeanSquare(this.reading.feedback.find((one) => one.name === name).values) || 1);
     }
 
     turn(value, event = null) {
