@@ -229,8 +229,8 @@ def test_targets_of_unlike_units_are_told(load):
     targets = inputs * [1e5, 0.1]
     unlike, (large, small) = datasets.load((inputs, targets)), targets.std(axis=0)
     assert unlike.understood.notes == (
-        f"the targets vary by {large:.3g}, {small:.3g} (standard deviations), each in its own unit: the RMSE over all of them is "
-        "mostly that of the largest; `score='r2'` counts them alike",
+        f"the targets vary by {large:.3g}, {small:.3g} (standard deviations), each in its own unit: the RMSE over all of them "
+        "is mostly that of the largest; `score='r2'` counts them alike",
     )
     assert not datasets.load((inputs, inputs * [2.0, 1.0])).understood.notes
 

@@ -16,7 +16,12 @@ from ascribe.playground.programs import engine
 
 NODE = shutil.which("node")
 SIZE, EXCITES, INHIBITS = neurons.EXCITING + neurons.INHIBITING, 0.001, -0.004
-CURRENTS = {"hodgkin-huxley": [0.0, 10.0, 40.0], "lif": [0.9, 1.5, 4.0], "pair": [1.2, 1.3], "network": np.linspace(0.9, 1.3, SIZE).tolist()}
+CURRENTS = {
+    "hodgkin-huxley": [0.0, 10.0, 40.0],
+    "lif": [0.9, 1.5, 4.0],
+    "pair": [1.2, 1.3],
+    "network": np.linspace(0.9, 1.3, SIZE).tolist(),
+}
 STEPS = {"hodgkin-huxley": 1500, "lif": 600, "pair": 1500, "network": 400}
 
 
@@ -51,7 +56,9 @@ def found(models):
 
 def wanted(name, models):
     """What `simulate` gives with the same step."""
-    random = random_connection(SIZE, SIZE, neurons.CHANCE, np.where(np.arange(SIZE) < neurons.EXCITING, EXCITES, INHIBITS), seed=0)
+    random = random_connection(
+        SIZE, SIZE, neurons.CHANCE, np.where(np.arange(SIZE) < neurons.EXCITING, EXCITES, INHIBITS), seed=0
+    )
     model = {
         "hodgkin-huxley": HodgkinHuxley(),
         "lif": LIF(),

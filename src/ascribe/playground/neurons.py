@@ -21,7 +21,10 @@ from .programs import engine
 
 SCRIPTS = (
     *("palette", "canvas", "dom", "curves", "saving", "loop", "page_data"),
-    *(f"neurons/{name}" for name in ("axes", "rings", "cells", "traces", "plane", "tuning", "raster", "session", "pictures", "app", "main")),
+    *(
+        f"neurons/{name}"
+        for name in ("axes", "rings", "cells", "traces", "plane", "tuning", "raster", "session", "pictures", "app", "main")
+    ),
 )
 """The page's scripts after the engine's, each after those that it uses."""
 CELLS = "n"
@@ -74,7 +77,9 @@ def _hodgkin_huxley() -> dict[str, Any]:
         return {"n": steady.n, "m": steady.m, "h": steady.h, "nullcline": jnp.where(fourth >= 0, fourth, jnp.nan) ** 0.25}
 
     voltages = np.linspace(-90.0, 60.0, 151, dtype=np.float32)
-    program, names = _emitted(planes, _numbers(dials), _shape(len(voltages)), _shape(), _shape(), names=("parameters", "V", "current", "h"))
+    program, names = _emitted(
+        planes, _numbers(dials), _shape(len(voltages)), _shape(), _shape(), names=("parameters", "V", "current", "h")
+    )
     return {
         **_step(axon, dt, "staggered", dials, {name: float(value) for name, value in start._asdict().items()}),
         "current": Dial("Current", "µA/cm²", 10.0, -20.0, 120.0, 0.5)._asdict(),
@@ -127,7 +132,9 @@ def _spiking(network: SpikingNetwork) -> dict[str, Any]:
 
     weights = network.connection.weights
     values = {name: value for name, value in start._asdict().items()}
-    program, names = _emitted(step, _numbers(dials), weights, values, _shape(*network.shape), names=("parameters", "weights", "state", "current"))
+    program, names = _emitted(
+        step, _numbers(dials), weights, values, _shape(*network.shape), names=("parameters", "weights", "state", "current")
+    )
     return {
         "program": program,
         **names,
@@ -177,7 +184,9 @@ def _with(model: Any, parameters: dict[str, Array]) -> Any:
     return eqx.tree_at(lambda one: [getattr(one, name) for name in own], model, [parameters[name] for name in own])
 
 
-def _emitted(function: Callable[..., Any], *arguments: Any, names: Sequence[str]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+def _emitted(
+    function: Callable[..., Any], *arguments: Any, names: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, list[str]]]:
     """The program of a function, and the names of its inputs and outputs."""
     program, outputs = emit(function, *arguments, whose="the neuron page")
     given = dict(zip(names, arguments, strict=True))
@@ -204,7 +213,16 @@ def _plain(state: dict[str, Any]) -> dict[str, Any]:
 
 def page() -> str:
     """The neuron page as one HTML file."""
-    data = {"models": models(), "lessons": json.loads((FOLDER / "neurons" / "lessons.json").read_text("utf-8")), "theme": theme([])}
+    data = {
+        "models": models(),
+        "lessons": json.loads((FOLDER / "neurons" / "lessons.json").read_text("utf-8")),
+        "theme": theme([]),
+    }
     return assembled(
-        data, engine(), title="ascribe neurons", template="neurons/index.html", styles=("style.css", "neurons/style.css"), scripts=SCRIPTS
+        data,
+        engine(),
+        title="ascribe neurons",
+        template="neurons/index.html",
+        styles=("style.css", "neurons/style.css"),
+        scripts=SCRIPTS,
     )

@@ -28,13 +28,12 @@ Plasticity = Callable[[Float[Array, "views units"]], tuple[Array, Array]]
 def check_layers(network: Network, rule: str) -> None:
     """**Raises:** `UserError` for a network that is not dense and convolutional layers in a row below its readout."""
     plain = lambda layer: layer.dense or isinstance(layer, Conv2d)
-    wrong = network.composites or [
-        name for name in network.synaptic[:-1] if not plain(network.templates[network.index(name)])
-    ]
+    hidden = () if network.composites else network.synaptic[:-1]
+    wrong = [*network.composites, *(name for name in hidden if not plain(network.templates[network.index(name)]))]
     if wrong:
         raise UserError(
-            f"{rule} is defined for dense and convolutional layers in a row, and {wrong[0]} is no such layer: give it an MLP or "
-            f"a convolutional network, or leave the rule out."
+            f"{rule} is defined for dense and convolutional layers in a row, and {wrong[0]} is no such layer: give it an MLP "
+            f"or a convolutional network, or leave the rule out."
         )
 
 
