@@ -394,20 +394,19 @@ class Convolutions(eqx.Module):
         return self.head(jax.nn.relu(self.second(jax.nn.relu(self.first(x)))).ravel())
 
 
-@pytest.mark.parametrize("backend", ["cpu", "gpu"])
 @pytest.mark.parametrize("name", ["backpropagation", "feedback-alignment"])
-def test_convolutions_of_a_user_s_model_are_read_in_either_form(name, backend, monkeypatch):
-    """On a CPU as products of slices, on accelerators as the convolutions that they are."""
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+def test_convolutions_of_a_user_s_model_are_read_as_accelerators_have_them(name, monkeypatch):
+    """As the convolutions that they are; on a CPU they become products of slices."""
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     network = networks.Network([networks.from_model(Convolutions(), shape=(6, 6, 1))]).located((6, 6, 1))
     batch = jr.normal(jr.key(1), (5, 6, 6, 1)), jr.randint(jr.key(2), (5,), 0, 3)
-    found = needs(name, network, batch)
+    found = needs(name, network, batch, check=name == "backpropagation")
     assert found.consistent and list(found.layers) == ["first", "second", "head"]
     assert [set(own) for own in found.layers.values()] == list(TABLE[name])
     rule, loss = rules.get(name), losses.get("categorical-cross-entropy")
     told = rules.Batch(*batch, loss)
     step = lambda network: rule(network, rule.init(network, told, key=jr.key(0)), told, key=jr.key(0)).gradients
-    assert ("conv_general_dilated" in str(jax.make_jaxpr(step)(network))) == (backend == "gpu")
+    assert "conv_general_dilated" in str(jax.make_jaxpr(step)(network))
 
 
 def test_a_model_of_one_s_own_is_read_inside_its_loops():
