@@ -1,8 +1,8 @@
 """Node perturbation with one direction: is its step as cheap as backpropagation's?
 
 784-1024-1024-1024-10, batch 64, plain SGD, all seeds in one program. By operation count the same: the noisy pass takes the
-place of the products Wᵀδ, and neither has one for the lowest layer. What is left is the noise: a random number for every unit
-and example.
+place of the products Wᵀδ, and neither has one for the lowest layer. What is left is the noise: a random sign for every unit
+and example, of one bit each.
 Run: `python benchmarks/perturbation.py`
 """
 
