@@ -66,7 +66,7 @@ FLOAT: dict[str, str] = {
     "square": "x*x",
     "sub": "x-y",
     "tan": "Math.tan(x)",
-    "tanh": "Math.tanh(x)",
+    "tanh": "tanh(x)",
 }
 """Primitives of floats that answer for every number alone. A result is rounded where it is stored."""
 
