@@ -52,9 +52,10 @@ def play(
 
     **Arguments:**
 
-    - `data`: `"neurons"` for a page of spiking neurons in place of learning rules; or `"moons"`, `"circles"`, `"xor"`, `"spirals"` or `"gaussians"`, which the page makes with as much noise as one
-      likes, and with which any page can go on; or whatever `datasets.load` takes that has two inputs and two classes, as
-      the path of a CSV file: its points go into the page.
+    - `data`: `"neurons"` for a page of spiking neurons in place of learning rules; or `"moons"`, `"circles"`, `"xor"`,
+      `"spirals"` or `"gaussians"`, which the page makes with as much noise as one likes, and with which any page can go on; or
+      whatever `datasets.load` takes that has two inputs and two classes, as the path of a CSV file: its points go into the
+      page.
     - `rules`: names (`"./my_rule.py:MyRule"` too) or rules; a mapping gives them names of their own. Default: those of the
       page's lessons. The control, of which the last layer alone learns, is always there.
     - `out`: the file to write.
@@ -77,6 +78,8 @@ def play(
             raise UserError("the page of neurons has no learning rules: leave `rules` out, or choose a data set.")
         return _written(place, neurons.page())
     _check_architectures(architectures)
+    for name in optimizers:
+        training.optimizers.factory(name)  # refuses what it does not know
     points = None if isinstance(data, str) and data in MADE else _two_inputs(data)
     chosen = training.named_rules(list(DEFAULT) if rules is None else rules, points or datasets.load("moons"))
     html = page(
@@ -126,7 +129,12 @@ def table(data: Dataset) -> dict[str, Any]:
 def _two_inputs(data: DataLike) -> Dataset:
     """The data set, if it has two inputs and two classes."""
     if isinstance(data, str) and not datasets.is_file(data) and data not in datasets.names():
-        raise unknown("data set", data, (*MADE, NEURONS), f"choose one of {', '.join(MADE)}, neurons, or a CSV file with two inputs and two classes")
+        raise unknown(
+            "data set",
+            data,
+            (*MADE, NEURONS),
+            f"choose one of {', '.join(MADE)}, neurons, or a CSV file with two inputs and two classes",
+        )
     found = datasets.as_dataset(data)
     shape = found.train.inputs.shape[1:]
     if found.task != "binary" or shape != (2,):
