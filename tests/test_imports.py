@@ -42,6 +42,7 @@ ORDER = (
     "experiments",
     "playground",
     "cards",
+    "playground",
     "papers",
     "cli",
 )

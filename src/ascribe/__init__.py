@@ -18,6 +18,7 @@ _WHERE = {
     "CreditRegressor": "ascribe.estimators",
     "card": "ascribe.cards",
     "compare": "ascribe.experiments.compare",
+    "play": "ascribe.playground",
     "Comparison": "ascribe.experiments.comparison",
     "load": "ascribe.experiments.comparison",
     "merge": "ascribe.experiments.merging",
@@ -35,7 +36,7 @@ _WHERE = {
 }
 _MODULES = (
     *("autodiff", "cards", "cluster", "datasets", "networks", "neurons", "losses", "metrics", "rules", "training", "loggers"),
-    *("estimators", "experiments", "search", "store", "statistics", "report", "papers"),
+    *("estimators", "experiments", "playground", "search", "store", "statistics", "report", "papers"),
 )
 
 __all__ = [*_WHERE, *_MODULES]  # noqa: PLE0604 # pyright: ignore[reportUnsupportedDunderAll]
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from ascribe import networks as networks
     from ascribe import neurons as neurons
     from ascribe import papers as papers
+    from ascribe import playground as playground
     from ascribe import report as report
     from ascribe import rules as rules
     from ascribe import search as search
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
     from ascribe.experiments.discovery import Discovery as Discovery
     from ascribe.experiments.landscape import landscape as landscape
     from ascribe.experiments.merging import merge as merge
+    from ascribe.playground import play as play
     from ascribe.rules import Batch as Batch
     from ascribe.rules import Credit as Credit
     from ascribe.rules import check_gradients as check_gradients

@@ -1,3 +1,3 @@
-"""The playground: learning rules compiled for a page that opens from a file."""
+"""The playground: learning rules compiled for a page that opens from a file, in which they learn side by side."""
 
-from . import emitter as emitter
+from .play import play as play

@@ -79,6 +79,7 @@ WHOLE: dict[str, str] = {
     "mul": "Math.imul(x,y)",
     "not": "x?0:1",
     "or": "x|y",
+    "population_count": "bitsSet(x)",
     "pow": "wholePower(x,y)",
     "rem": "y?x%y:x",
     "shift_left": "y>>>0>31?0:x<<y",
@@ -427,6 +428,12 @@ def _while(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: S
     )
 
 
+def _platform(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
+    """The branch that is taken of those of `lax.platform_dependent`: a CPU's, or else the default."""
+    found = next(place for place, names in enumerate(equation.parameters["platforms"]) if names is None or "cpu" in names)
+    writer.same(outputs[0], writer.constant(found, np.int32))
+
+
 def _cond(writer: Writer, equation: Equation, outputs: Sequence[int], inputs: Sequence[int]) -> None:
     writer.write("cond", outputs, inputs, branches=[writer.program(one) for one in equation.hidden])
 
@@ -453,6 +460,7 @@ ENTRIES: Mapping[str, Entry] = {
     "iota": _iota,
     "optimization_barrier": _barrier,
     "pad": _pad,
+    "platform_index": _platform,
     "reduce_precision": _reduce_precision,
     "rev": _reverse,
     "scan": _scan,

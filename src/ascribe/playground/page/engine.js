@@ -215,6 +215,13 @@ class Learner {
     return { loss, accuracy, layers, hidden, feedback: this.feedback() };
   }
 
+  // The activations of every hidden layer at points: (points, units) each.
+  units(points) {
+    const { inputs, count } = this.examples(points, new Int32Array(points.length / this.columns));
+    const network = this.layout.network.map((k) => this.trainables[k]);
+    return this.machine.run(this.form.activity, { ...this.sizes, b: count }, [...network, ...this.statistics, inputs]).map((one) => one.slice());
+  }
+
   shapeOf(place, leaf) {
     return this.layout[place][leaf][1].map((one) => sized(one, { ...this.sizes, b: this.sizes.e }));
   }

@@ -26,6 +26,12 @@ function roundToEven(x) {
   return rest < 0.5 ? low : rest > 0.5 ? low + 1 : low % 2 ? low + 1 : low;
 }
 
+function bitsSet(x) {
+  let count = 0;
+  for (; x; x &= x - 1) count++;
+  return count;
+}
+
 function wholePower(x, y) {
   if (y < 0) return x === 1 ? 1 : x === -1 ? (y % 2 ? -1 : 1) : 0;
   let result = 1;

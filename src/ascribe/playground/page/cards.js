@@ -1,0 +1,100 @@
+"use strict";
+
+// Cards: one for each rule: its decision surface, its network, its scores.
+
+const Cards = (() => {
+  const { make } = Dom;
+  const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(1)}\u202f%` : "–");
+  const loss = (value) => (Number.isFinite(value) ? value.toFixed(3) : "–");
+  const degrees = (value) => (Number.isFinite(value) ? `${value.toFixed(0)}°` : "–");
+
+  class Card {
+    // `app`: {pageData, session, redraw(task), addPoint, removePoint, settings}.
+    constructor(name, app) {
+      const { title, summary, source } = app.pageData.rules[name];
+      Object.assign(this, { name, app, title });
+      this.surfaceCanvas = make("canvas", { class: "surface", tabindex: "0", role: "img" });
+      this.networkCanvas = make("canvas", { class: "network", tabindex: "0", role: "application", "aria-label": `Network of ${title}: arrow keys go from unit to unit` });
+      this.toggle = make("span", { class: "choices small", role: "radiogroup", "aria-label": `Lines of ${title}`, "data-name": `lines-${name}` });
+      this.scores = ["loss", "accuracy", "angle"].map((word) => [make("dt", {}, word), make("dd", {}, "–")]);
+      this.problem = make("p", { class: "problem", hidden: true });
+      this.element = make("article", { class: "card", "data-rule": name, "aria-label": title },
+        Dom.swatch(name, "band"),
+        make("h2", { title: source ? `${title}: ${source}` : title }, title),
+        make("p", { class: "summary", title: summary }, summary),
+        make("div", { class: "pictures" },
+          make("div", { class: "frame" }, this.surfaceCanvas, this.problem),
+          make("div", { class: "side" },
+            make("dl", { class: "scores" }, ...this.scores.map((pair) => make("div", {}, ...pair))),
+            make("div", { class: "lines" }, this.toggle),
+            this.networkCanvas)));
+      this.surface = new Surface.Surface(this.surfaceCanvas, { redraw: () => app.redraw(this.surface), add: app.addPoint, remove: app.removePoint });
+      this.network = new Network.Network(this.networkCanvas, {
+        redraw: () => app.redraw(this.network),
+        told: (told, event) => Dom.tip(told, event, this.networkCanvas),
+        dragged: (matrix, values) => this.learner.setFeedback(matrix, Float32Array.from(values)),
+      });
+    }
+
+    // The rule's runs in a new session.
+    begin(run) {
+      this.run = run;
+      this.learner = run.learners[0] ?? null;
+      this.problem.hidden = !run.problem;
+      this.problem.textContent = run.problem;
+      this.element.classList.toggle("empty", !this.learner);
+      const feedback = this.learner ? this.app.session.read(this.learner).feedback : [];
+      if (!feedback.length) this.network.shows = "weights";
+      const shown = [{ value: "weights", label: "Weights" }, { value: "feedback", label: "Feedback", disabled: !feedback.length, title: feedback.length ? "The weights that carry the error back: drag one" : "This rule has no feedback weights" }];
+      Dom.radios(this.toggle, shown, this.network.shows, (value) => {
+        this.network.shows = value;
+        this.network.choose(null);
+      });
+      this.network.chosen = null;
+      this.readAt = null;
+    }
+
+    drawSurface(fine) {
+      const { data } = this.app.session;
+      this.surface.drawing = this.app.settings.data === "drawn";
+      this.surfaceCanvas.classList.toggle("pen", this.surface.drawing);
+      this.surface.draw(this.learner && ((points) => this.learner.predict(points)), data, { fine, test: this.app.settings.test, moment: this.moment() });
+    }
+
+    // What tells one state of the learner from another: it is asked only when it has changed.
+    moment() {
+      return `${this.app.session.number} ${this.app.session.steps}`;
+    }
+
+    drawNetwork() {
+      const { session } = this.app;
+      if (!this.learner || !session.probe.targets.length) return this.network.sheet.clear();
+      if (this.readAt !== this.moment()) {
+        this.readAt = this.moment();
+        this.reading = session.read(this.learner);
+        this.answers = this.learner.units?.(Network.places) ?? null;
+      }
+      this.network.draw(this.reading, this.answers, Network.inputNames(this.reading, session.data.columns));
+      return null;
+    }
+
+    tell(layer) {
+      const record = this.app.session.history.last(this.name);
+      const diverged = this.run.diverged[0];
+      const words = record ? [loss(record.testLoss), percent(record.accuracy), degrees(record.angles[layer])] : ["–", "–", "–"];
+      this.scores.forEach(([, value], place) => (value.textContent = words[place]));
+      if (diverged !== null && diverged !== undefined) {
+        this.problem.hidden = false;
+        this.problem.textContent = `Diverged at step ${diverged}: try a smaller learning rate.`;
+      }
+      this.surfaceCanvas.setAttribute("aria-label", `Decision surface of ${this.title}: loss ${words[0]}, accuracy ${words[1]}`);
+    }
+
+    sentence() {
+      const record = this.app.session.history.last(this.name);
+      return record ? `${this.title}: loss ${loss(record.testLoss)}, accuracy ${percent(record.accuracy)}.` : "";
+    }
+  }
+
+  return { Card, percent, loss, degrees };
+})();

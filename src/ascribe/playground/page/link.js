@@ -1,0 +1,105 @@
+"use strict";
+
+// Link: all settings as text behind the # of the page's address, and back. Nothing of a link is believed: every value must be
+// one of those that the page has, or a number in its range; else the link is refused whole, with one sentence.
+
+const Link = (() => {
+  const LONGEST = 4000;
+
+  // How each setting is read of text, by the choices of the page; `undefined` where it is none.
+  const oneOf = (field) => (text, choices) => (choices[field].includes(text) ? text : undefined);
+  const number = (from, to, whole = false) => (text) => {
+    const value = Number(text);
+    const fits = /^-?[0-9.]+(e-?[0-9]+)?$/.test(text) && value >= from && value <= to && (!whole || Number.isInteger(value));
+    return fits ? value : undefined;
+  };
+  const yes = (text) => ({ yes: true, no: false })[text];
+  // Items of a list are encoded each, for a rule's name may have a comma.
+  const items = (text) => (text === "" ? [] : text.split(","));
+  const names = (text, choices) => {
+    const found = items(text).map(decodeURIComponent);
+    return found.every((name) => choices.rules.includes(name)) && new Set(found).size === found.length ? found : undefined;
+  };
+  const perRule = (read) => (text, choices) => {
+    const found = new Map();
+    for (const item of items(text)) {
+      const cut = item.lastIndexOf(":");
+      const key = decodeURIComponent(item.slice(0, cut)), value = read(item.slice(cut + 1));
+      if (!choices.keys.includes(key) || value === undefined) return undefined;
+      found.set(key, value);
+    }
+    return Object.fromEntries(found);
+  };
+  const points = (text) => {
+    if (!/^[A-Za-z0-9_-]{0,2000}$/.test(text)) return undefined;
+    try {
+      return Datasets.fromText(text);
+    } catch {
+      return undefined;
+    }
+  };
+
+  const FIELDS = {
+    data: oneOf("data"),
+    noise: number(0, 1),
+    points: number(40, 1000, true),
+    test: yes,
+    dataSeed: number(0, 1e6, true),
+    drawn: points,
+    rules: names,
+    control: yes,
+    architecture: oneOf("architectures"),
+    activation: oneOf("activations"),
+    optimizer: oneOf("optimizers"),
+    rate: number(1e-5, 10),
+    rates: perRule(number(1e-5, 10)),
+    options: perRule(number(-1e6, 1e6)),
+    batch: (text, choices) => choices.batches.find((one) => String(one) === text),
+    seed: number(0, 1e6, true),
+    seeds: number(1, 8, true),
+    speed: number(0, 5, true),
+    lesson: oneOf("lessons"),
+  };
+
+  // A number in few digits: 0.30000000000000004 becomes 0.3.
+  const short = (value) => String(Number(value.toPrecision(6)));
+
+  function written(name, value) {
+    if (name === "drawn") return Datasets.toText(value);
+    if (name === "rates" || name === "options") return Object.entries(value).map(([key, one]) => `${encodeURIComponent(key)}:${short(one)}`).join(",");
+    if (Array.isArray(value)) return value.map(encodeURIComponent).join(",");
+    if (typeof value === "boolean") return value ? "yes" : "no";
+    return typeof value === "number" ? short(value) : value;
+  }
+
+  // The text of the settings that are other than `usual`, without the #.
+  function encode(settings, usual) {
+    const parts = Object.keys(FIELDS).map((name) => [name, written(name, settings[name]), written(name, usual[name])]);
+    return parts.filter(([, now, before]) => now !== before).map(([name, now]) => `${name}=${encodeURIComponent(now)}`).join("&");
+  }
+
+  // {settings, problem}: `usual` with what the link says, or as it is with a sentence where the link says something else.
+  function decode(hash, usual, choices) {
+    const text = hash.replace(/^#/, "");
+    if (text === "") return { settings: usual, problem: "" };
+    const refuse = (reason) => ({ settings: usual, problem: `The link was not used: ${reason}.` });
+    if (text.length > LONGEST) return refuse("it is too long");
+    const settings = { ...usual };
+    for (const part of text.split("&")) {
+      const cut = part.indexOf("=");
+      const name = cut < 0 ? part : part.slice(0, cut);
+      if (cut < 0 || !Object.hasOwn(FIELDS, name)) return refuse("it names a setting that this page does not have");
+      let value;
+      try {
+        value = FIELDS[name](decodeURIComponent(part.slice(cut + 1)), choices);
+      } catch {
+        value = undefined;
+      }
+      if (value === undefined) return refuse(`its value of “${name}” is none that this page has`);
+      settings[name] = value;
+    }
+    return { settings, problem: "" };
+  }
+
+  return { encode, decode, FIELDS };
+})();
