@@ -20,7 +20,7 @@ RUN_PROGRAMS = """
 const job = JSON.parse(require("fs").readFileSync(process.argv[3]));
 const Ascribe = require(process.argv[2]);
 const found = job.map(({ program, sizes, inputs }) => {
-  const made = Ascribe.instance(program, sizes || {});
+  const made = Ascribe.program(program, sizes || {});
   const once = () => {
     inputs.forEach((one, k) => made.inputs[k].array.set(one.map(Number)));
     made.run();

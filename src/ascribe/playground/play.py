@@ -77,6 +77,8 @@ def play(
             raise UserError("the page of neurons has no learning rules: leave `rules` out, or choose a data set.")
         return _written(place, neurons.page())
     _check_architectures(architectures)
+    for name in optimizers:
+        training.optimizers.factory(name)  # refuses what it does not know
     points = None if isinstance(data, str) and data in MADE else _two_inputs(data)
     chosen = training.named_rules(list(DEFAULT) if rules is None else rules, points or datasets.load("moons"))
     html = page(

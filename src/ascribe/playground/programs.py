@@ -21,7 +21,7 @@ from ascribe.training import loop, optimizers
 from .apart import in_two
 from .emitter import emit
 from .forms import BATCHES, MOST, STAND_INS, Asked, Form, Program, ask, stand_in, struct
-from .primitives import kernels
+from .kernels import kernels
 
 ARCHITECTURES = ("2-1", "2-4-1", "2-8-1", "2-16-1", "2-16-16-1", "2-32-32-32-1")
 ACTIVATIONS = ("tanh", "relu", "logistic")

@@ -100,6 +100,7 @@ const Controls = (() => {
     byId("rate").disabled = own;
     byId("own-rates").checked = own;
     byId("test").checked = settings.test;
+    byId("test").parentElement.hidden = !session.apart;
     byId("seed-told").textContent = settings.seeds > 1 ? `${settings.seed} to ${settings.seed + settings.seeds - 1}` : String(settings.seed);
     byId("activation").value = settings.activation;
     byId("optimizer").value = settings.optimizer;

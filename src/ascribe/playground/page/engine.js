@@ -17,18 +17,23 @@ function encoded(inputs, columns, encoding) {
 
 const symbols = (types) => [...new Set(JSON.stringify(types.map(([, shape]) => shape)).match(/[a-z]\d*(?=")/g) || [])];
 
+const MOST_SIZES = 24;
+
 class Machine {
   constructor(data) {
     this.data = data;
-    this.instances = new Map();
+    this.instances = data.programs.map(() => new Map());
     this.symbols = data.programs.map(({ types }) => symbols(types));
   }
 
   // The outputs of a program, arrays that are good until the program runs again. An input that is not given stays what it was.
   run(number, sizes, inputs) {
-    const key = number + ":" + this.symbols[number].map((name) => sizes[name]).join();
-    let found = this.instances.get(key);
-    if (!found) this.instances.set(key, (found = instance(this.data.programs[number], sizes)));
+    const key = this.symbols[number].map((name) => sizes[name]).join(), own = this.instances[number];
+    let found = own.get(key);
+    if (!found) {
+      own.set(key, (found = instance(this.data.programs[number], sizes)));
+      if (own.size > MOST_SIZES) own.delete(own.keys().next().value); // the oldest: every batch of drawn points is another one
+    }
     for (let k = 0; k < inputs.length; k++) if (inputs[k]) found.inputs[k].array.set(inputs[k]);
     found.run();
     return found.outputs.map(({ array }) => array);
@@ -277,6 +282,6 @@ function activityOf(activations, count) {
   return { active, mean };
 }
 
-const Ascribe = Object.assign(globalThis.Ascribe || {}, { load: (data) => new Machine(data), instance });
+const Ascribe = Object.assign(globalThis.Ascribe || {}, { load: (data) => new Machine(data), program: instance });
 globalThis.Ascribe = Ascribe;
 if (typeof module !== "undefined") module.exports = Ascribe;
