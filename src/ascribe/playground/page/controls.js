@@ -37,7 +37,7 @@ const Controls = (() => {
     byId("batch").max = batches(pageData).length - 1;
     byId("settings").addEventListener("submit", (event) => event.preventDefault());
     const narrow = matchMedia("(max-width: 56rem)");
-    if (narrow.matches) document.querySelectorAll("#settings details").forEach((one, place) => (one.open = place === 1));
+    if (narrow.matches) document.querySelectorAll("#settings details").forEach((one) => (one.open = false));
     buildRules(app);
   }
 

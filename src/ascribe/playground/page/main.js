@@ -54,6 +54,7 @@ const main = (() => {
       listen(app);
       main.app = app;
       document.body.classList.add("ready");
+      performance.mark("ready");
     } catch (error) {
       Dom.notice(`The page cannot begin: ${error.message}.`);
       throw error;
