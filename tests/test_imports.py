@@ -40,7 +40,6 @@ ORDER = (
     "store",
     "cluster",
     "experiments",
-    "playground",
     "cards",
     "playground",
     "papers",

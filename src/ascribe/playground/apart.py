@@ -1,8 +1,4 @@
-"""Tracing in two processes: half of the rules in a second one, where the machine has a processor for it.
-
-`python -m ascribe.playground.apart` is that process: it reads what it is asked for, pickled, from its standard input, and
-writes the data of a page to its standard output.
-"""
+"""Tracing in two processes: half of the rules in a second one (`second.py`), where the machine has a processor for it."""
 
 import json
 import os
@@ -25,7 +21,7 @@ def in_two(make: Callable[..., Data], named: Mapping[str, AbstractRule], *given:
     others = _portable(dict(list(named.items())[1::2])) if len(named) >= FEWEST and (os.cpu_count() or 1) > 1 else {}
     if not others:
         return [make(named, *given)]
-    command = [sys.executable, "-P", "-m", "ascribe.playground.apart"]
+    command = [sys.executable, "-P", "-m", "ascribe.playground.second"]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdin is not None and process.stdout is not None
@@ -55,13 +51,3 @@ def _portable(named: Mapping[str, AbstractRule]) -> dict[str, AbstractRule]:
         if not hooks.is_own(rule):
             found[name] = rule
     return found
-
-
-if __name__ == "__main__":
-    from .programs import parts
-
-    try:
-        made = parts(*pickle.load(sys.stdin.buffer))
-    except UserError as refused:
-        made = {"error": str(refused)}
-    sys.stdout.write(json.dumps(made))

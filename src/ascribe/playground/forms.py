@@ -24,8 +24,7 @@ from ascribe.metrics import class_probabilities
 from ascribe.networks import Activation, Network, record
 from ascribe.rules import AbstractRule, Backpropagation, Batch, Trainables, hooks, network_of
 from ascribe.setup import Setup
-from ascribe.training import loop
-from ascribe.training.evaluate import judged_part, link
+from ascribe.training import evaluate, loop
 from ascribe.types import Array, Key, PyTree
 
 from .emitter import emit, size
@@ -207,8 +206,8 @@ class Form:
 
         def answers(arrays: Any, trainables: Any, state: Any, statistics: Any, x: Array, y: Array) -> Any:
             network, own = loop.answering(self.rule(arrays), trainables, state, statistics, self.data(x, y))
-            sums, outputs = judged_part(network, own, x, y, jnp.ones(y.shape, bool), loss)
-            return sums.loss, sums.correct, class_probabilities(outputs, link=link(network, loss))[:, 1]
+            sums, outputs = evaluate.judged_part(network, own, x, y, jnp.ones(y.shape, bool), loss)
+            return sums.loss, sums.correct, class_probabilities(outputs, link=evaluate.link(network, loss))[:, 1]
 
         return self.emitted(answers, *self.changing, *self.examples_of_batch)[0]
 

@@ -135,6 +135,7 @@ class _Page:
         self.rules: dict[str, Any] = {}
         self.moves: dict[Any, dict[str, Any]] = {}
         self.shared: dict[Any, Any] = {}
+        self.of_sizes: set[str] = set()
         self.key = self.programs.add(_key())
         self.inputs = {inputs: stand_in(inputs) for inputs in {sizes[0] for sizes in self.sizes.values()}}
         self.stand_in = stand_in()
@@ -167,16 +168,20 @@ class _Page:
 
     def row(self, name: str, rule: AbstractRule, activation: str, sizes: tuple[int, ...]) -> tuple[Form, dict[str, Any]]:
         """The programs of a rule for one architecture."""
-        own, widths, depth = hooks.is_own(rule), sizes[1:-1], len(sizes) - 2
+        own, depth = hooks.is_own(rule) or name in self.of_sizes, len(sizes) - 2
         place = (name, activation, sizes if own else depth)
         if place not in self.shared:
-            inputs = self.inputs[sizes[0]]
-            asked = (
-                ask(name, rule, widths, activation, inputs)
-                if own
-                else ask(name, rule, STAND_INS[:depth], activation, self.stand_in)
-            )
-            self.shared[place] = self.form(asked, depth)
+            met = (sizes[1:-1], self.inputs[sizes[0]]) if own else (STAND_INS[:depth], self.stand_in)
+            asked = ask(name, rule, met[0], activation, met[1])
+            try:
+                self.shared[place] = self.form(asked, depth, fixed=own)
+            except UserError:
+                raise
+            except Exception:  # such as one for a comparison of sizes that are not known
+                if own:
+                    raise
+                self.of_sizes.add(name)
+                return self.row(name, rule, activation, sizes)
         form, numbers = self.shared[place]
         met = self.met(form, name, rule, activation, sizes)
         begins = numbers["begins"]
@@ -194,11 +199,10 @@ class _Page:
             self.shared[place] = ask(name, rule, sizes[1:-1], activation, self.inputs[sizes[0]])
         return self.shared[place]
 
-    def form(self, asked: Asked, depth: int) -> tuple[Form, dict[str, Any]]:
-        """The programs of a rule for one depth and activation."""
-        own = hooks.is_own(asked.rule)
-        form = Form(asked, depth, fixed=own)
-        structure = (_told(asked), form.whose if own else "")
+    def form(self, asked: Asked, depth: int, *, fixed: bool) -> tuple[Form, dict[str, Any]]:
+        """The programs of a rule for one depth and activation, and for the very widths where they are `fixed`."""
+        form = Form(asked, depth, fixed=fixed)
+        structure = (_told(asked), fixed)
         answers = ("answers", structure, asked.name if asked.rule.predicts else "", str(jax.tree.structure(form.changing)))
         numbers = {
             "begins": self.programs.add(form.started),
