@@ -115,6 +115,7 @@ def test_it_begins_at_rest_with_names_as_text(shown):
 def test_play_moves_everything_and_pause_rests(shown):
     surface, network, curve = ".card .surface", ".card .network", "#loss-curve"
     before = [shown.picture(one) for one in (surface, network, curve)]
+    shown("shifts = 0")  # of the page's beginning, before anybody reads
     shown.click("#play")
     shown.wait("main.app.session.steps >= 30")
     assert shown("document.querySelector('#play').getAttribute('aria-label')") == "Pause"
