@@ -4,7 +4,7 @@ const { engine, models } = JSON.parse(require("fs").readFileSync(0, "utf8"));
 new Function(engine)();
 const found = {};
 for (const [name, { model, currents, dials, weights, steps }] of Object.entries(models)) {
-  const program = Ascribe.instance(model.program, { n: currents.length });
+  const program = Ascribe.program(model.program, { n: currents.length });
   const given = Object.fromEntries(model.inputs.map((path, place) => [path, program.inputs[place].array]));
   const made = Object.fromEntries(model.outputs.map((path, place) => [path, program.outputs[place].array]));
   for (const [dial, value] of Object.entries(dials)) given[`parameters.${dial}`][0] = value;
@@ -22,7 +22,7 @@ for (const [name, { model, currents, dials, weights, steps }] of Object.entries(
     if (made.spike) made.spike.forEach((share, cell) => share >= 0 && found[name].spikes.push([cell, (step + share) * model.dt]));
   }
   if (model.planes) {
-    const plane = Ascribe.instance(model.planes.program, {});
+    const plane = Ascribe.program(model.planes.program, {});
     model.planes.inputs.forEach((path, place) => {
       const value = { "parameters.g_Na": 120, "parameters.g_K": 36, "parameters.g_L": 0.3, V: model.planes.V, current: 10, h: 0.4 }[path];
       plane.inputs[place].array.set([value].flat());

@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from ascribe.neurons import LIF, Connection, HodgkinHuxley, SpikingNetwork, random_connection
-from ascribe.neurons.base import AbstractModel
 from ascribe.types import Array
 
 from .emitter import emit
@@ -27,6 +26,7 @@ SCRIPTS = (
     ),
 )
 """The page's scripts after the engine's, each after those that it uses."""
+Model = HodgkinHuxley | LIF | SpikingNetwork
 CELLS = "n"
 """The symbol of the number of cells side by side: the one that is shown, and those of the tuning curve."""
 EXCITING, INHIBITING, CHANCE = 80, 20, 0.1
@@ -147,7 +147,7 @@ def _spiking(network: SpikingNetwork) -> dict[str, Any]:
     }
 
 
-def _step(model: AbstractModel, dt: float, method: str, dials: dict[str, Dial], state: dict[str, float]) -> dict[str, Any]:
+def _step(model: Model, dt: float, method: str, dials: dict[str, Dial], state: dict[str, float]) -> dict[str, Any]:
     """A step of any number of cells that share their parameters."""
 
     kind = type(model.start(model.shape, jnp.float32))
@@ -167,7 +167,7 @@ def _step(model: AbstractModel, dt: float, method: str, dials: dict[str, Dial], 
     }
 
 
-def _advanced(model: AbstractModel, dt: float, method: str, state: Any, current: Array) -> dict[str, Any]:
+def _advanced(model: Model, dt: float, method: str, state: Any, current: Array) -> dict[str, Any]:
     """The state a step later, what is recorded of it, and where in the step each cell fired: below 0 where it did not."""
     width = jnp.float32(dt)
     _, step = model.stepper(width, method)

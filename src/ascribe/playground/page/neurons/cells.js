@@ -16,7 +16,7 @@ const Cells = (() => {
   class Cells {
     // `count` cells side by side, which a model with synapses has of its own. `fired(cell, seconds)` is called for every spike.
     constructor(model, count, fired) {
-      const program = Ascribe.instance(model.program, { n: count });
+      const program = Ascribe.program(model.program, { n: count });
       Object.assign(this, { model, count, fired, dt: model.dt, run: program.run });
       this.given = named(model.inputs, program.inputs.map(({ array }) => array));
       this.made = named(model.outputs, program.outputs.map(({ array }) => array));

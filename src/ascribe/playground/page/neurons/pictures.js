@@ -8,7 +8,7 @@ const Pictures = (() => {
 
   // Where the gate n stands still, and where V does, at the h of this moment.
   function nullclines(session) {
-    const { planes } = session.model, program = (session.plane ??= Ascribe.instance(planes.program, {}));
+    const { planes } = session.model, program = (session.plane ??= Ascribe.program(planes.program, {}));
     const given = (session.planeGiven ??= Cells.named(planes.inputs, program.inputs.map(({ array }) => array)));
     const found = (session.planeFound ??= Cells.named(planes.outputs, program.outputs.map(({ array }) => array)));
     for (const name in given.parameters) given.parameters[name][0] = session.cells.given.parameters[name][0];
