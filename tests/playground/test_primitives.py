@@ -45,7 +45,7 @@ def test_random_programs():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", range(30))
+@pytest.mark.parametrize("part", range(3))
 def test_many_random_programs(part):
     agree(100 * part, 100 * part + 100)
 

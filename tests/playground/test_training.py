@@ -14,7 +14,8 @@ from .node import needs_node
 
 ROOT = Path(__file__).parents[2]
 RULES = [name for name in rules.default_names() if "binary" in rules.get(name).tasks]
-LEARNED = ("2-16-1", "2-16-16-1", "2-32-32-32-1")
+LEARNED = ("2-16-16-1",)
+"""What every rule is compared on here; `python -m tests.playground.training JOB` prints the same of other architectures."""
 
 pytestmark = needs_node
 
@@ -49,7 +50,7 @@ def test_a_rule_with_learned_feedback_and_one_with_noise():
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule(rule):
     rows = compared(named=[rule], architectures=LEARNED, activations=["tanh"], optimizers=["sgd", "adam"], steps=200)
-    assert len(rows) == 6
+    assert len(rows) == 2
     for row in rows:
         check(row)
 
