@@ -67,6 +67,8 @@ MEASURED = (*(f"{split}_" for split in SPLITS), "gradient_", "feedback_angle", "
 CLASS_MEASURES = ("accuracy", "balanced_accuracy", "macro_f1", "auc", "log_loss", "loss")
 NUMBER_MEASURES = ("rmse", "r2", "loss")
 """What a network can be judged by, where its task is classes and where it is numbers; the main one first."""
+WITHOUT_UNIT = NUMBER_MEASURES[1]
+"""What counts numbers of unlike units alike."""
 
 _BEFORE_FINISH = "_before_finish"
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ascribe.checks import flag, one_of, plain, refusal
 from ascribe.errors import UserError, option, shown
+from ascribe.measures import WITHOUT_UNIT
 
 from .assembly import Assembly
 from .base import Card, Dataset
@@ -174,7 +175,7 @@ def _unlike(targets: np.ndarray) -> tuple[str, ...]:
     told = ", ".join(f"{spread:.3g}" for spread in spreads)
     return (
         f"the targets vary by {told} (standard deviations), each in its own unit: the RMSE over all of them is mostly that of "
-        f"the largest; {option('score', 'r2')} counts them alike",
+        f"the largest; {option('score', WITHOUT_UNIT)} counts them alike",
     )
 
 
