@@ -157,10 +157,6 @@ FAST = ("backpropagation", "kolen-pollack")
 """Rules that stand for all of them among the fast tests: one without a state and one with trainables of its own."""
 
 
-NOT_HERE = ("forward-pass-as-published",)
-"""Takes inputs of either sign as they are, and a few outputs near 0 decide each step (tests/papers)."""
-
-
 MANY = {"weight-perturbation": {"directions": 50}, "forward-gradient": {"directions": 50}}
 """What has several hundred random numbers to a direction wants several directions to a step."""
 READOUT = ("softhebb", "hebbian")
@@ -169,9 +165,9 @@ READOUT = ("softhebb", "hebbian")
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in rules.names() if name not in NOT_HERE],
+    [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in rules.default_names()],
 )
-def test_every_rule_learns_in_a_plain_optax_loop(name):
+def test_a_rule_of_each_kind_learns_in_a_plain_optax_loop(name):
     """Two classes that a line separates. After a hundred epochs the loss of a rule that is about errors is below a fifth
     of where it began, or below a third where only the readout is; of the others, the networks are right on more than three
     quarters."""

@@ -14,7 +14,7 @@ from . import tiny
 
 
 @pytest.mark.parametrize(
-    "rule", [tiny.Still(), *(pytest.param(name, marks=pytest.mark.slow) for name in rules.names())], ids=str
+    "rule", [tiny.Still(), *(pytest.param(name, marks=pytest.mark.slow) for name in rules.default_names())], ids=str
 )
 def test_training_is_the_same_under_the_search_for_nans(rule):
     """`Still` has no direction: its angles are no numbers, and NaN in the curves as without the search."""
