@@ -157,12 +157,6 @@ FAST = ("backpropagation", "kolen-pollack")
 """Rules that stand for all of them among the fast tests: one without a state and one with trainables of its own."""
 
 
-MANY = {"weight-perturbation": {"directions": 50}, "forward-gradient": {"directions": 50}}
-"""What has several hundred random numbers to a direction wants several directions to a step."""
-READOUT = ("softhebb", "hebbian")
-"""Rules whose last layer alone is told an error."""
-
-
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in rules.default_names()],
@@ -171,7 +165,7 @@ def test_a_rule_of_each_kind_learns_in_a_plain_optax_loop(name):
     """Two classes that a line separates. After a hundred epochs the loss of a rule that is about errors is below a fifth
     of where it began, or below a third where only the readout is; of the others, the networks are right on more than three
     quarters."""
-    rule = rules.get(name, **MANY.get(name, {}))
+    rule = rules.get(name)
     inputs = np.asarray(jr.normal(jr.key(0), (64, 4)))
     split = Split(inputs, (inputs[:, 0] + inputs[:, 1] > 0).astype(int))
     task = "classification" if "classification" in rule.tasks else "binary"
