@@ -157,6 +157,10 @@ FAST = ("backpropagation", "kolen-pollack")
 """Rules that stand for all of them among the fast tests: one without a state and one with trainables of its own."""
 
 
+READOUT = ("softhebb", "hebbian")
+"""Rules whose last layer alone is told an error."""
+
+
 @pytest.mark.parametrize(
     "name",
     [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in rules.default_names()],
