@@ -99,4 +99,6 @@ def test_the_page_of_neurons_is_a_file_and_takes_no_rules(tmp_path):
     assert len(html) < 300_000 and "unsafe" not in html.split("Content-Security-Policy")[1].split(">")[0]
     with pytest.raises(UserError, match="no learning rules"):
         ascribe.play("neurons", "backpropagation", tmp_path / "other.html")
+    with pytest.raises(UserError, match="no learning rules"):
+        ascribe.play("neurons", out=tmp_path / "other.html", architectures=["2-4-1"])
     assert not (tmp_path / "other.html").exists()

@@ -73,8 +73,12 @@ def play(
     if place.exists() and not overwrite:
         raise UserError(f"{str(place)!r} is there already: choose another file, or overwrite it.")
     if isinstance(data, str) and data == NEURONS:
-        if rules is not None:
-            raise UserError("the page of neurons has no learning rules: leave `rules` out, or choose a data set.")
+        usual = (programs.ARCHITECTURES, programs.ACTIVATIONS, programs.OPTIMIZERS)
+        if rules is not None or (architectures, activations, optimizers) != usual:
+            raise UserError(
+                "the page of neurons has no learning rules: leave rules, networks, activations and optimizers out, or choose a "
+                "data set."
+            )
         return _written(place, neurons.page())
     _check_architectures(architectures)
     for name in optimizers:
