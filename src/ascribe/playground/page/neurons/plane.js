@@ -44,7 +44,7 @@ const Plane = (() => {
     // The title of a line stands at its last point that is inside.
     name(frame, points, title, color) {
       const { context, x, y, left, right, top, bottom } = frame;
-      const inside = points.filter(([across, up]) => x(across) < right - 8 && x(across) > left && y(up) > top + 16 && y(up) < bottom - 8);
+      const inside = points.filter(([across, up]) => x(across) < right - 8 && x(across) > left && y(up) > top + 32 && y(up) < bottom - 8);
       if (!inside.length) return;
       const [across, up] = inside.at(-1);
       context.font = `12px ${Canvas.FONT}`;
