@@ -69,7 +69,7 @@ def test_python_runs(text, shrunken, few_figures):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command_runs(command, capsys, few_figures):
+def test_command_runs(command, capsys, few_figures, as_installed):
     arguments = shlex.split(command)[1:]
     if arguments[0] == "compare":
         arguments += SMALL + (UNTUNED if "--landscape" in arguments else TUNED)  # a path is another program
