@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 
 from ascribe.checks import options
 from ascribe.datasets import DataLike, Dataset, load
@@ -114,7 +115,7 @@ class Case:
         text, data = "x".join([str(width)] * depth), self.data
         own = {"input_shape": data.input_shape, "outputs": data.outputs, "activation": self._activation}
         shapes = eqx.filter_eval_shape(lambda: build(text, **own))  # weights are drawn once, by one program
-        empty = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+        empty = jax.device_put(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes))
         return case_of(self.rule, empty, data, like=self)
 
     @property

@@ -34,7 +34,7 @@ def chain(
     own, found = made(rule), {}
     for depth in depths:
         network = make_network(depth)
-        table = Table(program(own, network, as_batch(network, batch), jr.key(0)))
+        table = Table(program(own, network, as_batch(network, batch), jr.key(0), of_examples=False))
         lengths = _Lengths(table)
         ends = lengths.through(table.program.step, [NEVER] * len(table.program.step.inputs))
         found[depth] = max(0, *ends[: len(table.layers)])

@@ -1,5 +1,6 @@
 """A rule's step as a program to be read: its credit for every weight, and what it keeps, of everything that it is given."""
 
+import contextlib
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -77,19 +78,21 @@ class _Bare:
         return rule.after_update(*given)
 
 
-def program(rule: AbstractRule, network: Network, batch: Batch, key: Key) -> Program:
-    """A rule's step on a few examples of the batch."""
+def program(rule: AbstractRule, network: Network, batch: Batch, key: Key, *, of_examples: bool = True) -> Program:
+    """A rule's step on a few examples of the batch; `of_examples`: with the axes of the examples, for which the step is traced
+    a second time."""
     ask: Any = _Bare() if any(isinstance(part, Stack) for part in network.parts) else hooks
     network = apart(network.located(batch.inputs.shape[1:]))
-    small, large = (_given(rule, ask, network, rows_of(batch, size), key) for size in (SIZE, SIZE + 1))
+    small = _given(rule, ask, network, rows_of(batch, SIZE), key)
     kept: list[tuple[str, int]] = []
     begun: list[tuple[str, int]] = []
     read = lambda made, given, told: trace(lambda *own: made(rule, ask, batch, given, own, told), *jax.tree.leaves(given))[0]
     step, forward = read(_step, small, kept), read(_forward, small, [])
-    try:
-        axes = examples.axes(step, read(_step, large, [])) | examples.axes(forward, read(_forward, large, []))
-    except examples.UnlikeError:
-        axes = None
+    axes = None
+    if of_examples:
+        large = _given(rule, ask, network, rows_of(batch, SIZE + 1), key)
+        with contextlib.suppress(examples.UnlikeError):
+            axes = examples.axes(step, read(_step, large, [])) | examples.axes(forward, read(_forward, large, []))
     return Program(network, small, step, forward, read(_begin, small, begun), axes, tuple(kept), tuple(begun))
 
 

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from ascribe import losses, training
 from ascribe.checks import at_least
@@ -159,7 +159,7 @@ def _interval(estimates: np.ndarray) -> Interval:
     if not np.isfinite(value):
         return float(value), float(value)
     n = len(without)
-    half = stats.t.ppf((1 + LEVEL) / 2, n - 1) * np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2))
+    half = stdtrit(n - 1, (1 + LEVEL) / 2) * np.sqrt((n - 1) / n * np.sum((without - without.mean()) ** 2))
     return float(value - half), float(value + half)
 
 
