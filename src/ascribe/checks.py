@@ -78,6 +78,8 @@ def options(**defaults: Any) -> Callable[[Function], Function]:
                 if name not in known:
                     near = difflib.get_close_matches(name, known, 1)
                     meant = f". Did you mean {near[0]!r}?" if near else ""
+                    if not near and "data" in known:
+                        meant = f"; an option of the data is one of ascribe.datasets.load(data, {name}=…)"
                     raise TypeError(f"{function.__qualname__}() got an unexpected keyword argument {name!r}{meant}")
             try:
                 signature.bind(*given, **named)
