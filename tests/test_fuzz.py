@@ -81,10 +81,10 @@ def test_what_a_child_does_is_seen(tmp_path):
 
 
 GROUPS = {
-    "data": (300, ["delimited", "npz", "parquet", "sheets", "frames", "texts", "images", "paths"]),
-    "kept": (300, ["records", "discoveries", "stores", "addresses", "models"]),
-    "asked": (300, ["flags", "networks", "rule-names", "functions"]),
-    "trained": (40, ["resumes", "sizes", "rule-files", "trainings", "estimators"]),
+    "data": (100, ["delimited", "npz", "parquet", "sheets", "frames", "texts", "images", "paths"]),
+    "kept": (100, ["records", "discoveries", "stores", "addresses", "models"]),
+    "asked": (100, ["flags", "networks", "rule-names", "functions"]),
+    "trained": (15, ["resumes", "sizes", "rule-files", "trainings", "estimators"]),
 }
 """How many inputs of which groups: fewer of those that may train."""
 

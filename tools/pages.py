@@ -22,6 +22,7 @@ from rich.console import Console
 
 import ascribe
 from ascribe import datasets, papers, rules
+from ascribe.cards.card import SECTIONS
 from ascribe.cli import COMMANDS, app
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +30,8 @@ DOCS = ROOT / "docs"
 SOURCE = ROOT / "src" / "ascribe"
 
 FROM_ROOT = {"contributing.md": "CONTRIBUTING.md", "changes.md": "CHANGELOG.md"}
+DRAFT = ("needs", "limit")
+"""The parts of the rules' cards in a draft of the site."""
 TASKS = {"binary": "two classes", "classification": "several classes", "regression": "regression"}
 
 
@@ -72,17 +75,19 @@ def rule_card(name: str) -> str:
 
 def cards() -> dict[str, str]:
     """Pictures and pages of the rules' cards, by their place in docs/. They are kept in the user's cache folder, by the text of
-    all files that they come from, so that a site whose rules did not change is built at once."""
+    all files that they come from, so that a site whose rules did not change is built at once. With `ASCRIBE_SITE=draft` they
+    have only what costs little: what a rule needs, and its limit."""
+    draft = os.environ.get("ASCRIBE_SITE") == "draft"
     digest = hashlib.sha256(version("jax").encode())
     for path in sorted(SOURCE.rglob("*.py")):
         digest.update(path.read_bytes())
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ascribe" / "cards" / digest.hexdigest()[:16]
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ascribe" / "cards" / digest.hexdigest()[:16] / ("draft" if draft else "whole")
     base.mkdir(parents=True, exist_ok=True)
     found = {}
     for name in rules.registry.TABLE:
         files = [base / f"{name}.{kind}" for kind in ("html", "svg")]
         if not all(path.exists() for path in files):
-            card = ascribe.card(name, depths=(4,), timed=False)
+            card = ascribe.card(name, sections=DRAFT if draft else SECTIONS, depths=(4,), timed=False)
             for path in files:
                 card.save(path)
         found |= {f"rules/cards/{path.name}": path.read_text(encoding="utf-8") for path in files}

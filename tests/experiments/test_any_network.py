@@ -7,13 +7,14 @@ import ascribe
 
 from .. import models
 
-RULES = ["backprop", "fa", "sign-symmetry", "kp", "dfa", "dfa:cuts=macro", "b-function", "gradient-noise"]
-"""All that replace a term of the way back."""
+RULES = ["fa", "sign-symmetry", "kp", "dfa", "dfa:cuts=macro", "b-function", "gradient-noise"]
+"""All that replace a term of the way back. A network has half of them, the next one the others: each is a program more."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["transformer", "mixer", "lstm", "resnet"])
-def test_every_rule_of_the_way_back_lowers_the_loss(name):
+@pytest.mark.parametrize(("name", "half"), [("transformer", 0), ("mixer", 1), ("lstm", 0), ("resnet", 1)])
+def test_every_rule_of_the_way_back_lowers_the_loss(name, half):
+    rules = ["backprop", *RULES[half::2]]
     network, batch = models.network_of(name), models.batch_of(name)
     rng = np.random.default_rng(0)
     inputs = rng.normal(size=(40, *batch.inputs.shape[1:]))
@@ -21,7 +22,7 @@ def test_every_rule_of_the_way_back_lowers_the_loss(name):
     data = ascribe.datasets.load((inputs, labels))  # thirds along a direction: classes of one size that can be learned
     found = ascribe.compare(
         data,
-        rules=RULES,
+        rules=rules,
         network=network,
         controls=(),
         seeds=2,
@@ -30,7 +31,7 @@ def test_every_rule_of_the_way_back_lowers_the_loss(name):
         batch_size=10,
         diagnostics=False,
     )
-    assert len(found.runs) == len(RULES) and found.reference is not None
+    assert len(found.runs) == len(rules) and found.reference is not None
     curves = {rule: runs.curves["train_loss"].mean(axis=0) for rule, runs in found.runs.items()}
     assert all(curve.min() < curve[0] for curve in curves.values()), curves
     exact = found.runs[found.reference].curves["train_loss"]
