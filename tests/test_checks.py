@@ -222,6 +222,17 @@ def test_shared_options_come_with_their_defaults_and_stand_in_the_signature():
         line(color="blue")
 
 
+def test_what_may_be_an_option_of_the_data_is_sent_there():
+    @options(color="red", width=None)
+    def drawn(data: str, **drawn: Unpack[Drawn]) -> str:
+        return data
+
+    with pytest.raises(TypeError, match=r"'target'; an option of the data is one of ascribe.datasets.load\(data, target=…\)$"):
+        drawn("table.csv", target="kind")
+    with pytest.raises(TypeError, match=r"'widht'. Did you mean 'width'\?$"):
+        drawn("table.csv", widht=2)
+
+
 def test_shared_options_have_a_default_each():
     with pytest.raises(TypeError, match=r"defaults of \['color'\]; its options are \['color', 'width'\]"):
 
