@@ -81,7 +81,13 @@ def cards() -> dict[str, str]:
     digest = hashlib.sha256(version("jax").encode())
     for path in sorted(SOURCE.rglob("*.py")):
         digest.update(path.read_bytes())
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ascribe" / "cards" / digest.hexdigest()[:16] / ("draft" if draft else "whole")
+    base = (
+        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        / "ascribe"
+        / "cards"
+        / digest.hexdigest()[:16]
+        / ("draft" if draft else "whole")
+    )
     base.mkdir(parents=True, exist_ok=True)
     found = {}
     for name in rules.registry.TABLE:
