@@ -26,7 +26,8 @@ JUDGED, SAMPLED = 1000, 500
 
 @dataclasses.dataclass
 class Learning:
-    """A run under way: its seed, rate and state, and the `mean_loss` of its last steps, each before it; None before the first."""
+    """A run under way: its seed, rate and state, and the `mean_loss` of its last steps, each before it, None before the
+    first."""
 
     seed: Array
     rate: Array

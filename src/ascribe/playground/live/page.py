@@ -13,7 +13,7 @@ from .learner import JUDGED, SAMPLED
 from .messages import PER_SECOND, SPEEDS
 
 SCRIPTS = (
-    *("palette", "canvas", "dom", "dials", "history", "curves", "saving", "loop", "page_data"),
+    *("palette", "canvas", "dom", "words", "dials", "history", "curves", "saving", "loop", "page_data"),
     *(f"live/{name}" for name in ("frames", "weights", "cards", "panels", "socket", "saving", "app", "main")),
 )
 """The page's scripts, each after those that it uses."""

@@ -13,7 +13,7 @@ from ascribe import training
 from ascribe.checks import at_least, options
 from ascribe.datasets import DataLike, Dataset
 from ascribe.errors import Interrupted, UserError, needed, shown
-from ascribe.setup import DEFAULTS, Settings, Setup
+from ascribe.setup import DEFAULTS, Setup
 from ascribe.training import Rules
 
 from .bench import Bench, recipes
@@ -41,21 +41,20 @@ class Server:
     """
 
     def __init__(self, data: Dataset, bench: Bench, *, address: str, port: int):
-        self.uvicorn = needed("uvicorn", EXTRA, WHOSE)
-        needed("websockets", EXTRA, WHOSE)
+        uvicorn = needed("uvicorn", EXTRA, WHOSE)
         self.bench, self.sessions = bench, set[Session]()
         self.token = secrets.token_urlsafe(24)
         self.page = page(data, bench, title=f"ascribe play: {data.name}")
         self.listening = _listen(address, port)
         host = f"[{address}]" if ":" in address else address
         self.url = f"http://{host}:{self.listening.getsockname()[1]}/?token={self.token}"
-        config = self.uvicorn.Config(
+        config = uvicorn.Config(
             Guard(self._application(), address=address, token=self.token),
             **{"http": "h11", "ws": "websockets-sansio", "ws_max_size": LONGEST, "ws_per_message_deflate": False},
             **{"ws_ping_interval": PING, "ws_ping_timeout": PING, "limit_concurrency": 64, "timeout_keep_alive": 5},
             **{"log_level": "critical", "access_log": False, "server_header": False, "timeout_graceful_shutdown": 1},
         )
-        self.server = self.uvicorn.Server(config)
+        self.server = uvicorn.Server(config)
 
     def run(self) -> None:
         """Until Ctrl-C or `end`."""
@@ -224,6 +223,12 @@ def serve(
         raise Interrupted("the page is no longer served") from None
 
 
+def check_installed() -> None:
+    """A `UserError` with the command that installs what is missing, before anything takes long."""
+    for module in ("uvicorn", "starlette", "websockets"):
+        needed(module, EXTRA, WHOSE)
+
+
 def make_server(
     data: DataLike,
     rules: Rules | None,
@@ -235,7 +240,7 @@ def make_server(
     **settings: Any,
 ) -> Server:
     """The server, which does not answer yet; refuses what does not go together."""
-    needed("uvicorn", EXTRA, WHOSE)  # before anything takes long
+    check_installed()
     if not isinstance(address, str) or not address:
         raise UserError(f"`address` is the name or number of a network interface, such as 127.0.0.1; got {shown(address)}.")
     port = at_least(0, "port", port, most=65535)

@@ -39,7 +39,7 @@ class Session:
         self._rates = {name: float(one.recipe.setup.learning_rate) for name, one in bench.learners.items()}
         self._seed, self._speed, self._number = 0, FASTEST, 0
         self._playing, self._asked, self._owed, self._owed_at = False, 0, 0.0, 0.0
-        self._at_once, self._drawn_at, self._looking = 1, 0.0, 0.0
+        self._at_once, self._drawn_at, self._framed_at, self._looking = 1, 0.0, 0.0, 0.0
         self._thread = threading.Thread(target=self._run, name="playground session", daemon=True)
 
     def start(self) -> None:
@@ -85,7 +85,7 @@ class Session:
                 count = self._due()
                 if count:
                     self._train(count)
-                    self._frame()
+                    self._frame(now_and_then=True)
         except Exception as error:
             told = (
                 str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
@@ -175,9 +175,11 @@ class Session:
         wanted = count * max(TRAINING, self._looking) / max(time.monotonic() - began, 1e-4)
         self._at_once = max(1, min(2 * self._at_once, int(wanted)))
 
-    def _frame(self, *, drawn: bool = False) -> None:
+    def _frame(self, *, drawn: bool = False, now_and_then: bool = False) -> None:
         """Tells the page how it stands; what is drawn of weights less often than numbers."""
         now = time.monotonic()
+        if now_and_then and (self._playing or self._asked) and now - self._framed_at < max(TRAINING, self._looking):
+            return
         drawn = drawn or now - self._drawn_at > DRAWN or not (self._playing or self._asked)
         found: dict[str, Any] = {}
         for name, learner in self.learners.items():
@@ -185,7 +187,8 @@ class Session:
                 return
             found[name] = _told(learner, self._learnings[name], self._epoch, drawn=drawn)
         self._drawn_at = now if drawn else self._drawn_at
-        self._looking = time.monotonic() - now
+        self._framed_at = time.monotonic()
+        self._looking = self._framed_at - now
         self._put(
             {
                 "kind": "frame",
