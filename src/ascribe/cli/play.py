@@ -117,8 +117,8 @@ def _serve(data: str, rules: str | None, page: Page, live: Live, source: Data) -
     def told(url: str) -> None:
         if not is_loopback(address):
             print(
-                f"ascribe: whoever reaches {address} and has the page's address can train here, and what is said can be read on "
-                f"the way: leave --address out for this machine alone.",
+                f"ascribe: whoever reaches {address} and has the page's address can train here, and what is said can be read "
+                f"on the way: leave --address out for this machine alone.",
                 file=sys.stderr,
             )
         show(f"page: {url}", soft_wrap=True, highlight=False, markup=False)

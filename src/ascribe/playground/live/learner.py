@@ -18,10 +18,12 @@ from ascribe.networks import Activation, record
 from ascribe.rules import hooks, network_of
 from ascribe.setup import LARGEST
 from ascribe.training import Recipe, batches, evaluate, loop, seeds
-from ascribe.types import Array, PyTree
+from ascribe.types import Array, Key, PyTree
 
 JUDGED, SAMPLED = 1000, 500
 """Examples that are looked at each time: the first so many of those for validation, and of those for training."""
+CONVOLVED = 4
+"""Of a convolutional network, whose answers take longest, so many times fewer."""
 
 
 @dataclasses.dataclass
@@ -45,8 +47,10 @@ class Learner:
     def __init__(self, recipe: Recipe, placed: dict[Any, loop.Data]):
         self.name, self.recipe = recipe.name, recipe
         self.template = training.template_of(recipe.source)
-        self.data = _placed(training.flatten_for(self.template, recipe.data), placed)
-        self.examples = len(recipe.data.train)
+        fewer = CONVOLVED if self.template.convolutional else 1
+        self.examples, self.sampled = len(recipe.data.train), min(SAMPLED // fewer, len(recipe.data.train))
+        self.judged = min(JUDGED // fewer, len(recipe.data.validation))
+        self.data = _placed(training.flatten_for(self.template, recipe.data), self.judged, placed)
         self.steps_in_epoch = batches.steps_per_epoch(self.examples, recipe.setup.batch_size)
         setup = dataclasses.replace(recipe.setup, epochs=LARGEST).compiled()
         setup = dataclasses.replace(setup, epochs=LARGEST)  # there is no last one
@@ -69,7 +73,8 @@ class Learner:
             return loop.between_epochs(setup, run_of(*run), state, data, epoch)
 
         def look(run: Any, state: PyTree, data: loop.Data, epoch: Array) -> dict[str, Any]:
-            return _seen(setup, run_of(*run), state, data, epoch, self.steps_in_epoch)
+            key = jr.fold_in(loop.epoch_key(run_of(*run), epoch), self.steps_in_epoch)
+            return _seen(setup, run_of(*run), state, data, key, self.sampled)
 
         self._begin, self._order, self._advance = eqx.filter_jit(begin), eqx.filter_jit(order), eqx.filter_jit(advance)
         self._between, self._look = eqx.filter_jit(between), eqx.filter_jit(look)
@@ -123,26 +128,26 @@ class Learner:
             return jax.device_get(self._look(run, learning.state, self.data, jnp.asarray(epoch, jnp.int32)))
 
 
-def _placed(data: Dataset, placed: dict[Any, loop.Data]) -> loop.Data:
+def _placed(data: Dataset, judged: int, placed: dict[Any, loop.Data]) -> loop.Data:
     """The training examples and the first of those for validation, once for all that take the same."""
-    place = (tuple(one.name for one in data.transforms), data.input_shape)
+    place = (tuple(one.name for one in data.transforms), data.input_shape, judged)
     if place not in placed:
-        few = Split(data.validation.inputs[:JUDGED], data.validation.targets[:JUDGED])
-        judged = dataclasses.replace(data, validation=few)
-        placed[place] = loop.Data(training.examples_of(data, "train"), training.examples_of(judged, "validation"))
+        few = Split(data.validation.inputs[:judged], data.validation.targets[:judged])
+        looked_at = dataclasses.replace(data, validation=few)
+        placed[place] = loop.Data(training.examples_of(data, "train"), training.examples_of(looked_at, "validation"))
     return placed[place]
 
 
-def _seen(setup: training.Setup, run: loop.Run, state: PyTree, data: loop.Data, epoch: Array, steps: int) -> dict[str, Any]:
+def _seen(setup: training.Setup, run: loop.Run, state: PyTree, data: loop.Data, key: Key, sampled: int) -> dict[str, Any]:
     """What `Learner.look` returns."""
-    key = jr.fold_in(loop.epoch_key(run, epoch), steps)
     measured = loop.measure(setup, run, state, data, key, before=state.trainables)
     network, own = loop.answering(run.rule, state.trainables, state.rule_state, state.network_state, data)
-    examples = evaluate.Examples(data.train.inputs[:SAMPLED], data.train.targets[:SAMPLED], data.train.target_scale)
+    inputs = data.train.inputs[:sampled]
+    examples = evaluate.Examples(inputs, data.train.targets[:sampled], data.train.target_scale)
     scores = evaluate.evaluate(network, own, examples, setup.loss, also=() if setup.score is None else (setup.score,))
     wanted = ("validation_", "gradient_angle", "gradient_norm_ratio")
     trained = network_of(state.trainables)
-    tape, _ = record(trained, examples.inputs, state.network_state, training=False)
+    tape, _ = record(trained, inputs, state.network_state, training=False)
     outputs = [*tape.inputs[1:], tape.output]
     hidden = [name for name, layer in zip(trained.names, trained.layers, strict=True) if isinstance(layer, Activation)]
     return {

@@ -9,7 +9,6 @@ from ascribe.playground.about import about
 from ascribe.playground.page import assembled, theme
 
 from .bench import CONTROL, Bench
-from .learner import JUDGED, SAMPLED
 from .messages import PER_SECOND, SPEEDS
 
 SCRIPTS = (
@@ -55,8 +54,8 @@ def told(data: Dataset, bench: Bench) -> dict[str, Any]:
             "title": data.card.title or data.name,
             "train": len(data.train),
             "validation": len(data.validation),
-            "judged": min(JUDGED, len(data.validation)),
-            "sampled": min(SAMPLED, len(data.train)),
+            "judged": first.judged,
+            "sampled": first.sampled,
             "shape": list(data.input_shape),
             "classes": data.outputs if data.task != "regression" else 0,
         },

@@ -66,8 +66,8 @@ class Server:
             for session in self.sessions:
                 session.stop()
             self.bench.end()
-            for session in list(self.sessions):
-                session.join()
+            while any(not session.join(0.1) for session in list(self.sessions)):
+                continue
 
     def end(self) -> None:
         """Ends it soon, from any thread."""
@@ -99,7 +99,7 @@ class Server:
                 await self._listen_to(tab, session, outbox)
         finally:
             session.stop()
-            while not session.join(0):  # its place is free when its thread has ended
+            while not session.join(0.0):  # its place is free when its thread has ended
                 await asyncio.sleep(0.02)
             self.sessions.discard(session)
 

@@ -36,6 +36,7 @@ class Session:
         self._messages: queue.Queue[Message | None] = queue.Queue(WAITING)
         self._stopped = threading.Event()
         self._learnings: dict[str, Learning] = {}
+        self._seen: dict[str, Any] = {}
         self._rates = {name: float(one.recipe.setup.learning_rate) for name, one in bench.learners.items()}
         self._seed, self._speed, self._number = 0, FASTEST, 0
         self._playing, self._asked, self._owed, self._owed_at = False, 0, 0.0, 0.0
@@ -62,7 +63,7 @@ class Session:
         except queue.Full:
             return
 
-    def join(self, timeout: float | None = None) -> bool:
+    def join(self, timeout: float) -> bool:
         """Whether the thread has ended, at most `timeout` seconds later."""
         self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -121,7 +122,10 @@ class Session:
         match message.do:
             case "play" | "pause":
                 self._playing, self._asked, self._owed, self._owed_at = message.do == "play", 0, 0.0, time.monotonic()
-                self._frame(drawn=True)
+                if self._playing:
+                    self._say()
+                else:
+                    self._frame(drawn=True)
             case "step" | "epoch":
                 self._playing = False
                 self._asked += 1 if message.do == "step" else self._in_epoch - self._place
@@ -182,13 +186,18 @@ class Session:
             return
         drawn = drawn or now - self._drawn_at > DRAWN or not (self._playing or self._asked)
         found: dict[str, Any] = {}
+        epoch = self._epoch - 1 if self._epoch and not self._place else self._epoch  # of the last step
         for name, learner in self.learners.items():
             if self._stopped.is_set():
                 return
-            found[name] = _told(learner, self._learnings[name], self._epoch, drawn=drawn)
+            found[name] = _told(learner, self._learnings[name], epoch, drawn=drawn)
         self._drawn_at = now if drawn else self._drawn_at
         self._framed_at = time.monotonic()
-        self._looking = self._framed_at - now
+        self._looking, self._seen = self._framed_at - now, found
+        self._say()
+
+    def _say(self) -> None:
+        """A frame of what was seen last."""
         self._put(
             {
                 "kind": "frame",
@@ -198,7 +207,7 @@ class Session:
                 "epoch": self._epoch,
                 "place": self._place,
                 "playing": self._playing,
-                "rules": found,
+                "rules": self._seen,
             }
         )
 

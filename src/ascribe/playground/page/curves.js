@@ -6,8 +6,9 @@
 const Curves = (() => {
   const LEFT = 44, RIGHT = 10, TOP = 8, BOTTOM = 22;
 
-  // What curves go along: its name, the least end of the axis, and a place of it in words.
-  const EPOCHS = { name: "epoch", least: 10, whole: false, heading: (step, inEpoch) => `Epoch ${(step / inEpoch).toFixed(1)}, step ${step}` };
+  // What curves go along: its name, its begin and least end, whether there are places between whole ones (else values are marked
+  // by points), and a place of it in words.
+  const EPOCHS = { name: "epoch", from: 0, least: 10, whole: false, heading: (step, inEpoch) => `Epoch ${(step / inEpoch).toFixed(1)}, step ${step}` };
 
   // Even numbers between two ends, about `count` of them.
   function ticks(from, to, count) {
@@ -44,7 +45,8 @@ const Curves = (() => {
       const until = Math.max(history.steps[history.steps.length - 1] ?? 0, this.axis.least);
       const values = [...history.runs.values()].flatMap((seeds) => seeds.flatMap((records) => records.map(this.measure))).filter(Number.isFinite);
       const [low, high] = this.range(values);
-      this.x = (step) => LEFT + ((width - LEFT - RIGHT) * step) / until;
+      const { from } = this.axis;
+      this.x = (step) => LEFT + ((width - LEFT - RIGHT) * (step - from)) / (until - from);
       this.y = (value) => TOP + (height - TOP - BOTTOM) * (1 - (Math.max(low, Math.min(high, value)) - low) / (high - low));
       this.axes(context, palette, { until: until / stepsInEpoch, low, high });
       context.save();
@@ -77,10 +79,10 @@ const Curves = (() => {
       }
       context.textAlign = "center";
       context.textBaseline = "alphabetic";
-      for (const tick of ticks(0, until, Math.max(2, width / 90))) {
+      for (const tick of ticks(this.axis.from, until, Math.max(2, width / 90))) {
         if (this.axis.whole && !Number.isInteger(tick)) continue;
         const words = Number(tick.toPrecision(3)), x = this.x(tick * this.stepsInEpoch);
-        if (x < width - 52 || tick === 0) context.fillText(words.toLocaleString("en"), x, height - 6);
+        if (x < width - 52 || tick === 0 || !this.axis.name) context.fillText(words.toLocaleString("en"), x, height - 6);
       }
       context.textAlign = "right";
       context.fillText(this.axis.name, width - RIGHT, height - 6);
@@ -110,7 +112,15 @@ const Curves = (() => {
       context.setLineDash(thick ? palette.dash(name) : []);
       context.stroke();
       context.setLineDash([]);
+      context.fillStyle = palette.rule(name);
+      if (this.axis.whole) records.forEach((record, place) => Number.isFinite(this.measure(record)) && this.point(context, this.x(this.history.steps[place]), this.y(this.measure(record)), 2.5));
       context.globalAlpha = 1;
+    }
+
+    point(context, x, y, size) {
+      context.beginPath();
+      context.arc(x, y, size, 0, 2 * Math.PI);
+      context.fill();
     }
 
     cross(context, palette) {
@@ -124,11 +134,9 @@ const Curves = (() => {
       for (const [name, [records]] of this.history.runs) {
         const value = this.measure(records[this.at]);
         if (!Number.isFinite(value)) continue;
-        context.beginPath();
-        context.arc(x, this.y(value), 3.5, 0, 2 * Math.PI);
         context.fillStyle = palette.rule(name);
         context.strokeStyle = palette.paper;
-        context.fill();
+        this.point(context, x, this.y(value), 3.5);
         context.stroke();
       }
     }

@@ -16,7 +16,7 @@ const Panels = (() => {
       const { rules } = app.pageData;
       this.hidden = Object.fromEntries(Object.entries(rules).map(([name, { hidden }]) => [name, hidden]));
       this.layers = Object.values(rules).map(({ layers }) => layers).reduce((most, one) => (one.length > most.length ? one : most), []);
-      this.axis = { name: "layer", least: Math.max(2, this.layers.length), whole: true, heading: (step) => this.layers[step - 1] ?? `layer ${step}` };
+      this.axis = { name: "", from: 0.7, least: this.layers.length + 0.3, whole: true, heading: (step) => this.layers[step - 1] ?? `layer ${step}` };
       this.loss = this.make("loss-curve", { measure: (one) => one[this.lossOf], show: Words.loss, label: short, range: lossRange });
       const score = app.isShare ? { label: (tick) => `${Math.round(100 * tick)} %`, range: () => [0, 1] } : { label: short, range: lossRange };
       this.score = this.make("score-curve", { measure: (one) => one[this.scoreOf], show: app.scoreWords, ...score });
@@ -67,7 +67,11 @@ const Panels = (() => {
     }
   }
 
-  const lossRange = (values) => [0, Math.min(4, 1.05 * Math.max(0.1, ...values))];
+  // All of it, but for what is far above most.
+  function lossRange(values) {
+    const middle = [...values].sort((a, b) => a - b)[values.length >> 1] ?? 1;
+    return [0, 1.05 * Math.max(0.1, Math.min(Math.max(4, 3 * middle), Math.max(0, ...values)))];
+  }
 
   return { Panels };
 })();
