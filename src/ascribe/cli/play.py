@@ -107,15 +107,14 @@ def _serve(data: str, rules: str | None, page: Page, live: Live, source: Data) -
     if page.out is not None or page.overwrite:
         raise UserError("--live serves the page and writes none: leave --out and --overwrite out.")
     from ascribe import datasets, playground  # noqa: PLC0415 - late, so that --help is instant
-    from ascribe.playground.live import check_installed, is_loopback  # noqa: PLC0415
 
     from .interruption import answering, stop_at_once  # noqa: PLC0415
 
-    check_installed()
+    playground.live.check_installed()
     address = "127.0.0.1" if live.address is None else live.address
 
     def told(url: str) -> None:
-        if not is_loopback(address):
+        if not playground.live.is_loopback(address):
             print(
                 f"ascribe: whoever reaches {address} and has the page's address can train here, and what is said can be read "
                 f"on the way: leave --address out for this machine alone.",

@@ -52,7 +52,13 @@ class Server:
             Guard(self._application(), address=address, token=self.token),
             **{"http": "h11", "ws": "websockets-sansio", "ws_max_size": LONGEST, "ws_per_message_deflate": False},
             **{"ws_ping_interval": PING, "ws_ping_timeout": PING, "limit_concurrency": 64, "timeout_keep_alive": 5},
-            **{"log_level": "critical", "access_log": False, "server_header": False, "timeout_graceful_shutdown": 1},
+            **{
+                "log_level": "critical",
+                "access_log": False,
+                "server_header": False,
+                "proxy_headers": False,
+                "timeout_graceful_shutdown": 1,
+            },
         )
         self.server = uvicorn.Server(config)
 
