@@ -444,6 +444,18 @@ def test_a_missing_package_is_told_before_anything_is_loaded(capsys, monkeypatch
     assert capsys.readouterr().err == "ascribe: a live playground needs uvicorn: pip install 'ascribe-learning[play]'.\n"
 
 
+@pytest.mark.parametrize(("address", "warned"), [([], False), (["--address", "::1"], False), (["--address", "0.0.0.0"], True)])
+def test_it_listens_to_this_machine_alone_unless_told_otherwise(capsys, monkeypatch, address, warned):
+    listening = []
+    monkeypatch.setattr(server.Server, "run", lambda self: listening.append(self.listening))
+    assert main(["play", "moons", "--live", "--rules", "bp", "--networks", "2-4-1", *address]) == 0
+    out, err = capsys.readouterr()
+    with listening[0] as one:
+        place, port = one.getsockname()[:2]
+        assert place == (address[1] if address else "127.0.0.1") and f":{port}/?token=" in out and out.count("\n") == 1
+    assert ("whoever reaches 0.0.0.0" in err, err.count("\n")) == (warned, int(warned))
+
+
 @pytest.mark.slow
 def test_the_command_prints_its_address_and_ends_at_ctrl_c(tmp_path):
     command = [sys.executable, "-m", "ascribe", "play", "moons", "--live", "--rules", "bp", "--networks", "2-4-1"]

@@ -31,6 +31,13 @@ RULES = ("backpropagation", "feedback-alignment", "direct-feedback-alignment")
 """The rules of a page that names none."""
 RATES, OTHERS_RATE = {"sgd": 0.1, "momentum": 0.01, "adam": 1e-3}, 1e-2
 """Of an optimizer, the learning rate to begin with."""
+SERVED: dict[str, Any] = {
+    **{"http": "h11", "ws": "websockets-sansio", "ws_max_size": LONGEST, "ws_per_message_deflate": False},
+    **{"ws_ping_interval": PING, "ws_ping_timeout": PING, "limit_concurrency": 64, "timeout_keep_alive": 5},
+    **{"timeout_graceful_shutdown": 1, "proxy_headers": False, "server_header": False},
+    **{"log_level": "critical", "access_log": False},  # addresses have the token in them
+}
+"""How uvicorn serves: bounded in every way."""
 EXTRA, WHOSE = "play", "a live playground"
 
 
@@ -46,21 +53,9 @@ class Server:
         self.token = secrets.token_urlsafe(24)
         self.page = page(data, bench, title=f"ascribe play: {data.name}")
         self.listening = _listen(address, port)
-        host = f"[{address}]" if ":" in address else address
+        host = socket.gethostname() if address in ("0.0.0.0", "::") else f"[{address}]" if ":" in address else address
         self.url = f"http://{host}:{self.listening.getsockname()[1]}/?token={self.token}"
-        config = uvicorn.Config(
-            Guard(self._application(), address=address, token=self.token),
-            **{"http": "h11", "ws": "websockets-sansio", "ws_max_size": LONGEST, "ws_per_message_deflate": False},
-            **{"ws_ping_interval": PING, "ws_ping_timeout": PING, "limit_concurrency": 64, "timeout_keep_alive": 5},
-            **{
-                "log_level": "critical",
-                "access_log": False,
-                "server_header": False,
-                "proxy_headers": False,
-                "timeout_graceful_shutdown": 1,
-            },
-        )
-        self.server = uvicorn.Server(config)
+        self.server = uvicorn.Server(uvicorn.Config(Guard(self._application(), address=address, token=self.token), **SERVED))
 
     def run(self) -> None:
         """Until Ctrl-C or `end`."""

@@ -128,7 +128,8 @@ class Session:
                     self._frame(drawn=True)
             case "step" | "epoch":
                 self._playing = False
-                self._asked += 1 if message.do == "step" else self._in_epoch - self._place
+                begun = (self._place + self._asked) % self._in_epoch
+                self._asked += 1 if message.do == "step" else self._in_epoch - begun
             case "rate":
                 for name in self._rates if message.rule is None else [message.rule]:
                     self._rates[name] = message.value
