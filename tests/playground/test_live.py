@@ -24,7 +24,7 @@ from websockets.sync.client import connect
 import ascribe
 from ascribe import UserError, datasets
 from ascribe.cli import main
-from ascribe.playground.live import guard, messages, outbox, pictures, server
+from ascribe.playground.live import bench, guard, messages, outbox, pictures, server
 from ascribe.playground.live.messages import Allowance, Message, read
 from ascribe.playground.live.session import Session
 
@@ -363,15 +363,45 @@ def test_tabs_are_few(live):
 
 
 def test_an_error_while_it_trains_is_told(live, monkeypatch):
-    told = queue.Queue()
-    session = Session(live.bench, told.put)
-    monkeypatch.setattr(session, "_train", lambda count: 1 / 0)
-    session.start()
+    monkeypatch.setattr(Session, "_train", lambda self, count: 1 / 0)
+    session, told = begun(live.bench)
     session.tell(Message("step"))
     found = []
     while not found or found[-1]["kind"] != "ended":
         found.append(told.get(timeout=20))
     assert "ZeroDivisionError" in found[-1]["why"] and session.join(5.0)
+
+
+def begun(bench):
+    """A session of that bench, and what it says."""
+    told = queue.Queue()
+    session = Session(bench, told.put)
+    session.start()
+    return session, told
+
+
+def test_a_rule_that_cannot_be_compiled_is_told_and_the_others_learn(live, monkeypatch):
+    failing = bench.Bench({name: one.recipe for name, one in live.bench.learners.items()})
+    for name, learner in failing.learners.items():
+        monkeypatch.setattr(learner, "compile", (lambda stopped: 1 / 0) if name == RULES[1] else lambda stopped: None)
+    session, told = begun(failing)
+    assert told.get(timeout=20) == {"kind": "compiling", "left": [*RULES, "frozen"]}
+    failing.begin()
+    while (ready := told.get(timeout=20))["kind"] != "ready":
+        assert ready["kind"] == "compiling"
+    assert list(ready["problems"]) == [RULES[1]] and "ZeroDivisionError" in ready["problems"][RULES[1]]
+    assert list(told.get(timeout=20)["rules"]) == [RULES[0], "frozen"]
+    session.stop()
+    assert session.join(5.0)
+    failing.end(5.0)
+
+
+def test_the_end_of_a_bench_ends_those_who_wait_for_it(live):
+    waiting = bench.Bench({name: one.recipe for name, one in live.bench.learners.items()})
+    session, told = begun(waiting)
+    assert told.get(timeout=20)["kind"] == "compiling"
+    waiting.end(1.0)
+    assert session.join(5.0) and told.empty()
 
 
 # What is drawn.

@@ -1,12 +1,13 @@
 """`ascribe play [DATA]`: learning rules side by side, in one page that opens from a file, or live."""
 
+import os
 import sys
 import webbrowser
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ascribe.errors import UserError
+from ascribe.errors import Interrupted, UserError
 
 from .console import show
 from .options import Data, headed, option
@@ -133,13 +134,19 @@ def _serve(data: str, rules: str | None, page: Page, live: Live, source: Data) -
         "batch_size": live.batch_size,
     }
     with answering(stop_at_once):
-        playground.serve(
-            datasets.load(data, **source.options()),
-            _names(rules),
-            address=address,
-            told=told,
-            **{name: value for name, value in settings.items() if value is not None},
-        )
+        try:
+            playground.serve(
+                datasets.load(data, **source.options()),
+                _names(rules),
+                address=address,
+                told=told,
+                **{name: value for name, value in settings.items() if value is not None},
+            )
+        except Interrupted as error:
+            if playground.live.compiling():  # which cannot be stopped, and Python would wait for
+                print(f"\nascribe: {error}.", file=sys.stderr, flush=True)
+                os._exit(130)
+            raise
     return 0
 
 

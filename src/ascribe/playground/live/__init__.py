@@ -4,6 +4,7 @@ What one rule does (`learner.py`), all rules in step for one tab (`session.py`),
 the page may say (`messages.py`) and is shown (`pictures.py`, `page.py`), and who may open it (`guard.py`, `server.py`).
 """
 
+from .bench import compiling as compiling
 from .guard import is_loopback as is_loopback
 from .server import check_installed as check_installed
 from .server import serve as serve

@@ -1,6 +1,7 @@
 """What is compiled once, for all tabs: the learner of every rule, and of the control."""
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,6 +16,8 @@ from ascribe.training import NetworkSource, Recipe, Setup, loop
 from .learner import Learner
 
 CONTROL = "frozen"
+COMPILING = "ascribe-compiling"
+"""What the threads' names begin with."""
 
 
 def recipes(data: Dataset, chosen: Mapping[str, AbstractRule], source: NetworkSource, setup: Setup) -> dict[str, Recipe]:
@@ -44,19 +47,22 @@ class Bench:
         self.problems: dict[str, str] = {}
         self._ready: list[str] = []
         self._changed, self._ended = threading.Condition(), False
-        self._threads = ThreadPoolExecutor(min(len(self.learners), training.devices.cores()), "compiling")
+        self._threads = ThreadPoolExecutor(min(len(self.learners), training.devices.cores()), COMPILING)
 
     def begin(self) -> None:
         """Compiles, in threads of its own."""
         for name in self.learners:
             self._threads.submit(self._compile, name)
 
-    def end(self) -> None:
-        """Compiles nothing more; waits for what is being compiled, which cannot be stopped."""
+    def end(self, seconds: float) -> None:
+        """Compiles nothing more, and waits at most so long for what is being compiled, which cannot be stopped."""
         self._ended = True
         with self._changed:
             self._changed.notify_all()
-        self._threads.shutdown(cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        until = time.monotonic() + seconds
+        while compiling() and time.monotonic() < until:
+            time.sleep(0.02)
 
     def wait(self, stopped: Callable[[], bool], told: Callable[[list[str]], None]) -> bool:
         """Until all is compiled: whether that came true before `stopped`. `told` hears the names that are not ready yet, again
@@ -77,7 +83,7 @@ class Bench:
         problem = ""
         try:
             if not self._ended:
-                self.learners[name].compile()
+                self.learners[name].compile(lambda: self._ended)
         except Exception as error:  # of one rule; the others learn all the same
             problem = (
                 str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
@@ -88,3 +94,8 @@ class Bench:
             else:
                 self._ready.append(name)
             self._changed.notify_all()
+
+
+def compiling() -> bool:
+    """Whether this process compiles for a live playground, also for one that has ended."""
+    return any(thread.name.startswith(COMPILING) for thread in threading.enumerate())

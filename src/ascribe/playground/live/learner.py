@@ -1,9 +1,10 @@
-"""One rule as `ascribe.train` trains it, a few steps at a time: four programs, each compiled once.
+"""One rule as `ascribe.train` trains it, a few steps at a time: a few programs, each compiled once.
 
 The learning rate, the seed and the number of steps are data of these programs, so that nothing is compiled when they change.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
@@ -14,7 +15,7 @@ import numpy as np
 
 from ascribe import training
 from ascribe.datasets import Dataset, Split
-from ascribe.networks import Activation, record
+from ascribe.networks import Activation, Network, record
 from ascribe.rules import hooks, network_of
 from ascribe.setup import LARGEST
 from ascribe.training import Recipe, batches, evaluate, loop, seeds
@@ -58,13 +59,8 @@ class Learner:
         self._arrays = arrays
         run_of = lambda arrays, seed, rate: loop.Run(eqx.combine(arrays, fixed), rate, seed)
 
-        def begin(arrays: Any, seed: Array, rate: Array, data: loop.Data) -> PyTree:
-            network = loop.new_network(recipe.source, seed)
+        def begin(arrays: Any, network: Network, seed: Array, rate: Array, data: loop.Data) -> PyTree:
             return loop.initialize(setup, network, run_of(arrays, seed, rate), data, curves=())
-
-        def order(seed: Array, epoch: Array) -> Array:
-            key = jr.fold_in(seeds.streams(seed).batches, epoch)
-            return batches.epoch_indices(key, self.examples, setup.batch_size)
 
         def advance(run: Any, state: PyTree, data: loop.Data, epoch: Array, which: Array, first: Array, count: Array) -> Any:
             return loop.one_pass(setup, run_of(*run), state, data, epoch, which, count, first=first)
@@ -76,24 +72,24 @@ class Learner:
             key = jr.fold_in(loop.epoch_key(run_of(*run), epoch), self.steps_in_epoch)
             return _seen(setup, run_of(*run), state, data, key, self.sampled)
 
-        self._begin, self._order, self._advance = eqx.filter_jit(begin), eqx.filter_jit(order), eqx.filter_jit(advance)
+        self._begin, self._advance = eqx.filter_jit(begin), eqx.filter_jit(advance)
         self._between, self._look = eqx.filter_jit(between), eqx.filter_jit(look)
 
-    def compile(self) -> None:
-        """Compiles all of it, and learns nothing."""
+    def compile(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Compiles all of it, and learns nothing; nothing further where that is `stopped` meanwhile."""
         learning = self.begin(0, self.recipe.setup.learning_rate)
-        which = self.batches(0, 0)
-        with hooks.blamed(self.name, self.recipe.rule):
-            nothing = jnp.asarray(0, jnp.int32)
-            run = (self._arrays, learning.seed, learning.rate)
-            jax.block_until_ready(self._advance(run, learning.state, self.data, nothing, which, nothing, nothing))
+        if stopped():
+            return
+        self._advanced(learning, 0, self.batches(0, 0), 0, 0)
+        if not stopped():
             self.look(learning, 0)
 
     def begin(self, seed: int, rate: float) -> Learning:
         """A run of this seed, before its first step."""
         number, rate_of = jnp.asarray(seed, jnp.uint32), jnp.asarray(rate, self.template.dtype)
         with hooks.blamed(self.name, self.recipe.rule):
-            return Learning(number, rate_of, self._begin(self._arrays, number, rate_of, self.data))
+            network = _network(self.recipe.source, number)
+            return Learning(number, rate_of, self._begin(self._arrays, network, number, rate_of, self.data))
 
     def set_rate(self, learning: Learning, rate: float) -> None:
         """From the next step on."""
@@ -101,23 +97,26 @@ class Learner:
 
     def batches(self, seed: int, epoch: int) -> Array:
         """The examples of every step of this epoch, `(steps, batch)`: the same for every rule."""
-        return self._order(jnp.asarray(seed, jnp.uint32), jnp.asarray(epoch, jnp.int32))
+        size = self.recipe.setup.batch_size
+        return _order(jnp.asarray(seed, jnp.uint32), jnp.asarray(epoch, jnp.int32), self.examples, size)
 
     def advance(self, learning: Learning, epoch: int, which: Array, first: int, count: int) -> None:
         """So many steps from the `first` of this epoch; after its last one, what the rule does between two epochs. Where the
         loss is no number any more the run has diverged, and is not moved again."""
         if learning.diverged_at is not None:
             return
-        epoch_, first_, count_ = (jnp.asarray(one, jnp.int32) for one in (epoch, first, count))
-        run = (self._arrays, learning.seed, learning.rate)
-        with hooks.blamed(self.name, self.recipe.rule):
-            state, loss = self._advance(run, learning.state, self.data, epoch_, which, first_, count_)
-            if first + count == self.steps_in_epoch and self.recipe.rule.acts_between_epochs:
-                state = self._between(run, state, self.data, epoch_)
-            learning.mean_loss = float(loss)
-        learning.state = state
+        learning.state, learning.mean_loss = self._advanced(learning, epoch, which, first, count)
         if not np.isfinite(learning.mean_loss):
             learning.diverged_at = epoch * self.steps_in_epoch + first + count
+
+    def _advanced(self, learning: Learning, epoch: int, which: Array, first: int, count: int) -> tuple[PyTree, float]:
+        numbers = [jnp.asarray(one, jnp.int32) for one in (epoch, first, count)]
+        run = (self._arrays, learning.seed, learning.rate)
+        with hooks.blamed(self.name, self.recipe.rule):
+            state, loss = self._advance(run, learning.state, self.data, numbers[0], which, *numbers[1:])
+            if first + count == self.steps_in_epoch and self.recipe.rule.acts_between_epochs:
+                state = self._between(run, state, self.data, numbers[0])
+            return state, float(loss)
 
     def look(self, learning: Learning, epoch: int) -> dict[str, Any]:
         """What is seen of a run, as NumPy's arrays: `measured`, numbers by name as curves of `ascribe.train` have them, and
@@ -126,6 +125,19 @@ class Learner:
         with hooks.blamed(self.name, self.recipe.rule):
             run = (self._arrays, learning.seed, learning.rate)
             return jax.device_get(self._look(run, learning.state, self.data, jnp.asarray(epoch, jnp.int32)))
+
+
+# The same programs for every rule.
+
+
+@eqx.filter_jit
+def _network(source: training.NetworkSource, seed: Array) -> Network:
+    return loop.new_network(source, seed)
+
+
+@eqx.filter_jit
+def _order(seed: Array, epoch: Array, examples: int, batch_size: int) -> Array:
+    return batches.epoch_indices(jr.fold_in(seeds.streams(seed).batches, epoch), examples, batch_size)
 
 
 def _placed(data: Dataset, judged: int, placed: dict[Any, loop.Data]) -> loop.Data:

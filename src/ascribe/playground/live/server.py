@@ -25,6 +25,8 @@ from .session import Session
 
 TABS = 4
 """Tabs that train at a time."""
+PATIENCE = 1.0
+"""Seconds that the end waits for what is being compiled."""
 PING = 5.0
 """Seconds between two questions whether a tab is still there, and within which it answers."""
 RULES = ("backpropagation", "feedback-alignment", "direct-feedback-alignment")
@@ -66,7 +68,7 @@ class Server:
             self.listening.close()
             for session in self.sessions:
                 session.stop()
-            self.bench.end()
+            self.bench.end(PATIENCE)
             while any(not session.join(0.1) for session in list(self.sessions)):
                 continue
 
