@@ -47,6 +47,7 @@ def live():
     made = server.make_server(numbers(), RULES, network="4", activation="tanh", address="127.0.0.1", port=0, **SETTINGS)
     thread = threading.Thread(target=made.run)
     thread.start()
+    assert made.bench.wait(lambda: False, lambda left: None) and not made.bench.problems
     yield made
     made.end()
     thread.join(20)
