@@ -237,6 +237,21 @@ def test_the_numbers_are_those_of_training(live):
         assert further["rules"][name]["validation"][0] != told["validation"][0]
 
 
+def test_an_epoch_in_parts_is_the_epoch(live):
+    """Its mean loss is that of `ascribe.train`, wherever it is cut, and the next parts count for themselves."""
+    data, name = numbers(), "feedback-alignment"
+    learner = live.bench.learners[name]
+    learning, which = learner.begin(0, 0.1), learner.batches(0, 0)
+    for first, count in ((0, 1), (1, 3), (4, learner.steps_in_epoch - 4)):
+        learner.advance(learning, 0, which, first, count)
+    network = ascribe.training.network_for("4", data, "tanh")
+    runs = ascribe.train(network, data, name, learning_rate=0.1, seeds=[0], epochs=2, **SETTINGS)
+    np.testing.assert_allclose(learning.mean_loss(), runs.train_loss[0, 0], rtol=1e-10)
+    assert learning.mean_loss() is None
+    learner.advance(learning, 1, learner.batches(0, 1), 0, learner.steps_in_epoch)
+    np.testing.assert_allclose(learning.mean_loss(), runs.train_loss[0, 1], rtol=1e-10)
+
+
 def test_one_rule_diverges_and_leaves_its_neighbors_alone(live):
     results = []
     for rate in (0.1, 100.0):

@@ -29,14 +29,21 @@ CONVOLVED = 4
 
 @dataclasses.dataclass
 class Learning:
-    """A run under way: its seed, rate and state, and the `mean_loss` of its last steps, each before it, None before the
-    first."""
+    """A run under way: its seed, rate and state, the losses of its `counted` last steps, each before it, added up, and by
+    which step it has diverged."""
 
     seed: Array
     rate: Array
     state: PyTree
-    mean_loss: float | None = None
+    losses: float = 0.0
+    counted: int = 0
     diverged_at: int | None = None
+
+    def mean_loss(self) -> float | None:
+        """The mean of the losses since this was asked for last; None where there was no step."""
+        losses, counted = self.losses, self.counted
+        self.losses, self.counted = 0.0, 0
+        return losses / counted if counted else None
 
 
 class Learner:
@@ -105,8 +112,9 @@ class Learner:
         loss is no number any more the run has diverged, and is not moved again."""
         if learning.diverged_at is not None:
             return
-        learning.state, learning.mean_loss = self._advanced(learning, epoch, which, first, count)
-        if not np.isfinite(learning.mean_loss):
+        learning.state, loss = self._advanced(learning, epoch, which, first, count)
+        learning.losses, learning.counted = learning.losses + count * loss, learning.counted + count
+        if not np.isfinite(loss):
             learning.diverged_at = epoch * self.steps_in_epoch + first + count
 
     def _advanced(self, learning: Learning, epoch: int, which: Array, first: int, count: int) -> tuple[PyTree, float]:

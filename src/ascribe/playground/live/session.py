@@ -194,23 +194,21 @@ class Session:
             found[name] = _told(learner, self._learnings[name], epoch, drawn=drawn)
         self._drawn_at = now if drawn else self._drawn_at
         self._framed_at = time.monotonic()
-        self._looking, self._seen = self._framed_at - now, found
+        self._looking = self._framed_at - now
+        self._seen = {
+            "kind": "frame",
+            "run": self._number,
+            "seed": self._seed,
+            "step": self._steps,
+            "epoch": self._epoch,
+            "place": self._place,
+            "rules": found,
+        }
         self._say()
 
     def _say(self) -> None:
         """A frame of what was seen last."""
-        self._put(
-            {
-                "kind": "frame",
-                "run": self._number,
-                "seed": self._seed,
-                "step": self._steps,
-                "epoch": self._epoch,
-                "place": self._place,
-                "playing": self._playing,
-                "rules": self._seen,
-            }
-        )
+        self._put({**self._seen, "playing": self._playing})
 
 
 def _told(learner: Learner, learning: Learning, epoch: int, *, drawn: bool) -> dict[str, Any]:
@@ -222,7 +220,7 @@ def _told(learner: Learner, learning: Learning, epoch: int, *, drawn: bool) -> d
     of_layers = lambda kind: [number(measured.get(f"{kind}/{name}")) for name in learner.template.synaptic]
     told: dict[str, Any] = {
         "diverged": learning.diverged_at,
-        "batches": number(learning.mean_loss),
+        "batches": number(learning.mean_loss()),
         "sample": [number(measured["sample_loss"]), number(measured.get(f"sample_{score}"))],
         "validation": [number(measured["validation_loss"]), number(measured.get(score_name("validation", str(score))))],
         "angle": number(measured.get("gradient_angle")),
