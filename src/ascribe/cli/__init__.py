@@ -40,7 +40,7 @@ app = App(
 COMMANDS = {
     "compare": "Compare learning rules on a data set: equal tuning, many seeds, one page.",
     "discover": "Learn a b-function: what stands in place of an activation's derivative.",
-    "play": "Watch learning rules learn side by side, live, in one page that opens from a file.",
+    "play": "Watch learning rules learn side by side, in one page that opens from a file, or live.",
     "neuron": "Simulate a neuron, its tuning curve or a network of neurons, and draw it.",
     "inspect": "Show the card of a rule: what it costs, how good its credit is, what it equals in a limit.",
     "rules": "List the learning rules, one line each.",

@@ -20,7 +20,7 @@ from .sentences import Whole, either
 
 HEADINGS = (
     *("Comparison", "Card", "Search", "Target network", "Training", "Tuning", "Data", "Simulation", "Neuron", "Network"),
-    *("Results", "Machines"),
+    *("Page", "Live", "Results", "Machines"),
 )
 """The headings of `--help`, in their order there."""
 NETWORKS = (

@@ -21,8 +21,8 @@ from ascribe.charts.theme import GRAY, dash_of, diverging, rule_colors
 
 FOLDER = Path(__file__).parent / "page"
 SCRIPTS = (
-    *("random", "datasets", "csv", "history", "session", "link", "palette", "canvas", "dom", "surface", "wiring", "network"),
-    *("curves", "cards", "controls", "lessons", "saving", "loop", "page_data", "app", "main"),
+    *("random", "datasets", "csv", "history", "session", "link", "palette", "canvas", "dom", "words", "dials", "surface"),
+    *("wiring", "network", "curves", "cards", "controls", "lessons", "saving", "loop", "page_data", "app", "main"),
 )
 """The page's scripts after the engine's, each after those that it uses."""
 SMALL = 40_000
@@ -52,9 +52,17 @@ def page(data: Mapping[str, Any], engine: str, *, title: str = "ascribe play") -
 
 
 def assembled(
-    data: Mapping[str, Any], engine: str, *, title: str, template: str, styles: Sequence[str], scripts: Sequence[str]
+    data: Mapping[str, Any],
+    engine: str,
+    *,
+    title: str,
+    template: str,
+    styles: Sequence[str],
+    scripts: Sequence[str],
+    served: bool = False,
 ) -> str:
-    """A page of the files of this folder: a template, with its styles, scripts (without their endings) and data inside."""
+    """A page of the files of this folder: a template, with its styles, scripts (without their endings) and data inside. One
+    that is `served` may talk to its own server, and to nobody else."""
     form, packed = _packed(json.dumps(data, allow_nan=False, separators=(",", ":")))
     style = "".join(map(_read, styles))
     written = [_inline(engine), *(_inline(_read(f"{name}.js")) for name in scripts)]
@@ -64,6 +72,7 @@ def assembled(
             f"script-src {' '.join(map(_hash, written))}",
             f"style-src {_hash(style)}",
             "img-src data: blob:",
+            *(["connect-src 'self'"] if served else []),
             "base-uri 'none'",
             "form-action 'none'",
         ]

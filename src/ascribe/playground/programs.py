@@ -15,9 +15,9 @@ from jax import export
 from ascribe import rules, training
 from ascribe.errors import UserError
 from ascribe.rules import AbstractRule, hooks
-from ascribe.setup import CONTROLS
 from ascribe.training import loop, optimizers
 
+from .about import about
 from .apart import in_two
 from .emitter import emit
 from .forms import BATCHES, MOST, STAND_INS, Asked, Form, Program, ask, stand_in, struct
@@ -289,19 +289,14 @@ def _told(asked: Asked) -> str:
 
 def _about(name: str, rule: AbstractRule, asked: Asked, row: Mapping[str, Any], *, control: bool) -> dict[str, Any]:
     """What the page says of a rule, and what it does to the inputs; `row`: its programs for one architecture."""
-    kind, all_sizes, needs_data = type(rule), isinstance(row["credit"], int), "auxiliary" in row["layout"]["labels"]
-    entry = rules.registry.TABLE.get(name.partition(":")[0])
-    own = " ".join((kind.__doc__ or "").strip().split("\n\n")[0].split())
+    all_sizes, needs_data = isinstance(row["credit"], int), "auxiliary" in row["layout"]["labels"]
     leaves = jax.tree_util.tree_leaves_with_path(eqx.filter(asked.rule, eqx.is_array))
     numbers = [
         {"name": jax.tree_util.keystr(path, simple=True, separator="."), "shape": list(leaf.shape), "value": _numbers(leaf)}
         for path, leaf in leaves
     ]
     return {
-        "title": name.replace("-", " "),
-        "summary": CONTROLS[name] if control else entry.description if entry else own,
-        "source": entry.source if entry and not control else "",
-        "control": control,
+        **about(name, rule, control=control),
         "encoding": [transform.name for transform in asked.recipe.encoding],
         "batches": None if all_sizes else list(BATCHES),
         "needsData": needs_data,

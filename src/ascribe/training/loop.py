@@ -179,12 +179,20 @@ def _epoch(setup: Setup, run: Run, state: RunState, data: Data, epoch: Array) ->
 
 
 def one_pass(
-    setup: Setup, run: Run, state: RunState, data: Data, epoch: Array, batches: Array, count: Array | None = None
+    setup: Setup,
+    run: Run,
+    state: RunState,
+    data: Data,
+    epoch: Array,
+    batches: Array,
+    count: Array | None = None,
+    *,
+    first: Array | int = 0,
 ) -> tuple[RunState, Array]:
     """The steps of an epoch, and nothing of what is measured or done after them. Returns the mean of their losses.
 
-    `batches`: the examples of every step, `(steps, batch)`; with a `count`, only of the first so many, so that one program
-    serves any number of steps. Examples that are in no batch are never looked at.
+    `batches`: the examples of every step, `(steps, batch)`; with a `count`, only of so many from the `first`, so that one
+    program serves any number of steps. Examples that are in no batch are never looked at.
     """
     images_key = jr.fold_in(jr.fold_in(streams(run.seed).batches, AUGMENTATION), epoch)  # the same for every rule
     own_key = epoch_key(run, epoch)
@@ -205,7 +213,7 @@ def one_pass(
         return state, both[1] + loss
 
     dtype = network_of(state.trainables).dtype
-    state, total = jax.lax.fori_loop(0, count, next_step, (state, jnp.zeros((), dtype)))
+    state, total = jax.lax.fori_loop(first, first + count, next_step, (state, jnp.zeros((), dtype)))
     return state, total / count.astype(dtype)
 
 

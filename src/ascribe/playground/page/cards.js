@@ -4,9 +4,7 @@
 
 const Cards = (() => {
   const { make } = Dom;
-  const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(1)}\u202f%` : "–");
-  const loss = (value) => (Number.isFinite(value) ? value.toFixed(3) : "–");
-  const degrees = (value) => (Number.isFinite(value) ? `${value.toFixed(0)}°` : "–");
+  const { percent, loss, degrees } = Words;
 
   class Card {
     // `app`: {pageData, session, redraw(task), addPoint, removePoint, settings}.

@@ -6,8 +6,7 @@
 const Controls = (() => {
   const { byId, make } = Dom;
   const SPEEDS = [2, 10, 30, 60, 240, Infinity];
-  const speedWords = (speed) => (Number.isFinite(speed) ? `${speed} steps/s` : "no pause");
-  const rateWords = (rate) => String(Number(rate.toPrecision(2)));
+  const { speedWords, rateWords, rateAt, showRates } = Dials;
   const OWN = { drawn: "Draw", file: "CSV file" };
 
   const depthOf = (architecture) => architecture.split("-").length - 2;
@@ -40,8 +39,6 @@ const Controls = (() => {
     if (narrow.matches) document.querySelectorAll("#settings details").forEach((one) => (one.open = false));
     buildRules(app);
   }
-
-  const rateAt = (place) => Number((10 ** Number(place)).toPrecision(2));
 
   // A row for each rule, the control last, with the rule's options below it.
   function buildRules(app) {
@@ -85,11 +82,7 @@ const Controls = (() => {
 
   function show(app) {
     const { settings, pageData, session } = app;
-    const set = (id, value, words) => {
-      byId(id).value = value;
-      if (byId(`${id}-told`)) byId(`${id}-told`).textContent = words;
-      byId(id).setAttribute("aria-valuetext", words);
-    };
+    const { set } = Dials;
     set("noise", settings.noise, settings.noise.toFixed(2));
     set("points", settings.points, String(settings.points));
     set("speed", settings.speed, speedWords(SPEEDS[settings.speed]));
@@ -120,24 +113,6 @@ const Controls = (() => {
     const test = data.targets.length - data.training, kept = test ? `${data.training} points train, ${test} test.` : `${data.training} points, all for training.`;
     const named = app.settings.data === "file" ? ` ${data.columns[0]} and ${data.columns[1]}, standardized; class 0 is ${data.classes[0]}, class 1 is ${data.classes[1]}. ${app.file.note}` : "";
     return kept + named;
-  }
-
-  // Made anew only where the rules are others, so that a slider that is dragged stays.
-  function showRates(app, own) {
-    const place = byId("rates"), names = own ? app.chosen() : [];
-    if (place.dataset.names !== names.join("\n")) {
-      place.dataset.names = names.join("\n");
-      place.replaceChildren(...names.map((name) => make("label", { class: "slider" },
-        make("span", {}, make("span", {}, Dom.swatch(name), app.pageData.rules[name].title), make("span", { class: "told", "aria-hidden": "true" })),
-        make("input", { type: "range", min: "-4", max: "0.5", step: "0.02", "data-name": name, input: ({ target }) =>
-          app.change({ rates: { ...app.settings.rates, [name]: rateAt(target.value) } }) }))));
-    }
-    for (const input of place.querySelectorAll("input")) {
-      const rate = app.rateOf(input.dataset.name);
-      input.value = Math.log10(rate);
-      input.parentElement.querySelector(".told").textContent = rateWords(rate);
-      input.setAttribute("aria-valuetext", rateWords(rate));
-    }
   }
 
   function showArchitecture(app) {

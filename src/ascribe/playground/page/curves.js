@@ -6,6 +6,10 @@
 const Curves = (() => {
   const LEFT = 44, RIGHT = 10, TOP = 8, BOTTOM = 22;
 
+  // What curves go along: its name, its begin and least end, whether there are places between whole ones (else values are marked
+  // by points), and a place of it in words.
+  const EPOCHS = { name: "epoch", from: 0, least: 10, whole: false, heading: (step, inEpoch) => `Epoch ${(step / inEpoch).toFixed(1)}, step ${step}` };
+
   // Even numbers between two ends, about `count` of them.
   function ticks(from, to, count) {
     const rough = (to - from) / count, power = 10 ** Math.floor(Math.log10(rough));
@@ -16,10 +20,11 @@ const Curves = (() => {
   }
 
   class Curves {
-    // `measure(record)` is the number that is drawn; `range(values)` gives [from, to]; `show(value)` is a value in words.
-    constructor(canvas, { measure, range, show, label, lines = [], redraw, told }) {
+    // `measure(record)` is the number that is drawn; `range(values)` gives [from, to]; `show(value)` is a value in words; `axis`
+    // is what the curves go along, by default `EPOCHS`.
+    constructor(canvas, { measure, range, show, label, lines = [], axis = EPOCHS, redraw, told }) {
       this.sheet = new Canvas.Sheet(canvas, redraw);
-      Object.assign(this, { canvas, measure, range, show, label, lines, redraw, told, at: null, front: null });
+      Object.assign(this, { canvas, measure, range, show, label, lines, axis, redraw, told, at: null, front: null });
       canvas.addEventListener("pointermove", (event) => this.read(this.placeOf(this.sheet.place(event)[0]), event));
       canvas.addEventListener("pointerleave", () => this.read(null));
       canvas.addEventListener("blur", () => this.read(null));
@@ -37,10 +42,11 @@ const Curves = (() => {
       const context = this.sheet.clear();
       if (!context || !history) return;
       const { width, height } = this.sheet, palette = Palette.now();
-      const until = Math.max(history.steps[history.steps.length - 1] ?? 0, 10);
+      const until = Math.max(history.steps[history.steps.length - 1] ?? 0, this.axis.least);
       const values = [...history.runs.values()].flatMap((seeds) => seeds.flatMap((records) => records.map(this.measure))).filter(Number.isFinite);
       const [low, high] = this.range(values);
-      this.x = (step) => LEFT + ((width - LEFT - RIGHT) * step) / until;
+      const { from } = this.axis;
+      this.x = (step) => LEFT + ((width - LEFT - RIGHT) * (step - from)) / (until - from);
       this.y = (value) => TOP + (height - TOP - BOTTOM) * (1 - (Math.max(low, Math.min(high, value)) - low) / (high - low));
       this.axes(context, palette, { until: until / stepsInEpoch, low, high });
       context.save();
@@ -73,12 +79,13 @@ const Curves = (() => {
       }
       context.textAlign = "center";
       context.textBaseline = "alphabetic";
-      for (const tick of ticks(0, until, Math.max(2, width / 90))) {
+      for (const tick of ticks(this.axis.from, until, Math.max(2, width / 90))) {
+        if (this.axis.whole && !Number.isInteger(tick)) continue;
         const words = Number(tick.toPrecision(3)), x = this.x(tick * this.stepsInEpoch);
-        if (x < width - 52 || tick === 0) context.fillText(words.toLocaleString("en"), x, height - 6);
+        if (x < width - 52 || tick === 0 || !this.axis.name) context.fillText(words.toLocaleString("en"), x, height - 6);
       }
       context.textAlign = "right";
-      context.fillText("epoch", width - RIGHT, height - 6);
+      context.fillText(this.axis.name, width - RIGHT, height - 6);
       context.setLineDash([2, 3]);
       context.strokeStyle = palette.soft;
       for (const line of this.lines) {
@@ -105,7 +112,15 @@ const Curves = (() => {
       context.setLineDash(thick ? palette.dash(name) : []);
       context.stroke();
       context.setLineDash([]);
+      context.fillStyle = palette.rule(name);
+      if (this.axis.whole) records.forEach((record, place) => Number.isFinite(this.measure(record)) && this.point(context, this.x(this.history.steps[place]), this.y(this.measure(record)), 2.5));
       context.globalAlpha = 1;
+    }
+
+    point(context, x, y, size) {
+      context.beginPath();
+      context.arc(x, y, size, 0, 2 * Math.PI);
+      context.fill();
     }
 
     cross(context, palette) {
@@ -119,11 +134,9 @@ const Curves = (() => {
       for (const [name, [records]] of this.history.runs) {
         const value = this.measure(records[this.at]);
         if (!Number.isFinite(value)) continue;
-        context.beginPath();
-        context.arc(x, this.y(value), 3.5, 0, 2 * Math.PI);
         context.fillStyle = palette.rule(name);
         context.strokeStyle = palette.paper;
-        context.fill();
+        this.point(context, x, this.y(value), 3.5);
         context.stroke();
       }
     }
@@ -142,10 +155,10 @@ const Curves = (() => {
       this.at = at;
       const rows = at === null ? [] : [...this.history.runs].map(([name, [records]]) => [name, this.show(this.measure(records[at]))]);
       const step = at === null ? 0 : this.history.steps[at];
-      this.told(at === null ? "" : [`Epoch ${(step / this.stepsInEpoch).toFixed(1)}, step ${step}`, ...rows], event);
+      this.told(at === null ? "" : [this.axis.heading(step, this.stepsInEpoch), ...rows], event);
       this.redraw();
     }
   }
 
-  return { Curves, ticks };
+  return { Curves, ticks, EPOCHS };
 })();

@@ -85,5 +85,5 @@ const Saving = (() => {
     }
   }
 
-  return { save, table, picture, download };
+  return { save, table, picture, download, cell, fit };
 })();
