@@ -170,6 +170,8 @@ def test_choices_set_their_settings(shown):
         ("#datasets [value=spirals]", "data", "spirals"),
         ("#depth [value='1']", "architecture", "2-16-1"),
         ("#width [value='2-4-1']", "architecture", "2-4-1"),
+        ("#inputs [value=x1x2]", "inputs", ["x1", "x2", "x1x2"]),
+        ("#inputs [value=x1]", "inputs", ["x2", "x1x2"]),
         ("#rules [data-choice=control]", "control", False),
         ("#rules [value=feedback-alignment]", "rules", ["backpropagation", "direct-feedback-alignment"]),
         ("#test", "test", True),
@@ -179,6 +181,14 @@ def test_choices_set_their_settings(shown):
         assert shown.settings()[name] == wanted
     assert shown("document.querySelectorAll('.card').length") == 2
     assert shown("main.app.session.plan.architecture") == "2-4-1"
+    shown.picture(".card .network")
+    assert shown("main.app.cards[0].network.widths") == [2, 4, 1]
+    shown.click("#inputs [value=x2]")
+    shown.picture(".card .network")
+    assert shown("main.app.cards[0].network.widths") == [1, 4, 1]
+    assert shown("[...document.querySelectorAll('#inputs :disabled')].map((one) => one.value)") == ["x1x2"]
+    shown.press("ArrowRight", ".card .network")
+    assert "input x1 times x2" in shown("document.querySelector('#live').textContent").lower()
 
 
 def test_a_rate_for_each_rule_and_rates_change_without_a_restart(shown):

@@ -14,7 +14,7 @@ from .stand_in import ENGINE
 
 NODE = shutil.which("node")
 FOLDER = Path(ascribe.__file__).parent / "playground" / "page"  # without importing the engine
-MODULES = ("random", "datasets", "csv", "history", "session", "link", "saving")
+MODULES = ("random", "features", "datasets", "csv", "history", "session", "link", "saving")
 pytestmark = pytest.mark.skipif(NODE is None, reason="no Node is installed")
 
 
@@ -40,6 +40,20 @@ def test_normal_draws_and_permutations(found):
     assert abs(found["normal"]["mean"]) < 4 / math.sqrt(20000)
     assert abs(found["normal"]["variance"] - 1) < 5 * math.sqrt(2 / 20000)
     assert found["permutation"] == list(range(50))
+
+
+def test_inputs_are_made_of_a_points_two_numbers(found):
+    rows = [[x, y, x * x, y * y, x * y, math.sin(x), math.sin(y)] for x, y in ((2, -3), (0.5, 1))]
+    assert found["features"]["all"] == pytest.approx(sum(rows, []), rel=1e-6)
+    assert found["features"]["names"] == [
+        {"sign": "x₁x₂+", "name": "age times dose, positive part"},
+        {"sign": "s₁+", "name": "the sine of age, positive part"},
+        {"sign": "x₁x₂−", "name": "age times dose, negative part"},
+        {"sign": "s₁−", "name": "the sine of age, negative part"},
+        {"sign": "1", "name": "1"},
+    ]
+    assert found["wide"]["shape"] == [8, 3] and found["wide"]["batch"]
+    assert found["wide"]["accuracy"] > 0.9  # circles are one line of the squares
 
 
 def test_drawn_points_come_back_from_text_to_a_hundredth(found):
@@ -73,7 +87,7 @@ def test_a_link_keeps_all_settings(found):
 
 
 def test_a_hostile_link_changes_nothing_and_says_so(found):
-    assert len(found["hostileLinks"]) == 25
+    assert len(found["hostileLinks"]) == 28
     for one in found["hostileLinks"]:
         assert one["same"] and one["problem"].startswith("The link was not used: ") and "<" not in one["problem"]
 

@@ -34,14 +34,14 @@ const found = job.cases.map((one) => {
   const timed = Math.min(100, job.order.length - 1);
   job.order.forEach((indices, step) => {
     if (step === timed) begun = process.cpuUsage().user;
-    const inputs = Float32Array.from(indices.flatMap((k) => [x[2 * k], x[2 * k + 1]]));
+    const inputs = Float32Array.from(indices.flatMap((k) => [...x.subarray(one.inputs * k, one.inputs * (k + 1))]));
     const labels = Float32Array.from(indices, (k) => y[k]);
     losses.push(learner.step(inputs, labels, job.rate, Int32Array.from(indices)));
     if (step === job.early - 1) early = text(learner);
   });
   const ms = (process.cpuUsage().user - begun) / 1e3 / (job.order.length - timed);
   const saved = learner.state(), probabilities = Array.from(learner.predict(x), String);
-  const read = learner.read(x.subarray(0, 64), y.subarray(0, 32), Int32Array.from(job.order[0]));
+  const read = learner.read(x.subarray(0, 32 * one.inputs), y.subarray(0, 32), Int32Array.from(job.order[0]));
   const angles = read.layers.map(({ angle }) => angle);
   learner.restore(saved);
   return { begin, early, late: text(learner), losses, ms, probabilities, angles };
@@ -95,15 +95,19 @@ def reference(case, rule, data, order):
     ]
 
 
-def compared(named, architectures, activations, optimizers, steps):
-    """Every case with its distances."""
+def compared(named, architectures, activations, optimizers, steps, inputs=2):
+    """Every case with its distances; of more than two `inputs`, the others are products of the two."""
     data = datasets.load("moons", samples=400)
+    if inputs > 2:
+        plane, labels = data.train.inputs, data.train.targets
+        products = np.stack([plane[:, 0] ** i * plane[:, 1] ** (2 - i) for i in range(inputs - 2)], axis=1)
+        data = datasets.load((np.concatenate([plane, products], axis=1), labels))
     x, y = np.asarray(data.train.inputs, np.float32), np.asarray(data.train.targets)
     order = np.stack([np.random.default_rng(k).choice(len(x), BATCH, replace=False) for k in range(steps)]).astype(np.int32)
     built = {name: rules.get(name) for name in named}
     page = programs.page_data(built, architectures, activations, optimizers)
     cases = [
-        {"rule": rule, "architecture": architecture, "activation": activation, "optimizer": optimizer}
+        {"rule": rule, "architecture": architecture, "activation": activation, "optimizer": optimizer, "inputs": inputs}
         for rule in named
         for architecture in architectures
         for activation in activations

@@ -40,14 +40,14 @@ const App = (() => {
 
     // A new session from the settings: everything begins again.
     restart() {
-      const { settings, pageData } = this, { architecture, activation, optimizer, batch, seed, seeds } = settings;
+      const { settings, pageData } = this, { architecture, inputs, activation, optimizer, batch, seed, seeds } = settings;
       const rules = this.chosen().map((name) => ({
         name,
         rate: this.rateOf(name),
         needsData: Boolean(pageData.rules[name].needsData),
         hyperparameters: Object.fromEntries(Object.entries(pageData.rules[name].hyperparameters ?? {}).map(([option, usual]) => [option, settings.options[`${name}.${option}`] ?? usual])),
       }));
-      this.session = new Session.Session(this.machine, { rules, control: pageData.control, architecture, activation, optimizer, batch, seed, seeds }, this.makeData());
+      this.session = new Session.Session(this.machine, { rules, control: pageData.control, architecture, inputs, activation, optimizer, batch, seed, seeds }, this.makeData());
       this.layer = Math.min(this.layer, Controls.depthOf(architecture));
       this.showCards();
       this.showChoices();
@@ -260,8 +260,9 @@ const App = (() => {
     }
 
     summary() {
-      const { architecture, activation, optimizer, rate, rates, batch, seed } = this.settings;
-      return `${architecture}, ${activation}, ${optimizer}, learning rate ${Object.keys(rates).length ? "by rule" : rate}, batches of ${batch}, seed ${seed}, ${this.session.steps} steps`;
+      const { architecture, inputs, activation, optimizer, rate, rates, batch, seed } = this.settings;
+      const given = inputs.join() === Features.USUAL.join() ? "" : ` of ${inputs.map((one) => Features.KNOWN[one].label).join(", ")}`;
+      return `${[inputs.length, ...architecture.split("-").slice(1)].join("-")}${given}, ${activation}, ${optimizer}, learning rate ${Object.keys(rates).length ? "by rule" : rate}, batches of ${batch}, seed ${seed}, ${this.session.steps} steps`;
     }
   }
 
@@ -274,7 +275,7 @@ const App = (() => {
     return {
       data, noise: Datasets.MADE[data]?.noise ?? 0.2, points: 300, test: false, dataSeed: 0, drawn: [],
       rules: pageData.shown ?? own.slice(0, 3), control: Boolean(control),
-      architecture: prefer(["2-16-16-1", "2-16-1"], architectures), activation: prefer(["tanh", "relu"], activations),
+      architecture: prefer(["2-16-16-1", "2-16-1"], architectures), inputs: Features.USUAL, activation: prefer(["tanh", "relu"], activations),
       optimizer, rate: pageData.rates?.[optimizer] ?? 0.01, rates: {}, options: {}, batch: prefer([16, 32], batches),
       seed: 0, seeds: 1, speed: 3, lesson: "free",
     };

@@ -58,7 +58,7 @@ const Cards = (() => {
       const { data } = this.app.session;
       this.surface.drawing = this.app.settings.data === "drawn";
       this.surfaceCanvas.classList.toggle("pen", this.surface.drawing);
-      this.surface.draw(this.learner && ((points) => this.learner.predict(points)), data, { fine, test: this.app.settings.test, moment: this.moment() });
+      this.surface.draw(this.learner && ((points) => this.learner.predict(this.app.session.inputsAt(points))), data, { fine, test: this.app.settings.test, moment: this.moment() });
     }
 
     // What tells one state of the learner from another: it is asked only when it has changed.
@@ -72,9 +72,9 @@ const Cards = (() => {
       if (this.readAt !== this.moment()) {
         this.readAt = this.moment();
         this.reading = session.read(this.learner);
-        this.answers = this.learner.units?.(Network.places) ?? null;
+        this.answers = this.learner.units?.(session.inputsAt(Network.places)) ?? null;
       }
-      this.network.draw(this.reading, this.answers, Network.inputNames(this.reading, session.data.columns));
+      this.network.draw(this.reading, this.answers, Features.names(session.plan.inputs, session.data.columns, this.app.pageData.rules[this.name].encoding));
       return null;
     }
 

@@ -111,6 +111,7 @@ const Controls = (() => {
       if (input !== document.activeElement) input.value = settings.options[input.dataset.option] ?? input.dataset.usual;
     }
     showRates(app, own);
+    showInputs(app);
     showArchitecture(app);
     showData(app);
     byId("data-told").textContent = session ? dataWords(session.data, app) : "";
@@ -138,6 +139,13 @@ const Controls = (() => {
       input.parentElement.querySelector(".told").textContent = rateWords(rate);
       input.setAttribute("aria-valuetext", rateWords(rate));
     }
+  }
+
+  // At least one is chosen: the last one stays.
+  function showInputs(app) {
+    const { inputs } = app.settings, known = Object.entries(Features.KNOWN), { columns } = app.session.data;
+    const options = known.map(([value, { label, name }]) => ({ value, label, title: name(...columns), disabled: inputs.length === 1 && inputs[0] === value }));
+    Dom.radios(byId("inputs"), options, inputs, (changed) => app.change({ inputs: known.map(([name]) => name).filter((name) => inputs.includes(name) !== (name === changed)) }), true);
   }
 
   function showArchitecture(app) {

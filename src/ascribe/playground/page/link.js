@@ -20,6 +20,10 @@ const Link = (() => {
     const found = items(text).map(decodeURIComponent);
     return found.every((name) => choices.rules.includes(name)) && new Set(found).size === found.length ? found : undefined;
   };
+  const features = (text) => {
+    const found = Object.keys(Features.KNOWN).filter((name) => items(text).includes(name));
+    return found.length && found.length === items(text).length ? found : undefined;
+  };
   const perRule = (read) => (text, choices) => {
     const found = new Map();
     for (const item of items(text)) {
@@ -49,6 +53,7 @@ const Link = (() => {
     rules: names,
     control: yes,
     architecture: oneOf("architectures"),
+    inputs: features,
     activation: oneOf("activations"),
     optimizer: oneOf("optimizers"),
     rate: number(1e-5, 10),
