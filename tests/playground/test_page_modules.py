@@ -62,6 +62,14 @@ def test_drawn_points_come_back_from_text_to_a_hundredth(found):
         assert point[:2] == pytest.approx(wanted[:2], abs=0.03)
 
 
+def test_points_of_a_small_table_come_back_from_the_link(found):
+    link = found["tableLink"]
+    assert link["length"] == 40 * 4 and link["settings"]
+    assert link["labels"] == link["targets"] and link["training"] == 27
+    assert link["back"] == pytest.approx(link["inputs"], abs=0.003)
+    assert link["tooMany"] == link["tooFar"] == ""
+
+
 def test_a_table_is_read(found):
     table = found["table"]
     assert (table["columns"], table["classes"], table["note"]) == (["a", "b"], ["no", "yes"], "")
@@ -87,7 +95,7 @@ def test_a_link_keeps_all_settings(found):
 
 
 def test_a_hostile_link_changes_nothing_and_says_so(found):
-    assert len(found["hostileLinks"]) == 28
+    assert len(found["hostileLinks"]) == 33
     for one in found["hostileLinks"]:
         assert one["same"] and one["problem"].startswith("The link was not used: ") and "<" not in one["problem"]
 

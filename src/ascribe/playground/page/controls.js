@@ -26,6 +26,7 @@ const Controls = (() => {
     byId("test").addEventListener("change", ({ target }) => app.change({ test: target.checked }));
     byId("redraw").addEventListener("click", () => app.change({ dataSeed: app.settings.dataSeed + 1 }));
     byId("reseed").addEventListener("click", () => app.reseed());
+    byId("undrag").addEventListener("click", () => app.change({ dragged: {} }));
     byId("clear").addEventListener("click", () => app.change({ drawn: [] }));
     byId("file").addEventListener("change", ({ target }) => target.files[0] && app.readFile(target.files[0]));
     byId("activation").addEventListener("change", ({ target }) => app.change({ activation: target.value }));

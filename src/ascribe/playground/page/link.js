@@ -4,7 +4,7 @@
 // one of those that the page has, or a number in its range; else the link is refused whole, with one sentence.
 
 const Link = (() => {
-  const LONGEST = 4000;
+  const LONGEST = 8000, MOST_DRAGGED = 32;
 
   // How each setting is read of text, by the choices of the page; `undefined` where it is none.
   const oneOf = (field) => (text, choices) => (choices[field].includes(text) ? text : undefined);
@@ -24,15 +24,15 @@ const Link = (() => {
     const found = Object.keys(Features.KNOWN).filter((name) => items(text).includes(name));
     return found.length && found.length === items(text).length ? found : undefined;
   };
-  const perRule = (read) => (text, choices) => {
+  const perRule = (read, known = isOfRule, most = Infinity) => (text, choices) => {
     const found = new Map();
     for (const item of items(text)) {
       const cut = item.lastIndexOf(":");
       const key = decodeURIComponent(item.slice(0, cut)), value = read(item.slice(cut + 1));
-      if (!choices.keys.includes(key) || value === undefined) return undefined;
+      if (!known(key, choices) || value === undefined) return undefined;
       found.set(key, value);
     }
-    return Object.fromEntries(found);
+    return found.size <= most ? Object.fromEntries(found) : undefined;
   };
   const points = (text) => {
     if (!/^[A-Za-z0-9_-]{0,2000}$/.test(text)) return undefined;
@@ -42,6 +42,18 @@ const Link = (() => {
       return undefined;
     }
   };
+  const table = (text) => (text === "" || Datasets.ofText(text) ? text : undefined);
+
+  // A feedback weight by its rule (whose name may have colons), its matrix and its place in that.
+  function weightOf(key) {
+    const parts = key.split(":");
+    return { rule: parts.slice(0, -2).join(":"), matrix: parts.at(-2) ?? "", place: Number(parts.at(-1)) };
+  }
+  const isWeight = (key, { rules }) => {
+    const { rule, matrix, place } = weightOf(key);
+    return rules.includes(rule) && /^.{1,60}$/.test(matrix) && Number.isInteger(place) && place >= 0;
+  };
+  const isOfRule = (key, { keys }) => keys.includes(key);
 
   const FIELDS = {
     data: oneOf("data"),
@@ -50,6 +62,7 @@ const Link = (() => {
     test: yes,
     dataSeed: number(0, 1e6, true),
     drawn: points,
+    table,
     rules: names,
     control: yes,
     architecture: oneOf("architectures"),
@@ -64,6 +77,7 @@ const Link = (() => {
     seeds: number(1, 8, true),
     speed: number(0, 5, true),
     lesson: oneOf("lessons"),
+    dragged: perRule(number(-1e6, 1e6), isWeight, MOST_DRAGGED),
   };
 
   // A number in few digits: 0.30000000000000004 becomes 0.3.
@@ -71,7 +85,7 @@ const Link = (() => {
 
   function written(name, value) {
     if (name === "drawn") return Datasets.toText(value);
-    if (name === "rates" || name === "options") return Object.entries(value).map(([key, one]) => `${encodeURIComponent(key)}:${short(one)}`).join(",");
+    if (["rates", "options", "dragged"].includes(name)) return Object.entries(value).map(([key, one]) => `${encodeURIComponent(key)}:${short(one)}`).join(",");
     if (Array.isArray(value)) return value.map(encodeURIComponent).join(",");
     if (typeof value === "boolean") return value ? "yes" : "no";
     return typeof value === "number" ? short(value) : value;
@@ -103,8 +117,9 @@ const Link = (() => {
       if (value === undefined) return refuse(`its value of “${name}” is none that this page has`);
       settings[name] = value;
     }
+    if (settings.data === "file" && !settings.table && !choices.file) return refuse("the points of its CSV file are not in it: too many, or too far out");
     return { settings, problem: "" };
   }
 
-  return { encode, decode, FIELDS };
+  return { encode, decode, weightOf, FIELDS, MOST_DRAGGED };
 })();

@@ -34,7 +34,7 @@ const Network = (() => {
 
   class Network {
     // `told(text, event)`: of what is under the pointer or chosen by keys (empty text: nothing is);
-    // `dragged(name, values)`: a feedback matrix got other values.
+    // `dragged(name, values, place)`: a feedback matrix got another value at a place.
     constructor(canvas, { redraw, told, dragged }) {
       this.sheet = new Canvas.Sheet(canvas, redraw);
       Object.assign(this, { redraw, told, dragged, shows: "weights", chosen: null, reading: null, pictures: new Map() });
@@ -273,7 +273,7 @@ const Network = (() => {
     turn(value, event = null) {
       const matrix = this.reading.feedback.find((one) => one.name === this.chosen.name);
       matrix.values[this.chosen.place] = value;
-      this.dragged(matrix.name, matrix.values);
+      this.dragged(matrix.name, matrix.values, this.chosen.place);
       this.choose(this.chosen, event);
     }
 

@@ -21,7 +21,7 @@ const Session = (() => {
   let made = 0;
 
   class Session {
-    // `plan`: {rules: [{name, rate, hyperparameters, needsData}], control, architecture, inputs, activation, optimizer, batch, seed, seeds}.
+    // `plan`: {rules: [{name, rate, hyperparameters, needsData}], control, architecture, inputs, activation, optimizer, batch, seed, seeds, dragged}.
     constructor(machine, plan, data) {
       Object.assign(this, { machine, plan, number: made++, columns: plan.inputs.length, mapped: new Map() });
       this.runs = plan.rules.map((rule) => runsOf(machine, plan, this.parts(data).training, rule));
@@ -41,6 +41,15 @@ const Session = (() => {
       this.epochs = 0;
       this.place = 0; // steps of the epoch that is under way
       this.setData(data);
+    }
+
+    // Feedback weights that were dragged, `rule:matrix:place` each, get their values in every rule's first learner.
+    drag() {
+      for (const [key, value] of Object.entries(this.plan.dragged ?? {})) {
+        const { rule, matrix, place } = Link.weightOf(key), learner = this.runs.find((run) => run.name === rule)?.learners[0];
+        const found = learner && this.read(learner).feedback.find((one) => one.name === matrix);
+        if (found && place < found.values.length) learner.setFeedback(matrix, found.values.map((one, k) => (k === place ? value : one)));
+      }
     }
 
     // Training and test points, with the inputs that networks are given.
@@ -69,7 +78,9 @@ const Session = (() => {
       };
       for (const batch of this.batches) batch.place = batch.order.length;
       this.place = 0;
-      if (this.steps === 0 && data.training) this.record();
+      if (this.steps > 0 || !data.training) return;
+      this.drag();
+      this.record();
     }
 
     // Whole batches only: what is left of an epoch's points after the last one waits for the next epoch's order.
