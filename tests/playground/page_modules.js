@@ -59,10 +59,10 @@ found.features = {
 };
 
 // Links.
-const choices = { data: ["moons", "xor", "drawn", "file"], file: false, rules: ["backpropagation", "a,b:c=d&e"], keys: ["backpropagation", "a,b:c=d&e", "a,b:c=d&e.scale"], architectures: ["2-1", "2-16-1"], activations: ["tanh"], optimizers: ["sgd", "adam"], batches: [1, 16], lessons: ["free"] };
-const usual = { data: "moons", noise: 0.2, points: 300, test: false, dataSeed: 0, drawn: [], table: "", rules: ["backpropagation"], control: true, architecture: "2-16-1", inputs: ["x1", "x2"], activation: "tanh", optimizer: "adam", rate: 0.01, rates: {}, options: {}, batch: 16, seed: 0, seeds: 1, speed: 3, lesson: "free", dragged: {} };
+const choices = { data: ["moons", "xor", "drawn", "file"], file: false, rules: ["backpropagation", "a,b:c=d&e"], keys: ["backpropagation", "a,b:c=d&e", "a,b:c=d&e.scale"], architectures: ["2-1", "2-16-1"], activations: ["tanh"], optimizers: ["sgd", "adam"], batches: [1, 16], lessons: ["free", "second"], presets: { free: {}, second: { optimizer: "sgd", rate: 0.1 } } };
+const usual = { data: "moons", noise: 0.2, points: 300, test: false, dataSeed: 0, drawn: [], table: "", rules: ["backpropagation"], control: true, architecture: "2-16-1", inputs: ["x1", "x2"], activation: "tanh", optimizer: "adam", rate: 0.01, rates: {}, options: {}, batch: 16, seed: 0, seeds: 1, speed: 3, lesson: "free", dragged: {}, compact: false };
 const changed = { ...usual, data: "drawn", noise: 0.02, drawn: Datasets.fromText(Datasets.toText(drawn)), rules: ["a,b:c=d&e", "backpropagation"], control: false, architecture: "2-1", inputs: ["x1", "x1x2", "sinx2"], rate: 0.003, rates: { "a,b:c=d&e": 0.5 }, options: { "a,b:c=d&e.scale": -2.5 }, batch: 1, seeds: 4, dragged: { "a,b:c=d&e:linear2:3": -0.5 } };
-const text = Link.encode(changed, usual);
+const text = Link.encode(changed, usual, choices), lesson = { ...usual, optimizer: "sgd", rate: 0.1, lesson: "second" };
 const small = Datasets.ofTable({ ...read, inputs: read.inputs.map((one) => one + 3), columns: ["a", "b"] }), tableText = Datasets.textOf(small);
 found.tableLink = {
   length: tableText.length, targets: [...small.targets], training: Datasets.ofText(tableText).training,
@@ -70,7 +70,7 @@ found.tableLink = {
   tooMany: Datasets.textOf({ inputs: new Float32Array(802), targets: new Float32Array(401) }), tooFar: Datasets.textOf({ inputs: [0, 7], targets: [1] }),
   settings: Link.decode(`#data=file&table=${tableText}`, usual, choices).settings.table === tableText,
 };
-found.link = { usual: Link.encode(usual, usual), text, back: Link.decode(`#${text}`, usual, choices), changed };
+found.link = { lesson: Link.encode(lesson, usual, choices), within: Link.encode({ ...lesson, optimizer: "adam" }, usual, choices), lessonBack: Link.decode("#optimizer=adam&lesson=second", usual, choices).settings, usual: Link.encode(usual, usual, choices), text, back: Link.decode(`#${text}`, usual, choices), changed };
 found.hostileLinks = [
   "#data=<script>alert(1)</script>", "#data=javascript:alert(1)", "#rules=backpropagation,nobody", "#rules=backpropagation,backpropagation", "#rate=1e99", "#rate=NaN", "#rate=0x10", "#batch=7",
   "#seeds=999", "#seeds=1.5", "#noise=-1", "#__proto__=1", "#constructor=x", "#nothing=1", "#rates=backpropagation:Infinity", "#rates=__proto__:1", "#options=backpropagation.scale:1", "#drawn=%00",

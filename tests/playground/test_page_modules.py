@@ -94,6 +94,12 @@ def test_a_link_keeps_all_settings(found):
     assert "<" not in link["text"] and " " not in link["text"]
 
 
+def test_a_link_to_a_lesson_names_it_and_what_is_other(found):
+    link = found["link"]
+    assert link["lesson"] == "lesson=second" and link["within"] == "optimizer=adam&lesson=second"
+    assert (link["lessonBack"]["optimizer"], link["lessonBack"]["rate"]) == ("adam", 0.1)
+
+
 def test_a_hostile_link_changes_nothing_and_says_so(found):
     assert len(found["hostileLinks"]) == 33
     for one in found["hostileLinks"]:

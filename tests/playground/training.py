@@ -1,8 +1,9 @@
 """A process of its own: runs of rules by the page's engine and by the training step of `ascribe.train`, compared, in float32.
 
-`python -m tests.playground.training JOB.json` prints, for every case, how far the parameters are apart (the largest norm of a
-difference in units of the tensor's norm) at the start, after 20 steps and at the end; and how far the same run of JAX is from
-itself when the initial weights are changed by one part in 10^7.
+`python -m tests.playground.training JOB` prints, for every case, how far the parameters are apart at the start, after 20 steps
+and at the end (the largest norm of a difference, in units of the largest norm that the tensor has had until then: a bias that
+has come back to zero has none of its own); and how far the same run of JAX is from itself when the initial weights are changed
+by one part in 10^7, the largest of three such changes.
 """
 
 import json
@@ -23,6 +24,7 @@ from ascribe.training import loop
 from .node import node, numbers
 
 SEED, RATE, BATCH, EARLY = 3, 0.01, 32, 20
+MOVES = ((0, 0), (1.2e-7, 1), (1.2e-7, 2), (1.2e-7, 3))
 SCRIPT = """
 const job = JSON.parse(require("fs").readFileSync(process.argv[3]));
 const machine = require(process.argv[2]).load(job.page);
@@ -50,18 +52,18 @@ require("fs").writeFileSync(process.argv[4], JSON.stringify(found));
 """
 
 
-def distance(tree, found):
-    """How far the engine's parameters are from JAX's; of a rule whose trainables are grouped otherwise, the network's."""
+def distance(tree, found, sizes):
+    """How far parameters are from JAX's, in units of `sizes`; of a rule whose trainables are grouped otherwise, the network's."""
     ours, theirs = jax.tree.leaves(tree), [numbers(one) if isinstance(one[0], str) else np.ravel(one) for one in found]
     if [leaf.size for leaf in ours] != [leaf.size for leaf in theirs]:
         ours = jax.tree.leaves(network_of(tree))
-    pairs = zip(ours, theirs, strict=False)
-    return max(float(np.linalg.norm(np.ravel(a) - b) / max(np.linalg.norm(a), 1e-30)) for a, b in pairs)
+    pairs = zip(ours, theirs, sizes, strict=False)
+    return max(float(np.linalg.norm(np.ravel(a) - b) / max(size, 1e-30)) for a, b, size in pairs)
 
 
 def reference(case, rule, data, order):
-    """The trainables at the start, early and late, and every loss, by the project's own step, for two initial weights: those of
-    the seed, and those a last bit away."""
+    """The trainables at the start, the networks of all steps, their losses and answers, by the project's own step; and the
+    networks for initial weights that are a last bit away."""
     text = "x".join(case["architecture"].split("-")[1:-1]) or "linear"
     setup = Setup(optimizer=case["optimizer"], learning_rate=RATE, batch_size=BATCH, diagnostics=False)
     source = training.network_for(text, data, case["activation"])
@@ -71,10 +73,10 @@ def reference(case, rule, data, order):
     arrays, rest = eqx.partition(recipe.rule, eqx.is_array)
 
     @jax.jit
-    def run(arrays, order, size):
+    def run(arrays, order, size, signs):
         own = loop.Run(eqx.combine(arrays, rest), jnp.float32(RATE), jnp.uint32(SEED))
         network = loop.new_network(recipe.source, own.seed)
-        network = jax.tree.map(lambda leaf: leaf * (1 + size * jr.rademacher(jr.key(1), leaf.shape, leaf.dtype)), network)
+        network = jax.tree.map(lambda leaf: leaf * (1 + size * jr.rademacher(jr.key(signs), leaf.shape, leaf.dtype)), network)
         state = loop.initialize(recipe.setup, network, own, both, curves=())
         key = loop.epoch_key(own, jnp.int32(0))
 
@@ -83,16 +85,12 @@ def reference(case, rule, data, order):
             return state, (loss, network_of(state.trainables))
 
         end, (losses, networks) = jax.lax.scan(step, state, (order, jnp.arange(len(order))))
-        early = jax.tree.map(lambda leaf: leaf[EARLY - 1], networks)
         answers, statistics = loop.answering(own.rule, end.trainables, end.rule_state, end.network_state, both)
         outputs = answers(examples.inputs, statistics)
-        return (state.trainables, early, end.trainables, losses, outputs)
+        return (state.trainables, networks, losses, outputs)
 
-    exact = jax.device_get(run(arrays, order, jnp.float32(0)))
-    moved = jax.device_get(run(arrays, order, jnp.float32(1.2e-7)))
-    return exact, [
-        distance(network_of(one), jax.tree.leaves(network_of(other))) for one, other in zip(exact[1:3], moved[1:3], strict=True)
-    ]
+    exact, *moved = [jax.device_get(run(arrays, order, jnp.float32(size), signs)) for size, signs in MOVES]
+    return exact, [networks for _, networks, *_ in moved]
 
 
 def compared(named, architectures, activations, optimizers, steps, inputs=2):
@@ -117,16 +115,20 @@ def compared(named, architectures, activations, optimizers, steps, inputs=2):
     common = {"seed": SEED, "rate": RATE, "early": EARLY, "x": x.ravel().tolist(), "y": y.tolist(), "order": order.tolist()}
     found = node(SCRIPT, {"page": page, "cases": cases, **common})
     for case, ours in zip(cases, found, strict=True):
-        (begin, early, late, losses, outputs), own = reference(case, built[case["rule"]], data, jnp.asarray(order))
+        (begin, networks, losses, outputs), others = reference(case, built[case["rule"]], data, jnp.asarray(order))
+        norms = [np.linalg.norm(leaf.reshape(steps, -1), axis=1) for leaf in jax.tree.leaves(networks)]
+        sizes = lambda step: [own[: step + 1].max() for own in norms]
+        at = lambda step, tree=networks: jax.tree.map(lambda leaf: leaf[step], tree)
+        moved = lambda step: max(distance(at(step), jax.tree.leaves(at(step, one)), sizes(step)) for one in others)
         answers = np.ravel(outputs) > 0
         share = np.mean(answers != (numbers(ours["probabilities"]) > 0.5))
         yield {
             **case,
-            "begin": distance(begin, ours["begin"]),
-            "early": distance(early, ours["early"]),
-            "late": distance(late, ours["late"]),
-            "own_early": own[0],
-            "own_late": own[1],
+            "begin": distance(begin, ours["begin"], sizes(0)),
+            "early": distance(at(EARLY - 1), ours["early"], sizes(EARLY - 1)),
+            "late": distance(at(steps - 1), ours["late"], sizes(steps - 1)),
+            "own_early": moved(EARLY - 1),
+            "own_late": moved(steps - 1),
             "loss": float(np.max(np.abs(losses - ours["losses"]))),
             "answers": float(share),
             "angles": ours["angles"],

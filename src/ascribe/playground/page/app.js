@@ -246,6 +246,7 @@ const App = (() => {
     // Everything that the settings decide, and the address.
     show() {
       this.loop.speed = Controls.SPEEDS[this.settings.speed];
+      document.body.classList.toggle("compact", this.settings.compact); // for a page that has this one in a frame
       Controls.show(this);
       Lessons.show(this);
       this.loop.touchAll();
@@ -262,7 +263,7 @@ const App = (() => {
     }
 
     keepLink() {
-      const text = Link.encode(this.settings, this.usual);
+      const text = Link.encode(this.settings, this.usual, this.choices);
       if (location.hash.replace(/^#/, "") !== text) history.replaceState(null, "", `#${text}`);
     }
 
@@ -278,7 +279,7 @@ const App = (() => {
 
     follow(hash) {
       const { settings, problem } = Link.decode(hash, this.usual, this.choices);
-      if (!problem && Link.encode(settings, this.usual) === Link.encode(this.settings, this.usual)) return;
+      if (!problem && Link.encode(settings, this.usual, this.choices) === Link.encode(this.settings, this.usual, this.choices)) return;
       if (!problem) this.take(settings);
       if (!problem) this.restart();
       Dom.notice(problem);
@@ -307,7 +308,7 @@ const App = (() => {
       rules: pageData.shown ?? own.slice(0, 3), control: Boolean(control),
       architecture: prefer(["2-16-16-1", "2-16-1"], architectures), inputs: Features.USUAL, activation: prefer(["tanh", "relu"], activations),
       optimizer, rate: pageData.rates?.[optimizer] ?? 0.01, rates: {}, options: {}, batch: prefer([16, 32], batches),
-      seed: 0, seeds: 1, speed: 3, lesson: "free", dragged: {},
+      seed: 0, seeds: 1, speed: 3, lesson: "free", dragged: {}, compact: false,
     };
   }
 
@@ -323,6 +324,7 @@ const App = (() => {
       architectures, activations, optimizers,
       batches: Controls.batches(pageData),
       lessons: Lessons.all(pageData).map((one) => one.id),
+      presets: Object.fromEntries(Lessons.open(pageData).map(({ id, settings }) => [id, settings])),
     };
   }
 

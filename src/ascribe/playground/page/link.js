@@ -77,6 +77,7 @@ const Link = (() => {
     seeds: number(1, 8, true),
     speed: number(0, 5, true),
     lesson: oneOf("lessons"),
+    compact: yes,
     dragged: perRule(number(-1e6, 1e6), isWeight, MOST_DRAGGED),
   };
 
@@ -91,19 +92,24 @@ const Link = (() => {
     return typeof value === "number" ? short(value) : value;
   }
 
-  // The text of the settings that are other than `usual`, without the #.
-  function encode(settings, usual) {
-    const parts = Object.keys(FIELDS).map((name) => [name, written(name, settings[name]), written(name, usual[name])]);
+  // What a link is compared with: the usual settings, or those of its lesson.
+  const begin = (usual, lesson, { presets }) => ({ ...usual, ...(Object.hasOwn(presets, lesson) ? presets[lesson] : {}) });
+
+  // The text of the settings that are other than the usual ones, or than their lesson's; without the #.
+  function encode(settings, usual, choices) {
+    const base = { ...begin(usual, settings.lesson, choices), lesson: usual.lesson };
+    const parts = Object.keys(FIELDS).map((name) => [name, written(name, settings[name]), written(name, base[name])]);
     return parts.filter(([, now, before]) => now !== before).map(([name, now]) => `${name}=${encodeURIComponent(now)}`).join("&");
   }
 
-  // {settings, problem}: `usual` with what the link says, or as it is with a sentence where the link says something else.
+  // {settings, problem}: `usual`, or its lesson's settings, with what the link says, or as it is with a sentence where the link says something else.
   function decode(hash, usual, choices) {
     const text = hash.replace(/^#/, "");
     if (text === "") return { settings: usual, problem: "" };
     const refuse = (reason) => ({ settings: usual, problem: `The link was not used: ${reason}.` });
     if (text.length > LONGEST) return refuse("it is too long");
-    const settings = { ...usual };
+    const lesson = text.split("&").find((part) => part.startsWith("lesson="))?.slice("lesson=".length);
+    const settings = begin(usual, lesson, choices);
     for (const part of text.split("&")) {
       const cut = part.indexOf("=");
       const name = cut < 0 ? part : part.slice(0, cut);
