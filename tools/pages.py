@@ -96,9 +96,10 @@ def playground() -> dict[str, str]:
 
 def framed(link: str) -> str:
     """The playground in a frame of a page beside it, and the way to it alone."""
+    named = 'title="Three learning rules, side by side" loading="lazy"'
     return (
-        f'<iframe class="playground" src="{PLAY}#{link}&amp;compact=yes" title="Three learning rules, side by side" loading="lazy">'
-        f'</iframe>\n\n<p class="alone"><a href="{PLAY}#{link}">Open alone</a>: with data, inputs, networks and lessons to choose.</p>'
+        f'<iframe class="playground" src="{PLAY}#{link}&amp;compact=yes" {named}></iframe>\n\n'
+        f'<p class="alone"><a href="{PLAY}#{link}">Open alone</a>: with data, inputs, networks and lessons to choose.</p>'
     )
 
 

@@ -54,7 +54,8 @@ require("fs").writeFileSync(process.argv[4], JSON.stringify(found));
 
 def distance(tree, found, sizes):
     """How far parameters are from JAX's, in units of `sizes`; of a rule whose trainables are grouped otherwise, the network's."""
-    ours, theirs = jax.tree.leaves(tree), [numbers(one) if isinstance(one[0], str) else np.ravel(one) for one in found]
+    ours = jax.tree.leaves(tree)
+    theirs = [numbers(one) if isinstance(one[0], str) else np.ravel(one) for one in found]
     if [leaf.size for leaf in ours] != [leaf.size for leaf in theirs]:
         ours = jax.tree.leaves(network_of(tree))
     pairs = zip(ours, theirs, sizes, strict=False)
@@ -105,35 +106,42 @@ def compared(named, architectures, activations, optimizers, steps, inputs=2):
     built = {name: rules.get(name) for name in named}
     page = programs.page_data(built, architectures, activations, optimizers)
     cases = [
-        {"rule": rule, "architecture": architecture, "activation": activation, "optimizer": optimizer, "inputs": inputs}
+        {"rule": rule, "architecture": architecture, "activation": activation, "optimizer": one, "inputs": inputs}
         for rule in named
         for architecture in architectures
         for activation in activations
-        for optimizer in optimizers
+        for one in optimizers
         if str(architecture.count("-") - 1) not in page["rules"][rule]["refused"]
     ]
     common = {"seed": SEED, "rate": RATE, "early": EARLY, "x": x.ravel().tolist(), "y": y.tolist(), "order": order.tolist()}
     found = node(SCRIPT, {"page": page, "cases": cases, **common})
     for case, ours in zip(cases, found, strict=True):
         (begin, networks, losses, outputs), others = reference(case, built[case["rule"]], data, jnp.asarray(order))
-        norms = [np.linalg.norm(leaf.reshape(steps, -1), axis=1) for leaf in jax.tree.leaves(networks)]
-        sizes = lambda step: [own[: step + 1].max() for own in norms]
-        at = lambda step, tree=networks: jax.tree.map(lambda leaf: leaf[step], tree)
-        moved = lambda step: max(distance(at(step), jax.tree.leaves(at(step, one)), sizes(step)) for one in others)
         answers = np.ravel(outputs) > 0
-        share = np.mean(answers != (numbers(ours["probabilities"]) > 0.5))
         yield {
             **case,
-            "begin": distance(begin, ours["begin"], sizes(0)),
-            "early": distance(at(EARLY - 1), ours["early"], sizes(EARLY - 1)),
-            "late": distance(at(steps - 1), ours["late"], sizes(steps - 1)),
-            "own_early": moved(EARLY - 1),
-            "own_late": moved(steps - 1),
+            **distances(ours, begin, networks, others),
             "loss": float(np.max(np.abs(losses - ours["losses"]))),
-            "answers": float(share),
+            "answers": float(np.mean(answers != (numbers(ours["probabilities"]) > 0.5))),
             "angles": ours["angles"],
             "ms": ours["ms"],
         }
+
+
+def distances(ours, begin, networks, others):
+    """How far the engine's run is from JAX's, and JAX's other runs are from it."""
+    norms = [np.linalg.norm(leaf.reshape(len(leaf), -1), axis=1) for leaf in jax.tree.leaves(networks)]
+    sizes = lambda step: [own[: step + 1].max() for own in norms]
+    at = lambda step, tree: jax.tree.map(lambda leaf: leaf[step], tree)
+    moved = lambda step: max(distance(at(step, networks), jax.tree.leaves(at(step, one)), sizes(step)) for one in others)
+    early, late = EARLY - 1, len(norms[0]) - 1
+    return {
+        "begin": distance(begin, ours["begin"], sizes(0)),
+        "early": distance(at(early, networks), ours["early"], sizes(early)),
+        "late": distance(at(late, networks), ours["late"], sizes(late)),
+        "own_early": moved(early),
+        "own_late": moved(late),
+    }
 
 
 if __name__ == "__main__":

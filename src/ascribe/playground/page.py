@@ -21,10 +21,13 @@ from ascribe.charts.theme import GRAY, dash_of, diverging, rule_colors
 
 FOLDER = Path(__file__).parent / "page"
 SCRIPTS = (
-    *("random", "features", "datasets", "csv", "history", "session", "link", "palette", "canvas", "dom", "surface", "wiring", "network"),
-    *("curves", "cards", "controls", "lessons", "saving", "loop", "page_data", "app", "main"),
+    *("random", "features", "datasets", "csv", "history", "session", "link", "palette", "canvas", "dom", "surface", "wiring"),
+    *("network", "curves", "cards", "controls", "lessons", "saving", "loop", "page_data", "app", "main"),
 )
 """The page's scripts after the engine's, each after those that it uses."""
+DESCRIPTION = (
+    "Learning rules and neurons, live: compiled by ascribe from its own, and run by this page, which needs no network."
+)
 SMALL = 40_000
 """Bytes of data up to which they are written as JSON that one can read."""
 LARGEST = 1_500_000
@@ -54,7 +57,8 @@ def page(data: Mapping[str, Any], engine: str, *, title: str = "ascribe play") -
 def assembled(
     data: Mapping[str, Any], engine: str, *, title: str, template: str, styles: Sequence[str], scripts: Sequence[str]
 ) -> str:
-    """A page of the files of this folder: a template, with its styles, scripts (without their endings) and data inside."""
+    """A page of the files of this folder: the head of all pages and a template, with styles, scripts (without their endings)
+    and data inside."""
     form, packed = _packed(json.dumps(data, allow_nan=False, separators=(",", ":")))
     style = "".join(map(_read, styles))
     written = [_inline(engine), *(_inline(_read(f"{name}.js")) for name in scripts)]
@@ -71,6 +75,7 @@ def assembled(
     parts = {
         "policy": html.escape(policy, quote=True),
         "title": html.escape(title),
+        "description": html.escape(DESCRIPTION, quote=True),
         "style": style,
         "version": html.escape(__version__),
         "form": form,
@@ -78,7 +83,7 @@ def assembled(
         "scripts": "\n".join(f"<script>{script}</script>" for script in written),
     }
     # Put in one after the other, from pieces of the template: what is put in is not looked at again.
-    pieces = _read(template).split("{{ ")
+    pieces = (_read("head.html") + _read(template)).split("{{ ")
     found = [pieces[0]]
     for piece in pieces[1:]:
         name, _, rest = piece.partition(" }}")
