@@ -53,7 +53,7 @@ require("fs").writeFileSync(process.argv[4], JSON.stringify(found));
 
 
 def distance(tree, found, sizes):
-    """How far parameters are from JAX's, in units of `sizes`; of a rule whose trainables are grouped otherwise, the network's."""
+    """How far parameters are from JAX's, in units of `sizes`; of a rule that trains other things too, the network's."""
     ours = jax.tree.leaves(tree)
     theirs = [numbers(one) if isinstance(one[0], str) else np.ravel(one) for one in found]
     if [leaf.size for leaf in ours] != [leaf.size for leaf in theirs]:

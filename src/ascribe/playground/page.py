@@ -25,9 +25,6 @@ SCRIPTS = (
     *("network", "curves", "cards", "controls", "lessons", "saving", "loop", "page_data", "app", "main"),
 )
 """The page's scripts after the engine's, each after those that it uses."""
-DESCRIPTION = (
-    "Learning rules and neurons, live: compiled by ascribe from its own, and run by this page, which needs no network."
-)
 SMALL = 40_000
 """Bytes of data up to which they are written as JSON that one can read."""
 LARGEST = 1_500_000
@@ -75,7 +72,6 @@ def assembled(
     parts = {
         "policy": html.escape(policy, quote=True),
         "title": html.escape(title),
-        "description": html.escape(DESCRIPTION, quote=True),
         "style": style,
         "version": html.escape(__version__),
         "form": form,
