@@ -264,13 +264,15 @@ class Form:
 
     def _feedback(self, trainables: Any, state: Any) -> list[dict[str, Any]]:
         """The weights that carry the error back: those that `feedback` names, where they are kept as they are, and all other
-        matrices that the rule keeps beside the network."""
+        matrices that the rule keeps beside the network, but for copies of the network itself."""
         found: dict[tuple[str, int], str] = {}
         carried: dict[str, Any] = {}
         try:
             carried = dict(self.asked.rule.feedback(trainables, state))
         except Exception:  # it computes them, of numbers that are not here: there is none to be drawn
             carried = {}
+        whole = lambda node: isinstance(node, Network)
+        copies = {leaf for node in jax.tree.leaves(state, is_leaf=whole) if whole(node) for leaf in jax.tree.leaves(node)}
         both = {"trainables": (trainables, self.trainables), "state": (state, self.state)}
         for place, (numbers, shapes) in both.items():
             pairs = zip(jax.tree_util.tree_leaves_with_path(numbers), jax.tree.leaves(shapes), strict=True)
@@ -278,8 +280,10 @@ class Form:
                 matrix = len(shape.shape) == 2 and jnp.issubdtype(shape.dtype, jnp.floating)
                 inside = place == "trainables" and number in jax.tree.leaves(network_of(trainables))
                 rows = place == "trainables" and "auxiliary" in str(path[0])
-                if matrix and not inside and not rows:
-                    found[place, number] = jax.tree_util.keystr(path).strip(".[]'")
+                copy = place == "state" and number in copies
+                if matrix and not inside and not rows and not copy:
+                    keys = [one.key for one in path if isinstance(one, jax.tree_util.DictKey)]  # the last names a layer
+                    found[place, number] = str(keys[-1]) if keys else jax.tree_util.keystr(path, simple=True, separator=".")
         for layer, number in carried.items():
             places = [key for key in found if isinstance(number, int) and key[1] == number]
             if len(places) == 1:
