@@ -6,6 +6,7 @@ The last test builds it, where the extra `docs` is installed.
 import importlib
 import importlib.util
 import inspect
+import json
 import os
 import re
 import subprocess
@@ -126,6 +127,14 @@ def test_links_into_the_api_lead_to_an_entry(made):
             assert entry in made[f"api/{module}.md"], f"{page}: {name}"
 
 
+def test_every_lesson_of_the_playground_stands_in_its_page_as_it_is():
+    text = (ROOT / "docs" / "playground.md").read_text(encoding="utf-8")
+    lessons = json.loads((ROOT / "src/ascribe/playground/page/lessons.json").read_text(encoding="utf-8"))
+    sections = re.findall(r"^### (.*?)\n\n(.*?)\n\n\*(.*?)\*$", text, re.MULTILINE | re.DOTALL)
+    numbered = enumerate(lessons, 1)
+    assert sections == [(f"{k}. {one['title']}", " ".join(one["text"]), one["question"]) for k, one in numbered]
+
+
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -148,6 +157,11 @@ def test_the_site_builds_strictly_and_asks_no_other_host(pages, tmp_path):
         html = (tmp_path / "api" / f"{module}.html").read_text(encoding="utf-8")
         for name in pages.public_names(module):
             assert f'id="{pages.place_of(module, name)}"' in html, f"ascribe.{module}.{name}"
+    frame = r'<iframe class="playground" src="play.html#[^"]*compact=yes" title="[^"]+" loading="lazy">'
+    assert re.search(frame, (tmp_path / "index.html").read_text(encoding="utf-8"))
+    assert 'id="page-data"' in (tmp_path / "play.html").read_text(encoding="utf-8")
+    lessons = re.findall(r'href="play.html#lesson=', (tmp_path / "playground.html").read_text(encoding="utf-8"))
+    assert len(lessons) == 9
     for path in tmp_path.rglob("*.html"):
         html = path.read_text(encoding="utf-8")
         assert "arithmatex" not in html, f"{path.name}: a formula is still TeX"

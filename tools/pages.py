@@ -12,6 +12,7 @@ import html
 import importlib
 import inspect
 import io
+import json
 import os
 import re
 from importlib.metadata import version
@@ -32,6 +33,10 @@ SOURCE = ROOT / "src" / "ascribe"
 FROM_ROOT = {"contributing.md": "CONTRIBUTING.md", "changes.md": "CHANGELOG.md"}
 DRAFT = ("needs", "limit")
 """The parts of the rules' cards in a draft of the site."""
+PLAY = "play.html"
+"""The playground on the site; where docs/ has a picture of it, the site has the page itself."""
+PICTURE = re.compile(r"!\[[^]]*\]\(images/playground\.png\)")
+COMPARED = "rules=backpropagation,feedback-alignment,forward-pass&amp;control=no&amp;architecture=2-8-1&amp;activation=relu"
 TASKS = {"binary": "two classes", "classification": "several classes", "regression": "regression"}
 
 
@@ -73,23 +78,40 @@ def rule_card(name: str) -> str:
     )
 
 
-def cards() -> dict[str, str]:
-    """Pictures and pages of the rules' cards, by their place in docs/. They are kept in the user's cache folder, by the text of
-    all files that they come from, so that a site whose rules did not change is built at once. With `ASCRIBE_SITE=draft` they
-    have only what costs little: what a rule needs, and its limit."""
-    draft = os.environ.get("ASCRIBE_SITE") == "draft"
+def kept(*kinds: str) -> Path:
+    """A folder in the user's cache for what is made of all files of these kinds, so that a site is built at once where they did
+    not change."""
     digest = hashlib.sha256(version("jax").encode())
-    for path in sorted(SOURCE.rglob("*.py")):
+    for path in sorted(path for kind in kinds for path in SOURCE.rglob(kind)):
         digest.update(path.read_bytes())
-    base = (
-        Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        / "ascribe"
-        / "cards"
-        / digest.hexdigest()[:16]
-        / ("draft" if draft else "whole")
-    )
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ascribe" / "site" / digest.hexdigest()[:16]
     base.mkdir(parents=True, exist_ok=True)
-    found = {}
+    return base
+
+
+def playground() -> dict[str, str]:
+    """The page of `ascribe play`."""
+    path = kept("*.py", "*.js", "*.json", "*.html", "*.css") / PLAY
+    if not path.exists():
+        ascribe.play("moons", out=path)
+    return {PLAY: path.read_text(encoding="utf-8")}
+
+
+def framed(link: str) -> str:
+    """The playground in a frame of a page beside it, and the way to it alone."""
+    named = 'title="Three learning rules, side by side" loading="lazy"'
+    return (
+        f'<iframe class="playground" src="{PLAY}#{link}&amp;compact=yes" {named}></iframe>\n\n'
+        f'<p class="alone"><a href="{PLAY}#{link}">Open alone</a>: with data, inputs, networks and lessons to choose.</p>'
+    )
+
+
+def cards() -> dict[str, str]:
+    """Pictures and pages of the rules' cards, by their place in docs/. With `ASCRIBE_SITE=draft` they have only what costs
+    little: what a rule needs, and its limit."""
+    draft = os.environ.get("ASCRIBE_SITE") == "draft"
+    base, found = kept("*.py") / ("draft" if draft else "whole"), {}
+    base.mkdir(exist_ok=True)
     for name in rules.registry.TABLE:
         files = [base / f"{name}.{kind}" for kind in ("html", "svg")]
         if not all(path.exists() for path in files):
@@ -346,7 +368,7 @@ def on_config(config: Any) -> Any:
 def on_files(files: Any, config: Any) -> Any:
     from mkdocs.structure.files import File  # noqa: PLC0415 - the tests of what is above go without MkDocs
 
-    for place, text in {**pages(), **cards()}.items():
+    for place, text in {**pages(), **cards(), **playground()}.items():
         if (old := files.get_file_from_path(place)) is not None:
             files.remove(old)
         files.append(File.generated(config, place, content=text))
@@ -354,7 +376,13 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Links out of docs/, which lead to files of the repository, lead to their pages on the site."""
+    """Links out of docs/, which lead to files of the repository, lead to their pages on the site; the playground is there."""
+    if page.file.src_uri in ("index.md", "playground.md"):
+        markdown = PICTURE.sub(framed(COMPARED), markdown)
+    if page.file.src_uri == "playground.md":
+        for lesson in json.loads((SOURCE / "playground" / "page" / "lessons.json").read_text(encoding="utf-8")):
+            question = f"*{lesson['question']}*"
+            markdown = markdown.replace(question, f'{question}\n\n<a href="{PLAY}#lesson={lesson["id"]}">Open this lesson</a>')
     up = "../" * page.file.src_uri.count("/")
     for place, name in FROM_ROOT.items():
         markdown = markdown.replace(f"](../{up}{name})", f"]({up}{place})")

@@ -4,8 +4,8 @@
 
 const source = require("fs").readFileSync(0, "utf8");
 globalThis.matchMedia = () => ({ matches: false, addEventListener() {} });
-require("vm").runInThisContext(`${source};\nglobalThis.page = { Ascribe, Random, Datasets, Csv, History, Session, Link, Saving, Surface: null };`);
-const { Ascribe, Random, Datasets, Csv, History, Session, Link, Saving } = globalThis.page;
+require("vm").runInThisContext(`${source};\nglobalThis.page = { Ascribe, Random, Datasets, Csv, Features, History, Session, Link, Saving, Surface: null };`);
+const { Ascribe, Random, Datasets, Csv, Features, History, Session, Link, Saving } = globalThis.page;
 
 const refused = (act) => {
   try {
@@ -52,16 +52,29 @@ found.many = (({ targets, note }) => ({ count: targets.length, ones: targets.red
 found.badTables = ["", "a,b\n1,2", "a,b,c\n1,2,3\n4,5,6\n7,8,9", "a,b,y\nx,1,0\ny,2,1\nz,3,0\nw,4,1", "\0".repeat(9), "a,b,y\n".repeat(4)].map((text) => refused(() => Csv.read(text)));
 found.largeTable = refused(() => Csv.read("1,2,3\n".repeat(900000)));
 
+// Inputs.
+found.features = {
+  all: [...Features.of(Float32Array.from([2, -3, 0.5, 1]), Object.keys(Features.KNOWN))],
+  names: Features.names(["x1x2", "sinx1"], ["age", "dose"], ["split-signs", "constant-one"]),
+};
+
 // Links.
-const choices = { data: ["moons", "xor", "drawn"], rules: ["backpropagation", "a,b:c=d&e"], keys: ["backpropagation", "a,b:c=d&e", "a,b:c=d&e.scale"], architectures: ["2-1", "2-16-1"], activations: ["tanh"], optimizers: ["sgd", "adam"], batches: [1, 16], lessons: ["free"] };
-const usual = { data: "moons", noise: 0.2, points: 300, test: false, dataSeed: 0, drawn: [], rules: ["backpropagation"], control: true, architecture: "2-16-1", activation: "tanh", optimizer: "adam", rate: 0.01, rates: {}, options: {}, batch: 16, seed: 0, seeds: 1, speed: 3, lesson: "free" };
-const changed = { ...usual, data: "drawn", noise: 0.02, drawn: Datasets.fromText(Datasets.toText(drawn)), rules: ["a,b:c=d&e", "backpropagation"], control: false, architecture: "2-1", rate: 0.003, rates: { "a,b:c=d&e": 0.5 }, options: { "a,b:c=d&e.scale": -2.5 }, batch: 1, seeds: 4 };
-const text = Link.encode(changed, usual);
-found.link = { usual: Link.encode(usual, usual), text, back: Link.decode(`#${text}`, usual, choices), changed };
+const choices = { data: ["moons", "xor", "drawn", "file"], file: false, rules: ["backpropagation", "a,b:c=d&e"], keys: ["backpropagation", "a,b:c=d&e", "a,b:c=d&e.scale"], architectures: ["2-1", "2-16-1"], activations: ["tanh"], optimizers: ["sgd", "adam"], batches: [1, 16], lessons: ["free", "second"], presets: { free: {}, second: { optimizer: "sgd", rate: 0.1 } } };
+const usual = { data: "moons", noise: 0.2, points: 300, test: false, dataSeed: 0, drawn: [], table: "", rules: ["backpropagation"], control: true, architecture: "2-16-1", inputs: ["x1", "x2"], activation: "tanh", optimizer: "adam", rate: 0.01, rates: {}, options: {}, batch: 16, seed: 0, seeds: 1, speed: 3, lesson: "free", dragged: {}, compact: false };
+const changed = { ...usual, data: "drawn", noise: 0.02, drawn: Datasets.fromText(Datasets.toText(drawn)), rules: ["a,b:c=d&e", "backpropagation"], control: false, architecture: "2-1", inputs: ["x1", "x1x2", "sinx2"], rate: 0.003, rates: { "a,b:c=d&e": 0.5 }, options: { "a,b:c=d&e.scale": -2.5 }, batch: 1, seeds: 4, dragged: { "a,b:c=d&e:linear2:3": -0.5 } };
+const text = Link.encode(changed, usual, choices), lesson = { ...usual, optimizer: "sgd", rate: 0.1, lesson: "second" };
+const small = Datasets.ofTable({ ...read, inputs: read.inputs.map((one) => one + 3), columns: ["a", "b"] }), tableText = Datasets.textOf(small);
+found.tableLink = {
+  length: tableText.length, targets: [...small.targets], training: Datasets.ofText(tableText).training,
+  back: [...Datasets.ofText(tableText).inputs], inputs: [...small.inputs], labels: [...Datasets.ofText(tableText).targets],
+  tooMany: Datasets.textOf({ inputs: new Float32Array(802), targets: new Float32Array(401) }), tooFar: Datasets.textOf({ inputs: [0, 7], targets: [1] }),
+  settings: Link.decode(`#data=file&table=${tableText}`, usual, choices).settings.table === tableText,
+};
+found.link = { lesson: Link.encode(lesson, usual, choices), within: Link.encode({ ...lesson, optimizer: "adam" }, usual, choices), lessonBack: Link.decode("#optimizer=adam&lesson=second", usual, choices).settings, usual: Link.encode(usual, usual, choices), text, back: Link.decode(`#${text}`, usual, choices), changed };
 found.hostileLinks = [
   "#data=<script>alert(1)</script>", "#data=javascript:alert(1)", "#rules=backpropagation,nobody", "#rules=backpropagation,backpropagation", "#rate=1e99", "#rate=NaN", "#rate=0x10", "#batch=7",
   "#seeds=999", "#seeds=1.5", "#noise=-1", "#__proto__=1", "#constructor=x", "#nothing=1", "#rates=backpropagation:Infinity", "#rates=__proto__:1", "#options=backpropagation.scale:1", "#drawn=%00",
-  "#drawn=" + "A".repeat(3000), "#%E0%A4%A", "#rate=%E0%A4%A", "#" + "a".repeat(5000), "#rate", "#rate=", "#lesson=<img src=x onerror=alert(1)>",
+  "#drawn=" + "A".repeat(3000), "#%E0%A4%A", "#rate=%E0%A4%A", "#" + "a".repeat(5000), "#rate", "#rate=", "#lesson=<img src=x onerror=alert(1)>", "#inputs=", "#inputs=x1,x1", "#inputs=x3", "#data=file", "#table=abc", "#table=%00", "#dragged=nobody:linear2:1:2", "#dragged=backpropagation:linear2:-1:2",
 ].map((hash) => Link.decode(hash, usual, choices)).map(({ settings, problem }) => ({ same: settings === usual, problem }));
 
 // A session: paired batches, seeds, history, a rule that refuses, divergence.
@@ -75,7 +88,7 @@ const spying = { learner: (options) => {
   };
   return learner;
 } };
-const plan = { rules: ["backpropagation", "feedback-alignment", "refuses", "frozen"].map((name, place) => ({ name, rate: 0.01 * (place + 1), hyperparameters: {} })), control: "frozen", architecture: "2-8-1", activation: "tanh", optimizer: "adam", batch: 16, seed: 3, seeds: 2 };
+const plan = { rules: ["backpropagation", "feedback-alignment", "refuses", "frozen"].map((name, place) => ({ name, rate: 0.01 * (place + 1), hyperparameters: {} })), control: "frozen", architecture: "2-8-1", inputs: ["x1", "x2"], activation: "tanh", optimizer: "adam", batch: 16, seed: 3, seeds: 2 };
 const moons = Datasets.make("moons", { count: 120, noise: 0.1, seed: 0 });
 const session = new Session.Session(spying, plan, moons);
 const first = [...session.runs[3].learners[0].layers[0].weights];
@@ -108,6 +121,15 @@ found.diverged = { at: wild.runs[0].diverged[0], loss: String(wild.history.last(
 const few = new Session.Session(machine, { ...plan, seeds: 1 }, Datasets.drawn([[0, 1, 1], [1, 0, 0]]));
 for (let step = 0; step < 5; step++) few.step();
 found.few = { epochs: few.epochs, apart: few.apart, loss: few.history.last("backpropagation").trainLoss };
+const wide = new Session.Session(machine, { ...plan, seeds: 1, inputs: ["x1x1", "x2x2", "x1x2"] }, Datasets.make("circles", { count: 120, noise: 0.1, seed: 0 }));
+for (let step = 0; step < 60; step++) wide.step();
+found.wide = {
+  shape: wide.read(wide.runs[0].learners[0]).layers[0].shape, accuracy: wide.history.last("backpropagation").accuracy,
+  batch: wide.batches[0].examples.every((example, row) => {
+    const [x, y] = wide.data.inputs.subarray(2 * example, 2 * example + 2), given = wide.batches[0].inputs.subarray(3 * row, 3 * row + 3);
+    return [x * x, y * y, x * y].every((value, k) => Math.fround(value) === given[k]);
+  }),
+};
 const none = new Session.Session(machine, { ...plan, seeds: 1 }, Datasets.drawn([]));
 none.step();
 found.none = { steps: none.steps, records: none.history.steps.length };

@@ -30,5 +30,6 @@ def _about(title: str, summary: str) -> dict[str, Any]:
         "title": title.replace("-", " "),
         "summary": summary,
         "source": "Somebody (2020)",
+        "encoding": [],
         "hyperparameters": {"scale": 1.0},
     }

@@ -10,9 +10,9 @@ const Ascribe = (() => {
   };
 
   class Learner {
-    constructor({ rule, architecture, activation, optimizer, seed }) {
+    constructor({ rule, architecture, inputs, activation, optimizer, seed }) {
       if (rule === "refuses") throw new Error("refuses does not run on this network.");
-      const widths = architecture.split("-").map(Number);
+      const widths = [inputs, ...architecture.split("-").slice(1).map(Number)];
       Object.assign(this, { rule, widths, optimizer, count: 0 });
       [this.f, this.slope] = ACTIVATIONS[activation];
       let state = seed * 7919 + 13;
@@ -33,7 +33,7 @@ const Ascribe = (() => {
     }
 
     forward(points) {
-      const count = points.length / 2;
+      const count = points.length / this.widths[0];
       const acts = [points], pre = [];
       this.layers.forEach(({ weights, bias, shape: [rows, columns] }, l) => {
         const z = new Float32Array(count * rows), a = new Float32Array(count * rows);

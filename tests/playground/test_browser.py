@@ -170,6 +170,8 @@ def test_choices_set_their_settings(shown):
         ("#datasets [value=spirals]", "data", "spirals"),
         ("#depth [value='1']", "architecture", "2-16-1"),
         ("#width [value='2-4-1']", "architecture", "2-4-1"),
+        ("#inputs [value=x1x2]", "inputs", ["x1", "x2", "x1x2"]),
+        ("#inputs [value=x1]", "inputs", ["x2", "x1x2"]),
         ("#rules [data-choice=control]", "control", False),
         ("#rules [value=feedback-alignment]", "rules", ["backpropagation", "direct-feedback-alignment"]),
         ("#test", "test", True),
@@ -179,6 +181,15 @@ def test_choices_set_their_settings(shown):
         assert shown.settings()[name] == wanted
     assert shown("document.querySelectorAll('.card').length") == 2
     assert shown("main.app.session.plan.architecture") == "2-4-1"
+    shown.picture(".card .network")
+    assert shown("main.app.cards[0].network.widths") == [2, 4, 1]
+    shown.click("#inputs [value=x2]")
+    shown.picture(".card .network")
+    assert shown("main.app.cards[0].network.widths") == [1, 4, 1]
+    assert shown("[...document.querySelectorAll('#inputs :disabled')].map((one) => one.value)") == ["x1x2"]
+    for key in ("ArrowRight", "ArrowLeft"):
+        shown.press(key, ".card .network")
+    assert "input x1 times x2" in shown("document.querySelector('#live').textContent").lower()
 
 
 def test_a_rate_for_each_rule_and_rates_change_without_a_restart(shown):
@@ -253,6 +264,12 @@ def test_a_file_is_read_and_a_hostile_one_is_text(shown):
     shown.wait("main.app.settings.data === 'file'")
     assert shown("main.app.session.data.targets.length") == 40
     assert shown("document.querySelectorAll('img, #settings b').length") == 0
+    weights = "[...main.app.session.training.inputs]"
+    inputs = shown(weights)
+    shown.wait("location.hash.includes('table=')")
+    shown.open(shown("location.hash"))
+    assert shown(weights) == pytest.approx(inputs, abs=0.003)
+    assert shown("document.querySelector('#data-told').textContent").endswith("They came with the link, standardized.")
     upload(shown, "nothing to see")
     shown.wait("!document.querySelector('#notice').hidden")
     assert shown("document.querySelector('#notice').textContent").startswith("own.csv was not read. A table has two columns")
@@ -298,7 +315,16 @@ def test_the_network_tells_values_and_a_feedback_weight_is_dragged(shown):
     after = shown(values)
     assert after[place] > before[place] and [a == b for a, b in zip(after, before, strict=True)].count(False) == 1
     shown.press("-", f"{card} .network")
-    assert shown(values)[place] < after[place]
+    kept = shown(values)
+    assert kept[place] < after[place]
+    shown.wait("location.hash.includes('dragged=')")
+    shown.click("#restart")
+    assert shown(values) == pytest.approx(kept, abs=1e-5)
+    shown.open(shown("location.hash"))
+    assert shown(values) == pytest.approx(kept, abs=1e-5)
+    assert shown("document.querySelector('#dragged').innerText").startswith("One feedback weight was set by hand")
+    shown.click("#undrag")
+    assert shown(values) == before and shown("document.querySelector('#dragged').hidden")
 
 
 def test_keys_are_commands_unless_switched_off(shown):

@@ -14,7 +14,7 @@ from .stand_in import ENGINE
 
 NODE = shutil.which("node")
 FOLDER = Path(ascribe.__file__).parent / "playground" / "page"  # without importing the engine
-MODULES = ("random", "datasets", "csv", "history", "session", "link", "saving")
+MODULES = ("random", "features", "datasets", "csv", "history", "session", "link", "saving")
 pytestmark = pytest.mark.skipif(NODE is None, reason="no Node is installed")
 
 
@@ -42,10 +42,32 @@ def test_normal_draws_and_permutations(found):
     assert found["permutation"] == list(range(50))
 
 
+def test_inputs_are_made_of_a_points_two_numbers(found):
+    rows = [[x, y, x * x, y * y, x * y, math.sin(x), math.sin(y)] for x, y in ((2, -3), (0.5, 1))]
+    assert found["features"]["all"] == pytest.approx([one for row in rows for one in row], rel=1e-6)
+    assert found["features"]["names"] == [
+        {"sign": "x₁x₂+", "name": "age times dose, positive part"},
+        {"sign": "s₁+", "name": "the sine of age, positive part"},
+        {"sign": "x₁x₂−", "name": "age times dose, negative part"},
+        {"sign": "s₁−", "name": "the sine of age, negative part"},
+        {"sign": "1", "name": "1"},
+    ]
+    assert found["wide"]["shape"] == [8, 3] and found["wide"]["batch"]
+    assert found["wide"]["accuracy"] > 0.9  # circles are one line of the squares
+
+
 def test_drawn_points_come_back_from_text_to_a_hundredth(found):
     for point, wanted in zip(found["drawn"], [[-1.5, 0.25, 1], [2, -2, 0]], strict=True):
         assert point[2] == wanted[2]
         assert point[:2] == pytest.approx(wanted[:2], abs=0.03)
+
+
+def test_points_of_a_small_table_come_back_from_the_link(found):
+    link = found["tableLink"]
+    assert link["length"] == 40 * 4 and link["settings"]
+    assert link["labels"] == link["targets"] and link["training"] == 27
+    assert link["back"] == pytest.approx(link["inputs"], abs=0.003)
+    assert link["tooMany"] == link["tooFar"] == ""
 
 
 def test_a_table_is_read(found):
@@ -72,8 +94,14 @@ def test_a_link_keeps_all_settings(found):
     assert "<" not in link["text"] and " " not in link["text"]
 
 
+def test_a_link_to_a_lesson_names_it_and_what_is_other(found):
+    link = found["link"]
+    assert link["lesson"] == "lesson=second" and link["within"] == "optimizer=adam&lesson=second"
+    assert (link["lessonBack"]["optimizer"], link["lessonBack"]["rate"]) == ("adam", 0.1)
+
+
 def test_a_hostile_link_changes_nothing_and_says_so(found):
-    assert len(found["hostileLinks"]) == 25
+    assert len(found["hostileLinks"]) == 33
     for one in found["hostileLinks"]:
         assert one["same"] and one["problem"].startswith("The link was not used: ") and "<" not in one["problem"]
 

@@ -130,6 +130,15 @@ def test_instances_are_few(found):
     assert found["most"] == 24
 
 
+def test_feedback_is_named_by_its_layer_and_a_pocket_is_none():
+    built = {name: rules.get(name) for name in ("perceptron", "direct-kolen-pollack")}
+    with unchecked():
+        found = programs.page_data(built, ["2-4-4-1"], ["tanh"], ["sgd"])["rules"]
+    names = lambda rule: [one["name"] for one in found[rule]["forms"]["tanh"]["2"]["layout"]["feedback"]]
+    assert names("perceptron") == []
+    assert names("direct-kolen-pollack") == ["linear2", "linear3"]
+
+
 def test_the_data_is_the_same_every_time_and_plain(page):
     assert json.loads(json.dumps(page, allow_nan=False)) == page
     assert page["rules"]["frozen"]["control"]

@@ -14,8 +14,9 @@ from .node import needs_node
 
 ROOT = Path(__file__).parents[2]
 RULES = [name for name in rules.default_names() if "binary" in rules.get(name).tasks]
-LEARNED = ("2-16-16-1",)
-"""What every rule is compared on here; `python -m tests.playground.training JOB` prints the same of other architectures."""
+ARCHITECTURES, OPTIMIZERS = ("2-16-1", "2-16-16-1", "2-32-32-32-1"), ("adam", "sgd")
+"""Every rule is compared on one of these, with one of the optimizers, in turn; `python -m tests.playground.training JOB`
+prints the same of all."""
 
 pytestmark = needs_node
 
@@ -49,8 +50,18 @@ def test_a_rule_with_learned_feedback_and_one_with_noise():
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule(rule):
-    rows = compared(named=[rule], architectures=LEARNED, activations=["tanh"], optimizers=["sgd", "adam"], steps=200)
-    assert len(rows) == 2
+    turn = RULES.index(rule)
+    chosen = {"architectures": [ARCHITECTURES[turn % 3]], "optimizers": [OPTIMIZERS[turn % 2]]}
+    (row,) = compared(named=[rule], activations=["tanh"], steps=200, **chosen)
+    check(row)
+
+
+@pytest.mark.slow
+def test_more_inputs_than_two():
+    """The programs are those of two inputs; the rules' own transforms of inputs come after."""
+    named = ["perceptron", "feedback-alignment", "forward-pass"]
+    rows = compared(named=named, architectures=["2-8-1"], activations=["relu"], optimizers=["adam"], steps=100, inputs=5)
+    assert len(rows) == 3
     for row in rows:
         check(row)
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.random as jr
+from jax import export
 
 from ascribe.checks import at_least
 from ascribe.errors import UserError, shown
@@ -146,5 +147,6 @@ def check_last_axis(name: str, shape: tuple[int, ...], features: int) -> None:
 
 
 def size_of(name: str, kind: str, value: Any) -> int:
-    """The positive number that an option of a layer was given; a `UserError` for anything else."""
-    return at_least(1, f"`{name}` of {kind}", value)
+    """The positive number that an option of a layer was given, or the symbol of a size that is left open (`jax.export`); a
+    `UserError` for anything else."""
+    return value if export.is_symbolic_dim(value) else at_least(1, f"`{name}` of {kind}", value)

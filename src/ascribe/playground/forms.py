@@ -2,8 +2,8 @@
 (`loop.initialize`), the rule's credit (`hooks.credit`), what it does after the optimizer's step, and what the network answers.
 
 A program is traced once for all batch sizes, and for all widths of as many hidden layers: their sizes are symbols (`b`, `n`,
-`h1`, `h2`, …). Only initial weights belong to one architecture. A rule of a user's file may look at the sizes of its layers, so
-its programs are traced for every architecture; one that also looks at the size of its batch gets programs for `BATCHES`.
+`h1`, `h2`, …), and so is the number of inputs. A rule of a user's file may look at the sizes of its layers, so its programs are
+traced for every architecture; one that also looks at the size of its batch gets programs for `BATCHES`.
 """
 
 import dataclasses
@@ -130,29 +130,17 @@ class Form:
         with hooks.blamed(self.asked.name, self.asked.rule):
             return emit(function, *arguments, whose=self.whose)
 
-    def _begun(self) -> tuple[Program | None, tuple[Any, Any, Any]]:
-        """The program of what the rule begins with beside the network, None where it looks at the sizes of its layers and is
-        traced for every architecture (`begins`); and the shapes of all that changes in a run."""
-        if not self.fixed:
-            try:
-                return self.begins(self.network, self.inputs)
-            except Exception:  # a rule that builds layers needs numbers for their sizes
-                if hooks.is_own(self.asked.rule):
-                    raise
-        found = self.begins(self.asked.network, self.asked.recipe.data.input_shape[0])
-        return (found[0], found[1]) if self.fixed else (None, self.sized(found[1]))
-
-    def begins(self, network: Network, inputs: Any) -> tuple[Program, tuple[Any, Any, Any]]:
-        """What a run of this network, with so many inputs, begins with: of the rule's numbers, the network, the seed and all
-        examples, the trainables, the rule's state and the network's."""
+    def _begun(self) -> tuple[Program, tuple[Any, Any, Any]]:
+        """What a run begins with: of the rule's numbers, the network, the seed and all examples, the trainables, the rule's
+        state and the network's; and the shapes of these."""
 
         def begun(arrays: Any, network: Network, seed: Array, x: Array, y: Array) -> Any:
             run = loop.Run(self.rule(arrays), jnp.ones(()), seed)
             state = loop.initialize(self.asked.recipe.setup, network, run, self.data(x, y), curves=())
             return state.trainables, state.rule_state, state.network_state
 
-        x, y = struct(self.examples, inputs), struct(self.examples, dtype=jnp.int32)
-        return self.emitted(begun, self.arrays, network, struct(dtype=jnp.uint32), x, y)
+        x, y = struct(self.examples, self.inputs), struct(self.examples, dtype=jnp.int32)
+        return self.emitted(begun, self.arrays, self.network, struct(dtype=jnp.uint32), x, y)
 
     @property
     def changing(self) -> tuple[Any, Any, Any, Any]:
@@ -241,9 +229,9 @@ class Form:
         pairs = zip(self.trained.names, self.trained.layers, strict=True)
         return [name for name, layer in list(pairs)[:-1] if isinstance(layer, Activation)]
 
-    def initial_network(self, asked: Asked) -> Program:
+    def initial_network(self) -> Program:
         """Of the seed: the network that the rule meets."""
-        new = lambda seed: loop.new_network(asked.network, seed)
+        new = lambda seed: loop.new_network(self.network, seed)
         return self.emitted(new, struct(dtype=jnp.uint32))[0]
 
     def layout(self) -> dict[str, Any]:
@@ -276,13 +264,15 @@ class Form:
 
     def _feedback(self, trainables: Any, state: Any) -> list[dict[str, Any]]:
         """The weights that carry the error back: those that `feedback` names, where they are kept as they are, and all other
-        matrices that the rule keeps beside the network."""
+        matrices that the rule keeps beside the network, but for copies of the network itself."""
         found: dict[tuple[str, int], str] = {}
         carried: dict[str, Any] = {}
         try:
             carried = dict(self.asked.rule.feedback(trainables, state))
         except Exception:  # it computes them, of numbers that are not here: there is none to be drawn
             carried = {}
+        whole = lambda node: isinstance(node, Network)
+        copies = {leaf for node in jax.tree.leaves(state, is_leaf=whole) if whole(node) for leaf in jax.tree.leaves(node)}
         both = {"trainables": (trainables, self.trainables), "state": (state, self.state)}
         for place, (numbers, shapes) in both.items():
             pairs = zip(jax.tree_util.tree_leaves_with_path(numbers), jax.tree.leaves(shapes), strict=True)
@@ -290,8 +280,10 @@ class Form:
                 matrix = len(shape.shape) == 2 and jnp.issubdtype(shape.dtype, jnp.floating)
                 inside = place == "trainables" and number in jax.tree.leaves(network_of(trainables))
                 rows = place == "trainables" and "auxiliary" in str(path[0])
-                if matrix and not inside and not rows:
-                    found[place, number] = jax.tree_util.keystr(path).strip(".[]'")
+                copy = place == "state" and number in copies
+                if matrix and not inside and not rows and not copy:
+                    keys = [one.key for one in path if isinstance(one, jax.tree_util.DictKey)]  # the last names a layer
+                    found[place, number] = str(keys[-1]) if keys else jax.tree_util.keystr(path, simple=True, separator=".")
         for layer, number in carried.items():
             places = [key for key in found if isinstance(number, int) and key[1] == number]
             if len(places) == 1:

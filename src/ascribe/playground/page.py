@@ -21,7 +21,21 @@ from ascribe.charts.theme import GRAY, dash_of, diverging, rule_colors
 
 FOLDER = Path(__file__).parent / "page"
 SCRIPTS = (
-    *("random", "datasets", "csv", "history", "session", "link", "palette", "canvas", "dom", "words", "dials", "surface"),
+    *(
+        "random",
+        "features",
+        "datasets",
+        "csv",
+        "history",
+        "session",
+        "link",
+        "palette",
+        "canvas",
+        "dom",
+        "words",
+        "dials",
+        "surface",
+    ),
     *("wiring", "network", "curves", "cards", "controls", "lessons", "saving", "loop", "page_data", "app", "main"),
 )
 """The page's scripts after the engine's, each after those that it uses."""
@@ -61,8 +75,8 @@ def assembled(
     scripts: Sequence[str],
     served: bool = False,
 ) -> str:
-    """A page of the files of this folder: a template, with its styles, scripts (without their endings) and data inside. One
-    that is `served` may talk to its own server, and to nobody else."""
+    """A page of the files of this folder: the head of all pages and a template, with styles, scripts (without their endings)
+    and data inside. One that is `served` may talk to its own server, and to nobody else."""
     form, packed = _packed(json.dumps(data, allow_nan=False, separators=(",", ":")))
     style = "".join(map(_read, styles))
     written = [_inline(engine), *(_inline(_read(f"{name}.js")) for name in scripts)]
@@ -87,7 +101,7 @@ def assembled(
         "scripts": "\n".join(f"<script>{script}</script>" for script in written),
     }
     # Put in one after the other, from pieces of the template: what is put in is not looked at again.
-    pieces = _read(template).split("{{ ")
+    pieces = (_read("head.html") + _read(template)).split("{{ ")
     found = [pieces[0]]
     for piece in pieces[1:]:
         name, _, rest = piece.partition(" }}")

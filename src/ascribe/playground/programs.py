@@ -23,7 +23,7 @@ from .emitter import emit
 from .forms import BATCHES, MOST, STAND_INS, Asked, Form, Program, ask, stand_in, struct
 from .kernels import kernels
 
-ARCHITECTURES = ("2-1", "2-4-1", "2-8-1", "2-16-1", "2-16-16-1", "2-32-32-32-1")
+ARCHITECTURES = ("2-1", *("-".join(map(str, (2, *[width] * depth, 1))) for depth in (1, 2, 3) for width in (4, 8, 16, 32)))
 ACTIVATIONS = ("tanh", "relu", "logistic")
 OPTIMIZERS = ("sgd", "momentum", "adam")
 FROZEN = "frozen"
@@ -137,7 +137,6 @@ class _Page:
         self.shared: dict[Any, Any] = {}
         self.of_sizes: set[str] = set()
         self.key = self.programs.add(_key())
-        self.inputs = {inputs: stand_in(inputs) for inputs in {sizes[0] for sizes in self.sizes.values()}}
         self.stand_in = stand_in()
 
     def add(self, name: str, rule: AbstractRule, *, control: bool = False) -> None:
@@ -149,14 +148,17 @@ class _Page:
         row: dict[str, Any] = {}
         for activation in self.activations:
             forms[activation] = {}
+            met: set[str] = set()
             for architecture, sizes in self.sizes.items():
-                try:
-                    form, row = self.row(name, rule, activation, sizes)
-                except UserError as error:
-                    refused[architecture] = str(error)
+                if self.place(name, rule, architecture) in met:
                     continue
-                last = form
-                forms[activation][architecture] = row
+                try:
+                    last, row = self.row(name, rule, activation, sizes)
+                except UserError as error:
+                    refused[self.place(name, rule, architecture)] = str(error)
+                else:
+                    forms[activation][self.place(name, rule, architecture)] = row
+                met.add(self.place(name, rule, architecture))
         if last is None:
             raise UserError(next(iter(refused.values())))
         self.rules[name] = {
@@ -166,38 +168,25 @@ class _Page:
             "moves": {optimizer: self.groups(last, optimizer) for optimizer in self.chosen},
         }
 
-    def row(self, name: str, rule: AbstractRule, activation: str, sizes: tuple[int, ...]) -> tuple[Form, dict[str, Any]]:
-        """The programs of a rule for one architecture."""
-        own, depth = hooks.is_own(rule) or name in self.of_sizes, len(sizes) - 2
-        place = (name, activation, sizes if own else depth)
-        if place not in self.shared:
-            met = (sizes[1:-1], self.inputs[sizes[0]]) if own else (STAND_INS[:depth], self.stand_in)
-            asked = ask(name, rule, met[0], activation, met[1])
-            try:
-                self.shared[place] = self.form(asked, depth, fixed=own)
-            except UserError:
-                raise
-            except Exception:  # such as one for a comparison of sizes that are not known
-                if own:
-                    raise
-                self.of_sizes.add(name)
-                return self.row(name, rule, activation, sizes)
-        form, numbers = self.shared[place]
-        met = self.met(form, name, rule, activation, sizes)
-        begins = numbers["begins"]
-        if begins is None:
-            begins = self.programs.add(form.begins(met.network, met.recipe.data.input_shape[0])[0])
-        network = self.once(("network", _told(met)), lambda: form.initial_network(met))
-        return form, {**numbers, "begins": begins, "network": network}
+    def place(self, name: str, rule: AbstractRule, architecture: str) -> str:
+        """Where a rule's programs for an architecture are: all of one depth share them, but for a rule that looks at sizes."""
+        fixed = hooks.is_own(rule) or name in self.of_sizes
+        return architecture if fixed else str(len(self.sizes[architecture]) - 2)
 
-    def met(self, form: Form, name: str, rule: AbstractRule, activation: str, sizes: tuple[int, ...]) -> Asked:
-        """The network that the rule meets: everybody's, where it changes nothing."""
-        recipe = form.asked.recipe
-        plain = not recipe.encoding and not any("network changed" in note for note in recipe.notes)
-        place = ("met", activation, sizes, None if plain else name)
-        if place not in self.shared:
-            self.shared[place] = ask(name, rule, sizes[1:-1], activation, self.inputs[sizes[0]])
-        return self.shared[place]
+    def row(self, name: str, rule: AbstractRule, activation: str, sizes: tuple[int, ...]) -> tuple[Form, dict[str, Any]]:
+        """The programs of a rule for one architecture, or for all of its depth."""
+        fixed, depth = hooks.is_own(rule) or name in self.of_sizes, len(sizes) - 2
+        widths, data = (sizes[1:-1], stand_in(sizes[0])) if fixed else (STAND_INS[:depth], self.stand_in)
+        asked = ask(name, rule, widths, activation, data)
+        try:
+            return self.form(asked, depth, fixed=fixed)
+        except UserError:
+            raise
+        except Exception:  # such as one for a comparison of sizes that are not known
+            if fixed:
+                raise
+            self.of_sizes.add(name)
+            return self.row(name, rule, activation, sizes)
 
     def form(self, asked: Asked, depth: int, *, fixed: bool) -> tuple[Form, dict[str, Any]]:
         """The programs of a rule for one depth and activation, and for the very widths where they are `fixed`."""
@@ -205,6 +194,7 @@ class _Page:
         structure = (_told(asked), fixed)
         answers = ("answers", structure, asked.name if asked.rule.predicts else "", str(jax.tree.structure(form.changing)))
         numbers = {
+            "network": self.once(("network", structure), form.initial_network),
             "begins": self.programs.add(form.started),
             "credit": self.credit(form, depth),
             "after_update": self.programs.add(form.after_update()),

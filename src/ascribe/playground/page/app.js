@@ -9,18 +9,25 @@ const App = (() => {
 
   class App {
     constructor(machine, pageData) {
-      Object.assign(this, { machine, pageData, cards: [], pen: 1, file: pageData.data?.points ? pageData.data : null, layer: 0, lossOf: "testLoss" });
+      Object.assign(this, { machine, pageData, cards: [], pen: 1, own: pageData.data?.points ? pageData.data : null, layer: 0, lossOf: "testLoss" });
       this.usual = usualSettings(pageData);
-      this.choices = choicesOf(pageData, this.file);
+      this.file = this.own;
+      this.choices = choicesOf(pageData, this.own);
       const { settings, problem } = Link.decode(location.hash, this.usual, this.choices);
-      this.settings = settings;
-      for (const name of ["addPoint", "removePoint"]) this[name] = this[name].bind(this);
+      this.take(settings);
+      for (const name of ["addPoint", "removePoint", "drag"]) this[name] = this[name].bind(this);
       this.loop = new Loop.Loop({ step: () => this.session.step(), stepped: () => this.tellSometimes() });
       this.curves = this.makeCurves();
       Controls.build(this);
       Lessons.build(this);
       this.restart();
       Dom.notice(problem);
+    }
+
+    // The settings of a link, with the points that came in it.
+    take(settings) {
+      if (settings.table !== this.settings?.table) this.file = settings.table ? { name: "Of the link", points: Datasets.ofText(settings.table), note: "They came with the link, standardized." } : this.own;
+      this.settings = settings;
     }
 
     chosen() {
@@ -40,14 +47,14 @@ const App = (() => {
 
     // A new session from the settings: everything begins again.
     restart() {
-      const { settings, pageData } = this, { architecture, activation, optimizer, batch, seed, seeds } = settings;
+      const { settings, pageData } = this, { architecture, inputs, activation, optimizer, batch, seed, seeds } = settings;
       const rules = this.chosen().map((name) => ({
         name,
         rate: this.rateOf(name),
         needsData: Boolean(pageData.rules[name].needsData),
         hyperparameters: Object.fromEntries(Object.entries(pageData.rules[name].hyperparameters ?? {}).map(([option, usual]) => [option, settings.options[`${name}.${option}`] ?? usual])),
       }));
-      this.session = new Session.Session(this.machine, { rules, control: pageData.control, architecture, activation, optimizer, batch, seed, seeds }, this.makeData());
+      this.session = new Session.Session(this.machine, { rules, control: pageData.control, architecture, inputs, activation, optimizer, batch, seed, seeds, dragged: settings.dragged }, this.makeData());
       this.layer = Math.min(this.layer, Controls.depthOf(architecture));
       this.showCards();
       this.showChoices();
@@ -120,7 +127,8 @@ const App = (() => {
     // Settings that change; most of them begin everything again.
     change(changes) {
       const before = this.settings;
-      this.settings = { ...before, ...changes };
+      const others = ["architecture", "seed", "seeds"].some((name) => name in changes); // whose feedback weights are others
+      this.settings = { ...before, ...(others ? { dragged: {} } : {}), ...changes };
       Dom.notice("");
       if (Object.keys(changes).every((name) => LIVE.includes(name))) {
         for (const name of this.chosen()) this.session.setRate(name, this.rateOf(name));
@@ -151,8 +159,10 @@ const App = (() => {
       try {
         if (file.size > 5_000_000) throw new Error("The file is larger than 5 MB: choose a smaller one.");
         const table = Csv.read(await file.text());
-        this.file = { name: file.name.length > 14 ? `${file.name.slice(0, 12)}…` : file.name, points: Datasets.ofTable(table), note: table.note };
-        this.change({ data: "file" });
+        const points = Datasets.ofTable(table), text = Datasets.textOf(points);
+        const kept = text ? "" : `The link does not keep these points: at most ${Datasets.MOST_IN_LINK}, none farther than six standard deviations out.`;
+        this.file = { name: file.name.length > 14 ? `${file.name.slice(0, 12)}…` : file.name, points, note: `${table.note} ${kept}`.trim() };
+        this.change({ data: "file", table: text });
       } catch (error) {
         Dom.notice(`${file.name.slice(0, 60)} was not read. ${error.message}`);
       }
@@ -169,6 +179,21 @@ const App = (() => {
       const distance = (point) => (point[0] - x) ** 2 + (point[1] - y) ** 2;
       const nearest = this.settings.drawn.reduce((best, point) => (!best || distance(point) < distance(best) ? point : best), null);
       if (nearest && distance(nearest) < 0.06) this.change({ drawn: this.settings.drawn.filter((point) => point !== nearest) });
+    }
+
+    // A feedback weight was dragged: the link keeps it, and it begins so when everything begins again.
+    drag(key, value) {
+      const { dragged } = this.settings;
+      if (!Object.hasOwn(dragged, key) && Object.keys(dragged).length >= Link.MOST_DRAGGED) return Dom.notice(`The link keeps ${Link.MOST_DRAGGED} dragged weights; this one stays until everything begins again.`);
+      this.settings = { ...this.settings, dragged: { ...dragged, [key]: value } };
+      this.showDragged();
+      return this.keepLinkSoon();
+    }
+
+    showDragged() {
+      const count = Object.keys(this.settings.dragged).length;
+      byId("dragged").hidden = count === 0;
+      byId("dragged-told").textContent = `${count === 1 ? "One feedback weight was" : `${count} feedback weights were`} set by hand, and will be again after a restart.`;
     }
 
     play(on) {
@@ -221,18 +246,24 @@ const App = (() => {
     // Everything that the settings decide, and the address.
     show() {
       this.loop.speed = Controls.SPEEDS[this.settings.speed];
+      document.body.classList.toggle("compact", this.settings.compact); // for a page that has this one in a frame
       Controls.show(this);
       Lessons.show(this);
       this.loop.touchAll();
       this.tell();
       byId("accuracy-of").textContent = this.session.apart ? "test points" : "training points";
       byId("curves-told").textContent = this.settings.seeds > 1 ? `Thick lines: seed ${this.settings.seed}. Thin lines: the ${this.settings.seeds - 1} other seeds, which differ in initial weights and batches.` : "";
+      this.showDragged();
+      this.keepLinkSoon();
+    }
+
+    keepLinkSoon() {
       clearTimeout(this.linking);
       this.linking = setTimeout(() => this.keepLink(), 150);
     }
 
     keepLink() {
-      const text = Link.encode(this.settings, this.usual);
+      const text = Link.encode(this.settings, this.usual, this.choices);
       if (location.hash.replace(/^#/, "") !== text) history.replaceState(null, "", `#${text}`);
     }
 
@@ -248,8 +279,8 @@ const App = (() => {
 
     follow(hash) {
       const { settings, problem } = Link.decode(hash, this.usual, this.choices);
-      if (!problem && Link.encode(settings, this.usual) === Link.encode(this.settings, this.usual)) return;
-      if (!problem) this.settings = settings;
+      if (!problem && Link.encode(settings, this.usual, this.choices) === Link.encode(this.settings, this.usual, this.choices)) return;
+      if (!problem) this.take(settings);
       if (!problem) this.restart();
       Dom.notice(problem);
     }
@@ -260,8 +291,9 @@ const App = (() => {
     }
 
     summary() {
-      const { architecture, activation, optimizer, rate, rates, batch, seed } = this.settings;
-      return `${architecture}, ${activation}, ${optimizer}, learning rate ${Object.keys(rates).length ? "by rule" : rate}, batches of ${batch}, seed ${seed}, ${this.session.steps} steps`;
+      const { architecture, inputs, activation, optimizer, rate, rates, batch, seed } = this.settings;
+      const given = inputs.join() === Features.USUAL.join() ? "" : ` of ${inputs.map((one) => Features.KNOWN[one].label).join(", ")}`;
+      return `${[inputs.length, ...architecture.split("-").slice(1)].join("-")}${given}, ${activation}, ${optimizer}, learning rate ${Object.keys(rates).length ? "by rule" : rate}, batches of ${batch}, seed ${seed}, ${this.session.steps} steps`;
     }
   }
 
@@ -272,25 +304,27 @@ const App = (() => {
     const optimizer = prefer(["adam", "sgd"], optimizers), batches = Controls.batches(pageData);
     const data = pageData.data?.points ? "file" : (pageData.data?.name ?? "moons");
     return {
-      data, noise: Datasets.MADE[data]?.noise ?? 0.2, points: 300, test: false, dataSeed: 0, drawn: [],
+      data, noise: Datasets.MADE[data]?.noise ?? 0.2, points: 300, test: false, dataSeed: 0, drawn: [], table: "",
       rules: pageData.shown ?? own.slice(0, 3), control: Boolean(control),
-      architecture: prefer(["2-16-16-1", "2-16-1"], architectures), activation: prefer(["tanh", "relu"], activations),
+      architecture: prefer(["2-16-16-1", "2-16-1"], architectures), inputs: Features.USUAL, activation: prefer(["tanh", "relu"], activations),
       optimizer, rate: pageData.rates?.[optimizer] ?? 0.01, rates: {}, options: {}, batch: prefer([16, 32], batches),
-      seed: 0, seeds: 1, speed: 3, lesson: "free",
+      seed: 0, seeds: 1, speed: 3, lesson: "free", dragged: {}, compact: false,
     };
   }
 
   // What a link may name.
-  function choicesOf(pageData, file) {
+  function choicesOf(pageData, own) {
     const { rules, control, architectures, activations, optimizers } = pageData;
     const names = Object.keys(rules);
     return {
-      data: [...Object.keys(Datasets.MADE), "drawn", ...(file ? ["file"] : [])],
+      data: [...Object.keys(Datasets.MADE), "drawn", "file"],
+      file: own !== null,
       rules: names.filter((name) => name !== control),
       keys: [...names, ...names.flatMap((name) => Object.keys(rules[name].hyperparameters ?? {}).map((option) => `${name}.${option}`))],
       architectures, activations, optimizers,
       batches: Controls.batches(pageData),
       lessons: Lessons.all(pageData).map((one) => one.id),
+      presets: Object.fromEntries(Lessons.open(pageData).map(({ id, settings }) => [id, settings])),
     };
   }
 

@@ -6,10 +6,16 @@ const Cards = (() => {
   const { make } = Dom;
   const { percent, loss, degrees } = Words;
 
+  // Of a rule that has settings of its own in `ascribe.train`, which here are those of all rules.
+  function forcedWords({ learning_rate: rate, batch_size: batch }) {
+    const own = [...(rate === undefined ? [] : [`a learning rate of ${rate}`]), ...(batch === undefined ? [] : [batch === 1 ? "single examples" : `batches of ${batch}`])];
+    return `As published, and in ascribe.train, it learns with ${own.join(" and from ")}; here with the page's settings.`;
+  }
+
   class Card {
-    // `app`: {pageData, session, redraw(task), addPoint, removePoint, settings}.
+    // `app`: {pageData, session, redraw(task), addPoint, removePoint, drag, settings}.
     constructor(name, app) {
-      const { title, summary, source } = app.pageData.rules[name];
+      const { title, summary, source, forced = {} } = app.pageData.rules[name];
       Object.assign(this, { name, app, title });
       this.surfaceCanvas = make("canvas", { class: "surface", tabindex: "0", role: "img" });
       this.networkCanvas = make("canvas", { class: "network", tabindex: "0", role: "application", "aria-label": `Network of ${title}: arrow keys go from unit to unit` });
@@ -25,12 +31,16 @@ const Cards = (() => {
           make("div", { class: "side" },
             make("dl", { class: "scores" }, ...this.scores.map((pair) => make("div", {}, ...pair))),
             make("div", { class: "lines" }, this.toggle),
-            this.networkCanvas)));
+            this.networkCanvas)),
+        ...Object.keys(forced).length ? [make("p", { class: "hint forced" }, forcedWords(forced))] : []);
       this.surface = new Surface.Surface(this.surfaceCanvas, { redraw: () => app.redraw(this.surface), add: app.addPoint, remove: app.removePoint });
       this.network = new Network.Network(this.networkCanvas, {
         redraw: () => app.redraw(this.network),
         told: (told, event) => Dom.tip(told, event, this.networkCanvas),
-        dragged: (matrix, values) => this.learner.setFeedback(matrix, Float32Array.from(values)),
+        dragged: (matrix, values, place) => {
+          this.learner.setFeedback(matrix, Float32Array.from(values));
+          app.drag([name, matrix, place].join(":"), values[place]);
+        },
       });
     }
 
@@ -48,15 +58,15 @@ const Cards = (() => {
         this.network.shows = value;
         this.network.choose(null);
       });
+      this.surface.drawing = this.app.settings.data === "drawn";
+      this.surfaceCanvas.classList.toggle("pen", this.surface.drawing);
       this.network.chosen = null;
       this.readAt = null;
     }
 
     drawSurface(fine) {
       const { data } = this.app.session;
-      this.surface.drawing = this.app.settings.data === "drawn";
-      this.surfaceCanvas.classList.toggle("pen", this.surface.drawing);
-      this.surface.draw(this.learner && ((points) => this.learner.predict(points)), data, { fine, test: this.app.settings.test, moment: this.moment() });
+      this.surface.draw(this.learner && ((points) => this.learner.predict(this.app.session.inputsAt(points))), data, { fine, test: this.app.settings.test, moment: this.moment() });
     }
 
     // What tells one state of the learner from another: it is asked only when it has changed.
@@ -70,9 +80,9 @@ const Cards = (() => {
       if (this.readAt !== this.moment()) {
         this.readAt = this.moment();
         this.reading = session.read(this.learner);
-        this.answers = this.learner.units?.(Network.places) ?? null;
+        this.answers = this.learner.units?.(session.inputsAt(Network.places)) ?? null;
       }
-      this.network.draw(this.reading, this.answers, Network.inputNames(this.reading, session.data.columns));
+      this.network.draw(this.reading, this.answers, Features.names(session.plan.inputs, session.data.columns, this.app.pageData.rules[this.name].encoding));
       return null;
     }
 

@@ -25,6 +25,7 @@ const Controls = (() => {
     byId("test").addEventListener("change", ({ target }) => app.change({ test: target.checked }));
     byId("redraw").addEventListener("click", () => app.change({ dataSeed: app.settings.dataSeed + 1 }));
     byId("reseed").addEventListener("click", () => app.reseed());
+    byId("undrag").addEventListener("click", () => app.change({ dragged: {} }));
     byId("clear").addEventListener("click", () => app.change({ drawn: [] }));
     byId("file").addEventListener("change", ({ target }) => target.files[0] && app.readFile(target.files[0]));
     byId("activation").addEventListener("change", ({ target }) => app.change({ activation: target.value }));
@@ -104,6 +105,7 @@ const Controls = (() => {
       if (input !== document.activeElement) input.value = settings.options[input.dataset.option] ?? input.dataset.usual;
     }
     showRates(app, own);
+    showInputs(app);
     showArchitecture(app);
     showData(app);
     byId("data-told").textContent = session ? dataWords(session.data, app) : "";
@@ -113,6 +115,13 @@ const Controls = (() => {
     const test = data.targets.length - data.training, kept = test ? `${data.training} points train, ${test} test.` : `${data.training} points, all for training.`;
     const named = app.settings.data === "file" ? ` ${data.columns[0]} and ${data.columns[1]}, standardized; class 0 is ${data.classes[0]}, class 1 is ${data.classes[1]}. ${app.file.note}` : "";
     return kept + named;
+  }
+
+  // At least one is chosen: the last one stays.
+  function showInputs(app) {
+    const { inputs } = app.settings, known = Object.entries(Features.KNOWN), { columns } = app.session.data;
+    const options = known.map(([value, { label, name }]) => ({ value, label, title: name(...columns), disabled: inputs.length === 1 && inputs[0] === value }));
+    Dom.radios(byId("inputs"), options, inputs, (changed) => app.change({ inputs: known.map(([name]) => name).filter((name) => inputs.includes(name) !== (name === changed)) }), true);
   }
 
   function showArchitecture(app) {

@@ -93,6 +93,32 @@ const Datasets = (() => {
     return { ...cut(inputs, targets, table), scales };
   }
 
+  // Points of a table as text for the link, three bytes each: 12 bits for the first number, 11 for the second, from -FAR to FAR,
+  // and one for the class. Empty where there are too many, or one is farther out.
+  const FAR = 6, MOST_IN_LINK = 400;
+
+  function textOf({ inputs, targets }) {
+    if (targets.length > MOST_IN_LINK || inputs.some((one) => Math.abs(one) > FAR)) return "";
+    const whole = (value, most) => Math.round(((value + FAR) / (2 * FAR)) * most);
+    return packed(Array.from(targets).flatMap((label, row) => {
+      const x = whole(inputs[2 * row], 4095), y = (whole(inputs[2 * row + 1], 2047) << 1) | label;
+      return [x >> 4, ((x & 15) << 4) | (y >> 8), y & 255];
+    }));
+  }
+
+  // The points of such a text, or null where it is none.
+  function ofText(text) {
+    if (!/^[A-Za-z0-9_-]+$/.test(text) || text.length % 4 || text.length > 4 * MOST_IN_LINK) return null;
+    const bytes = unpacked(text), count = bytes.length / 3, inputs = new Float32Array(2 * count), targets = new Float32Array(count);
+    const place = (value, most) => (value / most) * 2 * FAR - FAR;
+    for (let row = 0; row < count; row++) {
+      const [a, b, c] = bytes.subarray(3 * row, 3 * row + 3), y = ((b & 15) << 8) | c;
+      inputs.set([place((a << 4) | (b >> 4), 4095), place(y >> 1, 2047)], 2 * row);
+      targets[row] = y & 1;
+    }
+    return cut(inputs, targets, { columns: ["x1", "x2"], classes: ["0", "1"] });
+  }
+
   function cut(inputs, targets, { columns, classes }) {
     const count = targets.length;
     const training = count < FEWEST_TO_CUT ? count : count - Math.round(count * TEST_SHARE);
@@ -111,17 +137,20 @@ const Datasets = (() => {
   function toText(points) {
     const byte = (value) => Math.max(0, Math.min(255, Math.round(((value + EXTENT) / (2 * EXTENT)) * 255)));
     const bytes = points.flatMap(([x, y, label]) => [byte(x), (byte(y) & 0xfe) | label]);
-    return btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+    return packed(bytes);
   }
 
+  const packed = (bytes) => btoa(String.fromCharCode(...bytes)).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+  const unpacked = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (one) => one.charCodeAt(0));
+
   function fromText(text) {
-    const bytes = atob(text.replace(/-/g, "+").replace(/_/g, "/"));
+    const bytes = unpacked(text);
     const place = (byte) => (byte / 255) * 2 * EXTENT - EXTENT;
     return Array.from({ length: bytes.length >> 1 }, (_, point) => {
-      const [x, y] = [bytes.charCodeAt(2 * point), bytes.charCodeAt(2 * point + 1)];
+      const [x, y] = [bytes[2 * point], bytes[2 * point + 1]];
       return [place(x), place(y & 0xfe), y & 1];
     });
   }
 
-  return { EXTENT, MADE, make, drawn, ofTable, parts, toText, fromText };
+  return { EXTENT, MADE, make, drawn, ofTable, parts, toText, fromText, textOf, ofText, MOST_IN_LINK };
 })();

@@ -18,12 +18,12 @@ const Dom = (() => {
     return made;
   }
 
-  // A group of choices of which one is taken; `options`: [{value, label, title, disabled}].
-  function radios(place, options, chosen, changed) {
+  // A group of choices of which one is taken, or `several`; `options`: [{value, label, title, disabled}].
+  function radios(place, options, chosen, changed, several = false) {
     const focused = place.contains(document.activeElement) ? document.activeElement.value : null;
     place.replaceChildren(...options.map(({ value, label, title = null, disabled = false, content = [] }) => {
-      const input = make("input", { type: "radio", name: place.id || place.dataset.name, value, disabled, change: () => changed(value) });
-      input.checked = String(value) === String(chosen);
+      const input = make("input", { type: several ? "checkbox" : "radio", name: place.id || place.dataset.name, value, disabled, change: () => changed(value) });
+      input.checked = several ? chosen.includes(value) : String(value) === String(chosen);
       return make("label", { title }, input, make("span", {}, ...content, label));
     }));
     if (focused !== null) [...place.querySelectorAll("input")].find((one) => one.value === focused)?.focus();

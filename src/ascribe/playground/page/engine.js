@@ -45,15 +45,18 @@ class Machine {
 }
 
 class Learner {
-  constructor(machine, { rule, architecture, activation, optimizer, seed = 0, hyperparameters = {}, data = null }) {
-    const about = machine.data.rules[rule];
+  constructor(machine, { rule, architecture, activation, optimizer, seed = 0, hyperparameters = {}, data = null, inputs = null }) {
+    const about = machine.data.rules[rule], [columns, ...widths] = architecture.split("-").slice(0, -1).map(Number);
     Object.assign(this, { machine, about, rule, architecture, activation, optimizer, seed, epoch: 0, number: 0 });
-    this.form = about.forms[activation][architecture];
-    if (!this.form) throw new Error(about.refused[architecture] || `no ${rule} with ${architecture} and ${activation}`);
+    this.columns = inputs || columns;
+    // A rule's programs are for all networks of one depth, but of a rule that looks at sizes.
+    const own = about.forms[activation][architecture];
+    if (own && this.columns !== columns) throw new Error(`${rule} looks at the sizes of its layers, and was compiled for ${columns} inputs.`);
+    this.form = own || about.forms[activation][widths.length];
+    if (!this.form) throw new Error(about.refused[architecture] || about.refused[widths.length] || `no ${rule} with ${architecture} and ${activation}`);
     this.layout = this.form.layout;
-    this.columns = Number(architecture.split("-")[0]);
     this.sizes = {};
-    architecture.split("-").slice(1, -1).forEach((units, k) => { this.sizes["h" + (k + 1)] = Number(units); });
+    widths.forEach((units, k) => { this.sizes["h" + (k + 1)] = units; });
     this.numbers = about.numbers.map(({ name, value }) => Float32Array.from(name in hyperparameters ? [hyperparameters[name]] : value));
     const all = this.examples(data ? data.x : new Float32Array(this.columns), data ? data.y : new Float32Array(1));
     this.sizes.n = all.columns;

@@ -15,6 +15,8 @@ const Lessons = (() => {
   const all = (pageData) => [FREE, ...(pageData.lessons ?? [])];
   const missing = (lesson, pageData) => (lesson.settings.rules ?? []).filter((name) => !Object.hasOwn(pageData.rules, name));
 
+  const open = (pageData) => all(pageData).filter((lesson) => !missing(lesson, pageData).length);
+
   function build(app) {
     const lessons = all(app.pageData);
     Dom.options(byId("lesson"), lessons.map((one) => one.id), app.settings.lesson, (id) => {
@@ -24,9 +26,8 @@ const Lessons = (() => {
     for (const option of byId("lesson").options) option.disabled = missing(lessons.find((one) => one.id === option.value), app.pageData).length > 0;
     byId("lesson").addEventListener("change", ({ target }) => app.choose(lessons.find((one) => one.id === target.value)));
     const move = (by) => {
-      const open = lessons.filter((one) => !missing(one, app.pageData).length);
-      const place = open.findIndex((one) => one.id === app.settings.lesson);
-      app.choose(open[(place + by + open.length) % open.length]);
+      const those = open(app.pageData), place = those.findIndex((one) => one.id === app.settings.lesson);
+      app.choose(those[(place + by + those.length) % those.length]);
     };
     byId("lesson-before").addEventListener("click", () => move(-1));
     byId("lesson-next").addEventListener("click", () => move(1));
@@ -39,5 +40,5 @@ const Lessons = (() => {
     byId("lesson-question").textContent = lesson.question;
   }
 
-  return { all, build, show };
+  return { all, open, build, show };
 })();

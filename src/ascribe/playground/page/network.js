@@ -16,15 +16,6 @@ const Network = (() => {
     return points;
   })();
 
-  // Inputs of rules that want no negative numbers: the positive parts of both, their negative parts, and the constant 1.
-  const INPUTS = { 3: ["x₁", "x₂", "1"], 4: ["x₁+", "x₂+", "x₁−", "x₂−"], 5: ["x₁+", "x₂+", "x₁−", "x₂−", "1"] };
-
-  function inputNames({ layers }, [first, second]) {
-    const plain = [first, second], split = [`${first}, positive part`, `${second}, positive part`, `${first}, negative part`, `${second}, negative part`];
-    const names = { 2: plain, 3: [...plain, "1"], 4: split, 5: [...split, "1"] }[layers[0].shape[1]];
-    return names ?? Array.from({ length: layers[0].shape[1] }, (_, place) => String(place + 1));
-  }
-
   // Which hidden layer's units receive by a feedback matrix (0 is the first), whether straight from the outputs, and whether its
   // rows are the senders. A matrix in place of a layer's weights is called as the layer is; it carries to the layer below.
   function placeOf({ name, layer, shape, direct = false, transposed = false }, layers) {
@@ -43,7 +34,7 @@ const Network = (() => {
 
   class Network {
     // `told(text, event)`: of what is under the pointer or chosen by keys (empty text: nothing is);
-    // `dragged(name, values)`: a feedback matrix got other values.
+    // `dragged(name, values, place)`: a feedback matrix got another value at a place.
     constructor(canvas, { redraw, told, dragged }) {
       this.sheet = new Canvas.Sheet(canvas, redraw);
       Object.assign(this, { redraw, told, dragged, shows: "weights", chosen: null, reading: null, pictures: new Map() });
@@ -55,9 +46,9 @@ const Network = (() => {
       canvas.addEventListener("blur", () => this.choose(null));
     }
 
-    // `reading`: what a learner's `read` tells; `answers`: its `units` at `places`, or null.
-    draw(reading, answers, columns) {
-      Object.assign(this, { reading, answers, columns });
+    // `reading`: what a learner's `read` tells; `answers`: its `units` at `places`, or null; `inputs`: their names.
+    draw(reading, answers, inputs) {
+      Object.assign(this, { reading, answers, inputs });
       const context = this.sheet.clear();
       if (!context || !reading) return;
       const { width, height } = this.sheet, { layers } = reading, palette = Palette.now();
@@ -152,21 +143,17 @@ const Network = (() => {
             context.lineTo(box[0], box[1] + size);
           }
           context.stroke();
-          if (size >= 13 && (column === 0 || column === last)) this.letter(context, column === 0 ? this.letters(unit) : "p", x, y, palette);
+          if (size >= 13 && (column === 0 || column === last)) this.letter(context, column === 0 ? this.inputs[unit].sign : "p", x, y, palette);
         });
       });
     }
 
     letter(context, text, x, y, palette) {
       context.fillStyle = palette.ink;
-      context.font = `${text === "p" ? "italic " : ""}${text.length > 2 ? 8 : 10}px ${Canvas.FONT}`;
+      context.font = `${text === "p" ? "italic " : ""}${text.length > 3 ? 7 : text.length > 2 ? 8 : 10}px ${Canvas.FONT}`;
       context.textAlign = "center";
       context.textBaseline = "middle";
       context.fillText(text, x, y + 0.5);
-    }
-
-    letters(unit) {
-      return this.columns.length === 2 ? ["x₁", "x₂"][unit] : INPUTS[this.columns.length]?.[unit] ?? "";
     }
 
     isConstant(layer, unit) {
@@ -233,7 +220,7 @@ const Network = (() => {
       if (chosen.kind === "unit") return this.unitSentence(chosen);
       const line = this.find(chosen);
       if (!line) return null;
-      const unit = (column, place) => (column === 0 ? `input ${this.columns[place]}` : column === layout.length - 1 ? "the output" : `unit ${place + 1} of layer ${column}`);
+      const unit = (column, place) => (column === 0 ? `input ${this.inputs[place].name}` : column === layout.length - 1 ? "the output" : `unit ${place + 1} of layer ${column}`);
       if (line.kind === "feedback") {
         const { fixed } = reading.feedback.find((one) => one.name === line.name);
         return [`Feedback weight from ${unit(line.above, line.target)} to ${unit(line.layer + 1, line.source)}`, ["value", number(line.value)], ["", fixed ? "Drag up or down to change it." : "It learns; drag up or down to change it."]];
@@ -249,7 +236,7 @@ const Network = (() => {
 
     unitSentence({ column, unit }) {
       const { reading, layout } = this;
-      if (column === 0) return [`Input ${this.columns[unit]}`];
+      if (column === 0) return [`Input ${this.inputs[unit].name}`];
       const { activity, bias } = reading.layers[column - 1], told = bias?.length > unit ? [["bias", number(bias[unit])]] : [];
       if (column === layout.length - 1) return ["The output: the probability of class 1", ...told];
       const active = activity?.[unit];
@@ -286,7 +273,7 @@ const Network = (() => {
     turn(value, event = null) {
       const matrix = this.reading.feedback.find((one) => one.name === this.chosen.name);
       matrix.values[this.chosen.place] = value;
-      this.dragged(matrix.name, matrix.values);
+      this.dragged(matrix.name, matrix.values, this.chosen.place);
       this.choose(this.chosen, event);
     }
 
@@ -313,5 +300,5 @@ const Network = (() => {
     }
   }
 
-  return { Network, places, number, inputNames };
+  return { Network, places, number };
 })();

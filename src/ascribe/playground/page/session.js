@@ -8,10 +8,10 @@ const Session = (() => {
 
   // A rule's runs: one learner a seed, or the sentence that says why there is none.
   function runsOf(machine, plan, training, { name, hyperparameters }) {
-    const { architecture, activation, optimizer, seed, seeds } = plan, data = { x: training.inputs, y: training.targets };
+    const { architecture, inputs, activation, optimizer, seed, seeds } = plan, data = { x: training.inputs, y: training.targets };
     try {
       const learners = Array.from({ length: seeds }, (_, more) =>
-        machine.learner({ rule: name, architecture, activation, optimizer, seed: seed + more, hyperparameters, inputs: 2, data }));
+        machine.learner({ rule: name, architecture, activation, optimizer, seed: seed + more, hyperparameters, inputs: inputs.length, data }));
       return { name, learners, problem: "", diverged: learners.map(() => null) };
     } catch (error) {
       return { name, learners: [], problem: error.message, diverged: [] };
@@ -21,10 +21,10 @@ const Session = (() => {
   let made = 0;
 
   class Session {
-    // `plan`: {rules: [{name, rate, hyperparameters, needsData}], control, architecture, activation, optimizer, batch, seed, seeds}.
+    // `plan`: {rules: [{name, rate, hyperparameters, needsData}], control, architecture, inputs, activation, optimizer, batch, seed, seeds, dragged}.
     constructor(machine, plan, data) {
-      Object.assign(this, { machine, plan, number: made++ });
-      this.runs = plan.rules.map((rule) => runsOf(machine, plan, Datasets.parts(data).training, rule));
+      Object.assign(this, { machine, plan, number: made++, columns: plan.inputs.length, mapped: new Map() });
+      this.runs = plan.rules.map((rule) => runsOf(machine, plan, this.parts(data).training, rule));
       this.control = new Set(this.runs.filter((run) => run.name === plan.control).flatMap((run) => run.learners));
       this.rates = new Map(plan.rules.map(({ name, rate }) => [name, rate]));
       const learning = this.runs.filter((run) => run.learners.length).map((run) => run.name);
@@ -33,7 +33,7 @@ const Session = (() => {
         random: Random.generator(Random.derive(plan.seed + more, 1)),
         order: [],
         place: 0,
-        inputs: new Float32Array(2 * plan.batch),
+        inputs: new Float32Array(this.columns * plan.batch),
         targets: new Float32Array(plan.batch),
         examples: new Int32Array(plan.batch),
       }));
@@ -43,21 +43,44 @@ const Session = (() => {
       this.setData(data);
     }
 
+    // Feedback weights that were dragged, `rule:matrix:place` each, get their values in every rule's first learner.
+    drag() {
+      for (const [key, value] of Object.entries(this.plan.dragged ?? {})) {
+        const { rule, matrix, place } = Link.weightOf(key), learner = this.runs.find((run) => run.name === rule)?.learners[0];
+        const found = learner && this.read(learner).feedback.find((one) => one.name === matrix);
+        if (found && place < found.values.length) learner.setFeedback(matrix, found.values.map((one, k) => (k === place ? value : one)));
+      }
+    }
+
+    // Training and test points, with the inputs that networks are given.
+    parts(data) {
+      const { training, test, apart } = Datasets.parts(data), given = (part) => ({ ...part, inputs: Features.of(part.inputs, this.plan.inputs) });
+      return { training: given(training), test: given(test), apart };
+    }
+
+    // The inputs at points of the plane, made once for each list of them.
+    inputsAt(points) {
+      if (!this.mapped.has(points)) this.mapped.set(points, Features.of(points, this.plan.inputs));
+      return this.mapped.get(points);
+    }
+
     // Other points from now on. What was learned stays, but of a rule that keeps something for each point: it begins again.
     setData(data) {
       const others = this.data && this.data !== data;
       this.data = data;
-      Object.assign(this, Datasets.parts(data));
+      Object.assign(this, this.parts(data));
       this.plan.rules.forEach((rule, place) => {
         if (others && rule.needsData) this.runs[place] = runsOf(this.machine, this.plan, this.training, rule);
       });
       this.probe = {
-        inputs: this.training.inputs.subarray(0, 2 * PROBE),
+        inputs: this.training.inputs.subarray(0, this.columns * PROBE),
         targets: this.training.targets.subarray(0, PROBE),
       };
       for (const batch of this.batches) batch.place = batch.order.length;
       this.place = 0;
-      if (this.steps === 0 && data.training) this.record();
+      if (this.steps > 0 || !data.training) return;
+      this.drag();
+      this.record();
     }
 
     // Whole batches only: what is left of an epoch's points after the last one waits for the next epoch's order.
@@ -100,8 +123,7 @@ const Session = (() => {
           batch.place = 0;
         }
         const example = batch.order[batch.place++];
-        batch.inputs[2 * row] = this.training.inputs[2 * example];
-        batch.inputs[2 * row + 1] = this.training.inputs[2 * example + 1];
+        for (let k = 0; k < this.columns; k++) batch.inputs[this.columns * row + k] = this.training.inputs[this.columns * example + k];
         batch.targets[row] = this.training.targets[example];
         batch.examples[row] = example;
       }
