@@ -35,7 +35,8 @@ def told(data: Dataset, bench: Bench) -> dict[str, Any]:
     """What the page knows before anything is trained, as plain JSON values."""
     learners = bench.learners
     first = next(iter(learners.values()))
-    setup, control = first.recipe.setup, CONTROL if CONTROL in learners else None
+    setup = first.recipe.setup
+    control = CONTROL if CONTROL in learners and learners[CONTROL].recipe.setup.only else None  # no rule of that name
     names = list(learners)
     return {
         "rules": {

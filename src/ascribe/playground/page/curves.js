@@ -82,7 +82,7 @@ const Curves = (() => {
       for (const tick of ticks(this.axis.from, until, Math.max(2, width / 90))) {
         if (this.axis.whole && !Number.isInteger(tick)) continue;
         const words = Number(tick.toPrecision(3)), x = this.x(tick * this.stepsInEpoch);
-        if (x < width - 52 || tick === 0 || !this.axis.name) context.fillText(words.toLocaleString("en"), x, height - 6);
+        if (x < width - 60 || tick === 0 || !this.axis.name) context.fillText(words.toLocaleString("en"), x, height - 6);
       }
       context.textAlign = "right";
       context.fillText(this.axis.name, width - RIGHT, height - 6);
