@@ -53,6 +53,8 @@ found.set = Array.from(learner.feedback()[0].values);
 found.scaled = make("feedback-alignment", { hyperparameters: { scale: 2 } }).feedback().map(({ values }) => Array.from(values));
 found.plain = make("feedback-alignment").feedback().map(({ values }) => Array.from(values));
 try { make("halved").step(random(6, (u) => u), new Float32Array(3), 0.1); } catch (error) { found.refused = error.message; }
+try { make("halved", { inputs: 3 }); } catch (error) { found.inputs = error.message; }
+found.wide = make("feedback-alignment", { inputs: 5, data: null, architecture: "2-9-7-1" }).weights().map(({ shape }) => shape);
 const count = () => machine.instances.reduce((sum, one) => sum + one.size, 0), before = count();
 for (let k = 0; k < 50; k++) learner.step(x, y, 0.1);
 found.instances = [before, count()];
@@ -78,7 +80,7 @@ def page(tmp_path_factory):
     file.write_text(OWN)
     built = {name: rules.get(name) for name in ("backpropagation", "feedback-alignment")}
     with unchecked():
-        return programs.page_data({**built, "halved": rules.get(str(file))}, ["2-4-1"], ["tanh"], ["sgd"])
+        return programs.page_data({**built, "halved": rules.get(str(file))}, ["2-4-1", "2-4-4-1"], ["tanh"], ["sgd"])
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,15 @@ def test_a_rule_of_a_file(page, found):
         assert abs(layer["angle"]) < 0.1
         assert abs(layer["normRatio"] - 0.5) < 1e-6
     assert found["refused"] == "halved takes batches of 1, 8, 16, 32, 64"
+    assert found["inputs"] == "halved looks at the sizes of its layers, and was compiled for 2 inputs."
+
+
+@needs_node
+def test_the_programs_of_a_rule_are_for_all_widths_and_inputs(page, found):
+    """The page names 2-4-1 and 2-4-4-1 alone."""
+    assert found["wide"] == [[9, 5], [7, 9], [1, 7]]
+    assert list(page["rules"]["feedback-alignment"]["forms"]["tanh"]) == ["1", "2"]
+    assert list(page["rules"]["halved"]["forms"]["tanh"]) == ["2-4-1", "2-4-4-1"]
 
 
 @needs_node
