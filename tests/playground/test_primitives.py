@@ -75,6 +75,14 @@ def test_numbers_at_the_ends():
         assert farthest(pairs) <= 1e-6, name
 
 
+def test_zero_keeps_its_sign():
+    x = jnp.asarray([-0.5, -0.3, -0.0, 0.0, 0.3, 0.5, -1.5])
+    functions = (jnp.round, jnp.floor, jnp.ceil, jnp.trunc, jnp.sign, jnp.negative, lambda x: x * 0.0)
+    cases = [(lambda x, f=f: jax.lax.bitcast_convert_type(f(x), jnp.int32), (x,)) for f in functions]
+    for ((ours, theirs),) in ran(cases):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_sizes_are_put_in_later():
     """One program for all sizes: a mean, whose divisor is one of them."""
     b, _, n, *_ = symbols()

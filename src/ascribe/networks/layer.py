@@ -3,7 +3,7 @@
 import inspect
 import sys
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import equinox as eqx
 import jax
@@ -146,7 +146,7 @@ def check_last_axis(name: str, shape: tuple[int, ...], features: int) -> None:
         raise UserError(f"layer {name} takes vectors of {features} features but gets the shape {shape}.")
 
 
-def size_of(name: str, kind: str, value: Any) -> Any:
+def size_of(name: str, kind: str, value: Any) -> int:
     """The positive number that an option of a layer was given, or the symbol of a size that is left open (`jax.export`); a
     `UserError` for anything else."""
-    return value if export.is_symbolic_dim(value) else at_least(1, f"`{name}` of {kind}", value)
+    return cast(int, value) if export.is_symbolic_dim(value) else at_least(1, f"`{name}` of {kind}", value)

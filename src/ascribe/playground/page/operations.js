@@ -23,7 +23,8 @@ function tanh(x) {
 
 function roundToEven(x) {
   const low = Math.floor(x), rest = x - low;
-  return rest < 0.5 ? low : rest > 0.5 ? low + 1 : low % 2 ? low + 1 : low;
+  const near = rest < 0.5 ? low : rest > 0.5 ? low + 1 : low % 2 ? low + 1 : low;
+  return near === 0 && x < 0 ? -0 : near; // whose sign its bits show
 }
 
 function bitsSet(x) {
