@@ -58,11 +58,11 @@ class TransformerBlock(AbstractLayer):
         **drawn: Unpack[Drawn],
     ):
         width = size_of("width", "TransformerBlock", width)
-        hidden = size_of("hidden", "TransformerBlock", 4 * width if hidden is None else hidden)
+        inner = size_of("hidden", "TransformerBlock", 4 * width if hidden is None else hidden)
         (own, up, down), told = parted(drawn, 3)
         self.norm1, self.norm2 = LayerNorm(width), LayerNorm(width)
         self.attention = Attention(width, heads, causal=causal, key=own, **told)
-        self.up, self.down = Linear(width, hidden, key=up, **told), Linear(hidden, width, key=down, **told)
+        self.up, self.down = Linear(width, inner, key=up, **told), Linear(inner, width, key=down, **told)
         self.activation = activations.get(activation).name
 
     def __call__(
