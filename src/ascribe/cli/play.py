@@ -19,7 +19,7 @@ from .sentences import Whole
 class Page:
     """What is in the page, and where it goes."""
 
-    out: Path | None = option(None, "The page to write. Default: play.html.")
+    out: Path | None = option(None, "The page to write. Default: play.html, and neurons.html for neurons.")
     overwrite: bool = option(False, "Replace the page if it is there.")
     networks: str | None = option(
         None,
@@ -88,7 +88,7 @@ def _write(data: str, rules: str | None, page: Page, source: Data) -> int:
     """The page as a file."""
     from ascribe import datasets, playground  # noqa: PLC0415 - late, so that --help is instant
 
-    out = Path("play.html") if page.out is None else page.out
+    out = Path("neurons.html" if data == "neurons" else "play.html") if page.out is None else page.out
     if out.exists() and not page.overwrite and not out.is_dir():
         raise UserError(f"{str(out)!r} is there already: choose another --out, or add --overwrite to replace it.")
     lists = {"architectures": page.networks, "activations": page.activations, "optimizers": page.optimizers}

@@ -21,22 +21,8 @@ from ascribe.charts.theme import GRAY, dash_of, diverging, rule_colors
 
 FOLDER = Path(__file__).parent / "page"
 SCRIPTS = (
-    *(
-        "random",
-        "features",
-        "datasets",
-        "csv",
-        "history",
-        "session",
-        "link",
-        "palette",
-        "canvas",
-        "dom",
-        "words",
-        "dials",
-        "surface",
-    ),
-    *("wiring", "network", "curves", "cards", "controls", "lessons", "saving", "loop", "page_data", "app", "main"),
+    *("random", "features", "datasets", "csv", "history", "session", "link", "palette", "canvas", "dom", "words", "dials"),
+    *("surface", "wiring", "network", "curves", "cards", "controls", "lessons", "saving", "loop", "page_data", "app", "main"),
 )
 """The page's scripts after the engine's, each after those that it uses."""
 SMALL = 40_000

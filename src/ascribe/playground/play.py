@@ -143,7 +143,8 @@ def _two_inputs(data: DataLike) -> Dataset:
     if found.task != "binary" or shape != (2,):
         raise UserError(
             f"the playground draws two inputs and two classes; {found.name} has inputs of shape {shape} and the task "
-            f"{found.task}: choose one of {', '.join(MADE)}, or a CSV file with two columns of numbers and one of two classes."
+            f"{found.task}: choose one of {', '.join(MADE)}, or a CSV file with two columns of numbers and one of two classes; "
+            "`ascribe play --live` takes any data."
         )
     return found
 

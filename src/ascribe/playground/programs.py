@@ -23,7 +23,7 @@ from .emitter import emit
 from .forms import BATCHES, MOST, STAND_INS, Asked, Form, Program, ask, stand_in, struct
 from .kernels import kernels
 
-ARCHITECTURES = ("2-1", *("-".join(map(str, (2, *[width] * depth, 1))) for depth in (1, 2, 3) for width in (4, 8, 16, 32)))
+ARCHITECTURES = ("2-1", *("-".join(map(str, (2, *[width] * depth, 1))) for depth in (1, 2, 3) for width in (2, 4, 8, 16, 32)))
 ACTIVATIONS = ("tanh", "relu", "logistic")
 OPTIMIZERS = ("sgd", "momentum", "adam")
 FROZEN = "frozen"

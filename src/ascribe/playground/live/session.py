@@ -218,13 +218,14 @@ def _told(learner: Learner, learning: Learning, epoch: int, *, drawn: bool) -> d
     score = learner.recipe.setup.score
     number = lambda value: float(value) if value is not None and np.isfinite(value) else None
     of_layers = lambda kind: [number(measured.get(f"{kind}/{name}")) for name in learner.template.synaptic]
+    angles = of_layers("gradient_angle")  # without that of one layer, the angle of all says little
     told: dict[str, Any] = {
         "diverged": learning.diverged_at,
         "batches": number(learning.mean_loss()),
         "sample": [number(measured["sample_loss"]), number(measured.get(f"sample_{score}"))],
         "validation": [number(measured["validation_loss"]), number(measured.get(score_name("validation", str(score))))],
-        "angle": number(measured.get("gradient_angle")),
-        "angles": of_layers("gradient_angle"),
+        "angle": None if None in angles else number(measured.get("gradient_angle")),
+        "angles": angles,
         "ratios": of_layers("gradient_norm_ratio"),
         "active": [number(one) for one in seen["active"].values()],
     }

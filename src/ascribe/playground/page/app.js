@@ -106,7 +106,7 @@ const App = (() => {
         return curve;
       };
       return [
-        make("loss-curve", { measure: (one) => one[this.lossOf], show: Cards.loss, label: (tick) => String(Number(tick.toPrecision(3))), range: (values) => [0, Math.min(2.5, 1.05 * Math.max(0.1, ...values))] }),
+        make("loss-curve", { measure: (one) => one[this.lossOf], show: Cards.loss, label: (tick) => String(Number(tick.toPrecision(3))), range: (values, last) => [0, 1.05 * Math.max(0.1, ...last, Math.min(2.4, Math.max(0, ...values)))] }),
         make("accuracy-curve", { measure: (one) => one.accuracy, show: Cards.percent, label: (tick) => `${Math.round(100 * tick)} %`, range: (values) => [Math.min(0.4, ...values), 1] }),
         make("angle-curve", { measure: (one) => one.angles[this.layer], show: Cards.degrees, label: (tick) => `${tick}°`, range: (values) => [0, Math.max(100, Math.min(180, ...(values.length ? [Math.max(...values)] : [0])))], lines: [90] }),
       ];
@@ -119,7 +119,8 @@ const App = (() => {
         this.showChoices();
         this.show();
       };
-      Dom.radios(byId("loss-of"), [{ value: "testLoss", label: "Test" }, { value: "trainLoss", label: "Training" }], this.lossOf, again((value) => (this.lossOf = value)));
+      if (!this.session.apart) this.lossOf = "trainLoss"; // there are no test points
+      Dom.radios(byId("loss-of"), [...(this.session.apart ? [{ value: "testLoss", label: "Test" }] : []), { value: "trainLoss", label: "Training" }], this.lossOf, again((value) => (this.lossOf = value)));
       const layers = Array.from({ length: Controls.depthOf(this.settings.architecture) + 1 }, (_, layer) => ({ value: layer, label: String(layer + 1), title: `Weights of layer ${layer + 1}` }));
       Dom.radios(byId("angle-of"), layers, this.layer, again((value) => (this.layer = value)));
     }
@@ -187,6 +188,9 @@ const App = (() => {
       if (!Object.hasOwn(dragged, key) && Object.keys(dragged).length >= Link.MOST_DRAGGED) return Dom.notice(`The link keeps ${Link.MOST_DRAGGED} dragged weights; this one stays until everything begins again.`);
       this.settings = { ...this.settings, dragged: { ...dragged, [key]: value } };
       this.showDragged();
+      this.session.record(true); // with what the weight changes
+      for (const curve of this.curves) this.redraw(curve);
+      this.tell();
       return this.keepLinkSoon();
     }
 
@@ -198,6 +202,7 @@ const App = (() => {
 
     play(on) {
       if (on === this.loop.playing) return;
+      if (on && !this.session.data.training) return Dom.notice("There are no points to learn from: draw some first.");
       byId("play").setAttribute("aria-pressed", String(on));
       byId("play").setAttribute("aria-label", on ? "Pause" : "Play");
       document.body.classList.toggle("playing", on);

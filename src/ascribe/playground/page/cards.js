@@ -12,11 +12,16 @@ const Cards = (() => {
     return `As published, and in ascribe.train, it learns with ${own.join(" and from ")}; here with the page's settings.`;
   }
 
+  // Of a rule whose network is given other inputs than those of the others.
+  function encodedWords(names) {
+    return `Its network is given ${names.length} inputs (${names.map(({ name }) => name).join("; ")}), so it begins with weights of its own.`;
+  }
+
   class Card {
     // `app`: {pageData, session, redraw(task), addPoint, removePoint, drag, settings}.
     constructor(name, app) {
-      const { title, summary, source, forced = {} } = app.pageData.rules[name];
-      Object.assign(this, { name, app, title });
+      const { title, summary, source, forced = {}, encoding = [] } = app.pageData.rules[name];
+      Object.assign(this, { name, app, title, encoding });
       this.surfaceCanvas = make("canvas", { class: "surface", tabindex: "0", role: "img" });
       this.networkCanvas = make("canvas", { class: "network", tabindex: "0", role: "application", "aria-label": `Network of ${title}: arrow keys go from unit to unit` });
       this.toggle = make("span", { class: "choices small", role: "radiogroup", "aria-label": `Lines of ${title}`, "data-name": `lines-${name}` });
@@ -32,7 +37,8 @@ const Cards = (() => {
             make("dl", { class: "scores" }, ...this.scores.map((pair) => make("div", {}, ...pair))),
             make("div", { class: "lines" }, this.toggle),
             this.networkCanvas)),
-        ...Object.keys(forced).length ? [make("p", { class: "hint forced" }, forcedWords(forced))] : []);
+        ...Object.keys(forced).length ? [make("p", { class: "hint forced" }, forcedWords(forced))] : [],
+        this.inputs = make("p", { class: "hint encoded", hidden: true }));
       this.surface = new Surface.Surface(this.surfaceCanvas, { redraw: () => app.redraw(this.surface), add: app.addPoint, remove: app.removePoint });
       this.network = new Network.Network(this.networkCanvas, {
         redraw: () => app.redraw(this.network),
@@ -50,6 +56,8 @@ const Cards = (() => {
       this.learner = run.learners[0] ?? null;
       this.problem.hidden = !run.problem;
       this.problem.textContent = run.problem;
+      this.inputs.hidden = !this.encoding.length;
+      if (this.encoding.length) this.inputs.textContent = encodedWords(Features.names(this.app.session.plan.inputs, this.app.session.data.columns, this.encoding));
       this.element.classList.toggle("empty", !this.learner);
       const feedback = this.learner ? this.app.session.read(this.learner).feedback : [];
       if (!feedback.length) this.network.shows = "weights";
@@ -91,6 +99,8 @@ const Cards = (() => {
       const diverged = this.run.diverged[0];
       const words = record ? [loss(record.testLoss), percent(record.accuracy), degrees(record.angles[layer])] : ["–", "–", "–"];
       this.scores.forEach(([, value], place) => (value.textContent = words[place]));
+      this.scores[2][0].textContent = `angle${"₁₂₃₄₅₆₇₈₉"[layer]}`;
+      this.scores[2][0].title = `To the gradient, in layer ${layer + 1}: the curve below has a choice of layers`;
       if (diverged !== null && diverged !== undefined) {
         this.problem.hidden = false;
         this.problem.textContent = `Diverged at step ${diverged}: try a smaller learning rate.`;

@@ -129,7 +129,8 @@ const Controls = (() => {
     const depths = [...new Set(architectures.map(depthOf))].sort((a, b) => a - b);
     Dom.radios(byId("depth"), depths.map((depth) => ({ value: depth, label: String(depth) })), depthOf(now), (depth) => {
       const those = architectures.filter((one) => depthOf(one) === depth);
-      app.change({ architecture: those.find((one) => widthOf(one).split("-")[0] === widthOf(now).split("-")[0]) ?? those[those.length - 1] });
+      const of = (architecture) => those.find((one) => widthOf(one).split("-")[0] === widthOf(architecture).split("-")[0]);
+      app.change({ architecture: of(now) ?? of(app.usual.architecture) ?? those[those.length - 1] });
     });
     const those = architectures.filter((one) => depthOf(one) === depthOf(now));
     const label = (architecture) => (depthOf(architecture) ? [...new Set(widthOf(architecture).split("-"))].join("-") : "none");

@@ -46,7 +46,10 @@ const Csv = (() => {
     const body = (named ? rows.slice(1) : rows).filter((row) => row.length === width);
     const target = classColumn(names, body);
     const numeric = names.map((_, column) => column).filter((column) => column !== target && body.filter((row) => isNumber(row[column])).length > 0.9 * body.length);
-    if (numeric.length < 2) throw new Error("The table has fewer than two columns of numbers beside its classes.");
+    if (numeric.length < 2) {
+      const comma = body.some((row) => row.some((one) => /^[+-]?\d+,\d+$/.test(one)));
+      throw new Error(`The table has fewer than two columns of numbers beside its classes${comma ? ": decimals have a point here, as in 1.5, and not a comma" : ""}.`);
+    }
     const [first, second] = numeric;
     const whole = body.filter((row) => isNumber(row[first]) && isNumber(row[second]) && row[target] !== "");
     // Of many rows, some from all over the table, which is often sorted by class.

@@ -20,7 +20,8 @@ const Curves = (() => {
   }
 
   class Curves {
-    // `measure(record)` is the number that is drawn; `range(values)` gives [from, to]; `show(value)` is a value in words; `axis`
+    // `measure(record)` is the number that is drawn; `range(values, last)` gives [from, to], of all
+    // values and of the last one of each run; `show(value)` is a value in words; `axis`
     // is what the curves go along, by default `EPOCHS`.
     constructor(canvas, { measure, range, show, label, lines = [], axis = EPOCHS, redraw, told }) {
       this.sheet = new Canvas.Sheet(canvas, redraw);
@@ -44,10 +45,11 @@ const Curves = (() => {
       const { width, height } = this.sheet, palette = Palette.now();
       const until = Math.max(history.steps[history.steps.length - 1] ?? 0, this.axis.least);
       const values = [...history.runs.values()].flatMap((seeds) => seeds.flatMap((records) => records.map(this.measure))).filter(Number.isFinite);
-      const [low, high] = this.range(values);
+      const last = [...history.runs.values()].flatMap((seeds) => seeds.map((records) => (records.length ? this.measure(records[records.length - 1]) : NaN)));
+      const [low, high] = this.range(values, last.filter(Number.isFinite));
       const { from } = this.axis;
       this.x = (step) => LEFT + ((width - LEFT - RIGHT) * (step - from)) / (until - from);
-      this.y = (value) => TOP + (height - TOP - BOTTOM) * (1 - (Math.max(low, Math.min(high, value)) - low) / (high - low));
+      this.y = (value) => TOP + (height - TOP - BOTTOM) * (1 - (value - low) / (high - low)); // what is outside leaves the frame
       this.axes(context, palette, { until: until / stepsInEpoch, low, high });
       context.save();
       context.beginPath();
@@ -81,8 +83,9 @@ const Curves = (() => {
       context.textBaseline = "alphabetic";
       for (const tick of ticks(this.axis.from, until, Math.max(2, width / 90))) {
         if (this.axis.whole && !Number.isInteger(tick)) continue;
-        const words = Number(tick.toPrecision(3)), x = this.x(tick * this.stepsInEpoch);
-        if (x < width - 60 || tick === 0 || !this.axis.name) context.fillText(words.toLocaleString("en"), x, height - 6);
+        const words = Number(tick.toPrecision(3)).toLocaleString("en"), x = this.x(tick * this.stepsInEpoch);
+        const end = x + context.measureText(words).width / 2, left = width - RIGHT - context.measureText(this.axis.name).width;
+        if (end < left - 6 || tick === 0 || !this.axis.name) context.fillText(words, x, height - 6);
       }
       context.textAlign = "right";
       context.fillText(this.axis.name, width - RIGHT, height - 6);

@@ -19,9 +19,13 @@ const History = (() => {
       return step % this.every === 0;
     }
 
-    // `measured(rule, seed)` gives {trainLoss, testLoss, accuracy, angles}.
-    add(step, measured) {
-      if (this.steps.length && this.steps[this.steps.length - 1] === step) return;
+    // `measured(rule, seed)` gives {trainLoss, testLoss, accuracy, angles}; with `again` in place of what was measured at that step.
+    add(step, measured, again = false) {
+      if (this.steps.length && this.steps[this.steps.length - 1] === step) {
+        if (!again) return;
+        this.steps.pop();
+        for (const seeds of this.runs.values()) for (const records of seeds) records.pop();
+      }
       this.steps.push(step);
       for (const [name, seeds] of this.runs) seeds.forEach((records, seed) => records.push(measured(name, seed)));
       if (this.steps.length > MOST_RECORDS) this.halve();

@@ -6,7 +6,7 @@
 const Network = (() => {
   const SIDE = 10; // places in each direction of a unit's square
   const LEVELS = 8; // widths of lines that are told apart
-  const DENSE = 900; // lines from which on only the larger ones are drawn
+  const DENSE = 500; // lines of a layer from which on only the larger ones are drawn
   const REACH = 7;
   const CONSTANT = 1e-6;
 
@@ -29,7 +29,7 @@ const Network = (() => {
   const number = (value) => {
     if (!Number.isFinite(value)) return "–";
     const size = Math.abs(value);
-    return (size !== 0 && (size < 1e-3 || size >= 1e4) ? value.toExponential(1) : value.toFixed(3)).replace("-", "−");
+    return (size !== 0 && (size < 1e-3 || size >= 1e4) ? value.toExponential(1) : value.toFixed(3)).replaceAll("-", "−");
   };
 
   class Network {
@@ -85,8 +85,10 @@ const Network = (() => {
     }
 
     drawLines(context, palette) {
-      const buckets = Array.from({ length: 2 * LEVELS }, () => []), dense = this.lines.length > DENSE;
+      const buckets = Array.from({ length: 2 * LEVELS }, () => []), count = new Map();
+      for (const { layer } of this.lines) count.set(layer, (count.get(layer) ?? 0) + 1);
       for (const line of this.lines) {
+        const dense = count.get(line.layer) > DENSE;
         const level = Math.min(LEVELS - 1, Math.floor(Math.abs(line.size) * (dense ? 2 : 3)));
         if (dense && level === 0) continue; // what is near zero would only be a haze
         buckets[(line.value < 0 ? 0 : LEVELS) + level].push(line.ends);
@@ -222,8 +224,7 @@ const Network = (() => {
       if (!line) return null;
       const unit = (column, place) => (column === 0 ? `input ${this.inputs[place].name}` : column === layout.length - 1 ? "the output" : `unit ${place + 1} of layer ${column}`);
       if (line.kind === "feedback") {
-        const { fixed } = reading.feedback.find((one) => one.name === line.name);
-        return [`Feedback weight from ${unit(line.above, line.target)} to ${unit(line.layer + 1, line.source)}`, ["value", number(line.value)], ["", fixed ? "Drag up or down to change it." : "It learns; drag up or down to change it."]];
+        return [`Feedback weight from ${unit(line.above, line.target)} to ${unit(line.layer + 1, line.source)}`, ["value", number(line.value)], ["", "Drag up or down to change it."]];
       }
       const { credit, backpropagation } = reading.layers[line.layer];
       return [
@@ -273,6 +274,7 @@ const Network = (() => {
     turn(value, event = null) {
       const matrix = this.reading.feedback.find((one) => one.name === this.chosen.name);
       matrix.values[this.chosen.place] = value;
+      this.find(this.chosen).value = value; // the line is drawn with it, and told so now
       this.dragged(matrix.name, matrix.values, this.chosen.place);
       this.choose(this.chosen, event);
     }

@@ -17,13 +17,13 @@ const Saving = (() => {
 
   // A row for every record of every run.
   function table(session, titles) {
-    const { history, plan, stepsInEpoch } = session;
+    const { history, plan, stepsInEpoch, apart } = session; // without test points there are no scores of them
     const layers = Math.max(0, ...[...history.runs.values()].flatMap((seeds) => seeds.flatMap((records) => records.map((one) => one.angles.length))));
-    const rows = [["rule", "seed", "step", "epoch", "training loss", "test loss", "test accuracy", ...Array.from({ length: layers }, (_, layer) => `angle of layer ${layer + 1} (degrees)`)]];
+    const rows = [["rule", "seed", "step", "epoch", "training loss", ...(apart ? ["test loss", "test accuracy"] : ["training accuracy"]), ...Array.from({ length: layers }, (_, layer) => `angle of layer ${layer + 1} (degrees)`)]];
     for (const [name, seeds] of history.runs) {
       seeds.forEach((records, seed) => records.forEach((record, place) => {
         const angles = Array.from({ length: layers }, (_, layer) => record.angles[layer] ?? NaN);
-        rows.push([titles[name], plan.seed + seed, history.steps[place], history.steps[place] / stepsInEpoch, record.trainLoss, record.testLoss, record.accuracy, ...angles]);
+        rows.push([titles[name], plan.seed + seed, history.steps[place], history.steps[place] / stepsInEpoch, record.trainLoss, ...(apart ? [record.testLoss] : []), record.accuracy, ...angles]);
       }));
     }
     return rows.map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";

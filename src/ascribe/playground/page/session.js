@@ -129,11 +129,12 @@ const Session = (() => {
       }
     }
 
-    record() {
-      this.history.add(this.steps, (name, seed) => {
+    record(again = false) {
+      const measured = (name, seed) => {
         const run = this.runs.find((one) => one.name === name);
         return run.diverged[seed] === null ? this.measure(run.learners[seed]) : DIVERGED;
-      });
+      };
+      this.history.add(this.steps, measured, again);
     }
 
     measure(learner) {

@@ -68,9 +68,9 @@ const Panels = (() => {
   }
 
   // All of it, but for what is far above most.
-  function lossRange(values) {
+  function lossRange(values, last) {
     const middle = [...values].sort((a, b) => a - b)[values.length >> 1] ?? 1;
-    return [0, 1.05 * Math.max(0.1, Math.min(Math.max(4, 3 * middle), Math.max(0, ...values)))];
+    return [0, 1.05 * Math.max(0.1, ...last, Math.min(Math.max(4, 3 * middle), Math.max(0, ...values)))];
   }
 
   return { Panels };

@@ -3,7 +3,7 @@
 // Weights: those of the first layer as small images, and of every layer how they are distributed.
 
 const Weights = (() => {
-  const GAP = 2;
+  const GAP = 4;
 
   const bytesOf = (text) => Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
 

@@ -15,7 +15,7 @@ const NeuronApp = (() => {
 
   // All sliders of a model: the current, its dials, its weights. Seconds are shown as milliseconds.
   const dialsOf = (name, model) => ({ current: model.current, ...WEIGHTS[name], ...model.dials });
-  const words = (value, unit) => `${Number((["s", "ms"].includes(unit) ? value * 1000 : value).toPrecision(4))} ${unit === "s" ? "ms" : unit}`.replace("-", "−");
+  const words = (value, unit) => `${Number((["s", "ms"].includes(unit) ? value * 1000 : value).toPrecision(4))} ${unit === "s" ? "ms" : unit}`.replaceAll("-", "−");
 
   class App {
     constructor(data) {

@@ -66,7 +66,7 @@ const Axes = (() => {
     context.stroke();
   }
 
-  const words = (value) => String(Number(value.toPrecision(6))).replace("-", "−");
+  const words = (value) => String(Number(value.toPrecision(6))).replaceAll("-", "−");
 
   return { draw, curve, line, words };
 })();
