@@ -139,6 +139,14 @@ const history = new History.History(["one"], 1);
 for (let step = 0; step < 50000; step++) if (history.isDue(step)) history.add(step, () => ({ step }));
 found.history = { records: history.steps.length, most: History.MOST_RECORDS, every: history.every, aligned: history.steps.every((step, place) => history.runs.get("one")[0][place].step === step), last: history.steps[history.steps.length - 1] };
 
+// What was measured at a step again is in the first one's place.
+const twice = new History.History(["one"], 1);
+for (const value of [1, 2]) twice.add(8, () => value, value === 2);
+twice.add(8, () => 3);
+found.twice = [twice.steps, twice.runs.get("one")[0]];
+
+found.untested = Saving.table(none, {}).split("\r\n")[0];
+found.commas = refused(() => Csv.read("a;b;y\n1,5;2,5;0\n2,5;1,5;1\n3,5;2,5;0\n4,5;3,5;1"));
 found.saved = Saving.table({ ...again, stepsInEpoch: again.stepsInEpoch }, { backpropagation: '=HYPERLINK("x")', "feedback-alignment": "plain", frozen: 'a "b", c' }).split("\r\n");
 found.saved = { head: found.saved[0], first: found.saved[1], rows: found.saved.length, others: found.saved.filter((line) => line.startsWith('"a ""b"", c"')).length };
 process.stdout.write(JSON.stringify(found));

@@ -224,6 +224,9 @@ def test_lessons_are_presets_and_those_of_other_rules_are_closed(shown):
 
 def test_points_are_drawn_by_pointer_and_by_keys_and_learned(shown):
     shown.click("#datasets [value=drawn]")
+    assert shown("[...document.querySelectorAll('#loss-of input')].map((one) => one.value)") == ["trainLoss"]
+    shown.click("#play")
+    assert "draw some first" in shown("document.body.innerText") and not shown("main.app.loop.playing")
     surface = ".card .surface"
     shown.pointer("pointerdown", surface, 0.25, 0.25)
     shown.click("#pen [value='0']")
@@ -317,6 +320,8 @@ def test_the_network_tells_values_and_a_feedback_weight_is_dragged(shown):
     shown.press("-", f"{card} .network")
     kept = shown(values)
     assert kept[place] < after[place]
+    told = shown("document.querySelector('#tip').innerText").replace("−", "-")
+    assert f"{kept[place]:.3f}" in told and "It learns" not in told  # the value that the weight has now
     shown.wait("location.hash.includes('dragged=')")
     shown.click("#restart")
     assert shown(values) == pytest.approx(kept, abs=1e-5)

@@ -84,6 +84,7 @@ def test_a_table_is_read(found):
 def test_a_table_that_cannot_be_read_is_one_sentence(found):
     for sentence in [*found["badTables"], found["largeTable"]]:
         assert sentence and sentence.endswith(".") and "\n" not in sentence
+    assert found["commas"].endswith(": decimals have a point here, as in 1.5, and not a comma.")
     assert found["largeTable"] == "The file is larger than 5 MB: choose a smaller one."
 
 
@@ -137,6 +138,14 @@ def test_a_history_is_bounded(found):
     history = found["history"]
     assert history["records"] <= history["most"] and history["aligned"]
     assert history["last"] == 50000 - 50000 % history["every"] or history["last"] > 50000 - history["every"] - 1
+
+
+def test_what_is_measured_again_at_a_step_replaces_what_was(found):
+    assert found["twice"] == [[8], [2]]
+
+
+def test_without_test_points_no_score_is_called_theirs(found):
+    assert "training accuracy" in found["untested"] and "test" not in found["untested"]
 
 
 def test_a_saved_table_has_a_row_for_every_record_and_no_formula(found):
