@@ -222,7 +222,7 @@ def page() -> str:
         data,
         engine(),
         title="ascribe neurons",
-        template="neurons/index.html",
+        templates=("neurons/index.html",),
         styles=("style.css", "neurons/style.css"),
         scripts=SCRIPTS,
     )

@@ -45,7 +45,7 @@ def page(data: Mapping[str, Any], engine: str, *, title: str = "ascribe play") -
         {**data, "theme": theme(names, data.get("control")), "lessons": lessons()},
         engine,
         title=title,
-        template="index.html",
+        templates=("bar.html", "index.html"),
         styles=("style.css",),
         scripts=SCRIPTS,
     )
@@ -56,13 +56,13 @@ def assembled(
     engine: str,
     *,
     title: str,
-    template: str,
+    templates: Sequence[str],
     styles: Sequence[str],
     scripts: Sequence[str],
     served: bool = False,
 ) -> str:
-    """A page of the files of this folder: the head of all pages and a template, with styles, scripts (without their endings)
-    and data inside. One that is `served` may talk to its own server, and to nobody else."""
+    """A page of the files of this folder: the head of all pages and these templates, with styles, scripts (without their
+    endings) and data inside. One that is `served` may talk to its own server, and to nobody else."""
     form, packed = _packed(json.dumps(data, allow_nan=False, separators=(",", ":")))
     style = "".join(map(_read, styles))
     written = [_inline(engine), *(_inline(_read(f"{name}.js")) for name in scripts)]
@@ -87,7 +87,7 @@ def assembled(
         "scripts": "\n".join(f"<script>{script}</script>" for script in written),
     }
     # Put in one after the other, from pieces of the template: what is put in is not looked at again.
-    pieces = (_read("head.html") + _read(template)).split("{{ ")
+    pieces = "".join(map(_read, ("head.html", *templates))).split("{{ ")
     found = [pieces[0]]
     for piece in pieces[1:]:
         name, _, rest = piece.partition(" }}")

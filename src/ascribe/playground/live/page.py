@@ -24,7 +24,7 @@ def page(data: Dataset, bench: Bench, *, title: str) -> str:
         told(data, bench),
         "",
         title=title,
-        template="live/index.html",
+        templates=("bar.html", "live/index.html"),
         styles=("style.css", "live/style.css"),
         scripts=SCRIPTS,
         served=True,
