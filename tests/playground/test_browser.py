@@ -247,6 +247,8 @@ def test_points_are_drawn_by_pointer_and_by_keys_and_learned(shown):
     assert [point[2] for point in shown.settings()["drawn"]] == [1, 0]
     shown.click("#clear")
     assert shown.settings()["drawn"] == [] and shown("main.app.session.steps") == 0
+    shown.click("#datasets [value=moons]")
+    assert shown("document.querySelector('#loss-of :checked').value") == "testLoss"  # as it was chosen before
 
 
 def upload(shown, text, name="own.csv"):

@@ -106,10 +106,15 @@ const App = (() => {
         return curve;
       };
       return [
-        make("loss-curve", { measure: (one) => one[this.lossOf], show: Cards.loss, label: (tick) => String(Number(tick.toPrecision(3))), range: (values, last) => [0, 1.05 * Math.max(0.1, ...last, Math.min(2.4, Math.max(0, ...values)))] }),
+        make("loss-curve", { measure: (one) => one[this.lossShown], show: Cards.loss, label: (tick) => String(Number(tick.toPrecision(3))), range: (values, last) => [0, 1.05 * Math.max(0.1, ...last, Math.min(2.4, Math.max(0, ...values)))] }),
         make("accuracy-curve", { measure: (one) => one.accuracy, show: Cards.percent, label: (tick) => `${Math.round(100 * tick)} %`, range: (values) => [Math.min(0.4, ...values), 1] }),
         make("angle-curve", { measure: (one) => one.angles[this.layer], show: Cards.degrees, label: (tick) => `${tick}°`, range: (values) => [0, Math.max(100, Math.min(180, ...(values.length ? [Math.max(...values)] : [0])))], lines: [90] }),
       ];
+    }
+
+    // The training loss where there are no test points, whatever was chosen before.
+    get lossShown() {
+      return this.session.apart ? this.lossOf : "trainLoss";
     }
 
     // What the curves and scores are of.
@@ -119,8 +124,7 @@ const App = (() => {
         this.showChoices();
         this.show();
       };
-      if (!this.session.apart) this.lossOf = "trainLoss"; // there are no test points
-      Dom.radios(byId("loss-of"), [...(this.session.apart ? [{ value: "testLoss", label: "Test" }] : []), { value: "trainLoss", label: "Training" }], this.lossOf, again((value) => (this.lossOf = value)));
+      Dom.radios(byId("loss-of"), [...(this.session.apart ? [{ value: "testLoss", label: "Test" }] : []), { value: "trainLoss", label: "Training" }], this.lossShown, again((value) => (this.lossOf = value)));
       const layers = Array.from({ length: Controls.depthOf(this.settings.architecture) + 1 }, (_, layer) => ({ value: layer, label: String(layer + 1), title: `Weights of layer ${layer + 1}` }));
       Dom.radios(byId("angle-of"), layers, this.layer, again((value) => (this.layer = value)));
     }
