@@ -441,8 +441,10 @@ def test_images_of_units_keep_their_places_and_signs():
     np.testing.assert_array_equal(values, np.round(127.5 + 127.5 * weight / 2))
     kernels = np.arange(2 * 2 * 1 * 5.0).reshape(2, 2, 1, 5)
     assert pictures.images(kernels, (8, 8, 1))["count"] == 5
+    many = pictures.images(np.ones((64, 4)), (2, 2, 1))
+    assert (many["count"], many["units"]) == (pictures.MOST, 64)
     assert pictures.images(np.full((2, 4), np.nan), (4,)) | {"bytes": ""} == {
-        **{"count": 1, "height": 2, "width": 4, "channels": 1, "scale": 0.0, "bytes": ""}
+        **{"count": 1, "units": 1, "height": 2, "width": 4, "channels": 1, "scale": 0.0, "bytes": ""}
     }
     wide = pictures.images(np.ones((500, 700)), (700,))
     assert wide["height"] <= pictures.MATRIX and wide["width"] <= pictures.MATRIX and wide["count"] == 1

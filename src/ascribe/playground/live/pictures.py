@@ -14,7 +14,8 @@ BINS = 31
 
 def images(weight: np.ndarray, input_shape: tuple[int, ...]) -> dict[str, Any]:
     """The incoming weights of units as images of bytes in base64, image by image, row by row, channel by channel: 0 for
-    `-scale`, 255 for `scale`, which is the largest of all in size. Weights that belong to no image are one, a row a unit.
+    `-scale`, 255 for `scale`, which is the largest of all in size; `count` of the `units`, the first ones. Weights that belong
+    to no image are one, a row a unit.
 
     **Arguments:** `weight`: `(fan_out, fan_in)`, or `(height, width, channels, fan_out)` of a convolution; `input_shape`: of
     an example.
@@ -29,12 +30,13 @@ def images(weight: np.ndarray, input_shape: tuple[int, ...]) -> dict[str, Any]:
         found = found.mean(axis=-1, keepdims=True)
     most = LARGEST if found.shape[0] > 1 else MATRIX
     rows, columns = (-(-side // most) for side in found.shape[1:3])
-    found = found[:MOST, ::rows, ::columns]
+    units, found = found.shape[0], found[:MOST, ::rows, ::columns]
     scale = float(np.max(np.abs(found), initial=0.0, where=np.isfinite(found)))
     shares = np.nan_to_num(found / (scale or 1.0), nan=0.0, posinf=1.0, neginf=-1.0)
     count, height, width, channels = found.shape
     return {
         "count": count,
+        "units": units,
         "height": height,
         "width": width,
         "channels": channels,

@@ -163,7 +163,7 @@ const App = (() => {
       byId("training-told").textContent = `Batches of ${count(batch)}, ${count(stepsInEpoch)} steps an epoch, ${optimizer}.`;
       byId("score-name").textContent = score[0].toUpperCase() + score.slice(1);
       const notes = Object.values(rules).flatMap(({ title, notes: own }) => own.map((note) => `${title}: ${note}.`));
-      byId("curves-told").textContent = [`Training: ${count(data.sampled)} training examples; batches: those learned from since the last frame, before each step. Angles and norm ratios are of the first training examples.`, ...notes].join(" ");
+      byId("curves-told").textContent = [`Training: ${count(data.sampled)} training examples; batches: those learned from since the last frame, before each step. Angles and norm ratios are of the first training examples; where there is none, the gradient is too near to zero for its arithmetic to measure one.`, ...notes].join(" ");
     }
 
     showLegend() {

@@ -20,7 +20,7 @@ const Cards = (() => {
         make("p", { class: "summary", title: summary }, summary),
         make("dl", { class: "scores" }, ...this.scores.map((pair) => make("div", {}, ...pair))),
         this.problem,
-        make("h3", {}, `First layer, ${layers[0]}`), this.units,
+        this.first = make("h3", {}, `First layer, ${layers[0]}`), this.units,
         make("h3", {}, layers.length > 1 ? `Weights of the ${layers.length} layers` : "Weights"), this.spread);
       this.unitsSheet = new Canvas.Sheet(this.units, () => app.redraw(this.unitsSheet));
       this.spreadSheet = new Canvas.Sheet(this.spread, () => app.redraw(this.spreadSheet));
@@ -47,6 +47,8 @@ const Cards = (() => {
       this.scores.forEach(([, value], place) => (value.textContent = words[place]));
       if (!told.images) return false;
       this.drawn = told;
+      const { count, units } = told.images;
+      this.first.textContent = `First layer, ${this.layers[0]}${count < units ? `: ${count} of ${units} units` : ""}`;
       this.units.setAttribute("aria-label", `Weights of the first layer of ${this.title}, the largest ${Number(told.images.scale.toPrecision(2))}`);
       return true;
     }
