@@ -14,7 +14,7 @@ from ascribe.datasets import DataLike
 from ascribe.errors import UserError, names_in_words, shown
 from ascribe.files import path_of, write_whole
 from ascribe.losses import Loss
-from ascribe.rules import Batch, hooks, verify
+from ascribe.rules import Batch, hooks
 from ascribe.training import devices
 
 from .case import Case, case_of
@@ -305,17 +305,11 @@ def _quality(case: Case, depths: Sequence[int], chains: Chains, notes: list[str]
         return quality(own.rule, own.drawn, own.data, draws=DRAWS, batches=BATCHES, batch_size=size, loss=own.recipe.loss)
 
     with ThreadPoolExecutor() as pool:
-        checked = pool.map(lambda one: verify(one[2].rule, one[2].network, one[2].batch), swept)
-        steady = pool.map(judged, swept)
+        found = pool.map(judged, swept)
+        by_layer = lambda one, name: {layer: getattr(own, name) for layer, own in one.layers.items()}
+        fields = ("angle", "norm_ratio", "snr", "bias")
         return tuple(
-            Estimate(
-                depth,
-                one.angles,
-                one.norm_ratios,
-                {name: layer.snr for name, layer in other.layers.items()},
-                {name: layer.bias for name, layer in other.layers.items()},
-            )
-            for (depth, *_), one, other in zip(swept, checked, steady, strict=True)
+            Estimate(depth, *(by_layer(one, field) for field in fields)) for (depth, *_), one in zip(swept, found, strict=True)
         )
 
 

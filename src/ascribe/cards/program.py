@@ -49,11 +49,6 @@ class Program(NamedTuple):
     begun: tuple[tuple[str, int], ...]
 
 
-def apart(network: Network) -> Network:
-    """The network with every layer for itself, where equal ones are stored as one."""
-    return eqx.tree_at(lambda one: one.parts, network, network.layers)
-
-
 def rows_of(batch: Batch, count: int) -> Batch:
     """So many examples of a batch, from the first one on, again where there are fewer."""
     picked = np.arange(count) % batch.inputs.shape[0]
@@ -82,7 +77,7 @@ def program(rule: AbstractRule, network: Network, batch: Batch, key: Key, *, of_
     """A rule's step on a few examples of the batch; `of_examples`: with the axes of the examples, for which the step is traced
     a second time."""
     ask: Any = _Bare() if any(isinstance(part, Stack) for part in network.parts) else hooks
-    network = apart(network.located(batch.inputs.shape[1:]))
+    network = network.located(batch.inputs.shape[1:]).unstacked
     small = _given(rule, ask, network, rows_of(batch, SIZE), key)
     kept: list[tuple[str, int]] = []
     begun: list[tuple[str, int]] = []
@@ -98,7 +93,7 @@ def program(rule: AbstractRule, network: Network, batch: Batch, key: Key, *, of_
 
 def names_of_weights(found: Any, network: Network) -> dict[str, Any]:
     """The weight of everything in `network.synaptic`, of a network or of its gradient."""
-    own = apart(network_of(found)) if hasattr(network_of(found), "layers") else found
+    own = network_of(found).unstacked if hasattr(network_of(found), "layers") else found
     return own.like(network).weights
 
 

@@ -26,7 +26,8 @@ class LayerQuality:
     - `bias`: ‖E (c - g)‖ / ‖E g‖, with its 95 % interval `bias_interval`: where that begins at 0, no bias was found;
     - `rule_variance`: the mean over batches of tr Cov c, over the rule's own randomness (and dropout's);
     - `batch_variance`: tr Cov, over batches, of the mean over that randomness;
-    - `snr`: ‖E c‖² / tr Cov c, of one step with one batch, with its interval `snr_interval`; infinite where nothing varies.
+    - `snr`: ‖E c‖² / tr Cov c, of one step with one batch, with its interval `snr_interval`; infinite where nothing varies;
+    - `angle` in degrees and `norm_ratio`: of one such step's credit to its gradient, as `verify` has them.
 
     Every squared norm and variance is an unbiased estimate, so that a small one may come out below 0; norms and the bias are
     roots of what is at least 0. NaN where a number has no meaning: the bias against a gradient that is drowned in what differs
@@ -41,6 +42,8 @@ class LayerQuality:
     batch_variance: float
     snr: float
     snr_interval: Interval
+    angle: float
+    norm_ratio: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +100,8 @@ def quality(
     - `rule`: a rule, its name or class; `data`: what `train` takes;
     - `network`: a `Network`, with the weights that it has (those of a trained one, too), or what `train` takes, drawn from the
       `seed`;
-    - `draws`, `batches`: 2 of each at least; they take the memory of two gradients a batch;
+    - `draws`, `batches`: 2 of each at least; they take the memory of three gradients a batch, in double
+      precision;
     - `batch_size`, `loss`: as in `train`; `seed`: of weights, batches and the rule.
 
     **Raises:** `UserError` for anything that does not fit together.
@@ -136,6 +140,8 @@ def _judged(units: training.CreditUnits, draws: int, *, one_batch: bool) -> Laye
         batch_variance=float(batch[0]),
         snr=float(snr[0]),
         snr_interval=_interval(snr),
+        angle=units.angle,
+        norm_ratio=units.norm_ratio,
     )
 
 

@@ -2,23 +2,28 @@
 
 A small plain gradient step along a rule's gradient lowers the loss as long as its angle to backpropagation's stays below 90°
 (Lillicrap et al. 2016, figure 2).
+
+All of it takes trees of JAX arrays, inside a program too, or of NumPy arrays, for which nothing is compiled.
 """
 
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ascribe.networks import Network, Stack
 from ascribe.types import Array, PyTree, Scalar
 
 from .layers import by_layer
 
+Number = Scalar | np.floating[Any] | np.ndarray
+"""A scalar of either kind of arrays."""
 FLOOR = 4.0
 """The floor of a gradient in units of ε times its terms: there its error, 0.02 to 1.3 of them, turns it by 0.3° to 19°."""
 
 
-def angle(a: PyTree, b: PyTree) -> Scalar:
+def angle(a: PyTree, b: PyTree) -> Number:
     """The angle in degrees between two trees of arrays, each read as one long vector; NaN where one of them is zero.
 
     By the half-angle formula 2·atan2(‖â - b̂‖, ‖â + b̂‖) of the unit vectors (Kahan 2006), which keeps its digits near 0°
@@ -29,29 +34,39 @@ def angle(a: PyTree, b: PyTree) -> Scalar:
     """
     (_, unit_a), (_, unit_b) = _length_and_direction(a), _length_and_direction(b)
     difference, total = unit_a - unit_b, unit_a + unit_b
-    return jnp.degrees(2 * jnp.arctan2(jnp.sqrt(jnp.vdot(difference, difference)), jnp.sqrt(jnp.vdot(total, total))))
+    xp = _numbers(total)
+    return xp.degrees(2 * xp.arctan2(xp.sqrt(xp.vdot(difference, difference)), xp.sqrt(xp.vdot(total, total))))
 
 
-def norm(tree: PyTree) -> Scalar:
+def norm(tree: PyTree) -> Number:
     """The Euclidean norm of all numbers of a tree, scaled by the largest so that tiny gradients do not underflow."""
     return _length_and_direction(tree)[0]
 
 
-def _length_and_direction(tree: PyTree) -> tuple[Scalar, Array]:
+def _length_and_direction(tree: PyTree) -> tuple[Number, Array | np.ndarray]:
     """The norm of a tree and its unit vector. One long vector, and few operations: they are compiled for every layer."""
-    vector = jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
-    largest = jnp.max(jnp.abs(vector))
-    vector = vector / jnp.where(largest > 0, largest, jnp.ones_like(largest))
-    length = jnp.sqrt(jnp.vdot(vector, vector))
-    return largest * length, vector / length
+    leaves = jax.tree.leaves(tree)
+    xp = _numbers(leaves[0])
+    vector = xp.concatenate([xp.ravel(leaf) for leaf in leaves])
+    largest = xp.max(xp.abs(vector))
+    vector = vector / xp.where(largest > 0, largest, xp.ones_like(largest))
+    length = xp.sqrt(xp.vdot(vector, vector))
+    with np.errstate(invalid="ignore"):  # the direction of a zero is NaN
+        return largest * length, vector / length
 
 
-def gradient_alignment(gradients: Network, reference: Network, terms: Network | None = None) -> dict[str, Array]:
+def _numbers(array: Any) -> Any:
+    """The module that computes with it."""
+    return np if isinstance(array, np.ndarray | np.generic) else jnp
+
+
+def gradient_alignment(gradients: Network, reference: Network, terms: Network | None = None) -> dict[str, Any]:
     """The angle (degrees) and the norm ratio ‖gradient‖ / ‖reference‖ of two gradients of one network.
 
-    **Arguments:** `terms`: a tree like the reference, whose norm in a layer is the size of the terms that the reference is
-    summed from (`rules.gradient_and_terms`). A layer whose reference is at the floor of its arithmetic, ‖reference‖ ≤
-    4 ε ‖terms‖, or underflows has neither angle nor ratio then: they are NaN, and those of all parameters are of the others.
+    **Arguments:** `gradients`, `reference`: networks, `unstacked` ones where their arrays are NumPy's; `terms`: a tree like the
+    reference, whose norm in a layer is the size of the terms that the reference is summed from
+    (`rules.gradient_and_terms`). A layer whose reference is at the floor of its arithmetic, ‖reference‖ ≤ 4 ε ‖terms‖, or
+    underflows has neither angle nor ratio then: they are NaN, and those of all parameters are of the others.
 
     **Returns:** `gradient_angle` and `gradient_norm_ratio` over all parameters, and for every synaptic layer
     `gradient_angle/NAME` and `gradient_norm_ratio/NAME` over its weight and bias together (of a site inside a layer: over its
@@ -67,26 +82,27 @@ def gradient_alignment(gradients: Network, reference: Network, terms: Network | 
     }
 
 
-def _compared(ours: PyTree, theirs: PyTree) -> dict[str, Scalar]:
-    return {"angle": angle(ours, theirs), "norm_ratio": norm(ours) / norm(theirs)}
+def _compared(ours: PyTree, theirs: PyTree) -> dict[str, Any]:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {"angle": angle(ours, theirs), "norm_ratio": norm(ours) / norm(theirs)}
 
 
-def _judged(ours: PyTree, theirs: PyTree, terms: PyTree) -> dict[str, Scalar]:
+def _judged(ours: PyTree, theirs: PyTree, terms: PyTree) -> dict[str, Any]:
     over = _over_floor(theirs, terms)
-    values = _compared(ours, theirs)
+    values, xp = _compared(ours, theirs), _numbers(over)
     return {
-        **{what: jnp.where(over <= 1, jnp.full_like(one, jnp.nan), one) for what, one in values.items()},
+        **{what: xp.where(over <= 1, xp.full_like(one, xp.nan), one) for what, one in values.items()},
         "over_floor": over,
     }
 
 
-def _over_floor(reference: PyTree, terms: PyTree) -> Scalar:
+def _over_floor(reference: PyTree, terms: PyTree) -> Number:
     """The norm in units of its floor, which is no smaller than what arithmetic can hold with all its digits."""
     size, of_terms = norm(reference), norm(terms)
-    limits = jnp.finfo(size.dtype)
-    least = jnp.maximum(jnp.full_like(size, limits.tiny / limits.eps), size * limits.eps**2)  # the quotient is finite
-    floor = jnp.maximum(FLOOR * _rounding(size.dtype) * of_terms, least)
-    return jnp.where((size == 0) & (of_terms == 0), jnp.full_like(size, jnp.nan), size / floor)
+    limits, xp = jnp.finfo(size.dtype), _numbers(size)
+    least = xp.maximum(xp.full_like(size, limits.tiny / limits.eps), size * limits.eps**2)  # the quotient is finite
+    floor = xp.maximum(FLOOR * _rounding(size.dtype) * of_terms, least)
+    return xp.where((size == 0) & (of_terms == 0), xp.full_like(size, xp.nan), size / floor)
 
 
 def _rounding(dtype: Any) -> float:
@@ -101,7 +117,8 @@ def _measurable(gradients: Network, reference: Network, terms: Network) -> tuple
 
     def kept(*trees: PyTree) -> tuple[PyTree, PyTree]:
         over = _over_floor(*trees[1:])
-        return jax.tree.map(lambda leaf: jnp.where(over <= 1, jnp.zeros_like(leaf), leaf), trees[:2])
+        xp = _numbers(over)
+        return jax.tree.map(lambda leaf: xp.where(over <= 1, xp.zeros_like(leaf), leaf), trees[:2])
 
     found: list[Any] = []
     for number, parts in enumerate(zip(gradients.parts, reference.parts, terms.parts, strict=True)):
@@ -117,6 +134,6 @@ def _measurable(gradients: Network, reference: Network, terms: Network) -> tuple
     return list(ours), list(theirs)
 
 
-def feedback_alignment(network: Network, feedback: dict[str, Array]) -> dict[str, Array]:
+def feedback_alignment(network: Network, feedback: dict[str, Array]) -> dict[str, Any]:
     """`feedback_angle/NAME`: the angle in degrees between a layer's weight W and the B that carries its error back."""
     return {f"feedback_angle/{name}": angle(network[name].weight, matrix) for name, matrix in feedback.items()}

@@ -102,6 +102,11 @@ class Network(eqx.Module):
                 found.append(part)
         return tuple(found)
 
+    @property
+    def unstacked(self) -> "Network":
+        """The same network with every layer for itself, where equal ones are stored as one."""
+        return eqx.tree_at(lambda network: network.parts, self, self.layers)
+
     def with_layers(self, layers: Iterable[AbstractLayer]) -> "Network":
         """A network of this structure with other numbers, such as its gradient, from every layer's."""
         return eqx.tree_at(lambda network: network.parts, self, Network(layers).parts)

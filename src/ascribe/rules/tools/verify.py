@@ -21,7 +21,7 @@ from ascribe.rules.backpropagation import Backpropagation
 from ascribe.rules.base import AbstractRule, Batch, network_of
 from ascribe.rules.rounding import gradient_and_terms
 from ascribe.rules.terms import INSIDE
-from ascribe.types import Array, Key
+from ascribe.types import Key
 
 from .same_computation import numbered
 from .value_and_credit import as_batch
@@ -89,8 +89,10 @@ def verify(
     network = network.located(batch.inputs.shape[1:])
     with hooks.blamed(registry.name_of(made), made):
         anew = object() if hooks.is_own(made) else None  # a user's code may read other values than when it was traced
-        ours, theirs, alignment = _gradients(made, network, batch, jr.key(0) if key is None else key, anew)
-    found = {name: float(value) for name, value in alignment.items()}
+        found = _gradients(made, network, batch, jr.key(0) if key is None else key, anew)
+    ours, theirs, terms = jax.device_get(found)
+    angles = gradient_alignment(ours.unstacked, theirs.unstacked, terms.unstacked)
+    found = {name: float(value) for name, value in angles.items()}
     names = {"total": "", **{name: f"/{name}" for name in network.synaptic}}
     return Verification(
         type(made).__name__,
@@ -242,14 +244,12 @@ _answers: dict[Any, Traced] = {}
 
 
 @eqx.filter_jit
-def _gradients(
-    rule: AbstractRule, network: Network, batch: Batch, key: Key, anew: Any
-) -> tuple[Network, Network, dict[str, Array]]:
-    """The rule's gradient where it begins, backpropagation's there, and the angles and sizes between them; `anew`: not what it
-    was before where it is traced anew."""
+def _gradients(rule: AbstractRule, network: Network, batch: Batch, key: Key, anew: Any) -> tuple[Network, Network, Network]:
+    """The rule's gradient where it begins, backpropagation's there, and the terms of that one; `anew`: not what it was before
+    where it is traced anew."""
     ours, start, batch = _ours(rule, batch, key=key, network=network)
     exact, terms = gradient_and_terms(start, batch, key=jr.split(key)[1])
-    return ours, exact.gradients, gradient_alignment(ours, exact.gradients, terms)
+    return ours, exact.gradients, terms
 
 
 def _both(rule: AbstractRule, batch: Batch, *, key: Key, network: Network) -> tuple[Network, Network]:
