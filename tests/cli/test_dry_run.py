@@ -62,6 +62,20 @@ def test_time_is_that_of_one_rule_for_all(here, capsys, monkeypatch):
     assert plan["memory"] >= 2 * 17 * 4 * min(widths)  # the networks alone
 
 
+def test_an_epoch_is_timed_without_what_a_call_costs_beside_it(here, capsys, monkeypatch):
+    """A call takes 0.2 s and each of 400 epochs 1 ms more; the very first call takes 1 s."""
+    calls = []
+
+    def seconds_of(self, runs, states, epochs):
+        calls.append(epochs)
+        return (1.0 if len(calls) == 1 else 0.2) + 0.001 * epochs
+
+    monkeypatch.setattr(Experiment, "_seconds_of", seconds_of)
+    plan = told(capsys, *command_line(epochs=400))
+    assert plan["time"]["its_epoch"] == pytest.approx(0.001)
+    assert calls[:3] == [0, 0, 1] and max(calls) <= 400
+
+
 def test_words_say_the_same_and_where_it_would_go(here, capsys, monkeypatch):
     picky = rules.FiniteDifferences(limit=10)
     monkeypatch.setattr(rules, "default_names", lambda: ["backpropagation", "finite-differences"])

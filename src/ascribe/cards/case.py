@@ -5,14 +5,13 @@ from typing import Any, TypedDict, Unpack
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
 from ascribe.checks import options
 from ascribe.datasets import DataLike, Dataset, load
 from ascribe.errors import UserError
-from ascribe.networks import Network, build
+from ascribe.networks import Network
 from ascribe.rules import AbstractRule, Backpropagation, Batch, hooks
 from ascribe.setup import Setup
 from ascribe.training import (
@@ -20,7 +19,6 @@ from ascribe.training import (
     check_data,
     check_rule,
     complete,
-    examples_of,
     flatten_for,
     honor,
     named_rule,
@@ -113,10 +111,7 @@ class Case:
         **Raises:** `UserError` where the rule refuses that network.
         """
         text, data = "x".join([str(width)] * depth), self.data
-        own = {"input_shape": data.input_shape, "outputs": data.outputs, "activation": self._activation}
-        shapes = eqx.filter_eval_shape(lambda: build(text, **own))  # weights are drawn once, by one program
-        empty = jax.device_put(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes))
-        return case_of(self.rule, empty, data, like=self)
+        return case_of(self.rule, _empty(text, data, self._activation), data, like=self)
 
     @property
     def _activation(self) -> str:
@@ -156,10 +151,18 @@ def case_of(
     asked, recipe = _first_recipe(rule, name, network, chosen, activation, setup)
     own = _initialized(template_of(recipe.source), jr.key(seed))
     prepared = flatten_for(own, recipe.data)
-    examples = examples_of(prepared, "train")
-    indices = jnp.arange(min(recipe.setup.batch_size, len(prepared.train)))
-    batch = Batch(examples.inputs[indices], examples.targets[indices], recipe.loss, indices, own.initial_state())
+    train, count = prepared.train, min(recipe.setup.batch_size, len(prepared.train))
+    kind = own.dtype if chosen.task == "regression" else np.int32
+    given = (train.inputs[:count].astype(own.dtype), train.targets[:count].astype(kind), np.arange(count))
+    inputs, targets, indices = jax.device_put(given)
+    batch = Batch(inputs, targets, recipe.loss, indices, own.initial_state())
     return Case(name, recipe.rule, own, batch, recipe, chosen, asked)
+
+
+def _empty(text: str, data: Dataset, activation: str) -> Any:
+    """The network of a text, without weights: one program draws them, not one for each array."""
+    shapes = eqx.filter_eval_shape(lambda: network_for(text, data, activation))
+    return jax.device_put(jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes))
 
 
 @eqx.filter_jit
@@ -188,7 +191,8 @@ def _first_recipe(
     wanted = NETWORKS if network is None else (network,)
     for place, one in enumerate(wanted):
         try:
-            asked = network_for(one, data, activation)
+            named = isinstance(one, str) and ".py" not in one
+            asked = _empty(one, data, activation) if named else network_for(one, data, activation)
             return template_of(asked), complete(honor(rule, name, asked, data, setup))
         except UserError:
             if place + 1 == len(wanted):

@@ -161,8 +161,8 @@ class _Step:
             if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
                 return jr.key(0) if not leaf.shape else jr.split(jr.key(0), leaf.shape)
             if jnp.issubdtype(leaf.dtype, jnp.floating):
-                return jnp.asarray(random.normal(0, 0.1, leaf.shape), leaf.dtype)
-            return jnp.zeros(leaf.shape, leaf.dtype)
+                return jax.device_put(random.normal(0, 0.1, leaf.shape).astype(leaf.dtype))
+            return jax.device_put(np.zeros(leaf.shape, leaf.dtype))
 
         given = jax.tree.map(fill, self.shapes)
         return lambda: jax.block_until_ready(self.compiled(given))

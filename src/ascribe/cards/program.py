@@ -52,8 +52,9 @@ class Program(NamedTuple):
 def rows_of(batch: Batch, count: int) -> Batch:
     """So many examples of a batch, from the first one on, again where there are fewer."""
     picked = np.arange(count) % batch.inputs.shape[0]
-    indices = None if batch.indices is None else jnp.arange(count)
-    return dataclasses.replace(batch, inputs=batch.inputs[picked], targets=batch.targets[picked], indices=indices)
+    indices = None if batch.indices is None else jax.device_put(np.arange(count))
+    inputs, targets = jax.device_put([np.asarray(one)[picked] for one in (batch.inputs, batch.targets)])
+    return dataclasses.replace(batch, inputs=inputs, targets=targets, indices=indices)
 
 
 class _Bare:

@@ -93,4 +93,10 @@ def draw(name: str, key: Key, shape: tuple[int, ...], *, in_axis: int, out_axis:
         return jnp.zeros(shape)
     if name == "orthogonal":
         return initializers.orthogonal(column_axis=out_axis)(key, shape)
+    return _drawn(key, name, shape, in_axis, out_axis)
+
+
+@partial(jax.jit, static_argnums=(1, 2, 3, 4))
+def _drawn(key: Key, name: str, shape: tuple[int, ...], in_axis: int, out_axis: int) -> Array:
+    """Traced once for all layers of one shape."""
     return _LAWS[name](in_axis=in_axis, out_axis=out_axis)(key, shape)

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import weakref
 from pathlib import Path
 
 try:
@@ -21,6 +22,7 @@ class FolderLock:
         if fcntl is not None:
             with contextlib.suppress(OSError):
                 self._descriptor = os.open(folder, os.O_RDONLY)
+                self._close = weakref.finalize(self, os.close, self._descriptor)
                 fcntl.flock(self._descriptor, fcntl.LOCK_SH)  # who is alone is so for a moment
                 self.works = True
 
@@ -39,14 +41,11 @@ class FolderLock:
     def close(self) -> None:
         """Lets go of it."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            self._close()
             self._descriptor = None
 
     def __enter__(self) -> "FolderLock":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
         self.close()

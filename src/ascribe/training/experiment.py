@@ -26,6 +26,9 @@ from .progress import Listener, Progress, silent
 from .recipe import Recipe, Specification, find_leaf
 from .seeds import check_runs
 
+LONG_ENOUGH = 0.3
+"""Seconds of training from which the time of an epoch is told."""
+
 
 class Experiment:
     """A rule on a data set, ready to train any number of runs with one compiled shape.
@@ -91,14 +94,24 @@ class Experiment:
         self._compiled = True
 
     def timed(self, example: Specification) -> tuple[float, float]:
-        """Seconds that compiling takes, and one epoch of `width` runs like the example; what they learn is dropped."""
+        """Seconds that compiling takes, and one epoch of `width` runs like the example; what they learn is dropped. Epochs are
+        timed until they take long enough, without what a call costs beside them."""
         self.compile(example)
         with self.blamed():
             runs = self.stack([example] * self.width)
             states = jax.block_until_ready(self.initialize(runs))
-            began = time.perf_counter()
-            jax.block_until_ready(self.advance(runs, states, 0, 1))
-        return self.compile_seconds, time.perf_counter() - began
+            beside = min(self._seconds_of(runs, states, 0) for _ in range(2))
+            epochs, seconds, most = 1, 0.0, self.recipe.setup.epochs
+            while True:
+                seconds = max(self._seconds_of(runs, states, epochs) - beside, 0.0)
+                if seconds >= LONG_ENOUGH or epochs == most:
+                    return self.compile_seconds, seconds / epochs
+                epochs = min(most, epochs * max(2, int(LONG_ENOUGH / max(seconds, 1e-6))))
+
+    def _seconds_of(self, runs: loop.Run, states: loop.RunState, epochs: int) -> float:
+        began = time.perf_counter()
+        jax.block_until_ready(self.advance(runs, states, 0, epochs))
+        return time.perf_counter() - began
 
     @property
     def bytes_at_a_time(self) -> int:
