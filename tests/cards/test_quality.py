@@ -11,7 +11,8 @@ from ascribe import networks
 from ascribe.cards import quality
 from ascribe.cards.quality import _estimates
 from ascribe.errors import UserError
-from ascribe.rules import AbstractRule, Backpropagation, Credit
+from ascribe.networks import Stack
+from ascribe.rules import AbstractRule, Backpropagation, Credit, as_batch, verify
 
 from ..training import tiny
 
@@ -112,6 +113,25 @@ def test_backpropagation_has_no_bias_and_on_all_examples_no_variance():
     for layer in every.layers.values():
         assert layer.bias == 0 and layer.rule_variance == 0 and layer.batch_variance == 0 and layer.snr == np.inf
     assert every.to_json()["layers"]["total"]["snr"] == "inf" and "SNR inf" in str(every)
+
+
+def test_each_layer_of_a_stack_has_its_own_numbers():
+    """Of all examples, against one gradient of each rule: sign symmetry draws nothing."""
+    network, data = networks.mlp([2, *[4] * 11, 1], activation="tanh", key=jr.key(3)), tiny.data()
+    assert any(isinstance(part, Stack) for part in network.parts)
+    found = quality("sign-symmetry", network, data, draws=2, batches=2, batch_size=tiny.TRAIN)
+    batch = as_batch(network, (data.train.inputs, data.train.targets))
+    exact = eqx.filter_jit(Backpropagation())(network, None, batch, key=jr.key(0)).gradients
+    checked = verify("sign-symmetry", network, batch)
+    assert list(found.layers) == ["total", *network.synaptic] == list(checked.angles)
+    assert len({round(one.reference_norm, 12) for one in found.layers.values()}) == len(found.layers)
+    for name, one in found.layers.items():
+        gradient = exact if name == "total" else exact[name]
+        assert one.reference_norm == pytest.approx(np.linalg.norm(ravel_pytree(gradient)[0]), rel=1e-12)
+        assert one.norm / one.reference_norm == pytest.approx(one.norm_ratio, rel=1e-9)
+        assert one.angle == pytest.approx(checked.angles[name], rel=1e-9, abs=1e-9)
+        assert one.norm_ratio == pytest.approx(checked.norm_ratios[name], rel=1e-9)
+    assert found.layers["linear2"].angle > 1
 
 
 @pytest.mark.parametrize(

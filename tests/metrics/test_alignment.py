@@ -1,5 +1,6 @@
 """Angles and norms between trees."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -25,6 +26,21 @@ def test_the_angle_is_numpy_s_arc_cosine():
     expected = np.degrees(np.arccos(x @ y / np.linalg.norm(x) / np.linalg.norm(y)))
     assert 10 < expected < 80
     np.testing.assert_allclose(angle(a, b), expected, rtol=1e-12)
+
+
+def test_numpy_s_arrays_give_what_jax_s_give():
+    """Of a stack, too, and with a layer at the floor of its arithmetic."""
+    network = networks.mlp([2, *[3] * 10, 1], key=jr.key(0))
+    ours, theirs = shake(network, jr.key(1), 1.0), shake(network, jr.key(2), 1.0)
+    theirs = eqx.tree_at(lambda one: one["linear1"].weight, theirs, 1e-20 * theirs["linear1"].weight)
+    theirs = eqx.tree_at(lambda one: one["linear1"].bias, theirs, 0.0 * theirs["linear1"].bias)
+    expected = jax.jit(gradient_alignment)(ours, theirs, network)
+    host = [jax.device_get(one).unstacked for one in (ours, theirs, network)]
+    found = gradient_alignment(*host)
+    assert found.keys() == expected.keys() and np.isnan(found["gradient_angle/linear1"])
+    for name, value in found.items():
+        assert not isinstance(value, jax.Array)
+        np.testing.assert_allclose(value, expected[name], rtol=1e-12)
 
 
 @pytest.mark.parametrize("radians", [1e-9, 1e-4, 0.5, np.pi / 2, 2.0, np.pi - 1e-4])
