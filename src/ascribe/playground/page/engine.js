@@ -51,7 +51,7 @@ class Learner {
     this.columns = inputs || columns;
     // A rule's programs are for all networks of one depth, but of a rule that looks at sizes.
     const own = about.forms[activation][architecture];
-    if (own && this.columns !== columns) throw new Error(`${rule} looks at the sizes of its layers, and was compiled for ${columns} inputs.`);
+    if (own && own.inputs !== null && this.columns !== columns) throw new Error(`${rule} looks at the number of its inputs, and was compiled for ${columns}.`);
     this.form = own || about.forms[activation][widths.length];
     if (!this.form) throw new Error(about.refused[architecture] || about.refused[widths.length] || `no ${rule} with ${architecture} and ${activation}`);
     this.layout = this.form.layout;
