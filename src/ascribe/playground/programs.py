@@ -253,19 +253,13 @@ class _Page:
         else:
             shared = tuple(label for label in labels if label != "auxiliary")
             parts = [(shared, made), *([(("auxiliary",), made)] if "auxiliary" in labels else [])]
-        return [{"labels": list(names), **self.move(one, asked, names, form.whose)} for names, one in parts]
+        return [{"labels": list(names), **self.move(one)} for names, one in parts]
 
-    def move(self, factory: optimizers.Factory, asked: Any, labels: tuple[str, ...], whose: str) -> dict[str, Any]:
+    def move(self, factory: optimizers.Factory) -> dict[str, Any]:
         """The programs of one optimizer, of a vector of all numbers that it moves."""
         if factory not in self.moves:
             self.moves[factory] = dict(zip(("start", "move"), map(self.programs.add, _optimizer(factory)), strict=True))
-        found = self.moves[factory]
-        if labels == ("auxiliary",) and self.programs.all[found["start"]]["outputs"]:
-            raise UserError(
-                f"the playground moves the activations of every example by an optimizer without a memory; {whose} has {asked}: "
-                f"leave it out."
-            )
-        return found
+        return self.moves[factory]
 
 
 def _known(form: Form) -> tuple[Form, dict[str, Any]]:
