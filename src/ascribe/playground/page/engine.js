@@ -235,6 +235,7 @@ class Learner {
   // rule that keeps something of every example, `indices` say which examples these are.
   read(x, y, indices = null) {
     const batch = this.examples(x, y), { form, layout, machine } = this, sizes = { ...this.sizes, b: batch.count };
+    if (!indices && this.rows.includes(true)) throw new Error(`${this.rule} keeps something of every example: say which these are.`);
     const credits = this.credit(this.ofBatch(indices), batch).gradients.map((one) => one.slice());
     const network = layout.network.map((k) => this.trainables[k]);
     const exact = machine.run(form.backpropagation, sizes, [...network, ...this.statistics, batch.inputs, batch.labels, this.key]);
