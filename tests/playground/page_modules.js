@@ -79,9 +79,13 @@ found.hostileLinks = [
 
 // A session: paired batches, seeds, history, a rule that refuses, divergence.
 const machine = Ascribe.load({});
-const asked = [];
+const asked = [], looked = [];
 const spying = { learner: (options) => {
-  const learner = machine.learner(options), step = learner.step.bind(learner);
+  const learner = machine.learner(options), step = learner.step.bind(learner), read = learner.read.bind(learner);
+  learner.read = (x, y, examples) => {
+    if (looked.length < 3) looked.push([...examples].every((example, row) => moons.inputs[2 * example] === x[2 * row] && moons.targets[example] === y[row]) && examples.length === y.length);
+    return read(x, y);
+  };
   learner.step = (x, y, rate, examples) => {
     asked.push({ rule: options.rule, seed: options.seed, x: [...x], y: [...y], rate, examples: [...examples] });
     return step(x, y, rate);
@@ -104,6 +108,7 @@ found.session = {
   seedsDiffer: asked[0].x.some((value, place) => value !== asked[1].x[place]),
   rates: [...new Set(asked.map((one) => `${one.rule} ${one.rate}`))],
   batchIsOfExamples: asked[0].examples.every((example, row) => moons.inputs[2 * example] === asked[0].x[2 * row] && moons.targets[example] === asked[0].y[row]),
+  creditIsOfExamples: looked,
   onceAnEpoch: new Set(epoch).size === epoch.length,
   epochs: session.epochs, stepsInEpoch: session.stepsInEpoch, training: session.training.targets.length,
   start, end,

@@ -303,8 +303,9 @@ def test_the_network_tells_values_and_a_feedback_weight_is_dragged(shown):
     shown.click(f"{card} [value=feedback]")
     shown.picture(f"{card} .network")
     line = shown(
-        "(() => { const {network} = main.app.cards[1], [x0, y0, x1, y1] = network.lines[3].ends;"
-        "return [(x0 + x1) / 2 / network.sheet.width, (y0 + y1) / 2 / network.sheet.height, network.lines[3].value]; })()"
+        "(() => { const {network} = main.app.cards[1], size = (one) => Math.abs(one.value);"
+        "const {ends: [x0, y0, x1, y1], value} = network.lines.reduce((a, b) => (size(b) > size(a) ? b : a));"
+        "const {width: w, height: h} = network.sheet; return [(x0 + x1) / 2 / w, (y0 + y1) / 2 / h, value, 40 / h]; })()"
     )
     values = "[...main.app.cards[1].learner.matrices[0].values]"
     before = shown(values)
@@ -315,10 +316,12 @@ def test_the_network_tells_values_and_a_feedback_weight_is_dragged(shown):
         "Element.prototype.setPointerCapture = () => {}"  # there is no such pointer
     )
     shown.pointer("pointerdown", f"{card} .network", line[0], line[1], button=0)
-    shown.pointer("pointermove", f"{card} .network", line[0], line[1] - 0.2)
-    shown.pointer("pointerup", f"{card} .network", line[0], line[1] - 0.2)
+    across = line[1] + line[3] * (1 if line[2] > 0 else -1)  # 40 pixels, towards zero
+    shown.pointer("pointermove", f"{card} .network", line[0], across)
+    shown.pointer("pointerup", f"{card} .network", line[0], across)
     after = shown(values)
-    assert after[place] > before[place] and [a == b for a, b in zip(after, before, strict=True)].count(False) == 1
+    assert before[place] == pytest.approx(line[2]) and after[place] * before[place] < 0
+    assert [a == b for a, b in zip(after, before, strict=True)].count(False) == 1
     shown.press("-", f"{card} .network")
     kept = shown(values)
     assert kept[place] < after[place]

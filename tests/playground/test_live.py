@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import collections
 import contextlib
 import dataclasses
 import importlib
@@ -9,6 +10,7 @@ import json
 import queue
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -373,6 +375,59 @@ def test_a_closed_tab_ends_its_training_within_a_second(live):
     began = time.monotonic()
     empty(live)
     assert time.monotonic() - began < 1 and not session._thread.is_alive() and session._learnings == {}
+
+
+def stalled(live, *says):
+    """A tab that says this, and reads nothing."""
+    place, _, token = live.url.removeprefix("http://").partition("/?token=")
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    made.connect(("127.0.0.1", int(place.partition(":")[2])))
+    key = base64.b64encode(bytes(16)).decode()
+    heads = ["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", f"Sec-WebSocket-Key: {key}"]
+    heads = [f"GET /socket?token={token} HTTP/1.1", f"Host: {place}", f"Origin: http://{place}", *heads]
+    made.sendall("\r\n".join([*heads, "", ""]).encode())
+    assert made.recv(12) == b"HTTP/1.1 101"
+    for text in says:
+        made.sendall(bytes([0x81, 0x80 | len(text), 0, 0, 0, 0]) + text.encode())  # masked with zeros
+    return made
+
+
+@pytest.mark.slow
+def test_a_tab_that_reads_nothing_holds_nobody_up_and_is_closed(live, monkeypatch):
+    """Its frames have a megabyte: its socket takes some, then the newest alone waits for it."""
+    say_frame, put, taken = Session._say, collections.Counter(), []
+
+    def heavy(session):
+        put[session] += 1
+        session._seen = {**session._seen, "weight": "x" * 2**20}
+        say_frame(session)
+
+    class Counted(outbox.Outbox):
+        async def take(self):
+            taken.append(await super().take())
+            return taken[-1]
+
+    with opened(live, max_size=2**22) as other:
+        frame(other)
+        (first,) = live.sessions
+        monkeypatch.setattr(server, "Outbox", Counted)
+        monkeypatch.setattr(Session, "_say", heavy)
+        with stalled(live, '{"do": "speed", "value": 5}', '{"do": "play"}'):
+            began = time.monotonic()
+            while (slow := next(iter(live.sessions - {first}), None)) is None or put[slow] < 40:
+                assert time.monotonic() - began < 30
+                time.sleep(0.05)
+            assert len(taken) < 15
+            say(other, "step")
+            assert frame(other)["step"] == 1
+            began = time.monotonic()
+            while slow in live.sessions:
+                assert time.monotonic() - began < server.STALLED + 5
+                time.sleep(0.05)
+            say(other, "step")
+            assert frame(other)["step"] == 2 and not slow._thread.is_alive() and len(taken) < 15
+    empty(live)
 
 
 def test_tabs_are_few(live):

@@ -110,6 +110,7 @@ def test_a_hostile_link_changes_nothing_and_says_so(found):
 def test_rules_learn_from_the_same_batches_each_at_its_rate(found):
     session = found["session"]
     assert session["paired"] and session["seedsDiffer"] and session["batchIsOfExamples"] and session["onceAnEpoch"]
+    assert session["creditIsOfExamples"] == [True] * 3
     assert session["rates"] == ["backpropagation 0.01", "feedback-alignment 0.02", "frozen 0.04"]
     assert (session["training"], session["stepsInEpoch"], session["epochs"]) == (80, 5, 60)
     assert session["end"]["testLoss"] < 0.5 * session["start"]["testLoss"] and session["end"]["accuracy"] > 0.85

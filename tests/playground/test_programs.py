@@ -3,12 +3,17 @@
 import contextlib
 import json
 
+import jax
+import jax.numpy as jnp
 import jaxtyping
 import pytest
 
 from ascribe import rules
 from ascribe.errors import UserError
 from ascribe.playground import programs
+from ascribe.playground.alike import alike
+from ascribe.playground.emitter import emit
+from ascribe.playground.forms import struct, symbols
 
 from .node import needs_node, node
 
@@ -26,7 +31,17 @@ class Halved(AbstractRule):
         found = backward_sweep(network, state, batch, key=key)
         count = jnp.zeros(len(batch.inputs)).shape[0]
         return Credit(found.loss, jax.tree.map(lambda one: one * (count / (2 * count)), found.gradients), state)
+
+
+class OfSquares(AbstractRule):
+    "Backpropagation, but the transposed gradient of weights that are as many forth as back."
+
+    def __call__(self, network, state, batch, *, key):
+        found = backward_sweep(network, state, batch, key=key)
+        turned = lambda one: one.T if one.ndim == 2 and one.shape[0] == one.shape[1] else one
+        return Credit(found.loss, jax.tree.map(turned, found.gradients), state)
 """
+OWN_RULES = {"halved": "Halved", "of squares": "OfSquares"}
 SCRIPT = """
 const job = JSON.parse(require("fs").readFileSync(process.argv[3]));
 const machine = require(process.argv[2]).load(job.page);
@@ -53,7 +68,8 @@ found.set = Array.from(learner.feedback()[0].values);
 found.scaled = make("feedback-alignment", { hyperparameters: { scale: 2 } }).feedback().map(({ values }) => Array.from(values));
 found.plain = make("feedback-alignment").feedback().map(({ values }) => Array.from(values));
 try { make("halved").step(random(6, (u) => u), new Float32Array(3), 0.1); } catch (error) { found.refused = error.message; }
-try { make("halved", { inputs: 3 }); } catch (error) { found.inputs = error.message; }
+found.three = make("halved", { inputs: 3, data: null }).weights().map(({ shape }) => shape);
+try { make("of squares", { inputs: 3 }); } catch (error) { found.inputs = error.message; }
 found.wide = make("feedback-alignment", { inputs: 5, data: null, architecture: "2-9-7-1" }).weights().map(({ shape }) => shape);
 const count = () => machine.instances.reduce((sum, one) => sum + one.size, 0), before = count();
 for (let k = 0; k < 50; k++) learner.step(x, y, 0.1);
@@ -80,7 +96,8 @@ def page(tmp_path_factory):
     file.write_text(OWN)
     built = {name: rules.get(name) for name in ("backpropagation", "feedback-alignment")}
     with unchecked():
-        return programs.page_data({**built, "halved": rules.get(str(file))}, ["2-4-1", "2-4-4-1"], ["tanh"], ["sgd"])
+        own = {name: rules.get(f"{file}:{kind}") for name, kind in OWN_RULES.items()}
+        return programs.page_data({**built, **own}, ["2-4-1", "2-9-1", "2-4-4-1"], ["tanh"], ["sgd"])
 
 
 @pytest.fixture(scope="module")
@@ -110,15 +127,41 @@ def test_a_rule_of_a_file(page, found):
         assert abs(layer["angle"]) < 0.1
         assert abs(layer["normRatio"] - 0.5) < 1e-6
     assert found["refused"] == "halved takes batches of 1, 8, 16, 32, 64"
-    assert found["inputs"] == "halved looks at the sizes of its layers, and was compiled for 2 inputs."
+    assert found["three"] == [[4, 3], [1, 4]]
+    assert found["inputs"] == "of squares looks at the number of its inputs, and was compiled for 2."
+
+
+def test_a_rule_that_looks_for_square_weights_has_programs_for_two_inputs(page):
+    """Those of any number of inputs would not know that there may be as many as units."""
+    inputs = lambda rule: {place: one["inputs"] for place, one in page["rules"][rule]["forms"]["tanh"].items()}
+    assert inputs("halved") == {"2-4-1": None, "2-9-1": None, "2-4-4-1": None}
+    assert inputs("of squares") == {"2-4-1": 2, "2-9-1": None, "2-4-4-1": 2}
+
+
+@pytest.mark.parametrize(
+    ("function", "is_alike"),
+    [
+        (lambda x: x / x.shape[1], True),
+        (lambda x: jnp.tanh(x).sum(axis=1) * jnp.sqrt(1 / x.shape[1]), True),
+        (lambda x: jax.lax.scan(lambda c, row: (c + row, c), x.sum(axis=0), x)[1], True),
+        (lambda x: x * (3 if x.shape[1] == 2 else 1), False),
+        (lambda x: jnp.tanh(x) if x.shape[1] == 2 else x, False),
+        (lambda x: jax.lax.scan(lambda c, row: (c + row, c if x.shape[1] == 2 else row), x.sum(axis=0), x)[1], False),
+    ],
+)
+def test_a_program_for_any_number_of_inputs_beside_that_for_two(function, is_alike):
+    batch, _, inputs, *_ = symbols()
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"):
+        of_any, of_two = (emit(function, struct(batch, one))[0] for one in (inputs, 2))
+    assert alike(of_any, of_two, {"b": 101, "n": 2}) is is_alike
 
 
 @needs_node
 def test_the_programs_of_a_rule_are_for_all_widths_and_inputs(page, found):
-    """The page names 2-4-1 and 2-4-4-1 alone."""
+    """The page names no 2-9-7-1."""
     assert found["wide"] == [[9, 5], [7, 9], [1, 7]]
     assert list(page["rules"]["feedback-alignment"]["forms"]["tanh"]) == ["1", "2"]
-    assert list(page["rules"]["halved"]["forms"]["tanh"]) == ["2-4-1", "2-4-4-1"]
+    assert list(page["rules"]["halved"]["forms"]["tanh"]) == ["2-4-1", "2-9-1", "2-4-4-1"]
 
 
 @needs_node

@@ -9,6 +9,8 @@ import sys
 import numpy as np
 import pytest
 
+import ascribe
+
 from .node import NODE
 from .test_browser import WATCH, Page, chromium
 from .test_page_modules import FOLDER
@@ -59,3 +61,21 @@ def test_the_browser_takes_the_steps_that_node_takes(tmp_path_factory, inputs):
     for ours, theirs in zip(found, json.loads(done.stdout), strict=True):
         for one, other in zip(ours, theirs, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_the_neuron_page_says_why_there_is_no_rate(tmp_path):
+    path = ascribe.play("neurons", out=tmp_path / "neurons.html")
+    with chromium.browser() as tab:
+        tab.call("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
+        shown = Page(tab, path.as_uri())
+        tab.open(f"{path.as_uri()}#current=120")
+        shown.wait("neuronMain.app !== null")
+        shown("neuronMain.app.advance(0.4)")
+        notes = "[...document.querySelectorAll('.note')].map((one) => one.textContent)"
+        swings, drops = shown(notes)
+        assert swings == "V swings, but does not reach −20 mV, from where on it counts as a spike: so the rate is 0."
+        assert drops.startswith("Above about 98 µA/cm² there are no spikes: ") and drops.endswith("(depolarization block).")
+        shown("neuronMain.app.change({ current: 10 }); neuronMain.app.advance(0.2)")
+        assert shown(notes) == ["", drops] and shown("faults") == []
+        shown("neuronMain.app.change({ current: 0, g_Na: 0 }); neuronMain.app.advance(0.4)")
+        assert shown(notes) == ["", ""]

@@ -57,6 +57,14 @@ def test_every_rule(rule):
 
 
 @pytest.mark.slow
+def test_an_optimizer_with_a_memory_of_every_example():
+    chosen = {"architectures": ["2-4-4-1"], "activations": ["tanh"], "optimizers": ["adam"]}
+    (row,) = compared(named=["relaxed-identity-as-published"], steps=60, **chosen)
+    check(row)
+    assert row["late"] <= 1e-4
+
+
+@pytest.mark.slow
 def test_more_inputs_than_two():
     """The programs are those of two inputs; the rules' own transforms of inputs come after."""
     named = ["perceptron", "feedback-alignment", "forward-pass"]

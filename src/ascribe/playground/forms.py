@@ -3,12 +3,13 @@
 
 A program is traced once for all batch sizes, and for all widths of as many hidden layers: their sizes are symbols (`b`, `n`,
 `h1`, `h2`, …), and so is the number of inputs. A rule of a user's file may look at the sizes of its layers, so its programs are
-traced for every architecture; one that also looks at the size of its batch gets programs for `BATCHES`.
+traced for every architecture; one that also looks at the number of its inputs, or at the size of its batch, gets programs for
+two inputs, or for `BATCHES`.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import equinox as eqx
@@ -87,19 +88,19 @@ def ask(name: str, rule: AbstractRule, widths: Sequence[int], activation: str, d
 
 
 class Form:
-    """A rule with a network of one depth and activation: its programs for any batch, and for any widths, or those of `asked`.
+    """A rule with a network of one depth and activation: its programs for any batch, inputs and widths, or for those that are
+    meant.
 
-    **Arguments:** `asked`: with stand-ins for its widths, or with those that are meant (`fixed`); `batch`: the one batch size
-    that the programs are for, where they are not for all.
+    **Arguments:** `open`: numbers of inputs and of units, in the network of `asked`, that stand in for any number, with their
+    symbols; `batch`: the one batch size that the programs are for, where they are not for all.
     """
 
-    def __init__(self, asked: Asked, depth: int, *, fixed: bool = False, batch: int | None = None):
-        self.asked, self.fixed = asked, fixed
+    def __init__(self, asked: Asked, open: Mapping[int, Any], *, batch: int | None = None):
+        self.asked, self.open = asked, open
         own, inputs = symbols(), asked.recipe.data.input_shape[0]
         self.batch: Any = own[0] if batch is None else batch
         self.examples: Any = own[1]
-        self.inputs: Any = inputs if fixed else own[2]
-        self.named = {} if fixed else {inputs: own[2], **dict(zip(STAND_INS[:depth], own[3:], strict=False))}
+        self.inputs: Any = open.get(inputs, inputs)
         self.arrays, self.rest = eqx.partition(asked.rule, eqx.is_array)
         self.network: Network = self.sized(asked.network)
         self.whose = f"the rule {asked.name}"
@@ -108,7 +109,7 @@ class Form:
 
     def sized(self, tree: PyTree) -> PyTree:
         """A tree of shapes, with symbols in place of the stand-ins."""
-        named = lambda leaf: tuple(self.named.get(one, one) for one in leaf.shape)
+        named = lambda leaf: tuple(self.open.get(one, one) for one in leaf.shape)
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(named(leaf), leaf.dtype), tree)
 
     def rule(self, arrays: Any) -> AbstractRule:
@@ -187,6 +188,15 @@ class Form:
 
         x, y = struct(self.examples, self.inputs), struct(self.examples, dtype=jnp.int32)
         return self.emitted(after, self.arrays, self.trainables, self.state, x, y, struct(dtype=jnp.int32))[0]
+
+    def own(self, credit: Any = None) -> dict[str, Any]:
+        """The programs that the rule has for itself; `credit`: in place of its credit's."""
+        return {
+            "begins": self.started,
+            "credit": self.credit() if credit is None else credit,
+            "after_update": self.after_update(),
+            "after_epoch": self.after_epoch(),
+        }
 
     def answers(self) -> Program:
         """Of all that changes and a batch: the loss, how many answers are right, and the probabilities of class 1."""

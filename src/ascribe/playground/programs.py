@@ -1,5 +1,6 @@
 """What a page of the playground knows: every rule's programs as data, and the script that runs them."""
 
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
@@ -18,9 +19,10 @@ from ascribe.rules import AbstractRule, hooks
 from ascribe.training import loop, optimizers
 
 from .about import about
+from .alike import alike
 from .apart import in_two
 from .emitter import emit
-from .forms import BATCHES, MOST, STAND_INS, Asked, Form, Program, ask, stand_in, struct
+from .forms import BATCHES, MOST, STAND_INS, Asked, Form, Program, ask, stand_in, struct, symbols
 from .kernels import kernels
 
 ARCHITECTURES = ("2-1", *("-".join(map(str, (2, *[width] * depth, 1))) for depth in (1, 2, 3) for width in (2, 4, 8, 16, 32)))
@@ -35,6 +37,10 @@ NUMBERED = frozenset(
     }
 )
 """What a number of a program is called."""
+INPUTS = 7
+"""As many as a page has to choose from."""
+OTHERS = {"b": 101, "e": 211}
+"""Of the symbols that are open in all programs: some numbers, so that their sizes can be compared."""
 SCRIPTS = ("operations.js", "programs.js", "engine.js")
 
 
@@ -170,51 +176,65 @@ class _Page:
 
     def place(self, name: str, rule: AbstractRule, architecture: str) -> str:
         """Where a rule's programs for an architecture are: all of one depth share them, but for a rule that looks at sizes."""
-        fixed = hooks.is_own(rule) or name in self.of_sizes
-        return architecture if fixed else str(len(self.sizes[architecture]) - 2)
+        return architecture if self.looks(name, rule) else str(len(self.sizes[architecture]) - 2)
+
+    def looks(self, name: str, rule: AbstractRule) -> bool:
+        """Whether a rule's programs are for one network each: one that looks at sizes, as a user's own may."""
+        return hooks.is_own(rule) or name in self.of_sizes
 
     def row(self, name: str, rule: AbstractRule, activation: str, sizes: tuple[int, ...]) -> tuple[Form, dict[str, Any]]:
         """The programs of a rule for one architecture, or for all of its depth."""
-        fixed, depth = hooks.is_own(rule) or name in self.of_sizes, len(sizes) - 2
-        widths, data = (sizes[1:-1], stand_in(sizes[0])) if fixed else (STAND_INS[:depth], self.stand_in)
-        asked = ask(name, rule, widths, activation, data)
+        if self.looks(name, rule):
+            return self.row_of_sizes(name, rule, activation, sizes)
+        depth, own = len(sizes) - 2, symbols()
+        asked = ask(name, rule, STAND_INS[:depth], activation, self.stand_in)
+        opened = {asked.recipe.data.input_shape[0]: own[2], **dict(zip(STAND_INS[:depth], own[3:], strict=False))}
         try:
-            return self.form(asked, depth, fixed=fixed)
+            form = Form(asked, opened)
+            return self.added(form, form.own())
         except UserError:
             raise
         except Exception:  # such as one for a comparison of sizes that are not known
-            if fixed:
-                raise
             self.of_sizes.add(name)
-            return self.row(name, rule, activation, sizes)
+            return self.row_of_sizes(name, rule, activation, sizes)
 
-    def form(self, asked: Asked, depth: int, *, fixed: bool) -> tuple[Form, dict[str, Any]]:
-        """The programs of a rule for one depth and activation, and for the very widths where they are `fixed`."""
-        form = Form(asked, depth, fixed=fixed)
-        structure = (_told(asked), fixed)
+    def row_of_sizes(
+        self, name: str, rule: AbstractRule, activation: str, sizes: tuple[int, ...]
+    ) -> tuple[Form, dict[str, Any]]:
+        """The programs of a rule for one architecture: those for any number of inputs, if they are what they are for two, and
+        for as many as a layer has units, which may mean something to the rule; else those for two."""
+        asked = lambda inputs: ask(name, rule, sizes[1:-1], activation, stand_in(inputs))
+        known = {sizes[0]: _known(Form(asked(sizes[0]), {}))}
+        free = next(one for one in itertools.count(3) if not {one, one + 1, 2 * one} & set(sizes))  # encoded inputs, too
+        try:
+            open_ = asked(free)
+            form, own = _known(Form(open_, {open_.recipe.data.input_shape[0]: symbols()[2]}))
+            known |= {one: _known(Form(asked(one), {})) for one in set(sizes[1:-1]) if 1 < one <= INPUTS}
+            if all(alike(own, programs, {**OTHERS, "n": fixed.inputs}) for fixed, programs in known.values()):
+                return self.added(form, own)
+        except Exception:  # such as one for a comparison with a number that is not known
+            pass
+        return self.added(*known[sizes[0]])
+
+    def added(self, form: Form, own: Mapping[str, Any]) -> tuple[Form, dict[str, Any]]:
+        """The numbers that a form's programs have on the page; `own`: those that the rule has for itself."""
+        asked, structure = form.asked, (_told(form.asked), str(form.open))
         answers = ("answers", structure, asked.name if asked.rule.predicts else "", str(jax.tree.structure(form.changing)))
-        numbers = {
+
+        def numbers(programs: Any) -> Any:
+            if programs is None or "operations" in programs:
+                return self.programs.add(programs)
+            return {size: numbers(one) for size, one in programs.items()}
+
+        return form, {
+            "inputs": None if form.open else form.inputs,
             "network": self.once(("network", structure), form.initial_network),
-            "begins": self.programs.add(form.started),
-            "credit": self.credit(form, depth),
-            "after_update": self.programs.add(form.after_update()),
-            "after_epoch": self.programs.add(form.after_epoch()),
+            **{name: numbers(programs) for name, programs in own.items()},
             "answers": self.once(answers, form.answers),
             "backpropagation": self.once(("backpropagation", structure), form.backpropagation),
             "activity": self.once(("activity", structure), form.activity),
             "layout": form.layout(),
         }
-        return form, numbers
-
-    def credit(self, form: Form, depth: int) -> int | dict[str, int | None] | None:
-        """The number of the credit's program; of a user's rule that cannot be traced for any batch, those for `BATCHES`."""
-        try:
-            return self.programs.add(form.credit())
-        except Exception:  # such as a TypeError for `len(batch.inputs)`
-            if not form.fixed:
-                raise
-        sizes = {size: Form(form.asked, depth, fixed=True, batch=size) for size in BATCHES}
-        return {str(size): self.programs.add(one.credit()) for size, one in sizes.items()}
 
     def once(self, place: Any, make: Callable[[], Program]) -> int | None:
         """The number of a program that is traced once for all that share it."""
@@ -233,19 +253,23 @@ class _Page:
         else:
             shared = tuple(label for label in labels if label != "auxiliary")
             parts = [(shared, made), *([(("auxiliary",), made)] if "auxiliary" in labels else [])]
-        return [{"labels": list(names), **self.move(one, asked, names, form.whose)} for names, one in parts]
+        return [{"labels": list(names), **self.move(one)} for names, one in parts]
 
-    def move(self, factory: optimizers.Factory, asked: Any, labels: tuple[str, ...], whose: str) -> dict[str, Any]:
+    def move(self, factory: optimizers.Factory) -> dict[str, Any]:
         """The programs of one optimizer, of a vector of all numbers that it moves."""
         if factory not in self.moves:
             self.moves[factory] = dict(zip(("start", "move"), map(self.programs.add, _optimizer(factory)), strict=True))
-        found = self.moves[factory]
-        if labels == ("auxiliary",) and self.programs.all[found["start"]]["outputs"]:
-            raise UserError(
-                f"the playground moves the activations of every example by an optimizer without a memory; {whose} has {asked}: "
-                f"leave it out."
-            )
-        return found
+        return self.moves[factory]
+
+
+def _known(form: Form) -> tuple[Form, dict[str, Any]]:
+    """A form, and the programs that its rule has for itself: where its credit cannot be traced for any batch, those for
+    `BATCHES`."""
+    try:
+        return form, form.own()
+    except Exception:  # such as a TypeError for `len(batch.inputs)`
+        of = {str(size): Form(form.asked, form.open, batch=size).credit() for size in BATCHES}
+        return form, form.own(of)
 
 
 def _optimizer(factory: optimizers.Factory) -> tuple[Program, Program]:

@@ -14,6 +14,8 @@ PER_SECOND, AT_ONCE = 40, 80
 """Messages a second over a longer time, and at once, at most."""
 SPEEDS = (2, 10, 30, 60, 240, math.inf)
 """Steps a second that can be chosen, by their numbers."""
+USUAL_SPEED = 3
+"""The number of that to begin with, as on the page that opens from a file: one can see how it learns."""
 
 
 class Message(NamedTuple):

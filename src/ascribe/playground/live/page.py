@@ -9,7 +9,7 @@ from ascribe.playground.about import about
 from ascribe.playground.page import assembled, theme
 
 from .bench import CONTROL, Bench
-from .messages import PER_SECOND, SPEEDS
+from .messages import PER_SECOND, SPEEDS, USUAL_SPEED
 
 SCRIPTS = (
     *("palette", "canvas", "dom", "words", "dials", "history", "curves", "saving", "loop", "page_data"),
@@ -66,6 +66,7 @@ def told(data: Dataset, bench: Bench) -> dict[str, Any]:
         "optimizer": setup.optimizer if isinstance(setup.optimizer, str) else "an optimizer of your own",
         "stepsInEpoch": first.steps_in_epoch,
         "speeds": [speed if speed < 1e9 else None for speed in SPEEDS],
+        "speed": USUAL_SPEED,
         "messages": PER_SECOND,
     }
 

@@ -6,7 +6,7 @@ import re
 import secrets
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypedDict, Unpack
 
 from ascribe import training
@@ -29,6 +29,8 @@ PATIENCE = 1.0
 """Seconds that the end waits for what is being compiled."""
 PING = 5.0
 """Seconds between two questions whether a tab is still there, and within which it answers."""
+STALLED = 8.0
+"""Seconds within which a tab takes a message; uvicorn waits without end until what it has for one is taken."""
 RULES = ("backpropagation", "feedback-alignment", "direct-feedback-alignment")
 """The rules of a page that names none."""
 RATES, OTHERS_RATE = {"sgd": 0.1, "momentum": 0.01, "adam": 1e-3}, 1e-2
@@ -97,11 +99,15 @@ class Server:
         session = Session(self.bench, outbox.put)
         self.sessions.add(session)
         session.start()
+        both = [asyncio.create_task(one) for one in (self._listen_to(tab, session, outbox), _send(tab, outbox))]
         try:
-            async with _sending(tab, outbox):
-                await self._listen_to(tab, session, outbox)
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         finally:
             session.stop()
+            for task in both:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Exception):  # the tab is gone: what was on the way is lost
+                    await task
             while not session.join(0.0):  # its place is free when its thread has ended
                 await asyncio.sleep(0.02)
             self.sessions.discard(session)
@@ -126,21 +132,12 @@ class Server:
                 outbox.put({"kind": "refused", "why": "the training is not yet done with what was asked for before."})
 
 
-@contextlib.asynccontextmanager
-async def _sending(tab: Any, outbox: Outbox) -> AsyncIterator[None]:
-    """Within it, the tab is sent what comes into the outbox, as fast as it takes it."""
-
-    async def send() -> None:
-        while True:
-            await tab.send_json(await outbox.take())
-
-    task = asyncio.create_task(send())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):  # the tab is gone: what was on the way is lost
-            await task
+async def _send(tab: Any, outbox: Outbox) -> None:
+    """Sends the tab what comes into the outbox, as fast as it takes it; ends with `TimeoutError` where it takes nothing."""
+    while True:
+        message = await outbox.take()
+        async with asyncio.timeout(STALLED):
+            await tab.send_json(message)
 
 
 def _listen(address: str, port: int) -> socket.socket:

@@ -13,7 +13,7 @@ from ascribe.measures import score_name
 
 from .bench import Bench
 from .learner import Learner, Learning
-from .messages import SPEEDS, Message
+from .messages import SPEEDS, USUAL_SPEED, Message
 from .pictures import histogram, images
 
 TRAINING = 0.1
@@ -38,7 +38,7 @@ class Session:
         self._learnings: dict[str, Learning] = {}
         self._seen: dict[str, Any] = {}
         self._rates = {name: float(one.recipe.setup.learning_rate) for name, one in bench.learners.items()}
-        self._seed, self._speed, self._number = 0, FASTEST, 0
+        self._seed, self._speed, self._number = 0, USUAL_SPEED, 0
         self._playing, self._asked, self._owed, self._owed_at = False, 0, 0.0, 0.0
         self._at_once, self._drawn_at, self._framed_at, self._looking = 1, 0.0, 0.0, 0.0
         self._thread = threading.Thread(target=self._run, name="playground session", daemon=True)

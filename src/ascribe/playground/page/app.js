@@ -26,7 +26,7 @@ const App = (() => {
 
     // The settings of a link, with the points that came in it.
     take(settings) {
-      if (settings.table !== this.settings?.table) this.file = settings.table ? { name: "Of the link", points: Datasets.ofText(settings.table), note: "They came with the link, standardized." } : this.own;
+      if (settings.table !== this.settings?.table) this.file = settings.table ? { name: "From a link", points: Datasets.ofText(settings.table), note: "They came with the link, standardized." } : this.own;
       this.settings = settings;
     }
 

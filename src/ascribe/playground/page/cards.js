@@ -30,7 +30,7 @@ const Cards = (() => {
       this.element = make("article", { class: "card", "data-rule": name, "aria-label": title },
         Dom.swatch(name, "band"),
         make("h2", { title: source ? `${title}: ${source}` : title }, title),
-        make("p", { class: "summary", title: summary }, summary),
+        make("div", { class: "about" }, make("p", { class: "summary", tabindex: "0", role: "note", "aria-label": `About ${title}` }, summary)),
         make("div", { class: "pictures" },
           make("div", { class: "frame" }, this.surfaceCanvas, this.problem),
           make("div", { class: "side" },

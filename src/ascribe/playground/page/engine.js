@@ -51,7 +51,7 @@ class Learner {
     this.columns = inputs || columns;
     // A rule's programs are for all networks of one depth, but of a rule that looks at sizes.
     const own = about.forms[activation][architecture];
-    if (own && this.columns !== columns) throw new Error(`${rule} looks at the sizes of its layers, and was compiled for ${columns} inputs.`);
+    if (own && own.inputs !== null && this.columns !== columns) throw new Error(`${rule} looks at the number of its inputs, and was compiled for ${columns}.`);
     this.form = own || about.forms[activation][widths.length];
     if (!this.form) throw new Error(about.refused[architecture] || about.refused[widths.length] || `no ${rule} with ${architecture} and ${activation}`);
     this.layout = this.form.layout;
@@ -83,8 +83,8 @@ class Learner {
     this.groups = this.about.moves[this.optimizer].map(({ labels: own, start, move }) => {
       const leaves = trainables.map((_, k) => k).filter((k) => own.includes(labels[k]));
       const group = { move, leaves, rows: own[0] === "auxiliary" };
-      if (group.rows) return { ...group, state: [] };
       const count = leaves.reduce((sum, k) => sum + this.trainables[k].length, 0);
+      if (group.rows) return this.rowsGroup(group, start, count / this.sizes.e);
       group.vector = new Float32Array(count);
       group.gradient = new Float32Array(count);
       let place = 0;
@@ -98,6 +98,39 @@ class Learner {
       return group;
     });
     this.key = new Uint32Array(2);
+  }
+
+  // A group of rows, of which each example has so many numbers: what its optimizer keeps, it keeps of every example.
+  rowsGroup(group, start, size) {
+    const first = this.machine.run(start, { p: size }, [[0], new Float32Array(size)]);
+    const state = first.map((one) => {
+      const all = new one.constructor(one.length * this.sizes.e);
+      for (let k = 0; k < this.sizes.e; k++) all.set(one, k * one.length);
+      return all;
+    });
+    return { ...group, size, state };
+  }
+
+  // Moves the rows of a batch, those of one example after those of another.
+  moveRows({ move, leaves, size, state }, trainables, gradients, indices, rate, loss) {
+    const count = indices.length, vector = new Float32Array(size), gradient = new Float32Array(size);
+    const rows = (example, each) => {
+      let place = 0;
+      for (const k of leaves) {
+        const layers = this.layout.trainables[k][1][0], width = trainables[k].length / (layers * count);
+        for (let layer = 0; layer < layers; layer++, place += width) each(k, (layer * count + example) * width, width, place);
+      }
+    };
+    indices.forEach((index, example) => {
+      rows(example, (k, from, width, place) => {
+        vector.set(trainables[k].subarray(from, from + width), place);
+        gradient.set(gradients[k].subarray(from, from + width), place);
+      });
+      const own = state.map((all) => all.subarray((index * all.length) / this.sizes.e, ((index + 1) * all.length) / this.sizes.e));
+      const [moved, ...after] = this.machine.run(move, { p: size }, [[rate], vector, gradient, [loss], ...own]);
+      rows(example, (k, from, width, place) => trainables[k].set(moved.subarray(place, place + width), from));
+      own.forEach((one, k) => one.set(after[k]));
+    });
   }
 
   // The examples' rows of what there is once for every example, (layers, examples, …), for these examples; or back into it.
@@ -138,10 +171,8 @@ class Learner {
     const before = this.only && trainables.map((one) => one.slice());
     for (const group of this.groups) {
       if (group.rows) {
-        for (const k of group.leaves) {
-          const given = [[rate], trainables[k], found.gradients[k], [loss]];
-          trainables[k].set(machine.run(group.move, { p: trainables[k].length }, given)[0]);
-        }
+        if (group.state.length) this.moveRows(group, trainables, found.gradients, indices, rate, loss);
+        else for (const k of group.leaves) trainables[k].set(machine.run(group.move, { p: trainables[k].length }, [[rate], trainables[k], found.gradients[k], [loss]])[0]);
         continue;
       }
       let place = 0;
@@ -200,9 +231,11 @@ class Learner {
     return { loss, accuracy };
   }
 
-  // Of a batch: loss, accuracy, and of every layer its weights, the rule's credit, backpropagation's, and how they lie.
+  // Of a batch: loss, accuracy, and of every layer its weights, the rule's credit, backpropagation's, and how they lie; of a
+  // rule that keeps something of every example, `indices` say which examples these are.
   read(x, y, indices = null) {
     const batch = this.examples(x, y), { form, layout, machine } = this, sizes = { ...this.sizes, b: batch.count };
+    if (!indices && this.rows.includes(true)) throw new Error(`${this.rule} keeps something of every example: say which these are.`);
     const credits = this.credit(this.ofBatch(indices), batch).gradients.map((one) => one.slice());
     const network = layout.network.map((k) => this.trainables[k]);
     const exact = machine.run(form.backpropagation, sizes, [...network, ...this.statistics, batch.inputs, batch.labels, this.key]);

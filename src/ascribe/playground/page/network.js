@@ -263,10 +263,11 @@ const Network = (() => {
       if (!line) return;
       event.preventDefault();
       this.sheet.canvas.setPointerCapture(event.pointerId);
-      this.drag = { from: event.clientY, value: line.value, unit: this.unitOf(line) };
+      // What 40 pixels stand for: enough for a large weight too to reach the other side of zero.
+      this.drag = { from: event.clientY, value: line.value, unit: Math.max(this.unitOf(line), 1.2 * Math.abs(line.value)) };
     }
 
-    // How much of a feedback weight 40 pixels, or a key, stand for: half of what its matrix usually has.
+    // How much of a feedback weight a key stands for, five times: half of what its matrix usually has.
     unitOf({ name }) {
       return 0.5 * (rootMeanSquare(this.reading.feedback.find((one) => one.name === name).values) || 1);
     }

@@ -75,6 +75,7 @@ const Session = (() => {
       this.probe = {
         inputs: this.training.inputs.subarray(0, this.columns * PROBE),
         targets: this.training.targets.subarray(0, PROBE),
+        examples: Int32Array.from({ length: Math.min(PROBE, this.training.targets.length) }, (_, example) => example),
       };
       for (const batch of this.batches) batch.place = batch.order.length;
       this.place = 0;
@@ -146,7 +147,7 @@ const Session = (() => {
 
     // What a learner has and does, at the probe's points. The control's hidden layers get no credit.
     read(learner) {
-      const found = learner.read(this.probe.inputs, this.probe.targets);
+      const found = learner.read(this.probe.inputs, this.probe.targets, this.probe.examples);
       if (!this.control.has(learner)) return found;
       const last = found.layers.length - 1;
       const layers = found.layers.map((layer, place) => (place === last ? layer : { ...layer, credit: new Float32Array(layer.credit.length), angle: NaN, normRatio: 0 }));

@@ -9,10 +9,10 @@ const App = (() => {
 
   class App {
     constructor(pageData) {
-      const { rules, score, speeds } = pageData, names = Object.keys(rules), first = rules[names[0]].rate;
+      const { rules, score, speed } = pageData, names = Object.keys(rules), first = rules[names[0]].rate;
       const own = names.some((name) => rules[name].rate !== first);
       Object.assign(this, { pageData, ...NOTHING, run: null, seed: 0, ready: false, compiled: new Set() });
-      this.settings = { rate: first, rates: own ? Object.fromEntries(names.map((name) => [name, rules[name].rate])) : {}, speed: speeds.length - 1 };
+      this.settings = { rate: first, rates: own ? Object.fromEntries(names.map((name) => [name, rules[name].rate])) : {}, speed };
       this.isShare = !["rmse", "loss", "log loss", "r2"].includes(score);
       this.scoreWords = this.isShare ? Words.percent : Words.loss;
       this.history = new Frames.Frames(names);

@@ -17,7 +17,7 @@ const Cards = (() => {
       this.element = make("article", { class: "card", "data-rule": name, "aria-label": title },
         Dom.swatch(name, "band"),
         make("h2", { title: source ? `${title}: ${source}` : title }, title),
-        make("p", { class: "summary", title: summary }, summary),
+        make("div", { class: "about" }, make("p", { class: "summary", tabindex: "0", role: "note", "aria-label": `About ${title}` }, summary)),
         make("dl", { class: "scores" }, ...this.scores.map((pair) => make("div", {}, ...pair))),
         this.problem,
         this.first = make("h3", {}, `First layer, ${layers[0]}`), this.units,

@@ -116,6 +116,7 @@ const NeuronApp = (() => {
       const { cells, rates, spikes, window } = this.session;
       byId("time").textContent = `${(cells.time * 1000).toFixed(0)} ms`;
       const network = this.name === "network", rate = network ? spikes.times.filter((time) => time > cells.time - window).length / Math.min(window, Math.max(cells.time, 1e-9)) / cells.count : rates.at(0, cells.time);
+      for (const picture of this.pictures) picture.tell();
       byId("rate").textContent = Number.isFinite(rate) ? `${rate.toFixed(1)} Hz` : "–";
     }
 

@@ -29,17 +29,34 @@ const Pictures = (() => {
     return [{ points: Array.from({ length: 41 }, (_, k) => at(k / 40)), title: "(v_in − v) / τ_m", dash: DASHED, color: 1 }];
   }
 
+  // What swings and is no spike, in words: of the last moments of the neuron that is shown.
+  const MOMENT = 0.05, SWING = 5; // seconds, mV
+  function withoutSpikes({ rates, cells, rings, sample, model }) {
+    if (rates.at(0, cells.time) !== 0) return "";
+    const voltages = Array.from({ length: Math.min(rings.V.count, Math.round(MOMENT / sample)) }, (_, age) => rings.V.back(age));
+    const high = Math.max(...voltages), swings = high - Math.min(...voltages) > SWING && high < model.level;
+    return swings ? `V swings, but does not reach ${Axes.words(model.level)} mV, from where on it counts as a spike: so the rate is 0.` : "";
+  }
+
+  // Why the curve drops at large currents, where it does.
+  function blocked({ rates, cells, currents, model }) {
+    const known = Array.from({ length: cells.count - 1 }, (_, place) => [currents[place + 1], rates.at(place + 1, cells.time)]).filter(([, rate]) => Number.isFinite(rate));
+    const last = known.findLastIndex(([, rate]) => rate > 0);
+    if (last < 0 || last === known.length - 1) return "";
+    return `Above about ${known[last][0].toFixed(0)} µA/cm² there are no spikes: so much current holds V up, most sodium gates (h) stay shut, and what swings are left do not cross ${Axes.words(model.level)} mV (depolarization block).`;
+  }
+
   const diagonal = () => [{ points: [[0, 0], [1, 1]], title: "", dash: DASHED, color: 0 }];
   const current = (low, high, unit) => ({ title: `Current (${unit})`, wide: true, small: true, of: (canvas, session) => new Traces.Traces(canvas, session, { traces: ["current"], range: [low, high], up: "", labels: false }) });
 
   const OF = {
     "hodgkin-huxley": [
-      { title: "Membrane potential (mV)", wide: true, of: (canvas, session) => new Traces.Traces(canvas, session, { traces: ["V"], range: [-100, 60], up: "V", labels: false }) },
+      { title: "Membrane potential (mV)", wide: true, of: (canvas, session) => new Traces.Traces(canvas, session, { traces: ["V"], range: [-100, 60], up: "V", labels: false }), note: withoutSpikes },
       { title: "Gates: n solid, m dashed, h dotted", wide: true, of: (canvas, session) => new Traces.Traces(canvas, session, { traces: ["n", "m", "h"], range: [0, 1], up: "open" }) },
       current(-25, 125, "µA/cm²"),
       { title: "Phase plane", of: (canvas, session) => new Plane.Plane(canvas, session, {
         across: { ring: "V", range: [-90, 60], title: "V (mV)" }, up: { ring: "n", range: [0, 1], title: "n" }, lines: () => nullclines(session) }) },
-      { title: "Rate by current (f–I curve)", of: (canvas, session) => new Tuning.Curve(canvas, session, { title: "current (µA/cm²)", high: 60 }) },
+      { title: "Rate by current (f–I curve)", of: (canvas, session) => new Tuning.Curve(canvas, session, { title: "current (µA/cm²)", high: 60 }), note: blocked },
     ],
     lif: [
       { title: "Membrane potential (thresholds)", wide: true, of: (canvas, session) => new Traces.Traces(canvas, session, { traces: ["V"], range: [0, 1.3], up: "v", spikes: true }) },
@@ -63,10 +80,11 @@ const Pictures = (() => {
 
   // The figures of a model, put into `place`: their drawings.
   function build(place, session) {
-    const found = OF[session.name].map(({ title, wide = false, small = false, tall = false, of }) => {
+    const found = OF[session.name].map(({ title, wide = false, small = false, tall = false, of, note = null }) => {
       const canvas = make("canvas", { role: "img", "aria-label": title });
-      const figure = make("figure", { class: ["panel", wide && "across", small && "small", tall && "tall"].filter(Boolean).join(" ") }, make("figcaption", {}, make("span", {}, title)), canvas);
-      return { figure, title, drawing: of(canvas, session) };
+      const told = note && make("p", { class: "hint note" });
+      const figure = make("figure", { class: ["panel", wide && "across", small && "small", tall && "tall"].filter(Boolean).join(" ") }, make("figcaption", {}, make("span", {}, title)), canvas, ...(note ? [told] : []));
+      return { figure, title, drawing: of(canvas, session), tell: () => note && (told.textContent = note(session)) };
     });
     place.replaceChildren(...found.map(({ figure }) => figure));
     return found;
