@@ -30,7 +30,10 @@ def key(**changes):
 
 @pytest.fixture(scope="module")
 def plain():
-    return identity()
+    """Its key is made here: later, a test may have changed what it is made of."""
+    made = identity()
+    assert made.key(RUN) and made.about
+    return made
 
 
 class Restless(AbstractRule):
