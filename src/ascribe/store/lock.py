@@ -16,6 +16,7 @@ class FolderLock:
 
     def __init__(self, folder: Path):
         self._descriptor: int | None = None
+        self._close = os.close  # kept, for at the end of Python modules lose their names before objects go
         self.works = False
         """Whether there are such locks here."""
         if fcntl is not None:
@@ -39,7 +40,7 @@ class FolderLock:
     def close(self) -> None:
         """Lets go of it."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            self._close(self._descriptor)
             self._descriptor = None
 
     def __enter__(self) -> "FolderLock":

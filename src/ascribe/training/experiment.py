@@ -26,6 +26,9 @@ from .progress import Listener, Progress, silent
 from .recipe import Recipe, Specification, find_leaf
 from .seeds import check_runs
 
+TIMED_SECONDS = 0.25
+"""Epochs are timed for at least so long."""
+
 
 class Experiment:
     """A rule on a data set, ready to train any number of runs with one compiled shape.
@@ -91,14 +94,23 @@ class Experiment:
         self._compiled = True
 
     def timed(self, example: Specification) -> tuple[float, float]:
-        """Seconds that compiling takes, and one epoch of `width` runs like the example; what they learn is dropped."""
+        """Seconds that compiling takes, and one epoch of `width` runs like the example; what they learn is dropped.
+
+        Of a call of one short epoch most is spent on the call itself, and in training many epochs go into one: here twice as
+        many each time, until they take `TIMED_SECONDS` or there are no more.
+        """
         self.compile(example)
+        done, count = 0, 1
         with self.blamed():
             runs = self.stack([example] * self.width)
             states = jax.block_until_ready(self.initialize(runs))
-            began = time.perf_counter()
-            jax.block_until_ready(self.advance(runs, states, 0, 1))
-        return self.compile_seconds, time.perf_counter() - began
+            while True:
+                began = time.perf_counter()
+                states = jax.block_until_ready(self.advance(runs, states, done, done + count))
+                elapsed, done = time.perf_counter() - began, done + count
+                if elapsed >= TIMED_SECONDS or done + 2 * count > self.recipe.setup.epochs:
+                    return self.compile_seconds, elapsed / count
+                count *= 2
 
     @property
     def bytes_at_a_time(self) -> int:
