@@ -95,6 +95,7 @@ CASES = {
     "network of no file": (train(network="./nowhere.py:make"), "there is no file './nowhere.py': write the path"),
     "network of a file without a name": (train(network="./nowhere.py"), "is PATH.py:NAME, as in ./my_network.py:make; got"),
     "network a wrong text": (train(network="3xx1"), "unknown network '3xx1'"),
+    "network with its inputs": (train(network=[2, 3, 1]), 'got [2, 3, 1]: write "3", which names hidden layers alone'),
     "network a list": (train(network=[2, 3, 1]), "a network is a text as in '64x64'"),
     "a layer that is none": (lambda: networks.register_layer(5), "derives from ascribe.networks.AbstractLayer; got 5"),
     "a rule's unknown option": (lambda: rules.get("fa:strength=1"), "the rule fa has no option 'strength': it has scale"),
