@@ -399,6 +399,14 @@ def test_a_split_is_taken_as_what_it_is(colors):
     np.testing.assert_array_equal(model.predict(raw), model.predict(test))
 
 
+def test_runs_name_how_they_are_saved_and_what_they_have(colors):
+    runs, _ = colors
+    with pytest.raises(AttributeError, match=r"of one seed by ascribe\.Model\.of\(runs, seed=\.\.\.\)\.save\(path\)"):
+        _ = runs.save
+    assert {"train_loss", "validation_accuracy", "test_accuracy", "predict", "seeds"} <= set(dir(runs))
+    assert all(hasattr(runs, name) for name in dir(runs))
+
+
 @pytest.mark.parametrize("method", ["predict", "probabilities", "outputs"])
 def test_rows_of_the_other_kind_are_told(colors, method):
     runs, raw = colors

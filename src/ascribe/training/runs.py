@@ -135,8 +135,18 @@ class Runs:
             found = self.__dict__.get(table, {})
             if name in found:
                 return found[name]
-        known = [key for table in ("curves", "scores") for key in self.__dict__.get(table, {}) if "/" not in key]
-        raise AttributeError(f"runs have no {name!r}; they have {', '.join(known)}.")
+        if name == "save":
+            raise AttributeError(
+                "runs are saved by a comparison's `save`, and the network of one seed by ascribe.Model.of(runs, seed=...).save(path)."
+            )
+        raise AttributeError(f"runs have no {name!r}; they have {', '.join(self._named())}.")
+
+    def _named(self) -> list[str]:
+        """The curves and scores that are attributes."""
+        return [key for table in ("curves", "scores") for key in self.__dict__.get(table, {}) if "/" not in key]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._named()]
 
     @property
     def not_measurable(self) -> dict[str, float]:
