@@ -137,7 +137,8 @@ class Runs:
                 return found[name]
         if name == "save":
             raise AttributeError(
-                "runs are saved by a comparison's `save`, and the network of one seed by ascribe.Model.of(runs, seed=...).save(path)."
+                "runs are saved by a comparison's `save`, and the network of one seed by ascribe.Model.of(runs, seed=...)"
+                ".save(path)."
             )
         raise AttributeError(f"runs have no {name!r}; they have {', '.join(self._named())}.")
 
