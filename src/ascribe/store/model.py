@@ -142,7 +142,8 @@ class Model:
                     "were before, or a split such as data.test itself in place of its inputs.",
                     stacklevel=3,
                 )
-        return self._predictor.outputs(prepared_inputs(inputs, self.data.input_shape))[0]
+        inputs = prepared_inputs(inputs, self.data.input_shape)
+        return self._predictor.outputs(inputs)[0]
 
     def save(self, path: str | Path) -> Path:
         """Writes the model into one file, whole or not at all, and returns its path. What is there is replaced.

@@ -188,13 +188,14 @@ class Runs:
         return self._outputs(inputs)
 
     def _outputs(self, inputs: Any) -> np.ndarray:
+        found = prepared_inputs(inputs, self.data.input_shape)
         if look_raw(inputs, self.data):
             warnings.warn(
                 "runs take prepared inputs, and these look like raw rows: give runs.data.prepare(rows), or a split such as "
                 "runs.data.test; a Model, as in Model.of(runs, seed=0), takes raw rows.",
                 stacklevel=3,
             )
-        return self.predictor.outputs(prepared_inputs(inputs, self.data.input_shape))
+        return self.predictor.outputs(found)
 
     def predict(self, inputs: Any) -> np.ndarray:
         """Labels `(seeds, examples)` for **prepared** inputs: a split (`runs.data.test`), its `inputs`, or raw rows after
