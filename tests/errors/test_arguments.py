@@ -207,7 +207,7 @@ CASES = {
     "dropout": (lambda: networks.Dropout("x"), "`rate` of Dropout is a number from 0 to below 1; got 'x'"),
     "shift": (lambda: networks.Shift("x"), "`offset` of Shift is a finite number; got 'x'"),
     "a rule's number": (lambda: rules.FeedbackAlignment(scale="x"), "`scale` is a number in (0, inf); got 'x'"),
-    "a rule's ragged number": (lambda: rules.KolenPollack(decay=[[1], [1, 2]]), "`decay` is a number in [0, 1); got [[1], [1, 2]]"),
+    "a rule's ragged number": (lambda: rules.KolenPollack(decay=[[1], [1, 2]]), "`decay` is a number in [0, 1); got [[1],"),
     "transport": (lambda: rules.BFunction(transport=object()), "`transport` is 'random' or an array in the weight's shape"),
     "omega": (lambda: rules.MetaNetwork("x"), "omega is a list of numbers; got 'x'"),
     "constant": (lambda: rules.BFunction(derivative=HUGE), "a constant b-function is a finite number; got 1000"),
