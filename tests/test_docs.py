@@ -8,6 +8,7 @@ import importlib.util
 import re
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -57,8 +58,8 @@ SHRUNKEN = {
 @pytest.mark.slow
 @pytest.mark.parametrize(("page", "claims"), PAGES.items(), ids=PAGES)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of the extras' packages
-def test_a_page_runs_and_prints_what_it_says(page, claims, capsys, monkeypatch, tmp_path, few_figures):
-    """A comment behind a print that begins with the number, name or list that is printed holds what is printed."""
+def test_a_page_runs_and_prints_what_it_says(page, claims, monkeypatch, tmp_path, few_figures):
+    """A comment behind a print that begins with a number, name or list holds what that line prints."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -76,11 +77,13 @@ def test_a_page_runs_and_prints_what_it_says(page, claims, capsys, monkeypatch, 
                 continue
             if name := re.match(r"# (\w+\.py)\n", text):
                 (tmp_path / name[1]).write_text(text, encoding="utf-8")
+            printed: dict[int, str] = {}  # by the line of its print
+            names["print"] = partial(_noted, page, printed)
             with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # as users have it
                 exec(compile(text, page, "exec"), names)
-            printed = capsys.readouterr().out
-            for claim in CLAIM.findall(text):
-                assert claim in printed, f"{claim} is not in what was printed:\n{printed}"
+            for claim in CLAIM.finditer(text):
+                line = text.count("\n", 0, claim.start()) + 1
+                assert printed.get(line, "").startswith(claim[1]), f"{claim[0]} printed:\n{printed.get(line)}"
                 checked += 1
     finally:
         autodiff.OPERATORS.pop("cube", None)
@@ -89,6 +92,14 @@ def test_a_page_runs_and_prints_what_it_says(page, claims, capsys, monkeypatch, 
             if str(getattr(sys.modules[module], "__file__", "")).startswith(str(tmp_path)):
                 del sys.modules[module]
     assert checked >= claims
+
+
+def _noted(page, printed, *values, sep=" ", end="\n", **options):
+    """Notes what is printed under the page's line that prints it."""
+    frame = sys._getframe(1)
+    if frame.f_code.co_filename == page:
+        printed[frame.f_lineno] = printed.get(frame.f_lineno, "") + sep.join(map(str, values)) + end
+    print(*values, sep=sep, end=end, **options)
 
 
 def test_every_page_with_code_runs():

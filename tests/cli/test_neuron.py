@@ -42,6 +42,8 @@ def test_without_json_it_says_what_came_out(capsys):
     said = capsys.readouterr().out
     assert "8 spikes of 1 neuron in 0.2 s; 41.715 Hz at the end" in said
     assert "picture: ascribe-runs/lif.png" in said
+    assert main(["neuron", "lif", "--current", "1", "--out", "still.png"]) == 0
+    assert "0 spikes of 1 neuron in 0.2 s, in which none reached its threshold: try a larger" in capsys.readouterr().out
     assert main(["neuron", "lif", "--duration", "0.03"]) == 0
     assert "1 spike of 1 neuron in 0.03 s" in capsys.readouterr().out
     assert main(["neuron", "tuning-curve", "--current", "1:2:2"]) == 0

@@ -383,3 +383,13 @@ def test_of_several_sheets_the_one_that_is_read_is_told(tmp_path, plain):
     assert datasets.load(path, missing="mean", sheet=1).understood.notes == ()
     with pytest.raises(UserError, match="got 1: choose another sheet with `sheet='Sheet2'`"):
         datasets.load(sheet(tmp_path / "info.xlsx", ROWS, before=[[["made"], ["by"], ["us"]]]))
+
+
+def test_every_gap_of_arrays_is_counted_and_filled():
+    """Two columns of three with gaps in the same rows."""
+    holes = np.random.default_rng(0).normal(size=(30, 3))
+    holes[:5, 0] = holes[:8, 2] = np.nan
+    with pytest.raises(UserError, match=r"13 missing values, 8 of them in column 'x3': try .*or `missing='mean'` to"):
+        datasets.load((holes, np.arange(30) % 2))
+    assert datasets.load((holes, np.arange(30) % 2), missing="mean").understood.filled == 13
+    assert datasets.load((holes, np.arange(30) % 2), missing="drop").understood.dropped == 8

@@ -79,3 +79,27 @@ def test_gaps_are_filled_where_the_training_rows_were():
     assert np.all(data.prepare(gap)[:, 4] == 0) and np.all(data.prepare(np.full((2, 5), np.nan)) == 0)
     assert np.isnan(datasets.load(TABLE).prepare(gap)[:, 4]).all()
     assert np.isnan(data.prepare(NEW.assign(soil=[None, "clay", "sand", "2"]))[0, 1:4]).sum() == 0
+
+
+@pytest.mark.parametrize(("true", "false"), [("True", "False"), ("TRUE", "FALSE"), ("true", "false")])
+def test_truth_values_of_a_file_are_read_as_pandas_reads_them(tmp_path, true, false):
+    rows = TABLE.assign(tall=np.where(TABLE.height > 13, true, false))
+    rows[["depth", "tall", "kind"]].to_csv(tmp_path / "trees.csv", index=False)
+    data = datasets.load(tmp_path / "trees.csv", missing="mean")
+    read = pandas.read_csv(tmp_path / "trees.csv")
+    assert read.tall.dtype == bool and data.feature_names == ("depth", f"tall={false}", f"tall={true}")
+    tall = (TABLE.height > 13).to_numpy(float)
+    wanted = data.prepare(np.column_stack([TABLE.depth, 1 - tall, tall]))
+    np.testing.assert_array_equal(data.prepare(read), wanted)
+    np.testing.assert_array_equal(data.prepare(rows), wanted)
+    gap = read.astype({"tall": object})
+    gap.loc[0, "tall"] = None
+    np.testing.assert_array_equal(data.prepare(gap)[1:], wanted[1:])
+    assert np.all(data.prepare(gap)[0, 1:] == 0)
+
+
+def test_truth_values_that_were_written_in_two_ways_are_refused(tmp_path):
+    rows = TABLE.assign(tall=["true", "True", "False"] * 10)[["depth", "tall", "kind"]]
+    rows.to_csv(tmp_path / "trees.csv", index=False)
+    with pytest.raises(UserError, match="has one of the texts that it had in training, False, True, true; got '1'"):
+        datasets.load(tmp_path / "trees.csv").prepare(rows.assign(tall=True))

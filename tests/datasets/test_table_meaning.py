@@ -121,6 +121,38 @@ def test_a_named_column_that_counts_the_rows_stays_and_is_told(load):
     assert data.understood.notes == ("day counts the rows; if it is no measurement, leave it out with `ignore='day'`",)
 
 
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("day", [1001 + i for i in EVERY]),
+        ("day", [7 * i for i in EVERY]),
+        ("day", [1000 + i * i for i in EVERY]),
+        ("day", [500 + 11 * i % len(EVERY) for i in EVERY]),
+        *((name, [7919 * (i + 3) % 104729 for i in EVERY]) for name in ("id", "customer_id", "userId", "ROW ID")),
+    ],
+)
+def test_a_named_column_that_numbers_the_rows_is_told(load, name, numbers):
+    data = load(trees(name, "height", "weight", "kind", first=(numbers,)))
+    assert data.features == 3
+    assert data.understood.notes == (
+        f"{name} holds another whole number in every row; if these name the rows and measure nothing, leave it out with "
+        f"`ignore={name!r}`",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [
+        ("grams", [7919 * (i + 3) % 104729 for i in EVERY]),  # far apart, in no order
+        ("humid", [7919 * (i + 3) % 104729 for i in EVERY]),
+        ("id", [i // 2 for i in EVERY]),
+        ("day", [i + 0.5 for i in EVERY]),
+    ],
+)
+def test_other_numbers_are_not_told(load, name, numbers):
+    assert load(trees(name, "height", "weight", "kind", first=(numbers,))).understood.notes == ()
+
+
 def test_a_counting_column_stays_where_it_is_the_only_feature(load):
     assert load(table([[i, i % 2] for i in EVERY])).features == 1
 
@@ -468,6 +500,9 @@ REFUSED = [
     (PLAIN, {"encoding": "klingon"}, r"the name of an encoding of text; got 'klingon'"),
     (PLAIN, {"skip": -1}, r"`skip` is an integer that is not negative"),
     (PLAIN, {"comment": ""}, r"`comment` is the text that lines of comment begin with"),
+    (PLAIN.replace(",", ":"), {}, r"name what separates them with `separator=':'`"),
+    (PLAIN.replace(",", "\t"), {"separator": ","}, r"name what separates them with `separator='tab'`"),
+    ("kind\n" + "oak\nelm\n" * 9, {}, r"name what separates them with `separator='\|'`"),
     (PLAIN, {"sheet": 1}, r"`sheet` is for an Excel file; got a text table: leave it out"),
     (PLAIN, {"skip": 99}, r"got no lines"),
     ("# a\n# b\n" + PLAIN, {}, r"got 1 on line 1: correct that line, or leave lines out .* `skip=2` or `comment='#'`"),
@@ -476,6 +511,9 @@ REFUSED = [
     (PLAIN.replace("\n", "\ncm,kg,-\n", 1), {}, r"got numbers and 'cm' on line 2: remove that line if it holds units"),
     (f"{PLAIN}-,100,oak\n(5),100,oak\n", {}, r"give `missing_words='-,\(5\)'` if these stand for missing values"),
     (written(lambda x: "" if x > 6000 else x), {}, r"in column 'weight': try `ignore='weight'`, or `missing='drop'` to"),
+    (f"{PLAIN}170,,\n171,,oak\n", {}, r"3 missing .*, 2 .* 'weight': .* or `missing='mean'` to fill them where the t"),
+    (table([[f"{i}.5", f"{i},5", i % 2] for i in EVERY], separator=";"), {"decimal": ",", "thousands": "."}, "the same mark"),
+    (table([[f"{i}.500", f"{i},5", i % 2] for i in EVERY], separator=";"), {"decimal": ","}, "give `thousands='.'`"),
     (f"{PLAIN}170,100,\n", {}, r"1 of them in column 'kind': try `missing='drop'` to leave those rows out\."),
     (PLAIN.replace("oak", "").replace("elm", ""), {}, r"in column 'kind': try another column as `target`, or"),
     (gzip.compress(PLAIN.encode())[:-9], {}, r"its gzip packing cannot be opened"),

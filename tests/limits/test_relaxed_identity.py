@@ -590,14 +590,14 @@ def test_stiff_residuals_replaced_from_above_are_backpropagation(kind):
             {"kind": "transient", "inner_steps": 1, "start": "random"},
             "leave `relax_output`, `period`, `start` and `consolidate`",
         ),
-        ({"hidden_weight": -1.0}, r"a number in \[0, inf\) is wanted; got -1"),
+        ({"hidden_weight": -1.0}, r"`hidden_weight` is a number in \[0, inf\); got -1"),
         (
             {"hidden_weight": 0.0, "inner_steps": 3},
             "inner steps are divided by `hidden_weight`, .* set `inner_steps` to 0",
         ),
-        ({"weight_decay": -1.0}, r"a number in \[0, inf\) is wanted; got -1"),
-        ({"inner_rate": 0.0}, r"a number in \(0, inf\) is wanted; got 0"),
-        ({"ridge": 0.0}, r"a number in \(0, inf\) is wanted; got 0"),
+        ({"weight_decay": -1.0}, r"`weight_decay` is a number in \[0, inf\); got -1"),
+        ({"inner_rate": 0.0}, r"`inner_rate` is a number in \(0, inf\); got 0"),
+        ({"ridge": 0.0}, r"`ridge` is a number in \(0, inf\); got 0"),
     ],
 )
 def test_options_that_are_none_are_refused(options, fragment):

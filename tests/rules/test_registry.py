@@ -318,9 +318,9 @@ def test_a_list_may_be_empty_and_a_hint_may_be_a_text(tmp_path, monkeypatch):
         ("forward-pass:inactive=some", "cannot be built: `inactive` is all or positive or none; got 'some'."),
         (
             "forward-pass:scaling=0.5,epsilon=0",
-            "for the option epsilon of the rule forward-pass, a number in (0, inf) is wanted; got 0.",
+            "in the rule forward-pass, `epsilon` is a number in (0, inf); got 0.",
         ),
-        ("fa:scale=yes", "for the option scale of the rule fa, a number in (0, inf) is wanted; got 'yes'."),
+        ("fa:scale=yes", "in the rule fa, `scale` is a number in (0, inf); got 'yes'."),
         ("forward-pass:natural=no,inactive", "natural of the rule forward-pass is yes or no; got 'no,inactive'."),
         ("forward-pass:natural", "are written as forward-pass:NAME=VALUE,NAME=VALUE; got 'natural'."),
         ("forward-pass:transforms=split-sign", "unknown transform 'split-sign': did you mean 'split-signs'"),
@@ -348,7 +348,7 @@ def test_a_comparison_that_names_no_rule_leaves_the_documents_own_forms_out():
 
 def test_a_truth_value_is_no_number_of_a_rule():
     for value in (True, np.bool_(False)):
-        with pytest.raises(UserError, match=r"a number in \(0, inf\) is wanted; got "):
+        with pytest.raises(UserError, match=r"`\w+` is a number in \(0, inf\); got "):
             rules.get("fa", scale=value)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import safetensors
 import safetensors.numpy
+import sklearn.datasets
 
 import ascribe
 from ascribe import datasets, networks, train
@@ -22,6 +23,7 @@ from ascribe.errors import UserError
 from ascribe.networks import Activation, BatchNorm, Conv2d, Dropout, Flatten, Linear, Network, registry
 from ascribe.store import model as module
 from ascribe.store import parameters
+from ascribe.training.predictor import look_prepared, look_raw
 
 from ..training import tiny
 
@@ -115,7 +117,7 @@ def test_normalization_statistics_and_images_come_back(tmp_path):
     layers = [Conv2d(2, 3, 3), BatchNorm(3), Activation("relu"), Flatten(), Dropout(0.5), Linear(12, 3)]
     runs = train(Network(layers), data, "backpropagation", **OPTIONS)
     path = ascribe.Model.of(runs, seed=1).save(tmp_path / "model")
-    raw = np.random.default_rng(1).normal(size=(7, 4, 4, 2))
+    raw = np.array([1.0, -2.0]) + np.array([3.0, 0.25]) * np.random.default_rng(1).normal(size=(7, 4, 4, 2))
     again = ascribe.load_model(path)
     same(again, runs, raw, 1)
     moved = again.state[1][0]
@@ -385,3 +387,49 @@ def test_a_damaged_record_of_many_networks_is_told_too(colors, tmp_path):
         path.write_bytes(safetensors.numpy.save(tensors | {"linear1.bias": np.ascontiguousarray(array)}, about))
         with pytest.raises(UserError, match=r"is damaged: linear1\.bias is"):
             parameters.load_parameters(path)
+
+
+def test_a_split_is_taken_as_what_it_is(colors):
+    runs, raw = colors
+    model, test = ascribe.Model.of(runs, seed=1), runs.data.test
+    for method in ("predict", "probabilities", "outputs"):
+        wanted = getattr(runs, method)(test.inputs)
+        np.testing.assert_array_equal(getattr(runs, method)(test), wanted)
+        np.testing.assert_array_equal(getattr(model, method)(test), wanted[1])
+    np.testing.assert_array_equal(model.predict(raw), model.predict(test))
+
+
+def test_runs_name_how_they_are_saved_and_what_they_have(colors):
+    runs, _ = colors
+    with pytest.raises(AttributeError, match=r"of one seed by ascribe\.Model\.of\(runs, seed=\.\.\.\)\.save\(path\)"):
+        _ = runs.save
+    assert {"train_loss", "validation_accuracy", "test_accuracy", "predict", "seeds"} <= set(dir(runs))
+    assert all(hasattr(runs, name) for name in dir(runs))
+
+
+@pytest.mark.parametrize("method", ["predict", "probabilities", "outputs"])
+def test_rows_of_the_other_kind_are_told(colors, method):
+    runs, raw = colors
+    with pytest.warns(UserWarning, match=r"take prepared inputs, and these look like raw rows: .*\(rows\), or a split"):
+        getattr(runs, method)(raw)
+    with pytest.warns(UserWarning, match="takes raw rows and prepares them itself, and these look prepared already"):
+        getattr(ascribe.Model.of(runs, seed=1), method)(runs.data.test.inputs)
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "breast_cancer", "diabetes", "digits"])
+def test_right_rows_are_never_told_and_wrong_ones_are(name):
+    """Rows of tables in their own units: all, ten by chance, and the five at either end of every column."""
+    if name == "digits":
+        data = datasets.load(name)
+        raw = np.concatenate([part.inputs for _, part in data.splits]) * data.input_scale + data.input_mean
+    else:
+        table = getattr(sklearn.datasets, f"load_{name}")(**({"scaled": False} if name == "diabetes" else {}))
+        data, raw = datasets.load((table.data, table.target)), table.data
+    prepared, chance = data.prepare(raw), np.random.default_rng(0).choice(len(raw), 10, replace=False)
+    assert look_prepared(prepared, data) and look_raw(raw, data) and look_prepared(data.test.inputs, data)
+    order = np.argsort(raw.reshape(len(raw), -1), axis=0, kind="stable")
+    ends = [rows for column in order.T for rows in (column[:5], column[-5:])]
+    for rows in (np.arange(len(raw)), chance, *ends):
+        assert not look_prepared(raw[rows], data) and not look_raw(prepared[rows], data)
+    assert not look_prepared(prepared[:4], data) and not look_prepared(prepared, datasets.load("moons"))
+    assert not look_prepared(np.full_like(prepared, np.nan), data) and not look_raw(np.full(raw.shape, 1e300), data)

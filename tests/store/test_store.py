@@ -671,9 +671,3 @@ def test_resuming_goes_on_with_what_has_not_ended_and_begins_anew_after_what_has
     assert third not in (first, second)
     store.end("finished")
     assert store.begin("one", resume=True, again=True) == third
-
-
-def test_a_script_that_keeps_its_store_ends_without_a_word(tmp_path):
-    program = f"from ascribe.store import Store; kept = Store({str(tmp_path / 'store')!r}); print(len(kept.runs()))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    assert (done.stdout.strip(), done.stderr) == (b"0", b"")

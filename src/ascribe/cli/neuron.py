@@ -243,5 +243,7 @@ def _print(facts: dict[str, Any], path: Path) -> None:
         spikes, cells = counted(facts["spikes"], "spike"), counted(facts["neurons"], "neuron")
         said = f"{spikes} of {cells} in {facts['duration']:g} s"
         rate = f"; {facts['rate']:.5g} Hz at the end" if facts.get("rate") else f"; {facts['mean_rate']:.4g} Hz on average"
+        if not facts["spikes"]:
+            rate = ", in which none reached its threshold: try a larger --current or --duration"
         show(f"{said}{rate} (dt {facts['dt']:g} s, {facts['method']})", highlight=False)
     show(f"picture: {path}", soft_wrap=True, highlight=False, markup=False)

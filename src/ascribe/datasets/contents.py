@@ -15,7 +15,7 @@ from .delimited import Table, column_name
 from .encoding import are_dates, chosen_rows, class_name, doubt, encode_feature
 from .npz import Arrays
 from .options import COPIES, Option, names_list, suggest
-from .row_labels import counts_rows, row_labels
+from .row_labels import counts_rows, numbers_rows, row_labels
 from .understood import CONSTANT, ColumnRead
 
 TARGET_NAMES = ("target", "label", "class", "y")
@@ -25,7 +25,7 @@ TARGET_NAMES = ("target", "label", "class", "y")
 class Contents:
     """What a table holds, of whatever kind it came: inputs with gaps, the target, and what was understood so far.
 
-    `gaps`: which rows of each column lack a value; `features`: how many columns of inputs `gaps` speaks of; `sizes`: as in
+    `gaps`: which rows of each column lack a value; of arrays, of the columns that have gaps, `x1` the first; `sizes`: as in
     `Arrays`; `kept`: which rows of the table these are; `target_name`: of several targets, all with commas between.
     """
 
@@ -75,6 +75,12 @@ def read_columns(table: Table, what: str, target: Option, classes: tuple[str, ..
         if counts_rows(column)
     ]
     notes += [
+        f"{column.name} holds another whole number in every row; if these name the rows and measure nothing, leave it out with "
+        f"{option('ignore', column.name)}"
+        for column in features
+        if numbers_rows(column) and not counts_rows(column)
+    ]
+    notes += [
         f"{column.name} is the target in every row; leave it out with {option('ignore', column.name)}"
         for column in features
         if any(np.array_equal(column.values, target.values) for target in chosen)
@@ -108,8 +114,9 @@ def read_arrays(arrays: Arrays, what: str, classes: tuple[str, ...] | None) -> C
             raise _no_classes(what)
         kept = _choose_rows(target, classes, what)
         inputs, target = inputs[kept], target.keep(kept)
-    gaps = np.isnan(inputs.reshape(len(inputs), -1))
-    return Contents(inputs, target, {"x": np.asarray(gaps.any(axis=1))}, kept, "the array of targets", sizes=sizes)
+    lost = np.isnan(inputs.reshape(len(inputs), -1))
+    gaps = {f"x{place + 1}": lost[:, place] for place in np.flatnonzero(lost.any(axis=0))}
+    return Contents(inputs, target, gaps, kept, "the array of targets", sizes=sizes)
 
 
 def _named(target: Option, names: Sequence[str], what: str) -> tuple[str, ...]:

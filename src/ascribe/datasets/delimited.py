@@ -234,9 +234,17 @@ def check_widths(rows: list[Row], path: Path, *, unit: str = "line", advice: str
                 f"leave {unit}s out that are no part of the table with {skipped}{option('comment', '#')}, which begins them."
             )
     if width < 2:
-        other = f"separate the cells by commas, or name what separates them with {option('separator', '|')}"
+        mark = _mark([cells[0] for _, cells in rows])
+        other = f"separate the cells by commas, or name what separates them with {option('separator', mark)}"
         raise too_few_columns(path, 1, advice or other)
     return rows
+
+
+def _mark(lines: list[str]) -> str:
+    """What may separate the cells of these lines: a mark that is in each of them equally often; else a usual one."""
+    marks = dict.fromkeys(mark for mark in lines[0] if not mark.isalnum() and mark not in "\"'._+- ")
+    found = next((mark for mark in marks if len({line.count(mark) for line in lines}) == 1), "|")
+    return "tab" if found == "\t" else found
 
 
 def has_header(rows: list[Row], writing: Writing = PLAIN) -> bool:

@@ -22,7 +22,8 @@ def rows_of_frame(frame: Any, name: str, columns: Sequence[str], feature_names: 
       made of arrays, which have no names: then the frame's values as they stand;
     - `feature_names`: what became of these: a column of numbers keeps its name, a text is one-hot encoded as `column=text`.
 
-    Columns of other names, such as the target, are left out.
+    Columns of other names, such as the target, are left out. Truth values are the texts true and false that training had,
+    in whatever capitals.
 
     **Raises:** `UserError` for a column that is not there, texts where numbers were, and texts that the table did not
     have.
@@ -48,9 +49,16 @@ def rows_of_frame(frame: Any, name: str, columns: Sequence[str], feature_names: 
         if all(map(is_missing, values)):
             blocks.append(np.full((len(values), max(len(texts), 1)), np.nan))
         else:
-            read = column_from_values(column, values)
+            read = column_from_values(column, _as_written(values, texts))
             blocks.append(_one_hot(read, texts) if texts else _numbers(read))
     return np.concatenate(blocks, axis=1)
+
+
+def _as_written(values: Sequence[Any], texts: Sequence[str]) -> list[Any]:
+    """Truth values in the texts that training had for them, as a library that reads `TRUE` in a file as a bool gives them;
+    any others, and those that were written in several ways, as they are."""
+    ways = {truth: [text for text in texts if text.casefold() == str(truth).casefold()] for truth in (False, True)}
+    return [ways[value][0] if isinstance(value, bool) and len(ways[value]) == 1 else value for value in values]
 
 
 def _numbers(column: Column) -> np.ndarray:

@@ -11,6 +11,8 @@ from .delimited import Table
 _LEVEL = re.compile(r"__index_level_\d+__")  # as pandas writes an index without a name into Parquet files
 _UNNAMED = re.compile(r"Unnamed: 0([._]\w+)*")  # as pandas reads such an index from a text table
 
+_ID = re.compile(r"(?i:(^|[^a-z])id$)|ID$|[a-z]Id$")
+
 
 def row_labels(table: Table, targets: Collection[str]) -> dict[str, str]:
     """The names of the columns that label the rows, each with the reason, in the order of the table.
@@ -61,3 +63,13 @@ def counts_rows(column: Column) -> bool:
     if column.numbers is None or column.missing.any() or column.numbers[0] not in (0, 1):
         return False
     return bool(np.array_equal(column.numbers - column.numbers[0], np.arange(len(column.numbers))))
+
+
+def numbers_rows(column: Column) -> bool:
+    """Whether a column holds another whole number in every row, as numbers of customers do: rising, or half of a range's, or
+    under a name that ends in `id`."""
+    if column.numbers is None or not is_whole(column) or len(np.unique(column.numbers)) < len(column.numbers):
+        return False
+    rising = bool(np.all(np.diff(column.numbers) > 0))
+    dense = np.ptp(column.numbers) < 2 * len(column.numbers)
+    return rising or bool(dense) or _ID.search(column.name) is not None

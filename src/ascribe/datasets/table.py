@@ -252,7 +252,8 @@ def rows_to_keep(contents: Contents, missing: str, what: str) -> np.ndarray:
     drop, mean = option("missing", "drop"), option("missing", "mean")
     if missing == "refuse" and count:
         found = int(gaps[worst].sum())
-        advice = f"{drop} to leave those rows out" + ("" if target_gaps.any() else f" or {mean} to fill them")
+        fill = f" or {mean} to fill them" + (" where the target is there" if target_gaps.any() else "")
+        advice = f"{drop} to leave those rows out" + (fill if count > target_gaps.sum() else "")
         if contents.columns and 2 * found > len(target_gaps):
             instead = f"another column as {option('target')}" if worst == contents.target_name else option("ignore", worst)
             advice = f"{instead}, or {advice}"

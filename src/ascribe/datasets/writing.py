@@ -114,7 +114,9 @@ def number_as_text(texts: Sequence[str]) -> str:
 def number_advice(cell: str, others: Sequence[str] = ()) -> str:
     """What to do about a cell that is nearly a number; `others`: what else in its column is none."""
     if PLAIN.number(cell) is not None:  # it is none for its point alone, where the comma is named as the decimal mark
-        return f"give {option('thousands', '.')} if the point stands between thousands"
+        grouped = re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+", cell) is not None
+        between = f"give {option('thousands', '.')} if the point stands between thousands"
+        return between if grouped else "write the decimals of all columns with the same mark, which is a point here"
     bare = cell.strip(_SIGNS)
     if bare != cell and PLAIN.number(bare.replace(",", "")) is not None:
         return f"write them without the sign {cell.replace(bare, '').strip()}"

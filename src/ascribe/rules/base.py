@@ -25,7 +25,7 @@ from ascribe.types import Array, Float, Int, Key, PyTree, Scalar, Shaped
 def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
     """An array field for a number that can be swept: 2, 2.0 and a NumPy 2.0 become the same kind of leaf, so that none of
     them compiles once more. A number outside `interval` (as in `"[0, 1)"`; the field's metadata has it) is refused where it
-    enters."""
+    enters, by the field's name."""
     low, high = (float(end) for end in interval[1:-1].split(","))
 
     def convert(value: Any) -> Array:
@@ -34,7 +34,7 @@ def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
                 raise TypeError
             array = jnp.asarray(value, float)
         except (TypeError, ValueError, OverflowError) as error:
-            raise UserError(f"a number in {interval} is wanted; got {shown(value)}.") from error
+            raise UserError(f"{wanted()}; got {shown(value)}.") from error
         # Under `jit` and `vmap` a field is a tracer, which has no number to look at, and the values of several runs have an
         # axis: both are made of numbers that were looked at when they came in one by one.
         if array.ndim == 0 and not isinstance(array, Tracer):
@@ -42,10 +42,12 @@ def hyperparameter(default: float, interval: str = "(-inf, inf)") -> Any:
             above = number > low or (interval[0] == "[" and number == low)
             below = number < high or (interval[-1] == "]" and number == high)
             if not (above and below):
-                raise UserError(f"a number in {interval} is wanted; got {number:g}.")
+                raise UserError(f"{wanted()}; got {number:g}.")
         return array
 
-    return eqx.field(converter=convert, default=default, metadata={"interval": interval})
+    names: list[str] = []  # of the field, once its class is there (`AbstractRule.__init_subclass__`)
+    wanted = lambda: f"`{names[0]}` is a number in {interval}" if names else f"a number in {interval} is wanted"
+    return eqx.field(converter=convert, default=default, metadata={"interval": interval, "names": names})
 
 
 class Batch(eqx.Module):
@@ -121,6 +123,12 @@ class AbstractRule(eqx.Module, Generic[Trained, State]):
     tasks: ClassVar[tuple[str, ...]] = ("binary", "classification", "regression")
     forced: ClassVar[Mapping[str, Any]] = {}
     wants_plain_steps: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, value in vars(cls).items():
+            if isinstance(value, dataclasses.Field):  # until the class is a dataclass, a moment later
+                value.metadata.get("names", []).append(name)
 
     def encoding(self, data: Dataset) -> tuple[str, ...]:
         """The transforms that the inputs need before the rule can use them, names of `datasets.TRANSFORMS`.

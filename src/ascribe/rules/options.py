@@ -66,7 +66,7 @@ def _of_kind(place: str, field: dataclasses.Field, text: str) -> Any:
         try:
             field.metadata["converter"](value)
         except UserError as error:
-            raise UserError(f"for the option {field.name} of the rule {place}, {error}") from error
+            raise UserError(f"in the rule {place}, {error}") from error
     return value
 
 

@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 import json
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,14 +24,14 @@ import safetensors.numpy
 import ascribe
 from ascribe import losses, networks
 from ascribe.checks import explained
-from ascribe.datasets import Dataset, Transform
+from ascribe.datasets import Dataset, Split, Transform
 from ascribe.datasets.base import LISTED, short_settings
 from ascribe.errors import UserError
 from ascribe.files import path_of, write_whole
 from ascribe.networks import Network, check_input
 from ascribe.networks.registry import sources
 from ascribe.training import Predictor, Runs
-from ascribe.training.predictor import check_classes, prepared_inputs
+from ascribe.training.predictor import check_classes, look_prepared, prepared_inputs
 from ascribe.types import PyTree
 
 from .parameters import filled, tensors_of, with_state
@@ -43,7 +44,7 @@ STATISTICS = "data:"
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """One trained network that knows how its inputs were prepared: raw rows go in, labels or values come out.
+    """One trained network that knows how its inputs were prepared: raw rows, or a split, go in, labels or values come out.
 
     `Model.of(runs, seed=3)` takes one of the trained networks, `model.save(path)` writes it, and
     `ascribe.load_model(path).predict(rows)` uses it anywhere. For a network of a training loop of your own:
@@ -113,19 +114,35 @@ class Model:
         return cls(network, runs.data, runs.loss, state, runs.encoding, about)
 
     def predict(self, rows: Any) -> np.ndarray:
-        """Labels `(rows,)`, whose names are `data.class_names`; for regression values `(rows, outputs)` in the target's
-        own unit. `rows` are raw, in the units of the file or of the images, as `Dataset.prepare` takes them; gaps (NaN) in
-        them are a `UserError`."""
-        return self._predictor.predictions(self.outputs(rows)[None], self.data)[0]
+        """Labels `(rows,)` for **raw** rows, in the units of the file or of the images, as `Dataset.prepare` takes them: a
+        data frame or numbers; or for a split (`data.test`), whose inputs are prepared already and taken so. `Runs.predict`
+        takes prepared inputs.
+
+        The names of labels are `data.class_names`; for regression, values `(rows, outputs)` in the target's own unit. Gaps
+        (NaN) are a `UserError`; rows that look prepared already, a warning."""
+        return self._predictor.predictions(self._outputs(rows)[None], self.data)[0]
 
     def probabilities(self, rows: Any) -> np.ndarray:
-        """Class probabilities, `(rows, classes)`, for raw rows; a `UserError` for regression."""
+        """Class probabilities, `(rows, classes)`, for raw rows or a split; a `UserError` for regression."""
         check_classes(self.data)
-        return self._predictor.probabilities(self.outputs(rows)[None])[0]
+        return self._predictor.probabilities(self._outputs(rows)[None])[0]
 
     def outputs(self, rows: Any) -> np.ndarray:
-        """What the network itself answers to raw rows, `(rows, outputs)`."""
-        inputs = prepared_inputs(self.data.prepare(rows), self.data.input_shape)
+        """What the network itself answers to raw rows or a split, `(rows, outputs)`."""
+        return self._outputs(rows)
+
+    def _outputs(self, rows: Any) -> np.ndarray:
+        if isinstance(rows, Split):
+            inputs = rows.inputs
+        else:
+            inputs = self.data.prepare(rows)
+            if look_prepared(rows, self.data):
+                warnings.warn(
+                    "a model takes raw rows and prepares them itself, and these look prepared already: give the rows as they "
+                    "were before, or a split such as data.test itself in place of its inputs.",
+                    stacklevel=3,
+                )
+        inputs = prepared_inputs(inputs, self.data.input_shape)
         return self._predictor.outputs(inputs)[0]
 
     def save(self, path: str | Path) -> Path:

@@ -60,7 +60,7 @@ class Located:
 
 def located(source: NetworkSource, data: Dataset) -> NetworkSource:
     """The source, with the sites inside its layers found for these data."""
-    template = template_of(source)
+    template = template_of(source, data)
     shape = flatten_for(template, data).input_shape
     if not template.composites or (template.inside is not None and template.inside.input_shape == shape):
         return source
@@ -100,15 +100,18 @@ def _source(network: Any, data: Dataset, activation: str) -> NetworkSource:
     return network if model is None else model
 
 
-def template_of(source: Any) -> Network:
-    """A network of the source: itself, or what the factory makes."""
+def template_of(source: Any, data: Dataset | None = None) -> Network:
+    """A network of the source: itself, or what the factory makes. `data`: whose inputs and outputs are no hidden layers."""
     if isinstance(source, Network):
         return source
     if not callable(source):
         sizes = listed(source) or [source]
         known = all((whole(size) or 0) > 0 for size in sizes)
-        text, hidden = "x".join(map(str, sizes)), "hidden layer" if len(sizes) == 1 else "hidden layers"
-        hint = f': write "{text}" for {hidden} of these sizes' if known else ""
+        if data is not None and len(sizes) > 1 and (sizes[0], sizes[-1]) == (data.features, data.outputs):
+            text, why = "x".join(map(str, sizes[1:-1])) or "linear", ", which names hidden layers alone"
+        else:
+            text, why = "x".join(map(str, sizes)), f" for hidden layer{'s' * (len(sizes) > 1)} of these sizes"
+        hint = f': write "{text}"{why}' if known else ""
         raise UserError(
             f"a network is a text as in '64x64', an ascribe Network or a factory key -> Network; got {shown(source)}{hint}."
         )

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,7 @@ from ascribe.statistics.means import plus_minus, too_few
 from ascribe.types import PyTree
 
 from .evaluate import CONFUSION
-from .predictor import Predictor, check_classes, prepared_inputs
+from .predictor import Predictor, check_classes, look_raw, prepared_inputs
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -134,8 +135,19 @@ class Runs:
             found = self.__dict__.get(table, {})
             if name in found:
                 return found[name]
-        known = [key for table in ("curves", "scores") for key in self.__dict__.get(table, {}) if "/" not in key]
-        raise AttributeError(f"runs have no {name!r}; they have {', '.join(known)}.")
+        if name == "save":
+            raise AttributeError(
+                "runs are saved by a comparison's `save`, and the network of one seed by ascribe.Model.of(runs, seed=...)"
+                ".save(path)."
+            )
+        raise AttributeError(f"runs have no {name!r}; they have {', '.join(self._named())}.")
+
+    def _named(self) -> list[str]:
+        """The curves and scores that are attributes."""
+        return [key for table in ("curves", "scores") for key in self.__dict__.get(table, {}) if "/" not in key]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self._named()]
 
     @property
     def not_measurable(self) -> dict[str, float]:
@@ -171,22 +183,34 @@ class Runs:
         return Predictor(self.check_built(), self.networks, self.states, losses.get(self.loss), self.encoding)
 
     def outputs(self, inputs: Any) -> np.ndarray:
-        """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs prepared as the data set's own are: with its
+        """The networks' raw outputs, `(seeds, examples, outputs)`, for inputs as `predict` takes them: with the data set's
         transforms, without those of the `encoding`."""
-        inputs = prepared_inputs(inputs, self.data.input_shape)
-        return self.predictor.outputs(inputs)
+        return self._outputs(inputs)
+
+    def _outputs(self, inputs: Any) -> np.ndarray:
+        found = prepared_inputs(inputs, self.data.input_shape)
+        if look_raw(inputs, self.data):
+            warnings.warn(
+                "runs take prepared inputs, and these look like raw rows: give runs.data.prepare(rows), or a split such as "
+                "runs.data.test; a Model, as in Model.of(runs, seed=0), takes raw rows.",
+                stacklevel=3,
+            )
+        return self.predictor.outputs(found)
 
     def predict(self, inputs: Any) -> np.ndarray:
-        """Labels `(seeds, examples)`, or for regression values in the target's original unit `(seeds, examples,
-        outputs)`. Inputs are prepared as the data set's own are: raw rows of a file that was standardized go through
-        `runs.data.prepare(rows)` first. Gaps (NaN) and numbers that are not finite are a `UserError`."""
-        outputs = self.outputs(inputs)
+        """Labels `(seeds, examples)` for **prepared** inputs: a split (`runs.data.test`), its `inputs`, or raw rows after
+        `runs.data.prepare(rows)`. A `Model` takes raw rows: `ascribe.Model.of(runs, seed=0).predict(rows)`.
+
+        For regression, values in the target's original unit, `(seeds, examples, outputs)`. Gaps (NaN) and numbers that are not
+        finite are a `UserError`; inputs that look like raw rows, a warning."""
+        outputs = self._outputs(inputs)
         return self.predictor.predictions(outputs, self.data)
 
     def probabilities(self, inputs: Any) -> np.ndarray:
-        """Class probabilities, `(seeds, examples, classes)`; a `UserError` for regression."""
+        """Class probabilities, `(seeds, examples, classes)`, for inputs as `predict` takes them; a `UserError` for
+        regression."""
         check_classes(self.data)
-        outputs = self.outputs(inputs)
+        outputs = self._outputs(inputs)
         return self.predictor.probabilities(outputs)
 
 
