@@ -61,7 +61,7 @@ def use_compilation_cache() -> None:
         if not os.access(folder, os.W_OK):  # JAX would warn of every program
             return
         jax.config.update("jax_compilation_cache_dir", folder)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
 
 
 CACHED = 2**24
