@@ -10,6 +10,7 @@ import pytest
 import ascribe
 from ascribe.cards.sections import scaled
 from ascribe.errors import UserError
+from ascribe.rules import Backpropagation
 
 MODULE = importlib.import_module("ascribe.cards.card")
 
@@ -97,6 +98,15 @@ def test_picture_and_page_hold_hostile_names_as_text(found):
     page = hostile.html()
     assert "<script>alert" not in page and "&lt;script&gt;alert(1)" in page
     assert page.count("<svg") == 1 and "http-equiv" in page
+
+
+def test_a_rule_without_a_docstring_is_told_by_its_name_alone():
+    class Plain(Backpropagation):
+        rate: float = 0.5
+
+    assert Plain.__doc__ and Plain.__doc__.startswith("Plain(")  # by Python
+    found = ascribe.card(Plain(), "3", sections=("limit",))
+    assert found.about == "" and "0.5" not in str(found)
 
 
 def test_a_card_is_saved_by_its_ending(found, tmp_path):

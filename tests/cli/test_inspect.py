@@ -55,6 +55,7 @@ def test_json_is_one_object_and_nothing_else(capsys):
         (["fa", "--batch-size", "0"], "is a positive integer"),
         (["fa", "--sections", "limit", "--network", "3", "--out", "taken"], "--out is a folder"),
         (["./none.py:Rule"], "none.py"),
+        (["fa", "--layers", "none.py"], "--layers is for the folder of a comparison"),
     ],
 )
 def test_wrong_inputs_are_told_in_a_sentence(capsys, here, arguments, sentence):

@@ -298,6 +298,14 @@ def test_verify_refuses_what_training_refuses():
         verify(Boolean(), mlp([2, 1]), pair)
 
 
+def test_verify_refuses_a_network_that_training_refuses():
+    """Without data that it could be adapted to."""
+    network, batch = Network([Twice(2), Linear(2, 1)]), (np.ones((4, 2), np.float32), np.arange(4) % 2)
+    for name in ("target-propagation", "target-propagation-direct", "target-propagation-fixed"):
+        with pytest.raises(UserError, match="inverses of dense layers in a row, and twice1 is none"):
+            verify(name, network, batch)
+
+
 def test_a_model_of_another_library_is_taken_as_it_is():
     model = eqx.nn.MLP(2, 1, 4, 2, key=jax.random.key(0))
     batch = (np.random.default_rng(0).normal(size=(8, 2)).astype("float32"), np.arange(8) % 2)

@@ -155,6 +155,14 @@ def test_a_class_that_makes_another_network_is_told_and_is_no_damage(made):
     assert not found.runs["own"].built and found.runs["plain"].built
 
 
+def test_inspect_takes_the_file_of_the_layer(made, capfd):
+    _, folder, _ = made
+    with pytest.warns(UserWarning, match="without the networks of own, .* or `inspect` by --layers"):
+        assert main(["inspect", str(folder / "record")]) == 0
+    assert main(["inspect", str(folder / "record"), "--layers", str(folder / "parts.py")]) == 0
+    assert capfd.readouterr().err == ""
+
+
 def test_report_takes_the_file_of_the_layer(made, tmp_path, capfd, plain_page):
     _, folder, _ = made
     page = str(tmp_path / "page.html")

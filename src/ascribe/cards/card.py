@@ -241,8 +241,9 @@ def _described(case: Case) -> tuple[str, str]:
     row = rules.registry.TABLE.get(case.name.partition(":")[0])
     if row is not None:
         return row.description, row.source
-    told = " ".join((type(case.rule).__doc__ or "").split("\n\n")[0].split())
-    return told, ""
+    own, kind = type(case.rule).__doc__ or "", type(case.rule).__name__
+    written = "" if own.startswith(f"{kind}(") else own  # which Python writes for a class without a docstring
+    return " ".join(written.split("\n\n")[0].split()), ""
 
 
 def _words(case: Case) -> str:

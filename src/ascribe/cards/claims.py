@@ -83,7 +83,8 @@ def inspect(comparison: Comparison | str | Path) -> Inspection:
         comparison = load(comparison)
     parts = (_differences, _hidden_credit, _angles, _rates, _finished)
     claims = tuple(claim for part in parts for claim in part(comparison))
-    return Inspection(f"The claims of {len(comparison.runs)} rules on {comparison.data.name}", claims, tuple(price(comparison)))
+    rules = "one rule" if len(comparison.runs) == 1 else f"{len(comparison.runs)} rules"
+    return Inspection(f"The claims of {rules} on {comparison.data.name}", claims, tuple(price(comparison)))
 
 
 def _differences(comparison: Comparison) -> Iterator[Claim]:

@@ -43,6 +43,7 @@ def inspect(
     *,
     card: Card = Card(),
     source: Data = Data(),
+    layers: list[Path] | None = None,
     out: Annotated[Path | None, Parameter(help="A folder for card.html, card.svg and card.json (or claims.html).")] = None,
     json_output: Json = False,
 ) -> int:
@@ -55,10 +56,18 @@ def inspect(
     subject
         A rule: a name (see `ascribe rules`), with options as in fa:scale=0.5, or ./my_rule.py:MyRule for your own. Or a folder
         that `ascribe compare` wrote: then it is told which claims of that comparison stand.
+    layers
+        For a folder: a Python file of yours, which is run, with layers that networks of the record have; may be repeated.
     """
     if Path(subject).is_dir():
+        from ascribe.rules.registry import layers_of_file  # noqa: PLC0415 - late, so that --help is instant
+
+        for file in layers or []:
+            layers_of_file(file)
         return _claims(Path(subject), card, source, out, as_json=json_output)
-    from ascribe import cards, datasets  # noqa: PLC0415 - late, so that --help is instant
+    if layers:
+        raise UserError("--layers is for the folder of a comparison, whose networks have layers of yours.")
+    from ascribe import cards, datasets  # noqa: PLC0415
 
     of_data = source.options()
     if card.data is None and source != Data():

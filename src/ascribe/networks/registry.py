@@ -32,7 +32,8 @@ class UnknownLayerError(UserError):
         unknown = list(dict.fromkeys(names))
         super().__init__(
             f"no class is known here for the layer{'s' * (len(unknown) > 1)} {names_in_words(unknown)}: register it, as in "
-            f"ascribe.networks.register_layer({unknown[0].removeprefix(OWN)}), or give its file to `ascribe report --layers`."
+            f"ascribe.networks.register_layer({unknown[0].removeprefix(OWN)}), or give its file to `ascribe report` or "
+            f"`inspect` by --layers."
         )
 
 

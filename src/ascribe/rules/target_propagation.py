@@ -81,13 +81,16 @@ class TargetPropagation(AbstractRule[Network | Trainables, Any]):
 
     def adapt(self, network: Network, data: Dataset) -> Network:
         """The network as it is, where it is dense layers in a row."""
+        self._check(network)
+        return network
+
+    def _check(self, network: Network) -> None:
         wrong = network.composites or [name for name in network.synaptic if not network[name].dense]
         if wrong:
             raise UserError(
                 f"target propagation has inverses of dense layers in a row, and {wrong[0]} is none: "
                 f"give it hidden layers as 64x64, or leave the rule out."
             )
-        return network
 
     def trainables(self, network: Network, data: Batch, *, key: Key) -> Network | Trainables:
         return Trainables(network, feedback=self._inverses(network, key)) if self.learned else network
@@ -101,6 +104,7 @@ class TargetPropagation(AbstractRule[Network | Trainables, Any]):
 
     def _inverses(self, network: Network, key: Key) -> dict[str, "Inverse"]:
         """The inverses before training, by the name of the layer whose input they give."""
+        self._check(network)
         if self.kind != "direct":
             biased = self.kind == "difference"
             return {
