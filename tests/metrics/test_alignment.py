@@ -43,6 +43,12 @@ def test_numpy_s_arrays_give_what_jax_s_give():
         np.testing.assert_allclose(value, expected[name], rtol=1e-12)
 
 
+def test_numpy_s_arrays_without_a_direction_have_no_angle_and_no_warning():
+    for nothing in (np.zeros(2), np.full(2, np.inf), np.full(2, np.nan)):
+        assert np.isnan(angle(nothing, np.ones(2)))
+    assert norm(np.zeros(3)) == 0 and np.isnan(norm(np.full(3, np.inf)))
+
+
 @pytest.mark.parametrize("radians", [1e-9, 1e-4, 0.5, np.pi / 2, 2.0, np.pi - 1e-4])
 def test_the_angle_is_right_from_tiny_to_nearly_opposite(radians):
     np.testing.assert_allclose(angle(*turned(radians)), np.degrees(radians), rtol=1e-6)
