@@ -97,11 +97,11 @@ RULES = {
         "moons --rules bp,dfa:size=2",
         ["dfa has no option 'size'", "it has cuts, scale, error,"],
     ),
-    "option out of range": ("moons --rules fa:scale=0", ["option scale of the rule fa", "(0, inf)", "got 0"]),
+    "option out of range": ("moons --rules fa:scale=0", ["in the rule fa, `scale` is a number in (0, inf)", "got 0"]),
     "yes or no of a rule": ("moons --rules forward-pass:natural=perhaps", ["natural", "forward-pass", "yes or no"]),
     "number of a rule in words": (
         "moons --rules bp,forward-pass:inactive=all,epsilon=small",
-        ["option epsilon of the rule forward-pass", "(0, inf)", "'small'"],
+        ["in the rule forward-pass, `epsilon` is a number in (0, inf)", "'small'"],
     ),
     "word that an option has not": (
         "moons --rules relaxed-identity-as-published:kind=kept",

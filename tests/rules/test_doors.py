@@ -104,7 +104,8 @@ def test_the_activation_that_follows_is_looked_for_before_the_next_weights_only(
     ],
 )
 def test_a_hyperparameter_outside_its_interval_is_refused(name, options):
-    with pytest.raises(UserError, match="is wanted; got"):
+    (field,) = options
+    with pytest.raises(UserError, match=rf"`{field}` is a number in .*; got "):
         rules.get(name, **options)
 
 

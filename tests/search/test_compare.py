@@ -116,7 +116,7 @@ def test_the_best_epoch_is_the_one_with_the_lower_loss_among_equal_scores():
 @pytest.mark.parametrize(
     ("search", "sentence"),
     [
-        ({"kolen-pollack.decay": (0.1, 2.0)}, "is wanted; got 2"),
+        ({"kolen-pollack.decay": (0.1, 2.0)}, r"`decay` is a number in \[0, 1\); got 2"),
         ({"kolen-pollack.nothing": (0.1, 2.0)}, "has no number"),
     ],
 )
