@@ -60,10 +60,10 @@ def inspect(
         For a folder: a Python file of yours, which is run, with layers that networks of the record have; may be repeated.
     """
     if Path(subject).is_dir():
-        from ascribe.rules.registry import layers_of_file  # noqa: PLC0415 - late, so that --help is instant
+        from ascribe.rules import registry  # noqa: PLC0415 - late, so that --help is instant
 
         for file in layers or []:
-            layers_of_file(file)
+            registry.layers_of_file(file)
         return _claims(Path(subject), card, source, out, as_json=json_output)
     if layers:
         raise UserError("--layers is for the folder of a comparison, whose networks have layers of yours.")

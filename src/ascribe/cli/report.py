@@ -26,14 +26,14 @@ def report(*folders: Path, out: Path | None = None, layers: list[Path] | None = 
     from ascribe.errors import UserError  # noqa: PLC0415
     from ascribe.experiments.comparison import Comparison, load  # noqa: PLC0415
     from ascribe.experiments.merging import merge  # noqa: PLC0415
-    from ascribe.rules.registry import layers_of_file  # noqa: PLC0415
+    from ascribe.rules import registry  # noqa: PLC0415
 
     if not folders:
         raise UserError("report wants a folder that `ascribe compare` wrote, or several.")
     if len(folders) > 1 and out is None:
         raise UserError("one page of several comparisons wants a file: --out page.html.")
     for file in layers or []:
-        layers_of_file(file)
+        registry.layers_of_file(file)
     by_data: dict[str, list[Comparison]] = {}
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
