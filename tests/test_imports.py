@@ -191,7 +191,7 @@ def test_no_folder_has_a_circle_and_nothing_is_too_long():
     assert not new, f"files of {LINES} lines and functions of {FUNCTION} at most, and no circles: {'; '.join(new)}"
 
 
-PAST = 70
+PAST = 69
 """So many imports go past a folder's face (`from ascribe.networks.network import listed`): not more of them. Two folders have
 none: what is drawn with is taken from its file, and `ascribe.experiments` would import all of JAX for one of its functions."""
 WITHOUT_A_FACE = ("charts", "experiments")
